@@ -1,0 +1,1 @@
+"""Statistics and judgment: arrays and dataclasses in, dataclasses out. Start with verdict.py."""

@@ -1,0 +1,142 @@
+"""Two samples of users: differences of means and proportions, absolute and relative.
+
+One test per metric, inverted to everything: the p-value, the absolute and the relative interval
+come from the same statistic and multiplier, so they can't contradict each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri, stdtr, stdtrit
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Sufficient statistics of one variant: users, mean and variance, float64[...] each."""
+
+    n: FloatArray
+    mean: FloatArray
+    variance: FloatArray
+
+    @property
+    def variance_of_mean(self) -> FloatArray:
+        """Variance of the sample mean; infinite without users."""
+        return np.divide(
+            self.variance, self.n, out=np.full_like(self.mean, np.inf), where=self.n > 0
+        )
+
+
+def mean_sample(n: ArrayLike, mean: ArrayLike, variance: ArrayLike) -> Sample:
+    """A sample of values, its variance with n - 1 in the denominator."""
+    arrays = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (n, mean, variance)))
+    return Sample(*(np.array(a) for a in arrays))
+
+
+def proportion_sample(n: ArrayLike, successes: ArrayLike) -> Sample:
+    """A sample of yes or no, its variance p (1 - p)."""
+    n_array, x = (np.asarray(a, dtype=np.float64) for a in np.broadcast_arrays(n, successes))
+    p = np.divide(x, n_array, out=np.full(x.shape, np.nan), where=n_array > 0)
+    return Sample(n_array, p, p * (1 - p))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Candidate minus baseline: float64[...] each.
+
+    degrees_of_freedom: of Student's t; infinite for proportions (normal).
+    """
+
+    baseline: Sample
+    candidate: Sample
+    difference: FloatArray
+    standard_error: FloatArray
+    degrees_of_freedom: FloatArray
+
+    @property
+    def statistic(self) -> FloatArray:
+        """The difference in standard errors."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(self.difference / self.standard_error)
+
+    @property
+    def p_value(self) -> FloatArray:
+        """Two-sided p-value of no difference, for a single look."""
+        return np.asarray(2 * stdtr(self._dof, -np.abs(self.statistic)))
+
+    @property
+    def _dof(self) -> FloatArray:
+        # Student's t at 1e15 degrees of freedom is the normal to the last digit.
+        return np.minimum(self.degrees_of_freedom, 1e15)
+
+    def fixed_multiplier(self, alpha: float) -> FloatArray:
+        """Multiplier of a two-sided interval of level 1 - alpha, for a single look."""
+        normal = -ndtri(alpha / 2)
+        student = -stdtrit(self._dof, alpha / 2)
+        return np.where(np.isinf(self.degrees_of_freedom), normal, student)
+
+    def interval(self, multiplier: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """The interval of the difference that is multiplier standard errors wide to each side."""
+        half_width = np.asarray(multiplier) * self.standard_error
+        return self.difference - half_width, self.difference + half_width
+
+    def relative_interval(self, multiplier: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """The interval of candidate / baseline - 1 from the same test and multiplier."""
+        v_b, v_c = self.baseline.variance_of_mean, self.candidate.variance_of_mean
+        z = np.asarray(multiplier, dtype=np.float64)
+        low, high = ratio_interval(
+            self.candidate.mean, self.baseline.mean, v_c, np.zeros_like(v_c), v_b, z, z
+        )
+        return low - 1, high - 1
+
+
+def ratio_interval(
+    numerator: FloatArray,
+    denominator: FloatArray,
+    var_numerator: FloatArray,
+    covariance: FloatArray,
+    var_denominator: FloatArray,
+    lower_multiplier: FloatArray,
+    upper_multiplier: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """All ratios f with |numerator - f denominator| within multiplier standard errors.
+
+    Fieller 1954; the lower end by one multiplier, the upper end by the other: float64[...].
+    Where the denominator can't be told from zero the set is unbounded: (-inf, inf).
+    """
+    ends = []
+    for sign, z in ((-1.0, lower_multiplier), (1.0, upper_multiplier)):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            a = denominator**2 - z**2 * var_denominator
+            b = numerator * denominator - z**2 * covariance
+            c = numerator**2 - z**2 * var_numerator
+            end = (b + sign * np.sqrt(np.maximum(b**2 - a * c, 0.0))) / a
+        bounded = np.isfinite(z) & (a > 0) & (denominator != 0)
+        ends.append(np.where(bounded, end, sign * np.inf))
+    return ends[0], ends[1]
+
+
+def compare_proportions(baseline: Sample, candidate: Sample) -> Comparison:
+    """Two proportions with unpooled variance (Wald); the same variance serves test and interval."""
+    error = np.sqrt(baseline.variance_of_mean + candidate.variance_of_mean)
+    return Comparison(
+        baseline, candidate, candidate.mean - baseline.mean, error, np.full(error.shape, np.inf)
+    )
+
+
+def compare_means(baseline: Sample, candidate: Sample) -> Comparison:
+    """Two means with unequal variances (Welch 1947), Satterthwaite's degrees of freedom."""
+    v_b, v_c = baseline.variance_of_mean, candidate.variance_of_mean
+    with np.errstate(divide="ignore", invalid="ignore"):
+        dof = (v_b + v_c) ** 2 / (v_b**2 / (baseline.n - 1) + v_c**2 / (candidate.n - 1))
+    return Comparison(
+        baseline,
+        candidate,
+        candidate.mean - baseline.mean,
+        np.sqrt(v_b + v_c),
+        np.where(np.isfinite(dof), dof, 1.0),
+    )

@@ -1,0 +1,85 @@
+"""What has been observed up to a look: the counts that every judgment starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.comparison import Sample
+from analysis.latency import Histogram
+from analysis.paired_buckets import BucketCounts
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEvidence:
+    """Requests by variant on one grid of buckets.
+
+    stage: int64[buckets], index into the plan's stages.
+    requests: by variant, float64[buckets]: all requests, whatever became of them.
+    metrics: names of the request metrics; counts: by variant, [metrics, buckets] in that order.
+    histograms: by variant, over the whole window; empty where the mesh exports no latency.
+    edges_ms: by metric, the bucket edge at which slow requests are counted.
+    """
+
+    stage: NDArray[np.int64]
+    requests: Mapping[str, NDArray[np.float64]]
+    metrics: tuple[str, ...]
+    counts: Mapping[str, BucketCounts]
+    histograms: Mapping[str, Histogram] = field(default_factory=dict)
+    edges_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UserEvidence:
+    """Users by variant, each with a final value.
+
+    samples: by metric and variant; proportions: the metrics whose means are shares of users.
+    exposed: users by variant, one variant each; mixed: users seen in two variants, left out.
+    """
+
+    samples: Mapping[str, Mapping[str, Sample]]
+    proportions: frozenset[str]
+    exposed: Mapping[str, int]
+    mixed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How complete the data is.
+
+    watermark_ms: up to when requests are known, or None if requests aren't compared.
+    lost_share: by variant, estimated share of requests that no scrape saw.
+    injected_share: by variant, share of requests in which the mesh injected a fault.
+    unattributed: failed requests that reached no version.
+    warnings: what the sources said beside their answers.
+    """
+
+    watermark_ms: int | None = None
+    lost_share: Mapping[str, float] = field(default_factory=dict)
+    injected_share: Mapping[str, float] = field(default_factory=dict)
+    unattributed: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QualityLimits:
+    """When data is not good enough for any verdict but invalid; shares and relative odds."""
+
+    split_tolerance: float = 0.25
+    user_split_tolerance: float = 0.01
+    lost_share: float = 0.1
+    mixed_share: float = 0.01
+    injected_share: float = 0.01
+    stale_ms: int = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that one look sees; either part is None where the plan doesn't need it."""
+
+    requests: RequestEvidence | None
+    users: UserEvidence | None
+    coverage: Coverage = Coverage()

@@ -1,0 +1,168 @@
+"""Request metrics: harm by paired buckets, gross failure by counts, objectives by one version."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from analysis.evidence import RequestEvidence
+from analysis.gross_failure import gross_failure_log_e
+from analysis.latency import QuantileRange, quantile_range
+from analysis.metric_result import Classification, Estimate, MetricResult, Objective
+from analysis.paired_buckets import BucketCounts, Estimator, estimate_share, pair_buckets
+from analysis.plan import MetricPlan, Plan, Unit
+
+FloatArray = NDArray[np.float64]
+
+# The exact test's null hypothesis lies this far beyond the margin: bursts don't reach it.
+_GROSS_GAP_FLOOR = 0.1
+_GROSS_GAP_MARGINS = 4.0
+
+
+def judge_requests(
+    plan: Plan, evidence: RequestEvidence | None, candidate: str
+) -> tuple[MetricResult, ...]:
+    """Every request metric of one candidate against the baseline.
+
+    A metric's part of alpha is divided equally over the tests that can fail it: the difference,
+    the gross failure and, where there is one, the objective.
+    """
+    metrics = [metric for metric in plan.metrics if metric.unit is Unit.REQUEST]
+    if not metrics:
+        return ()
+    if evidence is None:
+        raise ValueError("the plan has request metrics, but no request evidence was given")
+    rows = [evidence.metrics.index(metric.name) for metric in metrics]
+    baseline, arm = (
+        BucketCounts(evidence.counts[name].total[rows], evidence.counts[name].bad[rows])
+        for name in (plan.baseline, candidate)
+    )
+    tests = np.array([2.0 if metric.objective is None else 3.0 for metric in metrics])
+    alpha = np.array([plan.harm_alpha(metric) for metric in metrics]) / tests
+    pairs = pair_buckets(baseline, arm)
+    absolute = np.array([metric.allowed_harm.absolute for metric in metrics])
+    relative = np.array([metric.allowed_harm.relative for metric in metrics])
+    excess = pairs.contrast(1 + relative)
+    low, high = pairs.relative_bounds(
+        lower_alpha=alpha, upper_alpha=plan.promote_alpha, n_opt=plan.planned_buckets
+    )
+    point = pairs.candidate / np.where(pairs.baseline > 0, pairs.baseline, np.nan) - 1
+    excesses = _bounded(excess, alpha, plan, shift=absolute)
+    differences = _bounded(pairs.contrast(), alpha, plan)
+    objectives = _objectives(plan, metrics, baseline, arm, alpha)
+    gross = _gross(plan, baseline, arm, absolute, alpha)
+    return tuple(
+        MetricResult(
+            metric=metric.name,
+            baseline_variant=plan.baseline,
+            candidate_variant=candidate,
+            unit=metric.unit,
+            role=metric.role,
+            classification=_classify(excesses[i], objectives[i], gross=bool(gross[i])),
+            baseline=float(pairs.baseline[i]),
+            candidate=float(pairs.candidate[i]),
+            difference=differences[i],
+            relative=Estimate(float(point[i]), float(low[i]), float(high[i])),
+            excess=excesses[i],
+            standard_error=float(excess.standard_error[i]),
+            margin=float(absolute[i] + relative[i] * np.nan_to_num(pairs.baseline[i])),
+            probability_within_margin=_probability(excesses[i], excess.standard_error[i]),
+            exposure_baseline=float(baseline.total[i].sum()),
+            exposure_candidate=float(arm.total[i].sum()),
+            weight=metric.weight,
+            critical=metric.critical,
+            group=metric.group,
+            is_share=True,
+            higher_is_better=False,
+            gross=bool(gross[i]),
+            objective=objectives[i],
+            edge_ms=evidence.edges_ms.get(metric.name),
+            quantile_baseline=_quantile(metric, evidence, plan.baseline, plan.alpha),
+            quantile_candidate=_quantile(metric, evidence, candidate, plan.alpha),
+        )
+        for i, metric in enumerate(metrics)
+    )
+
+
+def _bounded(
+    estimator: Estimator, alpha: FloatArray, plan: Plan, shift: FloatArray | float = 0.0
+) -> list[Estimate]:
+    """Estimates with a lower bound at the harm level and an upper bound at the promote level."""
+    n_opt = float(plan.planned_buckets)
+    value = estimator.estimate - shift
+    lower = value - estimator.half_width(alpha=alpha, n_opt=n_opt)
+    upper = value + estimator.half_width(alpha=plan.promote_alpha, n_opt=n_opt)
+    return [Estimate(*map(float, row)) for row in zip(value, lower, upper, strict=True)]
+
+
+def _objectives(
+    plan: Plan,
+    metrics: list[MetricPlan],
+    baseline: BucketCounts,
+    candidate: BucketCounts,
+    alpha: FloatArray,
+) -> list[Objective | None]:
+    """Each metric's objective, judged with confidence on the candidate alone.
+
+    A limit that the baseline exceeds with confidence too is not the candidate's doing.
+    """
+    ours = _bounded(estimate_share(candidate), alpha, plan)
+    theirs = _bounded(estimate_share(baseline), alpha, plan)
+    found: list[Objective | None] = []
+    for metric, share, baseline_share in zip(metrics, ours, theirs, strict=True):
+        limit = metric.objective
+        if limit is None:
+            found.append(None)
+            continue
+        state = _side_of_zero(share.lower - limit, share.upper - limit)
+        found.append(Objective(limit, share, state, shared=baseline_share.lower > limit))
+    return found
+
+
+def _gross(
+    plan: Plan,
+    baseline: BucketCounts,
+    candidate: BucketCounts,
+    margin: FloatArray,
+    alpha: FloatArray,
+) -> NDArray[np.bool_]:
+    gap = np.clip(_GROSS_GAP_MARGINS * margin, _GROSS_GAP_FLOOR, 0.5)
+    log_e = gross_failure_log_e(
+        baseline, candidate, gap=gap, alpha=alpha, planned_buckets=plan.planned_buckets
+    )
+    return np.asarray(log_e >= -np.log(alpha))
+
+
+def _side_of_zero(lower: float, upper: float) -> Classification:
+    """Which side of zero an interval of harm lies on: below is a pass."""
+    if np.isnan(lower) or np.isnan(upper):
+        return Classification.NO_DATA
+    if lower > 0:
+        return Classification.FAIL
+    return Classification.PASS if upper <= 0 else Classification.UNCERTAIN
+
+
+def _classify(excess: Estimate, objective: Objective | None, *, gross: bool) -> Classification:
+    """The worst of what the metric's tests say."""
+    against_baseline = _side_of_zero(excess.lower, excess.upper)
+    if gross or against_baseline is Classification.FAIL:
+        return Classification.FAIL
+    if objective is None or against_baseline is Classification.NO_DATA:
+        return against_baseline
+    if objective.state is Classification.FAIL:
+        return Classification.UNCERTAIN if objective.shared else Classification.FAIL
+    return against_baseline if objective.state is Classification.PASS else objective.state
+
+
+def _probability(excess: Estimate, standard_error: float) -> float:
+    """Probability that the harm is within the margin, from the estimate and a flat prior."""
+    return float(ndtr(-excess.value / standard_error)) if standard_error > 0 else np.nan
+
+
+def _quantile(
+    metric: MetricPlan, evidence: RequestEvidence, variant: str, alpha: float
+) -> QuantileRange | None:
+    if metric.quantile is None or variant not in evidence.histograms:
+        return None
+    return quantile_range(evidence.histograms[variant], metric.quantile, alpha=alpha)

@@ -1,0 +1,83 @@
+"""What one metric says of one candidate at one look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from analysis.latency import QuantileRange
+from analysis.plan import Role, Unit
+
+
+class Classification(StrEnum):
+    """pass: harm is within the margin with confidence; fail: beyond it with confidence."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    UNCERTAIN = "uncertain"
+    NO_DATA = "no_data"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its bounds; a bound that is not known is infinite."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """An absolute objective: the share of bad requests that must not be exceeded.
+
+    shared: the baseline exceeds it too, so the candidate is not to blame.
+    """
+
+    limit: float
+    candidate: Estimate
+    state: Classification
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MetricResult:
+    """What one metric says of one candidate at one look.
+
+    baseline, candidate: estimates over the window (shares, or means per user).
+    difference: candidate minus baseline; relative: candidate / baseline - 1.
+    excess: harm beyond what is allowed, in the metric's unit: above 0 is too much. Its lower
+        bound holds at the metric's share of the harm half of alpha, its upper bound at the level
+        of a promote; both hold at every look.
+    margin: the allowed harm in the metric's unit.
+    exposure_*: requests or users seen.
+    gross: the exact test found a gross failure.
+    edge_ms: for slow requests, the bucket edge at which they are counted.
+    """
+
+    metric: str
+    baseline_variant: str
+    candidate_variant: str
+    unit: Unit
+    role: Role
+    classification: Classification
+    baseline: float
+    candidate: float
+    difference: Estimate
+    relative: Estimate
+    excess: Estimate
+    standard_error: float
+    margin: float
+    probability_within_margin: float
+    exposure_baseline: float
+    exposure_candidate: float
+    weight: float
+    critical: bool
+    group: str
+    is_share: bool
+    higher_is_better: bool
+    gross: bool = False
+    objective: Objective | None = None
+    edge_ms: float | None = None
+    quantile_baseline: QuantileRange | None = None
+    quantile_candidate: QuantileRange | None = None

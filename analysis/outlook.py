@@ -1,0 +1,113 @@
+"""What is still missing for a promote, and how long it is likely to take at today's rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from analysis.metric_result import Classification, MetricResult
+from analysis.plan import Plan, Role, Unit
+from analysis.reasons import describe_harm, level
+
+
+def missing_for_decision(
+    plan: Plan, metrics: Sequence[MetricResult], *, at_ms: int
+) -> tuple[str, ...]:
+    """Sentences that say what is missing; empty when nothing is."""
+    return (
+        *_too_early(plan, at_ms),
+        *_too_few(plan, metrics),
+        *(
+            _undecided(plan, m, at_ms)
+            for m in metrics
+            if m.classification is not Classification.PASS
+        ),
+    )
+
+
+def _too_early(plan: Plan, at_ms: int) -> Iterator[str]:
+    rest = plan.start_ms + plan.minimum_ms - at_ms
+    if rest > 0:
+        yield f"the minimum duration is {_span(plan.minimum_ms)}; {_span(rest)} to go"
+
+
+def _too_few(plan: Plan, metrics: Sequence[MetricResult]) -> Iterator[str]:
+    seen: dict[tuple[str, Unit], float] = {}
+    for metric in metrics:
+        for variant, exposure in (
+            (metric.baseline_variant, metric.exposure_baseline),
+            (metric.candidate_variant, metric.exposure_candidate),
+        ):
+            key = (variant, metric.unit)
+            seen[key] = max(seen.get(key, 0.0), exposure)
+    least = plan.minimum_exposure
+    for (variant, unit), exposure in seen.items():
+        if exposure < least:
+            yield f"{variant} has {exposure:.0f} {unit}s, at least {least} are needed"
+
+
+def _undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
+    if metric.classification is Classification.NO_DATA:
+        return (
+            f"{metric.metric}: no data of {metric.baseline_variant} or {metric.candidate_variant}"
+        )
+    if metric.objective is not None and metric.objective.shared:
+        limit = level(metric, metric.objective.limit)
+        return (
+            f"{metric.metric}: both versions exceed the objective of {limit}, "
+            f"so it is not {metric.candidate_variant}'s doing"
+        )
+    if at_ms >= plan.end_ms:
+        return (
+            f"{metric.metric}: the plan's end is reached and the effect is smaller than this plan "
+            f"can see; {describe_harm(metric)}"
+        )
+    if metric.role is Role.GOAL:
+        left = _span(plan.end_ms - at_ms)
+        return (
+            f"{metric.metric}: the gain is tested at the planned end, in {left}; "
+            f"{describe_harm(metric)}"
+        )
+    return f"{metric.metric}: {describe_harm(metric)}; {_time_needed(plan, metric, at_ms)}"
+
+
+def _time_needed(plan: Plan, metric: MetricResult, at_ms: int) -> str:
+    """Intervals narrow with the square root of time: when will the nearer end reach the margin?"""
+    elapsed = max(at_ms - plan.start_ms, plan.bucket_ms)
+    growth = _growth_needed(metric)
+    if not math.isfinite(growth):
+        return "too little has been seen to say how much longer it takes"
+    more_ms = int(elapsed * max(growth - 1, 0.0)) + plan.bucket_ms
+    requests = (metric.exposure_baseline + metric.exposure_candidate) * more_ms / elapsed
+    if at_ms + more_ms > plan.end_ms:
+        return f"no decision is likely before the plan's end, {_span(plan.end_ms - at_ms)} away"
+    return (
+        f"a decision is likely after about {requests:.0f} more {metric.unit}s "
+        f"({_span(more_ms)} at today's rate)"
+    )
+
+
+def _growth_needed(metric: MetricResult) -> float:
+    """How many times as much data, if the estimates stay: the worst of margin and objective."""
+    growths = [_growth(metric.excess.value, metric.excess.lower, metric.excess.upper)]
+    if metric.objective is not None:
+        share, limit = metric.objective.candidate, metric.objective.limit
+        growths.append(_growth(share.value - limit, share.lower - limit, share.upper - limit))
+    return max(growths)
+
+
+def _growth(value: float, lower: float, upper: float) -> float:
+    if value == 0:
+        return math.inf
+    half_width = upper - value if value < 0 else value - lower
+    return (half_width / abs(value)) ** 2
+
+
+def _span(ms: float) -> str:
+    """A duration as a person says it: 45 s, 12 min, 3.5 h, 6 days."""
+    seconds = ms / 1000
+    if seconds < 90:
+        return f"{math.ceil(seconds)} s"
+    if seconds < 5400:
+        return f"{math.ceil(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"

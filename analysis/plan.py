@@ -1,0 +1,121 @@
+"""What an experiment sets out to compare, before any data: the input of every judgment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """A guardrail must not get worse by more than its margin; a goal should improve."""
+
+    GUARDRAIL = "guardrail"
+    GOAL = "goal"
+
+
+class Unit(StrEnum):
+    """What one observation of a metric is."""
+
+    REQUEST = "request"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """The largest acceptable harm: absolute, plus relative times the baseline's value."""
+
+    absolute: float = 0.0
+    relative: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPlan:
+    """One metric and how it is judged.
+
+    higher_is_better: the direction of gain; harm is measured against it.
+    objective: a share of bad requests that must not be exceeded whatever the baseline does.
+    quantile: a latency quantile to report beside the share (0.99), if any.
+    """
+
+    name: str
+    unit: Unit
+    role: Role
+    margin: Margin
+    higher_is_better: bool = False
+    objective: float | None = None
+    quantile: float | None = None
+    weight: float = 1.0
+    critical: bool = False
+    group: str = "all"
+
+    @property
+    def allowed_harm(self) -> Margin:
+        """The margin of a guardrail; a goal may not be harmed at all."""
+        return self.margin if self.role is Role.GUARDRAIL else Margin()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stretch of time with one configured split.
+
+    start_ms, end_ms: milliseconds since the epoch, start included, end not.
+    shares: configured share of the traffic by variant, summing to 1; empty if none is configured.
+    """
+
+    start_ms: int
+    end_ms: int
+    shares: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One experiment's variants, metrics, stages and risks.
+
+    alpha: error rate of the whole experiment, over all looks, metrics and candidates.
+    minimum_ms, minimum_exposure: no promote before this much time and this many requests (users)
+        of each variant.
+    """
+
+    experiment: str
+    baseline: str
+    candidates: tuple[str, ...]
+    metrics: tuple[MetricPlan, ...]
+    stages: tuple[Stage, ...]
+    bucket_ms: int
+    alpha: float
+    minimum_ms: int
+    minimum_exposure: int
+    look_every_ms: int
+
+    @property
+    def start_ms(self) -> int:
+        """When the first stage begins."""
+        return self.stages[0].start_ms
+
+    @property
+    def end_ms(self) -> int:
+        """When the last stage ends: the planned end."""
+        return self.stages[-1].end_ms
+
+    @property
+    def planned_buckets(self) -> int:
+        """How many buckets the whole plan has: where the confidence sequences are tightest."""
+        return max(1, (self.end_ms - self.start_ms) // self.bucket_ms)
+
+    def harm_alpha(self, metric: MetricPlan) -> float:
+        """The metric's part of the half of alpha that watches for harm (weighted Bonferroni).
+
+        Shared over metrics by weight and over candidates equally, so that a false rollback of
+        any candidate for any metric at any look has a probability of at most alpha / 2.
+        """
+        total = sum(other.weight for other in self.metrics) * len(self.candidates)
+        return self.alpha / 2 * metric.weight / total
+
+    @property
+    def promote_alpha(self) -> float:
+        """The level of each bound that a promote rests on.
+
+        All guardrails must pass at once, so no correction over metrics is needed
+        (intersection-union test, Berger 1982); candidates share it.
+        """
+        return self.alpha / 2 / len(self.candidates)

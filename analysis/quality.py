@@ -1,0 +1,114 @@
+"""Is the data good enough for a verdict? A check that fails makes the verdict invalid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvidence
+from analysis.plan import Plan, Unit
+from analysis.sample_ratio import SampleRatio, StageCounts, check_sample_ratio
+
+
+@dataclass(frozen=True, slots=True)
+class QualityCheck:
+    """One check: its name, whether it passed, and a sentence that says what was found."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+def check_quality(
+    plan: Plan, evidence: Evidence, limits: QualityLimits, *, at_ms: int
+) -> tuple[QualityCheck, ...]:
+    """Every check that applies to what the plan compares."""
+    checks: list[QualityCheck] = []
+    if any(metric.unit is Unit.REQUEST for metric in plan.metrics) and evidence.requests:
+        checks += _request_checks(plan, evidence, evidence.requests, limits, at_ms)
+    if any(metric.unit is Unit.USER for metric in plan.metrics) and evidence.users:
+        checks += _user_checks(plan, evidence.users, limits)
+    return tuple(checks)
+
+
+def _request_checks(
+    plan: Plan,
+    evidence: Evidence,
+    requests: RequestEvidence,
+    limits: QualityLimits,
+    at_ms: int,
+) -> Iterator[QualityCheck]:
+    coverage = evidence.coverage
+    totals = {name: float(count.sum()) for name, count in requests.requests.items()}
+    yield _has_data(plan, totals, "requests")
+    yield _is_fresh(coverage.watermark_ms, limits.stale_ms, at_ms)
+    stages = [
+        StageCounts(
+            {name: float(n[requests.stage == i].sum()) for name, n in requests.requests.items()},
+            stage.shares,
+        )
+        for i, stage in enumerate(plan.stages)
+    ]
+    yield _split(check_sample_ratio(stages, tolerance=limits.split_tolerance), "requests")
+    yield _at_most(
+        "lost requests", coverage.lost_share, limits.lost_share, "went unseen by scrapes"
+    )
+    yield _at_most(
+        "injected faults", coverage.injected_share, limits.injected_share, "carry an injected fault"
+    )
+
+
+def _user_checks(plan: Plan, users: UserEvidence, limits: QualityLimits) -> Iterator[QualityCheck]:
+    exposed = {name: float(count) for name, count in users.exposed.items()}
+    yield _has_data(plan, exposed, "users")
+    shares = _exposure_shares(plan)
+    found = check_sample_ratio(
+        [StageCounts(exposed, shares)], tolerance=limits.user_split_tolerance
+    )
+    yield _split(found, "users")
+    seen = sum(exposed.values()) + users.mixed
+    mixed = {"all variants": users.mixed / seen if seen else 0.0}
+    yield _at_most("mixed users", mixed, limits.mixed_share, "were seen in two variants")
+
+
+def _exposure_shares(plan: Plan) -> Mapping[str, float]:
+    """The split of users, where it is the same in every stage; else there is nothing to test."""
+    shares = [stage.shares for stage in plan.stages]
+    return shares[0] if all(other == shares[0] for other in shares) else {}
+
+
+def _has_data(plan: Plan, counts: Mapping[str, float], what: str) -> QualityCheck:
+    missing = [name for name in (plan.baseline, *plan.candidates) if not counts.get(name)]
+    detail = f"no {what} of {' and '.join(missing)} up to the look" if missing else f"{what} seen"
+    return QualityCheck(f"{what} present", not missing, detail)
+
+
+def _is_fresh(watermark_ms: int | None, stale_ms: int, at_ms: int) -> QualityCheck:
+    if watermark_ms is None:
+        return QualityCheck("fresh data", passed=False, detail="no window has been pulled yet")
+    behind_s = max(0, at_ms - watermark_ms) / 1000
+    passed = behind_s * 1000 <= stale_ms
+    detail = f"data ends {behind_s:.0f} s before the look"
+    return QualityCheck(
+        "fresh data", passed, detail if passed else f"{detail}, allowed are {stale_ms / 1000:.0f} s"
+    )
+
+
+def _split(found: SampleRatio | None, what: str) -> QualityCheck:
+    if found is None:
+        return QualityCheck(f"split of {what}", passed=True, detail="no split is configured")
+    detail = (
+        f"split of {what}: odds of {found.worst_variant} are {found.worst_odds_ratio:.3f} times "
+        f"the configured ones (p = {found.p_value:.2g})"
+    )
+    if found.mismatch:
+        detail += "; traffic is not divided as configured, so the versions can't be compared"
+    return QualityCheck(f"split of {what}", not found.mismatch, detail)
+
+
+def _at_most(name: str, shares: Mapping[str, float], limit: float, predicate: str) -> QualityCheck:
+    """Passes where every share is within its limit; the detail names the largest."""
+    worst = max(shares.items(), key=lambda item: (item[1], item[0]), default=("all variants", 0.0))
+    passed = worst[1] <= limit
+    detail = f"{name}: {worst[1]:.2%} of {worst[0]} {predicate}"
+    return QualityCheck(name, passed, detail if passed else f"{detail}, allowed are {limit:.2%}")

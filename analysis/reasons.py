@@ -1,0 +1,77 @@
+"""What a metric showed, in a sentence that a person on call understands."""
+
+from __future__ import annotations
+
+import math
+
+from analysis.metric_result import Classification, MetricResult, Objective
+from analysis.plan import Role, Unit
+
+
+def explain(result: MetricResult) -> str:
+    """One sentence: both versions' values, the harm that is proven or excluded, and the margin."""
+    return f"{result.metric}: {_values(result)}; {_finding(result)}"
+
+
+def describe_harm(result: MetricResult) -> str:
+    """The interval of harm as found so far, beside what is allowed."""
+    low, high = result.excess.lower + result.margin, result.excess.upper + result.margin
+    return (
+        f"harm lies between {amount(result, low)} and {amount(result, high)}, "
+        f"allowed are {amount(result, result.margin)}"
+    )
+
+
+def amount(result: MetricResult, value: float) -> str:
+    """A difference in the metric's unit: points for shares, a plain number for means."""
+    if not math.isfinite(value):
+        return "an unknown amount"
+    return f"{100 * value:.2f} points" if result.is_share else f"{value:.4g}"
+
+
+def level(result: MetricResult, value: float) -> str:
+    """A value in the metric's unit: percent for shares."""
+    if not math.isfinite(value):
+        return "nothing"
+    return f"{100 * value:.2f} %" if result.is_share else f"{value:.4g}"
+
+
+def _values(result: MetricResult) -> str:
+    if result.unit is Unit.USER:
+        what = "of users" if result.is_share else "per user"
+    elif result.edge_ms is not None:
+        what = f"of requests slower than {result.edge_ms:g} ms"
+    else:
+        what = "of requests failed"
+    return (
+        f"{result.candidate_variant} has {level(result, result.candidate)} {what}, "
+        f"{result.baseline_variant} {level(result, result.baseline)}"
+    )
+
+
+def _finding(result: MetricResult) -> str:
+    if result.classification is Classification.FAIL:
+        return _failure(result)
+    gain = -(result.excess.upper + result.margin)
+    if result.role is Role.GOAL and gain > 0:
+        return f"the gain is at least {amount(result, gain)}"
+    most = amount(result, max(0.0, result.excess.upper + result.margin))
+    return f"the harm is at most {most}, allowed are {amount(result, result.margin)}"
+
+
+def _failure(result: MetricResult) -> str:
+    """The strongest of what failed: the margin, the objective, or the exact test alone."""
+    if result.excess.lower > 0:
+        least = amount(result, result.excess.lower + result.margin)
+        return f"the harm is at least {least}, allowed are {amount(result, result.margin)}"
+    if result.objective is not None and _violated(result.objective):
+        objective = result.objective
+        return (
+            f"its share is at least {level(result, objective.candidate.lower)}, "
+            f"never more than {level(result, objective.limit)} is acceptable"
+        )
+    return "this is a gross failure, far beyond what chance or a burst explains"
+
+
+def _violated(objective: Objective) -> bool:
+    return objective.state is Classification.FAIL and not objective.shared

@@ -1,0 +1,101 @@
+"""One look, one verdict: promote, hold, rollback or invalid, with its reasons.
+
+Read this module first. A look gathers evidence (evidence.py), checks its quality (quality.py),
+judges every metric against its margin (judge.py) and decides by the rules below. The same plan
+and the same evidence give the same verdict, byte for byte.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from analysis.evidence import Evidence, QualityLimits
+from analysis.judge import judge_metrics
+from analysis.metric_result import Classification, MetricResult
+from analysis.outlook import missing_for_decision
+from analysis.plan import Plan
+from analysis.quality import QualityCheck, check_quality
+from analysis.reasons import explain
+from analysis.score import health_score
+
+
+class Decision(StrEnum):
+    """What to do with the candidate; a gate's exit codes are 0, 3, 1 and 4."""
+
+    PROMOTE = "promote"
+    HOLD = "hold"
+    ROLLBACK = "rollback"
+    INVALID = "invalid"
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a gate; 2 is left for usage and configuration errors."""
+        return {"promote": 0, "rollback": 1, "hold": 3, "invalid": 4}[self.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer of one look.
+
+    look_at_ms, window_start_ms, watermark_ms: milliseconds since the epoch.
+    score: canary health, 0..100; None without data.
+    reasons: plain sentences, the decisive ones first.
+    """
+
+    experiment: str
+    decision: Decision
+    score: float | None
+    reasons: tuple[str, ...]
+    metrics: tuple[MetricResult, ...]
+    quality: tuple[QualityCheck, ...]
+    look_at_ms: int
+    window_start_ms: int
+    watermark_ms: int | None
+
+
+def reach_verdict(plan: Plan, evidence: Evidence, limits: QualityLimits, *, at_ms: int) -> Verdict:
+    """The verdict at one look; valid however often one looks.
+
+    at_ms: the look's time; evidence holds nothing later.
+    """
+    quality = check_quality(plan, evidence, limits, at_ms=at_ms)
+    metrics = judge_metrics(plan, evidence, at_ms=at_ms)
+    missing = missing_for_decision(plan, metrics, at_ms=at_ms)
+    decision = _decide(metrics, quality, missing)
+    return Verdict(
+        experiment=plan.experiment,
+        decision=decision,
+        score=health_score(metrics),
+        reasons=_reasons(decision, metrics, quality, missing),
+        metrics=metrics,
+        quality=quality,
+        look_at_ms=at_ms,
+        window_start_ms=plan.start_ms,
+        watermark_ms=evidence.coverage.watermark_ms,
+    )
+
+
+def _decide(
+    metrics: tuple[MetricResult, ...], quality: tuple[QualityCheck, ...], missing: tuple[str, ...]
+) -> Decision:
+    """Bad data never becomes a promote or a rollback; harm comes before what is still missing."""
+    if any(not check.passed for check in quality):
+        return Decision.INVALID
+    if any(metric.classification is Classification.FAIL for metric in metrics):
+        return Decision.ROLLBACK
+    return Decision.HOLD if missing else Decision.PROMOTE
+
+
+def _reasons(
+    decision: Decision,
+    metrics: tuple[MetricResult, ...],
+    quality: tuple[QualityCheck, ...],
+    missing: tuple[str, ...],
+) -> tuple[str, ...]:
+    if decision is Decision.INVALID:
+        return tuple(check.detail for check in quality if not check.passed)
+    if decision is Decision.HOLD:
+        return missing
+    decisive = Classification.FAIL if decision is Decision.ROLLBACK else Classification.PASS
+    return tuple(explain(metric) for metric in metrics if metric.classification is decisive)

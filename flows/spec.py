@@ -1,0 +1,362 @@
+"""The experiment spec: what a person writes in one YAML file, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
+
+
+def parse_duration(value: object) -> timedelta:
+    """The duration that a text like 15s, 5m, 1h30m or 14d names; raises ValueError otherwise."""
+    if isinstance(value, timedelta):
+        return value
+    parts = _DURATION.findall(value) if isinstance(value, str) else []
+    if not parts or "".join(number + unit for number, unit in parts) != value:
+        raise ValueError("must be a duration such as 15s, 5m, 1h30m or 14d")
+    return timedelta(seconds=sum(float(number) * _UNITS_S[unit] for number, unit in parts))
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("must be longer than zero")
+    return value
+
+
+def _as_utc(value: datetime) -> datetime:
+    """The instant in UTC; a time without a zone is taken as UTC."""
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration, json_schema_input_type=str),
+    AfterValidator(_positive),
+]
+Instant = Annotated[datetime, AfterValidator(_as_utc)]
+
+
+class _Strict(BaseModel):
+    """Unknown fields are errors: a misspelt margin must not become a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Mesh(StrEnum):
+    """Which metric families describe the requests."""
+
+    ISTIO = "istio"
+    LINKERD = "linkerd"
+    LINKERD_ROUTE = "linkerd-route"
+    LINKERD_POLICY = "linkerd-policy"
+    ENVOY = "envoy"
+
+
+class Variant(_Strict):
+    """One arm of the split and how the mesh names it."""
+
+    baseline: bool = Field(False, description="The control; without a mark the first variant is.")
+    version: str | None = Field(
+        None, description="Value of the mesh's version label (Envoy: the cluster name)."
+    )
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="Further labels that pick out this variant's series."
+    )
+
+
+class Role(StrEnum):
+    """A guardrail must not get worse by more than its margin; a goal should improve."""
+
+    GUARDRAIL = "guardrail"
+    GOAL = "goal"
+
+
+def _parse_margin(value: object) -> object:
+    """A number is absolute; a text like 5% is relative to the baseline."""
+    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?%", value):
+        return {"relative": float(value[:-1]) / 100}
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return {"absolute": value}
+    return value
+
+
+class Margin(_Strict):
+    """The largest harm that is acceptable: absolute, or relative to the baseline."""
+
+    absolute: Annotated[float, Field(ge=0)] | None = None
+    relative: Annotated[float, Field(ge=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.absolute is None) == (self.relative is None):
+            raise ValueError("must be a number (absolute, such as 0.005) or a percentage (5%)")
+        return self
+
+
+MarginField = Annotated[
+    Margin, BeforeValidator(_parse_margin, json_schema_input_type=Margin | float | str)
+]
+
+
+class _Metric(_Strict):
+    role: Role = Role.GUARDRAIL
+    weight: Annotated[float, Field(gt=0)] = Field(1.0, description="Weight in the score.")
+    critical: bool = Field(False, description="If it fails, the score is 0.")
+    group: str = Field("all", description="Metrics of a group are scored together.")
+
+
+class ErrorShare(_Metric):
+    """Share of requests that failed: 5xx, failed gRPC status, or classified as failure."""
+
+    kind: Literal["error_share"]
+    margin: MarginField = Margin(absolute=0.005)
+    objective: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="The share that must not be exceeded, whatever the baseline does."
+    )
+
+
+class SlowShare(_Metric):
+    """Share of requests slower than a bound; with `quantile`, that quantile is reported too."""
+
+    kind: Literal["slow_share"]
+    above: Duration
+    quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
+    margin: MarginField = Margin(absolute=0.01)
+    objective: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+
+class UnitMetric(_Metric):
+    """A metric per user: did it happen (proportion), how often (count), how much (mean)."""
+
+    kind: Literal["proportion", "count", "mean"]
+    outcome: str
+    role: Role = Role.GOAL
+    better: Literal["higher", "lower"] = "higher"
+    window: Duration = Field(
+        timedelta(days=7), description="Outcomes count this long after a user's first exposure."
+    )
+    margin: MarginField = Margin(relative=0.02)
+
+
+Metric = Annotated[ErrorShare | SlowShare | UnitMetric, Field(discriminator="kind")]
+
+
+def _default_metrics() -> dict[str, Any]:
+    """The guide's validate_canary: success rate >= 0.95 and p99 <= 1000 ms."""
+    return {
+        "errors": ErrorShare(kind="error_share", objective=0.05, critical=True),
+        "p99": SlowShare(
+            kind="slow_share", above=timedelta(seconds=1), quantile=0.99, objective=0.01
+        ),
+    }
+
+
+class Stage(_Strict):
+    """A stretch of the plan with one configured split."""
+
+    duration: Duration
+    weights: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
+        description="Percent of the traffic for each variant; must sum to 100."
+    )
+
+
+class Plan(_Strict):
+    """When the experiment runs, how often one looks, and what risk of a false alarm is taken."""
+
+    start: Instant | None = Field(
+        None, description="Without it, the first bucket in which a candidate has requests."
+    )
+    duration: Duration | None = Field(None, description="Length, when the split doesn't change.")
+    stages: list[Stage] = Field(default_factory=list)
+    look_every: Duration = timedelta(minutes=1)
+    bucket: Duration = Field(
+        timedelta(seconds=15), description="The unit of time; not shorter than a scrape interval."
+    )
+    alpha: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        0.05, description="Error rate of the whole experiment, over all looks and metrics."
+    )
+    minimum_duration: Duration = Field(timedelta(minutes=5), description="No promote before.")
+    minimum_requests: Annotated[int, Field(ge=1)] = Field(
+        100, description="No promote before each variant has so many requests (or users)."
+    )
+
+
+class Quality(_Strict):
+    """When the data is not good enough for any verdict but `invalid`."""
+
+    split_tolerance: Annotated[float, Field(gt=0)] = Field(
+        0.25, description="How far the odds of the split may be off, relatively: requests."
+    )
+    user_split_tolerance: Annotated[float, Field(gt=0)] = Field(
+        0.01, description="How far the odds of the split may be off, relatively: users."
+    )
+    lost_exposure: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1, description="Largest share of requests that may have gone unseen."
+    )
+    mixed_users: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.01, description="Largest share of users that may have been seen in two variants."
+    )
+    stale_after: Duration = Field(
+        timedelta(minutes=5), description="Data that ends this long before the look is stale."
+    )
+
+
+class PrometheusSource(_Strict):
+    """A Prometheus (or compatible) server."""
+
+    url: str = Field(pattern=r"^https?://[^\s/]+")
+    scrape_interval: Duration = timedelta(seconds=15)
+    token_env: str | None = Field(None, description="Environment variable with a bearer token.")
+    ca_file: str | None = None
+
+
+class RecordingSource(_Strict):
+    """A recording of raw samples (Parquet, one row per series)."""
+
+    recording: str
+    scrape_interval: Duration = timedelta(seconds=15)
+
+
+class FileSource(_Strict):
+    """Parquet, CSV or JSON lines files; a glob, relative to the spec."""
+
+    files: str
+    columns: dict[Literal["user", "variant", "outcome", "value", "at", "experiment"], str] = Field(
+        default_factory=dict, description="Column names, where they differ from the defaults."
+    )
+
+
+class PostgresSource(_Strict):
+    """A query on a PostgreSQL server."""
+
+    dsn_env: str = Field(description="Environment variable with the connection URI.")
+    query: str
+    columns: dict[Literal["user", "variant", "outcome", "value", "at", "experiment"], str] = Field(
+        default_factory=dict
+    )
+
+
+class CounterSource(_Strict):
+    """Counters with the labels experiment, variant and outcome."""
+
+    prometheus: PrometheusSource
+    metric: str
+    exposed: str = Field("exposed", description="Value of `outcome` that counts exposures.")
+
+
+def _requests_source(value: object) -> object:
+    """The short forms `prometheus: URL` and `recording: PATH` stand for their one field."""
+    if isinstance(value, dict) and isinstance(value.get("prometheus"), str):
+        rest = {key: item for key, item in value.items() if key != "prometheus"}
+        return {"url": value["prometheus"], **rest}
+    return value
+
+
+class Sources(_Strict):
+    """Where requests, exposures and outcomes come from."""
+
+    requests: Annotated[
+        PrometheusSource | RecordingSource | None, BeforeValidator(_requests_source)
+    ] = None
+    exposures: FileSource | PostgresSource | None = None
+    outcomes: FileSource | PostgresSource | None = None
+    conversions: CounterSource | None = None
+
+
+class Experiment(_Strict):
+    """One traffic split under observation."""
+
+    experiment: Name
+    description: str = ""
+    service: str
+    namespace: str = "default"
+    mesh: Mesh | None = Field(None, description="Needed for request metrics.")
+    reporter: Literal["destination", "source", "waypoint"] = Field(
+        "destination",
+        description="Whose count is taken; Linkerd: destination is inbound, source outbound.",
+    )
+    match: dict[str, str] = Field(
+        default_factory=dict, description="Further labels that every series must have."
+    )
+    variants: dict[Name, Variant]
+    split: dict[str, Annotated[float, Field(ge=0, le=100)]] | None = Field(
+        None, description="Percent of the traffic for each variant, when it doesn't change."
+    )
+    metrics: dict[Name, Metric] = Field(default_factory=_default_metrics)
+    plan: Plan = Plan()
+    quality: Quality = Quality()
+    sources: Sources
+
+    @property
+    def baseline(self) -> str:
+        """The name of the control."""
+        marked = [name for name, variant in self.variants.items() if variant.baseline]
+        return marked[0] if marked else next(iter(self.variants))
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The names of the other variants, in the order of the spec."""
+        return tuple(name for name in self.variants if name != self.baseline)
+
+    @property
+    def request_metrics(self) -> dict[str, ErrorShare | SlowShare]:
+        """The metrics that are counted in requests."""
+        return {k: m for k, m in self.metrics.items() if isinstance(m, ErrorShare | SlowShare)}
+
+    @property
+    def unit_metrics(self) -> dict[str, UnitMetric]:
+        """The metrics that are counted in users."""
+        return {k: m for k, m in self.metrics.items() if isinstance(m, UnitMetric)}
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The plan's stages; the guide's 5, 25, 50 % where the spec names neither.
+
+        A configured split without stages is one stage. Weights are empty where no split is
+        configured (blue-green: the test traffic decides).
+        """
+        if self.plan.stages:
+            return tuple(self.plan.stages)
+        if self.plan.duration is not None or self.split is not None:
+            duration = self.plan.duration or timedelta(minutes=30)
+            return (Stage(duration=duration, weights=self.split or {}),)
+        candidate = self.candidates[0]
+        return tuple(
+            Stage(
+                duration=timedelta(minutes=minutes),
+                weights={self.baseline: 100 - percent, candidate: percent},
+            )
+            for percent, minutes in ((5, 5), (25, 10), (50, 15))
+        )
+
+    @property
+    def spec_hash(self) -> str:
+        """Identity of what was asked: the same for two files that mean the same."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    @field_validator("variants")
+    @classmethod
+    def _two_variants_one_baseline(cls, variants: dict[str, Variant]) -> dict[str, Variant]:
+        if len(variants) < 2:
+            raise ValueError("must name at least two variants, a baseline and a candidate")
+        marked = [name for name, variant in variants.items() if variant.baseline]
+        if len(marked) > 1:
+            raise ValueError(f"must mark one baseline, not {len(marked)} ({', '.join(marked)})")
+        return variants

@@ -1,0 +1,36 @@
+"""Where a project keeps its specs, its warehouse and what is written for people."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folders below one root; nothing is created before it is written to."""
+
+    root: Path
+
+    @property
+    def experiments(self) -> Path:
+        """The specs, one YAML file an experiment."""
+        return self.root / "experiments"
+
+    @property
+    def warehouse(self) -> Path:
+        """The DuckDB file that only flows open."""
+        return self.root / "var" / "warehouse.duckdb"
+
+    @property
+    def marts(self) -> Path:
+        """The published, versioned DuckDB files that analysts open."""
+        return self.root / "var" / "marts"
+
+    @property
+    def verdicts(self) -> Path:
+        """Verdict JSON, a folder an experiment."""
+        return self.root / "verdicts"
+
+    @property
+    def dashboards(self) -> Path:
+        """Grafana dashboards and their provisioning."""
+        return self.root / "var" / "dashboards"
