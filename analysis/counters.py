@@ -9,12 +9,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.scrape_evidence import Restarts, ScrapeEvidence
 from analysis.timelines import Bool, Float, Int, Timelines, expand, is_within
-
-# Start times that differ by less are the same process: boot time drifts by a second.
-_START_TOLERANCE_MS = 2_000
-# How far the clocks of a pod and of the scraper may be apart.
-_CLOCK_SKEW_MS = 60_000
 
 
 class Reason(IntEnum):
@@ -56,45 +52,14 @@ class CounterSeries:
         """Sample times, a row per series."""
         return Timelines(self.offsets, self.ts_ms)
 
+    def cut(self, after_ms: int, until_ms: int) -> Self:
+        """The same series with only the samples after_ms < time <= until_ms."""
+        times, index = self.times.cut(after_ms, until_ms)
+        return type(self)(times.offsets, times.ms, self.values[index], self.target)
+
     def of_sample(self, sample: Int) -> Int:
         """int64[samples], the series of each given sample."""
         return np.searchsorted(self.offsets, sample, side="right") - 1
-
-
-@dataclass(frozen=True, slots=True)
-class ScrapeEvidence:
-    """What is known of every target, whether its series were there or not.
-
-    scrapes: times of its scrapes, a row per target; is_good: bool[scrapes], whether `up` was 1.
-    starts: times at which its process start time was seen, a row per target; started_ms:
-        int64[starts], that start time.
-    range_start_ms: samples were read from after this time on.
-    interval_ms: scrape interval where a target has too few scrapes to tell.
-    """
-
-    scrapes: Timelines
-    is_good: Bool
-    starts: Timelines
-    started_ms: Int
-    range_start_ms: int
-    interval_ms: int
-
-    @classmethod
-    def absent(cls, targets: int, *, range_start_ms: int, interval_ms: int) -> Self:
-        """No `up` and no start times."""
-        none = np.zeros(0, np.int64)
-        empty = Timelines(np.zeros(targets + 1, np.int64), none)
-        return cls(empty, np.zeros(0, np.bool_), empty, none, range_start_ms, interval_ms)
-
-    @property
-    def good_scrapes(self) -> Timelines:
-        """Times of the scrapes that worked, a row per target."""
-        return self.scrapes.keep(self.is_good)
-
-    @property
-    def interval_of_target_ms(self) -> Int:
-        """int64[targets], the usual time between two scrapes."""
-        return self.scrapes.median_step(self.interval_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,31 +71,6 @@ class Differences:
 
     delta: Float
     reason: NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class _Restarts:
-    """Replaced processes: not yet replaced at `before`, replaced at seen_ms."""
-
-    before: Timelines
-    seen_ms: Int
-
-    @classmethod
-    def of(cls, evidence: ScrapeEvidence) -> Self:
-        """A start time that moved forward, to after (or near) the last sight of the old one."""
-        starts, started = evidence.starts, evidence.started_ms
-        moved = is_within(starts.offsets, len(started))
-        moved[1:] &= np.diff(started) > _START_TOLERANCE_MS
-        moved[1:] &= started[1:] > starts.ms[:-1] - _CLOCK_SKEW_MS
-        seen = starts.keep(moved)
-        return cls(Timelines(seen.offsets, starts.ms[:-1][moved[1:]]), seen.ms)
-
-    def surely_between(self, target: Int, after: Int, until: Int) -> Bool:
-        """bool[queries]: was a process replaced after `after` and seen replaced by `until`?"""
-        index = self.before.first_at(target, after)
-        found: Bool = index < self.before.offsets[target + 1]
-        found[found] = self.seen_ms[index[found]] <= until[found]
-        return found
 
 
 def difference(series: CounterSeries, evidence: ScrapeEvidence) -> Differences:
@@ -148,9 +88,9 @@ def difference(series: CounterSeries, evidence: ScrapeEvidence) -> Differences:
     _set_whole(series, delta, reason, np.flatnonzero(delta < 0), Reason.RESET)
     if not total:
         return Differences(delta, reason)
-    restarts = _Restarts.of(evidence)
-    _judge_wide_steps(series, evidence, delta, reason)
-    _judge_first_samples(series, evidence, restarts, delta, reason, first)
+    restarts, good = Restarts.of(evidence), evidence.good_scrapes
+    _judge_wide_steps(series, evidence, good, delta, reason)
+    _judge_first_samples(series, evidence, good, restarts, delta, reason, first)
     _judge_restarts(series, restarts, delta, reason)
     return Differences(delta, reason)
 
@@ -163,7 +103,11 @@ def _set_whole(
 
 
 def _judge_wide_steps(
-    series: CounterSeries, evidence: ScrapeEvidence, delta: Float, reason: NDArray[np.uint8]
+    series: CounterSeries,
+    evidence: ScrapeEvidence,
+    good: Timelines,
+    delta: Float,
+    reason: NDArray[np.uint8],
 ) -> None:
     """Marks steps over missed scrapes (GAP) and over scrapes that lacked the series (REBORN)."""
     interval = evidence.interval_of_target_ms
@@ -175,7 +119,6 @@ def _judge_wide_steps(
     is_gap = missed & (reason[wide] == Reason.NORMAL)
     reason[wide[is_gap]] = Reason.GAP
 
-    good = evidence.good_scrapes
     lacked = good.count_between(target, before, now) > 0
     # Times that are not the target's scrape times prove nothing (a foreign clock, federation).
     wide, target, now = wide[lacked], target[lacked], now[lacked]
@@ -208,7 +151,8 @@ def _wide_steps(series: CounterSeries, evidence: ScrapeEvidence, interval: Int) 
 def _judge_first_samples(
     series: CounterSeries,
     evidence: ScrapeEvidence,
-    restarts: _Restarts,
+    good: Timelines,
+    restarts: Restarts,
     delta: Float,
     reason: NDArray[np.uint8],
     first: Int,
@@ -216,7 +160,6 @@ def _judge_first_samples(
     """Sets BIRTH where it is proved that the counter began at zero, BASELINE elsewhere."""
     target = series.target[series.of_sample(first)]
     now = series.ts_ms[first]
-    good = evidence.good_scrapes
     was_scraped, last_good = good.last_before(target, now)
     lacked = was_scraped & good.has(target, now)
     is_birth = lacked.copy()
@@ -232,15 +175,12 @@ def _is_new_process(series: CounterSeries, evidence: ScrapeEvidence, target: Int
     filled = np.diff(series.offsets) > 0
     first_sight = np.full(len(evidence.starts.offsets) - 1, np.iinfo(np.int64).max)
     np.minimum.at(first_sight, series.target[filled], series.ts_ms[series.offsets[:-1][filled]])
-    index = evidence.starts.first_at(target, now + 1) - 1
-    known: Bool = (index >= evidence.starts.offsets[target]) & (first_sight[target] == now)
-    started = evidence.started_ms[index[known]]
-    known[known] = (started > evidence.range_start_ms) & (started <= now[known] + _CLOCK_SKEW_MS)
-    return known
+    is_first: Bool = first_sight[target] == now
+    return is_first & evidence.has_started_in_range(target, now)
 
 
 def _judge_restarts(
-    series: CounterSeries, restarts: _Restarts, delta: Float, reason: NDArray[np.uint8]
+    series: CounterSeries, restarts: Restarts, delta: Float, reason: NDArray[np.uint8]
 ) -> None:
     """Sets RESTART on every sample that is the first after its process was replaced."""
     targets = len(restarts.before.offsets) - 1

@@ -7,7 +7,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from analysis.counters import CounterSeries, Differences, Reason, ScrapeEvidence
+from analysis.counters import CounterSeries, Differences, Reason
+from analysis.scrape_evidence import ScrapeEvidence
 from analysis.timelines import Float, Int
 
 
@@ -39,6 +40,11 @@ class Losses:
     ts_ms: Int
     requests: Float
 
+    def after(self, start_ms: int) -> Losses:
+        """Only what was noticed later than start_ms."""
+        late = self.ts_ms > start_ms
+        return Losses(self.cause, self.series[late], self.ts_ms[late], self.requests[late])
+
 
 def lost_exposure(
     series: CounterSeries, differences: Differences, evidence: ScrapeEvidence, *, until_ms: int
@@ -47,18 +53,17 @@ def lost_exposure(
 
     until_ms: end of the range that was read; a target silent for 1.5 scrapes by then has vanished.
     """
-    rate = _rate_per_ms(series, differences, evidence)
+    interval = evidence.interval_of_target_ms[series.target]
+    rate = _rate_per_ms(series, differences, interval)
     return (
         _lost_to_restarts(series, differences, evidence, rate),
-        _lost_to_gaps(series, differences, evidence),
-        _lost_to_tails(series, evidence, rate, until_ms),
-        _lost_to_baselines(series, differences, evidence, rate),
+        _lost_to_gaps(series, differences, interval),
+        _lost_to_tails(series, evidence, interval, rate, until_ms),
+        _lost_to_baselines(series, differences, interval, rate, evidence.range_start_ms),
     )
 
 
-def _rate_per_ms(
-    series: CounterSeries, differences: Differences, evidence: ScrapeEvidence
-) -> Float:
+def _rate_per_ms(series: CounterSeries, differences: Differences, interval: Int) -> Float:
     """float64[series], requests per millisecond over the time that the series was seen."""
     total = np.concatenate(([0.0], np.cumsum(differences.delta)))
     seen = np.diff(series.offsets) > 0
@@ -67,9 +72,9 @@ def _rate_per_ms(
     if not len(series.ts_ms):
         return np.zeros(len(seen))
     length = series.ts_ms[last] - series.ts_ms[first]
-    interval = evidence.interval_of_target_ms[series.target]
     counted = total[series.offsets[1:]] - total[series.offsets[:-1]]
-    return counted / np.maximum(length, interval)
+    rate: Float = counted / np.maximum(length, interval)
+    return rate
 
 
 def _lost_to_restarts(
@@ -85,21 +90,18 @@ def _lost_to_restarts(
     return Losses(Cause.RESTART, row, series.ts_ms[sample], requests)
 
 
-def _lost_to_gaps(
-    series: CounterSeries, differences: Differences, evidence: ScrapeEvidence
-) -> Losses:
+def _lost_to_gaps(series: CounterSeries, differences: Differences, interval: Int) -> Losses:
     """What was counted over more than two scrapes, less one scrape's share."""
     sample = np.flatnonzero(differences.reason == Reason.GAP)
     row = series.of_sample(sample)
-    interval = evidence.interval_of_target_ms[series.target[row]]
     length = series.ts_ms[sample] - series.ts_ms[sample - 1]
-    is_long = length > 2.5 * interval
-    requests = differences.delta[sample] * (1 - interval / np.maximum(length, 1))
+    is_long = length > 2.5 * interval[row]
+    requests = differences.delta[sample] * (1 - interval[row] / length)
     return Losses(Cause.GAP, row[is_long], series.ts_ms[sample[is_long]], requests[is_long])
 
 
 def _lost_to_tails(
-    series: CounterSeries, evidence: ScrapeEvidence, rate: Float, until_ms: int
+    series: CounterSeries, evidence: ScrapeEvidence, interval: Int, rate: Float, until_ms: int
 ) -> Losses:
     """Half a scrape of every series that its target still had when it was last seen."""
     row = np.flatnonzero(np.diff(series.offsets) > 0)
@@ -111,23 +113,25 @@ def _lost_to_tails(
     scraped = np.flatnonzero(np.diff(good.offsets) > 0)
     last_good = good.ms[good.offsets[scraped + 1] - 1]
     last_of_target[scraped] = np.maximum(last_of_target[scraped], last_good)
-    interval = evidence.interval_of_target_ms[target]
-    noticed = last_of_target[target] + interval * 3 // 2
+    noticed = last_of_target[target] + interval[row] * 3 // 2
     vanished = (noticed <= until_ms) & (last == last_of_target[target])
     row, noticed, last = row[vanished], noticed[vanished], last[vanished]
-    attempt = _next_attempt(evidence, series.target[row], last, last + interval[vanished])
+    attempt = _next_attempt(evidence, series.target[row], last, last + interval[row])
     return Losses(Cause.TAIL, row, noticed, rate[row] * (attempt - last) / 2)
 
 
 def _lost_to_baselines(
-    series: CounterSeries, differences: Differences, evidence: ScrapeEvidence, rate: Float
+    series: CounterSeries,
+    differences: Differences,
+    interval: Int,
+    rate: Float,
+    range_start_ms: int,
 ) -> Losses:
     """At most one scrape's worth of a series that appeared inside the range."""
     sample = np.flatnonzero(differences.reason == Reason.BASELINE)
     row = series.of_sample(sample)
-    interval = evidence.interval_of_target_ms[series.target[row]]
-    requests = np.minimum(series.values[sample], rate[row] * interval)
-    appeared = series.ts_ms[sample] > evidence.range_start_ms + interval * 3 // 2
+    requests = np.minimum(series.values[sample], rate[row] * interval[row])
+    appeared = series.ts_ms[sample] > range_start_ms + interval[row] * 3 // 2
     appeared &= requests > 0
     return Losses(Cause.BASELINE, row[appeared], series.ts_ms[sample[appeared]], requests[appeared])
 
