@@ -1,0 +1,193 @@
+"""What we measured and decided as Prometheus metrics: a .prom file, or a push to a Pushgateway."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote as quote_url
+
+import requests
+
+from dashboards.atomic_file import write_atomically
+from dashboards.promql import quote
+
+_JOB = "split-verdict"
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficShare:
+    """Percentage, 0..100, of the service's traffic that a version got."""
+
+    service: str
+    version: str
+    namespace: str
+    percentage: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionRate:
+    """Share, 0..1, of a variant's users with the outcome."""
+
+    variant: str
+    outcome: str
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class HealthScore:
+    """Health, 0..100, of a candidate."""
+
+    service: str
+    deployment_version: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentMetrics:
+    """What one look at one experiment exports; values that are not numbers are left out.
+
+    look_at_ms: milliseconds since the epoch. Two experiments can speak of the same version of a
+        service, and the labels can't tell them apart: then the later look counts.
+    """
+
+    experiment: str
+    look_at_ms: int
+    shares: tuple[TrafficShare, ...] = ()
+    conversions: tuple[ConversionRate, ...] = ()
+    scores: tuple[HealthScore, ...] = ()
+
+
+class PushFailed(Exception):
+    """The Pushgateway did not take the metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    labels: str
+    value: float
+    experiment: str
+
+
+def render_metrics(experiments: Iterable[ExperimentMetrics], *, prefix: str = "edtech") -> str:
+    """The three metrics in Prometheus' text format, the same text whatever the input's order.
+
+    A sample that gives way to a later look's is named in a comment. Raises ValueError if the
+    prefix can't begin a metric's name.
+    """
+    if not re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", prefix):
+        raise ValueError(f"metric prefix {prefix!r} must be letters, digits and underscores")
+    looks = sorted(experiments, key=lambda look: (-look.look_at_ms, look.experiment))
+    families = (
+        _family(
+            f"{prefix}_traffic_split_percentage",
+            "Percentage of traffic routed to each service version",
+            [sample for look in looks for sample in _shares(look)],
+        ),
+        _family(
+            f"{prefix}_ab_test_conversion_rate",
+            "Conversion rate for A/B test variants",
+            [sample for look in looks for sample in _conversions(look)],
+        ),
+        _family(
+            f"{prefix}_canary_health_score",
+            "Health score of canary deployments",
+            [sample for look in looks for sample in _scores(look)],
+        ),
+    )
+    return "".join(families)
+
+
+def write_metrics(
+    experiments: Iterable[ExperimentMetrics], path: Path, *, prefix: str = "edtech"
+) -> Path:
+    """Writes the .prom file of all experiments, whole or not at all, for the textfile collector.
+
+    One file for all: the collector refuses the same series from two files. Raises OSError.
+    """
+    if path.suffix != ".prom":
+        raise ValueError(f"{path}: the textfile collector reads only files that end in .prom")
+    return write_atomically(path, render_metrics(experiments, prefix=prefix))
+
+
+def push_metrics(
+    look: ExperimentMetrics, url: str, *, prefix: str = "edtech", timeout_s: float = 5.0
+) -> None:
+    """Replaces the experiment's group on the Pushgateway at the URL.
+
+    Scrape the gateway with honor_labels. Raises PushFailed if it can't be reached or refuses.
+    """
+    target = (
+        f"{url.rstrip('/')}/metrics/job/{_JOB}/experiment/{quote_url(look.experiment, safe='')}"
+    )
+    body = render_metrics([look], prefix=prefix).encode()
+    headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+    try:
+        answer = requests.put(target, data=body, headers=headers, timeout=timeout_s)
+    except requests.RequestException as error:
+        raise PushFailed(f"Pushgateway {url} can't be reached: {error}") from error
+    if not answer.ok:
+        raise PushFailed(
+            f"Pushgateway {url} refused the metrics of {look.experiment} with status "
+            f"{answer.status_code}: {answer.text.strip() or answer.reason}"
+        )
+
+
+def _shares(look: ExperimentMetrics) -> list[_Sample]:
+    return [
+        _sample(
+            look, share.percentage, service=share.service, version=share.version,
+            namespace=share.namespace,
+        )
+        for share in look.shares
+    ]  # fmt: skip
+
+
+def _conversions(look: ExperimentMetrics) -> list[_Sample]:
+    return [
+        _sample(
+            look, conversion.rate, experiment=look.experiment, variant=conversion.variant,
+            outcome=conversion.outcome,
+        )
+        for conversion in look.conversions
+    ]  # fmt: skip
+
+
+def _scores(look: ExperimentMetrics) -> list[_Sample]:
+    return [
+        _sample(
+            look, health.score, service=health.service,
+            deployment_version=health.deployment_version,
+        )
+        for health in look.scores
+    ]  # fmt: skip
+
+
+def _sample(look: ExperimentMetrics, value: float, /, **labels: str) -> _Sample:
+    text = ",".join(f"{name}={quote(label)}" for name, label in labels.items())
+    return _Sample(labels=text, value=value, experiment=look.experiment)
+
+
+def _family(name: str, help_text: str, samples: list[_Sample]) -> str:
+    """One metric's lines, sorted; of the samples with the same labels the first counts.
+
+    Empty without samples.
+    """
+    kept: dict[str, _Sample] = {}
+    comments = []
+    for sample in samples:
+        if not math.isfinite(sample.value):
+            continue
+        winner = kept.setdefault(sample.labels, sample)
+        if winner is not sample:
+            comments.append(
+                f"# {name}{{{sample.labels}}} of {sample.experiment} left out: "
+                f"{winner.experiment} looked later"
+            )
+    if not kept:
+        return ""
+    values = sorted(f"{name}{{{s.labels}}} {float(s.value)!r}" for s in kept.values())
+    header = [f"# HELP {name} {help_text}", f"# TYPE {name} gauge"]
+    return "\n".join([*header, *sorted(comments), *values]) + "\n"

@@ -1,0 +1,78 @@
+"""The table of verdicts that a terminal shows, readable at 80 columns and without colour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from analysis.verdict import Decision
+
+_STYLES = {
+    Decision.PROMOTE: "bold green",
+    Decision.HOLD: "bold yellow",
+    Decision.ROLLBACK: "bold red",
+    Decision.INVALID: "bold magenta",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRow:
+    """One experiment's latest verdict.
+
+    score: 0..100, or None without data.
+    metrics: one line per metric.
+    reasons: plain sentences, the decisive ones first.
+    """
+
+    experiment: str
+    decision: Decision
+    score: float | None
+    metrics: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+def verdict_table(rows: Sequence[VerdictRow]) -> RenderableType:
+    """A table with a row per verdict, and a line with how many there are of each decision."""
+    table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False, collapse_padding=True)
+    # A long name folds: it never takes the room that the reasons need.
+    table.add_column("experiment", overflow="fold", min_width=10, max_width=20)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("why, and what was measured", overflow="fold", ratio=1)
+    for row in rows:
+        decision = Text(row.decision.value, style=_STYLES[row.decision])
+        table.add_row(Text(row.experiment), decision, _score(row.score), _why(row))
+        table.add_section()
+    return Group(table, _totals(rows))
+
+
+def _score(score: float | None) -> Text:
+    """Rounded down: 99.97 is not a full 100."""
+    return Text("-" if score is None else str(int(score)))
+
+
+def _why(row: VerdictRow) -> RenderableType:
+    """The reasons as a list, below them the metrics; Text, so that brackets stay brackets."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for reason in row.reasons:
+        grid.add_row("*", Text(reason))
+    for metric in row.metrics:
+        grid.add_row("", Text(metric, style="dim"))
+    return grid
+
+
+def _totals(rows: Sequence[VerdictRow]) -> Text:
+    counts = {decision: sum(row.decision is decision for row in rows) for decision in Decision}
+    named = [
+        Text(f"{count} {decision.value}", style=_STYLES[decision])
+        for decision, count in counts.items()
+        if count
+    ]
+    return Text(", ").join(named) if named else Text("no verdicts yet")

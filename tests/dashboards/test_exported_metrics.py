@@ -1,0 +1,146 @@
+"""The exported metrics: exactly the guide's names and labels, in a format that is read for real."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from dashboards.exported_metrics import (
+    ConversionRate,
+    ExperimentMetrics,
+    HealthScore,
+    PushFailed,
+    TrafficShare,
+    push_metrics,
+    render_metrics,
+    write_metrics,
+)
+from tests.dashboards.real_servers import free_port, pushgateway
+
+EXAM = ExperimentMetrics(
+    experiment="exam-canary",
+    look_at_ms=1_767_225_600_000,
+    shares=(
+        TrafficShare("exam-service", "v1", "edtech-production", 90.25),
+        TrafficShare("exam-service", "v2", "edtech-production", 9.75),
+    ),
+    conversions=(ConversionRate("canary", "finished", 0.125),),
+    scores=(HealthScore("exam-service", "v2", 97.5),),
+)
+
+Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def parsed(text: str) -> Series:
+    """The samples as prometheus-client reads them; ValueError where it can't."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    return name, frozenset(labels.items())
+
+
+AT = {"service": "exam-service", "namespace": "edtech-production"}
+EXPECTED = {
+    key("edtech_traffic_split_percentage", version="v1", **AT): 90.25,
+    key("edtech_traffic_split_percentage", version="v2", **AT): 9.75,
+    key(
+        "edtech_ab_test_conversion_rate",
+        experiment="exam-canary",
+        variant="canary",
+        outcome="finished",
+    ): 0.125,
+    key("edtech_canary_health_score", service="exam-service", deployment_version="v2"): 97.5,
+}
+
+
+def test_names_and_labels_are_the_guides() -> None:
+    assert parsed(render_metrics([EXAM])) == EXPECTED
+
+
+def test_the_prefix_can_be_chosen_but_must_make_a_name() -> None:
+    assert {name.split("_")[0] for name, _ in parsed(render_metrics([EXAM], prefix="shop"))} == {
+        "shop"
+    }
+    with pytest.raises(ValueError, match="metric prefix '9-lives' must be"):
+        render_metrics([EXAM], prefix="9-lives")
+
+
+def test_odd_label_values_survive() -> None:
+    odd = 'a "b"\\c\nd'
+    look = replace(EXAM, shares=(TrafficShare(odd, "v1", "n", 1.0),), conversions=(), scores=())
+    assert parsed(render_metrics([look])) == {
+        key("edtech_traffic_split_percentage", service=odd, version="v1", namespace="n"): 1.0
+    }
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    nothing = replace(EXAM, shares=(), conversions=(), scores=(HealthScore("s", "v", math.nan),))
+    assert render_metrics([nothing]) == ""
+
+
+def test_of_two_looks_at_the_same_version_the_later_counts_and_the_other_is_named() -> None:
+    older = replace(
+        EXAM,
+        experiment="other",
+        look_at_ms=EXAM.look_at_ms - 1,
+        shares=(TrafficShare("exam-service", "v1", "edtech-production", 50.0),),
+        conversions=(),
+        scores=(),
+    )
+    text = render_metrics([older, EXAM])
+    assert text == render_metrics([EXAM, older])
+    assert parsed(text) == EXPECTED
+    assert "of other left out: exam-canary looked later" in text
+
+
+def test_the_file_is_for_the_textfile_collector(tmp_path: Path) -> None:
+    path = write_metrics([EXAM], tmp_path / "textfile" / "split-verdict.prom")
+    assert parsed(path.read_text()) == EXPECTED
+    assert [found.name for found in path.parent.iterdir()] == ["split-verdict.prom"]
+    with pytest.raises(ValueError, match=r"reads only files that end in \.prom"):
+        write_metrics([EXAM], tmp_path / "metrics.txt")
+
+
+def test_a_push_replaces_the_experiments_group_only() -> None:
+    quiz = replace(
+        EXAM,
+        experiment="quiz",
+        shares=(),
+        scores=(),
+        conversions=(ConversionRate("a", "finished", 0.5),),
+    )
+    with pushgateway() as url:
+        push_metrics(quiz, url)
+        push_metrics(EXAM, url + "/")
+        push_metrics(replace(EXAM, conversions=()), url)
+        served = parsed(requests.get(f"{url}/metrics", timeout=5).text)
+    group = {"job": "split-verdict", "instance": ""}
+    ours = {found: value for found, value in served.items() if found[0].startswith("edtech_")}
+    expected = {
+        (name, labels | frozenset(group.items()) | {("experiment", "exam-canary")}): value
+        for (name, labels), value in EXPECTED.items()
+        if "conversion" not in name
+    }
+    labels = {"experiment": "quiz", "variant": "a", "outcome": "finished"}
+    assert ours == expected | {key("edtech_ab_test_conversion_rate", **labels, **group): 0.5}
+
+
+def test_a_refusal_says_what_the_gateway_said() -> None:
+    with pushgateway() as url, pytest.raises(PushFailed, match="with status 404: 404 page not fou"):
+        push_metrics(EXAM, f"{url}/elsewhere")
+
+
+def test_a_gateway_that_is_not_there_is_one_clear_error() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(PushFailed, match=f"Pushgateway {url} can't be reached"):
+        push_metrics(EXAM, url, timeout_s=1)

@@ -1,0 +1,150 @@
+"""Every panel's expression runs on a real Prometheus and returns series, with the right values."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards.experiment_dashboard import experiment_dashboard
+from dashboards.experiment_view import ExperimentView
+from dashboards.fleet_dashboard import fleet_dashboard
+from tests.dashboards import views
+from tests.dashboards.planted_series import NAMESPACE, planted_series
+from tests.dashboards.reading import PanelQuery, queries_of, read
+from tests.dashboards.real_servers import prometheus_with
+
+BY_NAME = pytest.mark.parametrize("view", views.ALL, ids=lambda view: view.name)
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with prometheus_with(planted_series(), tmp_path_factory.mktemp("prometheus")) as url:
+        yield url
+
+
+def ask(url: str, query: PanelQuery) -> list[list[float]]:
+    """The numbers of each series that the query yields; ValueError with the server's words."""
+    now = int(time.time())
+    if query.instant:
+        path, when = "query", {"time": str(now)}
+    else:
+        path, when = "query_range", {"start": str(now - 1800), "end": str(now), "step": "15"}
+    answer = requests.get(f"{url}/api/v1/{path}", {"query": query.expr, **when}, timeout=10)
+    content: dict[str, Any] = answer.json()
+    if content["status"] != "success":
+        raise ValueError(f"{query.panel}: {content['error']}")
+    series = [
+        [float(value) for _, value in found.get("values", [found.get("value")])]
+        for found in content["data"]["result"]
+    ]
+    return [[v for v in values if not math.isnan(v)] for values in series]
+
+
+def without_series(url: str, queries: list[PanelQuery]) -> list[str]:
+    """The panels and expressions that yield no number."""
+    return [f"{q.panel}: {q.expr}" for q in queries if not any(ask(url, q))]
+
+
+def last_values(url: str, dashboard: Dashboard, panel: str) -> list[float]:
+    """The last value of each query of a panel, in the order of the variants."""
+    found = [query for query in queries_of(read(dashboard)) if query.panel == panel]
+    return [values[-1] for query in found for values in ask(url, query)]
+
+
+@BY_NAME
+def test_every_expression_of_an_experiment_returns_series(
+    prometheus: str, view: ExperimentView
+) -> None:
+    queries = queries_of(read(experiment_dashboard(view)))
+    assert queries
+    assert without_series(prometheus, queries) == []
+
+
+def test_every_expression_of_the_fleet_returns_series(prometheus: str) -> None:
+    queries = queries_of(read(fleet_dashboard(views.ALL)))
+    assert without_series(prometheus, queries) == []
+
+
+@pytest.mark.parametrize("label", ["destination_version", "destination_canonical_revision"])
+def test_the_reader_may_choose_the_version_label(prometheus: str, label: str) -> None:
+    content = read(experiment_dashboard(views.ISTIO))
+    for variable in content["templating"]["list"]:
+        if variable["name"] == "version_label":
+            variable["current"]["value"] = label
+    assert without_series(prometheus, queries_of(content)) == []
+
+
+def test_a_wrong_expression_does_not_pass(prometheus: str) -> None:
+    misspelt = PanelQuery(
+        "misspelt", 'sum(rate(istio_requests_total{reporter="nobody"}[5m]))', False
+    )
+    nothing = PanelQuery("divides by nothing", "0 * edtech_canary_health_score / 0", False)
+    assert len(without_series(prometheus, [misspelt, nothing])) == 2
+    with pytest.raises(ValueError, match=r"unclosed: .*parse error"):
+        without_series(prometheus, [PanelQuery("unclosed", "sum(rate(up[5m])", False)])
+
+
+@pytest.mark.parametrize(
+    "view", [view for view in views.ALL if view.mesh], ids=lambda view: view.name
+)
+def test_panels_show_what_the_counters_say(prometheus: str, view: ExperimentView) -> None:
+    dashboard = experiment_dashboard(view)
+    milliseconds = 0.001 if view.mesh == "linkerd-policy" else 1
+    # The clients that went away: 0.1/s of each version, which Istio counts.
+    gone = 0.1 if view.mesh == "istio" else 0
+    share = 100 * (10 + gone) / (100 + 2 * gone)
+    assert last_values(prometheus, dashboard, "Traffic share") == pytest.approx(
+        [100 - share, share], rel=1e-6
+    )
+    assert last_values(prometheus, dashboard, "Request rate") == pytest.approx(
+        [90 + gone, 10 + gone], rel=1e-6
+    )
+    assert last_values(prometheus, dashboard, "Success rate") == pytest.approx([0.99, 0.96])
+    assert last_values(prometheus, dashboard, "Latency p50") == pytest.approx(
+        [25 * milliseconds] * 2
+    )
+    assert last_values(prometheus, dashboard, "Latency p99") == pytest.approx(
+        [750 * milliseconds] * 2
+    )
+    errors = [query for query in queries_of(read(dashboard)) if query.panel.startswith("Errors")]
+    canary = [values[-1] for values in ask(prometheus, errors[1])]
+    assert sum(canary) == pytest.approx(0.4 + gone, rel=1e-6)
+
+
+def test_a_total_failure_is_zero_percent_not_no_data(prometheus: str) -> None:
+    """The guide's own quotient has no numerator then, and its panel goes blank."""
+    found = queries_of(read(experiment_dashboard(views.ENVOY)))
+    success = next(query.expr for query in found if query.panel == "Success rate")
+    only_failures = success.replace("{", '{envoy_response_code="503", ')
+    assert ask(prometheus, PanelQuery("total failure", only_failures, True)) == [[0.0]]
+
+
+@BY_NAME
+def test_variables_find_the_experiments_own_values(prometheus: str, view: ExperimentView) -> None:
+    wanted = {"namespace": NAMESPACE, "service": "exam-service"}
+    for variable in read(experiment_dashboard(view))["templating"]["list"]:
+        if variable["type"] == "query":
+            found = label_values(prometheus, variable["query"]["query"], variable.get("regex", ""))
+            assert wanted[variable["name"]] in found
+
+
+def label_values(url: str, query: str, part: str) -> set[str]:
+    """What Grafana lists for a label_values() query with a pattern for the part to take."""
+    found = re.fullmatch(r"label_values\((.*), (\w+)\)", query)
+    assert found is not None
+    selector = found[1].replace("$namespace", NAMESPACE)
+    answer = requests.get(
+        f"{url}/api/v1/label/{found[2]}/values", {"match[]": selector}, timeout=10
+    )
+    values: list[str] = answer.json()["data"]
+    if not part:
+        return set(values)
+    parts = (re.search(part.strip("/"), value) for value in values)
+    return {match[1] for match in parts if match}

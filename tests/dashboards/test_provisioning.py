@@ -1,0 +1,74 @@
+"""Dashboards are written whole, with what Grafana needs to find them, and nothing is removed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dashboards.provisioning import write_dashboards
+from tests.dashboards import views
+
+
+def test_every_experiment_and_the_fleet_get_a_file(tmp_path: Path) -> None:
+    written = write_dashboards(views.ALL, tmp_path, prometheus_url="http://prometheus:9090")
+    names = {path.relative_to(tmp_path).as_posix() for path in written}
+    assert names == {
+        *(f"{view.uid}.json" for view in views.ALL),
+        "split-verdict-fleet.json",
+        "provisioning/datasources/split-verdict.yaml",
+        "provisioning/dashboards/split-verdict.yaml",
+    }
+    for path in written:
+        if path.suffix == ".json":
+            assert json.loads(path.read_text())["uid"] == path.stem
+
+
+def test_grafana_is_told_where_everything_is(tmp_path: Path) -> None:
+    write_dashboards(
+        [views.ISTIO],
+        tmp_path,
+        prometheus_url="http://prometheus:9090",
+        grafana_directory="/dashboards",
+    )
+    provisioning = tmp_path / "provisioning"
+    sources = yaml.safe_load((provisioning / "datasources/split-verdict.yaml").read_text())
+    providers = yaml.safe_load((provisioning / "dashboards/split-verdict.yaml").read_text())
+    (source,), (provider,) = sources["datasources"], providers["providers"]
+    assert sources["apiVersion"] == providers["apiVersion"] == 1
+    assert (source["type"], source["url"]) == ("prometheus", "http://prometheus:9090")
+    assert source["isDefault"] is False
+    assert (provider["type"], provider["options"]["path"]) == ("file", "/dashboards")
+
+
+def test_writing_again_changes_no_byte_and_removes_nothing(tmp_path: Path) -> None:
+    foreign = tmp_path / "ours.json"
+    foreign.write_text("{}")
+    first = {path: path.read_bytes() for path in write_dashboards(views.ALL, tmp_path)}
+    second = write_dashboards(tuple(reversed(views.ALL)), tmp_path)
+    assert {path: path.read_bytes() for path in second} == first
+    write_dashboards([views.ISTIO], tmp_path)
+    assert foreign.read_text() == "{}"
+    assert all(path.exists() for path in first)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_two_experiments_of_one_name_are_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ValueError, match="exam-canary is there twice"):
+        write_dashboards([views.ISTIO, views.ISTIO], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    write_dashboards([views.ISTIO], tmp_path)
+    target = tmp_path / "sv-exam-canary.json"
+    target.unlink()
+    # A folder with content can't be replaced by a file.
+    (target / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"sv-exam-canary\.json"):
+        write_dashboards([views.ISTIO], tmp_path)
+    assert not list(tmp_path.rglob("*.part"))
