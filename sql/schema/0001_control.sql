@@ -19,5 +19,6 @@ create table pulls (
     row_count bigint not null,
     targets_up bigint not null,    -- good scrapes seen in the window; fewer never replace more
     warnings varchar[] not null,
+    selection varchar not null default '',  -- hash of what the spec selected; another: load again
     primary key (experiment, source, window_start)
 );

@@ -1,18 +1,20 @@
 -- raw counter samples with their differences, and their sums per bucket
--- reads: nothing; yields: series, counter_samples, request_buckets, latency_buckets, exposure_lost
+-- reads: nothing; yields: series, counter_samples, request_buckets, latency_buckets, optional_counters,
+--     exposure_lost
 
 -- One row per series that a pull has seen. series_id is a hash of the normalised labels.
 create table series (
     experiment varchar not null,
     series_id ubigint not null,
-    role varchar not null,         -- 'requests' or 'latency'
+    metric varchar not null,       -- the name of the counter
+    role varchar not null,         -- 'requests', 'latency' or 'optional'
     variant varchar not null,      -- or 'unattributed'
     target varchar not null,       -- the scraped target (pod)
     route varchar not null,
-    response_class varchar not null,  -- 'ok', 'failed', 'cancelled'; latency: 'all'
+    response_class varchar not null,  -- 'ok', 'failed', 'cancelled'; others: 'all'
     response_code varchar not null,
     response_flags varchar not null,  -- sorted, comma-separated; '' = none
-    le_ms double,                  -- upper bound of the latency bucket; null for role 'requests'
+    le_ms double,                  -- upper bound of the latency bucket; null for other roles
     labels json not null
 );
 
@@ -27,13 +29,12 @@ create table counter_samples (
     reason utinyint not null       -- analysis.counters.Reason
 );
 
--- One row per (variant, bucket, route, class, code, flags, target).
+-- One row per (variant, bucket, route, class, code, flags) that had requests.
 create table request_buckets (
     experiment varchar not null,
     window_start timestamptz not null,
     bucket_start timestamptz not null,
     variant varchar not null,
-    target varchar not null,
     route varchar not null,
     response_class varchar not null,
     response_code varchar not null,
@@ -41,21 +42,31 @@ create table request_buckets (
     requests bigint not null
 );
 
--- One row per (variant, bucket, target, le): requests at most le_ms slow, cumulative over le.
+-- One row per (variant, bucket, le): requests at most le_ms slow, cumulative over le.
 create table latency_buckets (
     experiment varchar not null,
     window_start timestamptz not null,
     bucket_start timestamptz not null,
     variant varchar not null,
-    target varchar not null,
     le_ms double not null,
     requests bigint not null
 );
 
--- What the scrapes can't have seen, per window, variant and cause.
+-- One row per (variant, bucket, counter) that moved: retries, ejections, limits, injected faults.
+create table optional_counters (
+    experiment varchar not null,
+    window_start timestamptz not null,
+    bucket_start timestamptz not null,
+    variant varchar not null,      -- or 'unattributed': of a whole listener or route
+    counter varchar not null,
+    events bigint not null
+);
+
+-- What the scrapes can't have seen, by the bucket in which it was noticed, variant and cause.
 create table exposure_lost (
     experiment varchar not null,
     window_start timestamptz not null,
+    bucket_start timestamptz not null,
     variant varchar not null,
     cause varchar not null,        -- 'restart', 'gap', 'tail', 'baseline', 'unattributed'
     events bigint not null,

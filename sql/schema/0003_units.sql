@@ -1,5 +1,5 @@
 -- users: who was exposed to which variant when, and what they did
--- reads: nothing; yields: exposures, outcomes, conversion_buckets
+-- reads: nothing; yields: exposures, outcomes, conversion_buckets, unit_parts, unit_shifts
 
 -- Every exposure as read. First exposure, one variant per user and the exclusion of users seen in
 -- two are decided by sql/aggregate/, so that late data can change it. `part` is what a load
@@ -29,4 +29,33 @@ create table conversion_buckets (
     variant varchar not null,
     outcome varchar not null,
     users bigint not null
+);
+
+-- One row per part that was taken in, with the rows in it that were left out. A part that hasn't
+-- changed since is not read again.
+create table unit_parts (
+    experiment varchar not null,
+    source varchar not null,           -- 'exposures' or 'outcomes'
+    part varchar not null,
+    origin varchar not null,           -- the source as the spec says it: another one, another origin
+    state varchar not null,            -- a file's size and times; '' where only reading can tell
+    checksum varchar not null,         -- of the rows taken in, whatever their order
+    generation integer not null,       -- how often its rows were replaced
+    row_count bigint not null,
+    other_experiment bigint not null,
+    without_user bigint not null,
+    without_name bigint not null,      -- no variant, or no outcome
+    without_time bigint not null,
+    not_finite bigint not null,        -- no value, NaN or infinite
+    primary key (experiment, source, part)
+);
+
+-- A constant near the mean, set once for each outcome: sums are taken of the distance to it, so
+-- that they stay exact and can be added over days.
+create table unit_shifts (
+    experiment varchar not null,
+    outcome varchar not null,
+    kind varchar not null,             -- 'count' or 'mean'
+    shift double not null,
+    primary key (experiment, outcome, kind)
 );

@@ -1,0 +1,5 @@
+-- the first bucket in which a variant other than the baseline has requests; null without any
+-- reads: request_buckets; parameters: experiment, candidates (list of variants)
+select min(bucket_start) as start_at
+from request_buckets
+where experiment = $experiment and list_contains($candidates, variant) and requests > 0

@@ -1,0 +1,27 @@
+-- one row per (variant, bucket, route, class, code, flags) that had requests
+-- reads: incoming_samples, incoming_series; writes: request_buckets
+-- parameters: experiment
+insert into request_buckets
+    (experiment, window_start, bucket_start, variant, route, response_class,
+    response_code, response_flags, requests)
+select
+    $experiment as experiment,
+    samples.window_start,
+    samples.bucket_start,
+    series.variant,
+    series.route,
+    series.response_class,
+    series.response_code,
+    series.response_flags,
+    cast(sum(samples.delta) as bigint) as requests
+from incoming_samples as samples
+inner join incoming_series as series on samples.series_id = series.series_id
+where series.role = 'requests' and samples.delta > 0
+group by
+    samples.window_start,
+    samples.bucket_start,
+    series.variant,
+    series.route,
+    series.response_class,
+    series.response_code,
+    series.response_flags

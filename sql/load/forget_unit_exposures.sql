@@ -1,0 +1,3 @@
+-- removes the rows of one part, before they are written again or for good
+-- writes: exposures
+delete from exposures where experiment = $experiment and part = $part

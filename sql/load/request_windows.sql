@@ -1,0 +1,12 @@
+-- one row per window that was loaded: its end, its evidence, and for which selection
+-- reads: pulls; parameters: experiment
+select
+    epoch_ms(window_start) as start_ms,
+    epoch_ms(window_end) as end_ms,
+    row_count,
+    targets_up,
+    len(warnings) > 0 as has_warnings,
+    selection
+from pulls
+where experiment = $experiment and source = 'requests'
+order by window_start

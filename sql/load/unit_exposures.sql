@@ -1,0 +1,11 @@
+-- takes in the exposures of one staged part
+-- reads: a file of load/unit_stage; writes: exposures; parameters: experiment, part, staged (path)
+insert into exposures (experiment, part, user_id, variant, exposed_at)
+select
+    $experiment,
+    $part,
+    user_id,
+    name,
+    happened_at
+from read_parquet($staged)
+where is_taken

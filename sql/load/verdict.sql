@@ -1,0 +1,4 @@
+-- replaces the verdict of one look
+-- writes: verdicts
+insert or replace into verdicts
+values ($experiment, $look_at, $decision, $score, $reasons, $verdict)
