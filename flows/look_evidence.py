@@ -1,0 +1,172 @@
+"""Reads from the warehouse what one look sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.evidence import Coverage, Evidence, RequestEvidence, UserEvidence
+from analysis.latency import Histogram
+from analysis.paired_buckets import BucketCounts
+from analysis.plan import Plan
+from flows.instants import instant, milliseconds_of
+from flows.look_plan import milliseconds
+from flows.spec import ErrorShare, Experiment, SlowShare
+from flows.statements import statement
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+FloatArray = NDArray[np.float64]
+Columns = Mapping[str, NDArray[Any]]
+
+_UNATTRIBUTED = "unattributed"
+
+
+def observed_start(con: DuckDBPyConnection, spec: Experiment) -> int | None:
+    """When the first candidate was first seen, in milliseconds; None before that."""
+    row = con.execute(
+        statement("aggregate/first_candidate_bucket"),
+        {"experiment": spec.experiment, "candidates": list(spec.candidates)},
+    ).fetchone()
+    return milliseconds_of(row[0]) if row and row[0] else None
+
+
+def watermark(con: DuckDBPyConnection, spec: Experiment, source: str) -> int | None:
+    """Up to when the source is known without a hole, in milliseconds; None before a pull."""
+    row = con.execute(
+        statement("aggregate/request_watermark"), {"experiment": spec.experiment, "source": source}
+    ).fetchone()
+    return milliseconds_of(row[0]) if row and row[0] else None
+
+
+def read_evidence(con: DuckDBPyConnection, spec: Experiment, plan: Plan, *, at_ms: int) -> Evidence:
+    """Everything that a look at at_ms sees; only whole buckets inside the plan."""
+    requests, coverage = None, Coverage()
+    if spec.request_metrics:
+        buckets = max(0, min(at_ms, plan.end_ms) - plan.start_ms) // plan.bucket_ms
+        grid = _Grid(con, spec, plan, int(buckets))
+        requests, coverage = grid.evidence(), grid.coverage(watermark(con, spec, "requests"))
+    return Evidence(requests, _users(con, spec, at_ms) if spec.unit_metrics else None, coverage)
+
+
+class _Grid:
+    """The look's buckets, and the rows of the warehouse laid out on them."""
+
+    def __init__(self, con: DuckDBPyConnection, spec: Experiment, plan: Plan, buckets: int) -> None:
+        self.con, self.spec, self.plan, self.buckets = con, spec, plan, buckets
+        self.variants = (plan.baseline, *plan.candidates)
+        self.rows = self._read("aggregate/look_requests")
+        self.histograms = self._histograms()
+        edges = self._shared_edges()
+        self.edges = {
+            name: _edge_for(metric, edges)
+            for name, metric in spec.request_metrics.items()
+            if isinstance(metric, SlowShare)
+        }
+        asked = sorted({edge for edge in self.edges.values() if edge is not None})
+        self.latency = self._read("aggregate/look_latency", edges=[*asked, float("inf")])
+
+    def evidence(self) -> RequestEvidence:
+        """Counts by variant for every request metric of the spec."""
+        starts = self.plan.start_ms + np.arange(self.buckets) * self.plan.bucket_ms
+        return RequestEvidence(
+            stage=np.searchsorted([s.start_ms for s in self.plan.stages], starts, "right") - 1,
+            requests={v: self._column(self.rows, v, "requests") for v in self.variants},
+            metrics=tuple(self.spec.request_metrics),
+            counts={v: self._counts(v) for v in self.variants},
+            histograms=self.histograms,
+            edges_ms={name: edge for name, edge in self.edges.items() if edge is not None},
+        )
+
+    def coverage(self, watermark_ms: int | None) -> Coverage:
+        """How complete the counts are."""
+        lost = self._lost()
+        seen = {v: float(self._column(self.rows, v, "requests").sum()) for v in self.variants}
+        injected = {v: float(self._column(self.rows, v, "injected").sum()) for v in self.variants}
+        unattributed = float(self._column(self.rows, _UNATTRIBUTED, "requests").sum())
+        lost_share = {v: lost.get(v, 0.0) / max(seen[v] + lost.get(v, 0.0), 1) for v in seen}
+        lost_share[_UNATTRIBUTED] = unattributed / max(sum(seen.values()) + unattributed, 1)
+        return Coverage(
+            watermark_ms=watermark_ms,
+            lost_share=lost_share,
+            injected_share={v: injected[v] / max(seen[v], 1) for v in seen},
+            unattributed=unattributed,
+        )
+
+    def _read(self, name: str, **parameters: list[float]) -> Columns:
+        until = self.plan.start_ms + self.buckets * self.plan.bucket_ms
+        return self.con.execute(
+            statement(name),
+            {
+                "experiment": self.spec.experiment,
+                "from": instant(self.plan.start_ms),
+                "until": instant(until),
+                **parameters,
+            },
+        ).fetchnumpy()
+
+    def _lost(self) -> dict[str, float]:
+        rows = self._read("aggregate/look_lost")
+        return dict(zip(rows["variant"].tolist(), rows["requests"].tolist(), strict=True))
+
+    def _column(self, rows: Columns, variant: str, column: str, **where: float) -> FloatArray:
+        """One column of one variant's rows on the grid; 0 where there is no row."""
+        keep = rows["variant"] == variant
+        for name, value in where.items():
+            keep = keep & (rows[name] == value)
+        start = rows["bucket_start"][keep].astype("datetime64[ms]").astype(np.int64)
+        index = (start - self.plan.start_ms) // self.plan.bucket_ms
+        values = np.zeros(self.buckets)
+        np.add.at(values, index, rows[column][keep].astype(np.float64))
+        return values
+
+    def _counts(self, variant: str) -> BucketCounts:
+        pairs = [
+            self._failures(variant)
+            if isinstance(metric, ErrorShare)
+            else self._slow(variant, self.edges[name])
+            for name, metric in self.spec.request_metrics.items()
+        ]
+        return BucketCounts(np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs]))
+
+    def _failures(self, variant: str) -> tuple[FloatArray, FloatArray]:
+        answered = self._column(self.rows, variant, "answered")
+        return answered, self._column(self.rows, variant, "failed")
+
+    def _slow(self, variant: str, edge: float | None) -> tuple[FloatArray, FloatArray]:
+        """Requests with a known latency, and those slower than the edge."""
+        if edge is None:
+            return np.zeros(self.buckets), np.zeros(self.buckets)
+        total = self._column(self.latency, variant, "at_most", le_ms=np.inf)
+        return total, total - self._column(self.latency, variant, "at_most", le_ms=edge)
+
+    def _shared_edges(self) -> FloatArray:
+        """The bucket edges that every variant exports: only those can be compared."""
+        if set(self.histograms) != set(self.variants):
+            return np.array([])
+        return reduce(np.intersect1d, (h.edges_ms for h in self.histograms.values()))
+
+    def _histograms(self) -> dict[str, Histogram]:
+        """By variant, over the whole window; a variant without latency is left out."""
+        rows = self._read("aggregate/look_histogram")
+        found = {}
+        for variant in self.variants:
+            keep = rows["variant"] == variant
+            if rows["at_most"][keep].sum() > 0:
+                found[variant] = Histogram(
+                    rows["le_ms"][keep].astype(np.float64),
+                    rows["at_most"][keep].astype(np.float64),
+                )
+        return found
+
+
+def _edge_for(metric: SlowShare, edges: FloatArray) -> float | None:
+    """The shared edge at the metric's bound, or the next one above it; None without any."""
+    bound = milliseconds(metric.above)
+    usable = edges[np.isfinite(edges) & (edges >= bound)]
+    return float(usable.min()) if usable.size else None

@@ -1,0 +1,65 @@
+"""From the spec that a person wrote to the plan that the analysis judges by."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from analysis.evidence import QualityLimits
+from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
+from flows.spec import ErrorShare, Experiment, SlowShare, UnitMetric
+
+
+def milliseconds(duration: timedelta) -> int:
+    """The duration in whole milliseconds."""
+    return round(duration.total_seconds() * 1000)
+
+
+def plan_of(spec: Experiment, *, start_ms: int) -> Plan:
+    """The plan of an experiment that starts at start_ms (spec.plan.start, or as observed)."""
+    stages: list[Stage] = []
+    begin = start_ms
+    for stage in spec.stages:
+        end = begin + milliseconds(stage.duration)
+        shares = {name: weight / 100 for name, weight in stage.weights.items()}
+        stages.append(Stage(begin, end, shares))
+        begin = end
+    return Plan(
+        experiment=spec.experiment,
+        baseline=spec.baseline,
+        candidates=spec.candidates,
+        metrics=tuple(_metric_plan(name, metric) for name, metric in spec.metrics.items()),
+        stages=tuple(stages),
+        bucket_ms=milliseconds(spec.plan.bucket),
+        alpha=spec.plan.alpha,
+        minimum_ms=milliseconds(spec.plan.minimum_duration),
+        minimum_exposure=spec.plan.minimum_requests,
+        look_every_ms=milliseconds(spec.plan.look_every),
+    )
+
+
+def limits_of(spec: Experiment) -> QualityLimits:
+    """When the data is not good enough, as the spec says."""
+    quality = spec.quality
+    return QualityLimits(
+        split_tolerance=quality.split_tolerance,
+        user_split_tolerance=quality.user_split_tolerance,
+        lost_share=quality.lost_exposure,
+        mixed_share=quality.mixed_users,
+        stale_ms=milliseconds(quality.stale_after),
+    )
+
+
+def _metric_plan(name: str, metric: ErrorShare | SlowShare | UnitMetric) -> MetricPlan:
+    per_user = isinstance(metric, UnitMetric)
+    return MetricPlan(
+        name=name,
+        unit=Unit.USER if per_user else Unit.REQUEST,
+        role=Role(metric.role.value),
+        margin=Margin(metric.margin.absolute or 0.0, metric.margin.relative or 0.0),
+        higher_is_better=isinstance(metric, UnitMetric) and metric.better == "higher",
+        objective=None if isinstance(metric, UnitMetric) else metric.objective,
+        quantile=metric.quantile if isinstance(metric, SlowShare) else None,
+        weight=metric.weight,
+        critical=metric.critical,
+        group=metric.group,
+    )

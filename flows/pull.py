@@ -1,0 +1,72 @@
+"""Pulls what one experiment needs into the warehouse: requests, users, conversions."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.instants import instant, milliseconds_of
+from flows.look_evidence import watermark
+from flows.look_plan import milliseconds
+from flows.score import plan_at
+from flows.spec import Experiment, PrometheusSource, RecordingSource
+from flows.warehouse import open_reader
+
+if TYPE_CHECKING:
+    from flows.sources.samples import SampleSource
+
+# A window is closed when its last scrapes must have arrived: two intervals, and their time-out.
+_SCRAPE_TIMEOUT = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What one pull of one experiment did: sentences for people, and what is wrong in the data."""
+
+    experiment: str
+    summary: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def pull_experiment(
+    spec: Experiment, warehouse: Path, *, spec_dir: Path, until: datetime
+) -> Pulled:
+    """Brings the warehouse up to `until`, or as near as the sources are complete.
+
+    Pulling again changes nothing. Raises SourceUnavailable, SourceRefused, UnitDataRefused,
+    WarehouseBusy or WarehouseUnusable; then the warehouse is as it was before the failed window.
+    """
+    # The sources import pyarrow and requests; a gate that needs no pull must not pay for them.
+    from flows.request_pull import pull_requests  # noqa: PLC0415
+    from flows.unit_pull import pull_units  # noqa: PLC0415
+
+    summary: list[str] = []
+    warnings: list[str] = []
+    if spec.sources.requests is not None and spec.request_metrics:
+        source, end = open_source(spec, spec_dir, until)
+        requests = pull_requests(spec, source, warehouse, until_ms=end, spec_dir=spec_dir)
+        summary.append(requests.summary)
+        warnings += requests.warnings
+    if spec.unit_metrics:
+        units = pull_units(spec, warehouse, spec_dir=spec_dir, until_ms=milliseconds_of(until))
+        summary.append(units.summary)
+        warnings += units.warnings
+    return Pulled(spec.experiment, tuple(summary), tuple(warnings))
+
+
+def pull_if_behind(spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetime) -> None:
+    """Pulls unless requests are known up to the look already and nothing is counted in users."""
+    if spec.unit_metrics or not _reaches(spec, warehouse, at):
+        pull_experiment(spec, warehouse, spec_dir=spec_dir, until=at)
+
+
+def _reaches(spec: Experiment, warehouse: Path, at: datetime) -> bool:
+    if not warehouse.exists():
+        return False
+    with open_reader(warehouse) as con:
+        known = watermark(con, spec, "requests")
+        end = plan_at(con, spec, at=at).end_ms
+    return known is not None and known >= min(milliseconds_of(at), end)

@@ -1,0 +1,117 @@
+"""Scores one experiment at one look: the function that the gate and the Prefect flow both call."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.metric_result import MetricResult
+from analysis.plan import Plan
+from analysis.verdict import reach_verdict
+from flows.instants import milliseconds_of
+from flows.look_evidence import observed_start, read_evidence
+from flows.look_plan import limits_of, milliseconds, plan_of
+from flows.spec import Experiment
+from flows.statements import statement
+from flows.verdict_document import VerdictDocument
+from flows.warehouse import open_writer, transaction
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+def score_experiment(spec: Experiment, warehouse: Path, *, at: datetime) -> VerdictDocument:
+    """The verdict of one look, recorded in the warehouse.
+
+    A look after the planned end is the look at the end: later data is no part of the plan. A look
+    between two buckets sees whole buckets only. Scoring the same look again changes nothing.
+    Raises WarehouseBusy or WarehouseUnusable.
+    """
+    with open_writer(warehouse) as con:
+        plan = plan_at(con, spec, at=at)
+        at_ms = _look_time(plan, milliseconds_of(at))
+        evidence = read_evidence(con, spec, plan, at_ms=at_ms)
+        verdict = reach_verdict(plan, evidence, limits_of(spec), at_ms=at_ms)
+        document = VerdictDocument.of(verdict, spec_hash=spec.spec_hash)
+        with transaction(con):
+            _record(con, spec, document)
+    return document
+
+
+def plan_at(con: DuckDBPyConnection, spec: Experiment, *, at: datetime) -> Plan:
+    """The plan with its start: as configured, else as observed, else the look itself."""
+    bucket_ms = milliseconds(spec.plan.bucket)
+    if spec.plan.start is not None:
+        start_ms = milliseconds_of(spec.plan.start)
+    else:
+        start_ms = observed_start(con, spec) or milliseconds_of(at)
+    return plan_of(spec, start_ms=-(-start_ms // bucket_ms) * bucket_ms)
+
+
+def _look_time(plan: Plan, at_ms: int) -> int:
+    """The end of the last whole bucket at the look, inside the plan."""
+    clamped = min(max(at_ms, plan.start_ms), plan.end_ms)
+    return plan.start_ms + (clamped - plan.start_ms) // plan.bucket_ms * plan.bucket_ms
+
+
+def _record(con: DuckDBPyConnection, spec: Experiment, document: VerdictDocument) -> None:
+    look = {"experiment": document.experiment, "look_at": document.look_at}
+    con.execute(
+        statement("load/spec"),
+        {
+            "experiment": document.experiment,
+            "spec_hash": document.spec_hash,
+            "spec": spec.model_dump_json(),
+            "used_at": document.look_at,
+        },
+    )
+    con.execute(
+        statement("load/look"),
+        {
+            **look,
+            "window_start": document.window_start,
+            "watermark": document.watermark,
+            "spec_hash": document.spec_hash,
+            "software_version": document.software_version,
+        },
+    )
+    con.execute(statement("load/forget_metric_results"), look)
+    for metric in document.metrics:
+        con.execute(statement("load/metric_result"), {**look, **_metric_row(metric)})
+    con.execute(
+        statement("load/verdict"),
+        {
+            **look,
+            "decision": document.decision.value,
+            "score": document.score,
+            "reasons": list(document.reasons),
+            "verdict": document.model_dump_json(),
+        },
+    )
+
+
+def _metric_row(result: MetricResult) -> dict[str, object]:
+    numbers = {
+        "baseline_estimate": result.baseline,
+        "candidate_estimate": result.candidate,
+        "difference": result.difference.value,
+        "lower": result.difference.lower,
+        "upper": result.difference.upper,
+        "relative_difference": result.relative.value,
+        "relative_lower": result.relative.lower,
+        "relative_upper": result.relative.upper,
+        "margin": result.margin,
+        "probability_within_margin": result.probability_within_margin,
+    }
+    return {
+        "metric": result.metric,
+        "candidate": result.candidate_variant,
+        "role": result.role.value,
+        "classification": result.classification.value,
+        **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
+        "baseline_exposure": result.exposure_baseline,
+        "candidate_exposure": result.exposure_candidate,
+        "critical": result.critical,
+    }

@@ -1,0 +1,114 @@
+"""What a pull of users' data did, in numbers and in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from flows.sources.unit_rows import LeftOut, UnitKind
+
+_MOST_NAMES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePull:
+    """One source after a pull.
+
+    replaced: parts whose rows were written; unchanged: how many parts were left as they were;
+    vanished: parts that are not found any more, whose rows stay; forgotten: parts of another
+    source, whose rows are gone. row_count, left_out: over all parts of the source.
+    unknown: rows by a name that the spec doesn't know.
+    """
+
+    kind: UnitKind
+    replaced: tuple[str, ...]
+    unchanged: int
+    vanished: tuple[str, ...]
+    forgotten: tuple[str, ...]
+    row_count: int
+    left_out: LeftOut
+    unknown: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """A part of a sentence."""
+        return (
+            f"{self.row_count:,} {self.kind} ({len(self.replaced)} parts read, "
+            f"{self.unchanged} unchanged)"
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know about the data."""
+        found = [
+            f"{count:,} rows of {self.kind} left out: {why}"
+            for count, why in (
+                (self.left_out.without_user, "no user"),
+                (self.left_out.without_name, f"no {self.kind.name_column}"),
+                (self.left_out.without_time, "no time"),
+                (self.left_out.not_finite, "the value is missing, NaN or infinite"),
+            )
+            if count
+        ]
+        if self.unknown:
+            found.append(self._about_unknown())
+        if self.vanished:
+            found.append(f"not found any more, rows kept: {', '.join(self.vanished)}")
+        return tuple(found)
+
+    def _about_unknown(self) -> str:
+        names = list(self.unknown.items())
+        listed = ", ".join(f"{name!r} ({rows:,} rows)" for name, rows in names[:_MOST_NAMES])
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        if self.kind is UnitKind.EXPOSURES:
+            return f"variants that the spec doesn't have are ignored: {listed}{more}"
+        return f"no metric asks for any of these outcomes: {listed}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionPull:
+    """What one pull of conversion counters did.
+
+    windows: how many were written; users: by variant and outcome, in them; foreign_series: series
+    of the metric that name no variant of the spec; server_warnings: what the source said.
+    """
+
+    windows: int
+    users: Mapping[tuple[str, str], int]
+    foreign_series: int = 0
+    server_warnings: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """A part of a sentence."""
+        counts = ", ".join(f"{v} {o} {n:,}" for (v, o), n in sorted(self.users.items()))
+        return f"conversion counters in {self.windows} windows" + (f": {counts}" if counts else "")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know about the data."""
+        if not self.foreign_series:
+            return self.server_warnings
+        foreign = f"{self.foreign_series} conversion series name no variant of the spec"
+        return (*self.server_warnings, foreign)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPull:
+    """What one pull of exposures, outcomes and conversions did."""
+
+    experiment: str
+    sources: tuple[SourcePull, ...]
+    conversions: ConversionPull | None = None
+
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        parts = [source.summary for source in self.sources]
+        return "; ".join(parts + ([self.conversions.summary] if self.conversions else []))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Everything that a person should know about the data."""
+        found = [text for source in self.sources for text in source.warnings]
+        return (*found, *(self.conversions.warnings if self.conversions else ()))

@@ -1,0 +1,83 @@
+"""The verdict as others read it: verdicts/<experiment>/<look>.json and its JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+
+from analysis.metric_result import MetricResult
+from analysis.quality import QualityCheck
+from analysis.verdict import Decision, Verdict
+from flows.files import write_atomically
+from flows.instants import instant
+
+SCHEMA_ID = "https://split-verdict.invalid/verdict.schema.json"
+
+
+class _NullableNumbers(GenerateJsonSchema):
+    """A bound that is not known, or an estimate without data, is null in JSON."""
+
+    def float_schema(self, schema: Any) -> JsonSchemaValue:
+        return {**super().float_schema(schema), "type": ["number", "null"]}
+
+
+class VerdictDocument(BaseModel):
+    """One verdict with everything that is needed to understand and to replay it."""
+
+    model_config = ConfigDict(title="Verdict", ser_json_inf_nan="null")
+
+    experiment: str
+    decision: Decision
+    exit_code: int = Field(description="What the gate exits with.")
+    score: float | None = Field(description="Canary health, 0 to 100.")
+    reasons: tuple[str, ...]
+    look_at: datetime
+    window_start: datetime
+    watermark: datetime | None = Field(description="Up to when requests are known without a hole.")
+    metrics: tuple[MetricResult, ...]
+    quality: tuple[QualityCheck, ...]
+    spec_hash: str
+    software_version: str
+
+    @classmethod
+    def of(cls, verdict: Verdict, *, spec_hash: str) -> Self:
+        """The document of a verdict that was reached under the spec with this hash."""
+        return cls(
+            experiment=verdict.experiment,
+            decision=verdict.decision,
+            exit_code=verdict.decision.exit_code,
+            score=verdict.score,
+            reasons=verdict.reasons,
+            look_at=instant(verdict.look_at_ms),
+            window_start=instant(verdict.window_start_ms),
+            watermark=None if verdict.watermark_ms is None else instant(verdict.watermark_ms),
+            metrics=verdict.metrics,
+            quality=verdict.quality,
+            spec_hash=spec_hash,
+            software_version=version("split-verdict"),
+        )
+
+    def to_json(self) -> str:
+        """The JSON text, byte for byte the same for the same verdict."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    def write(self, folder: Path) -> Path:
+        """Writes folder/<experiment>/<look>.json whole or not at all; returns its path."""
+        path = folder / self.experiment / f"{self.look_at:%Y%m%dT%H%M%SZ}.json"
+        write_atomically(path, self.to_json())
+        return path
+
+
+def verdict_schema() -> str:
+    """JSON Schema (draft 2020-12) of a verdict document."""
+    schema = VerdictDocument.model_json_schema(
+        mode="serialization", schema_generator=_NullableNumbers
+    )
+    header = {"$schema": GenerateJsonSchema.schema_dialect, "$id": SCHEMA_ID}
+    return json.dumps({**header, **schema}, indent=2) + "\n"

@@ -1,0 +1,78 @@
+"""Specs and files for tests of user data."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from flows.warehouse import open_writer
+
+from flows.instants import milliseconds_of
+from flows.spec import Experiment
+from flows.unit_pull import pull_units
+from flows.unit_report import UnitPull
+from flows.unit_statistics import UnitStatistics, read_unit_statistics
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+LOOK = START + timedelta(days=60)
+
+Rows = list[tuple[Any, ...]]
+
+
+def spec_of(sources: dict[str, Any] | None = None, **changes: Any) -> Experiment:
+    """An experiment with arms a and b, and one metric of each kind over a week."""
+    both = {"exposures": {"files": "exposures*"}, "outcomes": {"files": "outcomes*"}}
+    fields: dict[str, Any] = {
+        "experiment": "quiz",
+        "service": "quiz",
+        "variants": {"a": {}, "b": {}},
+        "metrics": {
+            "bought": {"kind": "proportion", "outcome": "purchase"},
+            "visits": {"kind": "count", "outcome": "visit"},
+            "spend": {"kind": "mean", "outcome": "purchase"},
+        },
+        "sources": both if sources is None else sources,
+    }
+    return Experiment.model_validate(fields | changes)
+
+
+def day(number: float) -> datetime:
+    """So many days after the start."""
+    return START + timedelta(days=number)
+
+
+def write_csv(path: Path, header: str, rows: Rows) -> None:
+    """A CSV file with the given columns."""
+    lines = [",".join("" if v is None else str(v) for v in row) for row in rows]
+    path.write_text("\n".join((header, *lines)) + "\n", encoding="utf-8")
+
+
+def write_exposures(folder: Path, rows: Rows, name: str = "exposures.csv") -> None:
+    """Rows of user, variant and day."""
+    timed = [(user, variant, day(at).isoformat()) for user, variant, at in rows]
+    write_csv(folder / name, "user_id,variant,exposed_at", timed)
+
+
+def write_outcomes(folder: Path, rows: Rows, name: str = "outcomes.csv") -> None:
+    """Rows of user, outcome, day and value."""
+    timed = [(user, outcome, day(at).isoformat(), value) for user, outcome, at, value in rows]
+    write_csv(folder / name, "user_id,outcome,occurred_at,value", timed)
+
+
+def pull(spec: Experiment, folder: Path) -> UnitPull:
+    """Pulls from the folder into its warehouse, up to the look."""
+    return pull_units(spec, folder / "w.duckdb", spec_dir=folder, until_ms=milliseconds_of(LOOK))
+
+
+def read(spec: Experiment, folder: Path, at: datetime = LOOK) -> UnitStatistics:
+    """The statistics of a look."""
+    with open_writer(folder / "w.duckdb") as con:
+        return read_unit_statistics(con, spec, at)
+
+
+def rows_of(folder: Path, query: str) -> Rows:
+    """The answer of the warehouse."""
+    with open_writer(folder / "w.duckdb") as con:
+        rows: Rows = con.execute(query).fetchall()
+    return rows
