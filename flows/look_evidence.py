@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.comparison import mean_sample
 from analysis.evidence import Coverage, Evidence, RequestEvidence, UserEvidence
 from analysis.latency import Histogram
 from analysis.paired_buckets import BucketCounts
@@ -17,6 +18,7 @@ from flows.instants import instant, milliseconds_of
 from flows.look_plan import milliseconds
 from flows.spec import ErrorShare, Experiment, SlowShare
 from flows.statements import statement
+from flows.unit_statistics import read_unit_statistics
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -52,6 +54,21 @@ def read_evidence(con: DuckDBPyConnection, spec: Experiment, plan: Plan, *, at_m
         grid = _Grid(con, spec, plan, int(buckets))
         requests, coverage = grid.evidence(), grid.coverage(watermark(con, spec, "requests"))
     return Evidence(requests, _users(con, spec, at_ms) if spec.unit_metrics else None, coverage)
+
+
+def _users(con: DuckDBPyConnection, spec: Experiment, at_ms: int) -> UserEvidence:
+    """Users up to the look, each with a final value."""
+    found = read_unit_statistics(con, spec, instant(at_ms))
+    samples = {
+        metric: {
+            variant: mean_sample(value.n, value.mean, value.variance)
+            for variant, value in by_variant.items()
+        }
+        for metric, by_variant in found.metrics.items()
+    }
+    kinds = spec.unit_metrics
+    proportions = frozenset(name for name in samples if kinds[name].kind == "proportion")
+    return UserEvidence(samples, proportions, found.users, found.mixed_users)
 
 
 class _Grid:
@@ -100,7 +117,7 @@ class _Grid:
 
     def _read(self, name: str, **parameters: list[float]) -> Columns:
         until = self.plan.start_ms + self.buckets * self.plan.bucket_ms
-        return self.con.execute(
+        columns: Columns = self.con.execute(
             statement(name),
             {
                 "experiment": self.spec.experiment,
@@ -108,7 +125,8 @@ class _Grid:
                 "until": instant(until),
                 **parameters,
             },
-        ).fetchnumpy()
+        ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
+        return columns
 
     def _lost(self) -> dict[str, float]:
         rows = self._read("aggregate/look_lost")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.instants import instant, milliseconds_of
+from flows.instants import milliseconds_of
 from flows.look_evidence import watermark
-from flows.look_plan import milliseconds
 from flows.score import plan_at
-from flows.spec import Experiment, PrometheusSource, RecordingSource
+from flows.spec import Experiment, PrometheusSource
 from flows.warehouse import open_reader
 
 if TYPE_CHECKING:
@@ -61,6 +59,24 @@ def pull_if_behind(spec: Experiment, warehouse: Path, *, spec_dir: Path, at: dat
     """Pulls unless requests are known up to the look already and nothing is counted in users."""
     if spec.unit_metrics or not _reaches(spec, warehouse, at):
         pull_experiment(spec, warehouse, spec_dir=spec_dir, until=at)
+
+
+def open_source(spec: Experiment, spec_dir: Path, until: datetime) -> tuple[SampleSource, int]:
+    """The source of the spec's requests, and up to when it is complete, in milliseconds.
+
+    A live server is complete up to two scrapes and a time-out ago, a recording up to its end.
+    """
+    from flows.sources.prometheus import PrometheusSamples  # noqa: PLC0415
+    from flows.sources.recording import Recording  # noqa: PLC0415
+
+    wanted = spec.sources.requests
+    if isinstance(wanted, PrometheusSource):
+        closed = datetime.now(UTC) - 2 * wanted.scrape_interval - _SCRAPE_TIMEOUT
+        return PrometheusSamples(wanted), milliseconds_of(min(until, closed))
+    if wanted is None:
+        raise ValueError(f"{spec.experiment} names no source of requests")
+    recording = Recording(spec_dir / wanted.recording)
+    return recording, min(milliseconds_of(until), recording.end_ms)
 
 
 def _reaches(spec: Experiment, warehouse: Path, at: datetime) -> bool:

@@ -13,12 +13,16 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     field_validator,
     model_validator,
 )
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+URL_PATTERN = r"^https?://[^\s/]+"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
@@ -40,7 +44,7 @@ def _positive(value: timedelta) -> timedelta:
     return value
 
 
-def _as_utc(value: datetime) -> datetime:
+def as_utc(value: datetime) -> datetime:
     """The instant in UTC; a time without a zone is taken as UTC."""
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
@@ -50,7 +54,7 @@ Duration = Annotated[
     BeforeValidator(parse_duration, json_schema_input_type=str),
     AfterValidator(_positive),
 ]
-Instant = Annotated[datetime, AfterValidator(_as_utc)]
+Instant = Annotated[datetime, AfterValidator(as_utc)]
 
 
 class _Strict(BaseModel):
@@ -94,6 +98,8 @@ def _parse_margin(value: object) -> object:
         return {"relative": float(value[:-1]) / 100}
     if isinstance(value, int | float) and not isinstance(value, bool):
         return {"absolute": value}
+    if not isinstance(value, dict | Margin):
+        raise ValueError("must be a number (absolute, such as 0.005) or a percentage (5%)")
     return value
 
 
@@ -221,7 +227,7 @@ class Quality(_Strict):
 class PrometheusSource(_Strict):
     """A Prometheus (or compatible) server."""
 
-    url: str = Field(pattern=r"^https?://[^\s/]+")
+    url: str = Field(pattern=URL_PATTERN)
     scrape_interval: Duration = timedelta(seconds=15)
     token_env: str | None = Field(None, description="Environment variable with a bearer token.")
     ca_file: str | None = None
@@ -269,14 +275,35 @@ def _requests_source(value: object) -> object:
     return value
 
 
+def _kind_of_requests(value: Any) -> str:
+    return "recording" if _has(value, "recording") else "prometheus"
+
+
+def _kind_of_rows(value: Any) -> str:
+    return "postgres" if _has(value, "query") or _has(value, "dsn_env") else "files"
+
+
+def _has(value: Any, field: str) -> bool:
+    return field in value if isinstance(value, dict) else hasattr(value, field)
+
+
+RequestsField = Annotated[
+    Annotated[PrometheusSource, Tag("prometheus")] | Annotated[RecordingSource, Tag("recording")],
+    Discriminator(_kind_of_requests),
+    BeforeValidator(_requests_source),
+]
+RowsField = Annotated[
+    Annotated[FileSource, Tag("files")] | Annotated[PostgresSource, Tag("postgres")],
+    Discriminator(_kind_of_rows),
+]
+
+
 class Sources(_Strict):
     """Where requests, exposures and outcomes come from."""
 
-    requests: Annotated[
-        PrometheusSource | RecordingSource | None, BeforeValidator(_requests_source)
-    ] = None
-    exposures: FileSource | PostgresSource | None = None
-    outcomes: FileSource | PostgresSource | None = None
+    requests: RequestsField | None = None
+    exposures: RowsField | None = None
+    outcomes: RowsField | None = None
     conversions: CounterSource | None = None
 
 

@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from analysis.metric_result import MetricResult
 from analysis.quality import QualityCheck
 from analysis.verdict import Decision, Verdict
-from flows.files import write_atomically
+from dashboards.atomic_file import write_atomically
 from flows.instants import instant
 
 SCHEMA_ID = "https://split-verdict.invalid/verdict.schema.json"

@@ -106,6 +106,11 @@ def _locked(path: Path, *, shared: bool, deadline: float, wait_s: float) -> Iter
     """The lock beside the file, because DuckDB's own neither waits nor outlives a stray open()."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WarehouseUnusable(
+            f"{path} can't be made, its folder can't be: {error}. Name another file"
+        ) from error
+    try:
         lock = path.with_name(f"{path.name}.lock")
         with file_lock(lock, shared=shared, deadline=deadline):
             yield
@@ -128,9 +133,9 @@ def _connect(
     while True:
         try:
             con = duckdb.connect(path, read_only=read_only)
-        except duckdb.IOException as error:
+        except duckdb.Error as error:
             if "Could not set lock" not in str(error):
-                raise
+                raise _not_opened(path, error) from error
             if time.monotonic() >= deadline:
                 holders = tuple(int(pid) for pid in re.findall(r"\(PID (\d+)\)", str(error)))
                 raise _busy(path, wait_s, holders) from error
@@ -138,6 +143,22 @@ def _connect(
         else:
             con.execute(statement("schema/session"))
             return con
+
+
+def _not_opened(path: Path, error: duckdb.Error) -> Exception:
+    """What to raise for a file that DuckDB can't open; the error itself if _told_apart knows it."""
+    text = str(error)
+    if any(reason in text for reason in (*_FULL, *_DENIED)):
+        return error
+    if "not a valid DuckDB database file" in text:
+        return WarehouseUnusable(f"{path} is not a DuckDB file: move it away, or name another file")
+    return _damaged(path, error)
+
+
+def _damaged(path: Path, error: Exception) -> WarehouseUnusable:
+    return WarehouseUnusable(
+        f"{path} can't be read, it seems damaged: move it away and pull again ({error})"
+    )
 
 
 def _open_up_to_date(path: Path, deadline: float, wait_s: float) -> duckdb.DuckDBPyConnection:
@@ -169,29 +190,25 @@ def _is_ready(con: duckdb.DuckDBPyConnection, path: Path) -> bool:
 
 @contextmanager
 def _told_apart(path: Path) -> Iterator[None]:
-    """Turns trouble with the file itself into WarehouseUnusable; lets everything else pass."""
+    """Turns a full disk, lacking permission and damage into WarehouseUnusable; all else passes.
+
+    DuckDB says them in several exceptions: IO errors, failed commits, errors without a kind.
+    """
     try:
         yield
-    except (duckdb.IOException, duckdb.FatalException, OSError) as error:
-        sentence = _trouble(path, str(error))
-        if sentence is None:
-            raise
-        raise WarehouseUnusable(sentence) from error
-
-
-def _trouble(path: Path, text: str) -> str | None:
-    """What is the matter with the file, by the words of DuckDB or the system; None if nothing."""
-    if any(reason in text for reason in _FULL):
-        return (
-            f"{path} can't be written, the disk is full: free some space in {path.parent}. Nothing "
-            f"of this step was kept ({text})"
-        )
-    if str(path) not in text:
-        return None
-    if "not a valid DuckDB database file" in text:
-        return f"{path} is not a DuckDB file: move it away, or name another file"
-    if any(reason in text for reason in _DENIED):
-        return (
-            f"{path} can't be opened, permission is lacking: make {path.parent} writable ({text})"
-        )
-    return f"{path} can't be opened: {text}"
+    except (duckdb.Error, OSError) as error:
+        text = str(error)
+        if path.name in text and any(reason in text for reason in _FULL):
+            raise WarehouseUnusable(
+                f"{path} can't be written, the disk is full: free some space in {path.parent}. "
+                f"Nothing of this step was kept ({text})"
+            ) from error
+        if path.name in text and any(reason in text for reason in _DENIED):
+            raise WarehouseUnusable(
+                f"{path} can't be opened, permission is lacking: make the file and its folder "
+                f"writable for this user ({text})"
+            ) from error
+        is_short = path.name in text and "Could not read enough bytes" in text
+        if is_short or text.startswith("Corrupt database file"):
+            raise _damaged(path, error) from error
+        raise

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import requests
 from prometheus_api_client import PrometheusConnect
+from requests.adapters import HTTPAdapter
 
 from flows.sources.json_samples import decode_matrix
 from flows.sources.prometheus_errors import Remedy, classify_failure
@@ -48,6 +49,8 @@ class PrometheusSamples:
         self.connection = PrometheusConnect(
             url=self.url, session=session, timeout=int(_READ_TIMEOUT_S)
         )
+        # The client mounts an adapter that repeats requests by itself and loses the reason.
+        session.mount(self.url, HTTPAdapter(max_retries=0))
 
     def read(self, selectors: Sequence[Selector], start_ms: int, end_ms: int) -> Samples:
         """Every sample with start_ms < time <= end_ms of every series that a selector matches.

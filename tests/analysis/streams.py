@@ -36,7 +36,16 @@ def plan_for(buckets: int = 120, *, alpha: float = 0.05, margin: float = 0.005) 
     end = buckets * BUCKET_MS
     stages = (Stage(0, end, {"stable": 0.95, "canary": 0.05}),)
     return Plan(
-        "simulated", "stable", ("canary",), (metric,), stages, BUCKET_MS, alpha, 300_000, 100, 60_000
+        experiment="simulated",
+        baseline="stable",
+        candidates=("canary",),
+        metrics=(metric,),
+        stages=stages,
+        bucket_ms=BUCKET_MS,
+        alpha=alpha,
+        minimum_ms=300_000,
+        minimum_exposure=100,
+        look_every_ms=60_000,
     )
 
 
@@ -65,9 +74,7 @@ def simulate(rng: np.random.Generator, traffic: Traffic) -> tuple[BucketCounts, 
     return arms[0], arms[1]
 
 
-def evidence_until(
-    baseline: BucketCounts, candidate: BucketCounts, buckets: int
-) -> Evidence:
+def evidence_until(baseline: BucketCounts, candidate: BucketCounts, buckets: int) -> Evidence:
     """What a look after so many buckets sees."""
     arms = {
         name: BucketCounts(counts.total[:, :buckets], counts.bad[:, :buckets])

@@ -1,0 +1,62 @@
+# `make help` lists every target.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_ENV := PREFECT_LOGGING_LEVEL=WARNING
+
+.PHONY: help demo test lint bench live servers schemas lock clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/runtime ## run the main job on the recorded traffic of the lab; no server, no root
+	@$(BIN)/verdict run --replay
+
+test: $(VENV)/dev servers ## run all tests, on real servers where they can be installed
+	@$(BIN)/python -m pytest -q
+
+lint: $(VENV)/dev ## formatting, lint, types, and the direction of imports
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/dev servers ## print ratios of speed, memory and decision quality
+	@for module in benchmarks/*.py; do \
+		name=$$(basename $$module .py); \
+		[ $$name = __init__ ] || $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+live: $(VENV)/dev servers ## the whole job on real traffic: Envoy, Prometheus, load, verdicts
+	@$(BIN)/python -m tests.lab.live
+
+servers: ## install what the tests need, where it may be installed
+	@scripts/install-servers
+
+schemas: $(VENV)/runtime ## write the JSON Schemas anew
+	@$(BIN)/verdict schema > schemas/experiment.schema.json
+	@$(BIN)/verdict schema --verdict > schemas/verdict.schema.json
+
+lock: ## resolve the lock files anew (needs uv)
+	@uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--python-version 3.11 --extra build pyproject.toml -o requirements.lock
+	@uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--python-version 3.11 --extra build --extra dev -c requirements.lock \
+		pyproject.toml -o requirements-dev.lock
+
+clean: ## remove what demo and live wrote
+	@rm -rf var verdicts
+
+$(VENV)/python:
+	@scripts/make-venv $(PYTHON) $(VENV)
+	@touch $@
+
+$(VENV)/runtime: $(VENV)/python requirements.lock pyproject.toml
+	@echo "installing packages into $(VENV) (once; about a minute)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/runtime requirements-dev.lock
+	@echo "installing what the tests need into $(VENV) (once; about a minute)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@

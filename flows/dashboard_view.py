@@ -1,0 +1,28 @@
+"""From the spec to what the dashboards need to know of an experiment."""
+
+from __future__ import annotations
+
+from dashboards.experiment_view import ExperimentView, VariantView
+from flows.spec import Experiment, SlowShare
+
+
+def view_of(spec: Experiment) -> ExperimentView:
+    """The experiment as the dashboards see it."""
+    slow = [m for m in spec.request_metrics.values() if isinstance(m, SlowShare)]
+    variants = {
+        name: VariantView(name, variant.version, variant.labels)
+        for name, variant in spec.variants.items()
+    }
+    return ExperimentView(
+        name=spec.experiment,
+        service=spec.service,
+        namespace=spec.namespace,
+        mesh=None if spec.mesh is None or not spec.request_metrics else spec.mesh.value,
+        baseline=variants[spec.baseline],
+        candidates=tuple(variants[name] for name in spec.candidates),
+        description=spec.description,
+        reporter=spec.reporter,
+        match=spec.match,
+        has_conversions=bool(spec.unit_metrics),
+        latency_bound_ms=slow[0].above.total_seconds() * 1000 if slow else None,
+    )

@@ -1,0 +1,161 @@
+"""The Prefect flows: thin wrappers that add retries, time-outs, limits, run names and artifacts.
+
+What they run are the plain functions that the command line runs too, so a gate never pays for
+Prefect's start. prefect.yaml has their deployments and schedules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.orchestration import get_client
+from prefect.concurrency.sync import concurrency
+
+from flows.look import look_at_experiment
+from flows.pull import pull_experiment
+from flows.run import publish_all, select
+from flows.sources.samples import SourceUnavailable
+from flows.spec_file import find_spec
+from flows.verdict_document import VerdictDocument
+from flows.warehouse import WarehouseBusy
+from flows.workspace import Workspace
+
+WRITER_LIMIT = "warehouse-writer"
+_RETRIES = 3
+_TIMEOUT_S = 600
+
+
+class ExperimentsFailed(Exception):
+    """Some experiments could not be judged; the others were."""
+
+
+@contextmanager
+def _writer_slot() -> Iterator[None]:
+    """One writer at a time over all flow runs of a server; the warehouse's own lock is the guard.
+
+    Waiting for a slot here leaves the lock's bounded wait to trouble that nobody planned.
+    """
+    with get_client(sync_client=True) as client:
+        client.upsert_global_concurrency_limit_by_name(WRITER_LIMIT, 1)
+    with concurrency(WRITER_LIMIT, occupy=1, timeout_seconds=_TIMEOUT_S, strict=True):
+        yield
+
+
+def _is_worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
+    """A server that was down may be up again; a wrong spec stays wrong."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, SourceUnavailable | WarehouseBusy)
+
+
+@task(
+    task_run_name="pull-{experiment}",
+    retries=_RETRIES,
+    retry_delay_seconds=[5, 20, 60],
+    retry_condition_fn=_is_worth_a_retry,
+    timeout_seconds=_TIMEOUT_S,
+)
+def pull_one(experiment: str, root: str, until: datetime | None = None) -> list[str]:
+    """Brings the warehouse up to date for one experiment; returns what was pulled."""
+    workspace = Workspace(Path(root))
+    path, spec = find_spec(workspace.experiments, experiment)
+    with _writer_slot():
+        pulled = pull_experiment(
+            spec, workspace.warehouse, spec_dir=path.parent, until=until or datetime.now(UTC)
+        )
+    for warning in pulled.warnings:
+        get_run_logger().warning(warning)
+    return list(pulled.summary)
+
+
+@task(
+    task_run_name="score-{experiment}",
+    retries=_RETRIES,
+    retry_delay_seconds=[5, 20, 60],
+    retry_condition_fn=_is_worth_a_retry,
+    timeout_seconds=_TIMEOUT_S,
+)
+def score_one(experiment: str, root: str, at: datetime | None = None) -> dict[str, Any]:
+    """The verdict of one look at one experiment, as its JSON document."""
+    with _writer_slot():
+        document = look_at_experiment(Workspace(Path(root)), experiment, at=at)
+    _describe(document)
+    return document.model_dump(mode="json")
+
+
+@flow(name="pull", flow_run_name="pull-{experiment}", timeout_seconds=_TIMEOUT_S)
+def pull(experiment: str, root: str = ".", until: datetime | None = None) -> list[str]:
+    """Brings the warehouse up to date for one experiment."""
+    return pull_one(experiment, root, until)
+
+
+@flow(name="score", flow_run_name="score-{experiment}", timeout_seconds=_TIMEOUT_S)
+def score(experiment: str, at: datetime | None = None, root: str = ".") -> dict[str, Any]:
+    """The verdict of one look (now, if no time is said): what a gate calls over Prefect's API."""
+    return score_one(experiment, root, at)
+
+
+@flow(name="publish", timeout_seconds=_TIMEOUT_S)
+def publish(root: str = ".") -> list[str]:
+    """Publishes marts and dashboards; returns the paths."""
+    paths = [str(path) for path in publish_all(Workspace(Path(root)))]
+    create_markdown_artifact(
+        "\n".join(f"- `{path}`" for path in paths), key="published", description="What was written"
+    )
+    return paths
+
+
+@flow(name="run-experiments", timeout_seconds=3600)
+def run_experiments(root: str = ".", at: datetime | None = None) -> list[dict[str, Any]]:
+    """Scores every experiment and publishes; one that fails doesn't stop the others.
+
+    Raises ExperimentsFailed at the end if any failed, so that the run shows red.
+    """
+    workspace = Workspace(Path(root))
+    names = [spec.experiment for _, spec in select(workspace, [])]
+    futures = {name: score_one.submit(name, root, at) for name in names}
+    documents: list[dict[str, Any]] = []
+    failed: dict[str, str] = {}
+    for name, future in futures.items():
+        found = future.result(raise_on_failure=False)
+        if isinstance(found, dict):
+            documents.append(found)
+        else:
+            failed[name] = str(found)
+    create_table_artifact(
+        [{**_row(document)} for document in documents]
+        + [{"experiment": name, "verdict": "failed", "why": why} for name, why in failed.items()],
+        key="verdicts",
+        description="The latest verdict of every experiment",
+    )
+    if documents:
+        publish(root)
+    if failed:
+        raise ExperimentsFailed("; ".join(f"{name}: {why}" for name, why in failed.items()))
+    return documents
+
+
+def _row(document: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "experiment": document["experiment"],
+        "verdict": document["decision"],
+        "score": document["score"],
+        "look": document["look_at"],
+        "why": "; ".join(document["reasons"]),
+    }
+
+
+def _describe(document: VerdictDocument) -> None:
+    """One verdict as an artifact, with its reasons as a list."""
+    reasons = "\n".join(f"- {reason}" for reason in document.reasons)
+    create_markdown_artifact(
+        f"**{document.decision.value}** at {document.look_at:%Y-%m-%d %H:%M:%S} UTC, "
+        f"score {document.score}\n\n{reasons}",
+        key=f"verdict-{document.experiment}",
+        description=f"Verdict of {document.experiment}",
+    )

@@ -1,0 +1,116 @@
+"""Rules between the fields of a spec, checked on what was written, whatever else is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flows.spec import Experiment, parse_duration
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong at a path of the spec, and what would be right."""
+
+    path: Path
+    message: str
+
+
+def check_rules(data: Any, spec: Experiment | None = None) -> Iterator[Finding]:
+    """Every broken rule. data: the file as written; spec: its meaning, if each field is right."""
+    if not isinstance(data, dict):
+        return
+    variants = list(data["variants"]) if isinstance(data.get("variants"), dict) else []
+    yield from _check_split(data.get("split"), ("split",), variants)
+    plan = data.get("plan") if isinstance(data.get("plan"), dict) else {}
+    stages = plan.get("stages") if isinstance(plan, dict) else None
+    for index, stage in enumerate(stages if isinstance(stages, list) else []):
+        if isinstance(stage, dict):
+            path = ("plan", "stages", index, "weights")
+            yield from _check_split(stage.get("weights"), path, variants)
+    if stages and data.get("split") is not None:
+        yield Finding(("split",), "can't stand beside plan.stages, which say the split themselves")
+    if stages and isinstance(plan, dict) and "duration" in plan:
+        yield Finding(("plan", "duration"), "can't stand beside plan.stages, which have their own")
+    if spec is not None:
+        yield from _check_meaning(spec)
+
+
+def _check_split(weights: Any, path: Path, variants: list[str]) -> Iterator[Finding]:
+    """A split must name the variants and sum to 100."""
+    if not isinstance(weights, Mapping):
+        return
+    for name in weights:
+        if variants and name not in variants:
+            yield Finding((*path, name), f"is no variant; there are {', '.join(variants)}")
+    if not all(isinstance(w, int | float) and not isinstance(w, bool) for w in weights.values()):
+        return
+    total = math.fsum(weights.values())
+    if not math.isclose(total, 100, abs_tol=1e-9):
+        shown = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
+        yield Finding(path, f"sums to {total:g}, must sum to 100 ({shown})")
+
+
+def _check_meaning(spec: Experiment) -> Iterator[Finding]:
+    yield from _check_requests(spec)
+    yield from _check_units(spec)
+    plan = spec.plan
+    if (
+        len(spec.candidates) > 1
+        and not plan.stages
+        and spec.split is None
+        and plan.duration is None
+    ):
+        yield Finding(("split",), "is missing: with several candidates, say the split")
+    if plan.look_every < plan.bucket:
+        yield Finding(
+            ("plan", "look_every"), "is shorter than plan.bucket; a look needs one bucket"
+        )
+    total = sum((stage.duration for stage in spec.stages), start=parse_duration("0s"))
+    if plan.minimum_duration > total:
+        yield Finding(("plan", "minimum_duration"), f"is longer than the whole plan ({total})")
+    if not spec.metrics:
+        yield Finding(("metrics",), "is empty: without a metric there is nothing to judge")
+
+
+def _check_requests(spec: Experiment) -> Iterator[Finding]:
+    if not spec.request_metrics:
+        return
+    names = ", ".join(spec.request_metrics)
+    if spec.sources.requests is None:
+        yield Finding(("sources",), f"needs `requests` for the metrics {names}")
+    elif spec.plan.bucket < spec.sources.requests.scrape_interval:
+        yield Finding(
+            ("plan", "bucket"), "is shorter than sources.requests.scrape_interval; make it as long"
+        )
+    if spec.mesh is None:
+        yield Finding(("mesh",), f"is missing: the metrics {names} count requests of a mesh")
+    identities: dict[tuple[object, ...], str] = {}
+    for name, variant in spec.variants.items():
+        if variant.version is None and not variant.labels:
+            yield Finding(("variants", name), "needs `version` or `labels`: how the mesh names it")
+            continue
+        identity = (variant.version, *sorted(variant.labels.items()))
+        if identity in identities:
+            twin = identities[identity]
+            yield Finding(("variants", name), f"has the same identity as {twin}; tell them apart")
+        identities[identity] = name
+
+
+def _check_units(spec: Experiment) -> Iterator[Finding]:
+    if not spec.unit_metrics:
+        return
+    names, sources = ", ".join(spec.unit_metrics), spec.sources
+    if sources.conversions is None and (sources.exposures is None or sources.outcomes is None):
+        yield Finding(
+            ("sources",), f"needs `exposures` and `outcomes` (or `conversions`) for {names}"
+        )
+    counted = [name for name, metric in spec.unit_metrics.items() if metric.kind != "proportion"]
+    if counted and (sources.exposures is None or sources.outcomes is None):
+        yield Finding(
+            ("sources",), f"conversions hold no values per user; {counted[0]} needs users"
+        )

@@ -1,0 +1,17 @@
+"""The errors that a person can act on: shown as one line, never as a traceback."""
+
+from flows.publish import PublishFailed
+from flows.sources.samples import SourceRefused, SourceUnavailable
+from flows.sources.unit_rows import UnitDataRefused
+from flows.spec_file import SpecError
+from flows.warehouse import WarehouseBusy, WarehouseUnusable
+
+TROUBLE = (
+    PublishFailed,
+    SourceRefused,
+    SourceUnavailable,
+    SpecError,
+    UnitDataRefused,
+    WarehouseBusy,
+    WarehouseUnusable,
+)
