@@ -17,9 +17,15 @@ def describe_harm(result: MetricResult) -> str:
     """The interval of harm as found so far, beside what is allowed."""
     low, high = result.excess.lower + result.margin, result.excess.upper + result.margin
     return (
-        f"harm lies between {amount(result, low)} and {amount(result, high)}, "
-        f"allowed are {amount(result, result.margin)}"
+        f"the harm so far lies between {amount(result, low)} and {amount(result, high)}, "
+        f"{_allowed(result)}"
     )
+
+
+def _allowed(result: MetricResult) -> str:
+    if result.margin == 0:
+        return "none is allowed"
+    return f"allowed are {amount(result, result.margin)}"
 
 
 def amount(result: MetricResult, value: float) -> str:
@@ -56,14 +62,14 @@ def _finding(result: MetricResult) -> str:
     if result.role is Role.GOAL and gain > 0:
         return f"the gain is at least {amount(result, gain)}"
     most = amount(result, max(0.0, result.excess.upper + result.margin))
-    return f"the harm is at most {most}, allowed are {amount(result, result.margin)}"
+    return f"the harm is at most {most}, {_allowed(result)}"
 
 
 def _failure(result: MetricResult) -> str:
     """The strongest of what failed: the margin, the objective, or the exact test alone."""
     if result.excess.lower > 0:
         least = amount(result, result.excess.lower + result.margin)
-        return f"the harm is at least {least}, allowed are {amount(result, result.margin)}"
+        return f"the harm is at least {least}, {_allowed(result)}"
     if result.objective is not None and _violated(result.objective):
         objective = result.objective
         return (

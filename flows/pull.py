@@ -14,7 +14,9 @@ from flows.spec import Experiment, PrometheusSource
 from flows.warehouse import open_reader
 
 if TYPE_CHECKING:
+    from flows.request_pull import RequestPull
     from flows.sources.samples import SampleSource
+    from flows.unit_report import UnitPull
 
 # A window is closed when its last scrapes must have arrived: two intervals, and their time-out.
 _SCRAPE_TIMEOUT = timedelta(seconds=10)
@@ -37,28 +39,42 @@ def pull_experiment(
     Pulling again changes nothing. Raises SourceUnavailable, SourceRefused, UnitDataRefused,
     WarehouseBusy or WarehouseUnusable; then the warehouse is as it was before the failed window.
     """
-    # The sources import pyarrow and requests; a gate that needs no pull must not pay for them.
-    from flows.request_pull import pull_requests  # noqa: PLC0415
-    from flows.unit_pull import pull_units  # noqa: PLC0415
-
-    summary: list[str] = []
-    warnings: list[str] = []
-    if spec.sources.requests is not None and spec.request_metrics:
-        source, end = open_source(spec, spec_dir, until)
-        requests = pull_requests(spec, source, warehouse, until_ms=end, spec_dir=spec_dir)
-        summary.append(requests.summary)
-        warnings += requests.warnings
+    pulled = []
+    if spec.request_metrics:
+        pulled.append(_pull_requests(spec, warehouse, spec_dir, until))
     if spec.unit_metrics:
-        units = pull_units(spec, warehouse, spec_dir=spec_dir, until_ms=milliseconds_of(until))
-        summary.append(units.summary)
-        warnings += units.warnings
-    return Pulled(spec.experiment, tuple(summary), tuple(warnings))
+        pulled.append(_pull_units(spec, warehouse, spec_dir, until))
+    return Pulled(
+        spec.experiment,
+        tuple(one.summary for one in pulled),
+        tuple(warning for one in pulled for warning in one.warnings),
+    )
 
 
 def pull_if_behind(spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetime) -> None:
-    """Pulls unless requests are known up to the look already and nothing is counted in users."""
-    if spec.unit_metrics or not _reaches(spec, warehouse, at):
-        pull_experiment(spec, warehouse, spec_dir=spec_dir, until=at)
+    """Pulls the requests that aren't known up to the look, and looks for new users."""
+    if spec.request_metrics and not _reaches(spec, warehouse, at):
+        _pull_requests(spec, warehouse, spec_dir, at)
+    if spec.unit_metrics:
+        _pull_units(spec, warehouse, spec_dir, at)
+
+
+# The sources import pyarrow and requests; a gate that needs no pull must not pay for them.
+
+
+def _pull_requests(
+    spec: Experiment, warehouse: Path, spec_dir: Path, until: datetime
+) -> RequestPull:
+    from flows.request_pull import pull_requests  # noqa: PLC0415
+
+    source, end_ms = open_source(spec, spec_dir, until)
+    return pull_requests(spec, source, warehouse, until_ms=end_ms)
+
+
+def _pull_units(spec: Experiment, warehouse: Path, spec_dir: Path, until: datetime) -> UnitPull:
+    from flows.unit_pull import pull_units  # noqa: PLC0415
+
+    return pull_units(spec, warehouse, spec_dir=spec_dir, until_ms=milliseconds_of(until))
 
 
 def open_source(spec: Experiment, spec_dir: Path, until: datetime) -> tuple[SampleSource, int]:

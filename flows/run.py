@@ -112,7 +112,7 @@ def _show(workspace: Workspace, documents: Sequence[VerdictDocument], paths: lis
             document.experiment,
             document.decision,
             document.score,
-            tuple(explain(metric) for metric in document.metrics),
+            tuple(line for line in map(explain, document.metrics) if line not in document.reasons),
             document.reasons,
         )
         for document in documents

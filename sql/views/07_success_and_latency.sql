@@ -3,75 +3,63 @@
 -- yields: marts.success_and_latency
 -- The quantile of the bucket's requests lies in the bin that holds the request of its rank. Inside
 -- a bin nothing is known; `interpolated` spreads the requests evenly, as histogram_quantile does.
+create macro marts.interpolated_ms(bin, rank) as case
+    when isfinite(bin.le_ms)
+        then
+            bin.above_ms
+            + (bin.le_ms - bin.above_ms)
+            * (rank - (bin.requests_at_most - bin.requests))
+            / bin.requests
+    else bin.above_ms
+end;
+
 create view marts.success_and_latency as
 with answers as (
     select
         experiment,
         bucket_start,
         variant,
-        sum(requests) as requests,
-        coalesce(
-            sum(requests) filter (response_class in ('ok', 'failed') and not is_injected), 0
+        cast(sum(requests) as bigint) as requests,
+        cast(
+            coalesce(
+                sum(requests) filter (response_class in ('ok', 'failed') and not is_injected), 0
+            ) as bigint
         ) as answered,
-        coalesce(sum(requests) filter (response_class = 'failed' and not is_injected), 0) as failed
+        cast(
+            coalesce(sum(requests) filter (response_class = 'failed' and not is_injected), 0)
+            as bigint
+        ) as failed
     from marts.request_counts
     group by experiment, bucket_start, variant
 ),
 
-ranks as (
+totals as (
     select
         experiment,
         bucket_start,
         variant,
-        above_ms,
-        le_ms,
-        requests,
-        requests_at_most,
-        quantile,
-        quantile * max(requests_at_most) over (
-            partition by experiment, bucket_start, variant, quantile
-        ) as rank
-    from marts.latency_histogram cross join (values (0.5), (0.9), (0.99)) as asked (quantile)
-),
-
-bins as (
-    select
-        experiment,
-        bucket_start,
-        variant,
-        quantile,
-        min(above_ms) as lower_ms,
-        min(le_ms) as upper_ms,
-        arg_min(
-            case
-                when isfinite(le_ms)
-                    then above_ms
-                        + (le_ms - above_ms) * (rank - (requests_at_most - requests)) / requests
-                else above_ms
-            end,
-            le_ms
-        ) as interpolated_ms
-    from ranks
-    where rank > 0 and requests_at_most >= rank
-    group by experiment, bucket_start, variant, quantile
+        max(requests_at_most) as total
+    from marts.latency_histogram
+    group by experiment, bucket_start, variant
 ),
 
 quantiles as (
     select
-        experiment,
-        bucket_start,
-        variant,
-        max(lower_ms) filter (quantile = 0.5) as p50_lower_ms,
-        max(upper_ms) filter (quantile = 0.5) as p50_upper_ms,
-        max(interpolated_ms) filter (quantile = 0.5) as p50_interpolated_ms,
-        max(lower_ms) filter (quantile = 0.9) as p90_lower_ms,
-        max(upper_ms) filter (quantile = 0.9) as p90_upper_ms,
-        max(interpolated_ms) filter (quantile = 0.9) as p90_interpolated_ms,
-        max(lower_ms) filter (quantile = 0.99) as p99_lower_ms,
-        max(upper_ms) filter (quantile = 0.99) as p99_upper_ms,
-        max(interpolated_ms) filter (quantile = 0.99) as p99_interpolated_ms
-    from bins
-    group by experiment, bucket_start, variant
+        bins.experiment,
+        bins.bucket_start,
+        bins.variant,
+        totals.total,
+        arg_min(bins, bins.le_ms) filter (bins.requests_at_most >= 0.5 * totals.total) as p50,
+        arg_min(bins, bins.le_ms) filter (bins.requests_at_most >= 0.9 * totals.total) as p90,
+        arg_min(bins, bins.le_ms) filter (bins.requests_at_most >= 0.99 * totals.total) as p99
+    from marts.latency_histogram as bins
+    inner join totals
+        on
+            bins.experiment = totals.experiment
+            and bins.bucket_start = totals.bucket_start
+            and bins.variant = totals.variant
+    where totals.total > 0
+    group by bins.experiment, bins.bucket_start, bins.variant, totals.total
 )
 
 select
@@ -82,15 +70,15 @@ select
     answers.answered,
     answers.failed,
     1 - answers.failed / nullif(answers.answered, 0) as success_rate,
-    quantiles.p50_lower_ms,
-    quantiles.p50_upper_ms,
-    quantiles.p50_interpolated_ms,
-    quantiles.p90_lower_ms,
-    quantiles.p90_upper_ms,
-    quantiles.p90_interpolated_ms,
-    quantiles.p99_lower_ms,
-    quantiles.p99_upper_ms,
-    quantiles.p99_interpolated_ms
+    quantiles.p50.above_ms as p50_lower_ms,
+    quantiles.p50.le_ms as p50_upper_ms,
+    marts.interpolated_ms(quantiles.p50, 0.5 * quantiles.total) as p50_interpolated_ms,
+    quantiles.p90.above_ms as p90_lower_ms,
+    quantiles.p90.le_ms as p90_upper_ms,
+    marts.interpolated_ms(quantiles.p90, 0.9 * quantiles.total) as p90_interpolated_ms,
+    quantiles.p99.above_ms as p99_lower_ms,
+    quantiles.p99.le_ms as p99_upper_ms,
+    marts.interpolated_ms(quantiles.p99, 0.99 * quantiles.total) as p99_interpolated_ms
 from answers
 left join quantiles
     on

@@ -6,7 +6,7 @@ with counts as (
         experiment,
         bucket_start,
         variant,
-        sum(requests) as requests
+        cast(sum(requests) as bigint) as requests
     from main.request_buckets
     where variant <> 'unattributed'
     group by experiment, bucket_start, variant

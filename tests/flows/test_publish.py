@@ -40,9 +40,16 @@ print(con.execute("select sum(requests) from request_counts").fetchall()[0][0])
 """
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_warehouse(tmp_path_factory.mktemp("filled") / "w.duckdb")
+
+
 @pytest.fixture
-def warehouse(tmp_path: Path) -> Path:
-    return small_warehouse(tmp_path / "var" / "warehouse.duckdb")
+def warehouse(filled: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "var" / "warehouse.duckdb"
+    path.parent.mkdir()
+    return Path(shutil.copy(filled, path))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,12 +47,19 @@ for number in range(1_000_000):
 """
 
 
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Path:
-    path = tmp_path / "var" / "warehouse.duckdb"
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("empty") / "w.duckdb"
     with open_writer(path):
         pass
     return path
+
+
+@pytest.fixture
+def warehouse(empty: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "var" / "warehouse.duckdb"
+    path.parent.mkdir()
+    return Path(shutil.copy(empty, path))
 
 
 def shifts(path: Path) -> int:

@@ -166,9 +166,9 @@ class Lab:
         self.gateway.configure(self.services)
         self._scrape(pods)
 
-    def set_behaviour(self, service: str, target: str = "", **changed: float) -> None:
+    def set_behaviour(self, service: str, target: str | None = None, **changed: float) -> None:
         """Changes fields of pod.Behaviour in a variant, in one pod, or in the whole service."""
-        for pod in self.fleet.find(service, target or None):
+        for pod in self.fleet.find(service, target):
             pod.behave(**changed)
 
     def restart_pod(self, service: str, pod: str, *, graceful: bool) -> None:

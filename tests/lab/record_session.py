@@ -96,7 +96,8 @@ def _now_ms() -> int:
 def run_session(lab: Lab, seconds: float, users: int) -> tuple[list[StageRecord], LoadResult]:
     """Drives all services, brings the canaries in, and steps their weights up."""
     for service in lab.services:
-        lab.set_behaviour(service.name, **HEALTHY)
+        for variant in service.variants:
+            lab.set_behaviour(service.name, variant.name, **HEALTHY)
     run = lab.start_load(seconds, profiles=guide_profiles(), crowds=guide_crowds(users))
     ends_s = time.monotonic() + seconds
     clock = SessionClock(lab)
