@@ -86,7 +86,7 @@ class PairedBuckets:
         f = np.asarray(factor)
         spread = self.var_candidate - 2 * f * self.covariance + f**2 * self.var_baseline
         sampling = self.sampling_candidate + f**2 * self.sampling_baseline
-        error = np.sqrt(np.maximum(spread, sampling))
+        error = np.where(self.buckets > 0, np.sqrt(np.maximum(spread, sampling)), np.inf)
         return Estimator(self.candidate - f * self.baseline, error, self.buckets)
 
     def relative_bounds(
@@ -144,4 +144,5 @@ def estimate_share(counts: BucketCounts) -> Estimator:
     spread = (weights**2 * (counts.share - mean[..., None]) ** 2).sum(-1)
     spread *= buckets / np.maximum(buckets - 1, _TINY)
     sampling = (weights**2 * counts.sampling_variance).sum(-1)
-    return Estimator(np.where(seen, mean, np.nan), np.sqrt(np.maximum(spread, sampling)), buckets)
+    error = np.where(seen, np.sqrt(np.maximum(spread, sampling)), np.inf)
+    return Estimator(np.where(seen, mean, np.nan), error, buckets)

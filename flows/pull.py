@@ -39,7 +39,7 @@ def pull_experiment(
     Pulling again changes nothing. Raises SourceUnavailable, SourceRefused, UnitDataRefused,
     WarehouseBusy or WarehouseUnusable; then the warehouse is as it was before the failed window.
     """
-    pulled = []
+    pulled: list[RequestPull | UnitPull] = []
     if spec.request_metrics:
         pulled.append(_pull_requests(spec, warehouse, spec_dir, until))
     if spec.unit_metrics:

@@ -1,0 +1,71 @@
+"""Two samples of users against scipy, worked numbers, and their own consistency."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from analysis.comparison import (
+    compare_means,
+    compare_proportions,
+    mean_sample,
+    proportion_sample,
+)
+
+
+def test_welch_agrees_with_scipy() -> None:
+    ours = compare_means(mean_sample(40, 10.0, 4.0), mean_sample(25, 11.2, 9.0))
+    theirs = stats.ttest_ind_from_stats(11.2, 3.0, 25, 10.0, 2.0, 40, equal_var=False)
+    assert float(ours.p_value) == pytest.approx(float(theirs.pvalue), rel=1e-9)
+    assert float(ours.statistic) == pytest.approx(float(theirs.statistic), rel=1e-12)
+
+
+def test_two_proportions_worked_example() -> None:
+    found = compare_proportions(proportion_sample(2000, 200), proportion_sample(2000, 240))
+    multiplier = found.fixed_multiplier(0.05)
+    by_hand = 2 * stats.norm.sf(0.02 / np.sqrt(4.5e-5 + 5.28e-5))
+    assert float(found.p_value) == pytest.approx(float(by_hand), rel=1e-9)
+    assert float(multiplier) == pytest.approx(1.959964, abs=1e-6)
+    low, high = found.relative_interval(multiplier)
+    assert float(low) == pytest.approx(0.005666, abs=1e-6)
+    assert float(high) == pytest.approx(0.436552, abs=1e-6)
+
+
+def test_relative_interval_is_unbounded_when_the_baseline_may_be_zero() -> None:
+    found = compare_means(mean_sample(20, 0.1, 4.0), mean_sample(20, 0.5, 4.0))
+    low, high = found.relative_interval(found.fixed_multiplier(0.05))
+    assert (float(low), float(high)) == (-np.inf, np.inf)
+
+
+@given(x_b=st.integers(20, 400), x_c=st.integers(0, 500), multiplier=st.floats(1.0, 3.5))
+def test_absolute_and_relative_interval_never_contradict(
+    x_b: int, x_c: int, multiplier: float
+) -> None:
+    found = compare_proportions(proportion_sample(500, x_b), proportion_sample(500, x_c))
+    low, high = found.interval(multiplier)
+    relative_low, relative_high = found.relative_interval(multiplier)
+    clear = min(abs(float(low)), abs(float(high))) > 1e-9
+    if clear and np.isfinite(relative_low):
+        assert (low > 0) == (relative_low > 0)
+        assert (high < 0) == (relative_high < 0)
+
+
+@pytest.mark.parametrize(("n", "p"), [(200, 0.3), (2000, 0.05)])
+def test_interval_covers_the_true_difference(n: int, p: float) -> None:
+    rng = np.random.default_rng(7)
+    runs = 20_000
+    found = compare_proportions(
+        proportion_sample(n, rng.binomial(n, p, runs)),
+        proportion_sample(n, rng.binomial(n, p + 0.03, runs)),
+    )
+    low, high = found.interval(found.fixed_multiplier(0.05))
+    covered = ((low <= 0.03) & (high >= 0.03)).mean()
+    assert covered >= 0.95 - 0.006
+
+
+def test_without_users_nothing_is_claimed() -> None:
+    found = compare_proportions(proportion_sample(0, 0), proportion_sample(10, 3))
+    low, high = found.relative_interval(2.0)
+    assert np.isnan(found.difference)
+    assert (float(low), float(high)) == (-np.inf, np.inf)

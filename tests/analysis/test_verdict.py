@@ -1,0 +1,141 @@
+"""The rules of a verdict, case by case, and how often they are wrong on simulated traffic."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.evidence import Coverage, Evidence, QualityLimits
+from analysis.paired_buckets import BucketCounts
+from analysis.plan import Plan
+from analysis.verdict import Decision, Verdict, reach_verdict
+from tests.analysis.streams import BUCKET_MS, Traffic, evidence_until, plan_for, simulate
+
+LIMITS = QualityLimits(split_tolerance=3.0)
+LOOKS = range(4, 121, 8)
+
+
+def _verdict(traffic: Traffic, buckets: int = 120, *, plan: Plan | None = None) -> Verdict:
+    baseline, candidate = simulate(np.random.default_rng(1), traffic)
+    evidence = evidence_until(baseline, candidate, buckets)
+    return reach_verdict(plan or plan_for(), evidence, LIMITS, at_ms=buckets * BUCKET_MS)
+
+
+def test_healthy_canary_is_promoted_with_its_reason() -> None:
+    verdict = _verdict(Traffic(rate=400))
+    assert verdict.decision is Decision.PROMOTE
+    assert verdict.decision.exit_code == 0
+    assert verdict.score == pytest.approx(100, abs=0.5)
+    assert "the harm is at most" in verdict.reasons[0]
+
+
+def test_harm_beyond_the_margin_is_rolled_back_with_its_reason() -> None:
+    verdict = _verdict(Traffic(harm=0.03))
+    assert verdict.decision is Decision.ROLLBACK
+    assert verdict.decision.exit_code == 1
+    assert "the harm is at least" in verdict.reasons[0]
+    assert "allowed are 0.50 points" in verdict.reasons[0]
+
+
+def test_total_failure_is_rolled_back_within_the_first_minute() -> None:
+    verdict = _verdict(Traffic(harm=0.99), buckets=3)
+    assert verdict.decision is Decision.ROLLBACK
+    assert "gross failure" in verdict.reasons[0]
+
+
+def test_too_early_is_a_hold_that_says_how_long() -> None:
+    verdict = _verdict(Traffic(rate=1000), buckets=12)
+    assert verdict.decision is Decision.HOLD
+    assert verdict.decision.exit_code == 3
+    assert verdict.reasons[0] == "the minimum duration is 5 min; 2 min to go"
+
+
+def test_end_of_the_plan_without_a_decision_says_so() -> None:
+    verdict = _verdict(Traffic(rate=20, harm=0.005))
+    assert verdict.decision is Decision.HOLD
+    assert "smaller than this plan can see" in verdict.reasons[0]
+
+
+def test_no_traffic_is_invalid() -> None:
+    nothing = BucketCounts(np.zeros((1, 40)), np.zeros((1, 40)))
+    baseline, _ = simulate(np.random.default_rng(1), Traffic(buckets=40))
+    verdict = reach_verdict(
+        plan_for(), evidence_until(baseline, nothing, 40), LIMITS, at_ms=40 * BUCKET_MS
+    )
+    assert verdict.decision is Decision.INVALID
+    assert verdict.decision.exit_code == 4
+    assert "no requests of canary up to the look" in verdict.reasons
+
+
+@pytest.mark.parametrize(
+    ("coverage", "reason"),
+    [
+        (Coverage(watermark_ms=None), "no window has been pulled"),
+        (Coverage(watermark_ms=10 * BUCKET_MS), "data ends 1650 s before the look"),
+        (Coverage(120 * BUCKET_MS, {"canary": 0.3}), "30.00% of canary went unseen"),
+        (Coverage(120 * BUCKET_MS, {}, {"canary": 0.1}), "10.00% of canary carry an injected"),
+    ],
+)
+def test_bad_data_is_invalid_and_never_a_promote(coverage: Coverage, reason: str) -> None:
+    baseline, candidate = simulate(np.random.default_rng(1), Traffic(rate=400))
+    good = evidence_until(baseline, candidate, 120)
+    evidence = Evidence(good.requests, None, coverage)
+    verdict = reach_verdict(plan_for(), evidence, LIMITS, at_ms=120 * BUCKET_MS)
+    assert verdict.decision is Decision.INVALID
+    assert any(reason in one for one in verdict.reasons)
+
+
+def test_objective_that_both_versions_violate_is_not_the_candidates_doing() -> None:
+    plan = plan_for()
+    plan = replace(plan, metrics=(replace(plan.metrics[0], objective=0.05),))
+    verdict = _verdict(Traffic(rate=400, base=0.2), plan=plan)
+    assert verdict.decision is Decision.HOLD
+    assert "both versions exceed the objective" in verdict.reasons[0]
+
+
+def test_same_evidence_gives_the_same_verdict() -> None:
+    assert repr(_verdict(Traffic(harm=0.01))) == repr(_verdict(Traffic(harm=0.01)))
+
+
+def _outcomes(traffic: Traffic, runs: int) -> dict[Decision, float]:
+    """Share of runs by the first decision over all looks."""
+    rng = np.random.default_rng(20261123)
+    plan, counts = plan_for(), dict.fromkeys(Decision, 0)
+    for _ in range(runs):
+        baseline, candidate = simulate(rng, traffic)
+        decision = Decision.HOLD
+        for buckets in LOOKS:
+            evidence = evidence_until(baseline, candidate, buckets)
+            decision = reach_verdict(plan, evidence, LIMITS, at_ms=buckets * BUCKET_MS).decision
+            if decision in (Decision.ROLLBACK, Decision.PROMOTE):
+                break
+        counts[decision] += 1
+    return {decision: count / runs for decision, count in counts.items()}
+
+
+@pytest.mark.parametrize(
+    "traffic",
+    [
+        Traffic(harm=0.005),
+        Traffic(harm=0.005, overdispersion=5),
+        Traffic(harm=0.0, shock=1.0),
+        Traffic(harm=0.005, rate=20),
+    ],
+    ids=["at the margin", "bursts", "shared shocks", "low traffic"],
+)
+def test_false_rollbacks_over_all_looks_stay_below_alpha(traffic: Traffic) -> None:
+    runs = 100
+    found = _outcomes(traffic, runs)
+    assert found[Decision.ROLLBACK] <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / runs)
+
+
+def test_three_points_of_harm_are_always_found() -> None:
+    assert _outcomes(Traffic(harm=0.03), 40)[Decision.ROLLBACK] == 1.0
+
+
+def test_harm_at_the_margin_is_rarely_promoted() -> None:
+    runs = 100
+    found = _outcomes(Traffic(harm=0.005), runs)
+    assert found[Decision.PROMOTE] <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / runs)
