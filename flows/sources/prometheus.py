@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -14,10 +15,19 @@ from requests.adapters import HTTPAdapter
 
 from flows.sources.json_samples import decode_matrix
 from flows.sources.prometheus_errors import Remedy, classify_failure
+from flows.sources.remote_read import HEADERS as REMOTE_READ_HEADERS
+from flows.sources.remote_read import (
+    STREAMED,
+    NotReadable,
+    decode_answer,
+    encode_request,
+    external_labels,
+)
 from flows.sources.samples import Matcher, Samples, Selector, SourceRefused, SourceUnavailable
 from flows.spec import PrometheusSource
 
 _WINDOW_MS = 2 * 3_600_000  # keeps an answer's memory and the server's sample limit in bounds
+_STREAMED_WINDOW_MS = 12 * 3_600_000  # chunks are small, and no sample limit holds for them
 _SMALLEST_WINDOW_MS = 60_000
 _CONNECT_TIMEOUT_S = 5.0
 _READ_TIMEOUT_S = 60.0
@@ -49,6 +59,9 @@ class PrometheusSamples:
         self.connection = PrometheusConnect(
             url=self.url, session=session, timeout=int(_READ_TIMEOUT_S)
         )
+        # Used until the server shows that it has none; what it adds to labels is asked once.
+        self.remote_read = True
+        self._external: dict[str, str] | None = None
         # The client mounts an adapter that repeats requests by itself and loses the reason.
         session.mount(self.url, HTTPAdapter(max_retries=0))
 
@@ -58,12 +71,13 @@ class PrometheusSamples:
         Raises SourceUnavailable if the server can't be reached or goes on failing, SourceRefused
         if it says no; both name the server and give its words.
         """
-        pieces = [
-            piece
-            for selector in selectors
-            for begin, end in _windows(start_ms, end_ms)
-            for piece in self._read_window(selector, begin, end)
-        ]
+        pieces: list[Samples] = []
+        for selector in selectors:
+            pieces += self._read_chunks(selector, start_ms, end_ms) or [
+                piece
+                for begin, end in _windows(start_ms, end_ms, _WINDOW_MS)
+                for piece in self._read_window(selector, begin, end)
+            ]
         return join_samples(pieces)
 
     def metric_names(self) -> list[str]:
@@ -73,6 +87,34 @@ class PrometheusSamples:
     def label_values(self, label: str) -> list[str]:
         """All values of a label that the server knows."""
         return [str(value) for value in self.connection.get_label_values(label)]
+
+    def _read_chunks(self, selector: Selector, start_ms: int, end_ms: int) -> list[Samples]:
+        """The samples by remote read; empty where the server doesn't answer it: JSON does."""
+        if not self.remote_read:
+            return []
+        try:
+            if self._external is None:
+                config = json.loads(self._get("/api/v1/status/config"))["data"]["yaml"]
+                self._external = external_labels(config)
+            return [
+                self._read_streamed(selector, begin, end)
+                for begin, end in _windows(start_ms, end_ms, _STREAMED_WINDOW_MS)
+            ]
+        except (NotReadable, SourceRefused, _AskForLess, KeyError, ValueError):
+            # Not offered, not allowed, or in chunks that can't be decoded: not asked for again.
+            self.remote_read = False
+            return []
+
+    def _read_streamed(self, selector: Selector, start_ms: int, end_ms: int) -> Samples:
+        response = self._answer(
+            "POST",
+            "/api/v1/read",
+            data=encode_request(selector, start_ms, end_ms),
+            headers=REMOTE_READ_HEADERS,
+        )
+        if not response.headers.get("Content-Type", "").startswith(STREAMED):
+            raise NotReadable("the server doesn't stream chunks")
+        return decode_answer(response.content, self._external or {}, start_ms, end_ms)
 
     def _read_window(self, selector: Selector, start_ms: int, end_ms: int) -> Iterator[Samples]:
         """The window in one answer, or in halves where the server can't answer for the whole."""
@@ -94,14 +136,31 @@ class PrometheusSamples:
             raise SourceRefused(f"{self.url}: {error}") from error
 
     def _post(self, path: str, form: dict[str, str]) -> bytes:
-        """The body of a successful answer, after as many attempts as make sense."""
+        return bytes(self._answer("POST", path, data=form).content)
+
+    def _get(self, path: str) -> bytes:
+        return bytes(self._answer("GET", path).content)
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: dict[str, str] | bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> requests.Response:
+        """A successful answer, after as many attempts as make sense."""
         pause_s, trouble = _FIRST_PAUSE_S, ""
         for attempt in range(_ATTEMPTS):
             if attempt:
                 time.sleep(pause_s)
             try:
-                response = self._session.post(
-                    self.url + path, data=form, timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S)
+                response = self._session.request(
+                    method,
+                    self.url + path,
+                    data=data,
+                    headers=headers,
+                    timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S),
                 )
                 body = response.content
             except requests.RequestException as error:
@@ -113,7 +172,7 @@ class PrometheusSamples:
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
                 continue
             if response.status_code == requests.codes.ok and b'"status":"error"' not in body[:100]:
-                return bytes(body)
+                return response
             remedy, words = classify_failure(response.status_code, body)
             if remedy is Remedy.HALVE:
                 raise _AskForLess(words)
@@ -182,9 +241,9 @@ def _inside(samples: Samples, start_ms: int, end_ms: int) -> Samples:
     )
 
 
-def _windows(start_ms: int, end_ms: int) -> Iterator[tuple[int, int]]:
-    for begin in range(start_ms, end_ms, _WINDOW_MS):
-        yield begin, min(begin + _WINDOW_MS, end_ms)
+def _windows(start_ms: int, end_ms: int, length_ms: int) -> Iterator[tuple[int, int]]:
+    for begin in range(start_ms, end_ms, length_ms):
+        yield begin, min(begin + length_ms, end_ms)
 
 
 def _quoted(matcher: Matcher) -> str:

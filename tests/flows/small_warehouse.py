@@ -21,6 +21,10 @@ CHECKOUT = {
     "namespace": "shop",
     "mesh": "istio",
     "variants": {"canary": {"version": "v2"}, "stable": {"version": "v1", "baseline": True}},
+    "metrics": {
+        "errors": {"kind": "error_share"},
+        "p99": {"kind": "slow_share", "above": "80ms", "quantile": 0.99},
+    },
     "sources": {"requests": {"prometheus": "http://localhost:9090"}},
 }
 QUIZ = {

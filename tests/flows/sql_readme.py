@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 README = Path(__file__).parents[2] / "sql" / "README.md"
 
 # A question's heading, anything, its query, and the block with the answer right after it.
+_LINES = r"(?:(?!```|### )[^\n]*\n)*"
 _QUESTION = re.compile(
-    r"^### (?P<title>[^\n]+)\n(?P<between>(?:(?!^### |^```).*\n)*)"
-    r"```sql\n(?P<query>.*?)```\n\n```text\n(?P<answer>.*?)```\n",
-    re.MULTILINE | re.DOTALL,
+    rf"^### (?P<title>[^\n]+)\n{_LINES}"
+    rf"```sql\n(?P<query>{_LINES})```\n\n```text\n(?P<answer>{_LINES})```\n",
+    re.MULTILINE,
 )
 
 

@@ -90,7 +90,7 @@ def test_variants_and_metrics_come_from_the_spec(con: duckdb.DuckDBPyConnection)
     )
     assert found == [
         ("errors", "error_share", None, None, 0.005, None),
-        ("p99", "slow_share", 1000, None, 0.01, None),
+        ("p99", "slow_share", 80, None, 0.01, None),
         ("bought", "proportion", None, 129_600, None, 0.02),
         ("spend", "mean", None, 129_600, None, 0.02),
     ]
