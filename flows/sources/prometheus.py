@@ -73,11 +73,10 @@ class PrometheusSamples:
         """
         pieces: list[Samples] = []
         for selector in selectors:
-            pieces += self._read_chunks(selector, start_ms, end_ms) or [
-                piece
-                for begin, end in _windows(start_ms, end_ms, _WINDOW_MS)
-                for piece in self._read_window(selector, begin, end)
-            ]
+            pieces += self._read_chunks(selector, start_ms, end_ms)
+            if not self.remote_read:
+                for begin, end in _windows(start_ms, end_ms, _WINDOW_MS):
+                    pieces += self._read_window(selector, begin, end)
         return join_samples(pieces)
 
     def metric_names(self) -> list[str]:

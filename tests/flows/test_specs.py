@@ -1,0 +1,146 @@
+"""Specs: every problem at once, with its line; defaults that make short specs useful."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from flows.spec import Experiment
+from flows.spec_file import SpecError, find_spec, load_spec
+from flows.spec_schema import experiment_schema
+from flows.verdict_document import verdict_schema
+
+REPOSITORY = Path(__file__).parents[2]
+SHORTEST = """\
+experiment: exam
+service: exam-service
+namespace: edtech-production
+mesh: istio
+variants:
+  stable: {version: v2.0.0}
+  canary: {version: v2.1.0}
+sources:
+  requests: {prometheus: "http://prometheus:9090"}
+"""
+
+
+def _problems(folder: Path, text: str | bytes) -> list[str]:
+    """What is said of a spec, as line: text."""
+    path = folder / "exam.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(SpecError) as caught:
+        load_spec(path)
+    return [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems]
+
+
+def test_shortest_useful_spec_has_the_guides_defaults(tmp_path: Path) -> None:
+    (tmp_path / "exam.yaml").write_text(SHORTEST)
+    spec = load_spec(tmp_path / "exam.yaml")
+    assert len(SHORTEST.splitlines()) < 12
+    assert spec.baseline == "stable"
+    assert [(s.weights["canary"], s.duration) for s in spec.stages] == [
+        (5, timedelta(minutes=5)),
+        (25, timedelta(minutes=10)),
+        (50, timedelta(minutes=15)),
+    ]
+    assert [m.objective for m in spec.request_metrics.values()] == [0.05, 0.01]
+
+
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        (
+            "split: {stable: 80, canary: 10}",
+            "10: split: sums to 90, must sum to 100 (stable 80, canary 10)",
+        ),
+        (
+            "split: {stable: 80, canry: 20}",
+            "10: split.canry: is no variant; there are stable, canary",
+        ),
+        ("plan: {alfa: 0.1}", "10: plan.alfa: is no field; did you mean 'alpha'?"),
+        (
+            "plan: {bucket: 5 parsecs}",
+            "10: plan.bucket: is '5 parsecs', must be a duration such as",
+        ),
+        ("plan: {bucket: 5s}", "10: plan.bucket: is shorter than sources.requests.scrape_interval"),
+        ("plan: {look_every: 5s}", "10: plan.look_every: is shorter than plan.bucket"),
+        (
+            "metrics: {errors: {kind: error_share, margin: lots}}",
+            "10: metrics.errors.margin: is 'lots', must be a number",
+        ),
+        ("metrics: {x: {kind: errors}}", "10: metrics.x: needs `kind`, one of 'error_share'"),
+        (
+            "metrics: {c: {kind: proportion, outcome: done}}",
+            "8: sources: needs `exposures` and `outcomes`",
+        ),
+        ("service: other", "10: service: stands twice"),
+        ("description: [1", "11: is not YAML"),
+        ("description: &a x\nreporter: *a", "11: aliases and tags are not allowed"),
+        ("description: !!python/object:os.system x", "10: aliases and tags are not allowed"),
+        ("---\nexperiment: two", "is not YAML: but found another document"),
+    ],
+)
+def test_problem_is_named_with_its_line_and_what_would_be_right(
+    tmp_path: Path, added: str, said: str
+) -> None:
+    assert any(said in one for one in _problems(tmp_path, f"{SHORTEST}{added}\n"))
+
+
+def test_every_problem_is_said_at_once(tmp_path: Path) -> None:
+    text = SHORTEST.replace("mesh: istio", "mesh: istoi").replace("http://", "ftp://")
+    found = _problems(tmp_path, f"{text}split: {{stable: 80, canary: 10}}\nplan: {{alpha: 2}}\n")
+    assert [int(one.split(":")[0]) for one in found] == [4, 9, 10, 11]
+
+
+def test_variants_that_the_mesh_can_not_tell_apart_are_refused(tmp_path: Path) -> None:
+    found = _problems(tmp_path, SHORTEST.replace("v2.1.0", "v2.0.0"))
+    assert found == ["7: variants.canary: has the same identity as stable; tell them apart"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"experiment: \xff", "1: byte 12 is not UTF-8"),
+        (b"", "1: must hold fields"),
+        (b"- 1\n", "1: must hold fields"),
+        (b"a: " + b"[" * 50 + b"]" * 50, "is nested deeper than 20"),
+    ],
+)
+def test_file_that_is_no_spec_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    assert any(said in one for one in _problems(tmp_path, content))
+
+
+def test_name_must_be_the_files(tmp_path: Path) -> None:
+    (found,) = _problems(tmp_path, SHORTEST.replace("experiment: exam", "experiment: other"))
+    assert found.startswith("1: experiment: is 'other', must be the file's name 'exam'")
+
+
+def test_unknown_experiment_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    (tmp_path / "exam.yaml").write_text(SHORTEST)
+    with pytest.raises(SpecError, match="did you mean 'exam'"):
+        find_spec(tmp_path, "exm")
+
+
+def test_specs_that_mean_the_same_have_the_same_hash() -> None:
+    written = Experiment.model_validate(yaml.safe_load(SHORTEST))
+    fuller = Experiment.model_validate({**yaml.safe_load(SHORTEST), "plan": {"alpha": 0.05}})
+    assert written.spec_hash == fuller.spec_hash
+
+
+def test_published_schemas_are_current() -> None:
+    schemas = REPOSITORY / "schemas"
+    assert (schemas / "experiment.schema.json").read_text() == experiment_schema()
+    assert (schemas / "verdict.schema.json").read_text() == verdict_schema()
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "experiments").glob("*.yaml")), ids=str)
+def test_experiments_of_the_repository_are_valid(path: Path) -> None:
+    assert load_spec(path).experiment == path.stem
+    # An editor sees a time as text, whatever YAML makes of it.
+    seen = json.loads(json.dumps(yaml.safe_load(path.read_text()), default=str))
+    jsonschema.validate(seen, json.loads(experiment_schema()))
