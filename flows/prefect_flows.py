@@ -2,10 +2,12 @@
 
 What they run are the plain functions that the command line runs too, so a gate never pays for
 Prefect's start. prefect.yaml has their deployments and schedules.
+
+Annotations are evaluated here (no `from __future__ import annotations`): Prefect loads a scheduled
+flow outside of any module, where it could not look their names up.
 """
 
-from __future__ import annotations
-
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -85,7 +87,8 @@ def score_one(experiment: str, root: str, at: datetime | None = None) -> dict[st
     with _writer_slot():
         document = look_at_experiment(Workspace(Path(root)), experiment, at=at)
     _describe(document)
-    return document.model_dump(mode="json")
+    answer: dict[str, Any] = json.loads(document.to_json())
+    return answer
 
 
 @flow(name="pull", flow_run_name="pull-{experiment}", timeout_seconds=_TIMEOUT_S)
@@ -126,7 +129,7 @@ def run_experiments(root: str = ".", at: datetime | None = None) -> list[dict[st
         if isinstance(found, dict):
             documents.append(found)
         else:
-            failed[name] = str(found)
+            failed[name] = str(future.state.message)
     create_table_artifact(
         [{**_row(document)} for document in documents]
         + [{"experiment": name, "verdict": "failed", "why": why} for name, why in failed.items()],

@@ -38,6 +38,12 @@ def _copy(root: Path) -> Path:
     return root
 
 
+def _marts(root: Path) -> Path:
+    marts = latest_marts(root / "var" / "marts")
+    assert marts is not None
+    return marts
+
+
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A finished main job: its workspace and what it printed."""
@@ -58,8 +64,7 @@ def test_every_experiment_gets_the_verdict_it_deserves(job: tuple[Path, str]) ->
 def test_pulled_counts_equal_what_the_pods_answered(job: tuple[Path, str]) -> None:
     root, _ = job
     session = json.loads((root / "demo" / "session.json").read_text())["answered_by_pods"]
-    marts = latest_marts(root / "var" / "marts")
-    with duckdb.connect(marts, read_only=True) as con:
+    with duckdb.connect(_marts(root), read_only=True) as con:
         rows = con.execute(
             "select experiment, variant, response_code, sum(requests) "
             "from request_counts group by all"
@@ -111,7 +116,7 @@ def test_second_run_changes_no_count(job: tuple[Path, str]) -> None:
     )
 
     def counts() -> list[Any]:
-        with duckdb.connect(latest_marts(root / "var" / "marts"), read_only=True) as con:
+        with duckdb.connect(_marts(root), read_only=True) as con:
             return con.execute(query).fetchall()
 
     before = counts()
