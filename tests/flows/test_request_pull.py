@@ -11,7 +11,6 @@ from typing import Any
 
 import duckdb
 import pytest
-from flows.warehouse import open_reader, open_writer
 
 from flows.request_pull import RequestPull, pull_requests
 from flows.request_trouble import (
@@ -24,6 +23,7 @@ from flows.request_trouble import (
 from flows.sources.mesh import VariantsOverlap
 from flows.spec import Experiment
 from flows.statements import statement
+from flows.warehouse import open_reader, open_writer
 from tests.flows.scraped_source import ScrapedSource
 
 HOUR = 3_600_000

@@ -6,13 +6,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from flows.warehouse import open_writer
-
 from flows.instants import milliseconds_of
 from flows.spec import Experiment
 from flows.unit_pull import pull_units
 from flows.unit_report import UnitPull
 from flows.unit_statistics import UnitStatistics, read_unit_statistics
+from flows.warehouse import open_writer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LOOK = START + timedelta(days=60)
