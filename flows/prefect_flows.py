@@ -9,7 +9,7 @@ flow outside of any module, where it could not look their names up.
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectAlreadyExists
 
 from flows.look import look_at_experiment
 from flows.pull import pull_experiment
@@ -43,7 +44,8 @@ def _writer_slot() -> Iterator[None]:
 
     Waiting for a slot here leaves the lock's bounded wait to trouble that nobody planned.
     """
-    with get_client(sync_client=True) as client:
+    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
+        # Another task may make the limit at this very moment: then it is there, as wanted.
         client.upsert_global_concurrency_limit_by_name(WRITER_LIMIT, 1)
     with concurrency(WRITER_LIMIT, occupy=1, timeout_seconds=_TIMEOUT_S, strict=True):
         yield
