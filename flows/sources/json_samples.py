@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import Any
 
@@ -10,10 +9,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from flows.sources.joined_samples import without_oddities
 from flows.sources.samples import Samples, SourceRefused
 
 # Inside a JSON string each quote is escaped, so no label can hold this text.
 _VALUES = b'"values":[['
+# From `1700000015,"6"],[1700000030,"7"` to the lines `,1700000015,6`: one pass over the bytes.
+_LINES = bytes.maketrans(b"]", b"\n")
+_NO_LINES = b'["'
+_SCHEMA = {"nothing": pl.String, "seconds": pl.Float64, "value": pl.Float64}
+
+Numbers = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 def decode_matrix(body: bytes) -> Samples:
@@ -29,20 +35,29 @@ def decode_matrix(body: bytes) -> Samples:
         # Times and values hold no bracket, so the first two in a row end the series.
         numbers, _, after = part.partition(b"]]")
         pairs.append(numbers)
-        rest += [b'"values":[', str(numbers.count(b"],[") + 1).encode(), b"]", after]
+        rest += [b'"values":[', str(_count(numbers)).encode(), b"]", after]
     answer = _parse(b"".join(rest))
     result = answer["data"]["result"]
-    series = [item for item in result if "values" in item]
-    counts = [item["values"][0] for item in series]
+    series = [item for item in result if item.get("values")]
+    if any(not isinstance(item["values"][0], int) for item in series):
+        return decode_matrix(_compact(body))
     ts_ms, values = _parse_pairs(pairs)
+    counts = [item["values"][0] for item in series]
+    if sum(counts) != ts_ms.size:
+        raise SourceRefused("the server's answer holds pairs that are no time and value")
     samples = Samples(
         labels=tuple(item["metric"] for item in series),
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         ts_ms=ts_ms,
         values=values,
-        warnings=(*answer.get("warnings", ()), *answer.get("infos", ()), *_unread(result)),
+        warnings=(*_said(answer, "warnings"), *_said(answer, "infos"), *_unread(result)),
     )
     return without_oddities(samples)
+
+
+def _count(numbers: bytes) -> int:
+    """How many pairs the numbers of a series are."""
+    return int(np.count_nonzero(np.frombuffer(numbers, dtype=np.uint8) == ord("]"))) + 1
 
 
 def _parse(text: bytes) -> dict[str, Any]:
@@ -51,47 +66,41 @@ def _parse(text: bytes) -> dict[str, Any]:
         if answer["data"]["resultType"] != "matrix":
             raise SourceRefused(f"the server answered a {answer['data']['resultType']}, no matrix")
     except (ValueError, KeyError, TypeError) as error:
-        start = text[:80].decode(errors="replace")
+        start = " ".join(text[:80].decode(errors="replace").split())
         raise SourceRefused(f"the server's answer is no Prometheus answer: {start!r}") from error
     return dict(answer)
 
 
-def _parse_pairs(pairs: list[bytes]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _compact(body: bytes) -> bytes:
+    """The answer as Prometheus writes it; something on the way put spaces in."""
+    text = json.dumps(json.loads(body), separators=(",", ":")).encode()
+    if text == body:
+        raise SourceRefused("the server's answer holds values that are no pairs")
+    return text
+
+
+def _parse_pairs(pairs: list[bytes]) -> Numbers:
     """Times in milliseconds and values of all series, one after the other."""
     if not pairs:
         return np.empty(0, np.int64), np.empty(0, np.float64)
-    text = b'"],['.join(pair.removesuffix(b'"') for pair in pairs)
-    text = text.replace(b'"],[', b"\n").replace(b',"', b",")
-    frame = pl.read_csv(
-        io.BytesIO(text),
-        has_header=False,
-        schema={"ts": pl.Float64, "value": pl.Float64},
-        null_values=["NaN", "+Inf", "-Inf"],
-        quote_char=None,
-    )
-    ts_ms = np.rint(frame["ts"].to_numpy() * 1000).astype(np.int64)
-    return ts_ms, frame["value"].fill_null(float("nan")).to_numpy()
+    text = b"," + b"],[".join(pairs).translate(_LINES, _NO_LINES)
+    try:
+        frame = pl.read_csv(text, has_header=False, schema=_SCHEMA, columns=[1, 2], quote_char=None)
+    except pl.exceptions.PolarsError as error:
+        raise SourceRefused(f"the server's answer holds what is no number: {error}") from error
+    if frame["seconds"].null_count() or frame["value"].null_count():
+        raise SourceRefused("the server's answer lacks a time or a value")
+    ts_ms = np.rint(frame["seconds"].to_numpy() * 1000).astype(np.int64)
+    return ts_ms, frame["value"].to_numpy()
+
+
+def _said(answer: dict[str, Any], field: str) -> list[str]:
+    """Warnings or infos: some servers send null instead of none."""
+    return [str(text) for text in answer.get(field) or () if text]
 
 
 def _unread(result: list[dict[str, Any]]) -> list[str]:
     native = sorted(
-        {item["metric"].get("__name__", "?") for item in result if "values" not in item}
+        {item["metric"].get("__name__", "?") for item in result if "histograms" in item}
     )
     return [f"{name} has native histograms, which are not read" for name in native]
-
-
-def without_oddities(samples: Samples) -> Samples:
-    """The samples without NaN and infinite values, which no counter has; a warning counts them."""
-    odd = ~np.isfinite(samples.values)
-    if not odd.any():
-        return samples
-    names = sorted({samples.labels[i].get("__name__", "?") for i in samples.series_of_sample[odd]})
-    kept = np.concatenate([[0], np.cumsum(~odd)])
-    warning = f"{int(odd.sum())} samples of {', '.join(names)} were not finite and are left out"
-    return Samples(
-        samples.labels,
-        kept[samples.offsets],
-        samples.ts_ms[~odd],
-        samples.values[~odd],
-        (*samples.warnings, warning),
-    )

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
-import requests
-from prometheus_api_client import PrometheusConnect
-from requests.adapters import HTTPAdapter
-
+from flows.sources.joined_samples import join_samples, kept_samples
 from flows.sources.json_samples import decode_matrix
-from flows.sources.prometheus_errors import Remedy, classify_failure
+from flows.sources.prometheus_connection import (
+    Answer,
+    AskForLess,
+    Patience,
+    PrometheusConnection,
+)
 from flows.sources.remote_read import HEADERS as REMOTE_READ_HEADERS
 from flows.sources.remote_read import (
     STREAMED,
@@ -23,22 +23,14 @@ from flows.sources.remote_read import (
     encode_request,
     external_labels,
 )
-from flows.sources.samples import Matcher, Samples, Selector, SourceRefused, SourceUnavailable
+from flows.sources.samples import Matcher, Samples, Selector, SourceRefused
 from flows.spec import PrometheusSource
 
-_WINDOW_MS = 2 * 3_600_000  # keeps an answer's memory and the server's sample limit in bounds
-_STREAMED_WINDOW_MS = 12 * 3_600_000  # chunks are small, and no sample limit holds for them
+JSON_WINDOW_MS = 2 * 3_600_000  # keeps an answer's memory and the server's sample limit in bounds
+STREAMED_WINDOW_MS = 12 * 3_600_000  # chunks are small, and no sample limit holds for them
 _SMALLEST_WINDOW_MS = 60_000
-_CONNECT_TIMEOUT_S = 5.0
-_READ_TIMEOUT_S = 60.0
-_SERVER_TIMEOUT_S = 50  # below ours, so that the server says what was wrong before we give up
-_ATTEMPTS = 4
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 10.0
 
-
-class _AskForLess(Exception):
-    """The server can't answer for so long a window."""
+Window = tuple[int, int]
 
 
 class PrometheusSamples:
@@ -48,22 +40,13 @@ class PrometheusSamples:
     and query_range repeats samples over gaps.
     """
 
-    def __init__(self, source: PrometheusSource) -> None:
-        self.url = source.url.rstrip("/")
-        session = requests.Session()
-        session.verify = source.ca_file or True
-        # Prometheus compresses slower than a network carries: 7 times the time, measured.
-        session.headers["Accept-Encoding"] = "identity"
-        if source.token_env is not None:
-            session.headers["Authorization"] = f"Bearer {_token(source.token_env)}"
-        self.connection = PrometheusConnect(
-            url=self.url, session=session, timeout=int(_READ_TIMEOUT_S)
-        )
+    def __init__(self, source: PrometheusSource, patience: Patience | None = None) -> None:
+        self._connection = PrometheusConnection(source, patience or Patience())
+        self.url = self._connection.url
+        self.connection = self._connection.client
         # Used until the server shows that it has none; what it adds to labels is asked once.
         self.remote_read = True
         self._external: dict[str, str] | None = None
-        # The client mounts an adapter that repeats requests by itself and loses the reason.
-        session.mount(self.url, HTTPAdapter(max_retries=0))
 
     def read(self, selectors: Sequence[Selector], start_ms: int, end_ms: int) -> Samples:
         """Every sample with start_ms < time <= end_ms of every series that a selector matches.
@@ -73,120 +56,128 @@ class PrometheusSamples:
         """
         pieces: list[Samples] = []
         for selector in selectors:
-            pieces += self._read_chunks(selector, start_ms, end_ms)
-            if not self.remote_read:
-                for begin, end in _windows(start_ms, end_ms, _WINDOW_MS):
-                    pieces += self._read_window(selector, begin, end)
+            chunks = self._read_chunks(selector, start_ms, end_ms)
+            pieces += self._read_json(selector, start_ms, end_ms) if chunks is None else [chunks]
         return join_samples(pieces)
 
     def metric_names(self) -> list[str]:
         """All metric names that the server knows."""
-        return [str(name) for name in self.connection.all_metrics()]
+        return self._connection.label_values("__name__")
 
     def label_values(self, label: str) -> list[str]:
         """All values of a label that the server knows."""
-        return [str(value) for value in self.connection.get_label_values(label)]
+        return self._connection.label_values(label)
 
-    def _read_chunks(self, selector: Selector, start_ms: int, end_ms: int) -> list[Samples]:
-        """The samples by remote read; empty where the server doesn't answer it: JSON does."""
+    def _read_chunks(self, selector: Selector, start_ms: int, end_ms: int) -> Samples | None:
+        """The samples by remote read, or None where it has no answer, or another than JSON."""
         if not self.remote_read:
-            return []
+            return None
         try:
             if self._external is None:
-                config = json.loads(self._get("/api/v1/status/config"))["data"]["yaml"]
-                self._external = external_labels(config)
-            return [
-                self._read_streamed(selector, begin, end)
-                for begin, end in _windows(start_ms, end_ms, _STREAMED_WINDOW_MS)
-            ]
-        except (NotReadable, SourceRefused, _AskForLess, KeyError, ValueError):
+                self._external = self._ask_external()
+            external = self._external
+            if self._hides_labels(selector, external, start_ms, end_ms):
+                return None
+            answers = self._answers(
+                lambda window: self._ask_chunks(selector, window),
+                (start_ms, end_ms),
+                STREAMED_WINDOW_MS,
+            )
+            # Together: a series' labels and its chunks at the windows' edges come again and again.
+            body = b"".join(_streamed(answer) for _, answer in answers)
+            return decode_answer(body, external, start_ms, end_ms)
+        except (NotReadable, SourceRefused, AskForLess):
             # Not offered, not allowed, or in chunks that can't be decoded: not asked for again.
             self.remote_read = False
-            return []
+            return None
 
-    def _read_streamed(self, selector: Selector, start_ms: int, end_ms: int) -> Samples:
-        response = self._answer(
-            "POST",
-            "/api/v1/read",
-            data=encode_request(selector, start_ms, end_ms),
-            headers=REMOTE_READ_HEADERS,
-        )
-        if not response.headers.get("Content-Type", "").startswith(STREAMED):
-            raise NotReadable("the server doesn't stream chunks")
-        return decode_answer(response.content, self._external or {}, start_ms, end_ms)
+    def _hides_labels(
+        self, selector: Selector, external: dict[str, str], start_ms: int, end_ms: int
+    ) -> bool:
+        """Whether remote read and JSON differ in more than that one adds external labels.
 
-    def _read_window(self, selector: Selector, start_ms: int, end_ms: int) -> Iterator[Samples]:
-        """The window in one answer, or in halves where the server can't answer for the whole."""
-        length_ms = end_ms - start_ms
-        query = {
-            "query": f"{promql(selector)}[{length_ms}ms]",
-            "time": f"{end_ms / 1000:.3f}",
-            "timeout": f"{_SERVER_TIMEOUT_S}s",
-        }
-        try:
-            yield _inside(decode_matrix(self._post("/api/v1/query", query)), start_ms, end_ms)
-        except _AskForLess as error:
-            if length_ms < 2 * _SMALLEST_WINDOW_MS:
-                raise SourceRefused(f"{self.url}: {error}, even for {length_ms} ms") from error
-            middle = start_ms + length_ms // 2
-            yield from self._read_window(selector, start_ms, middle)
-            yield from self._read_window(selector, middle, end_ms)
-        except SourceRefused as error:
-            raise SourceRefused(f"{self.url}: {error}") from error
+        A series' own label that equals an external one can't be told from it in the answer, and
+        the server takes a condition on an external label as met.
+        """
+        if not external:
+            return False
+        if any(matcher.label in external for matcher in selector.matchers):
+            return True
+        own = [
+            Selector(selector.metric, (*selector.matchers, Matcher(name, "=", value)))
+            for name, value in external.items()
+        ]
+        form = [("start", _seconds(start_ms)), ("end", _seconds(end_ms))]
+        form += [("match[]", promql(one)) for one in own]
+        return bool(self._data(self._connection.answer("/api/v1/series", form)))
 
-    def _post(self, path: str, form: dict[str, str]) -> bytes:
-        return bytes(self._answer("POST", path, data=form).content)
-
-    def _get(self, path: str) -> bytes:
-        return bytes(self._answer("GET", path).content)
-
-    def _answer(
-        self,
-        method: str,
-        path: str,
-        *,
-        data: dict[str, str] | bytes | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> requests.Response:
-        """A successful answer, after as many attempts as make sense."""
-        pause_s, trouble = _FIRST_PAUSE_S, ""
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                time.sleep(pause_s)
+    def _read_json(self, selector: Selector, start_ms: int, end_ms: int) -> list[Samples]:
+        pieces = []
+        for window, answer in self._answers(
+            lambda window: self._ask_json(selector, window), (start_ms, end_ms), JSON_WINDOW_MS
+        ):
             try:
-                response = self._session.request(
-                    method,
-                    self.url + path,
-                    data=data,
-                    headers=headers,
-                    timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S),
-                )
-                body = response.content
-            except requests.RequestException as error:
-                if isinstance(error, requests.ReadTimeout):
-                    raise SourceUnavailable(
-                        f"{self.url} did not answer within {_READ_TIMEOUT_S:g} s"
-                    ) from error
-                trouble = f"{type(error).__name__}: {error}"
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-                continue
-            if response.status_code == requests.codes.ok and b'"status":"error"' not in body[:100]:
-                return response
-            remedy, words = classify_failure(response.status_code, body)
-            if remedy is Remedy.HALVE:
-                raise _AskForLess(words)
-            if remedy is Remedy.REFUSE:
-                raise SourceRefused(f"the server refused ({response.status_code}): {words}")
-            trouble = f"{response.status_code} {words}"
-            pause_s = _pause(response, pause_s)
-        raise SourceUnavailable(
-            f"{self.url} failed {_ATTEMPTS} times: {trouble}. Is the URL right, and the server up?"
-        )
+                samples = decode_matrix(answer.body)
+            except SourceRefused as error:
+                raise SourceRefused(f"{self.url}: {error}") from error
+            # A closed selector (before Prometheus 3) also has the sample at the window's start.
+            inside = (samples.ts_ms > window[0]) & (samples.ts_ms <= window[1])
+            pieces.append(kept_samples(samples, inside))
+        return pieces
 
-    @property
-    def _session(self) -> requests.Session:
-        session: requests.Session = self.connection._session
-        return session
+    def _answers(
+        self, ask: Callable[[Window], Answer], whole: Window, longest_ms: int
+    ) -> Iterator[tuple[Window, Answer]]:
+        """The windows one after the other; the next is asked for while one is being decoded.
+
+        From where the server can't answer for so long a window on, windows are half as long.
+        """
+        begin, end = whole
+        with ThreadPoolExecutor(max_workers=1) as one_ahead:
+            window = begin, min(begin + longest_ms, end)
+            waiting = one_ahead.submit(ask, window) if begin < end else None
+            while waiting:
+                try:
+                    answer = waiting.result()
+                except AskForLess as error:
+                    length_ms = window[1] - window[0]
+                    if length_ms < 2 * _SMALLEST_WINDOW_MS:
+                        raise SourceRefused(
+                            f"{self.url}: {error}, even for {length_ms / 1000:g} s"
+                        ) from error
+                    longest_ms = length_ms // 2
+                    window = window[0], window[0] + longest_ms
+                    waiting = one_ahead.submit(ask, window)
+                    continue
+                done, window = window, (window[1], min(window[1] + longest_ms, end))
+                waiting = one_ahead.submit(ask, window) if window[0] < end else None
+                yield done, answer
+
+    def _ask_json(self, selector: Selector, window: Window) -> Answer:
+        form = [
+            ("query", f"{promql(selector)}[{window[1] - window[0]}ms]"),
+            ("time", _seconds(window[1])),
+            ("timeout", f"{self._connection.patience.server_s * 1000:.0f}ms"),
+        ]
+        return self._connection.answer("/api/v1/query", form)
+
+    def _ask_chunks(self, selector: Selector, window: Window) -> Answer:
+        request = encode_request(selector, *window)
+        return self._connection.answer("/api/v1/read", request, REMOTE_READ_HEADERS)
+
+    def _ask_external(self) -> dict[str, str]:
+        """The labels that remote read adds; raises NotReadable if the server doesn't say."""
+        settings = self._data(self._connection.answer("/api/v1/status/config"))
+        if not isinstance(settings, dict) or not isinstance(settings.get("yaml"), str):
+            raise NotReadable("the server doesn't show its configuration")
+        return external_labels(settings["yaml"])
+
+    def _data(self, answer: Answer) -> Any:
+        """What a JSON answer holds; raises NotReadable if it is none."""
+        try:
+            return json.loads(answer.body)["data"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise NotReadable(f"{self.url} gave no Prometheus answer") from error
 
 
 def promql(selector: Selector) -> str:
@@ -195,69 +186,16 @@ def promql(selector: Selector) -> str:
     return f"{selector.metric}{{{matchers}}}"
 
 
-def join_samples(pieces: Sequence[Samples]) -> Samples:
-    """The pieces as one; a series that several of them hold becomes one series, in time's order."""
-    by_labels: dict[tuple[tuple[str, str], ...], list[tuple[Samples, int]]] = {}
-    for piece in pieces:
-        for index, labels in enumerate(piece.labels):
-            by_labels.setdefault(tuple(sorted(labels.items())), []).append((piece, index))
-    spans = [[_span(piece, i) for piece, i in found] for found in by_labels.values()]
-    lengths = [sum(ts.size for ts, _ in series) for series in spans]
-    nothing: list[Any] = [np.empty(0)]
-    return Samples(
-        labels=tuple(dict(key) for key in by_labels),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        ts_ms=np.concatenate(
-            [ts for series in spans for ts, _ in series] or nothing,
-            dtype=np.int64,
-            casting="unsafe",
-        ),
-        values=np.concatenate([values for series in spans for _, values in series] or nothing),
-        warnings=tuple(dict.fromkeys(w for piece in pieces for w in piece.warnings)),
-    )
-
-
-def _span(samples: Samples, index: int) -> tuple[Any, Any]:
-    part = slice(samples.offsets[index], samples.offsets[index + 1])
-    return samples.ts_ms[part], samples.values[part]
-
-
-def _inside(samples: Samples, start_ms: int, end_ms: int) -> Samples:
-    """Without samples at or before start_ms: a closed selector (before Prometheus 3) has them."""
-    keep = (samples.ts_ms > start_ms) & (samples.ts_ms <= end_ms)
-    if keep.all():
-        return samples
-    kept = np.concatenate([[0], np.cumsum(keep)])[samples.offsets]
-    filled = np.diff(kept) > 0
-    return Samples(
-        tuple(
-            labels for labels, is_filled in zip(samples.labels, filled, strict=True) if is_filled
-        ),
-        np.concatenate([[0], kept[1:][filled]]).astype(np.int64),
-        samples.ts_ms[keep],
-        samples.values[keep],
-        samples.warnings,
-    )
-
-
-def _windows(start_ms: int, end_ms: int, length_ms: int) -> Iterator[tuple[int, int]]:
-    for begin in range(start_ms, end_ms, length_ms):
-        yield begin, min(begin + length_ms, end_ms)
-
-
 def _quoted(matcher: Matcher) -> str:
     text = matcher.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{text}"'
 
 
-def _pause(response: requests.Response, pause_s: float) -> float:
-    """What the server asks for, else twice the last pause; never very long."""
-    asked = response.headers.get("Retry-After", "")
-    return min(float(asked) if asked.isdigit() else 2 * pause_s, _LONGEST_PAUSE_S)
+def _seconds(time_ms: int) -> str:
+    return f"{time_ms / 1000:.3f}"
 
 
-def _token(name: str) -> str:
-    token = os.environ.get(name)
-    if not token:
-        raise SourceRefused(f"token_env: environment variable {name} is not set")
-    return token
+def _streamed(answer: Answer) -> bytes:
+    if not answer.content_type.startswith(STREAMED):
+        raise NotReadable("the server doesn't stream chunks")
+    return answer.body

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from flows.sources.samples import Matcher, Samples, Selector, SourceRefused
 
@@ -27,18 +28,21 @@ class Recording:
 
     def __init__(self, path: Path) -> None:
         table = _read_table(path)
-        try:
-            self._labels = [json.loads(text) for text in table["labels"].to_pylist()]
-        except (TypeError, ValueError) as error:
-            raise SourceRefused(f"{path}: column labels must hold JSON objects: {error}") from error
-        ts = table["ts_ms"].combine_chunks()
-        self._offsets = ts.offsets.to_numpy().astype(np.int64)
-        self._ts_ms = ts.values.to_numpy().astype(np.int64)
-        self._values = table["values"].combine_chunks().values.to_numpy().astype(np.float64)
-        if len(self._ts_ms) != len(self._values):
+        self._labels = _read_labels(path, table["labels"])
+        times, values = _lists(path, table, "ts_ms"), _lists(path, table, "values")
+        self._offsets, self._ts_ms = _offsets(times), _numpy(times.flatten())
+        self._values = _numpy(values.flatten())
+        odd = np.flatnonzero(np.diff(self._offsets) != np.diff(_offsets(values)))
+        if odd.size:
             raise SourceRefused(
-                f"{path}: {len(self._ts_ms)} times but {len(self._values)} values; "
-                "each series needs one value per time"
+                f"{path}: row {odd[0]} has {np.diff(self._offsets)[odd[0]]} times but "
+                f"{np.diff(_offsets(values))[odd[0]]} values; each time needs one value"
+            )
+        series = np.repeat(np.arange(len(self._labels)), np.diff(self._offsets))
+        falls = np.flatnonzero((np.diff(self._ts_ms) <= 0) & (np.diff(series) == 0))
+        if falls.size:
+            raise SourceRefused(
+                f"{path}: the times of row {series[falls[0]]} don't rise from sample to sample"
             )
 
     @property
@@ -47,7 +51,10 @@ class Recording:
         return int(self._ts_ms.max(initial=0))
 
     def read(self, selectors: Sequence[Selector], start_ms: int, end_ms: int) -> Samples:
-        """Every sample with start_ms < time <= end_ms of every series that a selector matches."""
+        """Every sample with start_ms < time <= end_ms of every series that a selector matches.
+
+        Raises SourceRefused for a pattern that is none.
+        """
         tests = [_test_of(selector) for selector in selectors]
         kept = [i for i, labels in enumerate(self._labels) if any(test(labels) for test in tests)]
         spans = [self._span(i, start_ms, end_ms) for i in kept]
@@ -91,10 +98,11 @@ def write_recording(path: Path, samples: Samples) -> None:
 
 def _read_table(path: Path) -> pa.Table:
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:  # read_table would import much for folders of files
+            table = file.read()
     except FileNotFoundError as error:
         raise SourceRefused(f"{path}: no such recording") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise SourceRefused(f"{path} is not a whole Parquet file: {error}") from error
     for field in _SCHEMA:
         if field.name not in table.column_names:
@@ -104,13 +112,46 @@ def _read_table(path: Path) -> pa.Table:
             )
     try:
         return table.select(_SCHEMA.names).cast(_SCHEMA)
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise SourceRefused(
             f"{path}: its columns have other types than a recording: {error}"
         ) from error
 
 
-def _joined(values: np.ndarray[Any, np.dtype[Any]], spans: list[slice]) -> Any:
+def _read_labels(path: Path, column: pa.ChunkedArray) -> list[dict[str, str]]:
+    found = []
+    for row, text in enumerate(column.to_pylist()):
+        try:
+            labels = json.loads(text)
+        except (TypeError, ValueError) as error:
+            raise SourceRefused(f"{path}: row {row}: labels are no JSON: {error}") from error
+        if not isinstance(labels, dict) or not all(isinstance(v, str) for v in labels.values()):
+            raise SourceRefused(f"{path}: row {row}: labels must be a JSON object of texts")
+        found.append(labels)
+    return found
+
+
+def _lists(path: Path, table: pa.Table, name: str) -> pa.ListArray:
+    lists = table[name].combine_chunks()
+    if lists.null_count or lists.flatten().null_count:
+        raise SourceRefused(f"{path}: column {name} has gaps; each sample needs time and value")
+    return lists
+
+
+def _offsets(lists: pa.ListArray) -> NDArray[np.int64]:
+    """int64[rows + 1], where each row's numbers begin in the flattened column."""
+    lengths = _numpy(lists.value_lengths())
+    offsets: NDArray[np.int64] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return offsets
+
+
+def _numpy(array: pa.Array) -> NDArray[Any]:
+    """The array's numbers; to_numpy would import pandas, which takes longer than the reading."""
+    found: NDArray[Any] = np.from_dlpack(array)
+    return found
+
+
+def _joined(values: NDArray[Any], spans: list[slice]) -> NDArray[Any]:
     parts = [values[span] for span in spans]
     return np.concatenate(parts) if parts else values[:0]
 
@@ -125,6 +166,9 @@ def _test_of(selector: Selector) -> Callable[[Mapping[str, str]], bool]:
 def _label_test(matcher: Matcher) -> Callable[[Mapping[str, str]], bool]:
     name, wanted = matcher.label, matcher.op in ("=", "=~")
     if matcher.op in ("=~", "!~"):
-        pattern = re.compile(matcher.value)
+        try:
+            pattern = re.compile(matcher.value)
+        except re.error as error:
+            raise SourceRefused(f"{name}{matcher.op}{matcher.value!r}: {error}") from error
         return lambda labels: (pattern.fullmatch(labels.get(name, "")) is not None) == wanted
     return lambda labels: (labels.get(name, "") == matcher.value) == wanted
