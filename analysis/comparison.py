@@ -85,13 +85,17 @@ class Comparison:
         return self.difference - half_width, self.difference + half_width
 
     def relative_interval(self, multiplier: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """The interval of candidate / baseline - 1 from the same test and multiplier."""
+        """The interval of difference / |baseline| from the same test and multiplier.
+
+        The size of the baseline, so that a loss that shrinks is a rise.
+        """
         v_b, v_c = self.baseline.variance_of_mean, self.candidate.variance_of_mean
         z = np.asarray(multiplier, dtype=np.float64)
         low, high = ratio_interval(
             self.candidate.mean, self.baseline.mean, v_c, np.zeros_like(v_c), v_b, z, z
         )
-        return low - 1, high - 1
+        loss = self.baseline.mean < 0
+        return np.where(loss, 1 - high, low - 1), np.where(loss, 1 - low, high - 1)
 
 
 def ratio_interval(
@@ -102,11 +106,14 @@ def ratio_interval(
     var_denominator: FloatArray,
     lower_multiplier: FloatArray,
     upper_multiplier: FloatArray,
+    *,
+    of_shares: bool = False,
 ) -> tuple[FloatArray, FloatArray]:
     """All ratios f with |numerator - f denominator| within multiplier standard errors.
 
     Fieller 1954; the lower end by one multiplier, the upper end by the other: float64[...].
-    Where the denominator can't be told from zero the set is unbounded: (-inf, inf).
+    Where the denominator can't be told from zero the set is unbounded: (-inf, inf). A ratio
+    of_shares can't be negative, so its lower end is known even then if the numerator is above zero.
     """
     ends = []
     for sign, z in ((-1.0, lower_multiplier), (1.0, upper_multiplier)):
@@ -114,8 +121,13 @@ def ratio_interval(
             a = denominator**2 - z**2 * var_denominator
             b = numerator * denominator - z**2 * covariance
             c = numerator**2 - z**2 * var_numerator
-            end = (b + sign * np.sqrt(np.maximum(b**2 - a * c, 0.0))) / a
+            root = np.sqrt(np.maximum(b**2 - a * c, 0.0))
+            end = (b + sign * root) / a
+            half_line = c / (b + root)  # the same lower root, in a form that a <= 0 allows
         bounded = np.isfinite(z) & (a > 0) & (denominator != 0)
+        if of_shares and sign < 0:
+            known = np.isfinite(z) & (c > 0) & (numerator > 0) & ~bounded
+            end, bounded = np.where(known, half_line, end), bounded | known
         ends.append(np.where(bounded, end, sign * np.inf))
     return ends[0], ends[1]
 

@@ -41,6 +41,8 @@ def one_sided_multiplier(n: ArrayLike, *, alpha: ArrayLike, n_opt: float) -> Flo
     Waudby-Smith et al. 2024, proposition B.1; the tuning is the two-sided one at 2 alpha.
     """
     n_array, level = np.asarray(n, dtype=np.float64), np.asarray(alpha, dtype=np.float64)
+    if not np.all((level > 0) & (level < 1)):
+        raise ValueError(f"alpha is {alpha!r}, must lie between 0 and 1")
     nr2 = np.maximum(n_array, 1.0) * tuning(np.minimum(2 * level, 0.999), n_opt) ** 2
     width = np.sqrt(2 * (nr2 + 1) / nr2 * np.log1p(np.sqrt(nr2 + 1) / (2 * level)))
     return np.where(n_array < 2, np.inf, width)

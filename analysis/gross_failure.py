@@ -16,6 +16,9 @@ from analysis.paired_buckets import BucketCounts
 FloatArray = NDArray[np.float64]
 
 _BISECTIONS = 50
+# Beyond it an outage under heavy shocks would be found minutes late.
+_LARGEST_BURST = 5.0
+_SMALLEST_SHARE = 1e-16  # keeps a division finite at the edge of the interval
 
 
 def gross_failure_log_e(
@@ -25,38 +28,52 @@ def gross_failure_log_e(
     gap: FloatArray,
     alpha: FloatArray,
     planned_buckets: int,
+    factor: FloatArray | float = 1.0,
+    overdispersion: FloatArray | float = 1.0,
 ) -> FloatArray:
-    """Largest log e-value so far against "in no bucket is the candidate worse by more than gap".
+    """Largest log e-value so far against "in no bucket is the candidate grossly worse".
 
-    baseline, candidate: counts [metrics, buckets]. gap, alpha: float64[metrics].
+    Grossly worse: its share is above factor times the baseline's, plus gap.
+    baseline, candidate: counts [metrics, buckets]. gap, factor, alpha: float64[metrics].
+    overdispersion: float64[metrics], at least 1: so many failures in a burst say as much as one,
+        up to a limit.
     Returns float64[metrics]; the hypothesis is refuted at level alpha where it reaches
     log(1 / alpha), at whatever look.
 
     Per bucket, the e-value is the universal-inference ratio (Wasserman, Ramdas, Balakrishnan
     2020): a Beta(1/2, 1/2) mixture over each version's share, divided by the largest likelihood
     under the null hypothesis in that bucket. So base rates may change from bucket to bucket.
-    A failure can begin at any time: the process averages over the bucket in which it starts
-    (uniform over the planned buckets). A factor is capped so that at least two buckets are
-    needed; capping keeps an e-value.
+    A failure can begin in any bucket in which both versions are seen: the process averages over
+    that bucket (uniform over the planned ones). One bucket's e-value is capped so that at least
+    two are needed; capping keeps an e-value.
     """
+    baseline, candidate = (
+        BucketCounts(c.total[:, :planned_buckets], c.bad[:, :planned_buckets])
+        for c in (baseline, candidate)
+    )
+    seen = (baseline.total > 0) & (candidate.total > 0)
+    factor_column = np.broadcast_to(factor, gap.shape)[:, None]
+    burst = np.minimum(np.broadcast_to(overdispersion, gap.shape), _LARGEST_BURST)[:, None]
     log_cap = (np.log(planned_buckets) - np.log(alpha))[:, None] / 2
-    factors = np.minimum(_bucket_log_e(baseline, candidate, gap[:, None]), log_cap)
-    totals = np.cumsum(factors, axis=-1)
+    # A power below 1 of an e-value is an e-value (Jensen).
+    log_e = _bucket_log_e(baseline, candidate, gap[:, None], factor_column) / burst
+    totals = np.cumsum(np.where(seen, np.minimum(log_e, log_cap), 0.0), axis=-1)
     before = np.concatenate([np.zeros_like(totals[:, :1]), totals[:, :-1]], axis=-1)
-    started = totals + np.logaddexp.accumulate(-before, axis=-1) - np.log(planned_buckets)
-    # Starts that lie ahead count 1 each; past the plan's end no weight is left for them.
-    ahead = np.maximum(planned_buckets - np.arange(1, totals.shape[-1] + 1), 0) / planned_buckets
+    starts = np.where(seen, -before, -np.inf)
+    started = totals + np.logaddexp.accumulate(starts, axis=-1) - np.log(planned_buckets)
+    # Starts that lie ahead, or that found no traffic, stay at 1 each.
+    waiting = 1 - np.cumsum(seen, axis=-1) / planned_buckets
     with np.errstate(divide="ignore"):
-        process = np.logaddexp(started, np.log(ahead))
-    within_plan = process[:, :planned_buckets] if planned_buckets else process
-    return np.asarray(within_plan.max(axis=-1, initial=0.0))
+        process = np.logaddexp(started, np.log(np.maximum(waiting, 0.0)))
+    return np.asarray(process.max(axis=-1, initial=0.0))
 
 
-def _bucket_log_e(baseline: BucketCounts, candidate: BucketCounts, gap: FloatArray) -> FloatArray:
-    """Log e-value of each bucket alone: float64[metrics, buckets]; 0 where a version is unseen."""
+def _bucket_log_e(
+    baseline: BucketCounts, candidate: BucketCounts, gap: FloatArray, factor: FloatArray
+) -> FloatArray:
+    """Log e-value of each bucket alone: float64[metrics, buckets]."""
     mixture = _log_mixture(baseline) + _log_mixture(candidate)
-    log_e = mixture - _largest_null_likelihood(baseline, candidate, gap)
-    return np.where((baseline.total > 0) & (candidate.total > 0), log_e, 0.0)
+    return mixture - _largest_null_likelihood(baseline, candidate, gap, factor)
 
 
 def _log_mixture(counts: BucketCounts) -> FloatArray:
@@ -65,15 +82,15 @@ def _log_mixture(counts: BucketCounts) -> FloatArray:
 
 
 def _largest_null_likelihood(
-    baseline: BucketCounts, candidate: BucketCounts, gap: FloatArray
+    baseline: BucketCounts, candidate: BucketCounts, gap: FloatArray, factor: FloatArray
 ) -> FloatArray:
-    """Log of the largest likelihood with candidate's share at most the baseline's plus gap."""
-    share_b = baseline.bad / np.maximum(baseline.total, 1)
-    share_c = candidate.bad / np.maximum(candidate.total, 1)
-    on_edge = _constrained_baseline_share(baseline, candidate, gap)
-    inside = share_c <= share_b + gap
-    fitted_b = np.where(inside, share_b, on_edge)
-    fitted_c = np.where(inside, share_c, on_edge + gap)
+    """Log of the largest likelihood with candidate's share at most factor baseline's + gap."""
+    fitted_b, fitted_c = baseline.share, candidate.share
+    beyond = fitted_c > factor * fitted_b + gap
+    gap, factor = (np.broadcast_to(x, beyond.shape)[beyond] for x in (gap, factor))
+    b, c = (BucketCounts(x.total[beyond], x.bad[beyond]) for x in (baseline, candidate))
+    on_edge = _constrained_baseline_share(b, c, gap, factor)
+    fitted_b[beyond], fitted_c[beyond] = on_edge, np.minimum(factor * on_edge + gap, 1.0)
     return _log_likelihood(baseline, fitted_b) + _log_likelihood(candidate, fitted_c)
 
 
@@ -83,16 +100,18 @@ def _log_likelihood(counts: BucketCounts, share: FloatArray) -> FloatArray:
 
 
 def _constrained_baseline_share(
-    baseline: BucketCounts, candidate: BucketCounts, gap: FloatArray
+    baseline: BucketCounts, candidate: BucketCounts, gap: FloatArray, factor: FloatArray
 ) -> FloatArray:
-    """The baseline's share p that makes (p, p + gap) likeliest; the log likelihood is concave."""
-    low = np.zeros_like(baseline.total)
-    high = np.broadcast_to(1 - gap, low.shape).copy()
+    """The baseline's share p that makes (p, factor p + gap) likeliest; the likelihood is concave.
+
+    All float64[cases], each with a candidate beyond the edge, so the likeliest p lies inside.
+    """
+    low, high = np.zeros_like(gap), (1 - gap) / factor
     good_b, good_c = baseline.total - baseline.bad, candidate.total - candidate.bad
     for _ in range(_BISECTIONS):
         p = (low + high) / 2
-        slope = (
-            baseline.bad / p - good_b / (1 - p) + candidate.bad / (p + gap) - good_c / (1 - p - gap)
-        )
+        q = factor * p + gap
+        slope = baseline.bad / p - good_b / (1 - p)
+        slope += factor * (candidate.bad / q - good_c / np.maximum(1 - q, _SMALLEST_SHARE))
         low, high = np.where(slope > 0, p, low), np.where(slope > 0, high, p)
     return np.asarray((low + high) / 2)

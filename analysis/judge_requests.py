@@ -50,8 +50,12 @@ def judge_requests(
     point = pairs.candidate / np.where(pairs.baseline > 0, pairs.baseline, np.nan) - 1
     excesses = _bounded(excess, alpha, plan, shift=absolute)
     differences = _bounded(pairs.contrast(), alpha, plan)
-    objectives = _objectives(plan, metrics, baseline, arm, alpha)
-    gross = _gross(plan, baseline, arm, absolute, alpha)
+    shares = (
+        _bounded(estimate_share(arm, pairs.overdispersion_candidate), alpha, plan),
+        _bounded(estimate_share(baseline, pairs.overdispersion_baseline), alpha, plan),
+    )
+    objectives = [_objective(*row) for row in zip(metrics, *shares, strict=True)]
+    gross = _gross(plan, baseline, arm, metrics, alpha, pairs.overdispersion_baseline)
     return tuple(
         MetricResult(
             metric=metric.name,
@@ -67,7 +71,7 @@ def judge_requests(
             excess=excesses[i],
             standard_error=float(excess.standard_error[i]),
             margin=float(absolute[i] + relative[i] * np.nan_to_num(pairs.baseline[i])),
-            probability_within_margin=_probability(excesses[i], excess.standard_error[i]),
+            probability_within_margin=_probability(excess, absolute, i),
             exposure_baseline=float(baseline.total[i].sum()),
             exposure_candidate=float(arm.total[i].sum()),
             weight=metric.weight,
@@ -90,48 +94,47 @@ def _bounded(
 ) -> list[Estimate]:
     """Estimates with a lower bound at the harm level and an upper bound at the promote level."""
     n_opt = float(plan.planned_buckets)
-    value = estimator.estimate - shift
-    lower = value - estimator.half_width(alpha=alpha, n_opt=n_opt)
-    upper = value + estimator.half_width(alpha=plan.promote_alpha, n_opt=n_opt)
-    return [Estimate(*map(float, row)) for row in zip(value, lower, upper, strict=True)]
+    lower = estimator.lower(alpha=alpha, n_opt=n_opt)
+    upper = estimator.upper(alpha=plan.promote_alpha, n_opt=n_opt)
+    ends = (estimator.estimate - shift, lower - shift, upper - shift)
+    return [Estimate(*map(float, row)) for row in zip(*ends, strict=True)]
 
 
-def _objectives(
-    plan: Plan,
-    metrics: list[MetricPlan],
-    baseline: BucketCounts,
-    candidate: BucketCounts,
-    alpha: FloatArray,
-) -> list[Objective | None]:
-    """Each metric's objective, judged with confidence on the candidate alone.
+def _objective(metric: MetricPlan, ours: Estimate, theirs: Estimate) -> Objective | None:
+    """The metric's objective, judged with confidence on the candidate's share alone.
 
     A limit that the baseline exceeds with confidence too is not the candidate's doing.
     """
-    ours = _bounded(estimate_share(candidate), alpha, plan)
-    theirs = _bounded(estimate_share(baseline), alpha, plan)
-    found: list[Objective | None] = []
-    for metric, share, baseline_share in zip(metrics, ours, theirs, strict=True):
-        limit = metric.objective
-        if limit is None:
-            found.append(None)
-            continue
-        state = _side_of_zero(share.lower - limit, share.upper - limit)
-        found.append(Objective(limit, share, state, shared=baseline_share.lower > limit))
-    return found
+    if metric.objective is None:
+        return None
+    state = _side_of_zero(ours.lower - metric.objective, ours.upper - metric.objective)
+    return Objective(metric.objective, ours, state, shared=theirs.lower > metric.objective)
 
 
 def _gross(
     plan: Plan,
     baseline: BucketCounts,
     candidate: BucketCounts,
-    margin: FloatArray,
+    metrics: list[MetricPlan],
     alpha: FloatArray,
+    overdispersion: FloatArray,
 ) -> NDArray[np.bool_]:
-    gap = np.clip(_GROSS_GAP_MARGINS * margin, _GROSS_GAP_FLOOR, 0.5)
+    allowed = [metric.allowed_harm for metric in metrics]
     log_e = gross_failure_log_e(
-        baseline, candidate, gap=gap, alpha=alpha, planned_buckets=plan.planned_buckets
+        baseline,
+        candidate,
+        gap=np.array([_gross_gap(margin.absolute) for margin in allowed]),
+        factor=np.array([1 + margin.relative for margin in allowed]),
+        alpha=alpha,
+        planned_buckets=plan.planned_buckets,
+        overdispersion=overdispersion,
     )
     return np.asarray(log_e >= -np.log(alpha))
+
+
+def _gross_gap(margin: float) -> float:
+    """A multiple of the margin, but never so wide that a total failure would lie within."""
+    return max(_GROSS_GAP_FLOOR, min(_GROSS_GAP_MARGINS * margin, (1 + margin) / 2))
 
 
 def _side_of_zero(lower: float, upper: float) -> Classification:
@@ -146,18 +149,23 @@ def _side_of_zero(lower: float, upper: float) -> Classification:
 def _classify(excess: Estimate, objective: Objective | None, *, gross: bool) -> Classification:
     """The worst of what the metric's tests say."""
     against_baseline = _side_of_zero(excess.lower, excess.upper)
-    if gross or against_baseline is Classification.FAIL:
+    if gross or against_baseline is Classification.FAIL or (objective and objective.violated):
         return Classification.FAIL
     if objective is None or against_baseline is Classification.NO_DATA:
         return against_baseline
-    if objective.state is Classification.FAIL:
-        return Classification.UNCERTAIN if objective.shared else Classification.FAIL
+    if objective.state is Classification.FAIL:  # of both versions
+        return Classification.UNCERTAIN
     return against_baseline if objective.state is Classification.PASS else objective.state
 
 
-def _probability(excess: Estimate, standard_error: float) -> float:
-    """Probability that the harm is within the margin, from the estimate and a flat prior."""
-    return float(ndtr(-excess.value / standard_error)) if standard_error > 0 else np.nan
+def _probability(excess: Estimator, margin: FloatArray, row: int) -> float:
+    """Probability that the harm is within the margin, from the estimate and a flat prior.
+
+    By the error on the side of the margin, so that few bursts don't look like certain health.
+    """
+    value = excess.estimate[row] - margin[row]
+    error = excess.upper_error[row] if value < 0 else excess.standard_error[row]
+    return float(ndtr(-value / error))
 
 
 def _quantile(

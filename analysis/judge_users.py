@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from analysis.comparison import Comparison, Sample, compare_means, compare_proportions
+from analysis.comparison import Comparison, FloatArray, Sample, compare_means, compare_proportions
 from analysis.confidence import one_sided_multiplier, student_adjusted
 from analysis.evidence import UserEvidence
 from analysis.metric_result import Classification, Estimate, MetricResult
@@ -28,7 +30,7 @@ def judge_users(
     if metrics and evidence is None:
         raise ValueError("the plan has user metrics, but no user evidence was given")
     return tuple(
-        _judge(plan, metric, evidence, candidate, at_end=at_ms >= plan.end_ms)
+        _judge(plan, metric, evidence, candidate, at_end=at_ms >= plan.last_look_ms)
         for metric in metrics
         if evidence is not None
     )
@@ -40,7 +42,8 @@ def _judge(
     is_share = metric.name in evidence.proportions
     samples = evidence.samples.get(metric.name, {})
     compare = compare_proportions if is_share else compare_means
-    comparison = compare(samples.get(plan.baseline, _NO_USERS), samples.get(candidate, _NO_USERS))
+    arms = (samples.get(variant, _NO_USERS) for variant in (plan.baseline, candidate))
+    comparison = compare(*_never_certain(*arms, is_share=is_share))
     lower_z, upper_z = _multipliers(plan, metric, comparison, at_end=at_end)
     excess, error = _excess(metric, comparison, lower_z, upper_z)
     # Bounds of harm become bounds of the difference, turned round where more is better.
@@ -51,7 +54,7 @@ def _judge(
     )
     difference, spread = float(comparison.difference), float(comparison.standard_error)
     with np.errstate(divide="ignore", invalid="ignore"):
-        lift = float(comparison.candidate.mean / comparison.baseline.mean - 1)
+        lift = float(comparison.difference / np.abs(comparison.baseline.mean))
     margin = metric.allowed_harm
     return MetricResult(
         metric=metric.name,
@@ -78,6 +81,29 @@ def _judge(
     )
 
 
+def _never_certain(baseline: Sample, candidate: Sample, *, is_share: bool) -> tuple[Sample, Sample]:
+    """The samples, with a variance that a few equal values can't bring to zero.
+
+    Shares: by Laplace's rule of succession, as for requests. Means: a variant of equal values
+    (30 users, none of whom bought) varies as the other one does; if none differs in either,
+    nothing is known.
+    """
+    if is_share:
+        return _smoothed(baseline), _smoothed(candidate)
+    largest = np.fmax(baseline.variance, candidate.variance)
+    known = np.where(largest > 0, largest, np.inf)
+    return _varying(baseline, known), _varying(candidate, known)
+
+
+def _varying(sample: Sample, otherwise: FloatArray) -> Sample:
+    return replace(sample, variance=np.where(sample.variance == 0, otherwise, sample.variance))
+
+
+def _smoothed(sample: Sample) -> Sample:
+    p = (sample.n * sample.mean + 1) / (sample.n + 2)
+    return replace(sample, variance=np.maximum(sample.variance, p * (1 - p)))
+
+
 def _multipliers(
     plan: Plan, metric: MetricPlan, comparison: Comparison, *, at_end: bool
 ) -> tuple[float, float]:
@@ -99,10 +125,13 @@ def _multipliers(
 def _excess(
     metric: MetricPlan, comparison: Comparison, lower_z: float, upper_z: float
 ) -> tuple[Estimate, float]:
-    """Harm beyond what is allowed, with its bounds, and its standard error."""
+    """Harm beyond what is allowed, with its bounds, and its standard error.
+
+    What is allowed relatively is a part of the baseline's size, whatever its sign.
+    """
     sign = -1.0 if metric.higher_is_better else 1.0
     allowed = metric.allowed_harm
-    factor = 1 + sign * allowed.relative
+    factor = 1 + sign * allowed.relative * float(np.sign(comparison.baseline.mean))
     value = sign * float(comparison.candidate.mean - factor * comparison.baseline.mean)
     variance = comparison.candidate.variance_of_mean + factor**2 * (
         comparison.baseline.variance_of_mean
@@ -117,4 +146,4 @@ def _classify(metric: MetricPlan, excess: Estimate, *, at_end: bool) -> Classifi
     if excess.lower > 0:
         return Classification.FAIL
     decisive = metric.role is Role.GUARDRAIL or at_end
-    return Classification.PASS if excess.upper < 0 and decisive else Classification.UNCERTAIN
+    return Classification.PASS if excess.upper <= 0 and decisive else Classification.UNCERTAIN

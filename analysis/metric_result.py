@@ -39,6 +39,11 @@ class Objective:
     state: Classification
     shared: bool
 
+    @property
+    def violated(self) -> bool:
+        """Surely exceeded, and by the candidate alone."""
+        return self.state is Classification.FAIL and not self.shared
+
 
 @dataclass(frozen=True, slots=True)
 class MetricResult:

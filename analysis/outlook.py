@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Plan, Role, Unit
-from analysis.reasons import describe_harm, level
+from analysis.reasons import describe_harm, describe_objective, level
 
 
 def missing_for_decision(
@@ -47,28 +47,33 @@ def _too_few(plan: Plan, metrics: Sequence[MetricResult]) -> Iterator[str]:
 
 
 def _undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
+    """One sentence on one metric; it names the candidate where there are several."""
+    several = len(plan.candidates) > 1
+    name = f"{metric.metric} of {metric.candidate_variant}" if several else metric.metric
+    return f"{name}: {_why_undecided(plan, metric, at_ms)}"
+
+
+def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
     if metric.classification is Classification.NO_DATA:
+        return f"no data of {metric.baseline_variant} or {metric.candidate_variant}"
+    objective = metric.objective
+    if objective is not None and objective.shared and objective.state is Classification.FAIL:
         return (
-            f"{metric.metric}: no data of {metric.baseline_variant} or {metric.candidate_variant}"
-        )
-    if metric.objective is not None and metric.objective.shared:
-        limit = level(metric, metric.objective.limit)
-        return (
-            f"{metric.metric}: both versions exceed the objective of {limit}, "
+            f"both versions exceed the objective of {level(metric, objective.limit)}, "
             f"so it is not {metric.candidate_variant}'s doing"
         )
-    if at_ms >= plan.end_ms:
-        return (
-            f"{metric.metric}: the plan's end is reached and the effect is smaller than this plan "
-            f"can see; {describe_harm(metric)}"
-        )
-    if metric.role is Role.GOAL:
-        left = _span(plan.end_ms - at_ms)
-        return (
-            f"{metric.metric}: the gain is tested at the planned end, in {left}; "
-            f"{describe_harm(metric)}"
-        )
-    return f"{metric.metric}: {describe_harm(metric)}; {_time_needed(plan, metric, at_ms)}"
+    if objective is not None and metric.excess.upper <= 0:
+        why = "the objective is neither met nor missed for sure"
+        found = describe_objective(metric, objective.candidate, objective.limit)
+    else:
+        why = "the effect is smaller than this plan can see"
+        found = describe_harm(metric)
+    if at_ms >= plan.last_look_ms:
+        return f"the plan's end is reached and {why}; {found}"
+    if metric.role is Role.GOAL and metric.unit is Unit.USER:
+        left = _span(plan.last_look_ms - at_ms)
+        return f"the gain is tested at the planned end, in {left}; {found}"
+    return f"{found}; {_time_needed(plan, metric, at_ms)}"
 
 
 def _time_needed(plan: Plan, metric: MetricResult, at_ms: int) -> str:
@@ -79,8 +84,9 @@ def _time_needed(plan: Plan, metric: MetricResult, at_ms: int) -> str:
         return "too little has been seen to say how much longer it takes"
     more_ms = int(elapsed * max(growth - 1, 0.0)) + plan.bucket_ms
     requests = (metric.exposure_baseline + metric.exposure_candidate) * more_ms / elapsed
-    if at_ms + more_ms > plan.end_ms:
-        return f"no decision is likely before the plan's end, {_span(plan.end_ms - at_ms)} away"
+    if at_ms + more_ms > plan.last_look_ms:
+        left = _span(plan.last_look_ms - at_ms)
+        return f"no decision is likely before the plan's end, {left} away"
     return (
         f"a decision is likely after about {requests:.0f} more {metric.unit}s "
         f"({_span(more_ms)} at today's rate)"

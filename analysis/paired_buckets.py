@@ -13,6 +13,10 @@ from analysis.confidence import one_sided_multiplier, student_adjusted
 FloatArray = NDArray[np.float64]
 
 _TINY = 1e-300  # keeps a division finite where a metric has no data; its result is masked
+# So many failures of a version say as much of its bursts as the other version's do.
+_FAILURES_TO_KNOW_BURSTS = 40.0
+# Bursts that are taken to have been missed; chosen by benchmarks/decision_quality.py.
+_BURSTS_MISSED = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +41,45 @@ class BucketCounts:
         One bad and one good request are added (Laplace's rule of succession), so that a variant
         without an error so far is not taken to be free of errors for sure.
         """
-        p = (self.bad.sum(axis=-1) + 1) / (self.total.sum(axis=-1) + 2)
-        return np.asarray((p * (1 - p))[..., None] / np.maximum(self.total, 1))
+        return self._variance(1.0, 1.0)
+
+    def burst_variance(self, overdispersion: FloatArray) -> FloatArray:
+        """As sampling_variance, but for failures that come in bursts, and from few bursts.
+
+        overdispersion: float64[metrics], variance of failures over the binomial one, at least 1:
+        about the size of a burst. Two bursts are added (as Agresti, Coull 1998 add two successes):
+        that few were seen doesn't mean that few are to come. Sizes vary, so a sum of bursts is up
+        to twice as skewed as one of equal parts (negative binomial: by 2 - 1 / overdispersion),
+        and that much more is added.
+        """
+        return self._variance(_BURSTS_MISSED * (2 * overdispersion - 1), overdispersion)
+
+    def _variance(
+        self, added: FloatArray | float, overdispersion: FloatArray | float
+    ) -> FloatArray:
+        p = (self.bad.sum(axis=-1) + added) / (self.total.sum(axis=-1) + 2 * np.asarray(added))
+        return np.asarray((overdispersion * p * (1 - p))[..., None] / np.maximum(self.total, 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Estimator:
-    """An estimate with its standard error and effective number of buckets: float64[metrics]."""
+    """An estimate with its standard errors and effective number of buckets: float64[metrics].
+
+    standard_error: for the lower bound; upper_error: for the upper one.
+    """
 
     estimate: FloatArray
     standard_error: FloatArray
+    upper_error: FloatArray
     buckets: FloatArray
 
-    def half_width(self, *, alpha: FloatArray | float, n_opt: float) -> FloatArray:
-        """How far a one-sided bound lies off the estimate, at every look at once.
+    def lower(self, *, alpha: FloatArray | float, n_opt: float) -> FloatArray:
+        """The lower bound of level alpha, at every look at once; tightest after n_opt buckets."""
+        return self.estimate - bound_multiplier(self.buckets, alpha, n_opt) * self.standard_error
 
-        alpha: the level, float64[metrics] or one for all; n_opt: buckets at which it is tightest.
-        """
-        return np.asarray(bound_multiplier(self.buckets, alpha, n_opt) * self.standard_error)
+    def upper(self, *, alpha: FloatArray | float, n_opt: float) -> FloatArray:
+        """The upper bound of level alpha, at every look at once; tightest after n_opt buckets."""
+        return self.estimate + bound_multiplier(self.buckets, alpha, n_opt) * self.upper_error
 
 
 def bound_multiplier(buckets: FloatArray, alpha: FloatArray | float, n_opt: float) -> FloatArray:
@@ -67,9 +92,12 @@ def bound_multiplier(buckets: FloatArray, alpha: FloatArray | float, n_opt: floa
 class PairedBuckets:
     """Both versions' mean shares over the buckets, with what their differences vary.
 
-    All float64[metrics]. The spread over buckets holds bursts and shocks; sampling is the part
-    that independent requests alone would give, and the least that is believed: a run of
-    error-free buckets is not certainty.
+    All float64[metrics]. The spread over buckets holds bursts and shocks. It misleads where few
+    bursts were seen: their number and their spread are low together. So a bound believes no less
+    than sampling gives, and on the side where a version's bursts may still be to come (harm's
+    upper bound: the candidate's; its lower bound: the baseline's) no less than bursts give.
+    overdispersion_*: variance of failures over the binomial one, shared shocks taken off: the
+    baseline's by itself alone, the candidate's by both versions.
     """
 
     baseline: FloatArray
@@ -79,15 +107,23 @@ class PairedBuckets:
     covariance: FloatArray
     sampling_baseline: FloatArray
     sampling_candidate: FloatArray
+    burst_baseline: FloatArray
+    burst_candidate: FloatArray
+    overdispersion_baseline: FloatArray
+    overdispersion_candidate: FloatArray
     buckets: FloatArray
 
     def contrast(self, factor: FloatArray | float = 1.0) -> Estimator:
         """The candidate's share minus factor times the baseline's."""
         f = np.asarray(factor)
         spread = self.var_candidate - 2 * f * self.covariance + f**2 * self.var_baseline
-        sampling = self.sampling_candidate + f**2 * self.sampling_baseline
-        error = np.where(self.buckets > 0, np.sqrt(np.maximum(spread, sampling)), np.inf)
-        return Estimator(self.candidate - f * self.baseline, error, self.buckets)
+        down = self.sampling_candidate + f**2 * self.burst_baseline
+        up = self.burst_candidate + f**2 * self.sampling_baseline
+        lower, upper = (
+            np.where(self.buckets > 0, np.sqrt(np.maximum(spread, least)), np.inf)
+            for least in (down, up)
+        )
+        return Estimator(self.candidate - f * self.baseline, lower, upper, self.buckets)
 
     def relative_bounds(
         self, *, lower_alpha: FloatArray, upper_alpha: float, n_opt: float
@@ -95,16 +131,23 @@ class PairedBuckets:
         """Bounds of candidate / baseline - 1, by the same test as the bounds of the difference."""
         low_z = bound_multiplier(self.buckets, lower_alpha, n_opt)
         high_z = bound_multiplier(self.buckets, upper_alpha, n_opt)
-        means = (self.candidate, self.baseline)
         zero = np.zeros_like(self.covariance)
-        spread = ratio_interval(
-            *means, self.var_candidate, self.covariance, self.var_baseline, low_z, high_z
-        )
-        sampling = ratio_interval(
-            *means, self.sampling_candidate, zero, self.sampling_baseline, low_z, high_z
-        )
+        spread = (self.var_candidate, self.covariance, self.var_baseline)
+        down = (self.sampling_candidate, zero, self.burst_baseline)
+        up = (self.burst_candidate, zero, self.sampling_baseline)
+        means = (self.candidate, self.baseline)
         # The larger variance rules at each ratio, so the accepted set is the union.
-        return np.minimum(spread[0], sampling[0]) - 1, np.maximum(spread[1], sampling[1]) - 1
+        low = np.minimum(*(_ratios(means, v, low_z)[0] for v in (spread, down)))
+        high = np.maximum(*(_ratios(means, v, high_z)[1] for v in (spread, up)))
+        return low - 1, high - 1
+
+
+def _ratios(
+    means: tuple[FloatArray, FloatArray],
+    variances: tuple[FloatArray, FloatArray, FloatArray],
+    multiplier: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    return ratio_interval(*means, *variances, multiplier, multiplier, of_shares=True)
 
 
 def pair_buckets(baseline: BucketCounts, candidate: BucketCounts) -> PairedBuckets:
@@ -123,26 +166,56 @@ def pair_buckets(baseline: BucketCounts, candidate: BucketCounts) -> PairedBucke
     seen = weights.sum(-1) > 0
     buckets = np.where(seen, 1 / np.maximum((weights**2).sum(-1), _TINY), 0.0)
     unbiased = buckets / np.maximum(buckets - 1, _TINY)
+    var_b, var_c = (off_b**2).sum(-1) * unbiased, (off_c**2).sum(-1) * unbiased
+    covariance = (off_b * off_c).sum(-1) * unbiased
+    sampling_b = (weights**2 * baseline.sampling_variance).sum(-1)
+    sampling_c = (weights**2 * candidate.sampling_variance).sum(-1)
+    # Shocks that both versions share are no bursts; only what surely is shared is taken off.
+    doubt = np.sqrt(var_b * var_c / np.maximum(buckets, 1))
+    shared = np.maximum(covariance - doubt, 0.0)
+    both = (var_b + var_c - 2 * covariance) / np.maximum(sampling_b + sampling_c, _TINY)
+    alone_b = np.maximum((var_b - shared) / np.maximum(sampling_b, _TINY), 1.0)
+    alone_c = np.maximum((var_c - shared) / np.maximum(sampling_c, _TINY), 1.0)
+    phi_b = _overdispersion(both, baseline, alone_c)
+    phi_c = _overdispersion(both, candidate, alone_b)
     return PairedBuckets(
         baseline=np.where(seen, mean_b, np.nan),
         candidate=np.where(seen, mean_c, np.nan),
-        var_baseline=(off_b**2).sum(-1) * unbiased,
-        var_candidate=(off_c**2).sum(-1) * unbiased,
-        covariance=(off_b * off_c).sum(-1) * unbiased,
-        sampling_baseline=(weights**2 * baseline.sampling_variance).sum(-1),
-        sampling_candidate=(weights**2 * candidate.sampling_variance).sum(-1),
+        var_baseline=var_b,
+        var_candidate=var_c,
+        covariance=covariance,
+        sampling_baseline=sampling_b,
+        sampling_candidate=sampling_c,
+        burst_baseline=(weights**2 * baseline.burst_variance(phi_b)).sum(-1),
+        burst_candidate=(weights**2 * candidate.burst_variance(phi_c)).sum(-1),
+        overdispersion_baseline=alone_b,
+        overdispersion_candidate=phi_c,
         buckets=buckets,
     )
 
 
-def estimate_share(counts: BucketCounts) -> Estimator:
-    """One version's share of bad requests over the buckets, weighted by requests."""
+def _overdispersion(both: FloatArray, counts: BucketCounts, other: FloatArray) -> FloatArray:
+    """A version's overdispersion: by the other version while it has few failures itself.
+
+    both: of the differences, in which a version with little traffic has most of the variance.
+    """
+    known = counts.bad.sum(axis=-1) / _FAILURES_TO_KNOW_BURSTS
+    return np.asarray(np.maximum((known * both + other) / (known + 1), 1.0))
+
+
+def estimate_share(counts: BucketCounts, overdispersion: FloatArray) -> Estimator:
+    """One version's share of bad requests over the buckets, weighted by requests.
+
+    overdispersion: float64[metrics], of the version's own failures, as PairedBuckets has it.
+    """
     weights = counts.total / np.maximum(counts.total.sum(axis=-1, keepdims=True), _TINY)
     mean = (weights * counts.share).sum(-1)
     seen = weights.sum(-1) > 0
     buckets = np.where(seen, 1 / np.maximum((weights**2).sum(-1), _TINY), 0.0)
     spread = (weights**2 * (counts.share - mean[..., None]) ** 2).sum(-1)
     spread *= buckets / np.maximum(buckets - 1, _TINY)
-    sampling = (weights**2 * counts.sampling_variance).sum(-1)
-    error = np.where(seen, np.sqrt(np.maximum(spread, sampling)), np.inf)
-    return Estimator(np.where(seen, mean, np.nan), error, buckets)
+    lower, upper = (
+        np.where(seen, np.sqrt(np.maximum(spread, (weights**2 * least).sum(-1))), np.inf)
+        for least in (counts.sampling_variance, counts.burst_variance(overdispersion))
+    )
+    return Estimator(np.where(seen, mean, np.nan), lower, upper, buckets)

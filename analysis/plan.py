@@ -98,6 +98,11 @@ class Plan:
         return self.stages[-1].end_ms
 
     @property
+    def last_look_ms(self) -> int:
+        """The end of the last whole bucket: where the plan is at its end for every look."""
+        return self.start_ms + (self.end_ms - self.start_ms) // self.bucket_ms * self.bucket_ms
+
+    @property
     def planned_buckets(self) -> int:
         """How many buckets the whole plan has: where the confidence sequences are tightest."""
         return max(1, (self.end_ms - self.start_ms) // self.bucket_ms)

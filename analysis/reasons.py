@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from analysis.metric_result import Classification, MetricResult, Objective
+from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import Role, Unit
 
 
@@ -19,6 +19,15 @@ def describe_harm(result: MetricResult) -> str:
     return (
         f"the harm so far lies between {amount(result, low)} and {amount(result, high)}, "
         f"{_allowed(result)}"
+    )
+
+
+def describe_objective(result: MetricResult, share: Estimate, limit: float) -> str:
+    """The interval of the candidate's own share, beside what it must not exceed."""
+    low, high = max(0.0, share.lower), min(1.0, share.upper)
+    return (
+        f"its share lies between {level(result, low)} and {level(result, high)}, "
+        f"never more than {level(result, limit)} is acceptable"
     )
 
 
@@ -70,14 +79,10 @@ def _failure(result: MetricResult) -> str:
     if result.excess.lower > 0:
         least = amount(result, result.excess.lower + result.margin)
         return f"the harm is at least {least}, {_allowed(result)}"
-    if result.objective is not None and _violated(result.objective):
+    if result.objective is not None and result.objective.violated:
         objective = result.objective
         return (
             f"its share is at least {level(result, objective.candidate.lower)}, "
             f"never more than {level(result, objective.limit)} is acceptable"
         )
     return "this is a gross failure, far beyond what chance or a burst explains"
-
-
-def _violated(objective: Objective) -> bool:
-    return objective.state is Classification.FAIL and not objective.shared

@@ -57,28 +57,37 @@ def _failures(
         return rng.binomial(n, np.minimum(p, 1))
     correlation = np.minimum((overdispersion - 1) / np.maximum(n - 1, 1), 0.9)
     concentration = 1 / np.maximum(correlation, 1e-9) - 1
+    p = np.minimum(p, 0.999)
     share = rng.beta(np.maximum(p * concentration, 1e-9), (1 - p) * concentration)
     return rng.binomial(n, share)
 
 
-def simulate(rng: np.random.Generator, traffic: Traffic) -> tuple[BucketCounts, BucketCounts]:
-    """Counts of baseline and candidate, [1, buckets] each."""
+def simulate(
+    rng: np.random.Generator, traffic: Traffic, runs: int = 1
+) -> tuple[BucketCounts, BucketCounts]:
+    """Counts of baseline and candidate, [runs, buckets] each."""
+    shape = runs, traffic.buckets
     per_bucket = traffic.rate * BUCKET_MS / 1000
-    shock = np.exp(rng.normal(0, traffic.shock, traffic.buckets) - traffic.shock**2 / 2)
+    shock = np.exp(rng.normal(0, traffic.shock, shape) - traffic.shock**2 / 2)
     arms = []
     for share, harm in ((1 - traffic.split, 0.0), (traffic.split, traffic.harm)):
-        n = rng.poisson(per_bucket * share, traffic.buckets)
+        n = rng.poisson(per_bucket * share, shape)
         p = np.clip(traffic.base * shock + harm, 0, 1)
         bad = _failures(rng, n, p, traffic.overdispersion)
-        arms.append(BucketCounts(n[None, :].astype(float), bad[None, :].astype(float)))
+        arms.append(BucketCounts(n.astype(float), bad.astype(float)))
     return arms[0], arms[1]
+
+
+def until(counts: BucketCounts, buckets: int) -> BucketCounts:
+    """What was counted in the first buckets."""
+    return BucketCounts(counts.total[:, :buckets], counts.bad[:, :buckets])
 
 
 def evidence_until(baseline: BucketCounts, candidate: BucketCounts, buckets: int) -> Evidence:
     """What a look after so many buckets sees."""
     arms = {
-        name: BucketCounts(counts.total[:, :buckets], counts.bad[:, :buckets])
-        for name, counts in (("stable", baseline), ("canary", candidate))
+        "stable": until(baseline, buckets),
+        "canary": until(candidate, buckets),
     }
     requests = RequestEvidence(
         stage=np.zeros(buckets, dtype=np.int64),

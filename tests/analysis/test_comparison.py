@@ -11,6 +11,7 @@ from analysis.comparison import (
     compare_proportions,
     mean_sample,
     proportion_sample,
+    ratio_interval,
 )
 
 
@@ -26,6 +27,7 @@ def test_two_proportions_worked_example() -> None:
     multiplier = found.fixed_multiplier(0.05)
     by_hand = 2 * stats.norm.sf(0.02 / np.sqrt(4.5e-5 + 5.28e-5))
     assert float(found.p_value) == pytest.approx(float(by_hand), rel=1e-9)
+    assert float(found.p_value) == pytest.approx(0.04314, abs=5e-6)
     assert float(multiplier) == pytest.approx(1.959964, abs=1e-6)
     low, high = found.relative_interval(multiplier)
     assert float(low) == pytest.approx(0.005666, abs=1e-6)
@@ -36,6 +38,23 @@ def test_relative_interval_is_unbounded_when_the_baseline_may_be_zero() -> None:
     found = compare_means(mean_sample(20, 0.1, 4.0), mean_sample(20, 0.5, 4.0))
     low, high = found.relative_interval(found.fixed_multiplier(0.05))
     assert (float(low), float(high)) == (-np.inf, np.inf)
+
+
+def test_half_line_is_known_for_shares_whose_baseline_may_be_zero() -> None:
+    numerator, nothing, variance = np.array(0.05), np.array(0.0), np.array(1e-5)
+    z = np.array(3.0)
+    low, high = ratio_interval(
+        numerator, nothing, variance, nothing, variance, z, z, of_shares=True
+    )
+    # The ratio at which the difference is exactly three standard errors.
+    assert float(numerator / np.sqrt(variance + low**2 * variance)) == pytest.approx(3)
+    assert high == np.inf
+
+
+def test_smaller_loss_is_a_rise() -> None:
+    found = compare_means(mean_sample(500, -10.0, 4.0), mean_sample(500, -9.0, 4.0))
+    low, high = found.relative_interval(found.fixed_multiplier(0.05))
+    assert 0 < float(low) < 0.1 < float(high)
 
 
 @given(x_b=st.integers(20, 400), x_c=st.integers(0, 500), multiplier=st.floats(1.0, 3.5))

@@ -42,8 +42,9 @@ def test_bound_is_infinite_before_the_second_observation() -> None:
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1])
 def test_alpha_outside_the_unit_interval_is_refused(alpha: float) -> None:
-    with pytest.raises(ValueError, match="alpha is"):
-        two_sided_multiplier(10, alpha=alpha, n_opt=100)
+    for multiplier in (two_sided_multiplier, one_sided_multiplier):
+        with pytest.raises(ValueError, match="alpha is"):
+            multiplier(10, alpha=alpha, n_opt=100)
 
 
 @pytest.mark.parametrize("draw", ["normal", "skewed"])

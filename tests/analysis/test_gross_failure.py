@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from analysis.gross_failure import gross_failure_log_e
-from analysis.paired_buckets import BucketCounts
-from tests.analysis.streams import Traffic, simulate
+from analysis.paired_buckets import BucketCounts, pair_buckets
+from tests.analysis.streams import Traffic, simulate, until
 
 ALPHA, PLANNED = 0.008, 120
 
@@ -48,24 +48,75 @@ def test_an_outage_of_both_versions_is_no_failure_of_the_candidate() -> None:
     assert _alarm_after(_counts(1400, [7.0] * 5 + [1400.0] * 10), candidate) is None
 
 
-@pytest.mark.parametrize("overdispersion", [1.0, 5.0])
-def test_false_alarms_stay_below_alpha(overdispersion: float) -> None:
-    rng = np.random.default_rng(11)
-    traffic = Traffic(
-        rate=100, base=0.02, harm=0.01, overdispersion=overdispersion, buckets=PLANNED
-    )
-    runs = [simulate(rng, traffic) for _ in range(500)]
-    stacked = [
-        BucketCounts(
-            *(
-                np.concatenate([getattr(run[arm], part) for run in runs])
-                for part in ("total", "bad")
-            )
-        )
-        for arm in (0, 1)
+def test_one_bad_bucket_alone_never_decides_however_late_the_candidate_comes() -> None:
+    absent, there = [0.0] * 100, [75.0] * 6
+    candidate = BucketCounts(np.array([absent + there]), np.array([[*absent, 75.0, *[0.0] * 5]]))
+    assert _alarm_after(_counts(1400, [7.0] * 106), candidate) is None
+
+
+def test_share_within_factor_and_gap_is_never_gross() -> None:
+    baseline, candidate = _counts(1400, [420.0] * 60), _counts(700, [470.0] * 60)
+    log_e = [
+        gross_failure_log_e(
+            baseline,
+            candidate,
+            gap=np.array([0.1]),
+            alpha=np.array([ALPHA]),
+            planned_buckets=PLANNED,
+            factor=factor,
+        )[0]
+        for factor in (1.0, 2.0)
     ]
+    assert log_e[0] > -np.log(ALPHA)
+    assert log_e[1] < 1
+
+
+def test_buckets_past_the_plans_end_add_no_evidence() -> None:
+    healthy = _counts(75, [0.0] * PLANNED + [75.0] * 10)
+    assert _alarm_after(_counts(1400, [7.0] * (PLANNED + 10)), healthy) is None
+
+
+@pytest.mark.parametrize(
+    "traffic",
+    [
+        Traffic(base=0.02, harm=0.1),
+        Traffic(base=0.02, harm=0.025, overdispersion=5),
+        Traffic(base=0.02, harm=0.025, overdispersion=5, rate=20),
+        Traffic(base=0.3, harm=0.025, overdispersion=5, rate=20),
+    ],
+    ids=["at the edge of the hypothesis", "bursts", "few requests", "slow requests"],
+)
+def test_false_alarms_over_all_looks_stay_below_alpha(traffic: Traffic) -> None:
+    runs = 500
+    baseline, candidate = simulate(np.random.default_rng(11), traffic, runs)
+    alarmed = np.zeros(runs, bool)
+    for buckets in range(2, traffic.buckets + 1, 4):
+        seen = until(baseline, buckets), until(candidate, buckets)
+        log_e = gross_failure_log_e(
+            *seen,
+            gap=np.full(runs, 0.1),
+            alpha=np.full(runs, ALPHA),
+            planned_buckets=PLANNED,
+            overdispersion=pair_buckets(*seen).overdispersion_baseline,
+        )
+        alarmed |= log_e >= -np.log(ALPHA)
+    assert alarmed.mean() <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / runs)
+
+
+@pytest.mark.parametrize(
+    "traffic",
+    [Traffic(overdispersion=5), Traffic(base=0.1, shock=1.0), Traffic(shock=1.0, rate=20)],
+    ids=["bursts", "shocks", "shocks and few requests"],
+)
+def test_outage_is_found_within_a_minute(traffic: Traffic) -> None:
+    baseline, candidate = simulate(np.random.default_rng(12), traffic, 200)
+    candidate.bad[:, 8:] = candidate.total[:, 8:]
+    seen = until(baseline, 12), until(candidate, 12)
     log_e = gross_failure_log_e(
-        *stacked, gap=np.full(500, 0.1), alpha=np.full(500, ALPHA), planned_buckets=PLANNED
+        *seen,
+        gap=np.full(200, 0.1),
+        alpha=np.full(200, ALPHA),
+        planned_buckets=PLANNED,
+        overdispersion=pair_buckets(*seen).overdispersion_baseline,
     )
-    alarms = (log_e >= -np.log(ALPHA)).mean()
-    assert alarms <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / 500)
+    assert (log_e >= -np.log(ALPHA)).mean() >= 0.95

@@ -1,5 +1,6 @@
 """Sample ratio mismatch against worked numbers, under a ramp, and with a tolerance."""
 
+import numpy as np
 import pytest
 
 from analysis.sample_ratio import StageCounts, check_sample_ratio
@@ -53,3 +54,24 @@ def test_weights_that_were_never_applied_are_found() -> None:
 
 def test_without_a_configured_split_there_is_nothing_to_test() -> None:
     assert check_sample_ratio([StageCounts({"a": 10, "b": 5}, {})], tolerance=0.1) is None
+
+
+def test_odds_ratio_is_observed_over_configured_odds() -> None:
+    stages = [StageCounts({"a": 900, "b": 200}, {"a": 0.9, "b": 0.1})]
+    found = check_sample_ratio(stages, tolerance=0.25)
+    assert found is not None
+    # 900 : 200 against 9 : 1, whichever variant is named.
+    assert abs(np.log(found.worst_odds_ratio)) == pytest.approx(np.log(2), abs=0.01)
+
+
+def test_ramp_without_mismatch_alarms_once_in_a_thousand() -> None:
+    rng, runs, alarms = np.random.default_rng(8), 2000, 0
+    for _ in range(runs):
+        stages = [
+            StageCounts({"a": 2000 - x, "b": x}, {"a": 1 - p, "b": p})
+            for p in (0.05, 0.25, 0.5)
+            for x in (float(rng.binomial(2000, p)),)
+        ]
+        found = check_sample_ratio(stages, tolerance=0.0)
+        alarms += found is not None and found.mismatch
+    assert alarms <= 8

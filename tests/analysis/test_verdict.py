@@ -52,6 +52,19 @@ def test_too_early_is_a_hold_that_says_how_long() -> None:
     assert verdict.reasons[0] == "the minimum duration is 5 min; 2 min to go"
 
 
+def test_harm_comes_before_what_is_still_missing() -> None:
+    verdict = _verdict(Traffic(harm=0.3), buckets=12)
+    assert verdict.decision is Decision.ROLLBACK
+    assert not any("minimum duration" in reason for reason in verdict.reasons)
+
+
+def test_too_few_requests_are_a_hold_however_good_they_look() -> None:
+    plan = replace(plan_for(), minimum_exposure=10**6)
+    verdict = _verdict(Traffic(rate=400), plan=plan)
+    assert verdict.decision is Decision.HOLD
+    assert verdict.reasons[-1].endswith("requests, at least 1000000 are needed")
+
+
 def test_end_of_the_plan_without_a_decision_says_so() -> None:
     verdict = _verdict(Traffic(rate=20, harm=0.005))
     assert verdict.decision is Decision.HOLD
@@ -135,7 +148,12 @@ def test_three_points_of_harm_are_always_found() -> None:
     assert _outcomes(Traffic(harm=0.03), 40)[Decision.ROLLBACK] == 1.0
 
 
-def test_harm_at_the_margin_is_rarely_promoted() -> None:
+def test_one_point_of_harm_is_found_where_there_is_traffic_enough() -> None:
+    assert _outcomes(Traffic(harm=0.01, rate=1000), 40)[Decision.ROLLBACK] == 1.0
+
+
+@pytest.mark.parametrize("overdispersion", [1.0, 5.0], ids=["single failures", "bursts"])
+def test_harm_at_the_margin_is_rarely_promoted(overdispersion: float) -> None:
     runs = 100
-    found = _outcomes(Traffic(harm=0.005), runs)
+    found = _outcomes(Traffic(harm=0.005, overdispersion=overdispersion), runs)
     assert found[Decision.PROMOTE] <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / runs)

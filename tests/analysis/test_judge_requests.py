@@ -1,0 +1,124 @@
+"""Request metrics: margins, objectives, gross failures, and shares of alpha."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.evidence import RequestEvidence
+from analysis.judge_requests import judge_requests
+from analysis.metric_result import Classification, MetricResult
+from analysis.paired_buckets import BucketCounts
+from analysis.plan import Margin, MetricPlan, Plan, Role, Unit
+from tests.analysis.streams import plan_for
+
+
+def _plan(margin: Margin, objective: float | None = None, role: Role = Role.GUARDRAIL) -> Plan:
+    metric = MetricPlan("errors", Unit.REQUEST, role, margin, objective=objective)
+    return replace(plan_for(), metrics=(metric,))
+
+
+def _judge(plan: Plan, stable: float, canary: float, buckets: int = 120) -> MetricResult:
+    """Constant shares of bad requests: 1000 and 200 requests a bucket."""
+    counts = {
+        name: BucketCounts(np.full((1, buckets), n), np.round(np.full((1, buckets), n * share)))
+        for name, n, share in (("stable", 1000.0, stable), ("canary", 200.0, canary))
+    }
+    evidence = RequestEvidence(
+        np.zeros(buckets, np.int64), {k: c.total[0] for k, c in counts.items()}, ("errors",), counts
+    )
+    return judge_requests(plan, evidence, "canary")[0]
+
+
+@pytest.mark.parametrize(
+    ("stable", "canary", "objective", "expected"),
+    [
+        (0.01, 0.01, None, Classification.PASS),
+        (0.01, 0.06, None, Classification.FAIL),
+        (0.01, 0.03, None, Classification.UNCERTAIN),
+        (0.01, 0.01, 0.05, Classification.PASS),
+        (0.045, 0.06, 0.05, Classification.FAIL),
+        (0.08, 0.08, 0.05, Classification.UNCERTAIN),
+        (0.05, 0.05, 0.05, Classification.UNCERTAIN),
+        (0.08, 0.16, 0.05, Classification.FAIL),
+    ],
+)
+def test_worst_of_margin_and_objective_counts(
+    stable: float, canary: float, objective: float | None, expected: Classification
+) -> None:
+    found = _judge(_plan(Margin(absolute=0.02), objective), stable, canary)
+    assert found.classification is expected
+
+
+def test_violated_objective_needs_no_baseline() -> None:
+    found = _judge(_plan(Margin(absolute=0.02), 0.05), 0.0, 0.2)
+    alone = _judge_without_baseline(_plan(Margin(absolute=0.02), 0.05), 0.2)
+    assert found.classification is alone.classification is Classification.FAIL
+    unlimited = _judge_without_baseline(_plan(Margin(absolute=0.02)), 0.2)
+    assert unlimited.classification is Classification.NO_DATA
+
+
+def _judge_without_baseline(plan: Plan, canary: float) -> MetricResult:
+    nothing = BucketCounts(np.zeros((1, 60)), np.zeros((1, 60)))
+    arm = BucketCounts(np.full((1, 60), 200.0), np.full((1, 60), 200.0 * canary))
+    counts = {"stable": nothing, "canary": arm}
+    evidence = RequestEvidence(np.zeros(60, np.int64), {}, ("errors",), counts)
+    return judge_requests(plan, evidence, "canary")[0]
+
+
+def test_total_failure_is_gross_after_two_buckets() -> None:
+    assert not _judge(_plan(Margin(absolute=0.005)), 0.01, 1.0, buckets=1).gross
+    found = _judge(_plan(Margin(absolute=0.005)), 0.01, 1.0, buckets=2)
+    assert found.gross
+    assert found.classification is Classification.FAIL
+
+
+@pytest.mark.parametrize(
+    "margin", [Margin(relative=1.0), Margin(absolute=0.3), Margin(absolute=0.6)]
+)
+def test_harm_within_a_wide_margin_is_not_gross(margin: Margin) -> None:
+    allowed = margin.absolute + margin.relative * 0.3
+    found = _judge(_plan(margin), 0.3, 0.3 + 0.9 * allowed)
+    assert not found.gross
+    assert found.classification is Classification.PASS
+
+
+def test_margin_may_be_relative_to_the_baseline() -> None:
+    found = _judge(_plan(Margin(relative=0.5)), 0.1, 0.12)
+    assert found.margin == pytest.approx(0.05)
+    assert found.excess.value == pytest.approx(0.12 - 1.5 * 0.1)
+    assert found.classification is Classification.PASS
+    assert _judge(_plan(Margin(relative=0.5)), 0.1, 0.2).classification is Classification.FAIL
+
+
+def test_goal_may_not_be_harmed_at_all() -> None:
+    goal = _plan(Margin(absolute=0.5), role=Role.GOAL)
+    assert _judge(goal, 0.1, 0.15).classification is Classification.FAIL
+    assert _judge(goal, 0.1, 0.05).classification is Classification.PASS
+    assert _judge(goal, 0.1, 0.1).classification is Classification.UNCERTAIN
+
+
+def test_no_error_anywhere_passes_only_when_enough_was_seen() -> None:
+    plan = _plan(Margin(absolute=0.005))
+    assert _judge(plan, 0.0, 0.0, buckets=4).classification is Classification.UNCERTAIN
+    found = _judge(plan, 0.0, 0.0)
+    assert found.classification is Classification.PASS
+    assert 0 < found.excess.upper + 0.005 < 0.005
+    assert np.isnan(found.relative.value)
+
+
+def test_alpha_is_shared_by_weight_over_metrics_and_candidates() -> None:
+    metric = plan_for().metrics[0]
+    heavy = replace(metric, name="slow", weight=3.0)
+    plan = replace(plan_for(), candidates=("b", "c"), metrics=(metric, heavy))
+    parts = [plan.harm_alpha(m) for m in plan.metrics]
+    assert parts[1] == pytest.approx(3 * parts[0])
+    assert 2 * sum(parts) == pytest.approx(plan.alpha / 2)
+    assert 2 * plan.promote_alpha == pytest.approx(plan.alpha / 2)
+
+
+def test_missing_evidence_is_an_error_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="no request evidence"):
+        judge_requests(plan_for(), None, "canary")

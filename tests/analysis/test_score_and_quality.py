@@ -1,0 +1,100 @@
+"""The health score, and the checks that make a verdict invalid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence, UserEvidence
+from analysis.metric_result import Classification
+from analysis.plan import Plan, Stage, Unit
+from analysis.quality import QualityCheck, check_quality
+from analysis.score import health_score
+from tests.analysis.streams import BUCKET_MS, plan_for
+from tests.analysis.test_reasons import ERRORS
+
+FAIL = Classification.FAIL
+
+
+def test_score_is_the_weighted_mean_probability() -> None:
+    light = replace(ERRORS, probability_within_margin=0.2)
+    heavy = replace(ERRORS, metric="slow", weight=3.0, probability_within_margin=1.0)
+    assert health_score([light, heavy]) == 80.0
+
+
+def test_critical_failure_makes_it_zero_and_another_failure_does_not() -> None:
+    failed = replace(ERRORS, classification=FAIL, probability_within_margin=0.0)
+    fine = replace(ERRORS, metric="slow", probability_within_margin=1.0)
+    assert health_score([failed, fine]) == 50.0
+    assert health_score([replace(failed, critical=True), fine]) == 0.0
+
+
+def test_worst_candidate_counts_and_metrics_without_data_do_not() -> None:
+    bad = replace(ERRORS, candidate_variant="b", probability_within_margin=0.3)
+    unknown = replace(ERRORS, metric="slow", probability_within_margin=float("nan"))
+    assert health_score([replace(ERRORS, probability_within_margin=0.9), unknown, bad]) == 30.0
+    assert health_score([unknown]) is None
+    assert health_score([]) is None
+
+
+def _requests(stable: list[float], canary: list[float], stage: list[int]) -> Evidence:
+    requests = {"stable": np.array(stable), "canary": np.array(canary)}
+    found = RequestEvidence(np.array(stage), requests, ("errors",), {})
+    return Evidence(found, None, Coverage(watermark_ms=120 * BUCKET_MS))
+
+
+def _named(plan: Plan, evidence: Evidence, name: str) -> QualityCheck:
+    checks = check_quality(plan, evidence, QualityLimits(), at_ms=120 * BUCKET_MS)
+    return next(check for check in checks if check.name == name)
+
+
+def _staged(*shares: dict[str, float]) -> Plan:
+    return replace(plan_for(), stages=tuple(Stage(i, i + 1, s) for i, s in enumerate(shares)))
+
+
+def test_each_stage_is_held_against_its_own_split() -> None:
+    plan = _staged({"stable": 0.95, "canary": 0.05}, {"stable": 0.5, "canary": 0.5})
+    assert _named(plan, _requests([9500, 5010], [500, 4990], [0, 1]), "split of requests").passed
+    assert not _named(
+        plan, _requests([9500, 9000], [500, 1000], [0, 1]), "split of requests"
+    ).passed
+
+
+def test_stage_without_shares_or_with_all_traffic_on_one_version_tests_nothing() -> None:
+    plan = _staged({}, {"stable": 0.0, "canary": 1.0})
+    found = _named(plan, _requests([10, 3], [90, 97], [0, 1]), "split of requests")
+    assert found == QualityCheck("split of requests", True, "no split is configured")
+
+
+def _users(plan: Plan, a: int, b: int, mixed: int = 0) -> tuple[Plan, Evidence]:
+    metric = replace(plan.metrics[0], unit=Unit.USER)
+    exposed = {"stable": a, "canary": b}
+    evidence = UserEvidence({}, frozenset(), exposed, mixed)
+    return replace(plan, metrics=(metric,)), Evidence(None, evidence)
+
+
+def test_users_are_checked_where_their_split_never_changes() -> None:
+    half = {"stable": 0.5, "canary": 0.5}
+    assert not _named(*_users(_staged(half, half), 5200, 4800), "split of users").passed
+    ramp = _staged({"stable": 0.9, "canary": 0.1}, half)
+    assert _named(*_users(ramp, 5200, 4800), "split of users").detail == "no split is configured"
+
+
+@pytest.mark.parametrize(("mixed", "passed"), [(0, True), (90, True), (200, False)])
+def test_users_in_two_variants_are_tolerated_up_to_a_limit(mixed: int, passed: bool) -> None:
+    found = _named(*_users(plan_for(), 9500, 500, mixed), "mixed users")
+    assert found.passed is passed
+
+
+def test_missing_variant_is_named() -> None:
+    found = _named(plan_for(), _requests([100], [0], [0]), "requests present")
+    assert (found.passed, found.detail) == (False, "no requests of canary up to the look")
+
+
+def test_data_that_ends_long_before_the_look_is_stale() -> None:
+    evidence = replace(_requests([950], [50], [0]), coverage=Coverage(watermark_ms=0))
+    found = _named(plan_for(), evidence, "fresh data")
+    assert found.detail == "data ends 1800 s before the look, allowed are 300 s"
+    assert not found.passed
