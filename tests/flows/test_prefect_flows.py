@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from flows.look import look_at_experiment
+from flows.publish import latest_marts
 from flows.workspace import Workspace
 from tests.flows.prefect_server import PrefectServer, prefect_server
 
@@ -22,8 +23,13 @@ GOOD, BAD = "exam-service-canary", "progress-service-canary"
 
 _SERVE = """\
 import sys
+from prefect import serve
 from flows.prefect_flows import run_experiments
-run_experiments.serve(name="test", interval=5, parameters={"root": sys.argv[1]})
+served = [
+    run_experiments.to_deployment(name, interval=5, parameters={"root": root})
+    for name, root in zip(("test-whole", "test-broken"), sys.argv[1:], strict=True)
+]
+serve(*served, limit=2)
 """
 _SCORE = """\
 import json, sys
@@ -39,13 +45,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with a good experiment, and one whose recording is missing."""
-    root = tmp_path_factory.mktemp("workspace")
+def _workspace(root: Path, *, broken: bool) -> Path:
+    """A workspace with a good experiment and, if broken, one whose recording is missing."""
     shutil.copytree(REPOSITORY / "demo", root / "demo")
     (root / "experiments").mkdir()
-    for name in (GOOD, BAD):
+    for name in (GOOD, BAD) if broken else (GOOD,):
         text = (REPOSITORY / "experiments" / f"{name}.yaml").read_text()
         if name == BAD:
             text = text.replace("requests.parquet", "missing.parquet")
@@ -53,53 +57,99 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _finished_run(server: PrefectServer) -> dict[str, Any]:
-    """The first scheduled run that came to an end."""
-    for _ in range(180):
-        runs = server.post(
-            "/flow_runs/filter",
-            flows={"name": {"any_": ["run-experiments"]}},
-            flow_runs={"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}},
-        )
-        if runs:
-            return dict(runs[0])
-        time.sleep(0.5)
-    raise AssertionError("no scheduled run came to an end within 90 s")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which every experiment can be judged."""
+    return _workspace(tmp_path_factory.mktemp("whole"), broken=False)
 
 
-def test_schedule_fires_and_one_failing_experiment_does_not_stop_the_other(
-    server: PrefectServer, root: Path
-) -> None:
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which one of two experiments can't be judged."""
+    return _workspace(tmp_path_factory.mktemp("broken"), broken=True)
+
+
+@pytest.fixture(scope="module")
+def runs(server: PrefectServer, whole: Path, broken: Path) -> dict[str, dict[str, Any]]:
+    """The first run that each schedule made and that came to an end, by deployment."""
     serving = subprocess.Popen(
-        [sys.executable, "-c", _SERVE, str(root)],
+        [sys.executable, "-c", _SERVE, str(whole), str(broken)],
         env=dict(server.environment),
         cwd=REPOSITORY,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        run = _finished_run(server)
+        return {name: _finished_run(server, name) for name in ("test-whole", "test-broken")}
     finally:
         serving.terminate()
         serving.wait(timeout=30)
+
+
+def _finished_run(server: PrefectServer, deployment: str) -> dict[str, Any]:
+    for _ in range(180):
+        found = server.post(
+            "/flow_runs/filter",
+            deployments={"name": {"any_": [deployment]}},
+            flow_runs={"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}},
+        )
+        if found:
+            return dict(found[0])
+        time.sleep(0.5)
+    raise AssertionError(f"no scheduled run of {deployment} came to an end within 90 s")
+
+
+def _task_names(server: PrefectServer, run: dict[str, Any]) -> set[str]:
+    found = server.post("/task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
+    return {task["name"] for task in found}
+
+
+def _verdict_rows(server: PrefectServer, run: dict[str, Any]) -> dict[str, str]:
+    """The run's table of verdicts, by experiment."""
+    of_run = {"key": {"any_": ["verdicts"]}, "flow_run_id": {"any_": [run["id"]]}}
+    (table,) = server.post("/artifacts/filter", artifacts=of_run)
+    return {row["experiment"]: row["verdict"] for row in json.loads(table["data"])}
+
+
+def _assert_promoted(root: Path) -> None:
+    paths = list((root / "verdicts" / GOOD).glob("*.json"))
+    assert paths
+    assert {json.loads(path.read_text())["decision"] for path in paths} == {"promote"}
+    assert latest_marts(root / "var" / "marts") is not None
+
+
+def test_schedule_fires_and_leaves_verdicts_and_marts(
+    server: PrefectServer, runs: dict[str, dict[str, Any]], whole: Path
+) -> None:
+    run = runs["test-whole"]
     assert run["auto_scheduled"]
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    _assert_promoted(whole)
+    assert _verdict_rows(server, run) == {GOOD: "promote"}
+    assert f"score-{GOOD}" in _task_names(server, run)
+
+
+def test_one_failing_experiment_does_not_stop_the_other(
+    server: PrefectServer, runs: dict[str, dict[str, Any]], broken: Path
+) -> None:
+    run = runs["test-broken"]
     assert run["state_type"] == "FAILED"
     assert BAD in run["state"]["message"]
     assert "missing.parquet: no such recording" in run["state"]["message"]
-    (verdict,) = (root / "verdicts" / GOOD).glob("*.json")
-    assert json.loads(verdict.read_text())["decision"] == "promote"
-    tables = server.post("/artifacts/filter", artifacts={"key": {"any_": ["verdicts"]}})
-    rows = {row["experiment"]: row["verdict"] for row in json.loads(tables[0]["data"])}
-    assert rows == {GOOD: "promote", BAD: "failed"}
-    names = {task["name"] for task in server.post("/task_runs/filter")}
-    assert {f"score-{GOOD}", f"score-{BAD}"} <= names
+    _assert_promoted(broken)
+    assert _verdict_rows(server, run) == {GOOD: "promote", BAD: "failed"}
+    assert {f"score-{GOOD}", f"score-{BAD}"} <= _task_names(server, run)
+
+
+@pytest.mark.usefixtures("runs")
+def test_flow_runs_write_one_at_a_time(server: PrefectServer) -> None:
     (limit,) = server.post("/v2/concurrency_limits/filter")
-    assert (limit["name"], limit["limit"]) == ("warehouse-writer", 1)
+    assert (limit["name"], limit["limit"], limit["active"]) == ("warehouse-writer", 1, True)
 
 
-def test_flow_and_gate_give_the_same_verdict(server: PrefectServer, root: Path) -> None:
+def test_flow_and_gate_give_the_same_verdict(server: PrefectServer, whole: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _SCORE, str(root), GOOD],
+        [sys.executable, "-c", _SCORE, str(whole), GOOD],
         env=dict(server.environment),
         cwd=REPOSITORY,
         capture_output=True,
@@ -107,8 +157,10 @@ def test_flow_and_gate_give_the_same_verdict(server: PrefectServer, root: Path) 
         check=True,
     )
     answer = done.stdout.partition("ANSWER")[2]
-    expected = look_at_experiment(Workspace(root), GOOD)
+    expected = look_at_experiment(Workspace(whole), GOOD)
     assert json.loads(answer) == json.loads(expected.to_json())
+    flow_runs = server.post("/flow_runs/filter", flows={"name": {"any_": ["score"]}})
+    assert [run["name"] for run in flow_runs] == [f"score-{GOOD}"]
 
 
 def test_deployments_register_with_their_schedules(server: PrefectServer) -> None:
@@ -128,7 +180,7 @@ def test_deployments_register_with_their_schedules(server: PrefectServer) -> Non
     found = {
         one["entrypoint"].partition(":")[2]: [s["schedule"].get("cron") for s in one["schedules"]]
         for one in server.post("/deployments/filter")
-        if one["name"] != "test"
+        if not one["name"].startswith("test-")
     }
     assert found == {
         "run_experiments": ["* * * * *"],
