@@ -1,0 +1,36 @@
+"""What the commands share: how one is added, and the types of their arguments."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+else:
+    Commands = argparse._SubParsersAction  # not generic when it runs
+
+USAGE_ERROR = 2
+
+
+def command(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], text: str
+) -> argparse.ArgumentParser:
+    """Adds a command that answers with run's exit code; options.root is the workspace's folder."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def instant(text: str) -> datetime:
+    """An argument that is a time; without a zone it is UTC."""
+    from flows.spec import as_utc  # noqa: PLC0415
+
+    try:
+        return as_utc(datetime.fromisoformat(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time; write it like 2026-01-31T12:00:00Z"
+        ) from error

@@ -1,0 +1,49 @@
+"""`verdict validate` and `schema`: what is wrong with specs, and what they may say."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from flows.commands.parser import USAGE_ERROR, Commands, command
+from flows.workspace import Workspace
+
+
+def add(commands: Commands) -> None:
+    """Adds the commands."""
+    validate = command(commands, "validate", _validate, "say everything that is wrong with specs")
+    validate.add_argument("files", nargs="*", type=Path, help="default: all of experiments/")
+    schema = command(commands, "schema", _schema, "print the JSON Schema of specs, for editors")
+    schema.add_argument("--verdict", action="store_true", help="of verdict JSON instead")
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from flows.spec_file import SpecError, load_spec  # noqa: PLC0415
+
+    files = options.files or sorted(Workspace(options.root).experiments.glob("*.yaml"))
+    problems = 0
+    for path in files:
+        try:
+            load_spec(path)
+            print(f"{path}: ok")
+        except SpecError as error:
+            problems += len(error.problems)
+            print(error)
+    if problems:
+        print(f"{problems} problems")
+    elif not files:
+        print(f"{Workspace(options.root).experiments} has no specs (*.yaml)", file=sys.stderr)
+    return USAGE_ERROR if problems or not files else 0
+
+
+def _schema(options: argparse.Namespace) -> int:
+    if options.verdict:
+        from flows.verdict_document import verdict_schema  # noqa: PLC0415
+
+        print(verdict_schema(), end="")
+    else:
+        from flows.spec_schema import experiment_schema  # noqa: PLC0415
+
+        print(experiment_schema(), end="")
+    return 0
