@@ -1,0 +1,113 @@
+"""Sufficient statistics: shifted sums of one or several quantities per user, and their moments.
+
+A quantity is whatever a user has a final value of: an outcome, a denominator, a covariate. Sums
+are taken of the distance to a constant near the mean, so that they stay exact for means of 1e9
+with a variance of 1, and they add over days, parts and warehouses (Chan, Golub, LeVeque 1983).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Users, means and covariances of q quantities; the covariance has n - 1 in the denominator.
+
+    n float64[...]; mean float64[..., q], nan without users; covariance float64[..., q, q], nan
+    below two users.
+    """
+
+    n: FloatArray
+    mean: FloatArray
+    covariance: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums over users of q quantities y, as distances to the constant c.
+
+    n float64[...]; shift float64[..., q] is c; total float64[..., q] is sum(y - c);
+    products float64[..., q, q] is sum((y - c)(y - c)').
+    """
+
+    n: FloatArray
+    shift: FloatArray
+    total: FloatArray
+    products: FloatArray
+
+    def at(self, shift: ArrayLike) -> Sums:
+        """The same sums about another constant; exact when it is near the mean."""
+        new = np.broadcast_to(np.asarray(shift, dtype=np.float64), self.total.shape)
+        d = self.shift - new
+        cross = self.total[..., :, None] * d[..., None, :]
+        products = self.products + cross + np.swapaxes(cross, -1, -2)
+        products = products + (self.n[..., None, None] * d[..., :, None] * d[..., None, :])
+        return Sums(self.n, np.array(new), self.total + self.n[..., None] * d, products)
+
+    def __add__(self, other: Sums) -> Sums:
+        """The sums of both sets of users."""
+        moved = other if np.array_equal(other.shift, self.shift) else other.at(self.shift)
+        return Sums(
+            self.n + moved.n, self.shift, self.total + moved.total, self.products + moved.products
+        )
+
+    def summed(self, axis: int) -> Sums:
+        """The sums of all users along one of the leading axes; its shifts must be equal."""
+        if axis < 0:
+            raise ValueError(f"axis is {axis}, must count from the first axis")
+        shift = np.take(self.shift, 0, axis=axis)
+        if not np.array_equal(
+            np.broadcast_to(np.expand_dims(shift, axis), self.shift.shape), self.shift
+        ):
+            raise ValueError("shifts differ along the axis: move them to one constant first (at)")
+        return Sums(self.n.sum(axis), shift, self.total.sum(axis), self.products.sum(axis))
+
+    @property
+    def moments(self) -> Moments:
+        """Users, means and covariances."""
+        n = self.n[..., None]
+        distance = np.divide(self.total, n, out=np.full_like(self.total, np.nan), where=n > 0)
+        centred = self.products - self.total[..., :, None] * distance[..., None, :]
+        denominator = np.broadcast_to((self.n - 1)[..., None, None], centred.shape)
+        covariance = np.divide(
+            centred, denominator, out=np.full_like(centred, np.nan), where=denominator > 0
+        )
+        # Equal values can leave a variance of -1e-20.
+        q = covariance.shape[-1]
+        diagonal = np.arange(q)
+        covariance[..., diagonal, diagonal] = np.where(
+            covariance[..., diagonal, diagonal] < 0, 0.0, covariance[..., diagonal, diagonal]
+        )
+        return Moments(self.n, self.shift + distance, covariance)
+
+
+@dataclass(frozen=True, slots=True)
+class FiniteSums:
+    """Sums over the users whose quantities are all finite; excluded: how many others there were."""
+
+    sums: Sums
+    excluded: int
+
+
+def sum_values(values: ArrayLike, *, shift: ArrayLike | None = None) -> FiniteSums:
+    """Sums of raw values, float64[users, q]; a user with a NaN or an infinity is left out.
+
+    shift: the constant, by default the first finite user's values.
+    """
+    y = np.asarray(values, dtype=np.float64)
+    if y.ndim != 2:
+        raise ValueError(f"values have {y.ndim} axes, must have two: users and quantities")
+    finite = y[np.isfinite(y).all(axis=1)]
+    q = y.shape[1]
+    if shift is None:
+        shift = finite[0] if len(finite) else np.zeros(q)
+    c = np.broadcast_to(np.asarray(shift, dtype=np.float64), (q,)).copy()
+    distance = finite - c
+    sums = Sums(np.array(float(len(finite))), c, distance.sum(axis=0), distance.T @ distance)
+    return FiniteSums(sums, len(y) - len(finite))
