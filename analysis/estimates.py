@@ -35,7 +35,7 @@ def sample_of(moments: Moments, quantity: Quantity) -> Sample:
     """
     weights = _influence(moments, quantity)[..., None, :]
     variance = (weights @ moments.covariance @ np.swapaxes(weights, -1, -2))[..., 0, 0]
-    return Sample(moments.n, _value(moments, quantity), np.asarray(variance))
+    return Sample(moments.n, _value(moments, quantity), np.maximum(variance, 0.0))
 
 
 def _value(moments: Moments, quantity: Quantity) -> FloatArray:
@@ -80,10 +80,16 @@ def adjust(
 
     The covariates must be known before exposure. The coefficients are the pooled within-variant
     least-squares ones of all variants together: the effect itself doesn't enter them, and every
-    pair of variants is adjusted alike. A covariate that doesn't vary gets no weight.
+    pair of variants is adjusted alike. A covariate that doesn't vary, or that one variant has no
+    value of, gets no weight.
     """
     quantities = (outcome, *covariates)
     spread = [_covariance(moments, quantities) for moments in variants]
+    x_means = [np.stack([_value(m, x) for x in covariates], axis=-1) for m in variants]
+    usable = np.all(np.isfinite(x_means), axis=0)
+    x_means = [np.where(usable, x, 0.0) for x in x_means]
+    kept = np.concatenate([np.ones_like(usable[..., :1]), usable], axis=-1)
+    spread = [np.where(kept[..., :, None] & kept[..., None, :], s, 0.0) for s in spread]
     pooled = sum(
         (
             np.maximum(m.n - 1, 0.0)[..., None, None] * np.nan_to_num(s)
@@ -93,7 +99,6 @@ def adjust(
     )
     theta = _least_squares(pooled)
     users = sum((m.n for m in variants), start=np.zeros_like(variants[0].n))
-    x_means = [np.stack([_value(m, x) for x in covariates], axis=-1) for m in variants]
     with np.errstate(invalid="ignore", divide="ignore"):
         centre = (
             sum(
@@ -109,7 +114,7 @@ def adjust(
         raw = covariance[..., 0, 0]
         variance = (contrast @ covariance @ np.swapaxes(contrast, -1, -2))[..., 0, 0]
         mean = _value(moments, outcome) - np.sum(theta * (x - centre), axis=-1)
-        samples.append(Sample(moments.n, mean, np.where(raw > 0, np.maximum(variance, 0.0), raw)))
+        samples.append(Sample(moments.n, mean, np.maximum(variance, 0.0)))
         weight = np.divide(1.0, moments.n, out=np.zeros_like(moments.n), where=moments.n > 0)
         before, after = before + weight * raw, after + weight * samples[-1].variance
     removed = np.divide(before - after, before, out=np.zeros_like(users), where=before > 0)

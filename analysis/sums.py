@@ -84,7 +84,10 @@ class Sums:
         covariance[..., diagonal, diagonal] = np.where(
             covariance[..., diagonal, diagonal] < 0, 0.0, covariance[..., diagonal, diagonal]
         )
-        return Moments(self.n, self.shift + distance, covariance)
+        mean = self.shift + distance
+        # All values 0: what is left beside the shift is rounding, and no denominator.
+        rounding = 8 * np.finfo(np.float64).eps * np.abs(self.shift)
+        return Moments(self.n, np.where(np.abs(mean) <= rounding, 0.0, mean), covariance)
 
 
 @dataclass(frozen=True, slots=True)

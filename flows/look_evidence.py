@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.comparison import mean_sample
 from analysis.evidence import Coverage, Evidence, RequestEvidence, UserEvidence
 from analysis.latency import Histogram
 from analysis.paired_buckets import BucketCounts
@@ -59,16 +58,12 @@ def read_evidence(con: DuckDBPyConnection, spec: Experiment, plan: Plan, *, at_m
 def _users(con: DuckDBPyConnection, spec: Experiment, at_ms: int) -> UserEvidence:
     """Users up to the look, each with a final value."""
     found = read_unit_statistics(con, spec, instant(at_ms))
-    samples = {
-        metric: {
-            variant: mean_sample(value.n, value.mean, value.variance)
-            for variant, value in by_variant.items()
-        }
-        for metric, by_variant in found.metrics.items()
-    }
-    kinds = spec.unit_metrics
-    proportions = frozenset(name for name in samples if kinds[name].kind == "proportion")
-    return UserEvidence(samples, proportions, found.users, found.mixed_users)
+    proportions = frozenset(
+        name
+        for name, metric in spec.unit_metrics.items()
+        if metric.is_share and name not in found.variance_removed
+    )
+    return UserEvidence(found.metrics, proportions, found.users, found.mixed_users)
 
 
 class _Grid:

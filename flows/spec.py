@@ -148,17 +148,68 @@ class SlowShare(_Metric):
     objective: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
-class UnitMetric(_Metric):
-    """A metric per user: did it happen (proportion), how often (count), how much (mean)."""
+def _parse_percentile(value: object) -> object:
+    """A text like 99.5% is a share."""
+    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?%", value):
+        return float(value[:-1]) / 100
+    if isinstance(value, float):
+        return value
+    raise ValueError("must be a percentile such as 99.5%")
 
-    kind: Literal["proportion", "count", "mean"]
+
+class Covariate(_Strict):
+    """What a user did before the first exposure; it takes noise off the metric (CUPED)."""
+
+    before: Duration = Field(description="How long before the first exposure outcomes count.")
+    outcome: str | None = Field(None, description="By default the metric's own outcome.")
+
+
+class UnitMetric(_Metric):
+    """A metric per user.
+
+    proportion: did it happen; count: how often; mean: how much in total; ratio: one total over
+    another's, of all users; retention: did it happen on the given day after the first exposure;
+    quantile: of the users' totals.
+    """
+
+    kind: Literal["proportion", "count", "mean", "ratio", "retention", "quantile"]
     outcome: str
+    per: str | None = Field(None, description="ratio: the outcome whose total is divided by.")
+    day: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="retention: the day after the first exposure, which is day 0."
+    )
+    quantile: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="quantile: which one, such as 0.9."
+    )
     role: Role = Role.GOAL
     better: Literal["higher", "lower"] = "higher"
     window: Duration = Field(
         timedelta(days=7), description="Outcomes count this long after a user's first exposure."
     )
     margin: MarginField = Margin(relative=0.02)
+    cap: (
+        Annotated[
+            float,
+            Field(gt=0.5, lt=1),
+            BeforeValidator(_parse_percentile, json_schema_input_type=str),
+        ]
+        | None
+    ) = Field(None, description="Totals above this percentile of all users count as that much.")
+    adjust: list[Covariate] = Field(
+        default_factory=list, description="What is known of a user from before the exposure."
+    )
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the metric is a share of users."""
+        return self.kind in ("proportion", "retention")
+
+    @property
+    def span(self) -> tuple[timedelta, timedelta]:
+        """From when to when after the first exposure outcomes count."""
+        if self.day is None:
+            return timedelta(0), self.window
+        return timedelta(days=self.day), timedelta(days=self.day + 1)
 
 
 Metric = Annotated[ErrorShare | SlowShare | UnitMetric, Field(discriminator="kind")]
@@ -240,6 +291,11 @@ class RecordingSource(_Strict):
     scrape_interval: Duration = timedelta(seconds=15)
 
 
+_SEGMENTS: Any = Field(
+    default_factory=list, description="Exposures: columns to split users by, such as country."
+)
+
+
 class FileSource(_Strict):
     """Parquet, CSV or JSON lines files; a glob, relative to the spec."""
 
@@ -247,6 +303,7 @@ class FileSource(_Strict):
     columns: dict[Literal["user", "variant", "outcome", "value", "at", "experiment"], str] = Field(
         default_factory=dict, description="Column names, where they differ from the defaults."
     )
+    segments: list[str] = _SEGMENTS
 
 
 class PostgresSource(_Strict):
@@ -257,6 +314,7 @@ class PostgresSource(_Strict):
     columns: dict[Literal["user", "variant", "outcome", "value", "at", "experiment"], str] = Field(
         default_factory=dict
     )
+    segments: list[str] = _SEGMENTS
 
 
 class CounterSource(_Strict):
@@ -351,6 +409,11 @@ class Experiment(_Strict):
     def unit_metrics(self) -> dict[str, UnitMetric]:
         """The metrics that are counted in users."""
         return {k: m for k, m in self.metrics.items() if isinstance(m, UnitMetric)}
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The columns of the exposures by which users are split."""
+        return tuple(self.sources.exposures.segments) if self.sources.exposures else ()
 
     @property
     def stages(self) -> tuple[Stage, ...]:

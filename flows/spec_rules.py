@@ -109,8 +109,38 @@ def _check_units(spec: Experiment) -> Iterator[Finding]:
         yield Finding(
             ("sources",), f"needs `exposures` and `outcomes` (or `conversions`) for {names}"
         )
-    counted = [name for name, metric in spec.unit_metrics.items() if metric.kind != "proportion"]
+    yield from _check_kinds(spec)
+    counted = [
+        name
+        for name, metric in spec.unit_metrics.items()
+        if metric.kind != "proportion" or metric.adjust
+    ]
     if counted and (sources.exposures is None or sources.outcomes is None):
         yield Finding(
             ("sources",), f"conversions hold no values per user; {counted[0]} needs users"
+        )
+
+
+_NEEDED = {"per": "ratio", "day": "retention", "quantile": "quantile"}
+
+
+def _check_kinds(spec: Experiment) -> Iterator[Finding]:
+    """Fields that belong to one kind of metric per user."""
+    for name, metric in spec.unit_metrics.items():
+        for field, kind in _NEEDED.items():
+            path = ("metrics", name, field)
+            if getattr(metric, field) is None and metric.kind == kind:
+                yield Finding(path, f"is missing: a metric of kind {kind} needs it")
+            if getattr(metric, field) is not None and metric.kind != kind:
+                yield Finding(path, f"belongs to the kind {kind}, not to {metric.kind}")
+        if metric.kind in ("proportion", "retention", "quantile") and metric.cap is not None:
+            yield Finding(("metrics", name, "cap"), f"has no use for the kind {metric.kind}")
+        if metric.kind == "quantile" and metric.adjust:
+            yield Finding(("metrics", name, "adjust"), "isn't possible for the kind quantile")
+        if metric.kind == "retention" and "window" in metric.model_fields_set:
+            yield Finding(("metrics", name, "window"), "follows from `day` for the kind retention")
+    outcomes = spec.sources.outcomes
+    if outcomes is not None and outcomes.segments:
+        yield Finding(
+            ("sources", "outcomes", "segments"), "belongs to exposures: users are split by them"
         )

@@ -4,7 +4,18 @@ from functools import cache
 from importlib.resources import files
 
 
+def statement(name: str, **lists: str) -> str:
+    """The text of sql/<name>.sql; `name` is like "aggregate/request_buckets".
+
+    lists: expressions for the places marked {so} in the few statements whose columns depend on
+    how many metrics there are.
+    """
+    text = _text(name)
+    for place, expressions in lists.items():
+        text = text.replace(f"{{{place}}}", expressions)
+    return text
+
+
 @cache
-def statement(name: str) -> str:
-    """The text of sql/<name>.sql; `name` is like "aggregate/request_buckets"."""
+def _text(name: str) -> str:
     return files("sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")

@@ -11,7 +11,9 @@ from flows.instants import instant
 from flows.sources.unit_rows import LeftOut, StagedPart, UnitDataRefused, UnitKind
 from flows.spec import Experiment
 from flows.statements import statement
+from flows.unit_quantities import cohorts_of, quantile_cohorts
 from flows.unit_report import SourcePull
+from flows.unit_sums import refresh_sums
 from flows.warehouse import transaction
 
 if TYPE_CHECKING:
@@ -49,9 +51,31 @@ def load_readings(
 ) -> tuple[SourcePull, ...]:
     """Replaces what changed. Raises UnitDataRefused if no exposure is to a variant of the spec."""
     with transaction(con):
+        known = {reading.kind: set(known_parts(con, spec, reading.kind)) for reading in readings}
         pulled = [_load(con, spec, reading, until_ms=until_ms) for reading in readings]
         _set_shifts(con, spec)
+        if readings:
+            _refresh(con, spec, pulled, known)
     return tuple(pulled)
+
+
+def _refresh(
+    con: DuckDBPyConnection,
+    spec: Experiment,
+    pulled: Sequence[SourcePull],
+    known: Mapping[UnitKind, set[str]],
+) -> None:
+    """Brings the kept sums up to date: by what is new, or anew where rows were replaced."""
+    is_appended = all(
+        not each.forgotten and not known[each.kind] & set(each.replaced) for each in pulled
+    )
+    fresh = {each.kind: each.replaced for each in pulled}
+    refresh_sums(
+        con,
+        spec,
+        fresh_exposures=fresh.get(UnitKind.EXPOSURES, ()) if is_appended else None,
+        fresh_outcomes=fresh.get(UnitKind.OUTCOMES, ()),
+    )
 
 
 def known_parts(con: DuckDBPyConnection, spec: Experiment, kind: UnitKind) -> dict[str, KnownPart]:
@@ -185,7 +209,11 @@ def _unknown_names(con: DuckDBPyConnection, spec: Experiment, kind: UnitKind) ->
         ).fetchall()
     )
     if kind is UnitKind.OUTCOMES:
-        asked = {metric.outcome for metric in spec.unit_metrics.values()}
+        asked = {
+            quantity.outcome
+            for cohort in (*cohorts_of(spec), *quantile_cohorts(spec).values())
+            for quantity in cohort.quantities
+        }
         return {} if asked & set(found) else found
     unknown = {name: rows for name, rows in found.items() if name not in spec.variants}
     if found and len(unknown) == len(found):
@@ -201,6 +229,12 @@ def _set_shifts(con: DuckDBPyConnection, spec: Experiment) -> None:
     """Sets the shift of every outcome that has none yet; once set it stays."""
     key = {"experiment": spec.experiment}
     known = {row[:2] for row in con.execute(statement("load/unit_shifts"), key).fetchall()}
-    asked = {(m.outcome, m.kind) for m in spec.unit_metrics.values() if m.kind != "proportion"}
+    kinds = {"count": "count", "sum": "mean"}
+    asked = {
+        (quantity.outcome, kinds[quantity.counts])
+        for cohort in cohorts_of(spec)
+        for quantity in cohort.quantities
+        if quantity.counts in kinds
+    }
     for outcome, kind in sorted(asked - known):
         con.execute(statement("load/unit_shift"), {**key, "outcome": outcome, "kind": kind})

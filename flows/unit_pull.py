@@ -102,7 +102,8 @@ def _read(
     """Stages what is new; touches no warehouse."""
     import duckdb  # noqa: PLC0415
 
-    wanted = Wanted(kind, spec.experiment, {str(k): v for k, v in source.columns.items()})
+    columns = {str(k): v for k, v in source.columns.items()}
+    wanted = Wanted(kind, spec.experiment, columns, tuple(source.segments))
     origin = hashlib.sha256(source.model_dump_json().encode()).hexdigest()[:16]
     with duckdb.connect() as con:
         # A time without a zone is UTC, whatever this machine's zone is.

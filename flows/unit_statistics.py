@@ -4,50 +4,61 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from analysis.comparison import Sample, mean_sample, proportion_sample
+from analysis.estimates import adjust, sample_of
+from analysis.sums import Sums
 from flows.spec import CounterSource, Experiment, UnitMetric
 from flows.statements import statement
+from flows.unit_quantities import Cohort, MetricQuantities, cohorts_of, quantile_cohorts
+from flows.unit_sums import (
+    Scales,
+    added,
+    asked_of,
+    day_sums,
+    days_of,
+    last_pull,
+    make_values,
+    name_variants,
+    scales_of,
+    stored_sums,
+    sum_values,
+)
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _MICROSECOND = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class MetricStatistic:
-    """One metric of one variant.
-
-    n: users with a final value. mean: nan without users. variance: of one user's value, p (1 - p)
-    for a proportion, else with n - 1 in the denominator (nan below two users).
-    """
-
-    n: int
-    mean: float
-    variance: float
+_Z95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
 class UnitStatistics:
     """Users and what they did, up to a look.
 
-    metrics: by metric and variant of the spec, all of both.
-    users: exposed users by variant, those seen in two variants left out.
+    metrics: by metric and variant of the spec, all of both; after adjustment by covariates.
+    segments: by dimension, segment, metric and variant; empty where the spec names no segments.
+    variance_removed: by metric, the share of the variance that the covariates explain.
+    users: exposed users by variant, those seen in two variants left out; users_by_day and
+    users_by_segment: the same by day of the first exposure, and by dimension and segment.
     mixed_users: seen in two variants. maturing: by metric and variant, users whose window still
-    runs. outcomes_before_exposure, outcomes_never_exposed: rows that count for nobody.
-    known_until: the look, or the last pull if that was earlier.
+    runs. known_until: the look, or the last pull if that was earlier.
     warnings: what contradicts itself in the data.
     """
 
-    metrics: Mapping[str, Mapping[str, MetricStatistic]]
+    metrics: Mapping[str, Mapping[str, Sample]]
+    segments: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Sample]]]]
+    variance_removed: Mapping[str, float]
     users: Mapping[str, int]
+    users_by_day: Mapping[date, Mapping[str, int]]
+    users_by_segment: Mapping[str, Mapping[str, Mapping[str, int]]]
     mixed_users: int
     maturing: Mapping[str, Mapping[str, int]]
-    outcomes_before_exposure: int
-    outcomes_never_exposed: int
     known_until: datetime
     warnings: tuple[str, ...] = field(default=())
 
@@ -55,111 +66,186 @@ class UnitStatistics:
 def read_unit_statistics(con: DuckDBPyConnection, spec: Experiment, at: datetime) -> UnitStatistics:
     """The users' evidence at a look. A read-only connection will do; its time zone must be UTC.
 
-    Nothing after the last pull is known: a user whose window ends later is still maturing.
+    Nothing after the last pull is known: a user whose window ends later is still maturing. A look
+    at the last pull or later takes kept sums and reads what is new; an earlier one reads the rows.
     """
     counters = spec.sources.conversions
-    known_until = _known_until(con, spec, at)
-    _name_metrics(con, spec, known_until)
-    asked = {"experiment": spec.experiment, "look_at": known_until}
-    users, mixed = _exposed(con, spec, asked)
-    metrics = _per_user(con, spec, asked)
-    early, never = _uncounted(con, asked)
+    known_until = min(at, last_pull(con, spec) or at)
+    name_variants(con, spec)
+    state = con.execute(
+        statement("aggregate/unit_state"), {"experiment": spec.experiment}
+    ).fetchone()
+    is_kept = state is not None and state == (asked_of(spec), known_until)
+    if not is_kept:
+        con.execute(
+            statement("aggregate/unit_arms"),
+            {"experiment": spec.experiment, "look_at": known_until},
+        )
+    exposed = _Exposed.read(con, spec, "unit_kept_users" if is_kept else "unit_users_by_variant")
+    found = _Found({}, {}, {})
+    for cohort in cohorts_of(spec):
+        sums = _sums(con, spec, cohort, known_until, is_kept=is_kept)
+        for name, places in cohort.metrics.items():
+            _estimate(spec, name, places, sums, found)
+    for name, cohort in quantile_cohorts(spec).items():
+        found.metrics[name] = _quantiles(con, spec, name, cohort, known_until)
     maturing = {
-        name: {variant: users[variant] - by_variant[variant].n for variant in spec.variants}
-        for name, by_variant in metrics.items()
+        name: {variant: exposed.users[variant] - int(samples[variant].n) for variant in samples}
+        for name, samples in found.metrics.items()
     }
     warnings: tuple[str, ...] = ()
+    users = exposed.users
     if counters is not None:
         counts = _counted(con, spec, at)
         if spec.sources.exposures is None:
             users = {variant: counts[variant, counters.exposed] for variant in spec.variants}
         for name, metric in _proportions(spec):
-            metrics[name] = {
-                variant: _share(counts[variant, metric.outcome], counts[variant, counters.exposed])
+            found.metrics[name] = {
+                variant: proportion_sample(
+                    counts[variant, counters.exposed], counts[variant, metric.outcome]
+                )
                 for variant in spec.variants
             }
             maturing[name] = dict.fromkeys(spec.variants, 0)
         warnings = tuple(_contradictions(spec, counters, counts))
-    return UnitStatistics(metrics, users, mixed, maturing, early, never, known_until, warnings)
+    metrics = {name: found.metrics[name] for name in spec.unit_metrics}
+    return UnitStatistics(
+        metrics,
+        found.segments,
+        found.removed,
+        users,
+        exposed.by_day,
+        exposed.by_segment,
+        exposed.mixed,
+        maturing,
+        known_until,
+        warnings,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Estimates so far: by metric; by dimension, segment and metric; variance removed by metric."""
+
+    metrics: dict[str, Mapping[str, Sample]]
+    segments: dict[str, dict[str, dict[str, Mapping[str, Sample]]]]
+    removed: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Exposed:
+    """Exposed users, counted; those seen in two variants apart."""
+
+    users: dict[str, int]
+    by_day: dict[date, dict[str, int]]
+    by_segment: dict[str, dict[str, dict[str, int]]]
+    mixed: int
+
+    @classmethod
+    def read(cls, con: DuckDBPyConnection, spec: Experiment, name: str) -> _Exposed:
+        nobody = dict.fromkeys(spec.variants, 0)
+        exposed, mixed = cls(dict(nobody), {}, {}, 0), 0
+        asked: dict[str, object] = {"dimensions": list(spec.segments)}
+        if name == "unit_kept_users":
+            asked["experiment"] = spec.experiment
+        for day, variant, dimension, segment, count in _rows(con, f"aggregate/{name}", asked):
+            if variant is None:
+                mixed += 0 if dimension else count
+            elif dimension:
+                segments = exposed.by_segment.setdefault(dimension, {})
+                segments.setdefault(segment, dict(nobody))[variant] += count
+            else:
+                exposed.users[variant] += count
+                exposed.by_day.setdefault(day, dict(nobody))[variant] += count
+        return replace(exposed, mixed=mixed)
+
+
+def _sums(
+    con: DuckDBPyConnection,
+    spec: Experiment,
+    cohort: Cohort,
+    known_until: datetime,
+    *,
+    is_kept: bool,
+) -> Mapping[tuple[str, str, str], Sums]:
+    """The sums of all users with a final value, by variant, dimension and segment."""
+    scales = scales_of(con, spec, cohort)
+    until = known_until - cohort.window_us * _MICROSECOND
+    if is_kept:
+        identity = cohort.identity(scales.shifts, scales.caps, asked_of(spec))
+        days = days_of(con, spec, identity)
+        open_days = [d for d, is_stored in days.items() if not is_stored and d <= until.date()]
+        rows = stored_sums(con, spec, identity)
+        rows += day_sums(con, spec, cohort, scales, open_days, exposed_until=until)
+    else:
+        make_values(con, spec, cohort, scales, exposed_until=until)
+        rows = sum_values(con, spec, cohort)
+    return added(rows, cohort, scales)
+
+
+def _estimate(
+    spec: Experiment,
+    name: str,
+    places: MetricQuantities,
+    sums: Mapping[tuple[str, str, str], Sums],
+    found: _Found,
+) -> None:
+    """Adds one metric's estimates, of all users and by segment."""
+    samples, removed = _samples(spec, name, places, sums, ("", ""))
+    found.metrics[name] = samples
+    if places.covariates:
+        found.removed[name] = removed
+    for dimension, segment in sorted({key[1:] for key in sums} - {("", "")}):
+        of_segment = found.segments.setdefault(dimension, {}).setdefault(segment, {})
+        of_segment[name] = _samples(spec, name, places, sums, (dimension, segment))[0]
+
+
+def _samples(
+    spec: Experiment,
+    name: str,
+    places: MetricQuantities,
+    sums: Mapping[tuple[str, str, str], Sums],
+    part: tuple[str, str],
+) -> tuple[dict[str, Sample], float]:
+    """One metric of one part of the users, by variant, and the variance that covariates removed."""
+    q = next((len(s.shift) for s in sums.values()), 0)
+    nobody = Sums(np.array(0.0), np.zeros(q), np.zeros(q), np.zeros((q, q)))
+    moments = [sums.get((variant, *part), nobody).moments for variant in spec.variants]
+    if q and places.covariates:
+        adjusted = adjust(moments, places.value, places.covariates)
+        samples = adjusted.samples
+        return dict(zip(spec.variants, samples, strict=True)), float(adjusted.variance_removed)
+    if not q:
+        empty = Sample(np.array(0.0), np.array(np.nan), np.array(np.nan))
+        return dict.fromkeys(spec.variants, empty), 0.0
+    samples = tuple(sample_of(each, places.value) for each in moments)
+    if spec.unit_metrics[name].is_share:
+        samples = tuple(proportion_sample(s.n, np.round(s.n * s.mean)) for s in samples)
+    return dict(zip(spec.variants, samples, strict=True)), 0.0
+
+
+def _quantiles(
+    con: DuckDBPyConnection, spec: Experiment, name: str, cohort: Cohort, known_until: datetime
+) -> dict[str, Sample]:
+    """A quantile of users' totals by variant; its variance from the order statistics around it."""
+    until = known_until - cohort.window_us * _MICROSECOND
+    con.execute(
+        statement("aggregate/unit_arms"), {"experiment": spec.experiment, "look_at": known_until}
+    )
+    unscaled = Scales([0.0] * len(cohort.quantities), [None] * len(cohort.quantities))
+    make_values(con, spec, cohort, unscaled, exposed_until=until)
+    text = statement("aggregate/unit_quantiles", value="q0")
+    share = spec.unit_metrics[name].quantile
+    empty = Sample(np.array(0.0), np.array(np.nan), np.array(np.nan))
+    samples = dict.fromkeys(spec.variants, empty)
+    for variant, n, estimate, lower, upper in con.execute(text, {"quantile": share}).fetchall():
+        error = (upper - lower) / (2 * _Z95)
+        samples[variant] = mean_sample(n, estimate, n * error**2)
+    return samples
 
 
 def _proportions(spec: Experiment) -> Iterator[tuple[str, UnitMetric]]:
     return ((k, m) for k, m in spec.unit_metrics.items() if m.kind == "proportion")
-
-
-def _known_until(con: DuckDBPyConnection, spec: Experiment, at: datetime) -> datetime:
-    row = con.execute(
-        statement("aggregate/unit_known_until"), {"experiment": spec.experiment}
-    ).fetchall()[0]
-    return at if row[0] is None else min(at, row[0].astimezone(UTC))
-
-
-def _name_metrics(con: DuckDBPyConnection, spec: Experiment, known_until: datetime) -> None:
-    """Makes the temporary relations that sql/aggregate/unit_* read beside the data."""
-    shifts = {
-        (outcome, kind): shift
-        for outcome, kind, shift in _rows(con, "load/unit_shifts", {"experiment": spec.experiment})
-    }
-    con.execute(statement("load/unit_variants_table"), {"variants": list(spec.variants)})
-    con.execute(statement("load/unit_metrics_table"))
-    for name, metric in spec.unit_metrics.items():
-        con.execute(
-            statement("load/unit_metric"),
-            {
-                "metric": name,
-                "kind": metric.kind,
-                "outcome": metric.outcome,
-                "window_us": metric.window // _MICROSECOND,
-                "exposed_until": known_until - metric.window,
-                "shift": shifts.get((metric.outcome, metric.kind), 0.0),
-            },
-        )
-
-
-def _exposed(
-    con: DuckDBPyConnection, spec: Experiment, asked: Mapping[str, Any]
-) -> tuple[dict[str, int], int]:
-    """Exposed users by variant, and those seen in two."""
-    users, mixed = dict.fromkeys(spec.variants, 0), 0
-    for _, variant, count in _rows(con, "aggregate/unit_exposures", asked):
-        if variant is None:
-            mixed += count
-        else:
-            users[variant] += count
-    return users, mixed
-
-
-def _per_user(
-    con: DuckDBPyConnection, spec: Experiment, asked: Mapping[str, Any]
-) -> dict[str, Mapping[str, MetricStatistic]]:
-    rows = {
-        (variant, metric): _statistic(*rest)
-        for variant, metric, *rest in _rows(con, "aggregate/unit_statistics", asked)
-    }
-    nobody = MetricStatistic(0, float("nan"), float("nan"))
-    return {
-        metric: {variant: rows.get((variant, metric), nobody) for variant in spec.variants}
-        for metric in spec.unit_metrics
-    }
-
-
-def _statistic(
-    kind: str, n: int, shift: float, shifted_sum: float, shifted_square_sum: float
-) -> MetricStatistic:
-    """Mean and variance from sums of the distance to the shift."""
-    distance = float(shifted_sum) / n
-    mean = shift + distance
-    if kind == "proportion":
-        return MetricStatistic(n, mean, mean * (1 - mean))
-    if n < 2:
-        return MetricStatistic(n, mean, float("nan"))
-    variance = (float(shifted_square_sum) - n * distance * distance) / (n - 1)
-    return MetricStatistic(n, mean, max(variance, 0.0))
-
-
-def _uncounted(con: DuckDBPyConnection, asked: Mapping[str, Any]) -> tuple[int, int]:
-    rows = _rows(con, "aggregate/unit_outcomes", asked)
-    return sum(int(row[2]) for row in rows), sum(int(row[3]) for row in rows)
 
 
 def _counted(
@@ -169,12 +255,6 @@ def _counted(
     until = at - spec.plan.bucket + _MICROSECOND
     rows = _rows(con, "aggregate/unit_conversions", {"experiment": spec.experiment, "until": until})
     return defaultdict(int, {(variant, outcome): int(users) for variant, outcome, users in rows})
-
-
-def _share(x: int, n: int) -> MetricStatistic:
-    if n == 0:
-        return MetricStatistic(0, float("nan"), float("nan"))
-    return MetricStatistic(n, x / n, max(x / n * (1 - x / n), 0.0))
 
 
 def _contradictions(

@@ -78,11 +78,13 @@ class Wanted:
     """What is to be read from a source.
 
     columns: the spec's own names, by role; the others have their default name.
+    segments: columns by which users are split.
     """
 
     kind: UnitKind
     experiment: str
     columns: Mapping[str, str]
+    segments: tuple[str, ...] = ()
 
     @property
     def names(self) -> dict[str, str]:
@@ -107,6 +109,12 @@ def check_columns(wanted: Wanted, found: list[str], where: str) -> None:
             f"{where}: no column {', '.join(map(repr, missing))} in these {wanted.kind}; it has "
             f"{', '.join(map(repr, found))}. Name the right one in the spec, such as "
             f"sources.{wanted.kind}.columns: {{{_role_of(wanted, missing[0])}: <column>}}"
+        )
+    absent = [name for name in wanted.segments if name not in found]
+    if absent:
+        raise UnitDataRefused(
+            f"{where}: no column {', '.join(map(repr, absent))}, by which "
+            f"sources.{wanted.kind}.segments splits users; it has {', '.join(map(repr, found))}"
         )
 
 
@@ -144,7 +152,8 @@ def stage(
 
 def _open(relation: DuckDBPyRelation, wanted: Wanted, where: str) -> None:
     """Makes the view `incoming` over the relation, its columns named by role."""
-    from duckdb import ConstantExpression  # noqa: PLC0415
+    from duckdb import ConstantExpression, FunctionExpression  # noqa: PLC0415
+    from duckdb.sqltypes import VARCHAR  # noqa: PLC0415
 
     check_columns(wanted, relation.columns, where)
     types = {n: str(t) for n, t in zip(relation.columns, relation.types, strict=True)}
@@ -158,6 +167,8 @@ def _open(relation: DuckDBPyRelation, wanted: Wanted, where: str) -> None:
         )
         for role in ("user", wanted.kind.name_column, "at", "value", "experiment")
     ]
+    segments = [_column(name, types).cast(VARCHAR) for name in wanted.segments]
+    columns.append(FunctionExpression("list_value", *segments).alias("segments"))
     relation.select(*columns).create_view("incoming", replace=True)
 
 

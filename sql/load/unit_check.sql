@@ -10,13 +10,14 @@ with numbered as (
         name,
         happened_at,
         value,
+        segments,
         at_text,
         value_text
     from read_parquet($staged, file_row_number = true)
 )
 
 select
-    coalesce(sum(hash(user_id, name, happened_at, value)) filter (is_taken), 0)::varchar as checksum,
+    coalesce(sum(hash(user_id, name, happened_at, value, segments)) filter (is_taken), 0)::varchar as checksum,
     count(*) filter (is_taken) as row_count,
     count(*) filter (not is_ours) as other_experiment,
     count(*) filter (is_ours and user_id is null) as without_user,

@@ -1,5 +1,5 @@
 -- writes a part's rows to a Parquet file, in their order, each with what is wrong with it
--- reads: incoming (user_id, name, happened_at, value, experiment as they came)
+-- reads: incoming (user_id, name, happened_at, value, experiment, segments as they came)
 -- parameters: experiment, has_experiment, staged (path)
 -- Text is kept beside a time or a value that can't be read as one (at_text, value_text). Whole
 -- numbers that travelled as floating point ("17.0") are the same user as "17".
@@ -24,6 +24,7 @@ copy (
             end as happened_at,
             nullif(trim(cast(value as varchar)), '') as value_text,
             try_cast(value as double) as value,
+            cast(segments as varchar []) as segments,
             not $has_experiment or cast(experiment as varchar) is not distinct from $experiment
                 as is_ours
         from incoming
@@ -36,6 +37,7 @@ copy (
             name,
             case when isfinite(happened_at) then happened_at end as happened_at,
             value,
+            segments,
             case when happened_at is null or not isfinite(happened_at) then at_text end as at_text,
             case when value is null then value_text end as value_text
         from texts
@@ -47,6 +49,7 @@ copy (
         name,
         happened_at,
         value,
+        segments,
         at_text,
         value_text,
         is_ours

@@ -3,7 +3,8 @@
 --   marts.metrics; yields: marts.conversions_by_day
 -- As sql/aggregate/unit_statistics: the first exposure wins, users seen in two variants are left
 -- out, outcomes count from the exposure to the end of the metric's window, and a user counts once
--- that window has elapsed. Where the spec names counters, they say what its proportions are.
+-- that window has elapsed. Kinds that need more than a total (ratio, retention, quantile) are not
+-- here. Values are neither capped nor adjusted. Where the spec names counters, they say what its proportions are.
 create view marts.conversions_by_day as
 with asked as (
     select
@@ -16,7 +17,7 @@ with asked as (
             as exposed_outcome
     from marts.metrics as metrics
     inner join marts.experiments as experiments on metrics.experiment = experiments.experiment
-    where metrics.outcome is not null
+    where metrics.kind in ('proportion', 'count', 'mean')
 ),
 
 known as (

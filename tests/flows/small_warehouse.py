@@ -151,7 +151,8 @@ def _add_users(con: Any) -> None:
         ("stranger", "c", 0),  # no variant of the spec
     ]
     con.executemany(
-        "insert into exposures values ('quiz', 'p', ?, ?, ?)",
+        "insert into exposures (experiment, part, user_id, variant, exposed_at) "
+        "values ('quiz', 'p', ?, ?, ?)",
         [(user, variant, START + at * hour) for user, variant, at in exposures],
     )
     outcomes = [

@@ -64,7 +64,7 @@ def pull(service: Service, folder: Path, spec: Experiment | None = None) -> Conv
 
 def shares(service: Service, folder: Path) -> dict[str, tuple[int, float]]:
     found = read(counter_spec(), folder, instant(service.now_ms)).metrics["done"]
-    return {variant: (each.n, each.mean) for variant, each in found.items()}
+    return {variant: (int(each.n), float(each.mean)) for variant, each in found.items()}
 
 
 @pytest.fixture

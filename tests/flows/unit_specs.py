@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from analysis.comparison import Sample
 from flows.instants import milliseconds_of
 from flows.spec import Experiment
 from flows.unit_pull import pull_units
@@ -75,3 +76,8 @@ def rows_of(folder: Path, query: str) -> Rows:
     with open_writer(folder / "w.duckdb") as con:
         rows: Rows = con.execute(query).fetchall()
     return rows
+
+
+def numbers(sample: Sample) -> tuple[int, float, float]:
+    """Users, mean and variance."""
+    return int(sample.n), float(sample.mean), float(sample.variance)

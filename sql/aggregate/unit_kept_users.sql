@@ -1,0 +1,29 @@
+-- as unit_users_by_variant, of the stored users
+-- reads: unit_users; parameters: experiment, dimensions (names of the segments)
+with labelled as (
+    select
+        exposed_on,
+        variant,
+        '' as dimension,
+        '' as segment
+    from unit_users
+    where experiment = $experiment
+    union all
+    select
+        exposed_on,
+        variant,
+        unnest($dimensions) as dimension,
+        coalesce(unnest(segments), '') as segment
+    from unit_users
+    where experiment = $experiment and len(segments) = len($dimensions)
+)
+
+select
+    exposed_on,
+    variant,
+    dimension,
+    segment,
+    count(*) as users
+from labelled
+group by exposed_on, variant, dimension, segment
+order by exposed_on, variant, dimension, segment

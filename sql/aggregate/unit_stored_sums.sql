@@ -1,0 +1,12 @@
+-- the stored sums of a cohort, in the columns of unit_sums
+-- reads: unit_sums; parameters: experiment, cohort
+select
+    exposed_on,
+    variant,
+    dimension,
+    segment,
+    users,
+    totals,
+    products
+from unit_sums
+where experiment = $experiment and cohort = $cohort

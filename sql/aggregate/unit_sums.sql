@@ -1,0 +1,13 @@
+-- one row per (day, variant): users, and the sums of their values and of products of their values
+-- reads: unit_values (a row per user: variant, exposed_on, q0, q1, ...); lists filled in: totals,
+--   products
+select
+    exposed_on,
+    variant,
+    '' as dimension,
+    '' as segment,
+    count(*) as users,
+    [{totals}] as totals,
+    [{products}] as products
+from unit_values
+group by exposed_on, variant

@@ -1,0 +1,29 @@
+-- one row per (day of the first exposure, variant, dimension, segment): users
+-- reads: unit_arms; parameters: dimensions (names of the segments); '' stands for all users
+-- variant is null for users seen in two.
+with labelled as (
+    select
+        exposed_on,
+        variant,
+        '' as dimension,
+        '' as segment
+    from unit_arms
+    union all
+    select
+        exposed_on,
+        variant,
+        unnest($dimensions) as dimension,
+        coalesce(unnest(segments), '') as segment
+    from unit_arms
+    where len(segments) = len($dimensions)
+)
+
+select
+    exposed_on,
+    variant,
+    dimension,
+    segment,
+    count(*) as users
+from labelled
+group by exposed_on, variant, dimension, segment
+order by exposed_on, variant, dimension, segment

@@ -1,0 +1,49 @@
+-- makes one row per user of a cohort, with a column q0, q1, ... for each of its quantities
+-- reads: unit_arms, outcomes, unit_quantities; yields: unit_values, a temporary table; parameters:
+--   experiment, exposed_until, earliest, latest; lists filled in: totals, values
+-- A user enters once, when the cohort's window has elapsed (exposed_until). Users without an
+-- outcome have the value 0. earliest and latest bound the outcomes that can count for anybody.
+create or replace temporary table unit_values as
+with final_users as (
+    select
+        user_id,
+        variant,
+        exposed_at,
+        exposed_on,
+        segments
+    from unit_arms
+    where variant is not null and exposed_at <= $exposed_until
+),
+
+events as (
+    select
+        o.user_id,
+        q.quantity,
+        case q.counts when 'sum' then o.value else 1.0 end as amount
+    from outcomes as o
+    inner join final_users as u on o.user_id = u.user_id
+    inner join unit_quantities as q on o.outcome = q.outcome
+    where
+        o.experiment = $experiment
+        and o.occurred_at >= $earliest
+        and o.occurred_at < $latest
+        and date_diff('microsecond', u.exposed_at, o.occurred_at) >= q.from_us
+        and date_diff('microsecond', u.exposed_at, o.occurred_at) < q.until_us
+),
+
+user_totals as (
+    select
+        user_id,
+        {totals}
+    from events
+    group by user_id
+)
+
+select
+    u.user_id,
+    u.variant,
+    u.exposed_on,
+    u.segments,
+    {values}
+from final_users as u
+left join user_totals as t on u.user_id = t.user_id

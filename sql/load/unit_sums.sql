@@ -1,0 +1,14 @@
+-- stores sums of a cohort
+-- writes: unit_sums; parameters: experiment, cohort, and lists of equal length
+insert into unit_sums
+    (experiment, cohort, exposed_on, variant, dimension, segment, users, totals, products)
+select
+    $experiment,
+    $cohort,
+    unnest($exposed_on),
+    unnest($variant),
+    unnest($dimension),
+    unnest($segment),
+    unnest($users),
+    unnest($totals),
+    unnest($products)

@@ -1,0 +1,280 @@
+"""Sums that are kept from run to run equal those of the rows; new kinds of metrics per user."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import defaultdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.comparison import Sample
+from flows.instants import milliseconds_of
+from flows.sources.unit_rows import UnitDataRefused
+from flows.spec import Experiment
+from flows.spec_file import SpecError, load_spec
+from flows.unit_pull import pull_units
+from flows.unit_statistics import UnitStatistics
+from flows.warehouse import open_writer
+from tests.flows.unit_specs import Rows, day, read, rows_of, spec_of, write_csv, write_outcomes
+
+METRICS: dict[str, Any] = {
+    "bought": {"kind": "proportion", "outcome": "buy"},
+    "spend": {
+        "kind": "mean",
+        "outcome": "buy",
+        "cap": "90%",
+        "adjust": [{"before": "14d"}, {"before": "14d", "outcome": "view"}],
+    },
+    "clicks": {"kind": "ratio", "outcome": "click", "per": "view", "window": "3d"},
+    "adjusted": {
+        "kind": "ratio",
+        "outcome": "click",
+        "per": "view",
+        "window": "3d",
+        "adjust": [{"before": "10d"}],
+    },
+    "back": {"kind": "retention", "outcome": "view", "day": 2},
+    "p80": {"kind": "quantile", "outcome": "buy", "quantile": 0.8},
+}
+
+
+def _spec(**changes: Any) -> Experiment:
+    sources = {
+        "exposures": {"files": "exposures*", "segments": ["country", "device"]},
+        "outcomes": {"files": "outcomes*"},
+    }
+    return spec_of(sources, metrics=METRICS, **changes)
+
+
+def _write(folder: Path, rows: Rows, name: str) -> None:
+    timed = [(u, v, day(at).isoformat(), c, d) for u, v, at, c, d in rows]
+    write_csv(folder / name, "user_id,variant,exposed_at,country,device", timed)
+
+
+def _history(seed: int, users: int) -> tuple[Rows, Rows]:
+    """Exposures (some users twice, some in both arms) and outcomes over 30 days."""
+    rng = np.random.default_rng(seed)
+    exposures: Rows = []
+    for user in range(users):
+        at, arm = rng.uniform(0, 25), "ab"[user % 2]
+        country, device = rng.choice(["ke", "ph", ""]), rng.choice(["app", "web"])
+        exposures.append((user, arm, at, country, device))
+        if rng.random() < 0.2:
+            other = "ab"[1 - user % 2] if rng.random() < 0.3 else arm
+            exposures.append((user, other, min(at + rng.uniform(0, 9), 29), country, device))
+    names = rng.choice(["buy", "click", "view"], size=users * 12, p=[0.2, 0.3, 0.5])
+    times = rng.uniform(-10, 30, size=users * 12)
+    who = rng.integers(0, users, size=users * 12)
+    values = np.where(names == "buy", np.round(rng.gamma(1.5, 30, users * 12), 2), 1.0)
+    outcomes: Rows = list(
+        zip(who.tolist(), names.tolist(), times.tolist(), values.tolist(), strict=True)
+    )
+    return exposures, outcomes
+
+
+def _pull(folder: Path, until: datetime) -> None:
+    pull_units(_spec(), folder / "w.duckdb", spec_dir=folder, until_ms=milliseconds_of(until))
+
+
+def _from_rows(folder: Path, at: datetime) -> UnitStatistics:
+    """What the same look says where nothing was kept."""
+    bare = folder / "bare"
+    bare.mkdir(exist_ok=True)
+    shutil.copy(folder / "w.duckdb", bare / "w.duckdb")
+    with open_writer(bare / "w.duckdb") as con:
+        for table in ("unit_state", "unit_sums", "unit_users"):
+            con.execute(f"delete from {table}")
+    return read(_spec(), bare, at)
+
+
+def _flat(found: UnitStatistics) -> dict[str, float]:
+    """Every number of it, by a name."""
+    numbers: dict[str, float] = {}
+
+    def add(name: str, sample: Sample) -> None:
+        values = (sample.n, sample.mean, sample.variance)
+        numbers.update({f"{name} {i}": float(value) for i, value in enumerate(values)})
+
+    for metric, arms in found.metrics.items():
+        for arm, sample in arms.items():
+            add(f"{metric} {arm}", sample)
+    for dimension, parts in found.segments.items():
+        for segment, metrics in parts.items():
+            for metric, arms in metrics.items():
+                for arm, sample in arms.items():
+                    add(f"{dimension}={segment} {metric} {arm}", sample)
+    numbers |= {f"removed {k}": v for k, v in found.variance_removed.items()}
+    numbers |= {f"users {k}": v for k, v in found.users.items()}
+    numbers |= {f"{k} {a}": n for k, v in found.users_by_day.items() for a, n in v.items()}
+    numbers |= {
+        f"{d} {s} {a}": n
+        for d, v in found.users_by_segment.items()
+        for s, w in v.items()
+        for a, n in w.items()
+    }
+    return numbers | {"mixed": found.mixed_users}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kept_sums_equal_those_of_the_rows_after_every_pull(tmp_path: Path, seed: int) -> None:
+    """Ten pulls, three days apart; a fifth of the rows arrives late, in a later file."""
+    exposures, outcomes = _history(seed, 300)
+    rng = np.random.default_rng(seed)
+
+    def arrival(at: float) -> int:
+        return int(at // 3) + int(rng.integers(1, 4) if rng.random() < 0.2 else 1)
+
+    batches = defaultdict[int, tuple[Rows, Rows]](lambda: ([], []))
+    for exposure in exposures:
+        batches[arrival(exposure[2])][0].append(exposure)
+    for outcome in outcomes:
+        batches[max(1, arrival(outcome[2]))][1].append(outcome)
+    for number in range(1, 13):
+        _write(tmp_path, batches[number][0], f"exposures-{number:02}.csv")
+        write_outcomes(tmp_path, batches[number][1], f"outcomes-{number:02}.csv")
+        until = day(3 * number)
+        _pull(tmp_path, until)
+        kept, rows = _flat(read(_spec(), tmp_path, until)), _flat(_from_rows(tmp_path, until))
+        assert kept.keys() == rows.keys()
+        for name, value in rows.items():
+            assert kept[name] == pytest.approx(value, rel=1e-9, abs=1e-12, nan_ok=True), name
+    [(days,)] = rows_of(tmp_path, "select count(distinct exposed_on) from unit_sums")
+    assert days > 20
+
+
+def test_a_look_before_the_last_pull_sees_only_what_was_known(tmp_path: Path) -> None:
+    exposures, outcomes = _history(3, 200)
+    _write(tmp_path, exposures, "exposures.csv")
+    write_outcomes(tmp_path, outcomes)
+    _pull(tmp_path, day(40))
+    assert _flat(read(_spec(), tmp_path, day(15))) == pytest.approx(
+        _flat(_from_rows(tmp_path, day(15))), rel=1e-9, abs=1e-12, nan_ok=True
+    )
+    assert read(_spec(), tmp_path, day(15)).users["a"] < read(_spec(), tmp_path, day(40)).users["a"]
+
+
+def test_a_replaced_file_replaces_what_was_kept(tmp_path: Path) -> None:
+    exposures, outcomes = _history(4, 100)
+    _write(tmp_path, exposures, "exposures.csv")
+    write_outcomes(tmp_path, outcomes)
+    _pull(tmp_path, day(40))
+    write_outcomes(tmp_path, outcomes[:300])
+    _pull(tmp_path, day(40))
+    kept = _flat(read(_spec(), tmp_path, day(40)))
+    assert kept == pytest.approx(
+        _flat(_from_rows(tmp_path, day(40))), rel=1e-9, abs=1e-12, nan_ok=True
+    )
+
+
+def _values(
+    exposures: Rows, outcomes: Rows, arm: str, name: str, span: tuple[float, float]
+) -> dict[int, float]:
+    """By user of one arm only: the total of an outcome between two days after the exposure."""
+    first: dict[int, float] = {}
+    arms = defaultdict[int, set[str]](set)
+    for user, variant, at, *_ in exposures:
+        first[user] = min(at, first.get(user, 99.0))
+        arms[user].add(variant)
+    totals = {user: 0.0 for user, seen in arms.items() if seen == {arm}}
+    for user, outcome, at, value in outcomes:
+        if user in totals and outcome == name and span[0] <= at - first[user] < span[1]:
+            totals[user] += value
+    return totals
+
+
+def test_each_kind_of_metric_agrees_with_a_loop_over_the_rows(tmp_path: Path) -> None:
+    exposures, outcomes = _history(5, 400)
+    _write(tmp_path, exposures, "exposures.csv")
+    write_outcomes(tmp_path, outcomes)
+    _pull(tmp_path, day(40))
+    found = read(_spec(), tmp_path, day(40))
+
+    def values(arm: str, name: str, begin: float, end: float) -> np.ndarray:
+        return np.array(list(_values(exposures, outcomes, arm, name, (begin, end)).values()))
+
+    spent = {arm: values(arm, "buy", 0, 7) for arm in "ab"}
+    cap = np.sort(np.concatenate(list(spent.values())))
+    [(kept_cap,)] = rows_of(tmp_path, "select cap from unit_caps where quantity like 'buy|sum|0|%'")
+    assert kept_cap in cap
+    assert np.mean(cap <= kept_cap) == pytest.approx(0.9, abs=0.01)
+    for arm in "ab":
+        clicks, views = values(arm, "click", 0, 3), values(arm, "view", 0, 3)
+        ratio = clicks.sum() / views.sum()
+        assert found.metrics["clicks"][arm].mean == pytest.approx(ratio)
+        influence = (clicks - ratio * views) / views.mean()
+        assert found.metrics["clicks"][arm].variance == pytest.approx(np.var(influence, ddof=1))
+        back = values(arm, "view", 2, 3) > 0
+        assert found.metrics["back"][arm].mean == pytest.approx(back.mean())
+        assert found.metrics["p80"][arm].mean == pytest.approx(
+            np.quantile(spent[arm], 0.8, method="inverted_cdf")
+        )
+    y = {arm: np.minimum(spent[arm], kept_cap) for arm in "ab"}
+    rows = rows_of(tmp_path, "select cap from unit_caps where quantity like 'buy|sum|-%'")
+    x = {
+        arm: np.column_stack(
+            [
+                np.minimum(values(arm, "buy", -14, 0), rows[0][0]),
+                np.minimum(
+                    values(arm, "view", -14, 0),
+                    rows_of(tmp_path, "select cap from unit_caps where quantity like 'view|%'")[0][
+                        0
+                    ],
+                ),
+            ]
+        )
+        for arm in "ab"
+    }
+    design = np.column_stack(
+        [
+            np.ones(len(y["a"]) + len(y["b"])),
+            np.repeat([0.0, 1.0], [len(y["a"]), len(y["b"])]),
+            np.concatenate([x["a"], x["b"]]),
+        ]
+    )
+    fit = np.linalg.lstsq(design, np.concatenate([y["a"], y["b"]]), rcond=None)[0]
+    spend = found.metrics["spend"]
+    assert float(spend["b"].mean - spend["a"].mean) == pytest.approx(fit[1], rel=1e-9)
+
+
+def test_segments_sum_to_the_whole_and_a_missing_one_is_named(tmp_path: Path) -> None:
+    exposures, outcomes = _history(6, 200)
+    _write(tmp_path, exposures, "exposures.csv")
+    write_outcomes(tmp_path, outcomes)
+    _pull(tmp_path, day(40))
+    found = read(_spec(), tmp_path, day(40))
+    assert set(found.segments) == {"country", "device"}
+    assert set(found.segments["country"]) == {"", "ke", "ph"}
+    for parts in found.segments.values():
+        for arm in "ab":
+            assert sum(p["bought"][arm].n for p in parts.values()) == found.metrics["bought"][arm].n
+    write_csv(tmp_path / "exposures.csv", "user_id,variant,exposed_at,country", [])
+    wanted = r"no column .device., by which sources\.exposures\.segments"
+    with pytest.raises(UnitDataRefused, match=wanted):
+        _pull(tmp_path, day(40))
+
+
+@pytest.mark.parametrize(
+    ("metric", "problem"),
+    [
+        ({"kind": "ratio", "outcome": "click"}, "per: is missing: a metric of kind ratio"),
+        ({"kind": "mean", "outcome": "buy", "per": "view"}, "per: belongs to the kind ratio"),
+        ({"kind": "retention", "outcome": "view"}, "day: is missing"),
+        ({"kind": "quantile", "outcome": "buy"}, "quantile: is missing"),
+        ({"kind": "mean", "outcome": "buy", "cap": "99"}, "must be a percentile such as 99.5%"),
+        ({"kind": "proportion", "outcome": "buy", "cap": "99%"}, "cap: has no use for"),
+    ],
+)
+def test_fields_of_another_kind_are_refused(
+    tmp_path: Path, metric: dict[str, Any], problem: str
+) -> None:
+    spec = json.loads(_spec().model_dump_json(exclude_unset=True))
+    spec["metrics"] = {"m": metric}
+    path = tmp_path / "quiz.yaml"
+    path.write_text(json.dumps(spec))
+    with pytest.raises(SpecError, match=problem.replace("(", r"\(")):
+        load_spec(path)
