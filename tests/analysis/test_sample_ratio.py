@@ -1,77 +1,162 @@
-"""Sample ratio mismatch against worked numbers, under a ramp, and with a tolerance."""
+"""Sample ratio mismatch: worked numbers, a ramp, a tolerance, and a hundred looks."""
+
+from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from analysis.sample_ratio import StageCounts, check_sample_ratio
+from analysis.sample_ratio import ALARM_P_VALUE, SampleRatio, StageCounts, check_sample_ratio
+from analysis.sequential.ramp import compare_steps
+from tests.analysis.sequential.paths import ever_alarms_one
 
 HALF = {"a": 0.5, "b": 0.5}
+RAMP = (0.02, 0.05, 0.1, 0.25, 0.5)
 
 
-def test_worked_example() -> None:
-    found = check_sample_ratio([StageCounts({"a": 5200, "b": 4800}, HALF)], tolerance=0.01)
+def _check(*stages: StageCounts, tolerance: float) -> SampleRatio:
+    found = check_sample_ratio(stages, tolerance=tolerance)
     assert found is not None
+    return found
+
+
+def _two(a: float, b: float, share: float = 0.5) -> StageCounts:
+    return StageCounts({"a": a, "b": b}, {"a": 1 - share, "b": share})
+
+
+def test_worked_example_of_the_chi_square_beside_the_always_valid_p() -> None:
+    found = _check(_two(5200, 4800), tolerance=0.01)
     assert found.statistic == pytest.approx(16.0)
-    assert found.p_value == pytest.approx(6.3e-5, rel=0.01)
+    assert found.chi_square_p_value == pytest.approx(6.3e-5, rel=0.01)
+    # What it costs to look again and again: the mixture of facts' item 8 has .0036 here.
+    assert 0.001 < found.p_value < 0.01
+    assert not found.mismatch
+
+
+def test_fifty_two_to_forty_eight_of_twenty_thousand_users_is_found() -> None:
+    found = _check(_two(10_400, 9600), tolerance=0.01)
+    assert found.p_value < 1e-5
     assert found.mismatch
+    assert found.worst_odds_ratio == pytest.approx(104 / 96, rel=1e-3)
+    low, high = found.odds_interval
+    assert 1.01 < low < 104 / 96 < high
+
+
+def test_log_e_of_one_stage_is_that_of_the_e_process() -> None:
+    found = _check(_two(950, 80, 0.05), tolerance=0.1)
+    test = compare_steps([950.0], [80.0], [0.05], spreads=found.spreads, alpha=0.05)
+    assert found.log_e == pytest.approx(float(test.log_e), abs=1e-9)
+    assert found.spreads[0] == pytest.approx(np.log1p(0.1))
 
 
 def test_a_ramp_is_tested_stage_by_stage() -> None:
-    stages = [
-        StageCounts({"a": c, "b": t}, {"a": 1 - p, "b": p})
-        for c, t, p in (
-            (980, 20, 0.02),
-            (950, 52, 0.05),
-            (900, 98, 0.1),
-            (740, 255, 0.25),
-            (500, 510, 0.5),
-        )
-    ]
-    found = check_sample_ratio(stages, tolerance=0.01)
-    assert found is not None
-    assert not found.mismatch
-    pooled = StageCounts({"a": 4070, "b": 935}, HALF)
-    against_the_last_split = check_sample_ratio([pooled], tolerance=0.01)
-    assert against_the_last_split is not None
-    assert against_the_last_split.mismatch
+    counts = ((980, 20), (950, 52), (900, 98), (740, 255), (500, 510))
+    stages = [_two(c, t, p) for (c, t), p in zip(counts, RAMP, strict=True)]
+    assert not _check(*stages, tolerance=0.01).mismatch
+    assert _check(_two(4070, 935), tolerance=0.01).mismatch
+
+
+def test_stages_to_come_change_little_and_nothing_of_the_evidence() -> None:
+    now = _check(_two(9500, 700, 0.05), tolerance=0.05)
+    planned = _check(_two(9500, 700, 0.05), _two(0, 0, 0.5), tolerance=0.05)
+    assert planned.log_e == pytest.approx(now.log_e, abs=1e-9)
+    assert planned.mismatch
+
+
+def test_one_broken_stage_among_sound_ones_is_named() -> None:
+    stages = [_two(95_000, 5000, 0.05), _two(74_000, 26_000, 0.25), _two(500_000, 500_000)]
+    found = _check(*stages, tolerance=0.02)
+    assert found.mismatch
+    assert found.worst_stage == 1
+    assert abs(np.log(found.worst_odds_ratio)) == pytest.approx(np.log(0.26 / 0.74 * 3), abs=0.001)
+
+
+def test_stages_that_deviate_to_opposite_sides_do_not_cancel() -> None:
+    found = _check(_two(52_000, 48_000), _two(48_000, 52_000), tolerance=0.01)
+    assert found.mismatch
+    assert found.worst_stage in {0, 1}
 
 
 def test_a_deviation_within_the_tolerance_is_no_mismatch_however_sure() -> None:
-    huge = StageCounts({"a": 5_020_000, "b": 4_980_000}, HALF)
-    found = check_sample_ratio([huge], tolerance=0.05)
-    assert found is not None
+    found = _check(_two(5_020_000, 4_980_000), tolerance=0.05)
     assert found.p_value < 1e-6
     assert not found.mismatch
 
 
 def test_weights_that_were_never_applied_are_found() -> None:
-    found = check_sample_ratio(
-        [StageCounts({"a": 9000, "b": 0}, {"a": 0.9, "b": 0.1})], tolerance=0.25
-    )
-    assert found is not None
+    found = _check(_two(9000, 0, 0.1), tolerance=0.25)
     assert found.mismatch
+    assert found.chi_square_p_value < 1e-100
 
 
 def test_without_a_configured_split_there_is_nothing_to_test() -> None:
     assert check_sample_ratio([StageCounts({"a": 10, "b": 5}, {})], tolerance=0.1) is None
+    assert check_sample_ratio([_two(0, 0)], tolerance=0.1) is None
+    only = StageCounts({"a": 10, "b": 5}, {"a": 1.0, "b": 0.0})
+    assert check_sample_ratio([only], tolerance=0.1) is None
 
 
 def test_odds_ratio_is_observed_over_configured_odds() -> None:
-    stages = [StageCounts({"a": 900, "b": 200}, {"a": 0.9, "b": 0.1})]
-    found = check_sample_ratio(stages, tolerance=0.25)
-    assert found is not None
+    found = _check(_two(900, 200, 0.1), tolerance=0.25)
     # 900 : 200 against 9 : 1, whichever variant is named.
     assert abs(np.log(found.worst_odds_ratio)) == pytest.approx(np.log(2), abs=0.01)
 
 
-def test_ramp_without_mismatch_alarms_once_in_a_thousand() -> None:
-    rng, runs, alarms = np.random.default_rng(8), 2000, 0
+def test_of_several_variants_the_broken_one_is_named() -> None:
+    shares = {"stable": 50, "x": 30, "y": 20}
+    sound = StageCounts({"stable": 50_200, "x": 29_900, "y": 19_900}, shares)
+    broken = StageCounts({"stable": 50_600, "x": 30_400, "y": 19_000}, shares)
+    assert not _check(sound, tolerance=0.01).mismatch
+    found = _check(broken, tolerance=0.01)
+    assert found.mismatch
+    assert found.worst_variant == "y"
+    assert found.odds_interval[1] < 0.99
+
+
+def test_a_variant_that_joins_later_is_tested_from_then_on() -> None:
+    first = StageCounts({"a": 5000, "b": 5000}, HALF)
+    later = StageCounts({"a": 4000, "b": 4000, "c": 1500}, {"a": 0.4, "b": 0.4, "c": 0.2})
+    found = _check(first, later, tolerance=0.05)
+    assert found.mismatch
+    assert found.worst_variant == "c"
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_exact_probability_that_a_look_after_every_user_ever_alarms(share: float) -> None:
+    """All paths of 400 users in one stage; the identity above makes it the check's own log e."""
+    spreads = _check(_two(10, 10), tolerance=0.01).spreads
+    for level in (ALARM_P_VALUE, 0.05):
+        alarms = ever_alarms_one(
+            lambda x, n, a=level: (
+                compare_steps(  # type: ignore[misc]
+                    (n - x)[:, None], x[:, None], share, spreads=spreads, alpha=0.05
+                ).p_value
+                < a
+            ),
+            share,
+            400,
+        )
+        assert 0 < alarms <= level
+
+
+def test_twenty_looks_along_a_ramp_hold_a_level_that_a_chi_square_exceeds() -> None:
+    rng, runs, alarms, chi_square_alarms = np.random.default_rng(8), 100, 0, 0
+    declared = np.repeat(RAMP, 20)
     for _ in range(runs):
-        stages = [
-            StageCounts({"a": 2000 - x, "b": x}, {"a": 1 - p, "b": p})
-            for p in (0.05, 0.25, 0.5)
-            for x in (float(rng.binomial(2000, p)),)
-        ]
-        found = check_sample_ratio(stages, tolerance=0.0)
-        alarms += found is not None and found.mismatch
-    assert alarms <= 8
+        own = rng.binomial(400, declared).reshape(5, 20).cumsum(axis=1)
+        ends = own[:, -1].tolist()
+        smallest = smallest_chi = 1.0
+        for stage, look in np.ndindex(5, 20):
+            if look % 5:
+                continue
+            stages = [_two(8000 - x, x, p) for x, p in zip(ends[:stage], RAMP, strict=False)]
+            now = float(own[stage, look])
+            stages.append(_two(400 * (look + 1) - now, now, RAMP[stage]))
+            found = _check(*stages, tolerance=0.0)
+            smallest = min(smallest, found.p_value)
+            smallest_chi = min(smallest_chi, found.chi_square_p_value)
+        alarms += smallest < 0.05
+        chi_square_alarms += smallest_chi < 0.05
+    # At a level where so few runs can tell: 0.05 instead of ALARM_P_VALUE.
+    assert ALARM_P_VALUE < 0.05
+    assert alarms / runs <= 0.05
+    assert chi_square_alarms / runs > 0.1

@@ -1,0 +1,31 @@
+"""E-values: evidence that may be looked at any time, averaged over tests, and read as a p-value.
+
+An e-value has expectation at most 1 under its null hypothesis, at every look and at every stopping
+rule; so it reaches 1 / alpha, ever, with probability at most alpha (Ville 1939). All are kept as
+logarithms: evidence of a minute's outage is beyond the range of a float.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import logsumexp
+
+FloatArray = NDArray[np.float64]
+
+
+def always_valid_p(log_e: ArrayLike) -> FloatArray:
+    """The p-value of a log e-value: min(1, 1 / e), at most alpha where e >= 1 / alpha."""
+    return np.exp(-np.maximum(np.asarray(log_e, dtype=np.float64), 0.0))
+
+
+def log_average(log_e: ArrayLike, *, axis: int = -1) -> FloatArray:
+    """Log of the mean of e-values: an e-value however they depend (Vovk, Wang 2021)."""
+    array = np.asarray(log_e, dtype=np.float64)
+    return np.asarray(logsumexp(array, axis=axis) - np.log(array.shape[axis]))
+
+
+def check_level(alpha: float) -> None:
+    """Raises ValueError unless alpha lies between 0 and 1."""
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha!r}, must lie between 0 and 1")

@@ -1,0 +1,201 @@
+"""Counts of categories, and rates of two streams of events, at every look.
+
+Events must be independent: bursts make such tests alarm far too often (26 % of the time at a
+variance of twice the mean). For requests in bursts see analysis.paired_buckets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaincc, betaln
+
+from analysis.sequential.dirichlet import divergence, mixture_log_e, planned_concentration
+from analysis.sequential.e_values import always_valid_p, check_level
+from analysis.sequential.roots import bracket_root
+
+FloatArray = NDArray[np.float64]
+
+_TINY = 1e-300
+
+
+@dataclass(frozen=True, slots=True)
+class SharesTest:
+    """Log e-value of all shares together, float64[...], and an interval of each share.
+
+    lower, upper: float64[..., categories]; each share's interval is a face of one joint confidence
+    sequence, so all hold together. concentration: the tuning.
+    """
+
+    lower: FloatArray
+    upper: FloatArray
+    log_e: FloatArray
+    concentration: FloatArray
+
+    @property
+    def p_value(self) -> FloatArray:
+        """Always-valid p-value of the null shares."""
+        return always_valid_p(self.log_e)
+
+
+@dataclass(frozen=True, slots=True)
+class RateRatioTest:
+    """Candidate's rate over baseline's: float64[...] each.
+
+    ratio: nan without events. lower, upper: 0 and infinite where a version has no events.
+    log_e: against "the rates are equal". log_e_higher: against "the candidate's rate is at most
+    largest_ratio times the baseline's". concentration: the tuning.
+    """
+
+    ratio: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    log_e: FloatArray
+    log_e_higher: FloatArray
+    concentration: FloatArray
+
+    @property
+    def p_value(self) -> FloatArray:
+        """Always-valid p-value of equal rates."""
+        return always_valid_p(self.log_e)
+
+    @property
+    def p_value_higher(self) -> FloatArray:
+        """Always-valid p-value of "the candidate's rate is not beyond largest_ratio"."""
+        return always_valid_p(self.log_e_higher)
+
+
+def compare_shares(
+    counts: ArrayLike, null: ArrayLike, *, alpha: float, n_opt: ArrayLike
+) -> SharesTest:
+    """Tests counts against the null's shares at every look; tightest at n_opt counts.
+
+    counts: float64[..., categories]. null: float64[..., categories], any positive weights.
+    """
+    return shares_with_concentration(
+        counts, null, alpha=alpha, concentration=planned_concentration(alpha, n_opt)
+    )
+
+
+def shares_with_concentration(
+    counts: ArrayLike, null: ArrayLike, *, alpha: float, concentration: ArrayLike
+) -> SharesTest:
+    """As compare_shares, with the prior's concentration given (Lindon, Malek 2022, theorem 4.1)."""
+    check_level(alpha)
+    x, weights = np.broadcast_arrays(*(np.asarray(a, np.float64) for a in (counts, null)))
+    if not np.all(weights > 0):
+        raise ValueError("null shares must be above 0; leave out a category that can't occur")
+    theta = weights / weights.sum(axis=-1, keepdims=True)
+    k = np.broadcast_to(np.asarray(concentration, np.float64), x.shape[:-1])
+    log_e = mixture_log_e(x, theta, k)
+    room = _room(x, theta, log_e, alpha)[..., None]
+    n = x.sum(axis=-1, keepdims=True)
+    low, high = _shrinkage(x, n, room), _shrinkage(n - x, n, room)
+    share = x / np.maximum(n, _TINY)
+    lower = np.where(x > 0, share * np.exp(-low), 0.0)
+    upper = np.where(x < n, 1 - (1 - share) * np.exp(-high), 1.0)
+    return SharesTest(lower, upper, log_e, np.array(k))
+
+
+def compare_rates(
+    baseline_events: ArrayLike,
+    candidate_events: ArrayLike,
+    baseline_exposure: ArrayLike,
+    candidate_exposure: ArrayLike,
+    *,
+    alpha: float,
+    n_opt: ArrayLike,
+    largest_ratio: float = 1.0,
+) -> RateRatioTest:
+    """Compares the rates of two Poisson streams at every look; tightest at n_opt events.
+
+    Exposures: requests, users, time or shares of traffic, above 0, their ratio fixed (for a ramp
+    see analysis.sequential.ramp). Holds for any common pattern of rates over time.
+    """
+    k = planned_concentration(alpha, n_opt)
+    return rates_with_concentration(
+        (baseline_events, candidate_events),
+        (baseline_exposure, candidate_exposure),
+        alpha=alpha,
+        concentration=k,
+        largest_ratio=largest_ratio,
+    )
+
+
+def rates_with_concentration(
+    events: tuple[ArrayLike, ArrayLike],
+    exposures: tuple[ArrayLike, ArrayLike],
+    *,
+    alpha: float,
+    concentration: ArrayLike,
+    largest_ratio: float = 1.0,
+) -> RateRatioTest:
+    """As compare_rates, with the concentration given; pairs are (baseline, candidate).
+
+    Given their sum, the candidate's events are binomial (Lindon, Malek 2022, section 5).
+    """
+    check_level(alpha)
+    given = np.broadcast_arrays(*(np.asarray(a, np.float64) for a in (*events, *exposures)))
+    x, exposure = np.stack(given[:2], axis=-1), np.stack(given[2:], axis=-1)
+    theta = exposure / exposure.sum(axis=-1, keepdims=True)
+    k = np.broadcast_to(np.asarray(concentration, np.float64), x.shape[:-1])
+    log_e = mixture_log_e(x, theta, k)
+    n, room = x.sum(axis=-1), _room(x, theta, log_e, alpha)
+    odds = exposure[..., 0] / exposure[..., 1]
+    lower, upper = odds * _lower_odds(x[..., 1], n, room), 1 / odds
+    with np.errstate(divide="ignore", invalid="ignore"):
+        upper = 1 / (upper * _lower_odds(x[..., 0], n, room))
+        ratio = x[..., 1] / x[..., 0] * odds
+    edge = largest_ratio * theta[..., 1] / (theta[..., 0] + largest_ratio * theta[..., 1])
+    return RateRatioTest(ratio, lower, upper, log_e, one_sided_log_e(x, edge, k), np.array(k))
+
+
+def one_sided_log_e(counts: ArrayLike, largest_share: ArrayLike, k: ArrayLike) -> FloatArray:
+    """Log e-value against "the last of two shares is at most largest_share": float64[...].
+
+    The beta mixture restricted to shares beyond it; the likelihood ratio is monotone, so it is an
+    e-value for every share up to it. counts: float64[..., 2].
+    """
+    x, edge, size = (np.asarray(a, np.float64) for a in (counts, largest_share, k))
+    null = np.stack([1 - edge, edge], axis=-1)
+    a1, a0 = size * edge, size * (1 - edge)
+    b1, b0 = a1 + x[..., 1], a0 + x[..., 0]
+    prior, posterior = betaincc(a1, a0, edge), betaincc(b1, b0, edge)
+    with np.errstate(divide="ignore"):
+        exact = mixture_log_e(x, null, size) + np.log(posterior)
+    # Below a float's range: the first term of the tail's series, smaller than the tail.
+    least = a0 * np.log1p(-edge) + a1 * np.log(edge) - betaln(a1, a0) - np.log(b0)
+    return np.where(posterior > _TINY, exact, least) - np.log(prior)
+
+
+def _room(x: FloatArray, null: FloatArray, log_e: FloatArray, alpha: float) -> FloatArray:
+    """How far the log likelihood may fall from its maximum inside the confidence sequence."""
+    return np.asarray(np.maximum(divergence(x, null) - log_e - np.log(alpha), 0.0))
+
+
+def _shrinkage(x: FloatArray, n: FloatArray, room: FloatArray) -> FloatArray:
+    """The v at which share x / n times exp(-v) has lost the room; infinite without counts.
+
+    The other shares stay in proportion (so the bound is the face of the joint set).
+    """
+    x, n, room = np.broadcast_arrays(x, n, room)
+    some = np.maximum(x, _TINY)
+    rest = np.maximum(n - x, 0.0)
+    odds = np.where(rest > 0, some / np.maximum(rest, _TINY), 0.0)
+
+    def lost(v: FloatArray) -> FloatArray:
+        return np.asarray(some * v - rest * np.log1p(-odds * np.expm1(-v)) - room)
+
+    _, v = bracket_root(lost, 0.0, room / some + 1)
+    return np.where(x > 0, v, np.inf)
+
+
+def _lower_odds(x: FloatArray, n: FloatArray, room: FloatArray) -> FloatArray:
+    """Lower bound of share / (1 - share), without loss for shares near 0 or 1."""
+    v = _shrinkage(x, n, room)
+    share = x / np.maximum(n, _TINY)
+    with np.errstate(divide="ignore"):
+        gone = -np.expm1(np.where(x < n, np.log1p(-(n - x) / np.maximum(n, _TINY)), 0.0) - v)
+    return np.where(x > 0, share * np.exp(-v) / np.maximum(gone, _TINY), 0.0)

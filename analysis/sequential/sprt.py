@@ -1,0 +1,81 @@
+"""Mixture sequential probability ratio test of a normal estimate.
+
+The mixture N(0, tau^2) over the effect gives the same test as the asymptotic confidence sequence
+with tau^2 = r^2 n SE^2 (r: analysis.confidence.tuning); so do the sequences that GrowthBook and
+Eppo document. This module only speaks the other language: a variance of the estimate instead of a
+number of units, an effect to be found instead of n_opt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.confidence import log_e_value, tuning, two_sided_multiplier
+from analysis.sequential.e_values import always_valid_p, check_level
+
+FloatArray = NDArray[np.float64]
+
+# Information is counted in such parts of the planned one, so that the sequence's rule of at
+# least two units never applies: the variance is known here.
+_PARTS = 1e15
+
+
+@dataclass(frozen=True, slots=True)
+class NormalTest:
+    """Estimate, interval and log e-value against the null: float64[...] each.
+
+    mixture_variance: the tuning, variance of the effects that the test looks for.
+    """
+
+    estimate: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    log_e: FloatArray
+    mixture_variance: FloatArray
+
+    @property
+    def p_value(self) -> FloatArray:
+        """Always-valid p-value."""
+        return always_valid_p(self.log_e)
+
+
+def planned_mixture_variance(alpha: float, variance_at_end: ArrayLike) -> FloatArray:
+    """The tau^2 with which the interval is tightest when the estimate has variance_at_end."""
+    return np.asarray(tuning(alpha, 1.0) ** 2 * np.asarray(variance_at_end, dtype=np.float64))
+
+
+def mixture_sprt(
+    estimate: ArrayLike,
+    variance: ArrayLike,
+    *,
+    mixture_variance: ArrayLike,
+    alpha: float,
+    null: ArrayLike = 0.0,
+) -> NormalTest:
+    """Tests "the effect is null" at every look, and bounds the effect.
+
+    estimate, variance: float64[...], the estimate and its own variance (SE^2), which falls as data
+    arrive; without data (infinite, nan or zero variance) the interval is unbounded and log e 0.
+    mixture_variance: float64[...], tau^2, fixed before the first look.
+    Robbins 1970; Johari, Koomen, Pekelis, Walsh 2022, equation 9.
+    """
+    check_level(alpha)
+    d, v, tau2, zero = np.broadcast_arrays(
+        *(np.asarray(a, dtype=np.float64) for a in (estimate, variance, mixture_variance, null))
+    )
+    known = (v > 0) & np.isfinite(v) & np.isfinite(d)
+    d, v = np.where(known, d, zero), np.where(known, v, 1.0)
+    parts = _PARTS * tau2 / (tuning(alpha, 1.0) ** 2 * v)
+    error = np.sqrt(v)
+    half_width = two_sided_multiplier(parts, alpha=alpha, n_opt=_PARTS) * error
+    log_e = log_e_value((d - zero) / error, parts, alpha=alpha, n_opt=_PARTS)
+    return NormalTest(
+        estimate=np.where(known, d, np.nan),
+        lower=np.where(known, d - half_width, -np.inf),
+        upper=np.where(known, d + half_width, np.inf),
+        log_e=np.where(known, log_e, 0.0),
+        mixture_variance=np.array(tau2),
+    )
