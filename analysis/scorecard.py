@@ -1,0 +1,165 @@
+"""Thousands of comparisons at once: every method that applies to each, from one pass of arrays.
+
+A cell is one candidate against the baseline, of one metric of one experiment (and segment). All
+answers of a cell come of the same difference and standard error, so they can't contradict each
+other; they differ in what they promise: a fixed interval holds at one planned look, an anytime
+interval at all looks at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtrc
+
+from analysis.bayes import NormalPrior, Posterior, normal_posterior
+from analysis.comparison import Comparison, Sample, compare_means
+from analysis.confidence import log_e_value, two_sided_multiplier
+from analysis.multiplicity import benjamini_hochberg, e_bh, holm
+from analysis.sequential.dirichlet import mixture_log_e, planned_concentration
+
+FloatArray = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """What is compared: arrays of one length.
+
+    baseline, candidate: users, estimate, and variance of one user's influence.
+    is_share: the estimate is a share of users, whose variance is p (1 - p).
+    family: int64, cells that are corrected together (an experiment).
+    share: configured share of the candidate among both variants' users; nan where there is none.
+    """
+
+    baseline: Sample
+    candidate: Sample
+    is_share: Mask
+    family: NDArray[np.int64]
+    share: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """An interval of the difference and one of the relative difference: float64[cells] each."""
+
+    lower: FloatArray
+    upper: FloatArray
+    relative_lower: FloatArray
+    relative_upper: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """Every answer: float64[cells] unless said otherwise.
+
+    fixed: Welch's t, or normal for shares; p_value: of no difference, for one look. holm, fdr:
+    adjusted within the family (Holm; Benjamini, Hochberg).
+    anytime: holds at every look; log_e and anytime_p with it; discovery: e-BH within the family.
+    posterior: of the relative lift.
+    split_p: chi-square of the users, for one look; split_log_e: of the same, at every look.
+    """
+
+    comparison: Comparison
+    relative: FloatArray
+    fixed: Bounds
+    p_value: FloatArray
+    holm: FloatArray
+    fdr: FloatArray
+    anytime: Bounds
+    log_e: FloatArray
+    anytime_p: FloatArray
+    discovery: Mask
+    posterior: Posterior
+    split_p: FloatArray
+    split_log_e: FloatArray
+
+
+def make_scorecard(
+    cells: Cells, *, alpha: float = 0.05, n_opt: float = 5000.0, prior: NormalPrior | None = None
+) -> Scorecard:
+    """Every answer for every cell. n_opt: users at which the anytime intervals are tightest."""
+    comparison = _compare(cells)
+    users = cells.baseline.n + cells.candidate.n
+    p_value = comparison.p_value
+    known = np.isfinite(comparison.statistic)
+    z = np.where(known, comparison.statistic, 0.0)
+    log_e = np.where(known, log_e_value(z, users, alpha=alpha, n_opt=n_opt), np.nan)
+    rows = _by_family(cells.family)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = comparison.difference / np.abs(comparison.baseline.mean)
+    split_p, split_log_e = _split(cells, alpha, n_opt)
+    return Scorecard(
+        comparison=comparison,
+        relative=relative,
+        fixed=_bounds(comparison, comparison.fixed_multiplier(alpha)),
+        p_value=p_value,
+        holm=_within(rows, p_value, holm),
+        fdr=_within(rows, p_value, benjamini_hochberg),
+        anytime=_bounds(comparison, two_sided_multiplier(users, alpha=alpha, n_opt=n_opt)),
+        log_e=log_e,
+        anytime_p=np.minimum(1.0, np.exp(-np.maximum(log_e, 0.0))),
+        discovery=_within(rows, log_e, lambda e: e_bh(e, alpha)).astype(np.bool_),
+        posterior=normal_posterior(comparison, prior or NormalPrior(), alpha=alpha),
+        split_p=split_p,
+        split_log_e=split_log_e,
+    )
+
+
+def _compare(cells: Cells) -> Comparison:
+    """Welch's comparison; the normal one where the estimate is a share."""
+    means = compare_means(cells.baseline, cells.candidate)
+    degrees = np.where(cells.is_share, np.inf, means.degrees_of_freedom)
+    return Comparison(
+        means.baseline, means.candidate, means.difference, means.standard_error, degrees
+    )
+
+
+def _bounds(comparison: Comparison, multiplier: FloatArray) -> Bounds:
+    lower, upper = comparison.interval(multiplier)
+    relative_lower, relative_upper = comparison.relative_interval(multiplier)
+    return Bounds(lower, upper, relative_lower, relative_upper)
+
+
+def _split(cells: Cells, alpha: float, n_opt: float) -> tuple[FloatArray, FloatArray]:
+    """Users against the configured share; nan where none is configured or nobody was seen."""
+    counts = np.stack([cells.baseline.n, cells.candidate.n], axis=-1)
+    users = counts.sum(axis=-1)
+    tested = (cells.share > 0) & (cells.share < 1) & (users > 0)
+    share = np.where(tested, cells.share, 0.5)
+    null = np.stack([1 - share, share], axis=-1)
+    expected = null * np.where(tested, users, 1.0)[..., None]
+    statistic = ((counts - expected) ** 2 / expected).sum(axis=-1)
+    log_e = mixture_log_e(counts, null, planned_concentration(alpha, n_opt))
+    nothing = np.full(share.shape, np.nan)
+    return (
+        np.where(tested, chdtrc(1, statistic), nothing),
+        np.where(tested, log_e, nothing),
+    )
+
+
+def _by_family(family: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Each cell's row and column in a table with one row per family."""
+    _, row, sizes = np.unique(family, return_inverse=True, return_counts=True)
+    order = np.argsort(row, kind="stable")
+    starts = np.cumsum(sizes) - sizes
+    column = np.empty(len(family), dtype=np.intp)
+    column[order] = np.arange(len(family)) - np.repeat(starts, sizes)
+    return row, column
+
+
+def _within(
+    rows: tuple[NDArray[np.intp], NDArray[np.intp]],
+    values: FloatArray,
+    correct: Callable[[FloatArray], FloatArray | Mask],
+) -> FloatArray:
+    """A correction over each family; the table's empty places are nan and don't count."""
+    row, column = rows
+    if not len(row):
+        return np.empty(0)
+    table = np.full((row.max() + 1, column.max() + 1), np.nan)
+    table[row, column] = values
+    return np.asarray(correct(table)[row, column], dtype=np.float64)
