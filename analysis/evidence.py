@@ -38,12 +38,25 @@ class UserEvidence:
 
     samples: by metric and variant; proportions: the metrics whose means are shares of users.
     exposed: users by variant, one variant each; mixed: users seen in two variants, left out.
+    exposed_by_part: the same by part of the users ("2026-11-23", "country = ke"), days first.
+    segments: samples by dimension, segment, metric and variant.
+    trends: by metric and variant, each user's trend over the days of the window; trend_days: how
+        many those are. largest: by metric and variant, the largest value of one user.
+    variance_removed: by metric, the share of variance that covariates explain.
     """
 
     samples: Mapping[str, Mapping[str, Sample]]
     proportions: frozenset[str]
     exposed: Mapping[str, int]
     mixed: int = 0
+    exposed_by_part: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    segments: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Sample]]]] = field(
+        default_factory=dict
+    )
+    trends: Mapping[str, Mapping[str, Sample]] = field(default_factory=dict)
+    trend_days: Mapping[str, int] = field(default_factory=dict)
+    largest: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    variance_removed: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

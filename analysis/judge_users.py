@@ -12,6 +12,7 @@ from analysis.confidence import one_sided_multiplier, student_adjusted
 from analysis.evidence import UserEvidence
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import MetricPlan, Plan, Role, Unit
+from analysis.segments import SegmentTable, compare_segments
 
 # Users at which the sequences are tightest, before a plan says how many to expect.
 _N_OPT = 5000.0
@@ -78,6 +79,30 @@ def _judge(
         group=metric.group,
         is_share=is_share,
         higher_is_better=metric.higher_is_better,
+        variance_removed=evidence.variance_removed.get(metric.name),
+    )
+
+
+def judge_segments(plan: Plan, evidence: UserEvidence | None) -> tuple[SegmentTable, ...]:
+    """Every user metric of every candidate by segment; empty without segments."""
+    if evidence is None or not evidence.segments:
+        return ()
+    return tuple(
+        compare_segments(
+            metric.name,
+            (plan.baseline, candidate),
+            {
+                dimension: {name: samples[metric.name] for name, samples in parts.items()}
+                for dimension, parts in evidence.segments.items()
+                if all(metric.name in samples for samples in parts.values())
+            },
+            is_share=metric.name in evidence.proportions,
+            alpha=plan.alpha,
+            n_opt=_N_OPT,
+        )
+        for candidate in plan.candidates
+        for metric in plan.metrics
+        if metric.unit is Unit.USER
     )
 
 

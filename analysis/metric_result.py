@@ -58,6 +58,7 @@ class MetricResult:
     exposure_*: requests or users seen.
     gross: the exact test found a gross failure.
     edge_ms: for slow requests, the bucket edge at which they are counted.
+    variance_removed: share of the variance that covariates explain; None without covariates.
     """
 
     metric: str
@@ -86,3 +87,4 @@ class MetricResult:
     edge_ms: float | None = None
     quantile_baseline: QuantileRange | None = None
     quantile_candidate: QuantileRange | None = None
+    variance_removed: float | None = None

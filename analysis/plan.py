@@ -35,6 +35,7 @@ class MetricPlan:
     higher_is_better: the direction of gain; harm is measured against it.
     objective: a share of bad requests that must not be exceeded whatever the baseline does.
     quantile: a latency quantile to report beside the share (0.99), if any.
+    prior_sd: typical size of true relative effects, as a standard deviation around none.
     """
 
     name: str
@@ -47,6 +48,7 @@ class MetricPlan:
     weight: float = 1.0
     critical: bool = False
     group: str = "all"
+    prior_sd: float = 0.1
 
     @property
     def allowed_harm(self) -> Margin:
@@ -106,6 +108,12 @@ class Plan:
     def planned_buckets(self) -> int:
         """How many buckets the whole plan has: where the confidence sequences are tightest."""
         return max(1, (self.end_ms - self.start_ms) // self.bucket_ms)
+
+    @property
+    def user_shares(self) -> dict[str, float]:
+        """The split of users, where it is the same in every stage; else empty."""
+        shares = [stage.shares for stage in self.stages]
+        return shares[0] if all(other == shares[0] for other in shares) else {}
 
     def harm_alpha(self, metric: MetricPlan) -> float:
         """The metric's part of the half of alpha that watches for harm (weighted Bonferroni).

@@ -61,20 +61,13 @@ def _request_checks(
 def _user_checks(plan: Plan, users: UserEvidence, limits: QualityLimits) -> Iterator[QualityCheck]:
     exposed = {name: float(count) for name, count in users.exposed.items()}
     yield _has_data(plan, exposed, "users")
-    shares = _exposure_shares(plan)
     found = check_sample_ratio(
-        [StageCounts(exposed, shares)], tolerance=limits.user_split_tolerance
+        [StageCounts(exposed, plan.user_shares)], tolerance=limits.user_split_tolerance
     )
     yield _split(found, "users")
     seen = sum(exposed.values()) + users.mixed
     mixed = {"all variants": users.mixed / seen if seen else 0.0}
     yield _at_most("mixed users", mixed, limits.mixed_share, "were seen in two variants")
-
-
-def _exposure_shares(plan: Plan) -> Mapping[str, float]:
-    """The split of users, where it is the same in every stage; else there is nothing to test."""
-    shares = [stage.shares for stage in plan.stages]
-    return shares[0] if all(other == shares[0] for other in shares) else {}
 
 
 def _has_data(plan: Plan, counts: Mapping[str, float], what: str) -> QualityCheck:

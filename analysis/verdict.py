@@ -12,12 +12,15 @@ from enum import StrEnum
 
 from analysis.evidence import Evidence, QualityLimits
 from analysis.judge import judge_metrics
+from analysis.judge_users import judge_segments
 from analysis.metric_result import Classification, MetricResult
+from analysis.notes import take_notes
 from analysis.outlook import missing_for_decision
 from analysis.plan import Plan
 from analysis.quality import QualityCheck, check_quality
 from analysis.reasons import explain
 from analysis.score import health_score
+from analysis.segments import SegmentTable
 
 
 class Decision(StrEnum):
@@ -41,14 +44,18 @@ class Verdict:
     look_at_ms, window_start_ms, watermark_ms: milliseconds since the epoch.
     score: canary health, 0..100; None without data.
     reasons: plain sentences, the decisive ones first.
+    notes: what decides nothing, but a reader of the verdict should know.
+    segments: user metrics by segment; exploratory.
     """
 
     experiment: str
     decision: Decision
     score: float | None
     reasons: tuple[str, ...]
+    notes: tuple[str, ...]
     metrics: tuple[MetricResult, ...]
     quality: tuple[QualityCheck, ...]
+    segments: tuple[SegmentTable, ...]
     look_at_ms: int
     window_start_ms: int
     watermark_ms: int | None
@@ -63,13 +70,16 @@ def reach_verdict(plan: Plan, evidence: Evidence, limits: QualityLimits, *, at_m
     metrics = judge_metrics(plan, evidence, at_ms=at_ms)
     missing = missing_for_decision(plan, metrics, at_ms=at_ms)
     decision = _decide(metrics, quality, missing)
+    segments = judge_segments(plan, evidence.users)
     return Verdict(
         experiment=plan.experiment,
         decision=decision,
         score=health_score(metrics),
         reasons=_reasons(decision, metrics, quality, missing),
+        notes=take_notes(plan, evidence.users, metrics, segments, limits),
         metrics=metrics,
         quality=quality,
+        segments=segments,
         look_at_ms=at_ms,
         window_start_ms=plan.start_ms,
         watermark_ms=evidence.coverage.watermark_ms,

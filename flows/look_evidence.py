@@ -17,7 +17,7 @@ from flows.instants import instant, milliseconds_of
 from flows.look_plan import milliseconds
 from flows.spec import ErrorShare, Experiment, SlowShare
 from flows.statements import statement
-from flows.unit_statistics import read_unit_statistics
+from flows.unit_statistics import UnitStatistics, read_unit_statistics
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -63,7 +63,28 @@ def _users(con: DuckDBPyConnection, spec: Experiment, at_ms: int) -> UserEvidenc
         for name, metric in spec.unit_metrics.items()
         if metric.is_share and name not in found.variance_removed
     )
-    return UserEvidence(found.metrics, proportions, found.users, found.mixed_users)
+    return UserEvidence(
+        samples=found.metrics,
+        proportions=proportions,
+        exposed=found.users,
+        mixed=found.mixed_users,
+        exposed_by_part=_parts(found),
+        segments=found.segments,
+        trends=found.trends,
+        trend_days=found.trend_days,
+        largest=found.largest,
+        variance_removed=found.variance_removed,
+    )
+
+
+def _parts(found: UnitStatistics) -> dict[str, Mapping[str, int]]:
+    """Exposed users by day and by segment, named as in a sentence."""
+    parts: dict[str, Mapping[str, int]] = {
+        day.isoformat(): users for day, users in sorted(found.users_by_day.items())
+    }
+    for dimension, segments in found.users_by_segment.items():
+        parts |= {f"{dimension} = {name}": users for name, users in sorted(segments.items())}
+    return parts
 
 
 class _Grid:

@@ -62,4 +62,5 @@ def _metric_plan(name: str, metric: ErrorShare | SlowShare | UnitMetric) -> Metr
         weight=metric.weight,
         critical=metric.critical,
         group=metric.group,
+        prior_sd=metric.prior if isinstance(metric, UnitMetric) else 0.1,
     )

@@ -148,6 +148,15 @@ class SlowShare(_Metric):
     objective: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
+def _parse_percent(value: object) -> object:
+    """A text like 10% is a share."""
+    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?%", value):
+        return float(value[:-1]) / 100
+    if isinstance(value, float):
+        return value
+    raise ValueError("must be a percentage such as 10%")
+
+
 def _parse_percentile(value: object) -> object:
     """A text like 99.5% is a share."""
     if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?%", value):
@@ -197,6 +206,11 @@ class UnitMetric(_Metric):
     ) = Field(None, description="Totals above this percentile of all users count as that much.")
     adjust: list[Covariate] = Field(
         default_factory=list, description="What is known of a user from before the exposure."
+    )
+    prior: Annotated[float, Field(gt=0), BeforeValidator(_parse_percent)] = Field(
+        0.1,
+        description="Typical size of true relative effects, as a standard deviation: 10%.",
+        json_schema_extra={"type": "string"},
     )
 
     @property

@@ -12,6 +12,7 @@ from analysis.estimates import Quantity
 from flows.spec import Experiment, UnitMetric
 
 _MICROSECOND = timedelta(microseconds=1)
+_DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class UserQuantity:
 
     counts: whether one happened, how many did, or the sum of their values. Times in microseconds;
     negative ones lie before the exposure. cap_share: share of users whose value isn't capped.
+    middle_day: if given, an outcome counts times its day's distance to it (a trend over days).
     """
 
     outcome: str
@@ -27,19 +29,26 @@ class UserQuantity:
     from_us: int
     until_us: int
     cap_share: float | None = None
+    middle_day: float | None = None
 
     @property
     def identity(self) -> str:
         """Tells two quantities apart."""
-        return f"{self.outcome}|{self.counts}|{self.from_us}|{self.until_us}|{self.cap_share}"
+        span = f"{self.from_us}|{self.until_us}"
+        return f"{self.outcome}|{self.counts}|{span}|{self.cap_share}|{self.middle_day}"
 
 
 @dataclass(frozen=True, slots=True)
 class MetricQuantities:
-    """Where a metric's parts stand among its cohort's quantities."""
+    """Where a metric's parts stand among its cohort's quantities.
+
+    trend: each user's trend over the days of the window; trend_days: how many those are.
+    """
 
     value: Quantity
     covariates: tuple[Quantity, ...] = ()
+    trend: Quantity | None = None
+    trend_days: int = 0
 
     @property
     def positions(self) -> tuple[int, ...]:
@@ -65,6 +74,13 @@ class Cohort:
         """How long before and after a user's exposure outcomes can count."""
         before = -min(q.from_us for q in self.quantities)
         return max(before, 0), max(q.until_us for q in self.quantities)
+
+    @property
+    def amounts(self) -> tuple[int, ...]:
+        """Quantities that one user can carry: values of metrics that aren't shares or ratios."""
+        found = [m.value.numerator for m in self.metrics.values() if m.value.denominator is None]
+        kept = [i for i in found if self.quantities[i].counts != "happened"]
+        return tuple(dict.fromkeys(kept))
 
     def identity(self, shifts: list[float], caps: list[float | None], asked: str) -> str:
         """Tells sums apart that don't add up: other quantities, shifts, caps, variants."""
@@ -100,7 +116,7 @@ def _cohort(window_us: int, metrics: Mapping[str, UnitMetric]) -> Cohort:
         for each in placed.values()
         for i in each.positions
         for j in each.positions
-    }
+    } | {(q, q) for each in placed.values() if each.trend for q in _ends(each.trend)}
     return Cohort(window_us, tuple(quantities), placed, tuple(sorted(pairs)))
 
 
@@ -120,7 +136,18 @@ def _place(metric: UnitMetric, quantities: dict[UserQuantity, int]) -> MetricQua
         value(each.outcome or metric.outcome, -(each.before // _MICROSECOND), 0, metric.cap)
         for each in metric.adjust
     )
-    return MetricQuantities(own, covariates)
+    days = (end - begin) // _DAY_US
+    if metric.kind not in ("proportion", "count", "mean") or days < 2:
+        return MetricQuantities(own, covariates)
+    trend = UserQuantity(
+        metric.outcome,
+        "sum" if metric.kind == "mean" else "count",
+        begin,
+        days * _DAY_US,
+        middle_day=(days - 1) / 2,
+    )
+    place = quantities.setdefault(trend, len(quantities))
+    return MetricQuantities(own, covariates, Quantity(place), days)
 
 
 def _counts(metric: UnitMetric) -> Literal["happened", "count", "sum"]:

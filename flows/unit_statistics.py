@@ -12,11 +12,12 @@ import numpy as np
 
 from analysis.comparison import Sample, mean_sample, proportion_sample
 from analysis.estimates import adjust, sample_of
-from analysis.sums import Sums
+from analysis.sums import Moments, Sums
 from flows.spec import CounterSource, Experiment, UnitMetric
 from flows.statements import statement
 from flows.unit_quantities import Cohort, MetricQuantities, cohorts_of, quantile_cohorts
 from flows.unit_sums import (
+    PartSums,
     Scales,
     added,
     asked_of,
@@ -43,6 +44,8 @@ class UnitStatistics:
 
     metrics: by metric and variant of the spec, all of both; after adjustment by covariates.
     segments: by dimension, segment, metric and variant; empty where the spec names no segments.
+    trends: by metric, users' trends over the days of the window, where it has several; trend_days:
+    how many. largest: by metric and variant, the largest value of one user.
     variance_removed: by metric, the share of the variance that the covariates explain.
     users: exposed users by variant, those seen in two variants left out; users_by_day and
     users_by_segment: the same by day of the first exposure, and by dimension and segment.
@@ -53,6 +56,9 @@ class UnitStatistics:
 
     metrics: Mapping[str, Mapping[str, Sample]]
     segments: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Sample]]]]
+    trends: Mapping[str, Mapping[str, Sample]]
+    trend_days: Mapping[str, int]
+    largest: Mapping[str, Mapping[str, float]]
     variance_removed: Mapping[str, float]
     users: Mapping[str, int]
     users_by_day: Mapping[date, Mapping[str, int]]
@@ -82,7 +88,7 @@ def read_unit_statistics(con: DuckDBPyConnection, spec: Experiment, at: datetime
             {"experiment": spec.experiment, "look_at": known_until},
         )
     exposed = _Exposed.read(con, spec, "unit_kept_users" if is_kept else "unit_users_by_variant")
-    found = _Found({}, {}, {})
+    found = _Found({}, {}, {}, {}, {}, {})
     for cohort in cohorts_of(spec):
         sums = _sums(con, spec, cohort, known_until, is_kept=is_kept)
         for name, places in cohort.metrics.items():
@@ -112,6 +118,9 @@ def read_unit_statistics(con: DuckDBPyConnection, spec: Experiment, at: datetime
     return UnitStatistics(
         metrics,
         found.segments,
+        found.trends,
+        found.trend_days,
+        found.largest,
         found.removed,
         users,
         exposed.by_day,
@@ -125,10 +134,13 @@ def read_unit_statistics(con: DuckDBPyConnection, spec: Experiment, at: datetime
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Estimates so far: by metric; by dimension, segment and metric; variance removed by metric."""
+    """What has been found so far, as UnitStatistics has it; removed is its variance_removed."""
 
     metrics: dict[str, Mapping[str, Sample]]
     segments: dict[str, dict[str, dict[str, Mapping[str, Sample]]]]
+    trends: dict[str, Mapping[str, Sample]]
+    trend_days: dict[str, int]
+    largest: dict[str, Mapping[str, float]]
     removed: dict[str, float]
 
 
@@ -167,7 +179,7 @@ def _sums(
     known_until: datetime,
     *,
     is_kept: bool,
-) -> Mapping[tuple[str, str, str], Sums]:
+) -> Mapping[tuple[str, str, str], PartSums]:
     """The sums of all users with a final value, by variant, dimension and segment."""
     scales = scales_of(con, spec, cohort)
     until = known_until - cohort.window_us * _MICROSECOND
@@ -187,7 +199,7 @@ def _estimate(
     spec: Experiment,
     name: str,
     places: MetricQuantities,
-    sums: Mapping[tuple[str, str, str], Sums],
+    sums: Mapping[tuple[str, str, str], PartSums],
     found: _Found,
 ) -> None:
     """Adds one metric's estimates, of all users and by segment."""
@@ -195,6 +207,18 @@ def _estimate(
     found.metrics[name] = samples
     if places.covariates:
         found.removed[name] = removed
+    whole = {variant: sums.get((variant, "", "")) for variant in spec.variants}
+    found.largest[name] = {
+        variant: float(each.largest[places.value.numerator])
+        for variant, each in whole.items()
+        if each and places.value.numerator in each.largest
+    }
+    if places.trend is not None:
+        moments, q = _moments(spec, sums, ("", ""))
+        if q:
+            trends = [sample_of(each, places.trend) for each in moments]
+            found.trends[name] = dict(zip(spec.variants, trends, strict=True))
+            found.trend_days[name] = places.trend_days
     for dimension, segment in sorted({key[1:] for key in sums} - {("", "")}):
         of_segment = found.segments.setdefault(dimension, {}).setdefault(segment, {})
         of_segment[name] = _samples(spec, name, places, sums, (dimension, segment))[0]
@@ -204,13 +228,11 @@ def _samples(
     spec: Experiment,
     name: str,
     places: MetricQuantities,
-    sums: Mapping[tuple[str, str, str], Sums],
+    sums: Mapping[tuple[str, str, str], PartSums],
     part: tuple[str, str],
 ) -> tuple[dict[str, Sample], float]:
     """One metric of one part of the users, by variant, and the variance that covariates removed."""
-    q = next((len(s.shift) for s in sums.values()), 0)
-    nobody = Sums(np.array(0.0), np.zeros(q), np.zeros(q), np.zeros((q, q)))
-    moments = [sums.get((variant, *part), nobody).moments for variant in spec.variants]
+    moments, q = _moments(spec, sums, part)
     if q and places.covariates:
         adjusted = adjust(moments, places.value, places.covariates)
         samples = adjusted.samples
@@ -222,6 +244,16 @@ def _samples(
     if spec.unit_metrics[name].is_share:
         samples = tuple(proportion_sample(s.n, np.round(s.n * s.mean)) for s in samples)
     return dict(zip(spec.variants, samples, strict=True)), 0.0
+
+
+def _moments(
+    spec: Experiment, sums: Mapping[tuple[str, str, str], PartSums], part: tuple[str, str]
+) -> tuple[list[Moments], int]:
+    """Every variant's moments of some users, and the number of quantities."""
+    q = next((len(each.sums.shift) for each in sums.values()), 0)
+    nobody = Sums(np.array(0.0), np.zeros(q), np.zeros(q), np.zeros((q, q)))
+    kept = {variant: sums.get((variant, *part)) for variant in spec.variants}
+    return [(each.sums if each else nobody).moments for each in kept.values()], q
 
 
 def _quantiles(

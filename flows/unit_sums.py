@@ -37,6 +37,15 @@ class SumsRow:
     users: int
     totals: Sequence[float]
     products: Sequence[float]
+    maxima: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class PartSums:
+    """The sums of some users, and the largest value of the quantities that one user can carry."""
+
+    sums: Sums
+    largest: Mapping[int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,10 @@ def scales_of(con: DuckDBPyConnection, spec: Experiment, cohort: Cohort) -> Scal
     }
     caps = dict(con.execute(statement("load/unit_caps"), key).fetchall())
     return Scales(
-        [shifts.get((q.outcome, kinds.get(q.counts, "")), 0.0) for q in cohort.quantities],
+        [
+            shifts.get((q.outcome, kinds.get(q.counts, "")), 0.0) if q.middle_day is None else 0.0
+            for q in cohort.quantities
+        ],
         [caps.get(q.identity) for q in cohort.quantities],
     )
 
@@ -100,6 +112,7 @@ def make_values(
             "counts": [q.counts for q in cohort.quantities],
             "from_us": [q.from_us for q in cohort.quantities],
             "until_us": [q.until_us for q in cohort.quantities],
+            "middle_days": [q.middle_day for q in cohort.quantities],
         },
     )
     before, after = (us * _MICROSECOND for us in cohort.reach_us)
@@ -141,11 +154,19 @@ def sum_values(con: DuckDBPyConnection, spec: Experiment, cohort: Cohort) -> lis
         "products": ", ".join(f"sum(q{i} * q{j})" for i, j in cohort.pairs),
     }
     rows = con.execute(statement("aggregate/unit_sums", **lists)).fetchall()
+    largest = dict.fromkeys((row[:2] for row in rows), ())
+    if cohort.amounts:
+        text = statement(
+            "aggregate/unit_maxima", maxima=", ".join(f"max(q{i})" for i in cohort.amounts)
+        )
+        largest |= {(day, variant): values for day, variant, values in con.execute(text).fetchall()}
+    found = [SumsRow(*row, maxima=largest[row[:2]]) for row in rows]
     if spec.segments:
-        rows += con.execute(
+        parts = con.execute(
             statement("aggregate/unit_segment_sums", **lists), {"dimensions": list(spec.segments)}
         ).fetchall()
-    return [SumsRow(*row) for row in rows]
+        found += [SumsRow(*row, maxima=()) for row in parts]
+    return found
 
 
 def stored_sums(con: DuckDBPyConnection, spec: Experiment, cohort: str) -> list[SumsRow]:
@@ -167,7 +188,7 @@ def days_of(con: DuckDBPyConnection, spec: Experiment, cohort: str) -> dict[date
 
 def added(
     rows: Iterable[SumsRow], cohort: Cohort, scales: Scales
-) -> Mapping[tuple[str, str, str], Sums]:
+) -> Mapping[tuple[str, str, str], PartSums]:
     """Sums over all days, by variant, dimension and segment."""
     q = len(cohort.quantities)
     shift = np.array(scales.shifts)
@@ -182,7 +203,11 @@ def added(
         products[second, first] = products[first, second]
         users = float(sum(row.users for row in days))
         totals = np.sum([row.totals for row in days], axis=0)
-        found[part] = Sums(np.array(users), shift, totals, products)
+        largest = {}
+        if not part[1]:
+            maxima = np.max([row.maxima for row in days], axis=0)
+            largest = {i: float(m + shift[i]) for i, m in zip(cohort.amounts, maxima, strict=True)}
+        found[part] = PartSums(Sums(np.array(users), shift, totals, products), largest)
     return found
 
 

@@ -13,6 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from analysis.metric_result import MetricResult
 from analysis.quality import QualityCheck
+from analysis.segments import SegmentTable
 from analysis.verdict import Decision, Verdict
 from dashboards.atomic_file import write_atomically
 from flows.instants import instant
@@ -20,7 +21,7 @@ from flows.instants import instant
 SCHEMA_ID = "https://split-verdict.invalid/verdict.schema.json"
 
 
-class _NullableNumbers(GenerateJsonSchema):
+class NullableNumbers(GenerateJsonSchema):
     """A bound that is not known, or an estimate without data, is null in JSON."""
 
     def float_schema(self, schema: Any) -> JsonSchemaValue:
@@ -37,11 +38,13 @@ class VerdictDocument(BaseModel):
     exit_code: int = Field(description="What the gate exits with.")
     score: float | None = Field(description="Canary health, 0 to 100.")
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = Field(description="What decides nothing, but should be known.")
     look_at: datetime
     window_start: datetime
     watermark: datetime | None = Field(description="Up to when requests are known without a hole.")
     metrics: tuple[MetricResult, ...]
     quality: tuple[QualityCheck, ...]
+    segments: tuple[SegmentTable, ...] = Field(description="Users by segment; exploratory.")
     spec_hash: str
     software_version: str
 
@@ -54,11 +57,13 @@ class VerdictDocument(BaseModel):
             exit_code=verdict.decision.exit_code,
             score=verdict.score,
             reasons=verdict.reasons,
+            notes=verdict.notes,
             look_at=instant(verdict.look_at_ms),
             window_start=instant(verdict.window_start_ms),
             watermark=None if verdict.watermark_ms is None else instant(verdict.watermark_ms),
             metrics=verdict.metrics,
             quality=verdict.quality,
+            segments=verdict.segments,
             spec_hash=spec_hash,
             software_version=version("split-verdict"),
         )
@@ -77,7 +82,7 @@ class VerdictDocument(BaseModel):
 def verdict_schema() -> str:
     """JSON Schema (draft 2020-12) of a verdict document."""
     schema = VerdictDocument.model_json_schema(
-        mode="serialization", schema_generator=_NullableNumbers
+        mode="serialization", schema_generator=NullableNumbers
     )
     header = {"$schema": GenerateJsonSchema.schema_dialect, "$id": SCHEMA_ID}
     return json.dumps({**header, **schema}, indent=2) + "\n"

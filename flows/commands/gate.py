@@ -32,4 +32,6 @@ def _gate(options: argparse.Namespace) -> int:
     print(f"{document.experiment}: {document.decision.value} ({score})")
     for reason in document.reasons:
         print(f"  - {reason}")
+    for note in document.notes:
+        print(f"  note: {note}")
     return document.exit_code

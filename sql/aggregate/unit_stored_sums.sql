@@ -7,6 +7,7 @@ select
     segment,
     users,
     totals,
-    products
+    products,
+    maxima
 from unit_sums
 where experiment = $experiment and cohort = $cohort

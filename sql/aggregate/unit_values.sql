@@ -19,7 +19,11 @@ events as (
     select
         o.user_id,
         q.quantity,
-        case q.counts when 'sum' then o.value else 1.0 end as amount
+        case q.counts when 'sum' then o.value else 1.0 end
+        * case
+            when q.middle_day is null then 1.0
+            else date_diff('microsecond', u.exposed_at, o.occurred_at) // 86400000000 - q.middle_day
+        end as amount
     from outcomes as o
     inner join final_users as u on o.user_id = u.user_id
     inner join unit_quantities as q on o.outcome = q.outcome

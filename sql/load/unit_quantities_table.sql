@@ -6,4 +6,5 @@ select
     unnest($outcomes) as outcome,
     unnest($counts) as counts,             -- 'happened', 'count', 'sum'
     cast(unnest($from_us) as bigint) as from_us,    -- from the first exposure on
-    cast(unnest($until_us) as bigint) as until_us
+    cast(unnest($until_us) as bigint) as until_us,
+    cast(unnest($middle_days) as double) as middle_day  -- weighs by the distance to it, if not null

@@ -1,7 +1,7 @@
 -- stores sums of a cohort
 -- writes: unit_sums; parameters: experiment, cohort, and lists of equal length
 insert into unit_sums
-    (experiment, cohort, exposed_on, variant, dimension, segment, users, totals, products)
+    (experiment, cohort, exposed_on, variant, dimension, segment, users, totals, products, maxima)
 select
     $experiment,
     $cohort,
@@ -11,4 +11,5 @@ select
     unnest($segment),
     unnest($users),
     unnest($totals),
-    unnest($products)
+    unnest($products),
+    unnest($maxima)

@@ -25,7 +25,8 @@ create table unit_sums (
     segment varchar not null,
     users bigint not null,
     totals double [] not null,         -- of each quantity's distance to its shift
-    products double [] not null        -- of pairs of distances, in the cohort's order
+    products double [] not null,       -- of pairs of distances, in the cohort's order
+    maxima double [] not null          -- of single quantities' distances; [] for segments
 );
 
 -- The value at which a quantity is capped, set once: a moving cap would move past values.

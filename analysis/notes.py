@@ -1,0 +1,132 @@
+"""What decides nothing, but a reader of the verdict should know before believing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from analysis.evidence import QualityLimits, UserEvidence
+from analysis.metric_result import MetricResult
+from analysis.plan import Plan, Unit
+from analysis.plausibility import effect_trend, largest_user, too_large_to_be_true
+from analysis.reasons import amount
+from analysis.sample_ratio import ALARM_P_VALUE, StageCounts, check_sample_ratio
+from analysis.segments import SegmentTable
+
+# Of equal effects in all segments, over a handful of dimensions and metrics.
+_INTERACTION_LEVEL = 0.001
+
+
+def take_notes(
+    plan: Plan,
+    users: UserEvidence | None,
+    metrics: tuple[MetricResult, ...],
+    segments: tuple[SegmentTable, ...],
+    limits: QualityLimits,
+) -> tuple[str, ...]:
+    """All that applies, as sentences."""
+    if users is None:
+        return ()
+    found = [*_broken_parts(plan, users, limits), *_adjustments(metrics)]
+    for metric in metrics:
+        if metric.unit is Unit.USER:
+            found += _doubts(plan, users, metric)
+    for table in segments:
+        found += _interactions(table)
+        found += _notable(table)
+    return tuple(found)
+
+
+def _broken_parts(plan: Plan, users: UserEvidence, limits: QualityLimits) -> Iterator[str]:
+    """The days and segments whose users aren't divided as configured."""
+    shares = plan.user_shares
+    parts = {
+        part: check_sample_ratio(
+            [StageCounts({k: float(n) for k, n in counts.items()}, shares)],
+            tolerance=limits.user_split_tolerance,
+        )
+        for part, counts in users.exposed_by_part.items()
+    }
+    level = ALARM_P_VALUE / max(len(parts), 1)
+    for part, ratio in parts.items():
+        if ratio is not None and ratio.mismatch and ratio.p_value < level:
+            yield (
+                f"the split of users is off in {part}: odds of {ratio.worst_variant} are "
+                f"{ratio.worst_odds_ratio:.3f} times the configured ones (p = {ratio.p_value:.2g})"
+            )
+
+
+def _adjustments(metrics: tuple[MetricResult, ...]) -> Iterator[str]:
+    said: dict[str, float] = {}
+    for metric in metrics:
+        if metric.variance_removed is not None:
+            said[metric.metric] = metric.variance_removed
+    for name, removed in said.items():
+        yield f"{name}: what users did before takes {removed:.0%} of the variance away"
+
+
+def _doubts(plan: Plan, users: UserEvidence, metric: MetricResult) -> Iterator[str]:
+    """Whether the effect rests on one user, changes with time, or is too large to be true."""
+    arms = (metric.baseline_variant, metric.candidate_variant)
+    samples = users.samples.get(metric.metric, {})
+    largest = users.largest.get(metric.metric, {})
+    if metric.variance_removed is None and all(arm in largest for arm in arms):
+        one = largest_user(samples[arms[0]], samples[arms[1]], (largest[arms[0]], largest[arms[1]]))
+        if one is not None and one.influential:
+            yield (
+                f"{metric.metric}: the difference is {amount(metric, one.difference)}, without the "
+                f"one largest user of each variant {amount(metric, one.without)}; a cap would help"
+            )
+    yield from _trend(users, metric, arms)
+    prior_sd = next(m.prior_sd for m in plan.metrics if m.name == metric.metric)
+    if too_large_to_be_true(metric.relative.lower, metric.relative.upper, prior_sd):
+        yield (
+            f"{metric.metric}: a change of {metric.relative.value:+.0%} is too large to be true, "
+            f"where {prior_sd:.0%} is typical; look for a fault in the data first (Twyman's law)"
+        )
+
+
+def _trend(users: UserEvidence, metric: MetricResult, arms: tuple[str, str]) -> Iterator[str]:
+    samples = users.trends.get(metric.metric)
+    if samples is None or any(float(samples[arm].n) < 2 for arm in arms):
+        return
+    trend = effect_trend(
+        samples[arms[0]],
+        samples[arms[1]],
+        days=users.trend_days[metric.metric],
+        effect=metric.difference.value,
+    )
+    if trend.kind == "steady":
+        return
+    cause = "novelty" if trend.kind == "fading" else "learning"
+    yield (
+        f"{metric.metric}: the effect is {trend.kind} with the days since a user's first exposure "
+        f"(p = {trend.p_value:.1g}), as {cause} does; in the long run it may be another"
+    )
+
+
+def _interactions(table: SegmentTable) -> Iterator[str]:
+    for found in table.interactions:
+        if found.reversed:
+            yield (
+                f"{table.metric}: pooled, the difference is {found.pooled:+.3g}, but within "
+                f"{found.dimension} it is {found.stratified:+.3g}: the variants have different "
+                f"users (Simpson's paradox); trust the second"
+            )
+        elif found.p_value < _INTERACTION_LEVEL:
+            yield (
+                f"{table.metric}: the effect differs by {found.dimension} "
+                f"(p = {found.p_value:.1g}); one number for all users hides it"
+            )
+
+
+def _notable(table: SegmentTable) -> Iterator[str]:
+    shown: dict[str, list[str]] = {}
+    for effect in table.effects:
+        if effect.notable:
+            name = f"{effect.segment or 'none'} {effect.difference.value:+.3g}"
+            shown.setdefault(effect.dimension, []).append(name)
+    for dimension, effects in shown.items():
+        yield (
+            f"{table.metric}: by {dimension}, an effect stands out in {', '.join(effects)} "
+            f"(exploratory; e-BH over the segments)"
+        )
