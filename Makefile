@@ -34,7 +34,8 @@ servers: ## install what the tests need, where it may be installed
 
 schemas: $(VENV)/runtime ## write the JSON Schemas anew
 	@$(BIN)/verdict schema > schemas/experiment.schema.json
-	@$(BIN)/verdict schema --verdict > schemas/verdict.schema.json
+	@for name in verdict aggregates scorecard; do \
+		$(BIN)/verdict schema --$$name > schemas/$$name.schema.json || exit 1; done
 
 lock: ## resolve the lock files anew (needs uv)
 	@uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate \

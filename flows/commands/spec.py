@@ -15,7 +15,10 @@ def add(commands: Commands) -> None:
     validate = command(commands, "validate", _validate, "say everything that is wrong with specs")
     validate.add_argument("files", nargs="*", type=Path, help="default: all of experiments/")
     schema = command(commands, "schema", _schema, "print the JSON Schema of specs, for editors")
-    schema.add_argument("--verdict", action="store_true", help="of verdict JSON instead")
+    which = schema.add_mutually_exclusive_group()
+    which.add_argument("--verdict", action="store_true", help="of verdict JSON instead")
+    which.add_argument("--aggregates", action="store_true", help="of what `analyze` reads instead")
+    which.add_argument("--scorecard", action="store_true", help="of what `analyze` says instead")
 
 
 def _validate(options: argparse.Namespace) -> int:
@@ -42,6 +45,14 @@ def _schema(options: argparse.Namespace) -> int:
         from flows.verdict_document import verdict_schema  # noqa: PLC0415
 
         print(verdict_schema(), end="")
+    elif options.aggregates:
+        from flows.aggregate_file import aggregates_schema  # noqa: PLC0415
+
+        print(aggregates_schema(), end="")
+    elif options.scorecard:
+        from flows.scorecard_document import scorecard_schema  # noqa: PLC0415
+
+        print(scorecard_schema(), end="")
     else:
         from flows.spec_schema import experiment_schema  # noqa: PLC0415
 

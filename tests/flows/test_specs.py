@@ -10,6 +10,8 @@ import jsonschema
 import pytest
 import yaml
 
+from flows.aggregate_file import aggregates_schema
+from flows.scorecard_document import scorecard_schema
 from flows.spec import Experiment
 from flows.spec_file import SpecError, find_spec, load_spec
 from flows.spec_schema import experiment_schema
@@ -136,6 +138,8 @@ def test_published_schemas_are_current() -> None:
     schemas = REPOSITORY / "schemas"
     assert (schemas / "experiment.schema.json").read_text() == experiment_schema()
     assert (schemas / "verdict.schema.json").read_text() == verdict_schema()
+    assert (schemas / "aggregates.schema.json").read_text() == aggregates_schema()
+    assert (schemas / "scorecard.schema.json").read_text() == scorecard_schema()
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "experiments").glob("*.yaml")), ids=str)

@@ -1,0 +1,236 @@
+"""One metric's label: Pass, High, Low, Nodata or NodataFailMetric, with its reason."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.kayenta.config import EffectMeasure, MetricConfig, NanStrategy, OutlierStrategy
+from analysis.kayenta.effect_size import effect_sizes
+from analysis.kayenta.mann_whitney import location_shifts
+from analysis.kayenta.outliers import without_outliers
+
+FloatArray = NDArray[np.float64]
+
+CONFIDENCE = 0.98
+# The interval must clear zero by this part of the estimate.
+TOLERANCE = 0.25
+
+_DEFAULT = MetricConfig.default()
+
+
+class MetricLabel(StrEnum):
+    """Kayenta's words. NodataFailMetric counts as a failure within its groups."""
+
+    PASS = "Pass"
+    HIGH = "High"
+    LOW = "Low"
+    NODATA = "Nodata"
+    NODATA_FAIL_METRIC = "NodataFailMetric"
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftTest:
+    """The test's numbers of one metric; see mann_whitney.Shifts."""
+
+    statistic: float
+    p_value: float
+    estimate: float
+    lower: float
+    upper: float
+    confidence: float = CONFIDENCE
+
+
+@dataclass(frozen=True, slots=True)
+class MetricJudgement:
+    """What the judge says of one metric.
+
+    critical_failure: this label of a critical metric sets the whole score to 0.
+    effect: in the measure's unit; NaN where it can't be said. test: None where none was needed.
+    control_values, experiment_values: values that were left to judge.
+    """
+
+    name: str
+    label: MetricLabel
+    reason: str
+    critical_failure: bool
+    measure: EffectMeasure
+    effect: float
+    test: ShiftTest | None
+    control_values: int
+    experiment_values: int
+
+
+def classify_metric(
+    control: FloatArray, experiment: FloatArray, config: MetricConfig = _DEFAULT
+) -> MetricJudgement:
+    """The label of one metric, of which a value an interval was measured in both versions.
+
+    control, experiment: float64[intervals], NaN where nothing was measured; of any lengths.
+    Raises ValueError where a value is infinite.
+    """
+    return classify_metrics([(control, experiment)], [config])[0]
+
+
+def classify_metrics(
+    series: Sequence[tuple[FloatArray, FloatArray]], configs: Sequence[MetricConfig]
+) -> tuple[MetricJudgement, ...]:
+    """The labels of many metrics; series: a control and an experiment for each config.
+
+    Metrics with equal numbers of values are tested together.
+    Raises ValueError where a value is infinite.
+    """
+    judged: dict[int, MetricJudgement] = {}
+    tested: defaultdict[tuple[int, int, EffectMeasure], list[int]] = defaultdict(list)
+    cleaned = []
+    for index, ((control, experiment), config) in enumerate(zip(series, configs, strict=True)):
+        pair = cleaned_values(control, config), cleaned_values(experiment, config)
+        cleaned.append(pair)
+        early = _without_test(*pair, config)
+        if early is None:
+            tested[pair[0].size, pair[1].size, config.measure].append(index)
+        else:
+            judged[index] = early
+    for (_, _, measure), rows in tested.items():
+        controls, experiments = (np.stack([cleaned[row][side] for row in rows]) for side in (0, 1))
+        shifts = location_shifts(experiments, controls, confidence=CONFIDENCE)
+        effects = effect_sizes(measure, experiments, controls, shifts.statistic)
+        numbers = zip(
+            rows, shifts.statistic, shifts.p_value, shifts.estimate, shifts.lower, shifts.upper,
+            effects, strict=True,
+        )  # fmt: skip
+        for row, *test, effect in numbers:
+            sizes = controls.shape[1], experiments.shape[1]
+            shift = ShiftTest(*map(float, test))
+            judged[row] = _tested(configs[row], shift, float(effect), sizes)
+    return tuple(judged[index] for index in range(len(cleaned)))
+
+
+def cleaned_values(values: FloatArray, config: MetricConfig) -> FloatArray:
+    """The values that are judged: NaN removed or made 0, then outliers dropped if so configured."""
+    values = np.asarray(values, dtype=np.float64)
+    missing = np.isnan(values)
+    if config.nan_strategy is NanStrategy.REPLACE:
+        values = np.where(missing, 0.0, values)
+    else:
+        values = values[~missing]
+    if not np.isfinite(values).all():
+        raise ValueError(f"metric {config.name!r} has an infinite value, which has no rank")
+    if config.outliers is OutlierStrategy.REMOVE:
+        return without_outliers(values, factor=config.outlier_factor)
+    return values
+
+
+def _without_test(
+    control: FloatArray, experiment: FloatArray, config: MetricConfig
+) -> MetricJudgement | None:
+    """What is clear without a test, in the order in which Kayenta looks; else None."""
+    if control.size == 0 or experiment.size == 0:
+        return _no_data(control, experiment, config)
+    lowest, highest = control.min(), control.max()
+    if lowest == highest == experiment.min() == experiment.max():
+        reason = f"every value of both is {lowest:g}"
+    elif control.size == experiment.size and np.array_equal(np.sort(control), np.sort(experiment)):
+        reason = "control and experiment hold the same values"
+    else:
+        return None
+    return _judgement(config, MetricLabel.PASS, reason, (control.size, experiment.size))
+
+
+def _no_data(control: FloatArray, experiment: FloatArray, config: MetricConfig) -> MetricJudgement:
+    sides = (("control", control), ("experiment", experiment))
+    empty = " and ".join(side for side, values in sides if values.size == 0)
+    reason = f"no value of the {empty}"
+    sizes = control.size, experiment.size
+    if config.nan_strategy is NanStrategy.REPLACE:
+        told = f"{reason}, which stands for zero here"
+        return _judgement(config, MetricLabel.PASS, told, sizes)
+    if config.must_have_data and not config.critical:
+        told = f"{reason}, which must have data"
+        return _judgement(config, MetricLabel.NODATA_FAIL_METRIC, told, sizes)
+    return _judgement(config, MetricLabel.NODATA, reason, sizes, critical_failure=config.critical)
+
+
+def _tested(
+    config: MetricConfig, test: ShiftTest, effect: float, sizes: tuple[int, int]
+) -> MetricJudgement:
+    """The label by the interval, the tolerance around zero, and the effect size."""
+    bound = TOLERANCE * abs(test.estimate)
+    label, critical = MetricLabel.PASS, False
+    if config.direction.harmed_by_increase and test.lower > bound:
+        if _at_least(effect, config.limit(config.allowed_increase)):
+            label = MetricLabel.HIGH
+            critical = _at_least(effect, config.limit(config.critical_increase))
+    elif (
+        config.direction.harmed_by_decrease
+        and test.upper < -bound
+        and _at_most(effect, config.limit(config.allowed_decrease))
+    ):
+        label = MetricLabel.LOW
+        critical = _at_most(effect, config.limit(config.critical_decrease))
+    reason = _reason(config, label, test, effect)
+    return _judgement(
+        config,
+        label,
+        reason,
+        sizes,
+        critical_failure=config.critical and critical,
+        effect=effect,
+        test=test,
+    )
+
+
+def _at_least(effect: float, limit: float) -> bool:
+    return bool(np.isnan(effect)) or effect >= limit
+
+
+def _at_most(effect: float, limit: float) -> bool:
+    return bool(np.isnan(effect)) or effect <= limit
+
+
+def _reason(config: MetricConfig, label: MetricLabel, test: ShiftTest, effect: float) -> str:
+    """What decided the label."""
+    bound = TOLERANCE * abs(test.estimate)
+    higher, lower = test.lower > bound, test.upper < -bound
+    interval = f"the shift lies between {test.lower:.4g} and {test.upper:.4g}"
+    size = f"{config.measure.value} is {effect:.4g}"
+    if label is MetricLabel.HIGH:
+        return f"the experiment is higher: {interval}, {size}"
+    if label is MetricLabel.LOW:
+        return f"the experiment is lower: {interval}, {size}"
+    if higher and not config.direction.harmed_by_increase:
+        return f"the experiment is higher, which is no harm here: {interval}"
+    if lower and not config.direction.harmed_by_decrease:
+        return f"the experiment is lower, which is no harm here: {interval}"
+    if higher or lower:
+        limit = config.limit(config.allowed_increase if higher else config.allowed_decrease)
+        return f"the difference is within what is allowed ({limit:g}): {interval}, {size}"
+    return f"no clear difference: {interval}, which doesn't clear {bound:.4g} on either side"
+
+
+def _judgement(
+    config: MetricConfig,
+    label: MetricLabel,
+    reason: str,
+    sizes: tuple[int, int],
+    *,
+    critical_failure: bool = False,
+    effect: float = float("nan"),
+    test: ShiftTest | None = None,
+) -> MetricJudgement:
+    return MetricJudgement(
+        name=config.name,
+        label=label,
+        reason=reason,
+        critical_failure=critical_failure,
+        measure=config.measure,
+        effect=effect,
+        test=test,
+        control_values=sizes[0],
+        experiment_values=sizes[1],
+    )

@@ -1,0 +1,84 @@
+"""The harms that our judge looks for in two series, beyond what is allowed of each.
+
+- increase: experiment - control - margin |control|
+- decrease: control - experiment - margin |control|
+- spread: distance of the experiment from its median, towards harm, minus (1 + spread_growth) times
+  the control's from its own, minus a tenth of margin |the control's median|
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.kayenta.config import EffectMeasure, MetricConfig
+
+FloatArray = NDArray[np.float64]
+
+# Of the margin; so a control without any spread allows some.
+_SPREAD_SLACK = 0.1
+
+
+class Harm(StrEnum):
+    """What is tested, in the order of the axis `harms`."""
+
+    INCREASE = "increase"
+    DECREASE = "decrease"
+    SPREAD = "spread"
+
+
+def harm_margins(config: MetricConfig, default: float) -> tuple[float, float]:
+    """The allowed relative increase and decrease; the default where the config allows none.
+
+    Limits of cles are no ratios, so the default holds there too.
+    """
+    if config.measure is not EffectMeasure.MEAN_RATIO:
+        return default, default
+    up = config.limit(config.allowed_increase) - 1
+    down = 1 - config.limit(config.allowed_decrease)
+    return (up if up > 0 else default), (down if down > 0 else default)
+
+
+def tested_harms(config: MetricConfig) -> tuple[bool, bool, bool]:
+    """Which of the harms are tested, in the order of Harm."""
+    return config.direction.harmed_by_increase, config.direction.harmed_by_decrease, True
+
+
+def harm_excesses(
+    control: FloatArray,
+    experiment: FloatArray,
+    margins: FloatArray,
+    tested: NDArray[np.bool_],
+    spread_growth: float,
+) -> FloatArray:
+    """Harm beyond what is allowed: float64[harms, metrics, intervals].
+
+    control, experiment: float64[metrics, intervals], NaN at the same places. margins:
+    float64[metrics, 2], see harm_margins. tested: bool[harms, metrics].
+    """
+    rise = experiment - control
+    up, down = (margins[:, side, None] * np.abs(control) for side in (0, 1))
+    center = _medians(control)[:, None]
+    harmed_up, harmed_down = tested[0][:, None], tested[1][:, None]
+
+    def distance(values: FloatArray, center: FloatArray) -> FloatArray:
+        above = np.where(harmed_up, np.maximum(values - center, 0), 0)
+        below = np.where(harmed_down, np.maximum(center - values, 0), 0)
+        return np.asarray(above + below)
+
+    theirs = (1 + spread_growth) * distance(control, center)
+    slack = _SPREAD_SLACK * (tested[:2].T * margins).max(axis=1)[:, None] * np.abs(center)
+    spread = distance(experiment, _medians(experiment)[:, None]) - theirs - slack
+    return np.stack([rise - up, -rise - down, spread])
+
+
+def _medians(rows: FloatArray) -> FloatArray:
+    """Median of each row's known values; NaN where there is none."""
+    ordered = np.sort(rows, axis=1)  # NaN last
+    count = (~np.isnan(rows)).sum(axis=1)
+    at = np.arange(len(rows))
+    low = ordered[at, np.maximum(count - 1, 0) // 2]
+    high = ordered[at, np.minimum(count // 2, rows.shape[1] - 1)]
+    return np.asarray(low + (high - low) / 2)

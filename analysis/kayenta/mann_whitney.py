@@ -1,0 +1,156 @@
+"""The Mann-Whitney test and its interval for a shift, as R's wilcox.test has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+# Differences held at once: 32 MB. A single longer pair of series is searched, not laid out.
+_MOST_DIFFERENCES = 4_000_000
+# Halvings after which an interval of floats holds one difference only.
+_MOST_HALVINGS = 2_100
+
+
+@dataclass(frozen=True, slots=True)
+class Shifts:
+    """Tests of several pairs of series of equal lengths: float64[pairs] each.
+
+    statistic: the experiment's U, pairs of values in which it is larger; ties count half.
+    p_value: two-sided, of no shift. estimate, lower, upper: of the shift experiment - control.
+    """
+
+    statistic: FloatArray
+    p_value: FloatArray
+    estimate: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+
+
+def location_shifts(experiment: FloatArray, control: FloatArray, *, confidence: float) -> Shifts:
+    """The shift that makes both series alike, with its interval and the test of no shift.
+
+    experiment: float64[pairs, m]; control: float64[pairs, n]; finite, and m, n at least 1.
+
+    R's wilcox.test(experiment, control, conf.int = TRUE, exact = FALSE, correct = TRUE) solves
+    z(d) = (W(d) - sign(W(d)) / 2) / sigma(d) = +-z by Brent's method; Kayenta does the same and
+    stops at an error of 1e-4, in whatever unit the metric has. But W is a step function: between
+    two of the m n differences it is constant, so z(d) crosses at one of them, and its rank is
+    known. We take that difference, the exact root: R's with tol.root at zero.
+
+    The estimate is the median of the differences (Hodges, Lehmann 1963). With the continuity
+    correction z(d) is zero all the way between the differences beside it; Kayenta returns some
+    point of that stretch, R (which leaves the correction out there) the median or a point between
+    the middle two.
+
+    Where values are not far above 1e-4 (a share of errors, seconds of a fast call), Kayenta's
+    labels depend on where its search happened to stop, and on the unit; ours don't. Of 2,250
+    random metrics of usual size one label differs, its interval's end lying exactly at the
+    tolerance; of 750 with values near 1e-4, 113.
+
+    Two constant series have one difference, which is the estimate and both ends. R and Kayenta
+    can't solve there; Kayenta adds noise of 1e-5 of the value, so its last digits are random.
+    """
+    pairs = experiment.shape[0]
+    m, n = experiment.shape[1], control.shape[1]
+    step = max(1, _MOST_DIFFERENCES // (m * n))
+    chunks = [
+        _shifts(experiment[at : at + step], control[at : at + step], confidence)
+        for at in range(0, pairs, step)
+    ]
+    return Shifts(*(np.concatenate(parts) for parts in zip(*chunks, strict=True)))
+
+
+def _shifts(
+    experiment: FloatArray, control: FloatArray, confidence: float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """A chunk of location_shifts, as the fields of Shifts."""
+    x, y = np.sort(experiment, axis=1), np.sort(control, axis=1)
+    m, n = x.shape[1], y.shape[1]
+    # Away from the differences themselves, only ties within a series count.
+    sigma = _sigma(m, n, _tie_sums(x) + _tie_sums(y))
+    reach = 0.5 + float(ndtri(0.5 + confidence / 2)) * sigma
+    rank = np.maximum(np.ceil(m * n / 2 - reach), 1).astype(np.int64)
+    median = np.full_like(rank, (m * n + 1) // 2)
+    ranks = np.stack([rank, median, m * n + 1 - median, m * n + 1 - rank])
+    if m * n > _MOST_DIFFERENCES:
+        found = np.array([[_searched(x[0], y[0], int(k))] for k in ranks[:, 0]])
+        statistic = np.array([_wins(x[0], y[0])])
+    else:
+        differences = (x[:, :, None] - y[:, None, :]).reshape(len(x), m * n)
+        statistic = (differences > 0).sum(axis=1) + (differences == 0).sum(axis=1) / 2
+        found = _ranked(differences, ranks)
+    lower, low_median, high_median, upper = found
+    both = np.sort(np.concatenate([x, y], axis=1), axis=1)
+    p_value = _p_value(statistic - m * n / 2, _sigma(m, n, _tie_sums(both)))
+    return statistic, p_value, low_median + (high_median - low_median) / 2, lower, upper
+
+
+def _sigma(m: int, n: int, tie_sums: FloatArray) -> FloatArray:
+    """Standard deviation of U under no shift, corrected for ties: float64[pairs]."""
+    total = m + n
+    return np.asarray(np.sqrt(m * n / 12 * (total + 1 - tie_sums / (total * (total - 1)))))
+
+
+def _tie_sums(ordered: FloatArray) -> FloatArray:
+    """Sum of t^3 - t over the runs of t equal values of each ordered row: float64[pairs]."""
+    starts = np.ones(ordered.shape, dtype=bool)
+    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    firsts = np.flatnonzero(starts)
+    lengths = np.diff(firsts, append=starts.size).astype(np.float64)
+    rows = firsts // ordered.shape[1]
+    sums = np.bincount(rows, weights=lengths**3 - lengths, minlength=len(ordered))
+    return sums.astype(np.float64)
+
+
+def _p_value(w: FloatArray, sigma: FloatArray) -> FloatArray:
+    """Two-sided, with the continuity correction; 1 where every value is tied."""
+    corrected = w - np.sign(w) / 2
+    z = np.divide(corrected, sigma, out=np.zeros_like(w), where=sigma > 0)
+    return np.asarray(np.minimum(2 * ndtr(-np.abs(z)), 1.0))
+
+
+def _ranked(differences: FloatArray, ranks: IntArray) -> FloatArray:
+    """The differences of the given ranks, from 1: float64[ranks, pairs]. Reorders differences."""
+    found = np.empty(ranks.shape)
+    for rows, kth in _rows_by_rank(ranks):
+        # Where all series have the same ties, which is usual, nothing is copied.
+        block = differences if rows.size == len(differences) else differences[rows]
+        block.partition(np.unique(kth), axis=1)
+        found[:, rows] = block[:, kth].T
+    return found
+
+
+def _rows_by_rank(ranks: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
+    """Rows that want the same ranks, with these ranks from 0."""
+    values, which = np.unique(ranks[0], return_inverse=True)
+    for index in range(values.size):
+        rows = np.flatnonzero(which == index)
+        yield rows, ranks[:, rows[0]] - 1
+
+
+def _searched(x: FloatArray, y: FloatArray, rank: int) -> float:
+    """The difference x - y of this rank, from 1, without laying all of them out.
+
+    x, y: ordered. Halves the range of floats until no float lies between its ends.
+    """
+    low, high = np.nextafter(x[0] - y[-1], -np.inf), x[-1] - y[0]
+    for _ in range(_MOST_HALVINGS):
+        middle = low + (high - low) / 2
+        if middle in (low, high):
+            break
+        # Values y >= x - d make differences of at most d.
+        at_most = y.size * x.size - int(np.searchsorted(y, x - middle, side="left").sum())
+        low, high = (low, middle) if at_most >= rank else (middle, high)
+    return float(high)
+
+
+def _wins(x: FloatArray, y: FloatArray) -> float:
+    below = np.searchsorted(y, x, side="left").sum()
+    return float(below + np.searchsorted(y, x, side="right").sum()) / 2

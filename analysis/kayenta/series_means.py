@@ -1,0 +1,79 @@
+"""Means of series of values, with bounds that hold at every look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from analysis.confidence import one_sided_multiplier, student_adjusted
+from analysis.kayenta.autocorrelation import lag_one_autocorrelation
+from analysis.metric_result import Estimate
+
+FloatArray = NDArray[np.float64]
+
+FEWEST_TO_FAIL = 5
+FEWEST_TO_PASS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesMeans:
+    """Means of series with bounds: float64[metrics] each."""
+
+    mean: FloatArray
+    error: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    count: FloatArray
+    independent: FloatArray
+
+    def estimate(self, row: int) -> Estimate:
+        return Estimate(float(self.mean[row]), float(self.lower[row]), float(self.upper[row]))
+
+    def probability_below_zero(self, row: int) -> float:
+        if self.error[row] == 0:
+            return float(self.mean[row] <= 0)
+        return float(ndtr(-self.mean[row] / self.error[row]))
+
+
+def bounded_means(
+    rows: FloatArray, *, lower_alpha: FloatArray, upper_alpha: float, intervals: int | None
+) -> SeriesMeans:
+    """Mean of each row, with bounds that hold at every look of a growing series.
+
+    rows: float64[metrics, intervals], NaN where nothing is known. lower_alpha: float64[metrics].
+    intervals: the number at which bounds are tightest; None: of each row, those that are known.
+    """
+    known = ~np.isnan(rows)
+    count = known.sum(axis=1).astype(np.float64)
+    mean = np.where(known, rows, 0.0).sum(axis=1) / np.maximum(count, 1)
+    off = np.where(known, rows - mean[:, None], 0.0)
+    variance = (off**2).sum(axis=1) / np.maximum(count - 1, 1)
+    doubt = 1 / np.sqrt(np.maximum(count, 1))
+    alike = np.maximum(lag_one_autocorrelation(rows) - doubt, 0.0)
+    independent = count * (1 - alike) / (1 + alike)
+    error = np.sqrt(variance / np.maximum(independent, 1))
+    planned = np.full_like(count, intervals) if intervals else np.maximum(count, 2)
+    down = _multiplier(independent, lower_alpha, planned)
+    up = _multiplier(independent, np.full_like(count, upper_alpha), planned)
+    lower = mean - np.where(count < FEWEST_TO_FAIL, np.inf, _times(down, error))
+    upper = mean + np.where(count < FEWEST_TO_PASS, np.inf, _times(up, error))
+    return SeriesMeans(np.where(count > 0, mean, np.nan), error, lower, upper, count, independent)
+
+
+def _multiplier(independent: FloatArray, alpha: FloatArray, planned: FloatArray) -> FloatArray:
+    """Standard errors between a mean and its one-sided bound: float64[metrics]."""
+    multiplier = np.empty_like(independent)
+    for n_opt in np.unique(planned):
+        at = planned == n_opt
+        normal = one_sided_multiplier(independent[at], alpha=alpha[at], n_opt=float(n_opt))
+        multiplier[at] = student_adjusted(normal, independent[at] - 1)
+    return multiplier
+
+
+def _times(multiplier: FloatArray, error: FloatArray) -> FloatArray:
+    """The product; an infinite multiplier stays infinite where the error is 0."""
+    tiny = np.maximum(error, np.finfo(np.float64).tiny)
+    return np.where(np.isinf(multiplier), np.inf, multiplier * tiny)

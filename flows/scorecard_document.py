@@ -1,0 +1,150 @@
+"""The scorecard as others read it: one row per comparison, as JSON or as a table."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from analysis.bayes import Posterior
+from analysis.scorecard import Bounds, Scorecard
+from flows.verdict_document import NullableNumbers
+
+
+class Interval(BaseModel):
+    """An interval of the difference, and of the relative difference; null: unbounded."""
+
+    lower: float
+    upper: float
+    relative_lower: float
+    relative_upper: float
+
+    @classmethod
+    def of(cls, bounds: Bounds, i: int) -> Self:
+        """Those of one cell."""
+        return cls(
+            lower=float(bounds.lower[i]),
+            upper=float(bounds.upper[i]),
+            relative_lower=float(bounds.relative_lower[i]),
+            relative_upper=float(bounds.relative_upper[i]),
+        )
+
+
+class Belief(BaseModel):
+    """A Bayesian answer, with the prior that it rests on."""
+
+    prior: str
+    chance_to_win: float
+    expected_loss: float = Field(description="Of choosing the candidate, in the metric's unit.")
+    expected_loss_baseline: float
+    lift: float
+    lower: float
+    upper: float
+
+    @classmethod
+    def of(cls, posterior: Posterior, i: int) -> Self:
+        """That of one cell."""
+        fields = (name for name in cls.model_fields if name != "prior")
+        numbers = {name: float(getattr(posterior, name)[i]) for name in fields}
+        return cls(prior=posterior.prior, **numbers)
+
+
+class ScorecardRow(BaseModel):
+    """One candidate against the baseline, by every method that applies."""
+
+    model_config = ConfigDict(ser_json_inf_nan="null")
+
+    experiment: str
+    metric: str
+    segment: str
+    type: str
+    baseline: str
+    candidate: str
+    users_baseline: float
+    users_candidate: float
+    estimate_baseline: float
+    estimate_candidate: float
+    difference: float
+    standard_error: float
+    degrees_of_freedom: float = Field(description="Of Student's t; null: normal.")
+    relative: float
+    p_value: float = Field(description="Two-sided, for one look.")
+    p_holm: float = Field(description="Adjusted over the experiment: family-wise error.")
+    p_fdr: float = Field(description="Adjusted over the experiment: Benjamini, Hochberg.")
+    fixed: Interval = Field(description="Holds at one planned look.")
+    anytime: Interval = Field(description="Holds at all looks at once.")
+    log_e: float = Field(description="Evidence of a difference, at every look.")
+    anytime_p: float
+    discovery: bool = Field(description="By e-BH over the experiment; holds at every look.")
+    variance_removed: float | None = Field(description="By the covariate; null without one.")
+    posterior: Belief
+    share_posterior: Belief | None = Field(description="Exact, of shares; null for others.")
+    split_p: float = Field(description="Of the configured split, for one look.")
+    split_log_e: float = Field(description="Evidence of a mismatch, at every look.")
+
+
+class ScorecardDocument(BaseModel):
+    """All rows, and what they were computed with."""
+
+    model_config = ConfigDict(ser_json_inf_nan="null")
+
+    alpha: float
+    tightest_at_users: float
+    rows: tuple[ScorecardRow, ...]
+
+    def to_json(self) -> str:
+        """The JSON text."""
+        return self.model_dump_json(indent=2) + "\n"
+
+
+def row_of(
+    identity: dict[str, str],
+    card: Scorecard,
+    i: int,
+    *,
+    variance_removed: float | None,
+    share_posterior: Belief | None,
+) -> ScorecardRow:
+    """One cell's row. identity: experiment, metric, segment, type, baseline and candidate."""
+    comparison = card.comparison
+    return ScorecardRow.model_validate(
+        {
+            **identity,
+            "users_baseline": float(comparison.baseline.n[i]),
+            "users_candidate": float(comparison.candidate.n[i]),
+            "estimate_baseline": float(comparison.baseline.mean[i]),
+            "estimate_candidate": float(comparison.candidate.mean[i]),
+            "difference": float(comparison.difference[i]),
+            "standard_error": float(comparison.standard_error[i]),
+            "degrees_of_freedom": float(comparison.degrees_of_freedom[i]),
+            **{name: float(getattr(card, field)[i]) for name, field in _NUMBERS.items()},
+            "fixed": Interval.of(card.fixed, i),
+            "anytime": Interval.of(card.anytime, i),
+            "discovery": bool(card.discovery[i]),
+            "variance_removed": variance_removed,
+            "posterior": Belief.of(card.posterior, i),
+            "share_posterior": share_posterior,
+        }
+    )
+
+
+_NUMBERS = {
+    "relative": "relative",
+    "p_value": "p_value",
+    "p_holm": "holm",
+    "p_fdr": "fdr",
+    "log_e": "log_e",
+    "anytime_p": "anytime_p",
+    "split_p": "split_p",
+    "split_log_e": "split_log_e",
+}
+
+
+def scorecard_schema() -> str:
+    """JSON Schema (draft 2020-12) of the answer."""
+    schema: dict[str, Any] = ScorecardDocument.model_json_schema(
+        mode="serialization", schema_generator=NullableNumbers
+    )
+    header = {"$schema": NullableNumbers.schema_dialect}
+    return json.dumps({**header, **schema}, indent=2) + "\n"
