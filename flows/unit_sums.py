@@ -160,12 +160,12 @@ def sum_values(con: DuckDBPyConnection, spec: Experiment, cohort: Cohort) -> lis
             "aggregate/unit_maxima", maxima=", ".join(f"max(q{i})" for i in cohort.amounts)
         )
         largest |= {(day, variant): values for day, variant, values in con.execute(text).fetchall()}
-    found = [SumsRow(*row, maxima=largest[row[:2]]) for row in rows]
+    found = [SumsRow(*(*row, largest[row[:2]])) for row in rows]
     if spec.segments:
         parts = con.execute(
             statement("aggregate/unit_segment_sums", **lists), {"dimensions": list(spec.segments)}
         ).fetchall()
-        found += [SumsRow(*row, maxima=()) for row in parts]
+        found += [SumsRow(*(*row, ())) for row in parts]
     return found
 
 
