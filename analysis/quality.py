@@ -9,6 +9,9 @@ from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvid
 from analysis.plan import Plan, Unit
 from analysis.sample_ratio import SampleRatio, StageCounts, check_sample_ratio
 
+# So many requests expected and none seen is no chance, even if they come in bursts.
+_SURELY_SOME = 50.0
+
 
 @dataclass(frozen=True, slots=True)
 class QualityCheck:
@@ -42,6 +45,7 @@ def _request_checks(
     totals = {name: float(count.sum()) for name, count in requests.requests.items()}
     yield _has_data(plan, totals, "requests")
     yield _is_fresh(coverage.watermark_ms, limits.stale_ms, at_ms)
+    yield _is_moving(plan, requests, limits.stale_ms)
     stages = [
         StageCounts(
             {name: float(n[requests.stage == i].sum()) for name, n in requests.requests.items()},
@@ -85,6 +89,33 @@ def _is_fresh(watermark_ms: int | None, stale_ms: int, at_ms: int) -> QualityChe
     return QualityCheck(
         "fresh data", passed, detail if passed else f"{detail}, allowed are {stale_ms / 1000:.0f} s"
     )
+
+
+def _is_moving(plan: Plan, requests: RequestEvidence, window_ms: int) -> QualityCheck:
+    """Whether every version that should have traffic still counts requests.
+
+    A counter that stands still beside one that moves (a dead pod that is still scraped, a mesh
+    that no longer reports) would otherwise look like a version without errors.
+    """
+    kept = max(1, window_ms // plan.bucket_ms)
+    recent = {name: float(n[-kept:].sum()) for name, n in requests.requests.items()}
+    total = sum(recent.values())
+    shares = plan.stages[int(requests.stage[-1])].shares if len(requests.stage) else {}
+    expected = {name: share * total for name, share in shares.items()}
+    began = {name for name, n in requests.requests.items() if float(n.sum()) > 0}
+    frozen = [
+        name
+        for name, count in expected.items()
+        if name in began and recent.get(name) == 0 and count > _SURELY_SOME
+    ]
+    seconds = kept * plan.bucket_ms // 1000
+    detail = (
+        f"frozen counters: no request of {' and '.join(frozen)} in the last {seconds} s, where "
+        f"{expected[frozen[0]]:.0f} were to be expected"
+        if frozen
+        else "all counters move"
+    )
+    return QualityCheck("moving counters", not frozen, detail)
 
 
 def _split(found: SampleRatio | None, what: str) -> QualityCheck:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
+from analysis.verdict import Decision
+from flows.look_notes import has_begun, notes_on
 from flows.pull import pull_if_behind
 from flows.score import score_experiment
+from flows.spec import Experiment
 from flows.spec_file import find_spec
 from flows.verdict_document import VerdictDocument
 from flows.workspace import Workspace
@@ -22,6 +26,21 @@ def look_at_experiment(
     path, spec = find_spec(workspace.experiments, experiment)
     look_at = at or datetime.now(UTC)
     pull_if_behind(spec, workspace.warehouse, spec_dir=path.parent, at=look_at)
-    document = score_experiment(spec, workspace.warehouse, at=look_at)
+    document = score_with_notes(spec, workspace.warehouse, spec_dir=path.parent, at=look_at)
     document.write(workspace.verdicts)
     return document
+
+
+def score_with_notes(
+    spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetime
+) -> VerdictDocument:
+    """The verdict of one look; its reasons also say if the plan or the data hasn't begun.
+
+    Raises WarehouseBusy or WarehouseUnusable.
+    """
+    document = score_experiment(spec, warehouse, at=at)
+    if document.decision is not Decision.INVALID and has_begun(spec, at):
+        return document
+    # Asked only now, and without the warehouse's lock: the sources may be slow.
+    notes = notes_on(spec, warehouse, spec_dir=spec_dir, at=at)
+    return score_experiment(spec, warehouse, at=at, notes=notes) if notes else document

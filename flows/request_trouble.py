@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from difflib import SequenceMatcher
 
 from flows.instants import instant
 from flows.request_series import normalised
@@ -14,7 +15,7 @@ from flows.spec import Experiment
 
 # Enough to see what is there, little enough to read on any server.
 _LOOK_BACK_MS = 1_800_000
-_MOST_VALUES = 8
+_MOST_VALUES = 10
 
 
 class NoSuchMetric(SourceRefused):
@@ -75,6 +76,52 @@ def missing_variants(
         for name in spec.variants
         if name not in seen
     )
+
+
+def unseen_variants(
+    family: Family,
+    spec: Experiment,
+    source: SampleSource,
+    variants: Iterable[str],
+    *,
+    start_ms: int,
+    until_ms: int,
+) -> tuple[str, ...]:
+    """A sentence for each of the variants that no series names: label, value, what there is.
+
+    Asks the source for the last half hour before until_ms, and for all since start_ms where that
+    is empty. Nothing is said where the service has no series at all: a pull refuses that.
+    """
+    of_service = diagnostic_selectors(family, spec)[0]
+    recent = max(start_ms, until_ms - _LOOK_BACK_MS)
+    found = _labels(source, of_service, recent, until_ms)
+    found = found or _labels(source, of_service, start_ms, until_ms)
+    if not found:
+        return ()
+    sentences = (_unseen(family, spec, name, found) for name in variants)
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def _unseen(family: Family, spec: Experiment, name: str, found: Sequence[Labels]) -> str:
+    """Empty if each condition of the variant is met by some series."""
+    variant = spec.variants[name]
+    labels = family.views[spec.reporter].version_labels
+    versions = [v for series in found for v in versions_of(family, spec, series)]
+    asked = [] if variant.version is None else [(" or ".join(labels), variant.version, versions)]
+    asked += [
+        (label, value, [series.get(label, "") or "absent" for series in found])
+        for label, value in variant.labels.items()
+    ]
+    missing = [
+        f'{label} "{value}"; the values that exist are {_closest(values, value) or "none"}'
+        for label, value, values in asked
+        if value not in values
+    ]
+    if not missing:
+        return ""
+    view = family.views[spec.reporter]
+    where = f"of {spec.service}" if view.names_service else f"in {spec.namespace}"
+    return f"variant {name}: no series {where} has {' and none has '.join(missing)}"
 
 
 def _identity(spec: Experiment, name: str, version_labels: str) -> str:
@@ -144,6 +191,14 @@ def _values(values: Iterable[str], most: int = _MOST_VALUES) -> str:
     known = sorted({str(value) for value in values})
     more = f" and {len(known) - most} more" if len(known) > most else ""
     return ", ".join(known[:most]) + more
+
+
+def _closest(values: Iterable[str], wanted: str) -> str:
+    """The values most like the wanted one, in order, the rest counted: it may be misspelt."""
+    known = sorted(set(values))
+    nearest = sorted(known, key=lambda value: -SequenceMatcher(None, wanted, value).ratio())
+    more = f" and {len(known) - _MOST_VALUES} more" if len(known) > _MOST_VALUES else ""
+    return ", ".join(sorted(nearest[:_MOST_VALUES])) + more
 
 
 def _time(ms: int) -> str:

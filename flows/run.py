@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.instants import instant, milliseconds_of
+from flows.look import score_with_notes
 from flows.look_plan import milliseconds
 from flows.pull import pull_experiment
-from flows.score import plan_at, score_experiment
+from flows.score import plan_at
 from flows.spec import Experiment
 from flows.spec_file import find_spec, load_specs
 from flows.trouble import TROUBLE
@@ -52,16 +53,23 @@ def pull_all(workspace: Workspace, names: Sequence[str], *, until: datetime | No
 
 
 def publish_all(workspace: Workspace) -> list[Path]:
-    """Publishes the marts and the dashboards; returns what was written."""
+    """Publishes the marts, the dashboards and the metrics; returns what was written."""
     # Publishing is the last step and never the gate's: its imports wait until here.
     from dashboards.provisioning import write_dashboards  # noqa: PLC0415
     from flows.dashboard_view import view_of  # noqa: PLC0415
-    from flows.publish import publish  # noqa: PLC0415
+    from flows.export_metrics import export_metrics  # noqa: PLC0415
+    from flows.publish import PublishFailed, publish  # noqa: PLC0415
 
     specs = [spec for _, spec in load_specs(workspace.experiments)]
     marts = publish(workspace.warehouse, workspace.marts)
-    written = write_dashboards([view_of(spec) for spec in specs], workspace.dashboards)
-    return [marts, *written]
+    try:
+        written = write_dashboards([view_of(spec) for spec in specs], workspace.dashboards)
+        exported = export_metrics(workspace, specs)
+    except OSError as error:
+        raise PublishFailed(f"published {marts}, but not all for people: {error}") from error
+    for warning in exported.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return [marts, *written, exported.path]
 
 
 def select(workspace: Workspace, names: Sequence[str]) -> list[tuple[Path, Experiment]]:
@@ -77,7 +85,7 @@ def _run_one(
     _pull(workspace, path, spec, at)
     looks = list(_planned_looks(workspace, spec, at)) if replay else []
     for look in (*looks, at):
-        document = score_experiment(spec, workspace.warehouse, at=look)
+        document = score_with_notes(spec, workspace.warehouse, spec_dir=path.parent, at=look)
         document.write(workspace.verdicts)
     print(f"  {len(looks) + 1} looks: {document.decision.value}", flush=True)
     return document

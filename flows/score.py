@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from analysis.verdict import reach_verdict
 from flows.instants import milliseconds_of
 from flows.look_evidence import observed_start, read_evidence
 from flows.look_plan import limits_of, milliseconds, plan_of
+from flows.look_scorecard import scorecard_of
 from flows.spec import Experiment
 from flows.statements import statement
 from flows.verdict_document import VerdictDocument
@@ -22,11 +25,14 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-def score_experiment(spec: Experiment, warehouse: Path, *, at: datetime) -> VerdictDocument:
+def score_experiment(
+    spec: Experiment, warehouse: Path, *, at: datetime, notes: Sequence[str] = ()
+) -> VerdictDocument:
     """The verdict of one look, recorded in the warehouse.
 
     A look after the planned end is the look at the end: later data is no part of the plan. A look
     between two buckets sees whole buckets only. Scoring the same look again changes nothing.
+    notes: sentences from outside the warehouse that come first among the reasons.
     Raises WarehouseBusy or WarehouseUnusable.
     """
     with open_writer(warehouse) as con:
@@ -34,7 +40,9 @@ def score_experiment(spec: Experiment, warehouse: Path, *, at: datetime) -> Verd
         at_ms = _look_time(plan, milliseconds_of(at))
         evidence = read_evidence(con, spec, plan, at_ms=at_ms)
         verdict = reach_verdict(plan, evidence, limits_of(spec), at_ms=at_ms)
-        document = VerdictDocument.of(verdict, spec_hash=spec.spec_hash)
+        verdict = replace(verdict, reasons=(*notes, *verdict.reasons))
+        scorecard = scorecard_of(spec, plan, evidence.users)
+        document = VerdictDocument.of(verdict, spec_hash=spec.spec_hash, scorecard=scorecard)
         with transaction(con):
             _record(con, spec, document)
     return document
@@ -51,8 +59,12 @@ def plan_at(con: DuckDBPyConnection, spec: Experiment, *, at: datetime) -> Plan:
 
 
 def _look_time(plan: Plan, at_ms: int) -> int:
-    """The end of the last whole bucket at the look, inside the plan."""
-    clamped = min(max(at_ms, plan.start_ms), plan.end_ms)
+    """The end of the last whole bucket at the look; never after the plan's end.
+
+    Before the plan's start it stays there: a look recorded at a far start would be the latest one
+    for as long.
+    """
+    clamped = min(at_ms, plan.end_ms)
     return plan.start_ms + (clamped - plan.start_ms) // plan.bucket_ms * plan.bucket_ms
 
 

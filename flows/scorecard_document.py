@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from analysis.bayes import Posterior
 from analysis.scorecard import Bounds, Scorecard
-from flows.verdict_document import NullableNumbers
+from flows.json_numbers import NullableNumbers
 
 
 class Interval(BaseModel):

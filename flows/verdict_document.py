@@ -6,10 +6,9 @@ import json
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from analysis.metric_result import MetricResult
 from analysis.quality import QualityCheck
@@ -17,15 +16,10 @@ from analysis.segments import SegmentTable
 from analysis.verdict import Decision, Verdict
 from dashboards.atomic_file import write_atomically
 from flows.instants import instant
+from flows.json_numbers import NullableNumbers
+from flows.scorecard_document import ScorecardRow
 
 SCHEMA_ID = "https://split-verdict.invalid/verdict.schema.json"
-
-
-class NullableNumbers(GenerateJsonSchema):
-    """A bound that is not known, or an estimate without data, is null in JSON."""
-
-    def float_schema(self, schema: Any) -> JsonSchemaValue:
-        return {**super().float_schema(schema), "type": ["number", "null"]}
 
 
 class VerdictDocument(BaseModel):
@@ -45,11 +39,14 @@ class VerdictDocument(BaseModel):
     metrics: tuple[MetricResult, ...]
     quality: tuple[QualityCheck, ...]
     segments: tuple[SegmentTable, ...] = Field(description="Users by segment; exploratory.")
+    scorecard: tuple[ScorecardRow, ...] = Field(description="User metrics, by every method.")
     spec_hash: str
     software_version: str
 
     @classmethod
-    def of(cls, verdict: Verdict, *, spec_hash: str) -> Self:
+    def of(
+        cls, verdict: Verdict, *, spec_hash: str, scorecard: tuple[ScorecardRow, ...] = ()
+    ) -> Self:
         """The document of a verdict that was reached under the spec with this hash."""
         return cls(
             experiment=verdict.experiment,
@@ -64,6 +61,7 @@ class VerdictDocument(BaseModel):
             metrics=verdict.metrics,
             quality=verdict.quality,
             segments=verdict.segments,
+            scorecard=scorecard,
             spec_hash=spec_hash,
             software_version=version("split-verdict"),
         )
@@ -84,5 +82,5 @@ def verdict_schema() -> str:
     schema = VerdictDocument.model_json_schema(
         mode="serialization", schema_generator=NullableNumbers
     )
-    header = {"$schema": GenerateJsonSchema.schema_dialect, "$id": SCHEMA_ID}
+    header = {"$schema": NullableNumbers.schema_dialect, "$id": SCHEMA_ID}
     return json.dumps({**header, **schema}, indent=2) + "\n"

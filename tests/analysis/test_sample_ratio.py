@@ -122,7 +122,7 @@ def test_a_variant_that_joins_later_is_tested_from_then_on() -> None:
 
 @pytest.mark.parametrize("share", [0.05, 0.5])
 def test_exact_probability_that_a_look_after_every_user_ever_alarms(share: float) -> None:
-    """All paths of 400 users in one stage; the identity above makes it the check's own log e."""
+    """All paths of 250 users in one stage; the identity above makes it the check's own log e."""
     spreads = _check(_two(10, 10), tolerance=0.01).spreads
     for level in (ALARM_P_VALUE, 0.05):
         alarms = ever_alarms_one(
@@ -133,7 +133,7 @@ def test_exact_probability_that_a_look_after_every_user_ever_alarms(share: float
                 < a
             ),
             share,
-            400,
+            250,
         )
         assert 0 < alarms <= level
 

@@ -98,3 +98,19 @@ def test_data_that_ends_long_before_the_look_is_stale() -> None:
     found = _named(plan_for(), evidence, "fresh data")
     assert found.detail == "data ends 1800 s before the look, allowed are 300 s"
     assert not found.passed
+
+
+def test_a_counter_that_stands_still_beside_one_that_moves_is_frozen() -> None:
+    plan = _staged({"stable": 0.9, "canary": 0.1})
+    silent = [10.0] * 30 + [0.0] * 30
+    moving = [90.0] * 60
+    found = _named(plan, _requests(moving, silent, [0] * 60), "moving counters")
+    assert not found.passed
+    assert "no request of canary in the last 300 s, where 180 were to be expected" in found.detail
+    quiet = [0.1] * 60  # a request in ten buckets of the canary: none for a while is no wonder
+    assert _named(
+        plan, _requests([0.9] * 60, [*quiet[:40], *[0.0] * 20], [0] * 60), "moving counters"
+    ).passed
+    both = _requests([90.0] * 30 + [0.0] * 30, silent, [0] * 60)
+    assert _named(plan, both, "moving counters").passed
+    assert _named(plan, _requests(moving, [10.0] * 60, [0] * 60), "moving counters").passed

@@ -1,0 +1,188 @@
+"""The latest looks as Prometheus metrics: one file for all experiments, and a push where wanted.
+
+The labels name a version as the dashboards do (VariantView.deployment_version), so that their
+panels find it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from analysis.verdict import Decision
+from dashboards.experiment_view import ExperimentView
+from dashboards.exported_metrics import (
+    ConversionRate,
+    ExperimentMetrics,
+    HealthScore,
+    PushFailed,
+    TrafficShare,
+    push_metrics,
+    write_metrics,
+)
+from flows.dashboard_view import view_of
+from flows.instants import instant, milliseconds_of
+from flows.look_plan import plan_of
+from flows.spec import Experiment
+from flows.statements import statement
+from flows.warehouse import open_reader
+from flows.workspace import Workspace
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+PUSHGATEWAY = "VERDICT_PUSHGATEWAY"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written, and a sentence for each push that failed."""
+
+    path: Path
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The latest look at an experiment, and how its dashboards see it."""
+
+    spec: Experiment
+    view: ExperimentView
+    look_at: datetime
+    window_start: datetime
+    decision: Decision
+
+
+def metrics_path(workspace: Workspace) -> Path:
+    """Where the file is written: beside the dashboards."""
+    return workspace.dashboards.parent / "metrics.prom"
+
+
+def export_metrics(workspace: Workspace, specs: Sequence[Experiment]) -> Exported:
+    """Writes metrics.prom, and pushes to the gateway that VERDICT_PUSHGATEWAY names, if it does.
+
+    A gateway that fails is a warning: the file is there. Raises OSError, WarehouseBusy or
+    WarehouseUnusable.
+    """
+    found = latest_metrics(workspace.warehouse, specs)
+    path = write_metrics(found, metrics_path(workspace))
+    gateway = os.environ.get(PUSHGATEWAY, "")
+    return Exported(path, tuple(_pushed(found, gateway)) if gateway else ())
+
+
+def latest_metrics(warehouse: Path, specs: Sequence[Experiment]) -> list[ExperimentMetrics]:
+    """What the latest look at each experiment exports; experiments without a look are left out."""
+    by_name = {spec.experiment: spec for spec in specs}
+    with open_reader(warehouse) as con:
+        rows = con.execute(statement("aggregate/exported_looks")).fetchall()
+        looks = [
+            _Look(by_name[name], view_of(by_name[name]), look_at, start, Decision(decision))
+            for name, look_at, start, decision in rows
+            if name in by_name
+        ]
+        return [_metrics_of(con, look) for look in looks]
+
+
+def _pushed(found: Sequence[ExperimentMetrics], gateway: str) -> Iterator[str]:
+    """Pushes each experiment's group; after a failure the rest isn't tried: each may wait long."""
+    for look in found:
+        try:
+            push_metrics(look, gateway)
+        except PushFailed as error:
+            yield str(error).replace(gateway, _without_password(gateway))
+            return
+
+
+def _without_password(url: str) -> str:
+    """The URL as it may be printed."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _metrics_of(con: DuckDBPyConnection, look: _Look) -> ExperimentMetrics:
+    users = _users(con, look)
+    judged = max(users.values(), key=lambda arms: sum(n for n, _ in arms.values()), default={})
+    counts = (
+        _requests(con, look) if look.spec.request_metrics else {v: judged[v][0] for v in judged}
+    )
+    return ExperimentMetrics(
+        experiment=look.spec.experiment,
+        look_at_ms=milliseconds_of(look.look_at),
+        shares=tuple(_shares(look, counts)),
+        conversions=tuple(_conversions(look, users)),
+        scores=tuple(_scores(con, look)),
+    )
+
+
+def _requests(con: DuckDBPyConnection, look: _Look) -> dict[str, float]:
+    """Requests by variant in the look's stage: earlier ones were split otherwise."""
+    plan = plan_of(look.spec, start_ms=milliseconds_of(look.window_start))
+    until_ms = milliseconds_of(look.look_at)
+    begun = [stage.start_ms for stage in plan.stages if stage.start_ms < until_ms]
+    return dict(
+        con.execute(
+            statement("aggregate/exported_traffic"),
+            {
+                "experiment": look.spec.experiment,
+                "variants": list(look.spec.variants),
+                "from": instant(max(begun, default=until_ms)),
+                "until": instant(until_ms),
+            },
+        ).fetchall()
+    )
+
+
+def _users(con: DuckDBPyConnection, look: _Look) -> dict[str, dict[str, tuple[float, float]]]:
+    """By metric and variant: users judged, and the mean of their values (nan without users)."""
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    asked = {"experiment": look.spec.experiment, "look_at": look.look_at}
+    for metric, variant, users, mean in con.execute(
+        statement("aggregate/exported_users"), asked
+    ).fetchall():
+        if variant in look.spec.variants:
+            known = float("nan") if mean is None else mean
+            found.setdefault(metric, {})[variant] = (users, known)
+    return found
+
+
+def _shares(look: _Look, counts: Mapping[str, float]) -> Iterator[TrafficShare]:
+    """A version without traffic has 0 %; without any traffic nothing is known."""
+    total = sum(counts.values())
+    for variant in look.view.variants if total else ():
+        yield TrafficShare(
+            service=look.view.service,
+            version=variant.deployment_version,
+            namespace=look.view.namespace,
+            percentage=float(100 * counts.get(variant.name, 0) / total),
+        )
+
+
+def _conversions(
+    look: _Look, users: Mapping[str, Mapping[str, tuple[float, float]]]
+) -> Iterator[ConversionRate]:
+    """Of metrics with the same outcome (other windows) the first in the spec counts."""
+    outcomes: set[str] = set()
+    for name, metric in look.spec.unit_metrics.items():
+        if not metric.is_share or metric.outcome in outcomes:
+            continue
+        outcomes.add(metric.outcome)
+        for variant, (_, rate) in users.get(name, {}).items():
+            yield ConversionRate(variant, metric.outcome, rate)
+
+
+def _scores(con: DuckDBPyConnection, look: _Look) -> Iterator[HealthScore]:
+    """A look at bad data has no score: an alert or a gate on the metric must not trust it."""
+    if look.decision is Decision.INVALID:
+        return
+    versions = {variant.name: variant.deployment_version for variant in look.view.candidates}
+    asked = {"experiment": look.spec.experiment, "look_at": look.look_at}
+    for candidate, score in con.execute(statement("aggregate/exported_scores"), asked).fetchall():
+        if candidate in versions:
+            yield HealthScore(look.view.service, versions[candidate], score)

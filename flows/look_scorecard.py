@@ -1,0 +1,97 @@
+"""The users of a look as a scorecard: every metric of every candidate, whole and by segment."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.bayes import NormalPrior
+from analysis.comparison import Sample
+from analysis.evidence import UserEvidence
+from analysis.plan import MetricPlan, Plan, Unit
+from analysis.scorecard import Cells, make_scorecard
+from flows.scorecard_document import ScorecardRow, row_of
+from flows.spec import Experiment
+
+# Users at which the anytime intervals are tightest.
+_N_OPT = 5000.0
+
+_Row = tuple[MetricPlan, str, str, Sample, Sample]
+
+
+def scorecard_of(
+    spec: Experiment, plan: Plan, users: UserEvidence | None
+) -> tuple[ScorecardRow, ...]:
+    """Every comparison of a look, in the order of the plan; empty without user metrics.
+
+    One prior serves all rows of a scorecard: the least certain of the metrics'.
+    """
+    if users is None:
+        return ()
+    rows = [
+        row
+        for candidate in plan.candidates
+        for metric in plan.metrics
+        if metric.unit is Unit.USER
+        for row in _rows(plan, metric, candidate, users)
+    ]
+    if not rows:
+        return ()
+    prior = NormalPrior(0.0, max(metric.prior_sd for metric, *_ in rows))
+    card = make_scorecard(_cells(plan, users, rows), alpha=plan.alpha, n_opt=_N_OPT, prior=prior)
+    return tuple(
+        row_of(
+            {
+                "experiment": plan.experiment,
+                "metric": metric.name,
+                "segment": segment,
+                "type": spec.unit_metrics[metric.name].kind,
+                "baseline": plan.baseline,
+                "candidate": candidate,
+            },
+            card,
+            i,
+            variance_removed=users.variance_removed.get(metric.name),
+            share_posterior=None,
+        )
+        for i, (metric, candidate, segment, _, _) in enumerate(rows)
+    )
+
+
+def _rows(plan: Plan, metric: MetricPlan, candidate: str, users: UserEvidence) -> list[_Row]:
+    """One metric of one candidate: all users, then segment by segment."""
+    parts = {"": users.samples} | {
+        f"{dimension} = {name}": samples
+        for dimension, segments in users.segments.items()
+        for name, samples in segments.items()
+    }
+    return [
+        (
+            metric,
+            candidate,
+            part,
+            samples[metric.name][plan.baseline],
+            samples[metric.name][candidate],
+        )
+        for part, samples in parts.items()
+        if metric.name in samples
+    ]
+
+
+def _cells(plan: Plan, users: UserEvidence, rows: list[_Row]) -> Cells:
+    shares = plan.user_shares
+    both = {c: shares.get(plan.baseline, 0.0) + shares.get(c, 0.0) for c in plan.candidates}
+    return Cells(
+        _stack([row[3] for row in rows]),
+        _stack([row[4] for row in rows]),
+        np.array([metric.name in users.proportions for metric, *_ in rows]),
+        np.zeros(len(rows), dtype=np.int64),
+        np.array([shares.get(c, 0.0) / both[c] if both[c] else np.nan for _, c, *_ in rows]),
+    )
+
+
+def _stack(samples: list[Sample]) -> Sample:
+    return Sample(
+        np.array([float(s.n) for s in samples]),
+        np.array([float(s.mean) for s in samples]),
+        np.array([float(s.variance) for s in samples]),
+    )
