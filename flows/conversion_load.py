@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.instants import instant
-from flows.request_windows import LoadedWindow, Window, selection_of
+from flows.instants import instant, milliseconds_of
+from flows.request_windows import LoadedWindow, Window, bucket_ms, selection_of
 from flows.spec import CounterSource, Experiment
 from flows.statements import statement
 from flows.warehouse import open_writer, transaction
@@ -33,8 +33,18 @@ class CountedWindow:
     targets_up: int
 
 
+def first_bucket_ms(spec: Experiment) -> int:
+    """Where the plan's first whole bucket begins; 0 while its start isn't configured."""
+    if spec.plan.start is None:
+        return 0
+    width = bucket_ms(spec)
+    return -(-milliseconds_of(spec.plan.start) // width) * width
+
+
 def _selection(spec: Experiment, counters: CounterSource) -> str:
-    text = f"{selection_of(spec)} {counters.metric} {counters.exposed}"
+    """Identity of what is counted; another start counts other users of the same window."""
+    first = first_bucket_ms(spec)
+    text = f"{selection_of(spec)} {counters.metric} {counters.exposed} {first}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

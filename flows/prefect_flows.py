@@ -32,6 +32,8 @@ from flows.workspace import Workspace
 WRITER_LIMIT = "warehouse-writer"
 _RETRIES = 3
 _TIMEOUT_S = 600
+# A run that is killed keeps its slot for so long; Prefect's default is five minutes.
+_LEASE_S = 60
 
 
 class ExperimentsFailed(Exception):
@@ -47,7 +49,13 @@ def _writer_slot() -> Iterator[None]:
     with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
         # Another task may make the limit at this very moment: then it is there, as wanted.
         client.upsert_global_concurrency_limit_by_name(WRITER_LIMIT, 1)
-    with concurrency(WRITER_LIMIT, occupy=1, timeout_seconds=_TIMEOUT_S, strict=True):
+    with concurrency(
+        WRITER_LIMIT,
+        occupy=1,
+        timeout_seconds=_TIMEOUT_S,
+        lease_duration=_LEASE_S,
+        strict=True,
+    ):
         yield
 
 
@@ -93,13 +101,17 @@ def score_one(experiment: str, root: str, at: datetime | None = None) -> dict[st
     return answer
 
 
-@flow(name="pull", flow_run_name="pull-{experiment}", timeout_seconds=_TIMEOUT_S)
+# Flows of one task have no time-out of their own: within theirs, the task's could not interrupt a
+# read that hangs (Prefect sets one alarm a process).
+
+
+@flow(name="pull", flow_run_name="pull-{experiment}")
 def pull(experiment: str, root: str = ".", until: datetime | None = None) -> list[str]:
     """Brings the warehouse up to date for one experiment."""
     return pull_one(experiment, root, until)
 
 
-@flow(name="score", flow_run_name="score-{experiment}", timeout_seconds=_TIMEOUT_S)
+@flow(name="score", flow_run_name="score-{experiment}")
 def score(experiment: str, at: datetime | None = None, root: str = ".") -> dict[str, Any]:
     """The verdict of one look (now, if no time is said): what a gate calls over Prefect's API."""
     return score_one(experiment, root, at)

@@ -13,6 +13,7 @@ from analysis.scrape_evidence import ScrapeEvidence
 from flows.conversion_load import (
     CountedWindow,
     Key,
+    first_bucket_ms,
     load_conversions,
     loaded_conversions,
 )
@@ -139,7 +140,8 @@ def _count_window(
     known = evidence.cut(window.start_ms - margin, window.end_ms)
     delta = difference(part, known).delta
     row = np.repeat(np.arange(len(part.target)), np.diff(part.offsets))
-    inside = part.ts_ms > window.start_ms
+    # A window begins on the hour, the experiment within it: users before that aren't its own.
+    inside = part.ts_ms > max(window.start_ms, first_bucket_ms(spec))
     width = bucket_ms(spec)
     bucket = (part.ts_ms - 1) // width * width
     users = Counter[Key]()
