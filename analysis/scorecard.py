@@ -18,6 +18,7 @@ from scipy.special import chdtrc
 from analysis.bayes import NormalPrior, Posterior, normal_posterior
 from analysis.comparison import Comparison, Sample, compare_means
 from analysis.confidence import log_e_value, two_sided_multiplier
+from analysis.fixed.proportions import share_sample
 from analysis.multiplicity import benjamini_hochberg, e_bh, holm
 from analysis.sequential.dirichlet import mixture_log_e, planned_concentration
 
@@ -56,14 +57,16 @@ class Bounds:
 class Scorecard:
     """Every answer: float64[cells] unless said otherwise.
 
-    fixed: Welch's t, or normal for shares; p_value: of no difference, for one look. holm, fdr:
+    comparison: what the answers come of; shares have a success and a failure added (Agresti,
+        Caffo 2000). fixed: Welch's t; p_value: of no difference, for one look. holm, fdr:
     adjusted within the family (Holm; Benjamini, Hochberg).
     anytime: holds at every look; log_e and anytime_p with it; discovery: e-BH within the family.
-    posterior: of the relative lift.
+    difference, relative: as observed. posterior: of the relative lift.
     split_p: chi-square of the users, for one look; split_log_e: of the same, at every look.
     """
 
     comparison: Comparison
+    difference: FloatArray
     relative: FloatArray
     fixed: Bounds
     p_value: FloatArray
@@ -89,11 +92,13 @@ def make_scorecard(
     z = np.where(known, comparison.statistic, 0.0)
     log_e = np.where(known, log_e_value(z, users, alpha=alpha, n_opt=n_opt), np.nan)
     rows = _by_family(cells.family)
+    difference = cells.candidate.mean - cells.baseline.mean
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = comparison.difference / np.abs(comparison.baseline.mean)
+        relative = difference / np.abs(cells.baseline.mean)
     split_p, split_log_e = _split(cells, alpha, n_opt)
     return Scorecard(
         comparison=comparison,
+        difference=difference,
         relative=relative,
         fixed=_bounds(comparison, comparison.fixed_multiplier(alpha)),
         p_value=p_value,
@@ -110,11 +115,16 @@ def make_scorecard(
 
 
 def _compare(cells: Cells) -> Comparison:
-    """Welch's comparison; the normal one where the estimate is a share."""
-    means = compare_means(cells.baseline, cells.candidate)
-    degrees = np.where(cells.is_share, np.inf, means.degrees_of_freedom)
-    return Comparison(
-        means.baseline, means.candidate, means.difference, means.standard_error, degrees
+    """Welch's comparison; of shares with a success and a failure added, so that it covers."""
+    return compare_means(*(_arm(arm, cells.is_share) for arm in (cells.baseline, cells.candidate)))
+
+
+def _arm(sample: Sample, is_share: Mask) -> Sample:
+    shared = share_sample(sample)
+    return Sample(
+        np.where(is_share, shared.n, sample.n),
+        np.where(is_share, shared.mean, sample.mean),
+        np.where(is_share, shared.variance, sample.variance),
     )
 
 

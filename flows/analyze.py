@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from analysis.bayes import BetaPrior, NormalPrior, beta_posterior
 from analysis.comparison import Sample, proportion_sample
 from analysis.estimates import Quantity, adjust, sample_of
+from analysis.fixed.exact import boschloo, fisher
+from analysis.fixed.proportions import z_test
 from analysis.scorecard import Cells, make_scorecard
 from analysis.sums import Moments, Sums
 from flows.aggregate_file import AggregateRow
@@ -19,6 +21,9 @@ from flows.scorecard_document import Belief, ScorecardDocument, row_of
 from flows.spec_file import Problem, SpecError
 
 FloatArray = NDArray[np.float64]
+
+# An exact test of more users takes seconds, and says what a normal one does.
+_MOST_EXACT_USERS = 100
 
 _VALUE, _DENOMINATOR, _COVARIATE = range(3)
 
@@ -89,10 +94,12 @@ def analyze(
     found = [
         row_of(
             identity,
+            cells,
             card,
             i,
             variance_removed=None if np.isnan(removed[i]) else float(removed[i]),
             share_posterior=beliefs[i],
+            other_p=_other_tests(cells, i) if is_share[i] else None,
         )
         for i, identity in enumerate(identities)
     ]
@@ -240,6 +247,21 @@ def _joined(samples: Sequence[Sample]) -> Sample:
         np.concatenate([s.mean for s in samples]),
         np.concatenate([s.variance for s in samples]),
     )
+
+
+def _other_tests(cells: Cells, i: int) -> dict[str, float]:
+    """Two-sided p-values of a share by the tests that people know; exact ones of few users."""
+    users = (float(cells.baseline.n[i]), float(cells.candidate.n[i]))
+    means = (float(cells.baseline.mean[i]), float(cells.candidate.mean[i]))
+    successes = (users[0] * means[0], users[1] * means[1])
+    found = {
+        "z_pooled": float(z_test(users, successes, pooled=True).p_value),
+        "z_unpooled": float(z_test(users, successes, pooled=False).p_value),
+    }
+    if min(users) > 0 and max(users) <= _MOST_EXACT_USERS:
+        whole = (round(users[0]), round(users[1])), (round(successes[0]), round(successes[1]))
+        found |= {"fisher": fisher(*whole), "boschloo": boschloo(*whole)}
+    return found
 
 
 def _share_beliefs(cells: Cells, alpha: float) -> list[Belief | None]:

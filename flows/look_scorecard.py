@@ -37,7 +37,8 @@ def scorecard_of(
     if not rows:
         return ()
     prior = NormalPrior(0.0, max(metric.prior_sd for metric, *_ in rows))
-    card = make_scorecard(_cells(plan, users, rows), alpha=plan.alpha, n_opt=_N_OPT, prior=prior)
+    cells = _cells(plan, users, rows)
+    card = make_scorecard(cells, alpha=plan.alpha, n_opt=_N_OPT, prior=prior)
     return tuple(
         row_of(
             {
@@ -48,6 +49,7 @@ def scorecard_of(
                 "baseline": plan.baseline,
                 "candidate": candidate,
             },
+            cells,
             card,
             i,
             variance_removed=users.variance_removed.get(metric.name),

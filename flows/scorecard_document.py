@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from analysis.bayes import Posterior
-from analysis.scorecard import Bounds, Scorecard
+from analysis.scorecard import Bounds, Cells, Scorecard
 from flows.json_numbers import NullableNumbers
 
 
@@ -67,7 +67,7 @@ class ScorecardRow(BaseModel):
     estimate_candidate: float
     difference: float
     standard_error: float
-    degrees_of_freedom: float = Field(description="Of Student's t; null: normal.")
+    degrees_of_freedom: float = Field(description="Of Student's t (Welch).")
     relative: float
     p_value: float = Field(description="Two-sided, for one look.")
     p_holm: float = Field(description="Adjusted over the experiment: family-wise error.")
@@ -78,6 +78,9 @@ class ScorecardRow(BaseModel):
     anytime_p: float
     discovery: bool = Field(description="By e-BH over the experiment; holds at every look.")
     variance_removed: float | None = Field(description="By the covariate; null without one.")
+    other_p: dict[str, float] = Field(
+        default_factory=dict, description="By other tests of a share: z, Fisher, Boschloo."
+    )
     posterior: Belief
     share_posterior: Belief | None = Field(description="Exact, of shares; null for others.")
     split_p: float = Field(description="Of the configured split, for one look.")
@@ -100,22 +103,23 @@ class ScorecardDocument(BaseModel):
 
 def row_of(
     identity: dict[str, str],
+    cells: Cells,
     card: Scorecard,
     i: int,
     *,
     variance_removed: float | None,
     share_posterior: Belief | None,
+    other_p: dict[str, float] | None = None,
 ) -> ScorecardRow:
     """One cell's row. identity: experiment, metric, segment, type, baseline and candidate."""
     comparison = card.comparison
     return ScorecardRow.model_validate(
         {
             **identity,
-            "users_baseline": float(comparison.baseline.n[i]),
-            "users_candidate": float(comparison.candidate.n[i]),
-            "estimate_baseline": float(comparison.baseline.mean[i]),
-            "estimate_candidate": float(comparison.candidate.mean[i]),
-            "difference": float(comparison.difference[i]),
+            "users_baseline": float(cells.baseline.n[i]),
+            "users_candidate": float(cells.candidate.n[i]),
+            "estimate_baseline": float(cells.baseline.mean[i]),
+            "estimate_candidate": float(cells.candidate.mean[i]),
             "standard_error": float(comparison.standard_error[i]),
             "degrees_of_freedom": float(comparison.degrees_of_freedom[i]),
             **{name: float(getattr(card, field)[i]) for name, field in _NUMBERS.items()},
@@ -125,11 +129,13 @@ def row_of(
             "variance_removed": variance_removed,
             "posterior": Belief.of(card.posterior, i),
             "share_posterior": share_posterior,
+            "other_p": other_p or {},
         }
     )
 
 
 _NUMBERS = {
+    "difference": "difference",
     "relative": "relative",
     "p_value": "p_value",
     "p_holm": "holm",

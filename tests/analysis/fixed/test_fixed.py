@@ -1,0 +1,148 @@
+"""Tests of one planned look, against published values, scipy and simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.stats import binom
+
+from analysis.comparison import (
+    Sample,
+    compare_means,
+    compare_proportions,
+    mean_sample,
+    proportion_sample,
+)
+from analysis.fixed import several_arms
+from analysis.fixed.hypotheses import equivalence, non_inferiority, superiority
+from analysis.fixed.proportions import share_sample, z_test
+from analysis.fixed.quantile_difference import compare_quantiles, estimate_quantile
+from analysis.fixed.relative import relative_lift
+
+Z = 1.959964
+
+
+def test_relative_intervals_equal_the_published_example() -> None:
+    arms = (proportion_sample(2000, 200), proportion_sample(2000, 240))
+    comparison = compare_proportions(*arms)
+    delta, log = relative_lift(comparison, Z, "delta"), relative_lift(comparison, Z, "log")
+    assert [float(delta.lower), float(delta.upper)] == pytest.approx(
+        [-0.012545, 0.412545], abs=1e-6
+    )
+    assert [float(log.lower), float(log.upper)] == pytest.approx([0.005214, 0.432531], abs=1e-6)
+    assert not delta.is_fieller
+
+
+def test_near_a_baseline_of_zero_the_interval_is_fiellers() -> None:
+    comparison = compare_means(mean_sample(100, 0.1, 1.0), mean_sample(100, 0.5, 1.0))
+    found = relative_lift(comparison, Z, "delta")
+    assert found.is_fieller
+    assert np.isinf(found.upper)
+
+
+def test_non_inferiority_equals_the_published_example() -> None:
+    found = non_inferiority(-0.004, 0.004, margin=0.01)
+    assert found.p_value == pytest.approx(0.0668, abs=5e-5)
+    assert found.lower == pytest.approx(-0.01058, abs=5e-6)
+    assert not found.shown
+
+
+@pytest.mark.parametrize("degrees", [3.0, 40.0, np.inf])
+def test_hypotheses_say_the_same_as_their_intervals(degrees: float) -> None:
+    d = np.linspace(-3, 3, 61)
+    better, no_worse = superiority(d, 0.5, degrees), non_inferiority(d, 0.5, degrees, margin=1.0)
+    same = equivalence(d, 0.5, degrees, margin=1.5)
+    np.testing.assert_array_equal(better.shown, better.lower > 0)
+    np.testing.assert_array_equal(no_worse.shown, no_worse.lower > -1.0)
+    np.testing.assert_array_equal(same.shown, (same.lower > -1.5) & (same.upper < 1.5))
+
+
+def test_equivalence_errs_at_most_alpha_at_the_margin() -> None:
+    d = np.random.default_rng(1).normal(1.0, 0.3, 40_000)
+    shown = equivalence(d, 0.3, margin=1.0).shown.mean()
+    assert shown == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 40_000))
+
+
+def test_chi_square_of_several_arms_is_scipys() -> None:
+    users = np.array([[500, 600, 700, 0], [50, 60, 70, 80]], dtype=float)
+    successes = np.array([[50, 75, 60, 0], [5, 9, 12, 4]], dtype=float)
+    found = several_arms.compare_shares(users, successes)
+    for i, columns in ((0, slice(0, 3)), (1, slice(0, 4))):
+        n, x = users[i, columns], successes[i, columns]
+        expected = stats.chi2_contingency([x, n - x], correction=False)
+        assert found.statistic[i] == pytest.approx(expected.statistic)
+        assert found.p_value[i] == pytest.approx(expected.pvalue, rel=1e-9)
+
+
+def test_welchs_analysis_of_variance_is_scipys() -> None:
+    rng = np.random.default_rng(2)
+    groups = [rng.normal(m, s, n) for m, s, n in ((0, 1, 30), (0.5, 2, 40), (0.2, 0.5, 25))]
+    sample = Sample(
+        np.array([float(len(g)) for g in groups]),
+        np.array([g.mean() for g in groups]),
+        np.array([g.var(ddof=1) for g in groups]),
+    )
+    expected = stats.f_oneway(*groups, equal_var=False)
+    found = several_arms.compare_means(sample)
+    assert found.statistic == pytest.approx(expected.statistic)
+    assert found.p_value == pytest.approx(expected.pvalue)
+
+
+def test_one_sided_p_values_are_halves_and_complements() -> None:
+    found = z_test((2000, 2000), (200, 240), pooled=True)
+    assert found.p_greater == pytest.approx(float(found.p_value) / 2)
+    assert found.p_less == pytest.approx(1 - float(found.p_greater))
+
+
+def _coverage(n_b: int, n_c: int, p_b: float, p_c: float) -> float:
+    """Exact coverage of the 95 % interval of the difference of shares, over all tables."""
+    x_b, x_c = (g.ravel().astype(float) for g in np.mgrid[0 : n_b + 1, 0 : n_c + 1])
+    arms = (share_sample(proportion_sample(n, x)) for n, x in ((n_b, x_b), (n_c, x_c)))
+    comparison = compare_means(*arms)
+    low, high = comparison.interval(comparison.fixed_multiplier(0.05))
+    weight = binom.pmf(x_b, n_b, p_b) * binom.pmf(x_c, n_c, p_c)
+    return float(weight[(low <= p_c - p_b) & (p_c - p_b <= high)].sum())
+
+
+@pytest.mark.parametrize("users", [(20, 20), (20, 60), (50, 50), (190, 20), (300, 300), (950, 50)])
+def test_intervals_of_shares_cover_from_twenty_users_on(users: tuple[int, int]) -> None:
+    """Exact: never below 94.3 % (lattice effects at a share of a half), on average above 95 %."""
+    shares = (1e-4, 1e-3, 0.01, 0.05, 0.1, 0.3, 0.5)
+    found = [
+        _coverage(*users, p, q) for p in shares for q in {p, min(1.5 * p, 0.9), min(p + 0.1, 0.9)}
+    ]
+    assert min(found) > 0.943
+    assert np.mean(found) > 0.95
+
+
+def test_clustered_quantiles_cover_and_unclustered_ones_do_not() -> None:
+    """Forty users with twenty requests each, whose latencies depend on the user."""
+    rng = np.random.default_rng(3)
+    truth = float(stats.norm.ppf(0.9, scale=np.sqrt(2)))
+    covered = np.zeros(2)
+    for _ in range(400):
+        clusters = np.repeat(np.arange(40), 20)
+        values = np.repeat(rng.normal(size=40), 20) + rng.normal(size=800)
+        for i, ids in enumerate((clusters, None)):
+            found = estimate_quantile(values, 0.9, clusters=ids)
+            covered[i] += found.lower <= truth <= found.upper
+    assert covered[0] / 400 > 0.95 - 3 * 0.011
+    assert covered[1] / 400 < 0.8
+
+
+def test_quantile_difference_has_the_promised_error_rate() -> None:
+    rng = np.random.default_rng(4)
+    p_values = []
+    for _ in range(400):
+        a, b = (np.repeat(rng.gamma(2, 1, 60), 5) * rng.gamma(3, 1, 300) for _ in range(2))
+        ids = np.repeat(np.arange(60), 5)
+        p_values.append(compare_quantiles(a, b, 0.5, clusters=(ids, ids)).p_value)
+    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=3 * 0.011)
+
+
+def test_too_few_values_and_one_cluster_are_refused() -> None:
+    with pytest.raises(ValueError, match="two or more finite values"):
+        estimate_quantile([1.0], 0.5)
+    with pytest.raises(ValueError, match="one cluster"):
+        estimate_quantile([1.0, 2.0, 3.0], 0.5, clusters=[1, 1, 1])
