@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.commands.parser import Commands, command
+from flows.commands.parser import Commands, command, positive, share
 
 if TYPE_CHECKING:
     from flows.scorecard_document import Interval, ScorecardDocument, ScorecardRow
@@ -20,38 +20,21 @@ def add(commands: Commands) -> None:
     )
     analyze.add_argument("file", type=Path, help="its rows: see `verdict schema --aggregates`")
     analyze.add_argument("--baseline", help="the control; default: each metric's first variant")
-    analyze.add_argument("--alpha", type=_share, default=0.05, help="default: 0.05")
+    analyze.add_argument("--alpha", type=share, default=0.05, help="default: 0.05")
     analyze.add_argument(
         "--tightest-at",
-        type=_positive,
+        type=positive,
         default=5000.0,
         metavar="USERS",
         help="users at which the anytime intervals are tightest (default: 5000)",
     )
     analyze.add_argument(
         "--prior-sd",
-        type=_positive,
+        type=positive,
         default=0.1,
         help="standard deviation of true relative effects (default: 0.1)",
     )
     analyze.add_argument("--json", action="store_true", help="print every answer as JSON")
-
-
-def _share(text: str) -> float:
-    value = _positive(text)
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must lie between 0 and 1")
-    return value
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
-    return value
 
 
 def _analyze(options: argparse.Namespace) -> int:

@@ -1,0 +1,151 @@
+"""`verdict calibrate`: what the gate of an experiment can see, by its own history."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from flows.commands.parser import Commands, command
+from flows.workspace import Workspace
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from flows.calibration_document import CalibrationDocument, JudgeOutcome, Share
+
+_WIDTH = 80
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    calibrate = command(
+        commands,
+        "calibrate",
+        _calibrate,
+        "replay the baseline's history, without and with harm: what can the gate see?",
+    )
+    calibrate.add_argument("experiment")
+    calibrate.add_argument("--runs", type=_positive, help="of each scenario (default: 200)")
+    calibrate.add_argument("--seed", type=_natural, help="another seed, other runs (default: 1)")
+    calibrate.add_argument("--json", action="store_true", help="print every number as JSON")
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, 0 or more")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    value = _natural(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be at least 1")
+    return value
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from flows.calibrate import DEFAULT_RUNS, DEFAULT_SEED, calibrate  # noqa: PLC0415
+    from flows.spec_file import find_spec  # noqa: PLC0415
+
+    workspace = Workspace(options.root)
+    _, spec = find_spec(workspace.experiments, options.experiment)
+    with _progress() as progress:
+        document = calibrate(
+            spec,
+            workspace.warehouse,
+            runs=options.runs or DEFAULT_RUNS,
+            seed=DEFAULT_SEED if options.seed is None else options.seed,
+            progress=progress,
+        )
+    if options.json:
+        print(document.to_json(), end="")
+    else:
+        _show(document)
+    return 0
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error while the block runs; nothing where that is no terminal."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("replaying", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _show(document: CalibrationDocument) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    for line in _introduction(document):
+        print(textwrap.fill(line, _WIDTH, subsequent_indent="  "))
+    console = Console()
+    console.width = min(console.width, _WIDTH)
+    console.print(_table(document))
+    for line in _legend(document):
+        print(textwrap.fill(line, _WIDTH))
+    for note in document.notes:
+        print(textwrap.fill(f"note: {note}", _WIDTH))
+
+
+def _introduction(document: CalibrationDocument) -> Iterator[str]:
+    from flows.calibration_document import span  # noqa: PLC0415
+
+    history = document.history
+    yield (
+        f"{document.experiment}: {history.requests} requests of {history.variant} in "
+        f"{history.buckets} buckets, {history.failed_share:.2%} failed; {document.runs} runs of "
+        f"{span(document.plan_s)} each, {document.looks} looks"
+    )
+    for sentence in document.sentences():
+        yield f"- {sentence}"
+
+
+def _table(document: CalibrationDocument) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title="percent of runs ± standard error", title_justify="left")
+    table.add_column("the candidate", overflow="fold", max_width=24)
+    table.add_column("judge")
+    for heading in ("rolled back", "promoted", "median", "90 %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for scenario in document.scenarios:
+        texts = textwrap.wrap(scenario.text, 24)
+        texts += [""] * (len(scenario.judges) - len(texts))
+        rows = list(scenario.judges)
+        for row, text in zip(rows, texts, strict=False):
+            table.add_row(text, *_cells(row), end_section=row is rows[-1])
+    return table
+
+
+def _cells(row: JudgeOutcome) -> list[str]:
+    from flows.calibration_document import span  # noqa: PLC0415
+
+    times = (span(row.median_s), span(row.p90_s))
+    return [row.judge.value, _percent(row.rolled_back), _percent(row.promoted), *times]
+
+
+def _percent(share: Share) -> str:
+    return f"{100 * share.value:.1f} ± {100 * share.standard_error:.1f}"
+
+
+def _legend(document: CalibrationDocument) -> Iterator[str]:
+    from flows.calibration_document import span  # noqa: PLC0415
+
+    limits = ", ".join(f"{name} {limit:.3g}" for name, limit in document.thresholds.items())
+    yield (
+        "median, 90 %: time until so many of the rollbacks. verdict: this product; the rest of "
+        f"its runs hold at the end. threshold: over the last 5 min above {limits}. z-test: "
+        "z > 1.96 at any look. kayenta: High at any look, on values of "
+        f"{span(document.kayenta_value_s)}. These three promote at the end what never failed."
+    )
+    if document.looks < document.planned_looks:
+        yield (
+            f"{document.looks} of {document.planned_looks} planned looks were taken: with all of "
+            "them the z-test and Kayenta would raise more false alarms."
+        )

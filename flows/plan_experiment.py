@@ -1,0 +1,211 @@
+"""What an experiment can see: from its history in the warehouse, or from what a person expects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from analysis.evidence import Evidence
+from analysis.paired_buckets import BucketCounts
+from analysis.plan import MetricPlan, Plan, Unit
+from analysis.planning.detection import (
+    Detection,
+    Rule,
+    Traffic,
+    overdispersion_of,
+    simulate_detection,
+)
+from analysis.planning.power import Design, detectable_effect, users_needed
+from flows.instants import milliseconds_of
+from flows.look_evidence import read_evidence
+from flows.look_plan import plan_of
+from flows.planning_document import DetectionRow, PlanningDocument, RequestPlan, UserPlan
+from flows.score import plan_at
+from flows.spec import Experiment
+from flows.spec_file import find_spec
+from flows.warehouse import open_reader
+from flows.workspace import Workspace
+
+_SHARES = (0.01, 0.05, 0.10, 0.25, 0.50)
+_SEED = 20_260_101
+_N_OPT = 5000.0
+_DAY_MS = 86_400_000
+
+
+class NoHistory(Exception):
+    """There is nothing to plan with; the message says what is missing and how to give it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a person expects of the traffic, where there is no history: instead of it."""
+
+    requests_per_second: float | None = None
+    bad_share: float | None = None
+
+
+def plan_experiment(
+    workspace: Workspace, name: str, *, expected: Expected, at: datetime | None = None
+) -> PlanningDocument:
+    """The figures for every metric. Raises SpecError, NoHistory or WarehouseUnusable."""
+    _, spec = find_spec(workspace.experiments, name)
+    look = at or datetime.now(UTC)
+    plan, evidence = _history(workspace, spec, look)
+    requests = tuple(_request_plans(plan, evidence, expected))
+    users = tuple(_user_plans(plan, evidence))
+    if not requests and not users:
+        raise NoHistory(
+            f"{name}: no history to plan with; pull it first (verdict pull {name}), or give "
+            "--requests-per-second and --bad-share"
+        )
+    return PlanningDocument(
+        experiment=name, history=_said(plan, evidence, expected), requests=requests, users=users
+    )
+
+
+def _history(workspace: Workspace, spec: Experiment, at: datetime) -> tuple[Plan, Evidence | None]:
+    if not workspace.warehouse.exists():
+        return plan_of(spec, start_ms=milliseconds_of(spec.plan.start or at)), None
+    with open_reader(workspace.warehouse) as con:
+        plan = plan_at(con, spec, at=at)
+        return plan, read_evidence(con, spec, plan, at_ms=plan.last_look_ms)
+
+
+def _said(plan: Plan, evidence: Evidence | None, expected: Expected) -> str:
+    if expected.requests_per_second is not None or evidence is None:
+        return "as expected on the command line"
+    seen = evidence.requests
+    buckets = 0 if seen is None else int(np.count_nonzero(seen.requests[plan.baseline]))
+    users = sum(evidence.users.exposed.values()) if evidence.users else 0
+    parts = [f"{buckets} buckets of {plan.baseline}"] if buckets else []
+    parts += [f"{users:,} users"] if users else []
+    return "the warehouse: " + (" and ".join(parts) or "nothing")
+
+
+def _request_plans(
+    plan: Plan, evidence: Evidence | None, expected: Expected
+) -> Iterator[RequestPlan]:
+    bucket_s = plan.bucket_ms / 1000
+    for metric in plan.metrics:
+        if metric.unit is not Unit.REQUEST:
+            continue
+        traffic = _traffic(plan, metric, evidence, expected)
+        if traffic is None:
+            continue
+        rule = _rule(plan, metric)
+        margin = rule.margin_absolute + rule.margin_relative * traffic.bad
+        rows = [
+            _row(simulate_detection(traffic, rule, share=share, harm=harm, seed=_SEED), bucket_s)
+            for share in _shares(plan)
+            for harm in dict.fromkeys((0.0, 2 * margin, 4 * margin, margin + 0.05))
+        ]
+        yield RequestPlan(
+            metric=metric.name,
+            requests_per_second=traffic.requests / bucket_s,
+            bad=traffic.bad,
+            overdispersion=traffic.overdispersion,
+            margin=margin,
+            plan_minutes=rule.buckets * bucket_s / 60,
+            rows=tuple(rows),
+        )
+
+
+def _shares(plan: Plan) -> tuple[float, ...]:
+    """The usual shares of the traffic, and those of the plan's own stages."""
+    own = {
+        round(stage.shares[candidate], 4)
+        for stage in plan.stages
+        for candidate in plan.candidates
+        if 0 < stage.shares.get(candidate, 0) < 1
+    }
+    return tuple(sorted(own | set(_SHARES)))
+
+
+def _traffic(
+    plan: Plan, metric: MetricPlan, evidence: Evidence | None, expected: Expected
+) -> Traffic | None:
+    """What is expected, else what the baseline's buckets show; None without either."""
+    bucket_s = plan.bucket_ms / 1000
+    seen = evidence.requests if evidence else None
+    bad, overdispersion, requests = expected.bad_share, 1.0, None
+    if expected.requests_per_second is not None:
+        requests = expected.requests_per_second * bucket_s
+    if seen is not None and seen.counts[plan.baseline].total.sum() > 0:
+        row = seen.metrics.index(metric.name)
+        counts = seen.counts[plan.baseline]
+        own = BucketCounts(counts.total[row : row + 1], counts.bad[row : row + 1])
+        if own.total.sum() > 0:
+            bad = float(own.bad.sum() / own.total.sum()) if bad is None else bad
+            overdispersion = float(overdispersion_of(own)[0])
+        if requests is None:
+            both = sum(n for n in seen.requests.values())
+            kept = np.asarray(both)[np.asarray(both) > 0]
+            requests = float(kept.mean()) if kept.size else None
+    if requests is None or bad is None:
+        return None
+    return Traffic(requests, bad, overdispersion)
+
+
+def _rule(plan: Plan, metric: MetricPlan) -> Rule:
+    tests = 2.0 if metric.objective is None else 3.0
+    return Rule(
+        margin_absolute=metric.allowed_harm.absolute,
+        margin_relative=metric.allowed_harm.relative,
+        harm_alpha=plan.harm_alpha(metric) / tests,
+        promote_alpha=plan.promote_alpha,
+        buckets=plan.planned_buckets,
+        first_promote=-(-plan.minimum_ms // plan.bucket_ms),
+        look_every=max(1, plan.look_every_ms // plan.bucket_ms),
+    )
+
+
+def _row(found: Detection, bucket_s: float) -> DetectionRow:
+    return DetectionRow(
+        share=found.share,
+        harm=found.harm,
+        rolled_back=found.rolled_back,
+        promoted=found.promoted,
+        median_minutes=found.median * bucket_s / 60,
+        slow_minutes=found.slow * bucket_s / 60,
+    )
+
+
+def _user_plans(plan: Plan, evidence: Evidence | None) -> Iterator[UserPlan]:
+    users = evidence.users if evidence else None
+    if users is None:
+        return
+    exposed = sum(users.exposed.values())
+    days = max(len([p for p in users.exposed_by_part if "=" not in p]), 1)
+    rate = exposed / days
+    length = (plan.end_ms - plan.start_ms) / _DAY_MS
+    shares = plan.user_shares
+    for metric in plan.metrics:
+        if metric.unit is not Unit.USER:
+            continue
+        sample = users.samples[metric.name][plan.baseline]
+        if not float(sample.n) > 1 or not float(sample.variance) > 0:
+            continue
+        both = shares.get(plan.baseline, 0.5) + shares.get(plan.candidates[0], 0.5)
+        share = shares.get(plan.candidates[0], 0.5) / both
+        at_end = max(rate * length * both, exposed)
+        variance = float(sample.variance)
+        fixed = Design(variance, variance, share, plan.alpha / 2)
+        anytime = Design(variance, variance, share, plan.harm_alpha(metric), _N_OPT)
+        size = abs(float(sample.mean))
+        wanted = metric.margin.absolute + metric.margin.relative * size
+        needed = float(users_needed(anytime, wanted)) if wanted > 0 else float("nan")
+        yield UserPlan(
+            metric=metric.name,
+            users_per_day=rate,
+            baseline=float(sample.mean),
+            users_at_end=at_end,
+            detectable_fixed=float(detectable_effect(fixed, at_end)),
+            detectable_anytime=float(detectable_effect(anytime, at_end)),
+            margin=wanted,
+            users_for_margin=float(users_needed(fixed, wanted)) if wanted > 0 else float("nan"),
+            users_for_margin_anytime=needed,
+            days_for_margin_anytime=needed / (rate * both) if rate else float("inf"),
+        )

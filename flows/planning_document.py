@@ -1,0 +1,58 @@
+"""What `verdict plan` says, as JSON."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class DetectionRow(BaseModel):
+    """Canaries of one kind at one share of the traffic; minutes are null if it takes longer."""
+
+    share: float
+    harm: float = Field(description="Share of requests that is bad beside the baseline's.")
+    rolled_back: float = Field(description="Share of such canaries, by the plan's end.")
+    promoted: float
+    median_minutes: float = Field(description="Until half of them are decided rightly.")
+    slow_minutes: float = Field(description="Until nine in ten are.")
+
+
+class RequestPlan(BaseModel):
+    """One request metric."""
+
+    metric: str
+    requests_per_second: float
+    bad: float = Field(description="Share of bad requests of the baseline.")
+    overdispersion: float
+    margin: float
+    plan_minutes: float
+    rows: tuple[DetectionRow, ...]
+
+
+class UserPlan(BaseModel):
+    """One user metric, in its unit; null where it can't be said."""
+
+    metric: str
+    users_per_day: float
+    baseline: float
+    users_at_end: float
+    detectable_fixed: float = Field(description="Effect found with 80 % power at the end.")
+    detectable_anytime: float = Field(description="The same by bounds that hold at every look.")
+    margin: float = Field(description="Harm that is allowed; for a goal its smallest gain.")
+    users_for_margin: float = Field(description="Users to find as much, one look at the end.")
+    users_for_margin_anytime: float
+    days_for_margin_anytime: float
+
+
+class PlanningDocument(BaseModel):
+    """What an experiment can see."""
+
+    model_config = ConfigDict(ser_json_inf_nan="null")
+
+    experiment: str
+    history: str = Field(description="What the figures rest on.")
+    requests: tuple[RequestPlan, ...]
+    users: tuple[UserPlan, ...]
+
+    def to_json(self) -> str:
+        """The JSON text."""
+        return self.model_dump_json(indent=2) + "\n"

@@ -1,0 +1,106 @@
+"""The planned time to detect is that of the judge itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.evidence import Evidence, QualityLimits, RequestEvidence
+from analysis.paired_buckets import BucketCounts
+from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
+from analysis.planning.detection import Rule, Traffic, overdispersion_of, simulate_detection
+from analysis.verdict import Decision, reach_verdict
+
+TRAFFIC = Traffic(requests=600.0, bad=0.01, overdispersion=2.0)
+RULE = Rule(0.005, 0.0, 0.0125, 0.025, buckets=60, first_promote=20, look_every=4)
+
+
+def _plan() -> Plan:
+    return Plan(
+        experiment="planned",
+        baseline="stable",
+        candidates=("canary",),
+        metrics=(MetricPlan("errors", Unit.REQUEST, Role.GUARDRAIL, Margin(0.005)),),
+        stages=(Stage(0, 60 * 15_000, {"stable": 0.8, "canary": 0.2}),),
+        bucket_ms=15_000,
+        alpha=0.05,
+        minimum_ms=20 * 15_000,
+        minimum_exposure=1,
+        look_every_ms=60_000,
+    )
+
+
+def _verdicts(harm: float, runs: int) -> tuple[float, float]:
+    """Shares of runs that the product rolls back and promotes, looking every fourth bucket."""
+    rng = np.random.default_rng(9)
+    plan, ended = _plan(), {Decision.ROLLBACK: 0, Decision.PROMOTE: 0}
+    for _ in range(runs):
+        counts = {}
+        for name, part, p in (("stable", 0.8, 0.01), ("canary", 0.2, 0.01 + harm)):
+            total = rng.poisson(600 * part, 60)
+            size = (total.mean() - 1) / (2.0 - 1) - 1
+            rates = rng.beta(p * size, (1 - p) * size, 60)
+            counts[name] = (total.astype(float), rng.binomial(total, rates).astype(float))
+        for look in range(4, 61, 4):
+            evidence = RequestEvidence(
+                np.zeros(look, dtype=np.int64),
+                {name: total[:look] for name, (total, _) in counts.items()},
+                ("errors",),
+                {n: BucketCounts(t[None, :look], b[None, :look]) for n, (t, b) in counts.items()},
+            )
+            whole = Evidence(evidence, None)
+            coverage = replace(whole.coverage, watermark_ms=look * 15_000)
+            found = reach_verdict(
+                plan, replace(whole, coverage=coverage), QualityLimits(), at_ms=look * 15_000
+            )
+            if found.decision in ended:
+                ended[found.decision] += 1
+                break
+    return ended[Decision.ROLLBACK] / runs, ended[Decision.PROMOTE] / runs
+
+
+@pytest.mark.parametrize("harm", [0.0, 0.015, 0.03])
+def test_simulated_shares_are_those_of_the_judge(harm: float) -> None:
+    planned = simulate_detection(TRAFFIC, RULE, share=0.2, harm=harm, seed=1)
+    rolled, promoted = _verdicts(harm, 80)
+    assert planned.rolled_back == pytest.approx(rolled, abs=0.17)
+    assert planned.promoted == pytest.approx(promoted, abs=0.17)
+
+
+def test_more_traffic_and_more_harm_are_found_sooner() -> None:
+    medians = [
+        simulate_detection(TRAFFIC, RULE, share=share, harm=0.05, seed=1).median
+        for share in (0.05, 0.2, 0.5)
+    ]
+    assert medians == sorted(medians, reverse=True)
+    assert np.isfinite(medians[-1])
+    small, large = (
+        simulate_detection(TRAFFIC, RULE, share=0.5, harm=h, seed=1) for h in (0.01, 0.05)
+    )
+    assert large.median < small.median
+
+
+def test_a_healthy_canary_is_promoted_and_not_rolled_back() -> None:
+    found = simulate_detection(TRAFFIC, RULE, share=0.5, harm=0.0, seed=1)
+    assert found.rolled_back <= 0.025
+    assert found.promoted > 0.5
+    assert found.median >= RULE.first_promote
+
+
+def test_the_same_seed_gives_the_same_figures() -> None:
+    first, again = (
+        simulate_detection(TRAFFIC, RULE, share=0.1, harm=0.02, seed=4) for _ in range(2)
+    )
+    assert first == again
+
+
+def test_overdispersion_is_found_again() -> None:
+    rng = np.random.default_rng(5)
+    total = rng.poisson(500, (1, 4000)).astype(float)
+    size = (500 - 1) / (3.0 - 1) - 1
+    bad = rng.binomial(total.astype(int), rng.beta(0.02 * size, 0.98 * size, total.shape))
+    found = overdispersion_of(BucketCounts(total, bad.astype(float)))
+    assert found[0] == pytest.approx(3.0, rel=0.15)
+    assert overdispersion_of(BucketCounts(total, np.zeros_like(total)))[0] == 1.0
