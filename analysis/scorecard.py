@@ -1,9 +1,9 @@
 """Thousands of comparisons at once: every method that applies to each, from one pass of arrays.
 
 A cell is one candidate against the baseline, of one metric of one experiment (and segment). All
-answers of a cell come of the same difference and standard error, so they can't contradict each
-other; they differ in what they promise: a fixed interval holds at one planned look, an anytime
-interval at all looks at once.
+tests and intervals of a cell come of one statistic, so they can't contradict each other; they
+differ in what they promise: a fixed interval holds at one planned look, an anytime interval at all
+looks at once.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc
+from scipy.special import chdtrc, ndtr, ndtri
 
 from analysis.bayes import NormalPrior, Posterior, normal_posterior
 from analysis.comparison import Comparison, Sample, compare_means
 from analysis.confidence import log_e_value, two_sided_multiplier
-from analysis.fixed.proportions import share_sample
+from analysis.fixed.proportions import share_bounds, share_statistic
 from analysis.multiplicity import benjamini_hochberg, e_bh, holm
 from analysis.sequential.dirichlet import mixture_log_e, planned_concentration
 
@@ -57,9 +57,10 @@ class Bounds:
 class Scorecard:
     """Every answer: float64[cells] unless said otherwise.
 
-    comparison: what the answers come of; shares have a success and a failure added (Agresti,
-        Caffo 2000). fixed: Welch's t; p_value: of no difference, for one look. holm, fdr:
-    adjusted within the family (Holm; Benjamini, Hochberg).
+    comparison: Welch's. fixed: from it; of shares by limits that cover for tiny n and rates
+        (analysis/fixed/proportions.py), which anytime, p_value and log_e come of as well.
+    p_value: of no difference, for one look. holm, fdr: adjusted within the family (Holm;
+        Benjamini, Hochberg).
     anytime: holds at every look; log_e and anytime_p with it; discovery: e-BH within the family.
     difference, relative: as observed. posterior: of the relative lift.
     split_p: chi-square of the users, for one look; split_log_e: of the same, at every look.
@@ -85,11 +86,12 @@ def make_scorecard(
     cells: Cells, *, alpha: float = 0.05, n_opt: float = 5000.0, prior: NormalPrior | None = None
 ) -> Scorecard:
     """Every answer for every cell. n_opt: users at which the anytime intervals are tightest."""
-    comparison = _compare(cells)
+    arms = _compare(cells)
+    comparison = arms.comparison
     users = cells.baseline.n + cells.candidate.n
-    p_value = comparison.p_value
-    known = np.isfinite(comparison.statistic)
-    z = np.where(known, comparison.statistic, 0.0)
+    p_value = arms.p_value
+    known = np.isfinite(arms.statistic)
+    z = np.where(known, arms.statistic, 0.0)
     log_e = np.where(known, log_e_value(z, users, alpha=alpha, n_opt=n_opt), np.nan)
     rows = _by_family(cells.family)
     difference = cells.candidate.mean - cells.baseline.mean
@@ -100,11 +102,11 @@ def make_scorecard(
         comparison=comparison,
         difference=difference,
         relative=relative,
-        fixed=_bounds(comparison, comparison.fixed_multiplier(alpha)),
+        fixed=arms.bounds(arms.fixed_multiplier(alpha)),
         p_value=p_value,
         holm=_within(rows, p_value, holm),
         fdr=_within(rows, p_value, benjamini_hochberg),
-        anytime=_bounds(comparison, two_sided_multiplier(users, alpha=alpha, n_opt=n_opt)),
+        anytime=arms.bounds(two_sided_multiplier(users, alpha=alpha, n_opt=n_opt)),
         log_e=log_e,
         anytime_p=np.minimum(1.0, np.exp(-np.maximum(log_e, 0.0))),
         discovery=_within(rows, log_e, lambda e: e_bh(e, alpha)).astype(np.bool_),
@@ -114,24 +116,54 @@ def make_scorecard(
     )
 
 
-def _compare(cells: Cells) -> Comparison:
-    """Welch's comparison; of shares with a success and a failure added, so that it covers."""
-    return compare_means(*(_arm(arm, cells.is_share) for arm in (cells.baseline, cells.candidate)))
+@dataclass(frozen=True, slots=True)
+class _Arms:
+    """The comparison of every cell, and which cells are shares, with their own statistic."""
+
+    comparison: Comparison
+    is_share: Mask
+    share_statistic: FloatArray
+
+    @property
+    def statistic(self) -> FloatArray:
+        return np.where(self.is_share, self.share_statistic, self.comparison.statistic)
+
+    @property
+    def p_value(self) -> FloatArray:
+        of_share = 2 * ndtr(-np.abs(self.share_statistic))
+        return np.where(self.is_share, of_share, self.comparison.p_value)
+
+    def fixed_multiplier(self, alpha: float) -> FloatArray:
+        student = self.comparison.fixed_multiplier(alpha)
+        return np.where(self.is_share, -ndtri(alpha / 2), student)
+
+    def bounds(self, multiplier: FloatArray) -> Bounds:
+        """Of shares by share_bounds, of others by the standard error and Fieller."""
+        lower, upper = self.comparison.interval(multiplier)
+        relative_lower, relative_upper = self.comparison.relative_interval(multiplier)
+        shares = share_bounds(self.comparison.baseline, self.comparison.candidate, multiplier)
+        chosen = (
+            np.where(self.is_share, ours, other)
+            for ours, other in (
+                (shares.lower, lower),
+                (shares.upper, upper),
+                (shares.relative_lower, relative_lower),
+                (shares.relative_upper, relative_upper),
+            )
+        )
+        return Bounds(*chosen)
 
 
-def _arm(sample: Sample, is_share: Mask) -> Sample:
-    shared = share_sample(sample)
-    return Sample(
-        np.where(is_share, shared.n, sample.n),
-        np.where(is_share, shared.mean, sample.mean),
-        np.where(is_share, shared.variance, sample.variance),
+def _compare(cells: Cells) -> _Arms:
+    """Welch's comparison of means; shares have bounds and a statistic of their own."""
+    comparison = compare_means(cells.baseline, cells.candidate)
+    statistic = np.full(cells.is_share.shape, np.nan)
+    kept = np.flatnonzero(cells.is_share)
+    arms = (
+        Sample(s.n[kept], s.mean[kept], s.variance[kept]) for s in (cells.baseline, cells.candidate)
     )
-
-
-def _bounds(comparison: Comparison, multiplier: FloatArray) -> Bounds:
-    lower, upper = comparison.interval(multiplier)
-    relative_lower, relative_upper = comparison.relative_interval(multiplier)
-    return Bounds(lower, upper, relative_lower, relative_upper)
+    statistic[kept] = share_statistic(*arms)
+    return _Arms(comparison, cells.is_share, statistic)
 
 
 def _split(cells: Cells, alpha: float, n_opt: float) -> tuple[FloatArray, FloatArray]:

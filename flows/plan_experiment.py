@@ -33,6 +33,7 @@ _SHARES = (0.01, 0.05, 0.10, 0.25, 0.50)
 _SEED = 20_260_101
 _N_OPT = 5000.0
 _DAY_MS = 86_400_000
+_LEAST_DAYS = 1 / 1440  # a rate from less than a minute is none
 
 
 class NoHistory(Exception):
@@ -55,7 +56,7 @@ def plan_experiment(
     look = at or datetime.now(UTC)
     plan, evidence = _history(workspace, spec, look)
     requests = tuple(_request_plans(plan, evidence, expected))
-    users = tuple(_user_plans(plan, evidence))
+    users = tuple(_user_plans(plan, evidence, milliseconds_of(look)))
     if not requests and not users:
         raise NoHistory(
             f"{name}: no history to plan with; pull it first (verdict pull {name}), or give "
@@ -173,13 +174,12 @@ def _row(found: Detection, bucket_s: float) -> DetectionRow:
     )
 
 
-def _user_plans(plan: Plan, evidence: Evidence | None) -> Iterator[UserPlan]:
+def _user_plans(plan: Plan, evidence: Evidence | None, at_ms: int) -> Iterator[UserPlan]:
     users = evidence.users if evidence else None
     if users is None:
         return
     exposed = sum(users.exposed.values())
-    days = max(len([p for p in users.exposed_by_part if "=" not in p]), 1)
-    rate = exposed / days
+    rate = exposed / max((min(at_ms, plan.end_ms) - plan.start_ms) / _DAY_MS, _LEAST_DAYS)
     length = (plan.end_ms - plan.start_ms) / _DAY_MS
     shares = plan.user_shares
     for metric in plan.metrics:

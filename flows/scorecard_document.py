@@ -82,7 +82,9 @@ class ScorecardRow(BaseModel):
         default_factory=dict, description="By other tests of a share: z, Fisher, Boschloo."
     )
     posterior: Belief
-    share_posterior: Belief | None = Field(description="Exact, of shares; null for others.")
+    share_posterior: Belief | None = Field(
+        description="Exact, of the first 300 shares; null for others."
+    )
     split_p: float = Field(description="Of the configured split, for one look.")
     split_log_e: float = Field(description="Evidence of a mismatch, at every look.")
 

@@ -42,7 +42,8 @@ def non_inferiority(
     Not shown doesn't mean inferior: that the harm exceeds the margin is another test.
     """
     d, se, nu = _arrays(difference, error, degrees)
-    p_value = stdtr(nu, -(d + margin) / se)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p_value = stdtr(nu, -(d + margin) / se)
     lower = d + stdtrit(nu, alpha) * se
     return Shown(p_value, p_value < alpha, lower, np.full_like(d, np.inf))
 
@@ -60,7 +61,8 @@ def equivalence(
     Schuirmann 1987; the interval has the level 1 - 2 alpha and lies inside exactly then.
     """
     d, se, nu = _arrays(difference, error, degrees)
-    p_value = np.maximum(stdtr(nu, -(d + margin) / se), stdtr(nu, (d - margin) / se))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p_value = np.maximum(stdtr(nu, -(d + margin) / se), stdtr(nu, (d - margin) / se))
     half_width = -stdtrit(nu, alpha) * se
     return Shown(p_value, p_value < alpha, d - half_width, d + half_width)
 

@@ -53,8 +53,11 @@ def estimate_quantile(
     else:
         error = _clustered_error(y <= value, np.asarray(clusters))
     z = -ndtri(alpha / 2)
-    lower = ordered[max(0, int(np.floor(len(y) * (share - z * error))) - 1)]
-    upper = ordered[min(len(y) - 1, int(np.ceil(len(y) * (share + z * error))))]
+    below = int(np.floor(len(y) * (share - z * error))) - 1
+    above = int(np.ceil(len(y) * (share + z * error)))
+    # A bound beyond all values is not known: too few of them for this quantile.
+    lower = ordered[below] if below >= 0 else -np.inf
+    upper = ordered[above] if above < len(y) else np.inf
     return QuantileEstimate(
         float(value), float((upper - lower) / (2 * z)), float(lower), float(upper)
     )

@@ -42,7 +42,8 @@ def relative_lift(
     b, c = comparison.baseline, comparison.candidate
     v_b, v_c = b.variance_of_mean, c.variance_of_mean
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = c.mean / b.mean
+        size = np.abs(b.mean)  # so that a loss that shrinks is a rise
+        ratio = 1 + (c.mean - b.mean) / size
         relative_variance = v_b / b.mean**2 + v_c / c.mean**2
         if method == "delta":
             half_width = z * np.sqrt(v_c / b.mean**2 + v_b * ratio**2 / b.mean**2)

@@ -9,7 +9,7 @@ To 1e-9 relative where the method is the same. What differs on purpose:
 | relative interval by Fieller | tea-tasting: delta method of the logarithm, own degrees of |
 |   freedom | theirs can contradict the p-value; tested here: ours agrees with the p-value always |
 | a share's variance p (1 - p) | tea-tasting's Mean: n - 1 in the denominator | it is a share |
-| scorecard of shares: one success and one failure added | none | Wald covers 1 % at tiny rates |
+| scorecard of shares: Newcombe's limits | Wald | that covers 1 % of cases at tiny rates |
 | Barnard counts both tails' mirror tables | scipy drops one by rounding | tests/analysis/fixed |
 """
 

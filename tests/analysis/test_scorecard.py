@@ -59,8 +59,12 @@ def test_corrections_stay_within_the_experiment() -> None:
         np.testing.assert_allclose(card.fdr[kept], benjamini_hochberg(card.p_value[kept]))
 
 
-def test_tests_and_intervals_never_contradict_each_other() -> None:
-    card = make_scorecard(_means(3, 3000))
+@pytest.mark.parametrize("is_share", [False, True])
+def test_tests_and_intervals_never_contradict_each_other(is_share: bool) -> None:
+    rng = np.random.default_rng(3)
+    shares = (proportion_sample(np.full(3000, n), rng.binomial(n, 0.1, 3000)) for n in (900, 300))
+    cells = _cells(*shares, is_share=True) if is_share else _means(3, 3000)
+    card = make_scorecard(cells)
     for bounds, found in ((card.fixed, card.p_value < 0.05), (card.anytime, card.anytime_p < 0.05)):
         outside = (bounds.lower > 0) | (bounds.upper < 0)
         relative = (bounds.relative_lower > 0) | (bounds.relative_upper < 0)

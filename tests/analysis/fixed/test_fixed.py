@@ -16,7 +16,7 @@ from analysis.comparison import (
 )
 from analysis.fixed import several_arms
 from analysis.fixed.hypotheses import equivalence, non_inferiority, superiority
-from analysis.fixed.proportions import share_sample, z_test
+from analysis.fixed.proportions import share_bounds, share_statistic, z_test
 from analysis.fixed.quantile_difference import compare_quantiles, estimate_quantile
 from analysis.fixed.relative import relative_lift
 
@@ -96,24 +96,42 @@ def test_one_sided_p_values_are_halves_and_complements() -> None:
 
 
 def _coverage(n_b: int, n_c: int, p_b: float, p_c: float) -> float:
-    """Exact coverage of the 95 % interval of the difference of shares, over all tables."""
+    """Exact coverage of the 95 % bounds of the difference and of the ratio, the lesser one."""
     x_b, x_c = (g.ravel().astype(float) for g in np.mgrid[0 : n_b + 1, 0 : n_c + 1])
-    arms = (share_sample(proportion_sample(n, x)) for n, x in ((n_b, x_b), (n_c, x_c)))
-    comparison = compare_means(*arms)
-    low, high = comparison.interval(comparison.fixed_multiplier(0.05))
+    found = share_bounds(proportion_sample(n_b, x_b), proportion_sample(n_c, x_c), Z)
     weight = binom.pmf(x_b, n_b, p_b) * binom.pmf(x_c, n_c, p_c)
-    return float(weight[(low <= p_c - p_b) & (p_c - p_b <= high)].sum())
+    covered = [
+        (low <= truth) & (truth <= high)
+        for low, high, truth in (
+            (found.lower, found.upper, p_c - p_b),
+            (found.relative_lower, found.relative_upper, p_c / p_b - 1),
+        )
+    ]
+    return min(float(weight[each].sum()) for each in covered)
 
 
-@pytest.mark.parametrize("users", [(20, 20), (20, 60), (50, 50), (190, 20), (300, 300), (950, 50)])
+@pytest.mark.parametrize("users", [(20, 20), (20, 60), (50, 50), (190, 20), (300, 300), (4000, 20)])
 def test_intervals_of_shares_cover_from_twenty_users_on(users: tuple[int, int]) -> None:
-    """Exact: never below 94.3 % (lattice effects at a share of a half), on average above 95 %."""
+    """Exact, over all tables: never below 95 %."""
     shares = (1e-4, 1e-3, 0.01, 0.05, 0.1, 0.3, 0.5)
     found = [
         _coverage(*users, p, q) for p in shares for q in {p, min(1.5 * p, 0.9), min(p + 0.1, 0.9)}
     ]
-    assert min(found) > 0.943
-    assert np.mean(found) > 0.95
+    assert min(found) >= 0.95
+
+
+def test_bounds_p_values_and_ratios_of_shares_say_the_same() -> None:
+    """Every table of 30 and 50 users: all exclude "no difference" together."""
+    x_b, x_c = np.meshgrid(np.arange(31.0), np.arange(51.0))
+    arms = proportion_sample(30, x_b), proportion_sample(50, x_c)
+    statistic = share_statistic(*arms)
+    for z in (0.5, Z, 3.0):
+        found = share_bounds(*arms, z)
+        outside = (found.lower > 0) | (found.upper < 0)
+        np.testing.assert_array_equal(outside, np.abs(statistic) > z)
+        relative = (found.relative_lower > 0) | (found.relative_upper < 0)
+        np.testing.assert_array_equal(outside, relative)
+    assert np.isnan(share_statistic(proportion_sample(0, 0), proportion_sample(5, 1)))
 
 
 def test_clustered_quantiles_cover_and_unclustered_ones_do_not() -> None:
@@ -144,5 +162,6 @@ def test_quantile_difference_has_the_promised_error_rate() -> None:
 def test_too_few_values_and_one_cluster_are_refused() -> None:
     with pytest.raises(ValueError, match="two or more finite values"):
         estimate_quantile([1.0], 0.5)
+    assert np.isinf(estimate_quantile(np.arange(50.0), 0.99).upper)
     with pytest.raises(ValueError, match="one cluster"):
         estimate_quantile([1.0, 2.0, 3.0], 0.5, clusters=[1, 1, 1])
