@@ -1,7 +1,7 @@
 """The errors that a person can act on: shown as one line, never as a traceback."""
 
-from flows.plan_experiment import NoHistory
 from flows.baseline_history import CannotCalibrate
+from flows.plan_experiment import NoHistory
 from flows.publish import PublishFailed
 from flows.sources.samples import SourceRefused, SourceUnavailable
 from flows.sources.unit_rows import UnitDataRefused

@@ -28,7 +28,7 @@ def add(commands: Commands) -> None:
         "replay the baseline's history, without and with harm: what can the gate see?",
     )
     calibrate.add_argument("experiment")
-    calibrate.add_argument("--runs", type=_positive, help="of each scenario (default: 200)")
+    calibrate.add_argument("--runs", type=_positive, help="of each scenario (default: 500)")
     calibrate.add_argument("--seed", type=_natural, help="another seed, other runs (default: 1)")
     calibrate.add_argument("--json", action="store_true", help="print every number as JSON")
 
@@ -109,17 +109,15 @@ def _introduction(document: CalibrationDocument) -> Iterator[str]:
 def _table(document: CalibrationDocument) -> Table:
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(title="percent of runs ± standard error", title_justify="left")
-    table.add_column("the candidate", overflow="fold", max_width=24)
-    table.add_column("judge")
+    table = Table(title="percent of runs ± standard error", title_justify="left", show_edge=False)
+    table.add_column("harm", overflow="fold")
+    table.add_column("judge", no_wrap=True)
     for heading in ("rolled back", "promoted", "median", "90 %"):
         table.add_column(heading, justify="right", no_wrap=True)
     for scenario in document.scenarios:
-        texts = textwrap.wrap(scenario.text, 24)
-        texts += [""] * (len(scenario.judges) - len(texts))
-        rows = list(scenario.judges)
-        for row, text in zip(rows, texts, strict=False):
-            table.add_row(text, *_cells(row), end_section=row is rows[-1])
+        for number, row in enumerate(scenario.judges):
+            last = number == len(scenario.judges) - 1
+            table.add_row("" if number else scenario.label, *_cells(row), end_section=last)
     return table
 
 
@@ -139,13 +137,13 @@ def _legend(document: CalibrationDocument) -> Iterator[str]:
 
     limits = ", ".join(f"{name} {limit:.3g}" for name, limit in document.thresholds.items())
     yield (
-        "median, 90 %: time until so many of the rollbacks. verdict: this product; the rest of "
-        f"its runs hold at the end. threshold: over the last 5 min above {limits}. z-test: "
-        "z > 1.96 at any look. kayenta: High at any look, on values of "
-        f"{span(document.kayenta_value_s)}. These three promote at the end what never failed."
+        "Harm begins with the plan. median, 90 %: when half, and 90 %, of these rollbacks had "
+        "come. verdict: this product; its other runs hold at the end. threshold: over the last "
+        f"5 min above {limits}. z-test: z > 1.96 at any look. kayenta: High at any look, on values "
+        f"of {span(document.kayenta_value_s)}. These three promote at the end what never failed."
     )
     if document.looks < document.planned_looks:
         yield (
             f"{document.looks} of {document.planned_looks} planned looks were taken: with all of "
-            "them the z-test and Kayenta would raise more false alarms."
+            "them threshold, z-test and Kayenta would raise more false alarms."
         )

@@ -1,0 +1,67 @@
+"""What is known of the baseline, bucket by bucket: the material that replays are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.latency import Histogram, interpolated_quantile
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+# Columns of History.cells before those of the latency histogram.
+OTHER, GOOD, FAILED, LATENCY = 0, 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The baseline's requests in the buckets that are known, in order of time.
+
+    starts_ms: int64[buckets], milliseconds since the epoch.
+    other, good, failed: int64[buckets]; other: neither answered nor failed (cancelled, injected).
+    edges_ms: float64[edges], upper ends of the latency cells, ascending, the last one infinite;
+        empty where no latency is known. latency: int64[buckets, edges], requests in each cell,
+        not cumulative.
+    """
+
+    starts_ms: IntArray
+    other: IntArray
+    good: IntArray
+    failed: IntArray
+    edges_ms: FloatArray
+    latency: IntArray
+
+    @property
+    def cells(self) -> IntArray:
+        """Every count of a bucket in one row: int64[buckets, LATENCY + edges]."""
+        return np.column_stack([self.other, self.good, self.failed, self.latency])
+
+    @property
+    def failed_share(self) -> float:
+        """Share of the answered requests that failed."""
+        answered = int(self.good.sum() + self.failed.sum())
+        return int(self.failed.sum()) / answered if answered else 0.0
+
+    @property
+    def requests(self) -> int:
+        """All requests, whatever became of them."""
+        return int(self.other.sum() + self.good.sum() + self.failed.sum())
+
+    @property
+    def median_ms(self) -> float:
+        """The median latency, interpolated within its cell; 0 where no latency is known."""
+        if not self.latency.sum():
+            return 0.0
+        at_most = np.cumsum(self.latency.sum(axis=0)).astype(np.float64)
+        return interpolated_quantile(Histogram(self.edges_ms, at_most), 0.5)
+
+    def edge_at(self, bound_ms: float) -> float | None:
+        """The finite edge at the bound, or the next one above it; None without any.
+
+        Slow requests are counted there, as production counts them.
+        """
+        usable = self.edges_ms[np.isfinite(self.edges_ms) & (self.edges_ms >= bound_ms)]
+        return float(usable[0]) if usable.size else None
