@@ -1,0 +1,136 @@
+"""What `verdict watch` shows: split, success, latency, score over time, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from analysis.latency import QuantileRange
+from analysis.verdict import Decision
+
+_BARS = " ▁▂▃▄▅▆▇█"
+_STYLES = {
+    Decision.PROMOTE: "bold green",
+    Decision.HOLD: "bold yellow",
+    Decision.ROLLBACK: "bold red",
+    Decision.INVALID: "bold magenta",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VariantNow:
+    """One version over the last minutes.
+
+    share: of all requests; configured: what it should be; None where unknown.
+    success: share of answered requests that didn't fail. p50, p99: over the same time.
+    """
+
+    variant: str
+    requests_per_second: float
+    share: float | None
+    configured: float | None
+    success: float | None
+    p50: QuantileRange | None
+    p99: QuantileRange | None
+
+
+@dataclass(frozen=True, slots=True)
+class LookThen:
+    """One look: its score, and the harm of each metric beyond what is allowed, with bounds."""
+
+    at: datetime
+    decision: Decision
+    score: float | None
+    harms: tuple[tuple[str, float, float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Everything on the screen. looks: oldest first, the last one is now."""
+
+    experiment: str
+    over_s: float
+    variants: tuple[VariantNow, ...]
+    looks: tuple[LookThen, ...]
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def watch_screen(watched: Watched) -> RenderableType:
+    """The screen, for 80 columns, readable without colour."""
+    now = watched.looks[-1]
+    score = "no score" if now.score is None else f"score {now.score:g}"
+    head = Text.assemble(
+        (watched.experiment, "bold"),
+        f"  {now.at:%Y-%m-%d %H:%M:%S} UTC  ",
+        (now.decision.value, _STYLES[now.decision]),
+        f"  {score}",
+    )
+    lines = [Text(f"- {reason}") for reason in watched.reasons]
+    lines += [Text(f"note: {note}", style="dim") for note in watched.notes]
+    return Group(head, _variants(watched), _looks(watched.looks), *lines)
+
+
+def _variants(watched: Watched) -> Table:
+    table = Table(
+        title=f"last {watched.over_s / 60:g} min", title_justify="left", box=box.SIMPLE_HEAD
+    )
+    for heading in ("version", "requests/s", "split", "success", "p50", "p99"):
+        table.add_column(heading, justify="left" if heading == "version" else "right")
+    for each in watched.variants:
+        table.add_row(
+            each.variant,
+            f"{each.requests_per_second:.3g}",
+            _split(each),
+            "-" if each.success is None else f"{each.success:.2%}",
+            _quantile(each.p50),
+            _quantile(each.p99),
+        )
+    return table
+
+
+def _split(variant: VariantNow) -> str:
+    share = "-" if variant.share is None else f"{variant.share:.1%}"
+    return share if variant.configured is None else f"{share} of {variant.configured:.0%}"
+
+
+def _quantile(found: QuantileRange | None) -> str:
+    """The range of bucket edges that it surely lies in."""
+    if found is None:
+        return "-"
+    upper = f"{found.upper_ms:g}" if found.upper_ms < float("inf") else "∞"
+    return f"{found.lower_ms:g}-{upper} ms"
+
+
+def _looks(looks: Sequence[LookThen]) -> Table:
+    table = Table(title="looks", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("score over time")
+    for name, *_ in looks[-1].harms:
+        table.add_column(f"{name}: harm beyond what is allowed")
+    table.add_row(
+        "".join(_bar(look.score) for look in looks),
+        *(
+            f"{value:+.3g} ({lower:+.3g} to {upper:+.3g})"
+            for _, value, lower, upper in looks[-1].harms
+        ),
+    )
+    if len(looks) > 1:
+        earlier = looks[-min(len(looks), 6)]
+        table.add_row(
+            f"from {earlier.at:%H:%M:%S}",
+            *(
+                f"{value:+.3g} ({lower:+.3g} to {upper:+.3g})"
+                for _, value, lower, upper in earlier.harms
+            ),
+        )
+    return table
+
+
+def _bar(score: float | None) -> str:
+    return "?" if score is None else _BARS[round(score / 100 * (len(_BARS) - 1))]
