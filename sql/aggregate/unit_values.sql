@@ -15,24 +15,32 @@ with final_users as (
     where variant is not null and exposed_at <= $exposed_until
 ),
 
-events as (
+timed as (
     select
         o.user_id,
-        q.quantity,
-        case q.counts when 'sum' then o.value else 1.0 end
-        * case
-            when q.middle_day is null then 1.0
-            else date_diff('microsecond', u.exposed_at, o.occurred_at) // 86400000000 - q.middle_day
-        end as amount
+        o.outcome,
+        o.value,
+        epoch_us(o.occurred_at) - epoch_us(u.exposed_at) as after_us
     from outcomes as o
     inner join final_users as u on o.user_id = u.user_id
-    inner join unit_quantities as q on o.outcome = q.outcome
     where
         o.experiment = $experiment
         and o.occurred_at >= $earliest
         and o.occurred_at < $latest
-        and date_diff('microsecond', u.exposed_at, o.occurred_at) >= q.from_us
-        and date_diff('microsecond', u.exposed_at, o.occurred_at) < q.until_us
+),
+
+events as (
+    select
+        t.user_id,
+        q.quantity,
+        case q.counts when 'sum' then t.value else 1.0 end
+        * case
+            when q.middle_day is null then 1.0
+            else t.after_us // 86400000000 - q.middle_day
+        end as amount
+    from timed as t
+    inner join unit_quantities as q
+        on t.outcome = q.outcome and t.after_us >= q.from_us and t.after_us < q.until_us
 ),
 
 user_totals as (
