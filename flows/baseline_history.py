@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.calibration.history import History
+from flows.instants import instant
 from flows.look_plan import milliseconds
 from flows.spec import Experiment
 from flows.statements import statement
@@ -26,29 +29,47 @@ class CannotCalibrate(Exception):
     """There is nothing to replay; the message says what is missing."""
 
 
-def read_history(con: DuckDBPyConnection, spec: Experiment) -> History:
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A stretch of the history: buckets that begin in it, start included, end not."""
+
+    start: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    end: datetime = datetime(9999, 1, 1, tzinfo=UTC)
+
+    def __str__(self) -> str:
+        """As the command line has it; nothing for all that is known."""
+        if self == ALL_KNOWN:
+            return ""
+        return f" in {self.start:%Y-%m-%dT%H:%M:%SZ}..{self.end:%Y-%m-%dT%H:%M:%SZ}"
+
+
+ALL_KNOWN = Period()
+
+
+def read_history(con: DuckDBPyConnection, spec: Experiment, period: Period = ALL_KNOWN) -> History:
     """The baseline's history, from its first bucket with requests to its last one.
 
     A bucket without rows had no requests if its window was pulled; else it is left out.
     Raises CannotCalibrate without requests of the baseline and for fewer than 20 buckets.
     """
-    rows = _read(con, spec, "aggregate/calibration_requests")
+    rows = _read(con, spec, "aggregate/calibration_requests", period)
     at = _buckets(spec, rows)
     if not rows["requests"].sum():
         raise CannotCalibrate(
             f"{spec.experiment}: the warehouse has no requests of the baseline "
-            f"{spec.baseline!r}; pull first (verdict pull {spec.experiment})"
+            f"{spec.baseline!r}{period}; pull first (verdict pull {spec.experiment})"
         )
     starts = _known_buckets(con, spec, at)
     if len(starts) < LEAST_BUCKETS:
         raise CannotCalibrate(
             f"{spec.experiment}: {len(starts)} buckets of the baseline {spec.baseline!r} are "
-            f"known, at least {LEAST_BUCKETS} are needed; calibrate when it has run for longer"
+            f"known{period}, at least {LEAST_BUCKETS} are needed; calibrate when it has run for "
+            "longer"
         )
     requests, answered, failed = (
         _on_grid(starts, at, rows[name]) for name in ("requests", "answered", "failed")
     )
-    edges_ms, latency = _latency(con, spec, starts)
+    edges_ms, latency = _latency(con, spec, starts, period)
     return History(
         starts_ms=starts,
         other=requests - answered,
@@ -59,8 +80,28 @@ def read_history(con: DuckDBPyConnection, spec: Experiment) -> History:
     )
 
 
-def _read(con: DuckDBPyConnection, spec: Experiment, name: str) -> Columns:
-    parameters = {"experiment": spec.experiment, "variant": spec.baseline}
+def candidates_share(con: DuckDBPyConnection, spec: Experiment, history: History) -> float:
+    """Which share of the requests of the history's time went to candidates."""
+    last = int(history.starts_ms[-1]) + milliseconds(spec.plan.bucket)
+    rows = con.execute(
+        statement("aggregate/calibration_traffic"),
+        {
+            "experiment": spec.experiment,
+            "from": instant(int(history.starts_ms[0])),
+            "until": instant(last),
+        },
+    ).fetchall()
+    theirs = sum(float(requests) for variant, requests in rows if variant in spec.candidates)
+    return theirs / max(history.requests + theirs, 1.0)
+
+
+def _read(con: DuckDBPyConnection, spec: Experiment, name: str, period: Period) -> Columns:
+    parameters = {
+        "experiment": spec.experiment,
+        "variant": spec.baseline,
+        "from": period.start,
+        "until": period.end,
+    }
     columns: Columns = con.execute(statement(name), parameters).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
     return columns
 
@@ -97,13 +138,13 @@ def _on_grid(starts: IntArray, at: IntArray, values: NDArray[Any]) -> IntArray:
 
 
 def _latency(
-    con: DuckDBPyConnection, spec: Experiment, starts: IntArray
+    con: DuckDBPyConnection, spec: Experiment, starts: IntArray, period: Period
 ) -> tuple[NDArray[np.float64], IntArray]:
     """Edges and requests between them, as History has them.
 
     Only edges that every bucket with latency has: others came or went with a version.
     """
-    rows = _read(con, spec, "aggregate/calibration_latency")
+    rows = _read(con, spec, "aggregate/calibration_latency", period)
     at = _buckets(spec, rows)
     inside = np.isin(at, starts)
     edges, edge = np.unique(rows["le_ms"][inside].astype(np.float64), return_inverse=True)

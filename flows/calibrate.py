@@ -23,7 +23,13 @@ from analysis.calibration.replay import (
     summarise,
 )
 from analysis.plan import Plan
-from flows.baseline_history import CannotCalibrate, read_history
+from flows.baseline_history import (
+    ALL_KNOWN,
+    CannotCalibrate,
+    Period,
+    candidates_share,
+    read_history,
+)
 from flows.calibration_document import CalibrationDocument
 from flows.look_plan import limits_of, milliseconds, plan_of
 from flows.spec import ErrorShare, Experiment, SlowShare
@@ -35,6 +41,8 @@ _MOST_LOOKS = 60
 # The guide's gate, where a metric has no objective: success rate >= 0.95, p99 <= the bound.
 _FAILED = 0.05
 _SLOW = 0.01
+# Less than that of the traffic doesn't change what can be seen.
+_MUCH_TRAFFIC = 0.05
 
 Progress = Callable[[int, int], None]
 
@@ -45,11 +53,13 @@ def calibrate(
     *,
     runs: int = DEFAULT_RUNS,
     seed: int = DEFAULT_SEED,
+    period: Period = ALL_KNOWN,
     progress: Progress = lambda done, total: None,
 ) -> CalibrationDocument:
     """How the gate of an experiment does on its baseline's history, without and with harm.
 
-    runs: of each scenario. progress: called with runs done and runs in all.
+    runs: of each scenario. period: which history is replayed. progress: called with runs done and
+    runs in all.
     Raises CannotCalibrate for an experiment without request metrics or with too little history;
     WarehouseBusy or WarehouseUnusable.
     """
@@ -59,7 +69,8 @@ def calibrate(
             "experiment is counted per user"
         )
     with open_reader(warehouse) as con:
-        history = read_history(con, spec)
+        history = read_history(con, spec, period)
+        elsewhere = candidates_share(con, spec, history)
     whole = plan_of(spec, start_ms=0)
     names = set(spec.request_metrics)
     plan = replace(whole, metrics=tuple(m for m in whole.metrics if m.name in names))
@@ -72,7 +83,7 @@ def calibrate(
         _scenarios(replayed, runs, progress),
         runs=runs,
         planned_looks=len(planned),
-        notes=_notes(spec, replayed, whole),
+        notes=(*_notes(spec, replayed, whole), *_traffic_note(elsewhere)),
     )
 
 
@@ -112,6 +123,16 @@ def _threshold(metric: ErrorShare | SlowShare) -> float:
     if isinstance(metric, ErrorShare):
         return _FAILED
     return 1 - metric.quantile if metric.quantile is not None else _SLOW
+
+
+def _traffic_note(elsewhere: float) -> tuple[str, ...]:
+    if elsewhere < _MUCH_TRAFFIC:
+        return ()
+    note = (
+        f"{elsewhere:.0%} of this history's requests went to candidates; replays have the "
+        "baseline's alone, so with all of them the gate sees more, and sooner"
+    )
+    return (note,)
 
 
 def _notes(spec: Experiment, replayed: Replay, whole: Plan) -> tuple[str, ...]:

@@ -101,6 +101,10 @@ class HistoryDocument(BaseModel):
     buckets: int
     requests: int
     failed_share: float
+    bursts: dict[str, float] = Field(
+        description="By metric, variance of bad requests over the binomial one: about the size "
+        "of the bursts that go to one version whole."
+    )
     median_latency_ms: float | None
 
 
@@ -193,6 +197,7 @@ def _history(spec: Experiment, replay: Replay) -> HistoryDocument:
         buckets=len(history.starts_ms),
         requests=history.requests,
         failed_share=history.failed_share,
+        bursts=replay.bursts,
         median_latency_ms=history.median_ms or None,
     )
 

@@ -33,6 +33,7 @@ _Z = 1.96
 # With fewer values a version, no rank of the differences is a bound at Kayenta's 98 %.
 _KAYENTA_LEAST = 5
 _KAYENTA_VALUES = (30, 60)
+_KAYENTA_MARGINAL = 0.75
 
 
 class Judge(StrEnum):
@@ -213,7 +214,10 @@ def _z_test(setting: Setting, runs: Runs, left: IntArray, buckets: int) -> NDArr
 
 
 def _kayenta(setting: Setting, runs: Runs, left: IntArray, buckets: int) -> NDArray[np.bool_]:
-    """Any metric of any candidate is High, on the values so far: bool[left]."""
+    """Any candidate's score is below marginal, on the values so far: bool[left].
+
+    The score is the share of metrics that pass, of those with data; 0 with a critical failure.
+    """
     step = setting.kayenta_step
     values = buckets // step
     failed = np.zeros(len(left), dtype=bool)
@@ -221,13 +225,16 @@ def _kayenta(setting: Setting, runs: Runs, left: IntArray, buckets: int) -> NDAr
         return failed
     series = {name: _values(counts, left, step, values) for name, counts in runs.counts.items()}
     rows, metrics = len(left), len(setting.plan.metrics)
+    critical = np.array([metric.critical for metric in setting.plan.metrics])
     control = series[setting.plan.baseline].reshape(rows * metrics, values)
     for candidate in setting.plan.candidates:
         experiment = series[candidate].reshape(rows * metrics, values)
         pairs = list(zip(control, experiment, strict=True))
         found = classify_metrics(pairs, [MetricConfig.default()] * len(pairs))
-        high = np.array([judged.label is MetricLabel.HIGH for judged in found])
-        failed |= high.reshape(rows, metrics).any(axis=1)
+        labels = np.array([judged.label for judged in found]).reshape(rows, metrics)
+        known, passed = labels != MetricLabel.NODATA, labels == MetricLabel.PASS
+        failed |= passed.sum(axis=1) < _KAYENTA_MARGINAL * known.sum(axis=1)
+        failed |= (known & ~passed & critical).any(axis=1)
     return failed
 
 

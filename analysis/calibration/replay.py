@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.calibration.bursts import bursts_of_cells, bursts_of_metrics
 from analysis.calibration.history import LATENCY, History
 from analysis.calibration.injections import (
     NO_HARM,
@@ -51,6 +52,11 @@ class Replay:
     def metrics(self) -> tuple[str, ...]:
         """The names of the plan's metrics."""
         return tuple(metric.name for metric in self.setting.plan.metrics)
+
+    @property
+    def bursts(self) -> dict[str, float]:
+        """By metric, in bursts of which size its bad requests come."""
+        return bursts_of_metrics(self.history, self.metrics, self.slow_edges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,8 @@ def simulate(replay: Replay, injection: Injection, group: range) -> Runs:
 
     A run has the same timeline and the same division whatever the harm is.
     """
-    drawn = [_one_run(replay, injection, run) for run in group]
+    bursts = bursts_of_cells(replay.history, replay.metrics, replay.slow_edges)
+    drawn = [_one_run(replay, injection, run, bursts) for run in group]
     plan = replay.setting.plan
     names = (plan.baseline, *plan.candidates)
     return Runs(
@@ -181,13 +188,13 @@ def _base_share(replay: Replay, metric: str) -> float:
 
 
 def _one_run(
-    replay: Replay, injection: Injection, run: int
+    replay: Replay, injection: Injection, run: int, bursts: FloatArray
 ) -> tuple[IntArray, tuple[BucketCounts, ...]]:
     """One run's cells by variant, and what the metrics count of each."""
     plan, history = replay.setting.plan, replay.history
     rng = np.random.default_rng([replay.seed, run])
     timeline = draw_timeline(rng, len(history.good), plan.planned_buckets)
-    cells = thin(rng, history.cells[timeline], _shares(plan))
+    cells = thin(rng, history.cells[timeline], _shares(plan), bursts)
     counts = tuple(
         counts_of(
             rng, arm, injection if i == 1 else NO_HARM, history, replay.metrics, replay.slow_edges

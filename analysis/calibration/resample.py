@@ -4,12 +4,17 @@ Preserved: a bucket's counts (both versions' sum is a bucket of the history), wh
 common (load, an outage of a database: both versions have it at once), and, within a block, how
 buckets follow each other (bursts, autocorrelation).
 
-Not preserved: what lasts longer than a block (the hour of the day), and what belongs to one
-version only. A request goes to a version by itself, so a burst of failures hits both; a single
-bad pod or a user who stays with one version would not be divided like that, and makes real A/A
-comparisons noisier than these. Failures and latency come from separate counters, so they are
-divided separately: that slow requests are often the failed ones is lost. The baseline's requests
-stand for those of the whole service: where a candidate had a part of them, there were more.
+Bad requests are divided in bursts of the size that the history shows (bursts.py), each of which
+goes to one version whole, as the failures of one pod do. So each version is as overdispersed as
+the history. Divided request by request, a burst would always hit both versions alike, and no judge
+that takes requests for independent would ever pay for it.
+
+Not preserved: what lasts longer than a block (the hour of the day), and a cause that stays with
+one version for many buckets (a bad pod, a user with many requests): such A/A comparisons are
+noisier than these. Failures and latency come from separate counters, so they are divided
+separately: that slow requests are often the failed ones is lost. Injected failures come one by one.
+The baseline's requests stand for those of the whole service: where a candidate had a part of them,
+there were more.
 """
 
 from __future__ import annotations
@@ -37,11 +42,29 @@ def draw_timeline(rng: np.random.Generator, history: int, buckets: int) -> IntAr
     return indices[within < lengths[:, None]][:buckets]
 
 
-def thin(rng: np.random.Generator, cells: IntArray, shares: FloatArray) -> IntArray:
-    """Every count divided between the versions, each request by itself with these shares.
+def thin(
+    rng: np.random.Generator, cells: IntArray, shares: FloatArray, bursts: FloatArray
+) -> IntArray:
+    """Every count divided between the versions with these shares, each burst as a whole.
 
     cells: int64[buckets, cells]; shares: float64[buckets, variants], summing to 1.
+    bursts: float64[cells], at least 1: the size of the burst that a request is in, on average.
     Returns int64[variants, buckets, cells]; summed over variants it is cells again.
     """
-    divided = rng.multinomial(cells, shares[:, None, :])
+    small = np.floor(bursts).astype(np.int64)
+    in_larger = rng.binomial(cells, bursts - small)
+    divided = _divide(rng, cells - in_larger, small, shares)
+    divided += _divide(rng, in_larger, small + 1, shares)
     return np.moveaxis(divided, -1, 0)
+
+
+def _divide(
+    rng: np.random.Generator, counts: IntArray, size: IntArray, shares: FloatArray
+) -> IntArray:
+    """Bursts of this size, and a smaller one of what is left: int64[buckets, cells, variants]."""
+    whole, rest = np.divmod(counts, size)
+    divided = rng.multinomial(whole, shares[:, None, :]) * size[:, None]
+    left = np.flatnonzero(rest.any(axis=0))
+    some = rest[:, left]
+    divided[:, left] += rng.multinomial(some > 0, shares[:, None, :]) * some[:, :, None]
+    return divided

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from flows.commands.parser import Commands, command
+from flows.commands.parser import Commands, command, instant
 from flows.workspace import Workspace
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from flows.baseline_history import Period
     from flows.calibration_document import CalibrationDocument, JudgeOutcome, Share
 
 _WIDTH = 80
@@ -30,6 +31,12 @@ def add(commands: Commands) -> None:
     calibrate.add_argument("experiment")
     calibrate.add_argument("--runs", type=_positive, help="of each scenario (default: 500)")
     calibrate.add_argument("--seed", type=_natural, help="another seed, other runs (default: 1)")
+    calibrate.add_argument(
+        "--history",
+        type=_period,
+        metavar="START..END",
+        help="replay this stretch only (default: all that is known of the baseline)",
+    )
     calibrate.add_argument("--json", action="store_true", help="print every number as JSON")
 
 
@@ -46,7 +53,20 @@ def _positive(text: str) -> int:
     return value
 
 
+def _period(text: str) -> Period:
+    from flows.baseline_history import Period  # noqa: PLC0415
+
+    start, dots, end = text.partition("..")
+    if not dots:
+        raise argparse.ArgumentTypeError(f"{text!r} is no stretch of time; write START..END")
+    period = Period(instant(start), instant(end))
+    if period.start >= period.end:
+        raise argparse.ArgumentTypeError(f"{text!r} ends before it begins")
+    return period
+
+
 def _calibrate(options: argparse.Namespace) -> int:
+    from flows.baseline_history import ALL_KNOWN  # noqa: PLC0415
     from flows.calibrate import DEFAULT_RUNS, DEFAULT_SEED, calibrate  # noqa: PLC0415
     from flows.spec_file import find_spec  # noqa: PLC0415
 
@@ -58,6 +78,7 @@ def _calibrate(options: argparse.Namespace) -> int:
             workspace.warehouse,
             runs=options.runs or DEFAULT_RUNS,
             seed=DEFAULT_SEED if options.seed is None else options.seed,
+            period=options.history or ALL_KNOWN,
             progress=progress,
         )
     if options.json:
@@ -102,6 +123,8 @@ def _introduction(document: CalibrationDocument) -> Iterator[str]:
         f"{history.buckets} buckets, {history.failed_share:.2%} failed; {document.runs} runs of "
         f"{span(document.plan_s)} each, {document.looks} looks"
     )
+    bursts = ", ".join(f"{name} {size:.2g}" for name, size in history.bursts.items())
+    yield f"bad requests come in bursts of about: {bursts}"
     for sentence in document.sentences():
         yield f"- {sentence}"
 
@@ -139,8 +162,9 @@ def _legend(document: CalibrationDocument) -> Iterator[str]:
     yield (
         "Harm begins with the plan. median, 90 %: when half, and 90 %, of these rollbacks had "
         "come. verdict: this product; its other runs hold at the end. threshold: over the last "
-        f"5 min above {limits}. z-test: z > 1.96 at any look. kayenta: High at any look, on values "
-        f"of {span(document.kayenta_value_s)}. These three promote at the end what never failed."
+        f"5 min above {limits}. z-test: z > 1.96 at any look. kayenta: score below 75 at any "
+        f"look, on values of {span(document.kayenta_value_s)}. These three promote at the end "
+        "what never failed."
     )
     if document.looks < document.planned_looks:
         yield (

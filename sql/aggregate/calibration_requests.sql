@@ -1,5 +1,6 @@
--- one row per bucket of a variant, over all that is known: requests by what became of them
--- reads: request_buckets; parameters: experiment, variant
+-- one row per bucket of a variant in a stretch of time: requests by what became of them
+-- reads: request_buckets
+-- parameters: experiment, variant, from, until (bucket starts, until excluded)
 -- As in look_requests: a request counts for the error share if it was answered; faults that the
 -- mesh injected are neither the version's doing nor an answer.
 with flagged as (
@@ -10,7 +11,10 @@ with flagged as (
         (',' || response_flags || ',') like '%,FI,%'
         or (',' || response_flags || ',') like '%,DI,%' as injected
     from request_buckets
-    where experiment = $experiment and variant = $variant
+    where
+        experiment = $experiment
+        and variant = $variant
+        and bucket_start >= $from and bucket_start < $until
 )
 
 select

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from analysis.calibration.judges import Judge
-from flows.baseline_history import CannotCalibrate, read_history
+from flows.baseline_history import ALL_KNOWN, CannotCalibrate, Period, read_history
 from flows.calibrate import calibrate
 from flows.calibration_document import CalibrationDocument
 from flows.commands import calibrate as calibrate_command
@@ -212,6 +212,40 @@ def test_notes_say_what_the_numbers_do_not_hold(warehouse: Path) -> None:
         assert part in notes
 
 
+def test_only_the_period_asked_for_is_replayed(warehouse: Path) -> None:
+    period = Period(START + 10 * BUCKET, START + 40 * BUCKET)
+    with open_reader(warehouse) as con:
+        whole, part = (read_history(con, spec(), p) for p in (ALL_KNOWN, period))
+    assert np.array_equal(part.cells, whole.cells[10:40])
+    assert np.array_equal(part.starts_ms, whole.starts_ms[10:40])
+    found = calibrate(spec(), warehouse, runs=1, period=period).history
+    assert (found.first, found.last) == (START + 10 * BUCKET, START + 39 * BUCKET)
+
+
+def test_a_period_with_too_little_in_it_is_refused_and_named(warehouse: Path) -> None:
+    few = Period(START, START + 5 * BUCKET)
+    with pytest.raises(CannotCalibrate, match=r"5 buckets .* in 2026-01-01T12:00:00Z"):
+        calibrate(spec(), warehouse, runs=1, period=few)
+    with pytest.raises(CannotCalibrate, match=r"no requests of the baseline 'stable' in 2025"):
+        calibrate(spec(), warehouse, runs=1, period=Period(START - 365 * 5760 * BUCKET, START))
+
+
+def test_bursts_of_the_history_are_told(document: CalibrationDocument) -> None:
+    assert set(document.history.bursts) == {"errors", "slow"}
+    # These requests fail one by one.
+    assert all(1 <= size < 1.5 for size in document.history.bursts.values())
+
+
+def test_traffic_that_replays_lack_is_told(warehouse: Path, tmp_path: Path) -> None:
+    # 77 requests of the canary beside some 1,500 are too few to matter.
+    assert not [n for n in calibrate(spec(), warehouse, runs=1).notes if "went to candidates" in n]
+    path = shop_warehouse(tmp_path / "w.duckdb")
+    with open_writer(path) as con:
+        con.execute("update request_buckets set requests = 520 where variant = 'canary'")
+    notes = "\n".join(calibrate(spec(), path, runs=1).notes)
+    assert "26% of this history's requests went to candidates" in notes
+
+
 def test_too_little_history_is_refused(tmp_path: Path) -> None:
     path = shop_warehouse(tmp_path / "w.duckdb", buckets=19)
     with pytest.raises(CannotCalibrate, match="19 buckets of the baseline 'stable'"):
@@ -277,7 +311,25 @@ def test_command_prints_json_that_is_the_document(
     assert json.loads(text)["scenarios"][0]["judges"][0]["wrong_promote"] is None
 
 
-@pytest.mark.parametrize("arguments", [("--runs", "0"), ("--runs", "x"), ("--seed", "-1")])
+def test_command_replays_the_period_asked_for(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    period = "2026-01-01T12:00:00Z..2026-01-01T12:10"
+    assert run_command(root, "--runs", "1", "--history", period, "--json") == 0
+    assert CalibrationDocument.model_validate_json(capsys.readouterr().out).history.buckets == 40
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--runs", "0"),
+        ("--runs", "x"),
+        ("--seed", "-1"),
+        ("--history", "2026-01-01"),
+        ("--history", "yesterday..today"),
+        ("--history", "2026-01-02..2026-01-01"),
+    ],
+)
 def test_command_refuses_numbers_that_make_no_sense(root: Path, arguments: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit):
         run_command(root, *arguments)

@@ -14,6 +14,7 @@ from analysis.calibration.judges import Judge, Runs, decide, evidence_of
 from analysis.calibration.outcome import HOLD, PROMOTE, ROLLBACK
 from analysis.calibration.replay import Replay, simulate
 from analysis.kayenta.classify import MetricLabel, classify_metric
+from analysis.paired_buckets import BucketCounts
 from analysis.verdict import Decision, reach_verdict
 from tests.analysis.calibration.replays import plan_of, replay_of, without_split
 
@@ -130,6 +131,26 @@ def test_kayenta_rolls_back_at_the_first_look_with_a_metric_that_is_high() -> No
     found = decide(Judge.KAYENTA, replay.setting, runs)
     for run in range(6):
         assert int(found.at_ms[run]) == first_look(replay, partial(high, run))
+
+
+def test_kayenta_passes_with_one_of_four_metrics_high_unless_it_is_critical() -> None:
+    """A score of 75 is marginal, which is no failure."""
+    replay = replay_of()
+    errors, slow = replay.setting.plan.metrics
+    runs = simulate(replay, FIVE_POINTS, range(4))
+    counts = {
+        name: BucketCounts(*(x[:, [0, 1, 1, 1]] for x in (c.total, c.bad)))
+        for name, c in runs.counts.items()
+    }
+    for critical, expected in ((False, PROMOTE), (True, ROLLBACK)):
+        metrics = (replace(errors, critical=critical), *(replace(slow, name=n) for n in "abc"))
+        setting = replace(
+            replay.setting,
+            plan=replace(replay.setting.plan, metrics=metrics),
+            thresholds=np.ones(4),
+        )
+        found = decide(Judge.KAYENTA, setting, Runs(runs.requests, counts))
+        assert set(found.decision.tolist()) == {expected}
 
 
 def first_look(replay: Replay, fails: Callable[[int], bool]) -> int:

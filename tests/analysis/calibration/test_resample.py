@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
 from analysis.calibration.history import FAILED, GOOD
 from analysis.calibration.resample import LONGEST_BLOCK, SHORTEST_BLOCK, draw_timeline, thin
@@ -44,24 +46,56 @@ def test_a_plan_longer_than_the_history_is_filled() -> None:
 def test_thinning_conserves_every_count() -> None:
     cells = bursty_history().cells
     shares = np.tile([0.7, 0.2, 0.1], (len(cells), 1))
-    divided = thin(np.random.default_rng(5), cells, shares)
-    assert divided.shape == (3, *cells.shape)
-    assert np.array_equal(divided.sum(axis=0), cells)
-    assert divided.min() >= 0
+    for bursts in (np.ones(cells.shape[1]), np.linspace(1, 40, cells.shape[1])):
+        divided = thin(np.random.default_rng(5), cells, shares, bursts)
+        assert divided.shape == (3, *cells.shape)
+        assert np.array_equal(divided.sum(axis=0), cells)
+        assert divided.min() >= 0
 
 
 def test_thinning_gives_each_version_its_share_of_everything() -> None:
     cells = bursty_history().cells
     shares = np.tile([0.9, 0.1], (len(cells), 1))
     rng = np.random.default_rng(6)
-    found = np.mean([thin(rng, cells, shares)[1].sum(axis=0) for _ in range(400)], axis=0)
+    bursts = np.linspace(1, 7.5, cells.shape[1])
+    found = np.mean([thin(rng, cells, shares, bursts)[1].sum(axis=0) for _ in range(400)], axis=0)
     expected = 0.1 * cells.sum(axis=0)
-    error = np.sqrt(0.9 * expected / 400)
+    error = np.sqrt(0.9 * bursts * expected / 400)
     assert (np.abs(found - expected) < 4.5 * error).all()
 
 
 def test_versions_share_the_shocks_of_a_bucket() -> None:
     cells = bursty_history(per_bucket=20_000).cells
-    divided = thin(np.random.default_rng(8), cells, np.full((len(cells), 2), 0.5))
+    bursts = np.ones(cells.shape[1])
+    divided = thin(np.random.default_rng(8), cells, np.full((len(cells), 2), 0.5), bursts)
     first, second = (arm[:, FAILED] / (arm[:, FAILED] + arm[:, GOOD]) for arm in divided)
     assert np.corrcoef(first, second)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("burst", [1.0, 2.0, 3.5, 6.25])
+def test_thinning_in_bursts_varies_as_much_as_the_bursts_say(burst: float) -> None:
+    cells = np.full((4000, 1), 500)
+    shares = np.tile([0.8, 0.2], (len(cells), 1))
+    candidate = thin(np.random.default_rng(9), cells, shares, np.array([burst]))[1, :, 0]
+    found = candidate.var(ddof=1) / (500 * 0.2 * 0.8)
+    assert abs(found / burst - 1) < 4 * np.sqrt(2 / 4000) + 0.01
+
+
+def test_versions_of_a_bursty_history_are_as_bursty_as_it_is() -> None:
+    rng = np.random.default_rng(10)
+    answered = np.full(20_000, 1500)
+    burst = 4.0
+    share = beta_shares(rng, 0.01, (burst - 1) / 1499, answered.size)
+    cells = np.asarray(rng.binomial(answered, share)).reshape(-1, 1)
+    found = thin(rng, cells, np.full((len(cells), 2), 0.5), np.array([burst]))[:, :, 0]
+    assert found.var(axis=1) / found.mean(axis=1) == pytest.approx([burst, burst], rel=0.08)
+    # All of it is their own: one version's burst says nothing about the other.
+    assert abs(np.corrcoef(found[0], found[1])[0, 1]) < 0.04
+
+
+def beta_shares(
+    rng: np.random.Generator, mean: float, correlation: float, size: int
+) -> NDArray[np.float64]:
+    """Shares that make binomial counts beta-binomial."""
+    concentration = 1 / correlation - 1
+    return np.asarray(rng.beta(mean * concentration, (1 - mean) * concentration, size))
