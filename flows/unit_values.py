@@ -1,0 +1,141 @@
+"""Users' final values, a row each, and their sums: from the rows of exposures and outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from flows.spec import Experiment
+from flows.statements import statement
+from flows.unit_quantities import Cohort
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_MICROSECOND = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SumsRow:
+    """The sums of one day's users of a variant; dimension and segment are '' for all users."""
+
+    exposed_on: date
+    variant: str
+    dimension: str
+    segment: str
+    users: int
+    totals: Sequence[float]
+    products: Sequence[float]
+    maxima: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """By quantity: the constant that sums are about, and the largest value (None: no cap)."""
+
+    shifts: list[float]
+    caps: list[float | None]
+
+
+def scales_of(con: DuckDBPyConnection, spec: Experiment, cohort: Cohort) -> Scales:
+    """The shifts and caps of a cohort's quantities, as far as they are set."""
+    key = {"experiment": spec.experiment}
+    kinds = {"count": "count", "sum": "mean"}
+    shifts = {
+        (outcome, kind): shift
+        for outcome, kind, shift in con.execute(statement("load/unit_shifts"), key).fetchall()
+    }
+    caps = dict(con.execute(statement("load/unit_caps"), key).fetchall())
+    return Scales(
+        [
+            shifts.get((q.outcome, kinds.get(q.counts, "")), 0.0) if q.middle_day is None else 0.0
+            for q in cohort.quantities
+        ],
+        [caps.get(q.identity) for q in cohort.quantities],
+    )
+
+
+def name_variants(con: DuckDBPyConnection, spec: Experiment) -> None:
+    """Makes the temporary relation that says which variants count."""
+    con.execute(statement("load/unit_variants_table"), {"variants": list(spec.variants)})
+
+
+def make_values(
+    con: DuckDBPyConnection,
+    spec: Experiment,
+    cohort: Cohort,
+    scales: Scales,
+    *,
+    exposed_until: datetime,
+    days: tuple[date, date] | None = None,
+) -> None:
+    """Makes unit_values: each user of unit_arms with a final value.
+
+    days: the first and last day of exposure in unit_arms, so that only outcomes near them are read.
+    """
+    con.execute(
+        statement("load/unit_quantities_table"),
+        {
+            "outcomes": [q.outcome for q in cohort.quantities],
+            "counts": [q.counts for q in cohort.quantities],
+            "from_us": [q.from_us for q in cohort.quantities],
+            "until_us": [q.until_us for q in cohort.quantities],
+            "middle_days": [q.middle_day for q in cohort.quantities],
+        },
+    )
+    before, after = (us * _MICROSECOND for us in cohort.reach_us)
+    text = statement(
+        "aggregate/unit_values",
+        totals=",\n        ".join(
+            f"sum(amount) filter (quantity = {i}) as q{i}" for i in range(len(cohort.quantities))
+        ),
+        values=",\n    ".join(_value(cohort, scales, i) for i in range(len(cohort.quantities))),
+    )
+    con.execute(
+        text,
+        {
+            "experiment": spec.experiment,
+            "exposed_until": exposed_until,
+            "earliest": midnight(days[0], exposed_until) - before if days else "-infinity",
+            "latest": midnight(days[1], exposed_until) + _DAY + after if days else "infinity",
+        },
+    )
+
+
+def midnight(day: date, like: datetime) -> datetime:
+    """The start of a day."""
+    return datetime(day.year, day.month, day.day, tzinfo=like.tzinfo)
+
+
+def _value(cohort: Cohort, scales: Scales, i: int) -> str:
+    """The expression of a user's value, as distance to its shift."""
+    value = f"coalesce(t.q{i}, 0)"
+    cap = 1.0 if cohort.quantities[i].counts == "happened" else scales.caps[i]
+    if cap is not None:
+        value = f"least({value}, {cap!r}::double)"
+    return f"{value} - {scales.shifts[i]!r}::double as q{i}"
+
+
+def sum_values(con: DuckDBPyConnection, spec: Experiment, cohort: Cohort) -> list[SumsRow]:
+    """The sums of unit_values, for all users and by segment."""
+    lists = {
+        "totals": ", ".join(f"sum(q{i})" for i in range(len(cohort.quantities))),
+        "products": ", ".join(f"sum(q{i} * q{j})" for i, j in cohort.pairs),
+    }
+    rows = con.execute(statement("aggregate/unit_sums", **lists)).fetchall()
+    largest = dict.fromkeys((row[:2] for row in rows), ())
+    if cohort.amounts:
+        text = statement(
+            "aggregate/unit_maxima", maxima=", ".join(f"max(q{i})" for i in cohort.amounts)
+        )
+        largest |= {(day, variant): values for day, variant, values in con.execute(text).fetchall()}
+    found = [SumsRow(*(*row, largest[row[:2]])) for row in rows]
+    if spec.segments:
+        parts = con.execute(
+            statement("aggregate/unit_segment_sums", **lists), {"dimensions": list(spec.segments)}
+        ).fetchall()
+        found += [SumsRow(*(*row, ())) for row in parts]
+    return found
