@@ -176,11 +176,13 @@ def _import_all() -> None:
     import duckdb  # noqa: F401, PLC0415
     import pandas  # noqa: F401, PLC0415  # pyarrow, too, imports it at its first array
     import pyarrow  # noqa: F401, PLC0415
+    import yaml  # noqa: F401, PLC0415
 
     import flows.sources.prometheus  # noqa: F401, PLC0415
 
 
 def _ours(url: str, folder: str, start_ms: int, end_ms: int, *, is_json: bool) -> int:
+    import numpy as np  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
 
     from flows.sources.prometheus import PrometheusSamples  # noqa: PLC0415
@@ -190,9 +192,10 @@ def _ours(url: str, folder: str, start_ms: int, end_ms: int, *, is_json: bool) -
     source = PrometheusSamples(PrometheusSource(url=url))
     source.remote_read = not is_json
     samples = source.read([Selector("istio_requests_total")], start_ms, end_ms)
+    series = np.arange(len(samples.labels), dtype=np.int32)
     table = pa.table(
         {
-            "series_id": samples.series_of_sample,
+            "series_id": np.repeat(series, np.diff(samples.offsets)),
             "ts_ms": samples.ts_ms,
             "value": samples.values,
         }

@@ -42,11 +42,13 @@ class WindowCounts:
 
 @dataclass(frozen=True, slots=True)
 class SpanCounts:
-    """Consecutive windows that were read at once; warnings are the server's."""
+    """Consecutive windows that were read at once; warnings are the server's,
+    notes ours on how it was read."""
 
     series: RequestSeries
     windows: tuple[WindowCounts, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def samples(self) -> int:
@@ -78,7 +80,7 @@ def count_span(
     series = experiment_series(family, spec, samples)
     if not series.rows:
         empty = tuple(_no_counts(window) for window in windows)
-        return SpanCounts(series, empty, samples.warnings)
+        return SpanCounts(series, empty, samples.warnings, samples.notes)
     scraped = read_evidence(family, series.target_labels, source, start_ms, end_ms)
     evidence = evidence_of(
         family,
@@ -89,7 +91,7 @@ def count_span(
     )
     counts = tuple(_count(window, series.counters, evidence, margin_ms(spec)) for window in windows)
     warnings = dict.fromkeys((*samples.warnings, *scraped.warnings))
-    return SpanCounts(series, counts, tuple(warnings))
+    return SpanCounts(series, counts, tuple(warnings), samples.notes)
 
 
 def _no_counts(window: Window) -> WindowCounts:

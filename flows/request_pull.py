@@ -163,7 +163,7 @@ def _reported(span: SpanCounts, loaded: Loaded) -> _SpanReport:
         foreign_versions=span.series.foreign_versions,
         quarantined=span.series.quarantined,
         is_blind=any(len(window.ts_ms) and not window.targets_up for window in span.windows),
-        warnings=span.warnings + loaded.kept,
+        warnings=span.warnings + span.notes + loaded.kept,
     )
 
 

@@ -64,7 +64,7 @@ def pull_conversions(
         foreign = max(foreign, len(samples.labels) - len(ours.labels))
         counted, said = _count(spec, counters, source, ours, windows)
         said = tuple(dict.fromkeys((*samples.warnings, *said)))
-        warnings |= dict.fromkeys(said)
+        warnings |= dict.fromkeys((*said, *samples.notes))
         # Windows before the first series hold nothing; without any the metric may be misspelt.
         if has_series:
             for each in load_conversions(

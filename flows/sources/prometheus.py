@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from flows.sources.joined_samples import join_samples, kept_samples
@@ -16,21 +18,22 @@ from flows.sources.prometheus_connection import (
     PrometheusConnection,
 )
 from flows.sources.remote_read import HEADERS as REMOTE_READ_HEADERS
-from flows.sources.remote_read import (
-    STREAMED,
-    NotReadable,
-    decode_answer,
-    encode_request,
-    external_labels,
-)
-from flows.sources.samples import Matcher, Samples, Selector, SourceRefused
+from flows.sources.remote_read import STREAMED, decode_answer, encode_request, external_labels
+from flows.sources.samples import Matcher, Samples, Selector, SourceRefused, SourceUnavailable
+from flows.sources.series_frames import Damaged, NotReadable, check_frames
 from flows.spec import PrometheusSource
 
 JSON_WINDOW_MS = 2 * 3_600_000  # keeps an answer's memory and the server's sample limit in bounds
-STREAMED_WINDOW_MS = 12 * 3_600_000  # chunks are small, and no sample limit holds for them
+# Chunks are small, and no sample limit holds for them; each window brings all labels again.
+STREAMED_WINDOW_MS = 24 * 3_600_000
 _SMALLEST_WINDOW_MS = 60_000
+_PROBE_S = 5.0
 
 Window = tuple[int, int]
+
+
+class AnswerDamaged(SourceUnavailable):
+    """Answers go on arriving with wrong checksums; JSON has none, and must not stand in."""
 
 
 class PrometheusSamples:
@@ -41,24 +44,30 @@ class PrometheusSamples:
     """
 
     def __init__(self, source: PrometheusSource, patience: Patience | None = None) -> None:
+        self._source = source
         self._connection = PrometheusConnection(source, patience or Patience())
         self.url = self._connection.url
         self.connection = self._connection.client
         # Used until the server shows that it has none; what it adds to labels is asked once.
         self.remote_read = True
         self._external: dict[str, str] | None = None
+        self._trouble: tuple[str, ...] = ()
 
     def read(self, selectors: Sequence[Selector], start_ms: int, end_ms: int) -> Samples:
         """Every sample with start_ms < time <= end_ms of every series that a selector matches.
 
         Raises SourceUnavailable if the server can't be reached or goes on failing, SourceRefused
-        if it says no; both name the server and give its words.
+        if it says no; both name the server and give its words. A server whose remote read alone
+        fails is asked for JSON, and a note says so.
         """
         pieces: list[Samples] = []
         for selector in selectors:
             chunks = self._read_chunks(selector, start_ms, end_ms)
+            if chunks is not None and len(selectors) == 1:
+                return chunks  # in order already
             pieces += self._read_json(selector, start_ms, end_ms) if chunks is None else [chunks]
-        return join_samples(pieces)
+        joined = join_samples(pieces)
+        return replace(joined, notes=self._trouble)
 
     def metric_names(self) -> list[str]:
         """All metric names that the server knows."""
@@ -69,7 +78,10 @@ class PrometheusSamples:
         return self._connection.label_values(label)
 
     def _read_chunks(self, selector: Selector, start_ms: int, end_ms: int) -> Samples | None:
-        """The samples by remote read, or None where it has no answer, or another than JSON."""
+        """The samples by remote read, or None where it has no answer, or another than JSON.
+
+        Raises AnswerDamaged, or SourceUnavailable if JSON is not to be had either.
+        """
         if not self.remote_read:
             return None
         try:
@@ -84,12 +96,35 @@ class PrometheusSamples:
                 STREAMED_WINDOW_MS,
             )
             # Together: a series' labels and its chunks at the windows' edges come again and again.
-            body = b"".join(_streamed(answer) for _, answer in answers)
+            body = b"".join([answer.body for _, answer in answers])
             return decode_answer(body, external, start_ms, end_ms)
         except (NotReadable, SourceRefused, AskForLess):
             # Not offered, not allowed, or in chunks that can't be decoded: not asked for again.
             self.remote_read = False
             return None
+        except AnswerDamaged:
+            raise
+        except SourceUnavailable as error:
+            if not self._answers_queries():
+                raise
+            self.remote_read = False
+            self._trouble = (f"remote read failed, so JSON was read instead: {error}",)
+            return None
+
+    def _answers_queries(self) -> bool:
+        """Whether the server answers a trivial query at once."""
+        patience = self._connection.patience
+        hasty = replace(
+            patience,
+            attempts=1,
+            read_s=min(_PROBE_S, patience.read_s),
+            whole_s=min(_PROBE_S, patience.whole_s),
+        )
+        try:
+            PrometheusConnection(self._source, hasty).answer("/api/v1/query", [("query", "1")])
+        except (SourceUnavailable, SourceRefused, AskForLess):
+            return False
+        return True
 
     def _hides_labels(
         self, selector: Selector, external: dict[str, str], start_ms: int, end_ms: int
@@ -162,8 +197,26 @@ class PrometheusSamples:
         return self._connection.answer("/api/v1/query", form)
 
     def _ask_chunks(self, selector: Selector, window: Window) -> Answer:
-        request = encode_request(selector, *window)
-        return self._connection.answer("/api/v1/read", request, REMOTE_READ_HEADERS)
+        """An answer whose checksums are right; one that was damaged is asked for again."""
+        request, patience = encode_request(selector, *window), self._connection.patience
+        pause_s, attempt = patience.first_pause_s, 0
+        while True:
+            attempt += 1
+            answer = self._connection.answer("/api/v1/read", request, REMOTE_READ_HEADERS)
+            if not answer.content_type.startswith(STREAMED):
+                raise NotReadable("the server doesn't stream chunks")
+            try:
+                check_frames(answer.body)
+            except Damaged as error:
+                if attempt == patience.attempts:
+                    raise AnswerDamaged(
+                        f"{self.url} failed {attempt} times: {error}. "
+                        "Does something between here and there change answers?"
+                    ) from error
+                time.sleep(min(pause_s, patience.longest_pause_s))
+                pause_s *= 2
+            else:
+                return answer
 
     def _ask_external(self) -> dict[str, str]:
         """The labels that remote read adds; raises NotReadable if the server doesn't say."""
@@ -193,9 +246,3 @@ def _quoted(matcher: Matcher) -> str:
 
 def _seconds(time_ms: int) -> str:
     return f"{time_ms / 1000:.3f}"
-
-
-def _streamed(answer: Answer) -> bytes:
-    if not answer.content_type.startswith(STREAMED):
-        raise NotReadable("the server doesn't stream chunks")
-    return answer.body

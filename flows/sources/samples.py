@@ -19,7 +19,8 @@ class Samples:
     ts_ms: int64[samples], scrape time in milliseconds since the epoch, ascending within a series,
         no time twice in a series.
     values: float64[samples], as scraped; staleness markers are removed.
-    warnings: what the server said beside its answer, never empty text.
+    warnings: what the server said beside its answer, never empty text: the answer may be partial.
+    notes: what a person should know of how it was read; the answer is whole.
     """
 
     labels: tuple[Mapping[str, str], ...]
@@ -27,6 +28,7 @@ class Samples:
     ts_ms: NDArray[np.int64]
     values: NDArray[np.float64]
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def series_of_sample(self) -> NDArray[np.int64]:

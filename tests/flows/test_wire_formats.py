@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import requests
 
+from flows.sources import prometheus
 from flows.sources.prometheus import PrometheusSamples
 from flows.sources.prometheus_errors import Remedy, classify_failure
 from flows.sources.samples import Matcher, Samples, Selector, SourceRefused, SourceUnavailable
@@ -126,6 +127,19 @@ def test_chunks_and_json_give_the_same_samples_bit_for_bit(server: Server) -> No
     assert chunks.remote_read
     assert from_chunks.ts_ms.size == 5 * HOURS * 240
     assert _by_labels(from_chunks) == _by_labels(text.read(EVERYTHING, start, end))
+
+
+def test_chunks_of_windows_one_after_the_other_hold_each_sample_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Chunks reach over the windows' edges, so that two answers hold the same ones.
+    monkeypatch.setattr(prometheus, "STREAMED_WINDOW_MS", 2_700_000)
+    chunks, text = server.source(remote_read=True), server.source(remote_read=False)
+    start, end = (END_S - HOURS * 3600) * 1000 - 1, END_S * 1000
+    found = chunks.read([EVERYTHING[0]], start, end)
+    assert chunks.remote_read
+    assert found.ts_ms.size == 4 * HOURS * 240
+    assert _by_labels(found) == _by_labels(text.read([EVERYTHING[0]], start, end))
 
 
 @pytest.mark.parametrize("remote_read", [True, False])
