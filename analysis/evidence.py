@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from analysis.comparison import Sample
 from analysis.latency import Histogram
 from analysis.paired_buckets import BucketCounts
+from analysis.pods import PodCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class RequestEvidence:
     metrics: names of the request metrics; counts: by variant, [metrics, buckets] in that order.
     histograms: by variant, over the whole window; empty where the mesh exports no latency.
     edges_ms: by metric, the bucket edge at which slow requests are counted.
+    pods: by metric and variant, over the whole window; empty where pods aren't known.
     """
 
     stage: NDArray[np.int64]
@@ -30,6 +32,7 @@ class RequestEvidence:
     counts: Mapping[str, BucketCounts]
     histograms: Mapping[str, Histogram] = field(default_factory=dict)
     edges_ms: Mapping[str, float] = field(default_factory=dict)
+    pods: Mapping[str, Mapping[str, PodCounts]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,15 @@ def gross_failure_log_e(
     return np.asarray(process.max(axis=-1, initial=0.0))
 
 
+def worse_log_e(baseline: BucketCounts, candidate: BucketCounts, *, gap: float) -> FloatArray:
+    """Log e-value against "the candidate's share is at most the baseline's plus gap".
+
+    float64[metrics, buckets], of each bucket's counts alone; exact at every look while they grow.
+    """
+    edges = np.full((len(baseline.total), 1), gap)
+    return _bucket_log_e(baseline, candidate, edges, np.ones_like(edges))
+
+
 def _bucket_log_e(
     baseline: BucketCounts, candidate: BucketCounts, gap: FloatArray, factor: FloatArray
 ) -> FloatArray:

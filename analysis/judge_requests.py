@@ -6,12 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from analysis.estimator import Estimator
 from analysis.evidence import RequestEvidence
 from analysis.gross_failure import gross_failure_log_e
-from analysis.latency import QuantileRange, quantile_range
+from analysis.histogram_comparison import quantile_at_every_look
+from analysis.latency import QuantileRange, interpolated_quantile, quantile_range
 from analysis.metric_result import Classification, Estimate, MetricResult, Objective
-from analysis.paired_buckets import BucketCounts, Estimator, estimate_share, pair_buckets
+from analysis.paired_buckets import BucketCounts, PairedBuckets, estimate_share, pair_buckets
 from analysis.plan import MetricPlan, Plan, Unit
+from analysis.pods import BadPod, bad_pods, between_pods, stack_between
 
 FloatArray = NDArray[np.float64]
 
@@ -26,7 +29,8 @@ def judge_requests(
     """Every request metric of one candidate against the baseline.
 
     A metric's part of alpha is divided equally over the tests that can fail it: the difference,
-    the gross failure and, where there is one, the objective.
+    the gross failure and, where there is one, the objective. Where pods are known, the difference
+    holds for whatever pods a version may have; harm by one grossly bad pod is harm all the same.
     """
     metrics = [metric for metric in plan.metrics if metric.unit is Unit.REQUEST]
     if not metrics:
@@ -40,12 +44,16 @@ def judge_requests(
     )
     tests = np.array([2.0 if metric.objective is None else 3.0 for metric in metrics])
     alpha = np.array([plan.harm_alpha(metric) for metric in metrics]) / tests
-    pairs = pair_buckets(baseline, arm)
+    of_requests = pair_buckets(baseline, arm)
+    pairs = _with_pods(of_requests, evidence, metrics, (plan.baseline, candidate))
     absolute = np.array([metric.allowed_harm.absolute for metric in metrics])
     relative = np.array([metric.allowed_harm.relative for metric in metrics])
     excess = pairs.contrast(1 + relative)
     low, high = pairs.relative_bounds(
-        lower_alpha=alpha, upper_alpha=plan.promote_alpha, n_opt=plan.planned_buckets
+        lower_alpha=alpha,
+        upper_alpha=plan.promote_alpha,
+        n_opt=plan.planned_buckets,
+        factor=1 + relative,
     )
     point = pairs.candidate / np.where(pairs.baseline > 0, pairs.baseline, np.nan) - 1
     excesses = _bounded(excess, alpha, plan, shift=absolute)
@@ -56,6 +64,10 @@ def judge_requests(
     )
     objectives = [_objective(*row) for row in zip(metrics, *shares, strict=True)]
     gross = _gross(plan, baseline, arm, metrics, alpha, pairs.overdispersion_baseline)
+    pods = [_bad_pods(plan, evidence, candidate, pairs, alpha, row) for row in enumerate(metrics)]
+    # Of the pods that there are: a grossly bad one hurts users, whatever others there might be.
+    hurt = of_requests.contrast(1 + relative).lower(alpha=alpha, n_opt=plan.planned_buckets)
+    gross |= np.array([_gross_pod(found, candidate) for found in pods]) & (hurt > absolute)
     return tuple(
         MetricResult(
             metric=metric.name,
@@ -84,6 +96,8 @@ def judge_requests(
             edge_ms=evidence.edges_ms.get(metric.name),
             quantile_baseline=_quantile(metric, evidence, plan.baseline, plan.alpha),
             quantile_candidate=_quantile(metric, evidence, candidate, plan.alpha),
+            quantile_difference=_quantile_difference(metric, evidence, plan, candidate),
+            bad_pods=pods[i],
         )
         for i, metric in enumerate(metrics)
     )
@@ -132,6 +146,52 @@ def _gross(
     return np.asarray(log_e >= -np.log(alpha))
 
 
+def _with_pods(
+    pairs: PairedBuckets,
+    evidence: RequestEvidence,
+    metrics: list[MetricPlan],
+    arms: tuple[str, str],
+) -> PairedBuckets:
+    """The same pairs, where pods are known with what pods differ by."""
+    if not evidence.pods:
+        return pairs
+    found = []
+    for i, metric in enumerate(metrics):
+        pods = evidence.pods.get(metric.name, {})
+        phi = float(pairs.overdispersion_baseline[i]), float(pairs.overdispersion_candidate[i])
+        known = all(arm in pods for arm in arms)
+        found.append(between_pods(pods[arms[0]], pods[arms[1]], phi) if known else None)
+    return pairs.with_pods(stack_between(found))
+
+
+def _bad_pods(
+    plan: Plan,
+    evidence: RequestEvidence,
+    candidate: str,
+    pairs: PairedBuckets,
+    alpha: FloatArray,
+    row: tuple[int, MetricPlan],
+) -> tuple[BadPod, ...]:
+    i, metric = row
+    pods = evidence.pods.get(metric.name, {})
+    if plan.baseline not in pods or candidate not in pods:
+        return ()
+    margin = metric.allowed_harm
+    return bad_pods(
+        pods[plan.baseline],
+        pods[candidate],
+        names=(plan.baseline, candidate),
+        margin=margin.absolute + margin.relative * float(np.nan_to_num(pairs.baseline[i])),
+        gross_gap=_gross_gap(margin.absolute),
+        alpha=float(alpha[i]),
+        overdispersion=float(pairs.overdispersion_baseline[i]),
+    )
+
+
+def _gross_pod(found: tuple[BadPod, ...], candidate: str) -> bool:
+    return any(pod.gross and pod.variant == candidate for pod in found)
+
+
 def _gross_gap(margin: float) -> float:
     """A multiple of the margin, but never so wide that a total failure would lie within."""
     return max(_GROSS_GAP_FLOOR, min(_GROSS_GAP_MARGINS * margin, (1 + margin) / 2))
@@ -174,3 +234,14 @@ def _quantile(
     if metric.quantile is None or variant not in evidence.histograms:
         return None
     return quantile_range(evidence.histograms[variant], metric.quantile, alpha=alpha)
+
+
+def _quantile_difference(
+    metric: MetricPlan, evidence: RequestEvidence, plan: Plan, candidate: str
+) -> Estimate | None:
+    arms = [evidence.histograms.get(name) for name in (plan.baseline, candidate)]
+    if metric.quantile is None or arms[0] is None or arms[1] is None:
+        return None
+    lower, upper = quantile_at_every_look(arms[0], arms[1], metric.quantile, alpha=plan.alpha)
+    shown = [interpolated_quantile(arm, metric.quantile) for arm in arms if arm is not None]
+    return Estimate(shown[1] - shown[0], lower, upper)

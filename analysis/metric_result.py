@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from analysis.latency import QuantileRange
 from analysis.plan import Role, Unit
+from analysis.pods import BadPod
 
 
 class Classification(StrEnum):
@@ -59,6 +60,9 @@ class MetricResult:
     gross: the exact test found a gross failure.
     edge_ms: for slow requests, the bucket edge at which they are counted.
     variance_removed: share of the variance that covariates explain; None without covariates.
+    quantile_difference: candidate's quantile minus baseline's in milliseconds; the bounds hold at
+        every look, for independent requests; the value is interpolated, a label only.
+    bad_pods: pods that are worse than their siblings by more than the margin, of either version.
     """
 
     metric: str
@@ -88,3 +92,5 @@ class MetricResult:
     quantile_baseline: QuantileRange | None = None
     quantile_candidate: QuantileRange | None = None
     variance_removed: float | None = None
+    quantile_difference: Estimate | None = None
+    bad_pods: tuple[BadPod, ...] = ()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Plan, Role, Unit
-from analysis.reasons import describe_harm, describe_objective, level
+from analysis.reasons import describe_harm, describe_objective, describe_pods, level
 
 
 def missing_for_decision(
@@ -50,7 +50,7 @@ def _undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
     """One sentence on one metric; it names the candidate where there are several."""
     several = len(plan.candidates) > 1
     name = f"{metric.metric} of {metric.candidate_variant}" if several else metric.metric
-    return f"{name}: {_why_undecided(plan, metric, at_ms)}"
+    return ". ".join((f"{name}: {_why_undecided(plan, metric, at_ms)}", *describe_pods(metric)))
 
 
 def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
@@ -94,12 +94,16 @@ def _time_needed(plan: Plan, metric: MetricResult, at_ms: int) -> str:
 
 
 def _growth_needed(metric: MetricResult) -> float:
-    """How many times as much data, if the estimates stay: the worst of margin and objective."""
+    """How many times as much data, if the estimates stay: the worst of margin and objective.
+
+    An interval around no failure at all narrows with the requests, not with their square root.
+    """
     growths = [_growth(metric.excess.value, metric.excess.lower, metric.excess.upper)]
     if metric.objective is not None:
         share, limit = metric.objective.candidate, metric.objective.limit
         growths.append(_growth(share.value - limit, share.lower - limit, share.upper - limit))
-    return max(growths)
+    none = metric.is_share and metric.baseline == 0 and metric.candidate == 0
+    return math.sqrt(max(growths)) if none else max(growths)
 
 
 def _growth(value: float, lower: float, upper: float) -> float:

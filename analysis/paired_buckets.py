@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.comparison import ratio_interval
-from analysis.confidence import one_sided_multiplier, student_adjusted
+from analysis.estimator import BetweenPods, Estimator, degrees_left
+from analysis.long_run_variance import LaggedProducts, lagged_products
+from analysis.ratio_search import highest_accepted, lowest_accepted
 
 FloatArray = NDArray[np.float64]
 
@@ -62,42 +63,17 @@ class BucketCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimator:
-    """An estimate with its standard errors and effective number of buckets: float64[metrics].
-
-    standard_error: for the lower bound; upper_error: for the upper one.
-    """
-
-    estimate: FloatArray
-    standard_error: FloatArray
-    upper_error: FloatArray
-    buckets: FloatArray
-
-    def lower(self, *, alpha: FloatArray | float, n_opt: float) -> FloatArray:
-        """The lower bound of level alpha, at every look at once; tightest after n_opt buckets."""
-        return self.estimate - bound_multiplier(self.buckets, alpha, n_opt) * self.standard_error
-
-    def upper(self, *, alpha: FloatArray | float, n_opt: float) -> FloatArray:
-        """The upper bound of level alpha, at every look at once; tightest after n_opt buckets."""
-        return self.estimate + bound_multiplier(self.buckets, alpha, n_opt) * self.upper_error
-
-
-def bound_multiplier(buckets: FloatArray, alpha: FloatArray | float, n_opt: float) -> FloatArray:
-    """Standard errors between an estimate from so many buckets and its one-sided bound."""
-    normal = one_sided_multiplier(buckets, alpha=alpha, n_opt=n_opt)
-    return student_adjusted(normal, buckets - 1)
-
-
-@dataclass(frozen=True, slots=True)
 class PairedBuckets:
     """Both versions' mean shares over the buckets, with what their differences vary.
 
-    All float64[metrics]. The spread over buckets holds bursts and shocks. It misleads where few
-    bursts were seen: their number and their spread are low together. So a bound believes no less
-    than sampling gives, and on the side where a version's bursts may still be to come (harm's
-    upper bound: the candidate's; its lower bound: the baseline's) no less than bursts give.
+    All float64[metrics]. The spread over buckets holds bursts and shocks; what persists from bucket
+    to bucket inflates it (products). It misleads where few bursts were seen: their number and
+    their spread are low together. So a bound believes no less than sampling gives, and on the side
+    where a version's bursts may still be to come (harm's upper bound: the candidate's; its lower
+    bound: the baseline's) no less than bursts give.
     overdispersion_*: variance of failures over the binomial one, shared shocks taken off: the
     baseline's by itself alone, the candidate's by both versions.
+    pods: what pods add, where they are known.
     """
 
     baseline: FloatArray
@@ -112,42 +88,58 @@ class PairedBuckets:
     overdispersion_baseline: FloatArray
     overdispersion_candidate: FloatArray
     buckets: FloatArray
+    products: LaggedProducts
+    pods: BetweenPods | None = None
+
+    def with_pods(self, pods: BetweenPods) -> PairedBuckets:
+        """The same, but a version's share may also depend on the pods that it happens to have."""
+        return replace(self, pods=pods)
 
     def contrast(self, factor: FloatArray | float = 1.0) -> Estimator:
-        """The candidate's share minus factor times the baseline's."""
+        """The candidate's share minus factor times the baseline's.
+
+        factor: float64[..., metrics]; the answer has its shape.
+        """
         f = np.asarray(factor)
-        spread = self.var_candidate - 2 * f * self.covariance + f**2 * self.var_baseline
+        inflation = self.products.inflation(f)
+        plain = self.var_candidate - 2 * f * self.covariance + f**2 * self.var_baseline
+        spread = inflation * plain
         down = self.sampling_candidate + f**2 * self.burst_baseline
         up = self.burst_candidate + f**2 * self.sampling_baseline
+        degrees = degrees_left(self.buckets, inflation, spread, np.minimum(down, up))
         lower, upper = (
-            np.where(self.buckets > 0, np.sqrt(np.maximum(spread, least)), np.inf)
-            for least in (down, up)
+            np.where(self.buckets > 0, np.maximum(spread, least), np.inf) for least in (down, up)
         )
-        return Estimator(self.candidate - f * self.baseline, lower, upper, self.buckets)
+        between = None
+        if self.pods is not None:
+            between = np.sqrt(self.pods.variance(f)), self.pods.degrees(f)
+        estimate = self.candidate - f * self.baseline
+        errors = np.sqrt(lower), np.sqrt(upper)
+        return Estimator(estimate, errors, self.buckets, degrees, between)
 
     def relative_bounds(
-        self, *, lower_alpha: FloatArray, upper_alpha: float, n_opt: float
+        self,
+        *,
+        lower_alpha: FloatArray,
+        upper_alpha: float,
+        n_opt: float,
+        factor: FloatArray | float = 1.0,
     ) -> tuple[FloatArray, FloatArray]:
-        """Bounds of candidate / baseline - 1, by the same test as the bounds of the difference."""
-        low_z = bound_multiplier(self.buckets, lower_alpha, n_opt)
-        high_z = bound_multiplier(self.buckets, upper_alpha, n_opt)
-        zero = np.zeros_like(self.covariance)
-        spread = (self.var_candidate, self.covariance, self.var_baseline)
-        down = (self.sampling_candidate, zero, self.burst_baseline)
-        up = (self.burst_candidate, zero, self.sampling_baseline)
-        means = (self.candidate, self.baseline)
-        # The larger variance rules at each ratio, so the accepted set is the union.
-        low = np.minimum(*(_ratios(means, v, low_z)[0] for v in (spread, down)))
-        high = np.maximum(*(_ratios(means, v, high_z)[1] for v in (spread, up)))
-        return low - 1, high - 1
+        """Bounds of candidate / baseline - 1: the ratios that the test by contrast() accepts.
 
-
-def _ratios(
-    means: tuple[FloatArray, FloatArray],
-    variances: tuple[FloatArray, FloatArray, FloatArray],
-    multiplier: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    return ratio_interval(*means, *variances, multiplier, multiplier, of_shares=True)
+        They agree with it exactly at ratio 1 and at factor. -inf and inf where nothing is known.
+        """
+        point = self.candidate / np.where(self.baseline > 0, self.baseline, np.nan)
+        anchors = np.stack([np.ones_like(point), np.broadcast_to(factor, point.shape)])
+        low = lowest_accepted(
+            lambda f: self.contrast(f).lower(alpha=lower_alpha, n_opt=n_opt) > 0, point, anchors
+        )
+        high = highest_accepted(
+            lambda f: self.contrast(f).upper(alpha=upper_alpha, n_opt=n_opt) < 0, point, anchors
+        )
+        known = np.isfinite(self.contrast().lower(alpha=lower_alpha, n_opt=n_opt))
+        nothing = ~known | ((low == 0) & ~np.isfinite(point))
+        return np.where(nothing, -np.inf, low - 1), np.where(known, high - 1, np.inf)
 
 
 def pair_buckets(baseline: BucketCounts, candidate: BucketCounts) -> PairedBuckets:
@@ -191,6 +183,7 @@ def pair_buckets(baseline: BucketCounts, candidate: BucketCounts) -> PairedBucke
         overdispersion_baseline=alone_b,
         overdispersion_candidate=phi_c,
         buckets=buckets,
+        products=lagged_products(off_b, off_c, buckets),
     )
 
 
@@ -212,10 +205,13 @@ def estimate_share(counts: BucketCounts, overdispersion: FloatArray) -> Estimato
     mean = (weights * counts.share).sum(-1)
     seen = weights.sum(-1) > 0
     buckets = np.where(seen, 1 / np.maximum((weights**2).sum(-1), _TINY), 0.0)
-    spread = (weights**2 * (counts.share - mean[..., None]) ** 2).sum(-1)
-    spread *= buckets / np.maximum(buckets - 1, _TINY)
-    lower, upper = (
-        np.where(seen, np.sqrt(np.maximum(spread, (weights**2 * least).sum(-1))), np.inf)
-        for least in (counts.sampling_variance, counts.burst_variance(overdispersion))
+    off = weights * (counts.share - mean[..., None])
+    inflation = lagged_products(np.zeros_like(off), off, buckets).inflation()
+    spread = inflation * (off**2).sum(-1) * buckets / np.maximum(buckets - 1, _TINY)
+    least, most = (
+        (weights**2 * variance).sum(-1)
+        for variance in (counts.sampling_variance, counts.burst_variance(overdispersion))
     )
-    return Estimator(np.where(seen, mean, np.nan), lower, upper, buckets)
+    lower, upper = (np.where(seen, np.sqrt(np.maximum(spread, x)), np.inf) for x in (least, most))
+    degrees = degrees_left(buckets, inflation, spread, np.minimum(least, most))
+    return Estimator(np.where(seen, mean, np.nan), (lower, upper), buckets, degrees)

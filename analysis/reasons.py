@@ -6,11 +6,32 @@ import math
 
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import Role, Unit
+from analysis.pods import BadPod
 
 
 def explain(result: MetricResult) -> str:
     """One sentence: both versions' values, the harm that is proven or excluded, and the margin."""
-    return f"{result.metric}: {_values(result)}; {_finding(result)}"
+    said = [f"{result.metric}: {_values(result)}; {_finding(result)}", *describe_pods(result)]
+    return ". ".join(said)
+
+
+def describe_pods(result: MetricResult) -> tuple[str, ...]:
+    """One sentence per pod that is worse than its siblings; the last says what it explains."""
+    found = result.bad_pods
+    said = [_pod(result, pod) for pod in found]
+    if said:
+        without = amount(result, found[-1].difference_without)
+        which = "it" if len(found) == 1 else "these pods"
+        said[-1] += f": without {which} the difference is {without}"
+    return tuple(said)
+
+
+def _pod(result: MetricResult, pod: BadPod) -> str:
+    siblings = "its sibling" if pod.siblings == 1 else f"its {pod.siblings} siblings"
+    return (
+        f"Pod {pod.pod} of {pod.variant} answers {level(result, pod.share)} of its requests with "
+        f"failures, {siblings} {level(result, pod.siblings_share)}"
+    )
 
 
 def describe_harm(result: MetricResult) -> str:
@@ -85,4 +106,6 @@ def _failure(result: MetricResult) -> str:
             f"its share is at least {level(result, objective.candidate.lower)}, "
             f"never more than {level(result, objective.limit)} is acceptable"
         )
+    if any(pod.gross and pod.variant == result.candidate_variant for pod in result.bad_pods):
+        return "one pod fails grossly, so that users are hurt beyond the margin"
     return "this is a gross failure, far beyond what chance or a burst explains"

@@ -78,7 +78,7 @@ def _plain_sums(metrics: int) -> str:
 
 
 def _our_sums(metrics: int) -> str:
-    """The statement as flows/unit_values.py fills it in for metrics with one covariate in common."""
+    """The statement as flows/unit_values.py fills it in, for metrics with one common covariate."""
     pairs = [(i, j) for i in range(metrics + 1) for j in {i, metrics}]
     return statement(
         "aggregate/unit_sums",

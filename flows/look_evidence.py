@@ -13,6 +13,7 @@ from analysis.evidence import Coverage, Evidence, RequestEvidence, UserEvidence
 from analysis.latency import Histogram
 from analysis.paired_buckets import BucketCounts
 from analysis.plan import Plan
+from analysis.pods import PodCounts
 from flows.instants import instant, milliseconds_of
 from flows.look_plan import milliseconds
 from flows.spec import ErrorShare, Experiment, SlowShare
@@ -114,6 +115,7 @@ class _Grid:
             counts={v: self._counts(v) for v in self.variants},
             histograms=self.histograms,
             edges_ms={name: edge for name, edge in self.edges.items() if edge is not None},
+            pods=self._pods(),
         )
 
     def coverage(self, watermark_ms: int | None) -> Coverage:
@@ -177,7 +179,28 @@ class _Grid:
         if edge is None:
             return np.zeros(self.buckets), np.zeros(self.buckets)
         total = self._column(self.latency, variant, "at_most", le_ms=np.inf)
-        return total, total - self._column(self.latency, variant, "at_most", le_ms=edge)
+        # A rollout can change a version's edges: where one is missing, nothing is known at it.
+        known = self._column(self.latency, variant, "edges", le_ms=edge) > 0
+        at_most = self._column(self.latency, variant, "at_most", le_ms=edge)
+        return np.where(known, total, 0.0), np.where(known, total - at_most, 0.0)
+
+    def _pods(self) -> dict[str, dict[str, PodCounts]]:
+        """By error share and variant; empty if one target answers for several variants.
+
+        Such a target is a gateway or a client in front of the pods, and says nothing of them.
+        """
+        rows = self._read("aggregate/look_pods")
+        keep = np.isin(rows["variant"], self.variants)
+        variants, names = rows["variant"][keep], rows["pod"][keep]
+        if len(set(names.tolist())) < len(names):
+            return {}
+        numbers = (rows["answered"][keep].astype(float), rows["failed"][keep].astype(float))
+        pods = {
+            v: PodCounts(tuple(names[variants == v].tolist()), *(n[variants == v] for n in numbers))
+            for v in set(variants.tolist())
+        }
+        shares = [n for n, m in self.spec.request_metrics.items() if isinstance(m, ErrorShare)]
+        return dict.fromkeys(shares, pods) if pods else {}
 
     def _shared_edges(self) -> FloatArray:
         """The bucket edges that every variant exports: only those can be compared."""

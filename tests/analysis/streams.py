@@ -9,6 +9,7 @@ import numpy as np
 from analysis.evidence import Coverage, Evidence, RequestEvidence
 from analysis.paired_buckets import BucketCounts
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
+from analysis.pods import PodCounts
 
 BUCKET_MS = 15_000
 
@@ -17,8 +18,11 @@ BUCKET_MS = 15_000
 class Traffic:
     """A canary at one split: requests a second, candidate's share, shares of failed requests.
 
-    overdispersion: variance of failures over the binomial one. shock: sd of a log-normal factor
-    on the failure rate that both versions share in a bucket.
+    overdispersion: variance of failures over the binomial one. shock: sd of the log of a factor
+    on the failure rate that both versions share in a bucket; state: of one that each version has
+    for itself. persistence: coefficient of the autoregression of shocks and states from bucket to
+    bucket. pods: of each version; pod_spread: sd of the log of a factor that a pod always has.
+    All factors have mean 1, so the versions' expected shares differ by harm.
     """
 
     rate: float = 100.0
@@ -28,6 +32,10 @@ class Traffic:
     overdispersion: float = 1.0
     shock: float = 0.0
     buckets: int = 120
+    state: float = 0.0
+    persistence: float = 0.0
+    pods: int = 0
+    pod_spread: float = 0.0
 
 
 def plan_for(buckets: int = 120, *, alpha: float = 0.05, margin: float = 0.005) -> Plan:
@@ -62,20 +70,66 @@ def _failures(
     return rng.binomial(n, share)
 
 
+def autoregression(
+    rng: np.random.Generator, shape: tuple[int, int], coefficient: float
+) -> np.ndarray:
+    """Standard normal values, each like the one before it in its row: float64[shape]."""
+    values = rng.normal(0, 1, shape)
+    fresh = np.sqrt(1 - coefficient**2)
+    for t in range(1, shape[1] if coefficient else 0):
+        values[:, t] = coefficient * values[:, t - 1] + fresh * values[:, t]
+    return values
+
+
+def _factor(
+    rng: np.random.Generator, shape: tuple[int, int], spread: float, coefficient: float
+) -> np.ndarray:
+    """A log-normal factor with mean 1 and the given sd of its log."""
+    return np.exp(spread * autoregression(rng, shape, coefficient) - spread**2 / 2)
+
+
 def simulate(
     rng: np.random.Generator, traffic: Traffic, runs: int = 1
 ) -> tuple[BucketCounts, BucketCounts]:
     """Counts of baseline and candidate, [runs, buckets] each."""
     shape = runs, traffic.buckets
-    per_bucket = traffic.rate * BUCKET_MS / 1000
-    shock = np.exp(rng.normal(0, traffic.shock, shape) - traffic.shock**2 / 2)
+    shock = _factor(rng, shape, traffic.shock, traffic.persistence)
     arms = []
     for share, harm in ((1 - traffic.split, 0.0), (traffic.split, traffic.harm)):
-        n = rng.poisson(per_bucket * share, shape)
-        p = np.clip(traffic.base * shock + harm, 0, 1)
-        bad = _failures(rng, n, p, traffic.overdispersion)
-        arms.append(BucketCounts(n.astype(float), bad.astype(float)))
+        state = _factor(rng, shape, traffic.state, traffic.persistence) if traffic.state else 1.0
+        arms.append(_arm(rng, traffic, share, traffic.base * shock * state + harm))
     return arms[0], arms[1]
+
+
+def simulate_pods(
+    rng: np.random.Generator, traffic: Traffic, runs: int = 1
+) -> tuple[BucketCounts, BucketCounts]:
+    """Counts of baseline's and candidate's pods, [runs, pods, buckets] each."""
+    shape = runs, traffic.buckets
+    shock = _factor(rng, shape, traffic.shock, traffic.persistence)[:, None, :]
+    arms = []
+    for share, harm in ((1 - traffic.split, 0.0), (traffic.split, traffic.harm)):
+        pod = _factor(rng, (runs, traffic.pods), traffic.pod_spread, 0.0)[..., None]
+        p = traffic.base * shock * pod + harm
+        arms.append(_arm(rng, traffic, share / traffic.pods, p))
+    return arms[0], arms[1]
+
+
+def _arm(rng: np.random.Generator, traffic: Traffic, share: float, p: np.ndarray) -> BucketCounts:
+    n = rng.poisson(traffic.rate * BUCKET_MS / 1000 * share, p.shape)
+    bad = _failures(rng, n, np.clip(p, 0, 1), traffic.overdispersion)
+    return BucketCounts(n.astype(float), bad.astype(float))
+
+
+def over_pods(counts: BucketCounts) -> BucketCounts:
+    """All pods of a version together: [runs, buckets]."""
+    return BucketCounts(counts.total.sum(axis=1), counts.bad.sum(axis=1))
+
+
+def pod_counts(counts: BucketCounts, run: int, buckets: int, version: str) -> PodCounts:
+    """What the pods of one run answered up to a look."""
+    total, bad = (x[run, :, :buckets].sum(axis=-1) for x in (counts.total, counts.bad))
+    return PodCounts(tuple(f"{version}-{i}" for i in range(len(total))), total, bad)
 
 
 def until(counts: BucketCounts, buckets: int) -> BucketCounts:
@@ -83,8 +137,13 @@ def until(counts: BucketCounts, buckets: int) -> BucketCounts:
     return BucketCounts(counts.total[:, :buckets], counts.bad[:, :buckets])
 
 
-def evidence_until(baseline: BucketCounts, candidate: BucketCounts, buckets: int) -> Evidence:
-    """What a look after so many buckets sees."""
+def evidence_until(
+    baseline: BucketCounts,
+    candidate: BucketCounts,
+    buckets: int,
+    pods: dict[str, PodCounts] | None = None,
+) -> Evidence:
+    """What a look after so many buckets sees; pods by version, where they are known."""
     arms = {
         "stable": until(baseline, buckets),
         "canary": until(candidate, buckets),
@@ -94,5 +153,6 @@ def evidence_until(baseline: BucketCounts, candidate: BucketCounts, buckets: int
         requests={name: counts.total[0] for name, counts in arms.items()},
         metrics=("errors",),
         counts=arms,
+        pods={"errors": pods} if pods else {},
     )
     return Evidence(requests, None, Coverage(watermark_ms=buckets * BUCKET_MS))

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from analysis.paired_buckets import BucketCounts, Estimator, estimate_share, pair_buckets
+from analysis.estimator import Estimator
+from analysis.paired_buckets import BucketCounts, estimate_share, pair_buckets
 from tests.analysis.streams import Traffic, simulate, until
 
 ALPHA, PLANNED, MARGIN = 0.025, 120, 0.005
@@ -36,7 +37,9 @@ def test_estimate_weighs_buckets_by_their_information() -> None:
     assert pairs.baseline[0] == pytest.approx(0.15)
     assert pairs.contrast().estimate[0] == pytest.approx(0)
     # Two equal weights of 1/2, deviations 0.1: sum of squares 0.005, times 2 / (2 - 1).
-    assert pairs.contrast().standard_error[0] ** 2 == pytest.approx(0.01)
+    spread = pairs.var_baseline + pairs.var_candidate - 2 * pairs.covariance
+    assert spread[0] == pytest.approx(0.01)
+    assert pairs.contrast().standard_error[0] ** 2 >= 0.01
 
 
 def test_shocks_that_both_versions_share_cancel() -> None:
@@ -90,13 +93,17 @@ def test_failures_against_none_are_a_rise_of_unknown_size() -> None:
 
 @given(pair=_pairs(), seed=st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
-def test_order_of_buckets_and_empty_buckets_change_nothing(
+def test_reversed_time_and_empty_buckets_change_nothing_and_the_order_no_estimate(
     pair: tuple[BucketCounts, BucketCounts], seed: int
 ) -> None:
     order = np.random.default_rng(seed).permutation(pair[0].total.shape[1])
-    other = [
-        BucketCounts(_with_empty(c.total[:, order]), _with_empty(c.bad[:, order])) for c in pair
-    ]
+    shuffled = pair_buckets(*(BucketCounts(c.total[:, order], c.bad[:, order]) for c in pair))
+    other = [BucketCounts(_with_empty(c.total[:, ::-1]), _with_empty(c.bad[:, ::-1])) for c in pair]
+    straight = pair_buckets(*pair)
+    np.testing.assert_allclose(
+        shuffled.contrast().estimate, straight.contrast().estimate, rtol=1e-9, atol=1e-12
+    )
+    np.testing.assert_allclose(shuffled.var_candidate, straight.var_candidate, rtol=1e-9)
     ours, theirs = pair_buckets(*pair).contrast(), pair_buckets(*other).contrast()
     np.testing.assert_allclose(theirs.estimate, ours.estimate, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(theirs.standard_error, ours.standard_error, rtol=1e-9)
@@ -193,4 +200,4 @@ def test_bounds_are_still_sharp() -> None:
     assert _ever(Traffic(harm=0.0), 200)[0] >= 0.97
     assert _ever(Traffic(harm=0.0, shock=1.0), 200)[0] >= 0.85
     assert _ever(Traffic(harm=0.01, rate=1000), 200)[1] == 1.0
-    assert _ever(Traffic(harm=0.03, overdispersion=5), 200)[1] == 1.0
+    assert _ever(Traffic(harm=0.03, overdispersion=5), 200)[1] >= 0.95

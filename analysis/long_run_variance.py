@@ -1,0 +1,123 @@
+"""How much more the mean of a persistent series varies than one of independent values would.
+
+Neighbouring buckets are alike where a state persists (a warm cache, a busy neighbour, a queue that
+drains): so many buckets then say less than as many independent ones. The variance of their mean is
+the long-run variance, all autocovariances together.
+
+Two estimates are made of it, and the larger one is believed. One takes the series for a first-order
+autoregression, corrected for the bias of its coefficient (Marriott, Pope 1954); it is right early.
+The other is Bartlett's (Newey, West 1987) over sqrt(n) lags; it sees a slow state under much noise.
+Both are too low where persistence matters most. So what is hardly chance is taken at its upper end,
+and in a short series less is put down to chance. The constants were chosen by simulation, of
+autoregressions of 0 to 0.9 alone and under noise over 20 to 480 buckets, and of failure rates that
+swing by half: up to a coefficient of 0.8 at most 4 % of the runs end wrong on either side, of 30 %
+without (tests/analysis/test_long_run_variance.py). From 0.95 on a state lasts for much of a look,
+and what that look holds can't tell it from an effect: 10 to 20 % remain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+# Standard errors up to which an autocorrelation may be chance, and over which it stops being so.
+_CHANCE, _RAMP = 1.0, 0.6
+# In a series shorter than this, less is put down to chance.
+_FULL_LENGTH = 30.0
+# Standard errors by which an estimate is raised that is hardly chance.
+_RAISED, _BARTLETT_RAISED = 1.5, 1.5
+_LARGEST_COEFFICIENT = 0.97
+_TINY = 1e-300
+
+
+@dataclass(frozen=True, slots=True)
+class LaggedProducts:
+    """Sums of products of two versions' weighted deviations, so many buckets apart.
+
+    baseline, candidate, both: float64[lags, metrics], lag 0 first; both: of one with the other,
+        either way round. buckets: float64[metrics], the effective number of buckets.
+    """
+
+    baseline: FloatArray
+    candidate: FloatArray
+    both: FloatArray
+    buckets: FloatArray
+
+    def inflation(self, factor: ArrayLike = 1.0) -> FloatArray:
+        """Of candidate - factor * baseline, as variance_inflation: float64[..., metrics].
+
+        factor: float64[..., metrics] or one number.
+        """
+        f = np.atleast_1d(np.asarray(factor, dtype=np.float64))[..., None, :]
+        products = self.candidate - 2 * f * self.both + f**2 * self.baseline
+        found = variance_inflation(products, self.buckets)
+        return found if np.ndim(factor) else found.reshape(self.buckets.shape)
+
+
+def lagged_products(
+    baseline: FloatArray, candidate: FloatArray, buckets: FloatArray
+) -> LaggedProducts:
+    """From weights times distances from the means: float64[metrics, buckets], in order of time.
+
+    They are 0 in buckets without data. buckets: float64[metrics], their effective number.
+    """
+    end = baseline.shape[-1]
+    arms = np.stack([baseline, candidate])
+    sums = np.array(
+        [np.einsum("imt,jmt->ijm", arms[..., k:], arms[..., : end - k]) for k in range(_lags(end))]
+    )
+    return LaggedProducts(
+        sums[:, 0, 0], sums[:, 1, 1], (sums[:, 0, 1] + sums[:, 1, 0]) / 2, buckets
+    )
+
+
+def _lags(buckets: int) -> int:
+    """Lags below sqrt(buckets), but two where there are two buckets."""
+    return max(1, min(buckets, max(2, int(np.ceil(np.sqrt(buckets))))))
+
+
+def variance_inflation(products: FloatArray, buckets: FloatArray) -> FloatArray:
+    """Long-run variance of a weighted mean over its plain one: float64[..., metrics], at least 1.
+
+    products: float64[..., lags, metrics], sums of products of weighted deviations, lag 0 first.
+    buckets: float64[metrics], the effective number of buckets.
+    """
+    plain = products[..., 0, :]
+    if products.shape[-2] < 2:
+        return np.ones(plain.shape)
+    correlations = products[..., 1:, :] / np.maximum(plain, _TINY)[..., None, :]
+    n = np.maximum(buckets, 1.0)
+    larger = np.maximum(
+        _of_autoregression(correlations[..., 0, :], n), _of_bartlett(correlations, n)
+    )
+    return np.asarray(np.where(plain > 0, np.maximum(larger, 1.0), 1.0))
+
+
+def _of_autoregression(correlation: FloatArray, n: FloatArray) -> FloatArray:
+    """(1 + r) / (1 - r), with the coefficient corrected for its bias and its doubt."""
+    r = correlation + (1 + 3 * np.maximum(correlation, 0)) / n
+    error = np.sqrt(np.maximum(1 - np.clip(r, 0, 1) ** 2, 0.05) / n)
+    r = (r + _RAISED * error) * _surely(r, error, n)
+    r = np.clip(r, 0.0, _LARGEST_COEFFICIENT)
+    return np.asarray((1 + r) / (1 - r))
+
+
+def _of_bartlett(correlations: FloatArray, n: FloatArray) -> FloatArray:
+    """Bartlett's weights over sqrt(n) lags, without the bias that the fitted mean brings."""
+    width = np.ceil(np.sqrt(n))
+    lag = np.arange(1, correlations.shape[-2] + 1)[:, None]
+    weights = np.maximum(1 - lag / width, 0.0)
+    ratio = (1 + 2 * (weights * correlations).sum(axis=-2)) / np.maximum(1 - width / n, 0.5)
+    error = np.sqrt(4 / 3 * width / n)
+    raised = ratio * (1 + _BARTLETT_RAISED * error)
+    return np.asarray(1 + (raised - 1) * _surely(ratio - 1, error, n))
+
+
+def _surely(value: FloatArray, error: FloatArray, n: FloatArray) -> FloatArray:
+    """From 0, where a value may be chance, to 1, where it hardly is; no jump in between."""
+    chance = _CHANCE * np.minimum(n / _FULL_LENGTH, 1.0)
+    return np.clip((value / error - chance) / _RAMP, 0.0, 1.0)
