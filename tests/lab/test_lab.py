@@ -187,7 +187,7 @@ def test_a_graceful_restart_resets_counters_and_loses_nothing(lab: Lab) -> None:
     assert len(set(_raw(lab, f"process_start_time_seconds{{{of_pod}}}"))) == 2
 
 
-def test_a_killed_pod_loses_what_was_not_scraped_but_not_the_truth(lab: Lab) -> None:
+def test_a_killed_pod_loses_at_most_what_was_not_scraped_and_never_the_truth(lab: Lab) -> None:
     before = sum(lab.truth("restarts").values())
     run = lab.start_load(3, profiles=[Profile("restarts", 100)])
     time.sleep(1.0)
@@ -199,8 +199,9 @@ def test_a_killed_pod_loses_what_was_not_scraped_but_not_the_truth(lab: Lab) -> 
     assert 0 <= sum(lab.truth("restarts").values()) - before - answered <= 1
     counted = _growth(_raw(lab, 'istio_requests_total{pod="restarts-stable-1"}'))
     truth = lab.truth("restarts")["stable", "restarts-stable-1", "200"]
-    # At 50 requests a second, about half a second's worth lies between two scrapes.
-    assert truth - 75 < counted < truth
+    # At 50 requests a second, about half a second's worth lies between two scrapes; none is lost
+    # where the kill comes right after one.
+    assert truth - 75 < counted <= truth
 
 
 def test_broken_scrapes_leave_a_gap_and_healed_ones_catch_up(lab: Lab) -> None:
