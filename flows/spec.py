@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -20,47 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-URL_PATTERN = r"^https?://[^\s/]+"
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
-
-
-def parse_duration(value: object) -> timedelta:
-    """The duration that a text like 15s, 5m, 1h30m or 14d names; raises ValueError otherwise."""
-    if isinstance(value, timedelta):
-        return value
-    parts = _DURATION.findall(value) if isinstance(value, str) else []
-    if not parts or "".join(number + unit for number, unit in parts) != value:
-        raise ValueError("must be a duration such as 15s, 5m, 1h30m or 14d")
-    return timedelta(seconds=sum(float(number) * _UNITS_S[unit] for number, unit in parts))
-
-
-def _positive(value: timedelta) -> timedelta:
-    if value <= timedelta(0):
-        raise ValueError("must be longer than zero")
-    return value
-
-
-def as_utc(value: datetime) -> datetime:
-    """The instant in UTC; a time without a zone is taken as UTC."""
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(parse_duration, json_schema_input_type=str),
-    AfterValidator(_positive),
-]
-Instant = Annotated[datetime, AfterValidator(as_utc)]
-
-
-class _Strict(BaseModel):
-    """Unknown fields are errors: a misspelt margin must not become a default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from flows.spec_fields import URL_PATTERN, Duration, Instant, Name, Strict
 
 
 class Mesh(StrEnum):
@@ -73,7 +30,7 @@ class Mesh(StrEnum):
     ENVOY = "envoy"
 
 
-class Variant(_Strict):
+class Variant(Strict):
     """One arm of the split and how the mesh names it."""
 
     baseline: bool = Field(False, description="The control; without a mark the first variant is.")
@@ -103,7 +60,7 @@ def _parse_margin(value: object) -> object:
     return value
 
 
-class Margin(_Strict):
+class Margin(Strict):
     """The largest harm that is acceptable: absolute, or relative to the baseline."""
 
     absolute: Annotated[float, Field(ge=0)] | None = None
@@ -121,7 +78,7 @@ MarginField = Annotated[
 ]
 
 
-class _Metric(_Strict):
+class _Metric(Strict):
     role: Role = Role.GUARDRAIL
     weight: Annotated[float, Field(gt=0)] = Field(1.0, description="Weight in the score.")
     critical: bool = Field(False, description="If it fails, the score is 0.")
@@ -166,7 +123,7 @@ def _parse_percentile(value: object) -> object:
     raise ValueError("must be a percentile such as 99.5%")
 
 
-class Covariate(_Strict):
+class Covariate(Strict):
     """What a user did before the first exposure; it takes noise off the metric (CUPED)."""
 
     before: Duration = Field(description="How long before the first exposure outcomes count.")
@@ -239,7 +196,7 @@ def _default_metrics() -> dict[str, Any]:
     }
 
 
-class Stage(_Strict):
+class Stage(Strict):
     """A stretch of the plan with one configured split."""
 
     duration: Duration
@@ -248,7 +205,7 @@ class Stage(_Strict):
     )
 
 
-class Plan(_Strict):
+class Plan(Strict):
     """When the experiment runs, how often one looks, and what risk of a false alarm is taken."""
 
     start: Instant | None = Field(
@@ -269,7 +226,7 @@ class Plan(_Strict):
     )
 
 
-class Quality(_Strict):
+class Quality(Strict):
     """When the data is not good enough for any verdict but `invalid`."""
 
     split_tolerance: Annotated[float, Field(gt=0)] = Field(
@@ -289,7 +246,7 @@ class Quality(_Strict):
     )
 
 
-class PrometheusSource(_Strict):
+class PrometheusSource(Strict):
     """A Prometheus (or compatible) server."""
 
     url: str = Field(pattern=URL_PATTERN)
@@ -298,7 +255,7 @@ class PrometheusSource(_Strict):
     ca_file: str | None = None
 
 
-class RecordingSource(_Strict):
+class RecordingSource(Strict):
     """A recording of raw samples (Parquet, one row per series)."""
 
     recording: str
@@ -310,7 +267,7 @@ _SEGMENTS: Any = Field(
 )
 
 
-class FileSource(_Strict):
+class FileSource(Strict):
     """Parquet, CSV or JSON lines files; a glob, relative to the spec."""
 
     files: str
@@ -320,7 +277,7 @@ class FileSource(_Strict):
     segments: list[str] = _SEGMENTS
 
 
-class PostgresSource(_Strict):
+class PostgresSource(Strict):
     """A query on a PostgreSQL server."""
 
     dsn_env: str = Field(description="Environment variable with the connection URI.")
@@ -331,7 +288,7 @@ class PostgresSource(_Strict):
     segments: list[str] = _SEGMENTS
 
 
-class CounterSource(_Strict):
+class CounterSource(Strict):
     """Counters with the labels experiment, variant and outcome."""
 
     prometheus: PrometheusSource
@@ -370,7 +327,7 @@ RowsField = Annotated[
 ]
 
 
-class Sources(_Strict):
+class Sources(Strict):
     """Where requests, exposures and outcomes come from."""
 
     requests: RequestsField | None = None
@@ -379,7 +336,7 @@ class Sources(_Strict):
     conversions: CounterSource | None = None
 
 
-class Experiment(_Strict):
+class Experiment(Strict):
     """One traffic split under observation."""
 
     experiment: Name

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 import flows.spec
-from flows.spec import NAME_PATTERN, URL_PATTERN, Experiment
+from flows.spec import Experiment
+from flows.spec_fields import NAME_PATTERN, URL_PATTERN
 from flows.spec_rules import Finding, check_rules
 
 _LARGEST_FILE = 1_000_000

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flows.spec import Experiment, parse_duration
+from flows.spec import Experiment
+from flows.spec_fields import parse_duration
 
 Path = tuple[str | int, ...]
 

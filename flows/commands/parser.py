@@ -27,7 +27,7 @@ def command(
 
 def instant(text: str) -> datetime:
     """An argument that is a time; without a zone it is UTC."""
-    from flows.spec import as_utc  # noqa: PLC0415
+    from flows.spec_fields import as_utc  # noqa: PLC0415
 
     try:
         return as_utc(datetime.fromisoformat(text))

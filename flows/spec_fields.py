@@ -1,0 +1,51 @@
+"""What every part of a spec is made of: names, durations, times, and strictness."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+URL_PATTERN = r"^https?://[^\s/]+"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
+
+
+def parse_duration(value: object) -> timedelta:
+    """The duration that a text like 15s, 5m, 1h30m or 14d names; raises ValueError otherwise."""
+    if isinstance(value, timedelta):
+        return value
+    parts = _DURATION.findall(value) if isinstance(value, str) else []
+    if not parts or "".join(number + unit for number, unit in parts) != value:
+        raise ValueError("must be a duration such as 15s, 5m, 1h30m or 14d")
+    return timedelta(seconds=sum(float(number) * _UNITS_S[unit] for number, unit in parts))
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("must be longer than zero")
+    return value
+
+
+def as_utc(value: datetime) -> datetime:
+    """The instant in UTC; a time without a zone is taken as UTC."""
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration, json_schema_input_type=str),
+    AfterValidator(_positive),
+]
+Instant = Annotated[datetime, AfterValidator(as_utc)]
+
+
+class Strict(BaseModel):
+    """Unknown fields are errors: a misspelt margin must not become a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
