@@ -1,0 +1,23 @@
+"""The value that Argo Rollouts' web metric provider measures."""
+
+from __future__ import annotations
+
+from analysis.verdict import Decision
+from flows.verdict_document import VerdictDocument
+
+
+def measurement(document: VerdictDocument) -> dict[str, object]:
+    """The JSON value; conditions read it as `result.decision == "promote"`.
+
+    Every decision is a measurement: another status than 200 would be an error to Argo. score is
+    null without data or with bad data: a condition on it alone must not pass then.
+    """
+    score = None if document.decision is Decision.INVALID else document.score
+    return {
+        "experiment": document.experiment,
+        "decision": document.decision.value,
+        "exit_code": document.exit_code,
+        "score": score,
+        "reasons": list(document.reasons),
+        "look_at": document.look_at.isoformat(),
+    }

@@ -1,0 +1,55 @@
+"""Runs the service on a socket until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+
+import uvicorn
+
+from flows.service.application import application
+from flows.service.connections import guarded_protocol
+from flows.service.limits import Limits
+from flows.workspace import Workspace
+
+_BACKLOG = 1024
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
+def serve(
+    workspace: Workspace,
+    listening: socket.socket,
+    *,
+    token: str | None,
+    limits: Limits | None = None,
+) -> None:
+    """Answers until SIGTERM or SIGINT; then requests under way are finished first."""
+    limits = limits or Limits()
+    config = uvicorn.Config(
+        application(workspace, token=token, limits=limits),
+        http=guarded_protocol(limits),
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        # Callers could otherwise name themselves, and have a rate limit of their own each time.
+        proxy_headers=False,
+        server_header=False,
+        h11_max_incomplete_event_size=limits.header_bytes,
+        limit_concurrency=limits.connections,
+        timeout_graceful_shutdown=int(limits.shutdown_s),
+    )
+    # uvicorn raises the signal anew after its clean end; so it arrives here as an exception.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    host, port = listening.getsockname()[:2]
+    print(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    except KeyboardInterrupt:
+        return

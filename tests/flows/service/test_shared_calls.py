@@ -1,0 +1,121 @@
+"""Who shares an answer with whom."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from flows.service.shared_calls import Overloaded, SharedCalls, TookTooLong
+
+
+class _Work:
+    """Counts its runs and how many ran at once."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._running = 0
+        self.runs = 0
+        self.most = 0
+
+    def __call__(self) -> int:
+        with self._lock:
+            self.runs += 1
+            self._running += 1
+            self.most = max(self.most, self._running)
+            mine = self.runs
+        time.sleep(self._seconds)
+        with self._lock:
+            self._running -= 1
+        return mine
+
+
+def _calls(
+    *, workers: int = 4, waiting: int = 100, timeout_s: float = 5.0, fresh_s: float = 0.2
+) -> SharedCalls:
+    return SharedCalls(workers=workers, waiting=waiting, timeout_s=timeout_s, fresh_s=fresh_s)
+
+
+def test_same_calls_share_one_run_until_it_is_stale() -> None:
+    async def run() -> None:
+        calls, work = _calls(), _Work(0.05)
+        assert await asyncio.gather(*(calls.call("a", None, work) for _ in range(50))) == [1] * 50
+        assert await calls.call("a", None, work) == 1
+        await asyncio.sleep(0.25)
+        assert await calls.call("a", None, work) == 2
+        calls.close()
+
+    asyncio.run(run())
+
+
+def test_group_runs_one_at_a_time_and_groups_beside_each_other() -> None:
+    async def run() -> None:
+        calls, one, other = _calls(), _Work(0.03), _Work(0.03)
+        work = [calls.call("a", n, one) for n in range(5)]
+        work += [calls.call(f"b{n}", None, other) for n in range(5)]
+        await asyncio.gather(*work)
+        assert (one.runs, one.most) == (5, 1)
+        assert (other.runs, other.most > 1) == (5, True)
+        calls.close()
+
+    asyncio.run(run())
+
+
+def test_caller_gives_up_but_the_call_goes_on_for_the_next() -> None:
+    async def run() -> None:
+        calls, work = _calls(timeout_s=0.05, fresh_s=1), _Work(0.15)
+        with pytest.raises(TookTooLong):
+            await calls.call("a", None, work)
+        await asyncio.sleep(0.15)
+        assert await calls.call("a", None, work) == 1
+        calls.close()
+
+    asyncio.run(run())
+
+
+def test_caller_that_is_gone_does_not_cancel_the_others() -> None:
+    async def run() -> None:
+        calls, work = _calls(), _Work(0.1)
+        gone = asyncio.create_task(calls.call("a", None, work))
+        stays = asyncio.create_task(calls.call("a", None, work))
+        await asyncio.sleep(0.02)
+        gone.cancel()
+        assert await stays == 1
+        calls.close()
+
+    asyncio.run(run())
+
+
+def test_more_than_may_wait_are_refused_and_shared_ones_are_not() -> None:
+    async def run() -> None:
+        calls, work = _calls(waiting=2, workers=1), _Work(0.05)
+        first = [asyncio.create_task(calls.call("a", n, work)) for n in (1, 2)]
+        await asyncio.sleep(0.01)
+        with pytest.raises(Overloaded):
+            await calls.call("a", 3, work)
+        assert await calls.call("a", 2, work) == 2
+        await asyncio.gather(*first)
+        calls.close()
+
+    asyncio.run(run())
+
+
+def test_failure_is_everyones_and_then_forgotten() -> None:
+    async def run() -> None:
+        calls = _calls()
+
+        def fail() -> int:
+            raise ZeroDivisionError
+
+        found = await asyncio.gather(
+            *(calls.call("a", None, fail) for _ in range(3)), return_exceptions=True
+        )
+        assert [type(error) for error in found] == [ZeroDivisionError] * 3
+        await asyncio.sleep(0.25)
+        assert await calls.call("a", None, _Work(0)) == 1
+        calls.close()
+
+    asyncio.run(run())
