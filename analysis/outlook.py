@@ -84,7 +84,7 @@ def _time_needed(plan: Plan, metric: MetricResult, at_ms: int) -> str:
         return "too little has been seen to say how much longer it takes"
     more_ms = int(elapsed * max(growth - 1, 0.0)) + plan.bucket_ms
     requests = (metric.exposure_baseline + metric.exposure_candidate) * more_ms / elapsed
-    if at_ms + more_ms > plan.last_look_ms:
+    if plan.tuned_ms is None and at_ms + more_ms > plan.last_look_ms:
         left = _span(plan.last_look_ms - at_ms)
         return f"no decision is likely before the plan's end, {left} away"
     return (

@@ -76,6 +76,8 @@ class Plan:
     alpha: error rate of the whole experiment, over all looks, metrics and candidates.
     minimum_ms, minimum_exposure: no promote before this much time and this many requests (users)
         of each variant.
+    tuned_ms: the length that the tests are tuned for, where the stages' real lengths are known
+        only afterwards; it must not depend on what the looks saw.
     """
 
     experiment: str
@@ -88,6 +90,7 @@ class Plan:
     minimum_ms: int
     minimum_exposure: int
     look_every_ms: int
+    tuned_ms: int | None = None
 
     @property
     def start_ms(self) -> int:
@@ -107,13 +110,14 @@ class Plan:
     @property
     def planned_buckets(self) -> int:
         """How many buckets the whole plan has: where the confidence sequences are tightest."""
-        return max(1, (self.end_ms - self.start_ms) // self.bucket_ms)
+        length_ms = self.end_ms - self.start_ms if self.tuned_ms is None else self.tuned_ms
+        return max(1, length_ms // self.bucket_ms)
 
     @property
     def user_shares(self) -> dict[str, float]:
-        """The split of users, where it is the same in every stage; else empty."""
-        shares = [stage.shares for stage in self.stages]
-        return shares[0] if all(other == shares[0] for other in shares) else {}
+        """The split of users, where it is the same in every stage that has one; else empty."""
+        shares = [stage.shares for stage in self.stages if stage.shares]
+        return shares[0] if shares and all(other == shares[0] for other in shares) else {}
 
     def harm_alpha(self, metric: MetricPlan) -> float:
         """The metric's part of the half of alpha that watches for harm (weighted Bonferroni).

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from flows.commands import analyze, calibrate, gate, judge, plan, run, serve, spec, watch
+from flows.commands import analyze, calibrate, deliver, gate, judge, plan, run, serve, spec, watch
 from flows.commands.parser import USAGE_ERROR
 from flows.trouble import TROUBLE
 
@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder with experiments/; var/ and verdicts/ are made in it (default: .)",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (gate, watch, run, serve, spec, plan, calibrate, analyze, judge):
+    for module in (gate, watch, deliver, run, serve, spec, plan, calibrate, analyze, judge):
         module.add(commands)
     return parser
 

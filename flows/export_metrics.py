@@ -27,7 +27,7 @@ from dashboards.exported_metrics import (
 )
 from flows.dashboard_view import view_of
 from flows.instants import instant, milliseconds_of
-from flows.look_plan import plan_of
+from flows.score import plan_at
 from flows.spec import Experiment
 from flows.statements import statement
 from flows.warehouse import open_reader
@@ -54,7 +54,6 @@ class _Look:
     spec: Experiment
     view: ExperimentView
     look_at: datetime
-    window_start: datetime
     decision: Decision
 
 
@@ -81,8 +80,8 @@ def latest_metrics(warehouse: Path, specs: Sequence[Experiment]) -> list[Experim
     with open_reader(warehouse) as con:
         rows = con.execute(statement("aggregate/exported_looks")).fetchall()
         looks = [
-            _Look(by_name[name], view_of(by_name[name]), look_at, start, Decision(decision))
-            for name, look_at, start, decision in rows
+            _Look(by_name[name], view_of(by_name[name]), look_at, Decision(decision))
+            for name, look_at, decision in rows
             if name in by_name
         ]
         return [_metrics_of(con, look) for look in looks]
@@ -123,7 +122,7 @@ def _metrics_of(con: DuckDBPyConnection, look: _Look) -> ExperimentMetrics:
 
 def _requests(con: DuckDBPyConnection, look: _Look) -> dict[str, float]:
     """Requests by variant in the look's stage: earlier ones were split otherwise."""
-    plan = plan_of(look.spec, start_ms=milliseconds_of(look.window_start))
+    plan = plan_at(con, look.spec, at=look.look_at)
     until_ms = milliseconds_of(look.look_at)
     begun = [stage.start_ms for stage in plan.stages if stage.start_ms < until_ms]
     return dict(

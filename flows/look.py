@@ -24,9 +24,15 @@ def look_at_experiment(
     UnitDataRefused, WarehouseBusy or WarehouseUnusable.
     """
     path, spec = find_spec(workspace.experiments, experiment)
-    look_at = at or datetime.now(UTC)
-    pull_if_behind(spec, workspace.warehouse, spec_dir=path.parent, at=look_at)
-    document = score_with_notes(spec, workspace.warehouse, spec_dir=path.parent, at=look_at)
+    return look_by_spec(workspace, path, spec, at=at or datetime.now(UTC))
+
+
+def look_by_spec(
+    workspace: Workspace, path: Path, spec: Experiment, *, at: datetime
+) -> VerdictDocument:
+    """The same, by a spec that has been read from path. Raises what look_at_experiment raises."""
+    pull_if_behind(spec, workspace.warehouse, spec_dir=path.parent, at=at)
+    document = score_with_notes(spec, workspace.warehouse, spec_dir=path.parent, at=at)
     document.write(workspace.verdicts)
     return document
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -20,6 +20,8 @@ from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists
 
+from flows.deliver import deliver, tell
+from flows.delivery_log import Kind
 from flows.look import look_at_experiment
 from flows.pull import pull_experiment
 from flows.run import publish_all, select
@@ -155,6 +157,33 @@ def run_experiments(root: str = ".", at: datetime | None = None) -> list[dict[st
     if failed:
         raise ExperimentsFailed("; ".join(f"{name}: {why}" for name, why in failed.items()))
     return documents
+
+
+@flow(name="deliver", flow_run_name="deliver-{experiment}")
+def deliver_traffic(
+    experiment: str, root: str = ".", once: bool = False, again: bool = False
+) -> str:
+    """Shifts an experiment's traffic stage by stage; returns how it ended, or the stage it is in.
+
+    With once it takes one step: on a schedule, a delivery whose worker died goes on with the next.
+    """
+    said = ""
+    for step in deliver(Workspace(Path(root)), experiment, once=once, again=again):
+        state = step.state
+        said = f"stage {state.stage} of {state.stages}" if state.outcome is None else state.outcome
+        get_run_logger().info("%s: %s", said, step.said)
+        if step.document is not None:
+            _describe(step.document)
+    return said
+
+
+@flow(name="decide", flow_run_name="{decision}-{experiment}")
+def decide(
+    experiment: str, decision: Literal["approve", "abort"], reason: str, root: str = "."
+) -> None:
+    """What a person decides on a delivery; its controller acts on it within seconds."""
+    kind = Kind.APPROVED if decision == "approve" else Kind.ABORTED
+    tell(Workspace(Path(root)), experiment, kind, reason)
 
 
 def _row(document: dict[str, Any]) -> dict[str, Any]:

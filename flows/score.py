@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from analysis.metric_result import MetricResult
 from analysis.plan import Plan
 from analysis.verdict import reach_verdict
+from flows.delivered_plan import delivered_plan
+from flows.delivery_log import read_delivery
 from flows.instants import milliseconds_of
 from flows.look_evidence import observed_start, read_evidence
 from flows.look_plan import limits_of, milliseconds, plan_of
@@ -49,7 +51,10 @@ def score_experiment(
 
 
 def plan_at(con: DuckDBPyConnection, spec: Experiment, *, at: datetime) -> Plan:
-    """The plan with its start: as configured, else as observed, else the look itself."""
+    """The plan with its start: as delivered, as configured, as observed, or the look itself."""
+    delivery = read_delivery(con, spec.experiment, until=at) if spec.delivery else None
+    if delivery is not None:
+        return delivered_plan(spec, delivery, at_ms=milliseconds_of(at))
     bucket_ms = milliseconds(spec.plan.bucket)
     if spec.plan.start is not None:
         start_ms = milliseconds_of(spec.plan.start)

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from flows.spec_delivery import Delivery
 from flows.spec_fields import URL_PATTERN, Duration, Instant, Name, Strict
 
 
@@ -199,10 +200,21 @@ def _default_metrics() -> dict[str, Any]:
 class Stage(Strict):
     """A stretch of the plan with one configured split."""
 
-    duration: Duration
+    duration: Duration = Field(description="Length; when delivered: the shortest.")
+    at_most: Duration | None = Field(
+        None, description="When delivered: the longest; by default twice the duration."
+    )
     weights: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
         description="Percent of the traffic for each variant; must sum to 100."
     )
+    approval: bool = Field(
+        False, description="When delivered: a person must approve before the stage begins."
+    )
+
+    @property
+    def longest(self) -> timedelta:
+        """How long the stage may last before a person is asked."""
+        return self.at_most or 2 * self.duration
 
 
 class Plan(Strict):
@@ -359,6 +371,9 @@ class Experiment(Strict):
     plan: Plan = Plan()
     quality: Quality = Quality()
     sources: Sources
+    delivery: Delivery | None = Field(
+        None, description="How `verdict deliver` shifts the traffic from stage to stage."
+    )
 
     @property
     def baseline(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flows.spec import Experiment
+from flows.spec import Experiment, Role
 from flows.spec_fields import parse_duration
 
 Path = tuple[str | int, ...]
@@ -76,6 +76,41 @@ def _check_meaning(spec: Experiment) -> Iterator[Finding]:
         yield Finding(("plan", "minimum_duration"), f"is longer than the whole plan ({total})")
     if not spec.metrics:
         yield Finding(("metrics",), "is empty: without a metric there is nothing to judge")
+    for index, stage in enumerate(plan.stages):
+        if stage.longest < stage.duration:
+            path = ("plan", "stages", index, "at_most")
+            yield Finding(path, f"is shorter than the stage's duration ({stage.duration})")
+    yield from _check_delivery(spec)
+
+
+def _check_delivery(spec: Experiment) -> Iterator[Finding]:
+    if spec.delivery is None:
+        return
+    if len(spec.candidates) > 1:
+        yield Finding(
+            ("delivery",), f"moves traffic to one candidate, not to {', '.join(spec.candidates)}"
+        )
+    if spec.plan.start is not None:
+        yield Finding(("plan", "start"), "isn't known before: a delivery begins when it is started")
+    for index, stage in enumerate(spec.stages):
+        if set(stage.weights) != set(spec.variants):
+            names = " and ".join(spec.variants)
+            yield Finding(
+                ("plan", "stages", index, "weights") if spec.plan.stages else ("split",),
+                f"must name {names}: a delivery applies them",
+            )
+    for name, metric in spec.unit_metrics.items():
+        if metric.role is Role.GOAL:
+            yield Finding(
+                ("metrics", name, "role"),
+                "goal needs a planned end, which a delivery doesn't have: make it a guardrail",
+            )
+    for name in spec.delivery.target.names:
+        if name not in spec.variants:
+            yield Finding(
+                ("delivery", "target", "names", name),
+                f"is no variant; there are {', '.join(spec.variants)}",
+            )
 
 
 def _check_requests(spec: Experiment) -> Iterator[Finding]:

@@ -82,7 +82,7 @@ class Runs:
         return len(next(iter(self.requests.values())))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _ManyRuns(Plan):
     """A plan whose metrics stand there once a run; each has the risk that it has in one run."""
 

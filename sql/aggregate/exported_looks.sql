@@ -1,5 +1,5 @@
 -- one row per experiment: its latest look and the decision
--- reads: looks, verdicts
+-- reads: verdicts
 with latest as (
     select
         experiment,
@@ -11,11 +11,8 @@ with latest as (
 select
     latest.experiment,
     latest.look_at,
-    looks.window_start,
     verdicts.decision
 from latest
 inner join verdicts
     on latest.experiment = verdicts.experiment and latest.look_at = verdicts.look_at
-inner join looks
-    on latest.experiment = looks.experiment and latest.look_at = looks.look_at
 order by latest.experiment

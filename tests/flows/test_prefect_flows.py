@@ -16,6 +16,7 @@ import pytest
 from flows.look import look_at_experiment
 from flows.publish import latest_marts
 from flows.workspace import Workspace
+from tests.flows.delivery_workspace import canary_share, delivery_workspace
 from tests.flows.prefect_server import PrefectServer, prefect_server
 
 REPOSITORY = Path(__file__).parents[2]
@@ -187,4 +188,33 @@ def test_deployments_register_with_their_schedules(server: PrefectServer) -> Non
         "score": [],
         "pull": [],
         "publish": ["7 * * * *"],
+        "deliver_traffic": [],
+        "decide": [],
     }
+
+
+_DELIVER = """\
+import sys
+from flows.prefect_flows import decide, deliver_traffic
+root = sys.argv[1]
+print("ANSWER" + deliver_traffic("exam", root=root, once=True))
+decide("exam", "abort", "seen enough", root=root)
+print("ANSWER" + deliver_traffic("exam", root=root, once=True))
+"""
+
+
+def test_a_delivery_goes_step_by_step_and_a_person_ends_it(
+    server: PrefectServer, tmp_path: Path
+) -> None:
+    workspace = delivery_workspace(tmp_path)
+    shown = subprocess.run(
+        [sys.executable, "-c", _DELIVER, str(workspace.root)],
+        env=dict(server.environment),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    answers = [line for line in shown.splitlines() if line.startswith("ANSWER")]
+    assert answers == ["ANSWERstage 1 of 2", "ANSWERaborted"]
+    assert canary_share(workspace) == 0

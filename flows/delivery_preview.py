@@ -1,0 +1,56 @@
+"""What `verdict deliver` would do now, without doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from flows.delivery_log import DeliveryState, read_delivery
+from flows.delivery_step import move_after, shown_split, weights_of
+from flows.look import look_by_spec
+from flows.spec import Experiment
+from flows.spec_file import find_spec
+from flows.targets.open_target import open_target
+from flows.warehouse import open_writer
+from flows.workspace import Workspace
+
+
+def preview(workspace: Workspace, name: str) -> Iterator[str]:
+    """Lines for a person: the target as it is, the stages, and the next move.
+
+    Asks the target and the source; shifts nothing. Raises what `deliver` raises.
+    """
+    path, spec = find_spec(workspace.experiments, name)
+    target = open_target(spec, spec_dir=path.parent)
+    yield f"{target.title} now has {shown_split(target.read().weights)}"
+    for number, stage in enumerate(spec.stages, start=1):
+        after = " after a person's approval" if stage.approval else ""
+        yield (
+            f"stage {number}: {shown_split(stage.weights)} for {stage.duration} to {stage.longest}"
+            f"{after}"
+        )
+    yield f"promoted: {shown_split(weights_of(spec, len(spec.stages) + 1))}"
+    with open_writer(workspace.warehouse) as con:
+        state = read_delivery(con, name)
+    yield from _next(workspace, spec, state)
+
+
+def _next(workspace: Workspace, spec: Experiment, state: DeliveryState | None) -> Iterator[str]:
+    if state is None or state.stage == 0 or state.outcome is not None:
+        ended = (
+            f"the last delivery has ended: {state.outcome.value}; "
+            if state and state.outcome
+            else ""
+        )
+        yield f"next: {ended}stage 1 would be applied"
+        return
+    if state.pending is not None or state.aborted is not None:
+        stage = state.pending.stage if state.pending else 0
+        yield f"next: {shown_split(weights_of(spec, stage))}, as was decided"
+        return
+    path, _ = find_spec(workspace.experiments, spec.experiment)
+    at = datetime.now(UTC)
+    document = look_by_spec(workspace, path, spec, at=at)
+    move = move_after(spec, state, document, at)
+    why = f"{document.decision.value}: {move.reason}"
+    yield f"in stage {state.stage}, next: {move.move.value} ({why})"

@@ -1,0 +1,1 @@
+"""Where traffic weights are changed: Envoy's files, Kubernetes objects, manifests in git."""

@@ -1,0 +1,205 @@
+"""Weights in a file of route configurations that Envoy watches (RDS from the file system)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flows.file_lock import LockHeld, file_lock
+from flows.targets.envoy_admin import await_version
+from flows.targets.target import (
+    AppliedSplit,
+    NewerController,
+    SplitChanged,
+    TargetRefused,
+    TargetUnavailable,
+)
+
+# Where Envoy accepts what it has no use for: the metadata of a route.
+_OURS = "split-verdict"
+_LOCK_WAIT_S = 10.0
+_Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyRoutes:
+    """Every route of the file that splits traffic between the variants' clusters.
+
+    clusters: Envoy's names, by variant. route: the only one to change; None for all that split
+    these clusters. admin: Envoy's admin address; with it a shift waits until Envoy obeys.
+    """
+
+    path: Path
+    clusters: Mapping[str, str]
+    route: str | None = None
+    admin: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The target in words."""
+        return f"Envoy's {self.path}"
+
+    def read(self) -> AppliedSplit:
+        """The split as the file has it, and Envoy with it, if `admin` is known.
+
+        Raises TargetUnavailable or TargetRefused.
+        """
+        content, data = self._load()
+        if self.admin is not None:
+            await_version(self.admin, str(data.get("version_info", "")), _names(data))
+        return self._split(content, data)
+
+    def shift(
+        self, weights: Mapping[str, float], *, fence: int, expected: str, reason: str
+    ) -> AppliedSplit:
+        """Replaces the file by one with these weights; see TrafficTarget.shift.
+
+        With `admin` it returns when Envoy has the new routes. What Envoy rejects is taken back.
+        """
+        with self._alone():
+            old, data = self._load()
+            now = self._split(old, data)
+            if now.fence > fence:
+                raise NewerController(
+                    f"{self.title} was shifted under lease {now.fence}, this controller's is "
+                    f"{fence}: it stops"
+                )
+            if now.revision != expected:
+                raise SplitChanged(f"{self.title} was changed since it was read")
+            data["version_info"] = _next_version(data.get("version_info"))
+            for entry in self._entries(data):
+                self._set(entry, weights, fence, reason)
+            self._replace(self._text(data).encode())
+            try:
+                return self.read()
+            except TargetRefused:
+                self._replace(old)
+                raise
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        deadline = time.monotonic() + _LOCK_WAIT_S
+        try:
+            with file_lock(
+                self.path.with_name(f".{self.path.name}.lock"), shared=False, deadline=deadline
+            ):
+                yield
+        except LockHeld as error:
+            raise TargetUnavailable(f"{self.title} is being changed by another process") from error
+        except OSError as error:
+            raise TargetUnavailable(f"{self.title} can't be written: {error}") from error
+
+    def _load(self) -> tuple[bytes, _Json]:
+        try:
+            content = self.path.read_bytes()
+            # JSON is YAML, too; but Envoy's JSON may be large, and YAML is slow.
+            is_json = self.path.suffix != ".yaml"
+            data = json.loads(content) if is_json else yaml.safe_load(content)
+        except OSError as error:
+            raise TargetUnavailable(f"{self.title} can't be read: {error.strerror}") from error
+        except (ValueError, yaml.YAMLError) as error:
+            kind = "JSON" if is_json else "YAML"
+            raise TargetRefused(f"{self.title} is not whole {kind}: {error}") from error
+        if not isinstance(data, dict) or not isinstance(data.get("resources"), list):
+            raise TargetRefused(f"{self.title} has no `resources`: it must be a DiscoveryResponse")
+        return content, data
+
+    def _split(self, content: bytes, data: _Json) -> AppliedSplit:
+        splits = {route.get("name", ""): self._weights(route) for route in self._entries(data)}
+        found = list(splits.values())
+        if any(other != found[0] for other in found):
+            names = ", ".join(sorted(splits))
+            raise TargetRefused(
+                f"{self.title}: the routes {names} split differently; name one "
+                "(delivery.target.route)"
+            )
+        fences = [_fence(route) for route in self._entries(data)]
+        return AppliedSplit(found[0], max(fences), hashlib.sha256(content).hexdigest()[:16])
+
+    def _entries(self, data: _Json) -> list[_Json]:
+        """The routes that split the variants' clusters."""
+        wanted = set(self.clusters.values())
+        found = [
+            route
+            for route in _routes(data)
+            if wanted <= {entry.get("name") for entry in _weighted(route)}
+            and self.route in (None, route.get("name"))
+        ]
+        if not found:
+            where = f"route {self.route}" if self.route else "route"
+            raise TargetRefused(
+                f"{self.title}: no {where} has weighted_clusters with {' and '.join(wanted)}"
+            )
+        return found
+
+    def _weights(self, route: _Json) -> dict[str, float]:
+        """Percent by variant; clusters that are no variant must have no weight."""
+        weights = {entry["name"]: entry.get("weight", 0) for entry in _weighted(route)}
+        if not all(isinstance(weight, int) and weight >= 0 for weight in weights.values()):
+            raise TargetRefused(f"{self.title}: weights must be whole numbers, not {weights}")
+        others = {n: w for n, w in weights.items() if w and n not in self.clusters.values()}
+        total = sum(weights.values())
+        if others or not total:
+            raise TargetRefused(
+                f"{self.title}: the weights are {weights}; they must be those of "
+                f"{' and '.join(self.clusters.values())} alone, and more than 0"
+            )
+        return {name: 100 * weights[cluster] / total for name, cluster in self.clusters.items()}
+
+    def _set(self, route: _Json, weights: Mapping[str, float], fence: int, reason: str) -> None:
+        scale = 1 if all(float(weight).is_integer() for weight in weights.values()) else 1000
+        by_cluster = {self.clusters[n]: round(weight * scale) for n, weight in weights.items()}
+        for entry in _weighted(route):
+            entry["weight"] = by_cluster.get(entry["name"], 0)
+        # Since Envoy 1.24 the sum is the total; an older file may still say another one.
+        route["route"]["weighted_clusters"].pop("total_weight", None)
+        ours = {"fence": fence, "reason": reason}
+        route.setdefault("metadata", {}).setdefault("filter_metadata", {})[_OURS] = ours
+
+    def _text(self, data: _Json) -> str:
+        if self.path.suffix == ".yaml":
+            return yaml.safe_dump(data, sort_keys=False)
+        return json.dumps(data, indent=1)
+
+    def _replace(self, content: bytes) -> None:
+        """Envoy watches renames; a file that is written in place it would read half."""
+        partial = self.path.with_name(f".{self.path.name}.partial")
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(self.path)
+
+
+def _routes(data: _Json) -> Iterator[_Json]:
+    for resource in data["resources"]:
+        for host in resource.get("virtual_hosts", []):
+            yield from host.get("routes", [])
+
+
+def _weighted(route: _Json) -> list[_Json]:
+    clusters: list[_Json] = route.get("route", {}).get("weighted_clusters", {}).get("clusters", [])
+    return clusters
+
+
+def _names(data: _Json) -> set[str]:
+    return {resource.get("name", "") for resource in data["resources"]}
+
+
+def _fence(route: _Json) -> int:
+    ours = route.get("metadata", {}).get("filter_metadata", {}).get(_OURS, {})
+    # Envoy's metadata knows no whole numbers.
+    return int(ours.get("fence", 0))
+
+
+def _next_version(version: object) -> str:
+    return str(int(version) + 1) if isinstance(version, str) and version.isdigit() else "1"

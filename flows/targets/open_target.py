@@ -1,0 +1,30 @@
+"""The traffic target that a spec names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows.spec import Experiment
+from flows.spec_delivery import EnvoyTarget
+from flows.targets.envoy_routes import EnvoyRoutes
+from flows.targets.target import TargetRefused, TrafficTarget
+
+
+def open_target(spec: Experiment, *, spec_dir: Path) -> TrafficTarget:
+    """The target of the spec's delivery; files are relative to spec_dir. Asks nothing yet.
+
+    Raises TargetRefused if the spec has no delivery.
+    """
+    if spec.delivery is None:
+        raise TargetRefused(
+            f"{spec.experiment} has no `delivery`: say in its spec where the weights are, such as "
+            "delivery: {target: {envoy: routes.json}}"
+        )
+    target = spec.delivery.target
+    names = {
+        name: target.names.get(name, variant.version or name)
+        for name, variant in spec.variants.items()
+    }
+    if isinstance(target, EnvoyTarget):
+        return EnvoyRoutes(spec_dir / target.envoy, names, target.route, target.admin)
+    raise TargetRefused(f"{spec.experiment}: this kind of target isn't known")
