@@ -71,9 +71,10 @@ def _ahead(spec: Experiment, state: DeliveryState, begin: int, longest: list[int
 
 
 def _settle_ms(spec: Experiment) -> int:
-    """Requests from before a shift may be counted as late as at the next scrape."""
+    """Requests from before a shift are counted as late as at the next scrape."""
     source = spec.sources.requests
-    return milliseconds(source.scrape_interval if source else timedelta(0))
+    scrape = source.scrape_interval if source else timedelta(0)
+    return milliseconds(scrape + (spec.delivery.settle if spec.delivery else timedelta(0)))
 
 
 def _up(ms: int, bucket_ms: int) -> int:

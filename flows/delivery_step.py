@@ -80,7 +80,7 @@ def move_after(
     now = StageNow(
         number=state.stage,
         of=state.stages,
-        elapsed_ms=milliseconds_of(at) - applied.applied_ms,
+        elapsed_ms=milliseconds_of(at) - applied.applied_ms - milliseconds(spec.delivery.settle),
         shortest_ms=milliseconds(stage.duration),
         longest_ms=milliseconds(stage.longest),
         next_needs_approval=after[0].approval if after else spec.delivery.approval,

@@ -22,6 +22,7 @@ from analysis.kayenta.score import (
     weighted_groups,
 )
 from flows.canary_config import load_canary_config
+from flows.judge_intervals import Intervals, judge_intervals
 from flows.judged_metric import Caution, JudgedMetric
 from flows.judgement_document import JudgedGroup, JudgeKind, Judgement, JudgementDocument
 from flows.metric_values import MetricSeries, load_metric_values
@@ -43,10 +44,12 @@ def judge_files(
     judge: JudgeKind = JudgeKind.KAYENTA,
     plan: ValuePlan | None = None,
     thresholds: tuple[float, float] | None = None,
+    intervals: Intervals | None = None,
 ) -> JudgementDocument:
     """Judges the series in values_path by the canary config in config_path.
 
     plan: of our judge. thresholds: to pass and to be marginal, instead of the config's.
+    intervals: judge after each, as the values grow; None: all values once.
     Raises SpecError with everything that is wrong with one of the files.
     """
     config = load_canary_config(config_path)
@@ -56,10 +59,19 @@ def judge_files(
     config = replace(config, metrics=metrics)
     if thresholds is not None:
         config = replace(config, pass_threshold=thresholds[0], marginal_threshold=thresholds[1])
-    if judge is JudgeKind.KAYENTA:
-        return _by_kayenta(config, series)
-    _check_pairs(values_path, series)
-    return _by_verdict(config, series, plan or ValuePlan())
+    if judge is JudgeKind.VERDICT:
+        _check_pairs(values_path, series)
+    plan = plan or ValuePlan()
+    if intervals is not None and plan.intervals is None:
+        plan = replace(plan, intervals=max(2, *(item.control.size for item in series)))
+
+    def judged(values: Sequence[MetricSeries]) -> JudgementDocument:
+        by_kayenta = judge is JudgeKind.KAYENTA
+        return _by_kayenta(config, values) if by_kayenta else _by_verdict(config, values, plan)
+
+    if intervals is None:
+        return judged(series)
+    return judge_intervals(values_path, series, intervals, judged)
 
 
 def _by_kayenta(config: CanaryConfig, series: Sequence[MetricSeries]) -> JudgementDocument:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import version
 from typing import Self
@@ -53,6 +54,27 @@ class JudgedGroup(BaseModel):
         return cls(name=group.name, score=group.score, weight=group.weight)
 
 
+class JudgedLook(BaseModel):
+    """One look of several: what the values of its window say."""
+
+    start: datetime
+    end: datetime
+    decision: Judgement
+    score: float
+    reason: str
+
+    @classmethod
+    def of(cls, document: JudgementDocument, start: datetime, end: datetime) -> Self:
+        """The look whose window this document judges."""
+        return cls(
+            start=start,
+            end=end,
+            decision=document.decision,
+            score=document.score,
+            reason=document.reason,
+        )
+
+
 class JudgementDocument(BaseModel):
     """One judgement of series of values, with everything that is needed to understand it."""
 
@@ -68,7 +90,8 @@ class JudgementDocument(BaseModel):
     reason: str
     warnings: tuple[str, ...] = Field(description="What the score can't show.")
     groups: tuple[JudgedGroup, ...]
-    metrics: tuple[JudgedMetric, ...]
+    metrics: tuple[JudgedMetric, ...] = Field(description="Of several looks, the last one's.")
+    looks: tuple[JudgedLook, ...] = Field(default=(), description="With --every: up to the end.")
     software_version: str
 
     @classmethod

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from flows.spec_fields import URL_PATTERN, Name, Strict
+from flows.spec_fields import URL_PATTERN, Duration, Name, Strict
 
 _OBJECT = r"^(TrafficSplit|VirtualService|HTTPRoute)/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 
@@ -16,6 +17,12 @@ class _Target(Strict):
         default_factory=dict,
         description="What the target calls the variants (service, subset, cluster), where it is "
         "not the variant's version.",
+    )
+
+    settle: Duration | None = Field(
+        None,
+        description="How long after a shift requests may still be split as before; by default 0 "
+        "(Envoy), 15 s (Kubernetes), 5 min (git).",
     )
 
 
@@ -66,6 +73,12 @@ TargetField = Annotated[
 ]
 
 
+_SETTLES: dict[type[_Target], timedelta] = {
+    KubernetesTarget: timedelta(seconds=15),
+    GitTarget: timedelta(minutes=5),
+}
+
+
 class Delivery(Strict):
     """What the stages' weights are applied to."""
 
@@ -73,3 +86,8 @@ class Delivery(Strict):
     approval: bool = Field(
         False, description="A person must approve before all traffic goes to the candidate."
     )
+
+    @property
+    def settle(self) -> timedelta:
+        """How long after a shift requests may still be split as before."""
+        return self.target.settle or _SETTLES.get(type(self.target), timedelta(0))

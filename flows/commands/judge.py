@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from flows.judged_metric import JudgedMetric
     from flows.judgement_document import JudgementDocument
 
+_MOST_MINUTES = 1e6
+
 
 def add(commands: Commands) -> None:
     """Adds the command."""
@@ -64,12 +66,26 @@ def add(commands: Commands) -> None:
         help="verdict judge: planned number of intervals, the same at every look of a canary "
         "that is judged again and again (default: those in the file, which suits one look)",
     )
+    judge.add_argument(
+        "--every",
+        type=_minutes,
+        metavar="MINUTES",
+        help="judge after each such interval as the values grow, as Spinnaker's canary analysis "
+        "stage does: below marginal ends it, the last score must pass; needs start and step",
+    )
+    judge.add_argument(
+        "--lookback",
+        type=_lookback,
+        metavar="growing|sliding:MINUTES",
+        help="with --every: judge all values so far or the last minutes (default: growing)",
+    )
     judge.add_argument("--json", action="store_true", help="print the whole judgement as JSON")
     judge.add_argument("--schema", action="store_true", help="print the JSON Schema of that")
 
 
 def _judge(options: argparse.Namespace) -> int:
     from analysis.kayenta.paired_values import ValuePlan  # noqa: PLC0415
+    from flows.judge_intervals import Intervals  # noqa: PLC0415
     from flows.judge_values import judge_files  # noqa: PLC0415
     from flows.judgement_document import JudgeKind, judgement_schema  # noqa: PLC0415
 
@@ -79,12 +95,14 @@ def _judge(options: argparse.Namespace) -> int:
     if wrong := _usage_problem(options):
         print(f"verdict judge: {wrong}", file=sys.stderr)
         return USAGE_ERROR
+    sliding = options.lookback or None  # 0 stands for growing
     document = judge_files(
         options.config,
         options.metrics,
         judge=JudgeKind(options.judge),
         plan=ValuePlan(alpha=options.alpha, margin=options.margin, intervals=options.intervals),
         thresholds=None if options.thresholds is None else tuple(options.thresholds),
+        intervals=None if options.every is None else Intervals(options.every, sliding),
     )
     print(document.to_json() if options.json else "\n".join(_lines(document)) + "\n", end="")
     return document.exit_code
@@ -97,6 +115,10 @@ def _usage_problem(options: argparse.Namespace) -> str | None:
         to_pass, marginal = options.thresholds
         if not 0 <= marginal <= to_pass <= 100:
             return "--thresholds must be PASS MARGINAL with 0 <= MARGINAL <= PASS <= 100"
+    if options.lookback is not None and options.every is None:
+        return "--lookback needs --every MINUTES"
+    if options.lookback and options.judge == "verdict":
+        return "--lookback sliding is kayenta's; our bounds hold at every look of a growing series"
     return None
 
 
@@ -105,6 +127,23 @@ def _share(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"is {text}, must lie between 0 and 1")
     return value
+
+
+def _minutes(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= _MOST_MINUTES:
+        raise argparse.ArgumentTypeError(f"is {text}, must be minutes above 0")
+    return value
+
+
+def _lookback(text: str) -> float:
+    """Minutes to look back; 0 for all that is there."""
+    if text == "growing":
+        return 0.0
+    kind, _, minutes = text.partition(":")
+    if kind != "sliding" or not minutes:
+        raise argparse.ArgumentTypeError(f"is {text!r}, must be growing or sliding:MINUTES")
+    return _minutes(minutes)
 
 
 def _count(text: str) -> int:
@@ -121,6 +160,10 @@ def _lines(document: JudgementDocument) -> Iterator[str]:
         f"(score {document.score:g}, {document.judge.value} judge)"
     )
     yield f"  {document.reason}"
+    for at, look in enumerate(document.looks, 1):
+        judged = look.decision.value.replace("_", " ")
+        span = f"{look.start:%Y-%m-%d %H:%M} to {look.end:%H:%M}"
+        yield f"  look {at}  {span}  score {look.score:g}  {judged}"
     yield ""
     rows = [_cells(metric) for metric in document.metrics]
     head = ("metric", "label", "effect", "shift", "interval", "values")

@@ -53,10 +53,10 @@ class EnvoyRoutes:
 
         Raises TargetUnavailable or TargetRefused.
         """
-        content, data = self._load()
+        _, data = self._load()
         if self.admin is not None:
             await_version(self.admin, str(data.get("version_info", "")), _names(data))
-        return self._split(content, data)
+        return self._split(data)
 
     def shift(
         self, weights: Mapping[str, float], *, fence: int, expected: str, reason: str
@@ -67,7 +67,7 @@ class EnvoyRoutes:
         """
         with self._alone():
             old, data = self._load()
-            now = self._split(old, data)
+            now = self._split(data)
             if now.fence > fence:
                 raise NewerController(
                     f"{self.title} was shifted under lease {now.fence}, this controller's is "
@@ -113,17 +113,20 @@ class EnvoyRoutes:
             raise TargetRefused(f"{self.title} has no `resources`: it must be a DiscoveryResponse")
         return content, data
 
-    def _split(self, content: bytes, data: _Json) -> AppliedSplit:
-        splits = {route.get("name", ""): self._weights(route) for route in self._entries(data)}
-        found = list(splits.values())
+    def _split(self, data: _Json) -> AppliedSplit:
+        entries = self._entries(data)
+        found = [self._weights(route) for route in entries]
         if any(other != found[0] for other in found):
-            names = ", ".join(sorted(splits))
+            names = ", ".join(sorted(route.get("name", "") for route in entries))
             raise TargetRefused(
                 f"{self.title}: the routes {names} split differently; name one "
                 "(delivery.target.route)"
             )
-        fences = [_fence(route) for route in self._entries(data)]
-        return AppliedSplit(found[0], max(fences), hashlib.sha256(content).hexdigest()[:16])
+        # Other services' routes in the same file are none of our business.
+        text = json.dumps(entries, sort_keys=True).encode()
+        return AppliedSplit(
+            found[0], max(map(_fence, entries)), hashlib.sha256(text).hexdigest()[:16]
+        )
 
     def _entries(self, data: _Json) -> list[_Json]:
         """The routes that split the variants' clusters."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from flows.spec import Experiment
-from flows.spec_delivery import EnvoyTarget
+from flows.spec_delivery import EnvoyTarget, GitTarget, KubernetesTarget
 from flows.targets.envoy_routes import EnvoyRoutes
+from flows.targets.git_manifest import GitManifest
+from flows.targets.kubernetes_object import KubernetesObject
 from flows.targets.target import TargetRefused, TrafficTarget
 
 
@@ -25,6 +27,14 @@ def open_target(spec: Experiment, *, spec_dir: Path) -> TrafficTarget:
         name: target.names.get(name, variant.version or name)
         for name, variant in spec.variants.items()
     }
-    if isinstance(target, EnvoyTarget):
-        return EnvoyRoutes(spec_dir / target.envoy, names, target.route, target.admin)
-    raise TargetRefused(f"{spec.experiment}: this kind of target isn't known")
+    match target:
+        case EnvoyTarget():
+            return EnvoyRoutes(spec_dir / target.envoy, names, target.route, target.admin)
+        case KubernetesTarget():
+            kind, _, name = target.kubernetes.partition("/")
+            return KubernetesObject(
+                kind, name, spec.namespace, names, target.kubeconfig, target.context
+            )
+        case GitTarget():
+            kind, _, name = target.object.partition("/")
+            return GitManifest(spec_dir / target.git, kind, name, names, target.push)
