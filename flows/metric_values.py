@@ -5,8 +5,9 @@ Two forms are read:
 - ours: {"metrics": [{"name": "errors", "control": [0, 1, null], "experiment": [2, 0, "NaN"],
   "start": "2026-01-31T12:00:00Z", "step": 60}]}; start and step (seconds) may be left out
 - Kayenta's list of metric set pairs, as its storage and its API have it:
-  [{"name": "errors", "id": "...", "tags": {}, "values": {"control": [...], "experiment": [...]}}];
-  a metric may stand several times with different tags, and each is judged
+  [{"name": "errors", "id": "...", "tags": {}, "values": {"control": [...], "experiment": [...]},
+  "scopes": {"experiment": {"startTimeIso": "...", "stepMillis": 60000}}}]; a metric may stand
+  several times with different tags, and each is judged; times are the experiment's, if there
 
 A value is a number, or null or "NaN" where nothing was measured. Control and experiment may have
 different numbers of values.
@@ -17,7 +18,8 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as attribute
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,7 +51,7 @@ class MetricSeries:
     name: str
     control: FloatArray
     experiment: FloatArray
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = attribute(default_factory=dict)
     start: datetime | None = None
     step: float | None = None
 
@@ -112,6 +114,8 @@ def _series(item: Any, at: FieldPath, findings: list[Finding]) -> MetricSeries |
         _values(holder.get(side), (*inside, side), findings) for side in ("control", "experiment")
     )
     start, step = _start(item, at, findings), _step(item, at, findings)
+    if start is None and step is None:
+        start, step = _scope(item, at, findings)
     tags = item.get("tags") or {}
     if not isinstance(tags, dict):
         findings.append(((*at, "tags"), f"is {_shown(tags)}, must be an object"))
@@ -147,15 +151,34 @@ def _not_numbers(raw: list[Any], at: FieldPath) -> Iterator[Finding]:
             yield (*at, index), f"is {_shown(value)}, beyond {_LARGEST_VALUE:g} nothing is judged"
 
 
-def _start(item: dict[str, Any], at: FieldPath, findings: list[Finding]) -> datetime | None:
-    raw = item.get("start")
+def _scope(
+    item: dict[str, Any], at: FieldPath, findings: list[Finding]
+) -> tuple[datetime | None, float | None]:
+    """Start and step as Kayenta's pairs have them; a control of another day has the same index."""
+    scopes = item.get("scopes")
+    scope = scopes.get("experiment") if isinstance(scopes, dict) else None
+    if not isinstance(scope, dict):
+        return None, None
+    inside, millis = (*at, "scopes", "experiment"), scope.get("stepMillis")
+    if millis is not None and not (_is_number(millis) and 0 < millis < math.inf):
+        told = f"is {_shown(millis)}, must be the milliseconds of one interval"
+        findings.append(((*inside, "stepMillis"), told))
+        return None, None
+    start = _start(scope, inside, findings, field="startTimeIso")
+    return start, None if millis is None else millis / 1000
+
+
+def _start(
+    item: dict[str, Any], at: FieldPath, findings: list[Finding], *, field: str = "start"
+) -> datetime | None:
+    raw = item.get(field)
     if raw is None:
         return None
     try:
         return datetime.fromisoformat(raw)
     except (TypeError, ValueError):
         told = f"is {_shown(raw)}, must be a time like 2026-01-31T12:00:00Z"
-        findings.append(((*at, "start"), told))
+        findings.append(((*at, field), told))
         return None
 
 
