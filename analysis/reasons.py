@@ -37,6 +37,9 @@ def _pod(result: MetricResult, pod: BadPod) -> str:
 def describe_harm(result: MetricResult) -> str:
     """The interval of harm as found so far, beside what is allowed."""
     low, high = result.excess.lower + result.margin, result.excess.upper + result.margin
+    if result.is_share:
+        # Wider is no news: no two shares are further apart.
+        low, high = max(low, -1.0), min(high, 1.0)
     return (
         f"the harm so far lies between {amount(result, low)} and {amount(result, high)}, "
         f"{_allowed(result)}"

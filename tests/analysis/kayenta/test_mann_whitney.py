@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,6 +15,16 @@ from tests.analysis.kayenta.definition import shift_interval
 from tests.analysis.kayenta.r_results import R_RESULTS, RResult
 
 FloatArray = NDArray[np.float64]
+
+# What wilcox.R here wrote for r_cases.csv; its first line names R's version.
+RECORDED = [
+    (f"{case};{numbers}")
+    for case, numbers in zip(
+        (Path(__file__).with_name("r_cases.csv")).read_text().splitlines(),
+        (Path(__file__).with_name("r_numbers.csv")).read_text().splitlines()[1:],
+        strict=True,
+    )
+]
 
 
 def _shift(x: FloatArray, y: FloatArray, confidence: float = 0.98) -> Shifts:
@@ -27,6 +39,17 @@ def test_numbers_are_those_of_r(known: RResult) -> None:
     assert found.p_value[0] == pytest.approx(known.p_value, rel=1e-9)
     assert found.lower[0] == pytest.approx(known.lower, abs=1e-11)
     assert found.upper[0] == pytest.approx(known.upper, abs=1e-11)
+
+
+@pytest.mark.parametrize("recorded", RECORDED, ids=range(len(RECORDED)))
+def test_intervals_of_an_hour_of_minutes_are_those_of_r(recorded: str) -> None:
+    confidence, *samples_and_numbers = recorded.split(";")
+    x, y = (np.array(text.split(), dtype=float) for text in samples_and_numbers[:2])
+    statistic, p_value, _, lower, upper = map(float, samples_and_numbers[2:])
+    found = _shift(x, y, float(confidence))
+    assert found.statistic[0] == statistic
+    assert found.p_value[0] == pytest.approx(p_value, rel=1e-9)
+    assert (found.lower[0], found.upper[0]) == pytest.approx((lower, upper), rel=1e-9, abs=1e-11)
 
 
 @pytest.mark.parametrize("known", R_RESULTS)

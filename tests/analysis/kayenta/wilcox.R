@@ -1,7 +1,7 @@
 # Records what R's wilcox.test says, with roots found to 1e-12: statistic, p-value, estimate, ends.
 # Rscript wilcox.R < r_cases.csv > r_numbers.csv
 # A case is a line: confidence; values of x with blanks between; values of y.
-cat("#", R.version.string, "\n")
+cat("# ", R.version.string, "\n", sep = "")
 input <- file("stdin")
 for (line in readLines(input)) {
   parts <- strsplit(line, ";")[[1]]
@@ -11,6 +11,6 @@ for (line in readLines(input)) {
     conf.level = as.numeric(parts[1]), tol.root = 1e-12
   ))
   numbers <- c(found$statistic, found$p.value, found$estimate, found$conf.int)
-  cat(paste(formatC(numbers, digits = 12, format = "g"), collapse = ";"), "\n", sep = "")
+  cat(paste(trimws(formatC(numbers, digits = 12, format = "g")), collapse = ";"), "\n", sep = "")
 }
 close(input)
