@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from flows.file_lock import LockHeld, file_lock
-from flows.targets.envoy_admin import await_version
+from flows.targets.envoy_admin import await_version, count_refused
 from flows.targets.target import (
     AppliedSplit,
     NewerController,
@@ -27,6 +27,7 @@ from flows.targets.target import (
 # Where Envoy accepts what it has no use for: the metadata of a route.
 _OURS = "split-verdict"
 _LOCK_WAIT_S = 10.0
+_YAML = (".yaml", ".yml")
 _Json = dict[str, Any]
 
 
@@ -75,15 +76,28 @@ class EnvoyRoutes:
                 )
             if now.revision != expected:
                 raise SplitChanged(f"{self.title} was changed since it was read")
+            if now.fence == fence and _same(now.weights, weights):
+                return self.read()
             data["version_info"] = _next_version(data.get("version_info"))
             for entry in self._entries(data):
                 self._set(entry, weights, fence, reason)
-            self._replace(self._text(data).encode())
-            try:
-                return self.read()
-            except TargetRefused:
-                self._replace(old)
-                raise
+            self._replace_if_taken(old, data)
+            return self._split(data)
+
+    def _replace_if_taken(self, old: bytes, data: _Json) -> None:
+        """Writes the file, and waits for Envoy; what Envoy rejects is taken back.
+
+        What Envoy may still take (it hasn't answered) stays: the read that follows tells.
+        """
+        refused = None if self.admin is None else count_refused(self.admin, _names(data))
+        self._replace(self._text(data).encode())
+        if self.admin is None:
+            return
+        try:
+            await_version(self.admin, str(data["version_info"]), _names(data), refused=refused)
+        except TargetRefused:
+            self._replace(old)
+            raise
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -102,11 +116,11 @@ class EnvoyRoutes:
         try:
             content = self.path.read_bytes()
             # JSON is YAML, too; but Envoy's JSON may be large, and YAML is slow.
-            is_json = self.path.suffix != ".yaml"
+            is_json = self.path.suffix not in _YAML
             data = json.loads(content) if is_json else yaml.safe_load(content)
         except OSError as error:
             raise TargetUnavailable(f"{self.title} can't be read: {error.strerror}") from error
-        except (ValueError, yaml.YAMLError) as error:
+        except (ValueError, yaml.YAMLError, RecursionError) as error:
             kind = "JSON" if is_json else "YAML"
             raise TargetRefused(f"{self.title} is not whole {kind}: {error}") from error
         if not isinstance(data, dict) or not isinstance(data.get("resources"), list):
@@ -140,13 +154,14 @@ class EnvoyRoutes:
         if not found:
             where = f"route {self.route}" if self.route else "route"
             raise TargetRefused(
-                f"{self.title}: no {where} has weighted_clusters with {' and '.join(wanted)}"
+                f"{self.title}: no {where} has weighted_clusters with "
+                f"{' and '.join(sorted(wanted))}; name both clusters there, one with weight 0"
             )
         return found
 
     def _weights(self, route: _Json) -> dict[str, float]:
         """Percent by variant; clusters that are no variant must have no weight."""
-        weights = {entry["name"]: entry.get("weight", 0) for entry in _weighted(route)}
+        weights = {str(entry.get("name")): entry.get("weight", 0) for entry in _weighted(route)}
         if not all(isinstance(weight, int) and weight >= 0 for weight in weights.values()):
             raise TargetRefused(f"{self.title}: weights must be whole numbers, not {weights}")
         others = {n: w for n, w in weights.items() if w and n not in self.clusters.values()}
@@ -162,14 +177,14 @@ class EnvoyRoutes:
         scale = 1 if all(float(weight).is_integer() for weight in weights.values()) else 1000
         by_cluster = {self.clusters[n]: round(weight * scale) for n, weight in weights.items()}
         for entry in _weighted(route):
-            entry["weight"] = by_cluster.get(entry["name"], 0)
+            entry["weight"] = by_cluster.get(str(entry.get("name")), 0)
         # Since Envoy 1.24 the sum is the total; an older file may still say another one.
         route["route"]["weighted_clusters"].pop("total_weight", None)
         ours = {"fence": fence, "reason": reason}
         route.setdefault("metadata", {}).setdefault("filter_metadata", {})[_OURS] = ours
 
     def _text(self, data: _Json) -> str:
-        if self.path.suffix == ".yaml":
+        if self.path.suffix in _YAML:
             return yaml.safe_dump(data, sort_keys=False)
         return json.dumps(data, indent=1)
 
@@ -179,29 +194,44 @@ class EnvoyRoutes:
         with partial.open("wb") as file:
             file.write(content)
             file.flush()
+            # Envoy may run as somebody else: who could read the file still can.
+            os.fchmod(file.fileno(), self.path.stat().st_mode & 0o777)
             os.fsync(file.fileno())
         partial.rename(self.path)
 
 
 def _routes(data: _Json) -> Iterator[_Json]:
-    for resource in data["resources"]:
-        for host in resource.get("virtual_hosts", []):
-            yield from host.get("routes", [])
+    for resource in _objects(data, "resources"):
+        for host in _objects(resource, "virtual_hosts"):
+            yield from _objects(host, "routes")
 
 
 def _weighted(route: _Json) -> list[_Json]:
-    clusters: list[_Json] = route.get("route", {}).get("weighted_clusters", {}).get("clusters", [])
-    return clusters
+    return _objects(route, "route", "weighted_clusters", "clusters")
+
+
+def _objects(data: Any, *path: str) -> list[_Json]:
+    """The objects of the list at that path; none where the file has something else."""
+    for field in path:
+        data = data.get(field) if isinstance(data, dict) else None
+    return [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
 
 
 def _names(data: _Json) -> set[str]:
-    return {resource.get("name", "") for resource in data["resources"]}
+    return {str(resource.get("name", "")) for resource in _objects(data, "resources")}
 
 
 def _fence(route: _Json) -> int:
-    ours = route.get("metadata", {}).get("filter_metadata", {}).get(_OURS, {})
+    data: Any = route
+    for field in ("metadata", "filter_metadata", _OURS, "fence"):
+        data = data.get(field) if isinstance(data, dict) else None
     # Envoy's metadata knows no whole numbers.
-    return int(ours.get("fence", 0))
+    return int(data) if isinstance(data, int | float) else 0
+
+
+def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Whether both are written as the same weights, to a thousandth of a percent."""
+    return all(abs(weight - other.get(name, 0.0)) < 0.001 for name, weight in one.items())
 
 
 def _next_version(version: object) -> str:

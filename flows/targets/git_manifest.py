@@ -47,6 +47,8 @@ class GitManifest:
     def read(self) -> AppliedSplit:
         """The split as committed. Raises TargetUnavailable or TargetRefused."""
         if self.push:
+            self._text()
+            self._take_back_unpushed()
             self._git("pull", "--quiet", "--ff-only", otherwise=TargetUnavailable)
         return self._split(self._text())
 
@@ -63,17 +65,30 @@ class GitManifest:
             )
         if now.revision != expected:
             raise SplitChanged(f"{self.title} was changed since it was read")
+        # A commit on no branch is seen by nobody.
+        self._git("symbolic-ref", "HEAD")
         manifest = find_manifest(old, self.kind, self.name, self.path)
         numbers = changed_weights(manifest.data, self.names, weights)
         new = replace_numbers(old, manifest, numbers, self.path)
         shown = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
         message = f"{self.kind}/{self.name}: {shown}\n\n{reason}\n\n{_FENCE}: {fence}\n"
+        if new == old and now.fence == fence:
+            return now
+        mark = self._mark()
+        try:
+            mark.write_text(_hash(new), encoding="ascii")
+        except OSError as error:
+            raise TargetUnavailable(f"{mark} can't be written: {error.strerror}") from error
         self._write(new)
         try:
-            self._git("commit", "--quiet", "--only", "--file=-", "--", str(self.path), text=message)
-        except TargetRefused:
+            # Under a newer lease the same weights are committed, too: the commit keeps the fence.
+            options = ("--quiet", "--allow-empty", "--only", "--file=-")
+            self._git("commit", *options, "--", str(self.path), text=message)
+        except (TargetRefused, TargetUnavailable):
             self._write(old)
             raise
+        finally:
+            mark.unlink(missing_ok=True)
         if self.push:
             self._push(old)
         return self._split(new)
@@ -83,17 +98,36 @@ class GitManifest:
             self._git("push", "--quiet", otherwise=TargetUnavailable)
         except TargetUnavailable as error:
             # The commit must not go out later, with another one: nothing was shifted.
-            self._git("reset", "--quiet", "--soft", "HEAD~1")
-            self._git("restore", "--staged", "--", str(self.path))
+            self._take_back()
             self._write(old)
-            if "rejected" in str(error):
+            if "[remote rejected]" in str(error):
+                raise TargetRefused(str(error)) from error
+            if "[rejected]" in str(error):
                 raise SplitChanged(f"{self.title}: its branch has moved on ({error})") from error
             raise
 
+    def _take_back_unpushed(self) -> None:
+        """Undoes a shift whose controller was killed before the push: it never came about."""
+        ahead = self._git("rev-list", "@{upstream}..HEAD").split()
+        if not ahead:
+            return
+        trailer = f"--format=%(trailers:key={_FENCE},valueonly,separator=%x20)"
+        ours = self._git("log", "-1", trailer, "HEAD~1..HEAD", "--", str(self.path)).strip()
+        if len(ahead) > 1 or not ours:
+            raise TargetUnavailable(
+                f"{self.title}: its branch has commits that aren't pushed ({len(ahead)}) and "
+                "aren't this delivery's: push them, or give the delivery a clone of its own"
+            )
+        self._take_back()
+        self._git("restore", "--", str(self.path))
+
+    def _take_back(self) -> None:
+        self._git("reset", "--quiet", "--soft", "HEAD~1")
+        self._git("restore", "--staged", "--", str(self.path))
+
     def _split(self, text: str) -> AppliedSplit:
         manifest = find_manifest(text, self.kind, self.name, self.path)
-        revision = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return AppliedSplit(read_weights(manifest.data, self.names), self._fence(), revision)
+        return AppliedSplit(read_weights(manifest.data, self.names), self._fence(), _hash(text))
 
     def _fence(self) -> int:
         """The highest number in the recent commits of the file."""
@@ -103,7 +137,7 @@ class GitManifest:
 
     def _text(self) -> str:
         """The file as committed; raises TargetRefused if it isn't."""
-        if self._git("status", "--porcelain", "--", str(self.path)).strip():
+        if self._is_changed() and not self._is_taken_back():
             raise TargetRefused(f"{self.path} has changes that aren't committed: commit them first")
         try:
             # As bytes, so that line ends stay what they are.
@@ -112,6 +146,26 @@ class GitManifest:
             raise TargetRefused(f"{self.path} can't be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise TargetRefused(f"{self.path}: byte {error.start} is not UTF-8") from error
+
+    def _is_changed(self) -> bool:
+        return bool(self._git("status", "--porcelain", "--", str(self.path)).strip())
+
+    def _is_taken_back(self) -> bool:
+        """Takes back what a controller wrote that was killed before it could commit."""
+        mark = self._mark()
+        try:
+            if mark.read_text(encoding="ascii") != _hash(self.path.read_bytes().decode()):
+                return False
+        except (OSError, UnicodeDecodeError):
+            return False
+        self._git("restore", "--staged", "--worktree", "--", str(self.path))
+        mark.unlink()
+        return True
+
+    def _mark(self) -> Path:
+        """Holds the hash of the text that is being committed, outside of the work tree."""
+        name = f"split-verdict-{_hash(str(self.path.resolve()))}"
+        return self.path.parent / self._git("rev-parse", "--git-path", name).strip()
 
     def _write(self, text: str) -> None:
         partial = self.path.with_name(f".{self.path.name}.partial")
@@ -141,7 +195,7 @@ class GitManifest:
                 check=False,
                 timeout=_TIMEOUT_S,
                 # Nobody is there to type a password.
-                env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+                env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
             )
         except FileNotFoundError as error:
             raise TargetRefused("the program git is not installed") from error
@@ -151,3 +205,7 @@ class GitManifest:
             said = " ".join((done.stderr or done.stdout).split())
             raise otherwise(f"{self.title}: git {arguments[0]} fails: {said}")
         return done.stdout
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

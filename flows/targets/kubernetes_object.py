@@ -98,6 +98,10 @@ class KubernetesObject:
     def _split(self, found: _Json) -> AppliedSplit:
         metadata = found["metadata"]
         fence = (metadata.get("annotations") or {}).get(FENCE, "0")
+        if not fence.isdecimal():
+            raise TargetRefused(
+                f"{self.title}: its annotation {FENCE} is {fence!r}, must be a number: remove it"
+            )
         weights = read_weights(found, self.names)
         return AppliedSplit(weights, int(fence), str(metadata["resourceVersion"]))
 
