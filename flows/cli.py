@@ -7,7 +7,19 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from flows.commands import analyze, calibrate, deliver, gate, judge, plan, run, serve, spec, watch
+from flows.commands import (
+    analyze,
+    calibrate,
+    deliver,
+    gate,
+    init,
+    judge,
+    plan,
+    run,
+    serve,
+    spec,
+    watch,
+)
 from flows.commands.parser import USAGE_ERROR
 from flows.trouble import TROUBLE
 
@@ -34,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder with experiments/; var/ and verdicts/ are made in it (default: .)",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (gate, watch, deliver, run, serve, spec, plan, calibrate, analyze, judge):
+    for module in (init, gate, watch, deliver, run, serve, spec, plan, calibrate, analyze, judge):
         module.add(commands)
     return parser
 

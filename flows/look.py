@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from analysis.verdict import Decision
-from flows.look_notes import has_begun, notes_on
+from flows.look_notes import has_begun, notes_on, remarks_on_manifests
 from flows.pull import pull_if_behind
 from flows.score import score_experiment
 from flows.spec import Experiment
@@ -44,9 +44,12 @@ def score_with_notes(
 
     Raises WarehouseBusy or WarehouseUnusable.
     """
-    document = score_experiment(spec, warehouse, at=at)
+    remarks = remarks_on_manifests(spec, spec_dir)
+    document = score_experiment(spec, warehouse, at=at, remarks=remarks)
     if document.decision is not Decision.INVALID and has_begun(spec, at):
         return document
     # Asked only now, and without the warehouse's lock: the sources may be slow.
     notes = notes_on(spec, warehouse, spec_dir=spec_dir, at=at)
-    return score_experiment(spec, warehouse, at=at, notes=notes) if notes else document
+    if not notes:
+        return document
+    return score_experiment(spec, warehouse, at=at, notes=notes, remarks=remarks)

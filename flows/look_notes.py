@@ -10,6 +10,7 @@ from flows.instants import instant, milliseconds_of
 from flows.pull import open_source
 from flows.sources.samples import SourceRefused, SourceUnavailable
 from flows.spec import Experiment
+from flows.spec_file import SpecError
 from flows.statements import statement
 from flows.warehouse import open_reader
 
@@ -38,6 +39,18 @@ def notes_on(spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetime)
     with suppress(SourceUnavailable, SourceRefused):
         return _on_series(spec, missing, spec_dir, at)
     return ()
+
+
+def remarks_on_manifests(spec: Experiment, spec_dir: Path) -> tuple[str, ...]:
+    """Where the spec's manifests configure another split; also that they can't be read."""
+    if not spec.manifests:
+        return ()
+    from flows.manifests.configured import disagreements, manifests_of_spec  # noqa: PLC0415
+
+    try:
+        return tuple(disagreements(spec, manifests_of_spec(spec, spec_dir)))
+    except SpecError as error:
+        return tuple(map(str, error.problems))
 
 
 def _without_requests(spec: Experiment, warehouse: Path, at: datetime) -> list[str]:

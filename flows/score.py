@@ -28,13 +28,19 @@ if TYPE_CHECKING:
 
 
 def score_experiment(
-    spec: Experiment, warehouse: Path, *, at: datetime, notes: Sequence[str] = ()
+    spec: Experiment,
+    warehouse: Path,
+    *,
+    at: datetime,
+    notes: Sequence[str] = (),
+    remarks: Sequence[str] = (),
 ) -> VerdictDocument:
     """The verdict of one look, recorded in the warehouse.
 
     A look after the planned end is the look at the end: later data is no part of the plan. A look
     between two buckets sees whole buckets only. Scoring the same look again changes nothing.
-    notes: sentences from outside the warehouse that come first among the reasons.
+    notes: sentences from outside the warehouse that come first among the reasons; remarks: such
+        that decide nothing, and come first among the notes.
     Raises WarehouseBusy or WarehouseUnusable.
     """
     with open_writer(warehouse) as con:
@@ -42,7 +48,9 @@ def score_experiment(
         at_ms = _look_time(plan, milliseconds_of(at))
         evidence = read_evidence(con, spec, plan, at_ms=at_ms)
         verdict = reach_verdict(plan, evidence, limits_of(spec), at_ms=at_ms)
-        verdict = replace(verdict, reasons=(*notes, *verdict.reasons))
+        verdict = replace(
+            verdict, reasons=(*notes, *verdict.reasons), notes=(*remarks, *verdict.notes)
+        )
         scorecard = scorecard_of(spec, plan, evidence.users)
         document = VerdictDocument.of(verdict, spec_hash=spec.spec_hash, scorecard=scorecard)
         with transaction(con):

@@ -367,6 +367,11 @@ class Experiment(Strict):
     split: dict[str, Annotated[float, Field(ge=0, le=100)]] | None = Field(
         None, description="Percent of the traffic for each variant, when it doesn't change."
     )
+    manifests: list[str] = Field(
+        default_factory=list,
+        description="Files that configure the split, relative to the spec: they are compared with "
+        "it, and say the split where the spec doesn't.",
+    )
     metrics: dict[Name, Metric] = Field(default_factory=_default_metrics)
     plan: Plan = Plan()
     quality: Quality = Quality()

@@ -76,7 +76,18 @@ def load_spec(path: Path) -> Experiment:
         )
     if findings:
         raise _spec_error(path, document, findings)
-    return spec
+    return _with_configured_split(spec, path) if spec.manifests else spec
+
+
+def _with_configured_split(spec: Experiment, path: Path) -> Experiment:
+    """The spec, its split read from its manifests where it says none itself."""
+    # Most specs name no manifests, and a gate should not wait for their reader.
+    from flows.manifests.configured import split_of_manifests  # noqa: PLC0415
+
+    if spec.split is not None or spec.plan.stages:
+        return spec
+    split = split_of_manifests(spec, path.parent)
+    return spec.model_copy(update={"split": split}) if split else spec
 
 
 def load_specs(folder: Path) -> list[tuple[Path, Experiment]]:

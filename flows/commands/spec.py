@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.commands.parser import USAGE_ERROR, Commands, command
 from flows.workspace import Workspace
+
+if TYPE_CHECKING:
+    from flows.spec import Experiment
 
 
 def add(commands: Commands) -> None:
@@ -28,8 +32,10 @@ def _validate(options: argparse.Namespace) -> int:
     problems = 0
     for path in files:
         try:
-            load_spec(path)
+            spec = load_spec(path)
             print(f"{path}: ok")
+            for remark in _on_manifests(spec, path):
+                print(f"  {remark}")
         except SpecError as error:
             problems += len(error.problems)
             print(error)
@@ -38,6 +44,20 @@ def _validate(options: argparse.Namespace) -> int:
     elif not files:
         print(f"{Workspace(options.root).experiments} has no specs (*.yaml)", file=sys.stderr)
     return USAGE_ERROR if problems or not files else 0
+
+
+def _on_manifests(spec: Experiment, path: Path) -> list[str]:
+    """What is wrong in the manifests that a spec names, and where they differ from it."""
+    if not spec.manifests:
+        return []
+    from flows.manifests.configured import (  # noqa: PLC0415
+        disagreements,
+        manifests_of_spec,
+        mistakes,
+    )
+
+    manifests = manifests_of_spec(spec, path.parent)
+    return [*disagreements(spec, manifests), *mistakes(manifests)]
 
 
 def _schema(options: argparse.Namespace) -> int:

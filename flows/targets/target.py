@@ -63,7 +63,7 @@ class TrafficTarget(Protocol):
         in the target. expected: the revision of the read on which the decision rests.
         reason: one sentence for people, kept where the target has room for it.
         Raises NewerController if the target carries a higher fence, SplitChanged if its revision
-        isn't `expected` any more, or TargetRefused; then nothing was changed. After TargetUnavailable
-        the split may be applied or not: the next read tells.
+        isn't `expected` any more, or TargetRefused; then nothing was changed. After
+        TargetUnavailable the split may be applied or not: the next read tells.
         """
         ...

@@ -1,136 +1,102 @@
 """The whole job on real traffic: `make live`.
 
-Three canaries behind one Envoy, each seen through another mesh's metrics. Two are healthy and
-must be promoted, one fails 3 % of its requests and must be rolled back. Every look is the real
-`verdict gate` in a process of its own, as a pipeline would call it.
+Eleven canaries behind a real Envoy, seen by a real Prometheus through three meshes' metrics, each
+with something that can happen to a canary. `verdict deliver` moves their traffic, `verdict gate`
+judges those whose split is fixed, each in a process of its own; every outcome is checked.
+
+`python -m tests.lab.live NAME...` runs only some of them.
 """
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.lab.lab import Lab
 from tests.lab.load_plan import Profile
+from tests.lab.scenario_run import Ended, ScenarioRun
+from tests.lab.scenarios import FIRST, SECOND, THIRD, Scenario
 from tests.lab.topology import ServiceSpec, VariantSpec
 
-_LIMIT_S = 240
-_RATE = 100.0
-_DECISIONS = {0: "promote", 1: "rollback", 2: "error", 3: "hold", 4: "invalid"}
+# A source must have something to say before a delivery begins.
+_WARM_UP_S = 20.0
+_POLL_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """A canary, how the mesh names its versions, and what the verdict must be."""
-
-    service: str
-    mesh: str
-    versions: tuple[str, str]
-    error_share: float
-    expected: str
-
-
-SCENARIOS = (
-    Scenario("exam-service", "istio", ("v1", "v2"), 0.003, "promote"),
-    Scenario(
-        "progress-service",
-        "linkerd",
-        ("progress-service-stable", "progress-service-canary"),
-        0.03,
-        "rollback",
-    ),
-    Scenario(
-        "payment-service",
-        "envoy",
-        ("payment-service-stable", "payment-service-canary"),
-        0.003,
-        "promote",
-    ),
-)
-
-_SPEC = """\
-experiment: {service}
-service: {service}
-namespace: edtech-production
-mesh: {mesh}
-variants:
-  stable: {{version: {stable}}}
-  canary: {{version: {canary}}}
-split: {{stable: 75, canary: 25}}
-plan: {{duration: 4m, bucket: 2s, look_every: 10s, minimum_duration: 30s}}
-sources:
-  requests: {{prometheus: "{url}", scrape_interval: 1s}}
-"""
+def main(names: Sequence[str]) -> int:
+    """Runs the scenarios; 0 if every one ended as it must."""
+    ended: list[Ended] = []
+    for wave in (FIRST, SECOND, THIRD):
+        wanted = [one for one in wave if not names or one.service in names]
+        if wanted:
+            ended += _run(wanted)
+    return _report(ended)
 
 
-def main() -> int:
-    """Runs the scenarios; 0 if every canary got the verdict that it deserves."""
-    services = [
-        ServiceSpec(
-            one.service,
-            "edtech-production",
-            [VariantSpec("stable", "v1", weight=75), VariantSpec("canary", "v2", weight=25)],
-        )
-        for one in SCENARIOS
-    ]
-    print("starting Envoy, Prometheus, pods and load", flush=True)
+def _run(scenarios: Sequence[Scenario]) -> list[Ended]:
+    """The scenarios side by side, in a lab of their own."""
+    print(f"starting Envoy, Prometheus, pods and load for {len(scenarios)} services", flush=True)
+    services = [_service(one) for one in scenarios]
     with tempfile.TemporaryDirectory(prefix="verdict-live-") as folder, Lab(services) as lab:
-        for one in SCENARIOS:
-            _write_spec(Path(folder), one, lab.prometheus_url)
-            lab.set_behaviour(one.service, "stable", error_share=0.003)
-            lab.set_behaviour(one.service, "canary", error_share=one.error_share)
-        profiles = [Profile(one.service, _RATE) for one in SCENARIOS]
-        load = lab.start_load(_LIMIT_S + 60, profiles=profiles)
-        decided = _watch(Path(folder))
+        root = Path(folder)
+        (root / "experiments").mkdir()
+        runs = [ScenarioRun(one, lab, root) for one in scenarios]
+        longest = max(one.within_s for one in scenarios)
+        profiles = [Profile(one.service, one.rate) for one in scenarios]
+        load = lab.start_load(longest + _WARM_UP_S + 60, profiles=profiles)
+        time.sleep(_WARM_UP_S)
+        for run in runs:
+            run.start()
+        ended = _watch(runs, lab)
         load.kill()
-    return _report(decided)
+    return ended
 
 
-def _write_spec(root: Path, one: Scenario, url: str) -> None:
-    path = root / "experiments" / f"{one.service}.yaml"
-    path.parent.mkdir(exist_ok=True)
-    stable, canary = one.versions
-    path.write_text(
-        _SPEC.format(service=one.service, mesh=one.mesh, stable=stable, canary=canary, url=url)
+def _service(one: Scenario) -> ServiceSpec:
+    canary = 0 if one.stages else one.applied
+    return ServiceSpec(
+        one.service,
+        "edtech-production",
+        [
+            VariantSpec("stable", "v1", pods=one.pods, weight=100 - canary),
+            VariantSpec("canary", "v2", pods=one.pods, weight=canary),
+        ],
     )
 
 
-def _watch(root: Path) -> dict[str, str]:
-    """Asks the gate again and again until each canary is decided or time is up."""
+def _watch(runs: Sequence[ScenarioRun], lab: Lab) -> list[Ended]:
     began = time.monotonic()
-    decided: dict[str, str] = {}
-    time.sleep(30)
-    while len(decided) < len(SCENARIOS) and time.monotonic() - began < _LIMIT_S:
-        for one in SCENARIOS:
-            if one.service not in decided:
-                decision = _gate(root, one.service, time.monotonic() - began)
-                if decision in ("promote", "rollback"):
-                    decided[one.service] = decision
-        time.sleep(5)
-    return decided
+    down = [one.scenario.prometheus_down for one in runs if one.scenario.prometheus_down]
+    outages = [(at, do) for off, on in down for at, do in ((off, "stop"), (on, "start"))]
+    going, ended = list(runs), list[Ended]()
+    try:
+        while going:
+            time.sleep(_POLL_S)
+            while outages and time.monotonic() - began >= outages[0][0]:
+                _, do = outages.pop(0)
+                print(f"[{time.monotonic() - began:4.0f} s] Prometheus: {do}", flush=True)
+                (lab.prometheus.stop if do == "stop" else lab.prometheus.start)()
+            for run in tuple(going):
+                end = run.poll()
+                if end is not None:
+                    going.remove(run)
+                    ended.append(end)
+    finally:
+        for run in going:
+            run.stop()
+    return ended
 
 
-def _gate(root: Path, experiment: str, elapsed_s: float) -> str:
-    command = [sys.executable, "-m", "flows.cli", "--root", str(root), "gate", experiment]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    print(f"[{elapsed_s:4.0f} s] {found.stdout or found.stderr}", end="", flush=True)
-    return _DECISIONS.get(found.returncode, "error")
-
-
-def _report(decided: dict[str, str]) -> int:
-    wrong = 0
+def _report(ended: Sequence[Ended]) -> int:
     print()
-    for one in SCENARIOS:
-        got = decided.get(one.service, "undecided")
-        wrong += got != one.expected
-        mark = "as it should" if got == one.expected else f"WRONG, expected {one.expected}"
-        print(f"{one.service} ({one.mesh}): {got}, {mark}")
-    return 1 if wrong else 0
+    for one in ended:
+        verdict = "as it should" if not one.faults else f"WRONG: {'; '.join(one.faults)}"
+        print(f"{one.scenario.title}: {one.got} after {one.after_s:.0f} s, {verdict}")
+    return 1 if any(one.faults for one in ended) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,176 @@
+"""What can happen to a canary on real traffic, and what must come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+STAGED = ((30, 5), (30, 25), (30, 50))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From so many seconds after the start on, these pods behave so. pods: as Lab names them."""
+
+    after_s: float
+    pods: str | None
+    behaviour: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One service with a canary, how the mesh names its versions, and what the verdict must be.
+
+    stages: seconds and percent of the canary; delivered by `verdict deliver`. Without stages, the
+    split is fixed at 75/25 and `verdict gate` is asked. applied: percent that the canary really
+    gets then. expected: outcome of the delivery or decision of the gate; within_s: of the start.
+    says: what a line of the output must contain.
+    """
+
+    service: str
+    title: str
+    expected: str
+    says: str
+    within_s: float
+    mesh: str = "istio"
+    rate: float = 60.0
+    stages: tuple[tuple[int, int], ...] = ()
+    applied: int = 25
+    pods: int = 2
+    slow_above: str = "1s"
+    margin: float = 0.005
+    changes: tuple[Change, ...] = ()
+    holds: str = ""
+    at_stage: int | None = None
+    kill_at_stage: int | None = None
+    prometheus_down: tuple[float, float] | None = None
+    normal: Mapping[str, float] = field(default_factory=lambda: {"error_share": 0.003})
+
+    @property
+    def versions(self) -> tuple[str, str]:
+        """What the mesh calls stable and canary."""
+        if self.mesh == "istio":
+            return "v1", "v2"
+        return f"{self.service}-stable", f"{self.service}-canary"
+
+
+FIRST = (
+    Scenario(
+        "healthy",
+        "healthy canary: promoted through all stages",
+        "promoted",
+        "promoted: stable 0, canary 100",
+        300,
+        stages=STAGED,
+        rate=100,
+    ),
+    Scenario(
+        "faulty",
+        "3 % errors: rolled back at 5 %",
+        "rolled back",
+        "of requests failed",
+        300,
+        mesh="linkerd",
+        stages=((30, 5), (30, 25)),
+        rate=150,
+        at_stage=1,
+        changes=(Change(0, "canary", {"error_share": 0.03}),),
+    ),
+    Scenario(
+        "broken",
+        "total failure: rolled back within a minute",
+        "rolled back",
+        "of requests failed",
+        60,
+        mesh="envoy",
+        stages=STAGED,
+        at_stage=1,
+        changes=(Change(0, "canary", {"error_share": 1.0}),),
+    ),
+    Scenario(
+        "tail",
+        "slow p99, the tail only: rolled back",
+        "rolled back",
+        "slower than 1000 ms",
+        240,
+        stages=((30, 25), (30, 50)),
+        changes=(Change(0, "canary", {"slow_share": 0.05, "slow_ms": 1500}),),
+    ),
+    Scenario(
+        "one-bad-pod",
+        "one bad pod out of five: named",
+        "rolled back",
+        "one-bad-pod-canary-3",
+        240,
+        stages=((60, 50),),
+        pods=5,
+        rate=80,
+        changes=(Change(0, "one-bad-pod-canary-3", {"error_share": 0.6}),),
+    ),
+)
+SECOND = (
+    Scenario(
+        "spread",
+        "spread grows, the median stays: rolled back",
+        "rolled back",
+        "slower than 50 ms",
+        240,
+        stages=((30, 25), (30, 50)),
+        slow_above="50ms",
+        changes=(Change(0, "canary", {"jitter": 1.2}),),
+    ),
+    Scenario(
+        "outage",
+        "an outage of both versions: held, then promoted",
+        "promoted",
+        "promoted: stable 0, canary 100",
+        420,
+        stages=((30, 25), (60, 50)),
+        rate=100,
+        # The outage widens the interval: a margin of half a point would take a quarter of an hour.
+        margin=0.01,
+        changes=(
+            Change(45, None, {"error_share": 0.4}),
+            Change(55, None, {"error_share": 0.003}),
+        ),
+    ),
+    Scenario(
+        "idle",
+        "canary without traffic: invalid",
+        "invalid",
+        "no requests of stable and canary",
+        60,
+        applied=0,
+    ),
+    Scenario(
+        "unapplied",
+        "weights not applied: invalid",
+        "invalid",
+        "not divided as configured",
+        90,
+        applied=5,
+    ),
+    Scenario(
+        "killed",
+        "controller killed before a shift: resumed without a double shift",
+        "promoted",
+        "promoted: stable 0, canary 100",
+        330,
+        stages=((25, 25), (25, 50)),
+        rate=100,
+        kill_at_stage=2,
+    ),
+)
+THIRD = (
+    Scenario(
+        "unseen",
+        "Prometheus down for two minutes: held, then decided",
+        "promoted",
+        "promoted: stable 0, canary 100",
+        420,
+        stages=((30, 25), (60, 50)),
+        rate=100,
+        holds="nothing is shifted: ",
+        prometheus_down=(40, 160),
+    ),
+)
