@@ -120,8 +120,8 @@ class _Grid:
 
     def coverage(self, watermark_ms: int | None) -> Coverage:
         """How complete the counts are."""
-        lost = self._lost()
         seen = {v: float(self._column(self.rows, v, "requests").sum()) for v in self.variants}
+        lost = self._lost(seen)
         injected = {v: float(self._column(self.rows, v, "injected").sum()) for v in self.variants}
         unattributed = float(self._column(self.rows, _UNATTRIBUTED, "requests").sum())
         lost_share = {v: lost.get(v, 0.0) / max(seen[v] + lost.get(v, 0.0), 1) for v in seen}
@@ -146,9 +146,20 @@ class _Grid:
         ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
         return columns
 
-    def _lost(self) -> dict[str, float]:
+    def _lost(self, seen: Mapping[str, float]) -> dict[str, float]:
+        """Requests by variant that nobody saw, or saw at another time than the other variants'.
+
+        What was counted over a gap is known but for its time. A gap of all variants (Prometheus was
+        down) lets them be compared all the same, as one long bucket; only what one has beyond the
+        others' share counts as lost.
+        """
         rows = self._read("aggregate/look_lost")
-        return dict(zip(rows["variant"].tolist(), rows["requests"].tolist(), strict=True))
+        unseen, gaps = (
+            dict(zip(rows["variant"].tolist(), rows[name].tolist(), strict=True))
+            for name in ("unseen", "over_gaps")
+        )
+        common = min(gaps.get(v, 0.0) / max(n, 1.0) for v, n in seen.items())
+        return {v: unseen.get(v, 0.0) + gaps.get(v, 0.0) - common * n for v, n in seen.items()}
 
     def _column(self, rows: Columns, variant: str, column: str, **where: float) -> FloatArray:
         """One column of one variant's rows on the grid; 0 where there is no row."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from flows.sources.joined_samples import without_oddities
+from flows.sources.native_histograms import native_samples
 from flows.sources.samples import Samples, SourceRefused
 
 # Inside a JSON string each quote is escaped, so no label can hold this text.
@@ -22,9 +24,10 @@ _SCHEMA = {"nothing": pl.String, "seconds": pl.Float64, "value": pl.Float64}
 Numbers = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
-def decode_matrix(body: bytes) -> Samples:
+def decode_matrix(body: bytes, *, native: bool = False) -> Samples:
     """The samples of a `/api/v1/query` answer whose resultType is matrix.
 
+    native: the native histograms instead, as classic buckets; else a warning names them.
     The pairs of time and value, nearly all of the bytes, go through one CSV parser; what is left
     of the answer is small and goes through the JSON parser, so labels and warnings are exact.
     Raises SourceRefused if the body is no such answer.
@@ -38,6 +41,10 @@ def decode_matrix(body: bytes) -> Samples:
         rest += [b'"values":[', str(_count(numbers)).encode(), b"]", after]
     answer = _parse(b"".join(rest))
     result = answer["data"]["result"]
+    said = (*_said(answer, "warnings"), *_said(answer, "infos"))
+    if native:
+        found = native_samples(result)
+        return replace(found, warnings=(*said, *found.warnings))
     series = [item for item in result if item.get("values")]
     if any(not isinstance(item["values"][0], int) for item in series):
         return decode_matrix(_compact(body))
@@ -50,7 +57,7 @@ def decode_matrix(body: bytes) -> Samples:
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         ts_ms=ts_ms,
         values=values,
-        warnings=(*_said(answer, "warnings"), *_said(answer, "infos"), *_unread(result)),
+        warnings=(*said, *_unread(result)),
     )
     return without_oddities(samples)
 

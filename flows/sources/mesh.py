@@ -119,8 +119,10 @@ def selectors(family: Family, spec: Experiment) -> tuple[Selector, ...]:
     scope = _scope(view, spec)
     picks = ((),) if view.names_service else _picks(view, spec)
     versioned = (*family.requests, *family.latency, *family.optional)
+    native = tuple(name.removesuffix("_bucket") for name in family.latency)
     return (
         *(Selector(metric, (*scope, *pick)) for metric in versioned for pick in picks),
+        *(Selector(m, (*scope, *pick), native=True) for m in native for pick in picks),
         *(Selector(metric, scope) for metric in family.shared),
     )
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.native_histograms import NativeHistogram, cumulative, exponential_edges
+from flows.sources.joined_samples import kept_samples
 from flows.sources.samples import Samples, SourceRefused
 
 FloatArray = NDArray[np.float64]
@@ -53,6 +54,19 @@ def native_samples(result: Sequence[Mapping[str, Any]], edges: FloatArray = EDGE
         values=np.concatenate(values),
         warnings=tuple(sorted(warnings)),
     )
+
+
+def without_twins(native: Samples, classic: Sequence[Samples]) -> Samples:
+    """The buckets of series that have no classic buckets: a server may keep both of one."""
+    if not native.labels:
+        return native
+    known = {_without_edge(labels) for piece in classic for labels in piece.labels}
+    twin = np.array([_without_edge(labels) in known for labels in native.labels], dtype=np.bool_)
+    return kept_samples(native, ~np.repeat(twin, np.diff(native.offsets)))
+
+
+def _without_edge(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    return frozenset((name, value) for name, value in labels.items() if name != "le")
 
 
 def _bucket_labels(metric: Mapping[str, str], edge: float) -> dict[str, str]:

@@ -47,10 +47,15 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Which series to read: a metric name and conditions on its labels."""
+    """Which series to read: a metric name and conditions on its labels.
+
+    native: only native histograms of that name, as the classic buckets that they stand for; not
+    those whose classic buckets an earlier selector has read.
+    """
 
     metric: str
     matchers: tuple[Matcher, ...] = ()
+    native: bool = False
 
 
 class SampleSource(Protocol):

@@ -33,7 +33,7 @@ variants:
   stable: {{version: {stable}}}
   canary: {{version: {canary}}}
 metrics:
-  errors: {{kind: error_share, objective: 0.05, critical: true, margin: {margin}}}
+  errors: {{kind: error_share, critical: true, margin: {margin}{objective}}}
   slow: {{kind: slow_share, above: {slow_above}, quantile: 0.99}}
 {split}
 sources:
@@ -243,6 +243,7 @@ def _spec(one: Scenario, lab: Lab) -> str:
         canary=canary,
         slow_above=one.slow_above,
         margin=one.margin,
+        objective="" if one.objective is None else f", objective: {one.objective}",
         split=staged if one.stages else _FIXED,
         url=lab.prometheus_url,
     )
