@@ -1,6 +1,6 @@
 """The whole job on real traffic: `make live`.
 
-Eleven canaries behind a real Envoy, seen by a real Prometheus through three meshes' metrics, each
+Twelve canaries behind a real Envoy, seen by a real Prometheus through three meshes' metrics, each
 with something that can happen to a canary. `verdict deliver` moves their traffic, `verdict gate`
 judges those whose split is fixed, each in a process of its own; every outcome is checked.
 
@@ -19,11 +19,12 @@ from tests.lab.lab import Lab
 from tests.lab.load_plan import Profile
 from tests.lab.scenario_run import Ended, ScenarioRun
 from tests.lab.scenarios import FIRST, SECOND, THIRD, Scenario
-from tests.lab.topology import ServiceSpec, VariantSpec
+from tests.lab.topology import RouteSpec, ServiceSpec, VariantSpec
 
 # A source must have something to say before a delivery begins.
 _WARM_UP_S = 20.0
 _POLL_S = 0.5
+_TEST = {"deployment-test": "green"}
 
 
 def main(names: Sequence[str]) -> int:
@@ -46,6 +47,9 @@ def _run(scenarios: Sequence[Scenario]) -> list[Ended]:
         runs = [ScenarioRun(one, lab, root) for one in scenarios]
         longest = max(one.within_s for one in scenarios)
         profiles = [Profile(one.service, one.rate) for one in scenarios]
+        profiles += [
+            Profile(one.service, one.test_rate, headers=_TEST) for one in scenarios if one.test_rate
+        ]
         load = lab.start_load(longest + _WARM_UP_S + 60, profiles=profiles)
         time.sleep(_WARM_UP_S)
         for run in runs:
@@ -64,6 +68,7 @@ def _service(one: Scenario) -> ServiceSpec:
             VariantSpec("stable", "v1", pods=one.pods, weight=100 - canary),
             VariantSpec("canary", "v2", pods=one.pods, weight=canary),
         ],
+        routes=[RouteSpec("test", {"canary": 100}, headers=_TEST)] if one.test_rate else [],
     )
 
 

@@ -23,7 +23,8 @@ class Scenario:
 
     stages: seconds and percent of the canary; delivered by `verdict deliver`. Without stages, the
     split is fixed at 75/25 and `verdict gate` is asked. applied: percent that the canary really
-    gets then. expected: outcome of the delivery or decision of the gate; within_s: of the start.
+    gets then. test_rate: requests a second that a header sends to the canary, whatever the split.
+    expected: outcome of the delivery or decision of the gate; within_s: of the start.
     says: what a line of the output must contain.
     """
 
@@ -36,6 +37,7 @@ class Scenario:
     rate: float = 60.0
     stages: tuple[tuple[int, int], ...] = ()
     applied: int = 25
+    test_rate: float = 0.0
     pods: int = 2
     slow_above: str = "1s"
     margin: float = 0.005
