@@ -31,14 +31,37 @@ def gross_failure_log_e(
     factor: FloatArray | float = 1.0,
     overdispersion: FloatArray | float = 1.0,
 ) -> FloatArray:
-    """Largest log e-value so far against "in no bucket is the candidate grossly worse".
+    """Largest log e-value so far: float64[metrics]; see gross_failure_path."""
+    path = gross_failure_path(
+        baseline,
+        candidate,
+        gap=gap,
+        alpha=alpha,
+        planned_buckets=planned_buckets,
+        factor=factor,
+        overdispersion=overdispersion,
+    )
+    return np.asarray(path.max(axis=-1, initial=0.0))
+
+
+def gross_failure_path(
+    baseline: BucketCounts,
+    candidate: BucketCounts,
+    *,
+    gap: FloatArray,
+    alpha: FloatArray,
+    planned_buckets: int,
+    factor: FloatArray | float = 1.0,
+    overdispersion: FloatArray | float = 1.0,
+) -> FloatArray:
+    """Log e-value after each bucket against "in no bucket is the candidate grossly worse".
 
     Grossly worse: its share is above factor times the baseline's, plus gap.
     baseline, candidate: counts [metrics, buckets]. gap, factor, alpha: float64[metrics].
     overdispersion: float64[metrics], at least 1: so many failures in a burst say as much as one,
         up to a limit.
-    Returns float64[metrics]; the hypothesis is refuted at level alpha where it reaches
-    log(1 / alpha), at whatever look.
+    Returns float64[metrics, buckets], at most the planned ones; the hypothesis is refuted at level
+    alpha where it reaches log(1 / alpha), at whatever look.
 
     Per bucket, the e-value is the universal-inference ratio (Wasserman, Ramdas, Balakrishnan
     2020): a Beta(1/2, 1/2) mixture over each version's share, divided by the largest likelihood
@@ -64,8 +87,7 @@ def gross_failure_log_e(
     # Starts that lie ahead, or that found no traffic, stay at 1 each.
     waiting = 1 - np.cumsum(seen, axis=-1) / planned_buckets
     with np.errstate(divide="ignore"):
-        process = np.logaddexp(started, np.log(np.maximum(waiting, 0.0)))
-    return np.asarray(process.max(axis=-1, initial=0.0))
+        return np.asarray(np.logaddexp(started, np.log(np.maximum(waiting, 0.0))))
 
 
 def worse_log_e(baseline: BucketCounts, candidate: BucketCounts, *, gap: float) -> FloatArray:

@@ -137,7 +137,7 @@ def _gross(
     log_e = gross_failure_log_e(
         baseline,
         candidate,
-        gap=np.array([_gross_gap(margin.absolute) for margin in allowed]),
+        gap=np.array([gross_gap(margin.absolute) for margin in allowed]),
         factor=np.array([1 + margin.relative for margin in allowed]),
         alpha=alpha,
         planned_buckets=plan.planned_buckets,
@@ -182,7 +182,7 @@ def _bad_pods(
         pods[candidate],
         names=(plan.baseline, candidate),
         margin=margin.absolute + margin.relative * float(np.nan_to_num(pairs.baseline[i])),
-        gross_gap=_gross_gap(margin.absolute),
+        gross_gap=gross_gap(margin.absolute),
         alpha=float(alpha[i]),
         overdispersion=float(pairs.overdispersion_baseline[i]),
     )
@@ -192,8 +192,11 @@ def _gross_pod(found: tuple[BadPod, ...], candidate: str) -> bool:
     return any(pod.gross and pod.variant == candidate for pod in found)
 
 
-def _gross_gap(margin: float) -> float:
-    """A multiple of the margin, but never so wide that a total failure would lie within."""
+def gross_gap(margin: float) -> float:
+    """How far beyond the baseline the exact test's null hypothesis reaches.
+
+    A multiple of the margin, but never so wide that a total failure would lie within.
+    """
     return max(_GROSS_GAP_FLOOR, min(_GROSS_GAP_MARGINS * margin, (1 + margin) / 2))
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[Any]]
 
 _UNATTRIBUTED = "unattributed"
@@ -95,6 +96,8 @@ class _Grid:
         self.con, self.spec, self.plan, self.buckets = con, spec, plan, buckets
         self.variants = (plan.baseline, *plan.candidates)
         self.rows = self._read("aggregate/look_requests")
+        self.losses = self._read("aggregate/look_lost")
+        self.shared_gaps = self._shared_gaps()
         self.histograms = self._histograms()
         edges = self._shared_edges()
         self.edges = {
@@ -121,7 +124,7 @@ class _Grid:
     def coverage(self, watermark_ms: int | None) -> Coverage:
         """How complete the counts are."""
         seen = {v: float(self._column(self.rows, v, "requests").sum()) for v in self.variants}
-        lost = self._lost(seen)
+        lost = self._lost()
         injected = {v: float(self._column(self.rows, v, "injected").sum()) for v in self.variants}
         unattributed = float(self._column(self.rows, _UNATTRIBUTED, "requests").sum())
         lost_share = {v: lost.get(v, 0.0) / max(seen[v] + lost.get(v, 0.0), 1) for v in seen}
@@ -146,20 +149,29 @@ class _Grid:
         ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
         return columns
 
-    def _lost(self, seen: Mapping[str, float]) -> dict[str, float]:
-        """Requests by variant that nobody saw, or saw at another time than the other variants'.
-
-        What was counted over a gap is known but for its time. A gap of all variants (Prometheus was
-        down) lets them be compared all the same, as one long bucket; only what one has beyond the
-        others' share counts as lost.
-        """
-        rows = self._read("aggregate/look_lost")
+    def _lost(self) -> dict[str, float]:
+        """Requests by variant that nobody saw, or saw at another time than the other variants'."""
+        apart = ~self.shared_gaps
         unseen, gaps = (
-            dict(zip(rows["variant"].tolist(), rows[name].tolist(), strict=True))
+            {v: self._column(self.losses, v, name) for v in self.variants}
             for name in ("unseen", "over_gaps")
         )
-        common = min(gaps.get(v, 0.0) / max(n, 1.0) for v, n in seen.items())
-        return {v: unseen.get(v, 0.0) + gaps.get(v, 0.0) - common * n for v, n in seen.items()}
+        return {v: float(unseen[v].sum() + gaps[v][apart].sum()) for v in self.variants}
+
+    def _shared_gaps(self) -> BoolArray:
+        """Where a gap in the scrapes of all variants ended (Prometheus was down): bool[buckets].
+
+        What was counted over it is known but for its time. Targets are scraped one after the other,
+        so that the next bucket is the same time.
+        """
+        shared = np.ones(self.buckets, dtype=np.bool_)
+        for variant in self.variants:
+            ended = self._column(self.losses, variant, "over_gaps") > 0
+            near = ended.copy()
+            near[1:] |= ended[:-1]
+            near[:-1] |= ended[1:]
+            shared &= near
+        return shared
 
     def _column(self, rows: Columns, variant: str, column: str, **where: float) -> FloatArray:
         """One column of one variant's rows on the grid; 0 where there is no row."""
@@ -179,7 +191,9 @@ class _Grid:
             else self._slow(variant, self.edges[name])
             for name, metric in self.spec.request_metrics.items()
         ]
-        return BucketCounts(np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs]))
+        # Minutes in one bucket would outweigh all others: they are no part of the comparison.
+        timed = np.where(self.shared_gaps, 0.0, 1.0)
+        return BucketCounts(*(np.array([p[i] for p in pairs]) * timed for i in (0, 1)))
 
     def _failures(self, variant: str) -> tuple[FloatArray, FloatArray]:
         answered = self._column(self.rows, variant, "answered")

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
+from analysis.comparison import Sample
 from analysis.evidence import Evidence
 from analysis.paired_buckets import BucketCounts
 from analysis.plan import MetricPlan, Plan, Unit
@@ -15,6 +17,7 @@ from analysis.planning.detection import (
     Detection,
     Rule,
     Traffic,
+    detectable_harm,
     overdispersion_of,
     simulate_detection,
 )
@@ -22,12 +25,20 @@ from analysis.planning.power import Design, detectable_effect, users_needed
 from flows.instants import milliseconds_of
 from flows.look_evidence import read_evidence
 from flows.look_plan import plan_of
-from flows.planning_document import DetectionRow, PlanningDocument, RequestPlan, UserPlan
+from flows.planning_document import (
+    DetectableHarm,
+    DetectionRow,
+    PlanningDocument,
+    RequestPlan,
+    UserPlan,
+)
 from flows.score import plan_at
 from flows.spec import Experiment
 from flows.spec_file import find_spec
 from flows.warehouse import open_reader
 from flows.workspace import Workspace
+
+FloatArray = NDArray[np.float64]
 
 _SHARES = (0.01, 0.05, 0.10, 0.25, 0.50)
 _SEED = 20_260_101
@@ -46,6 +57,10 @@ class Expected:
 
     requests_per_second: float | None = None
     bad_share: float | None = None
+    overdispersion: float | None = None
+    users_per_day: float | None = None
+    mean: float | None = None
+    sd: float | None = None
 
 
 def plan_experiment(
@@ -56,11 +71,11 @@ def plan_experiment(
     look = at or datetime.now(UTC)
     plan, evidence = _history(workspace, spec, look)
     requests = tuple(_request_plans(plan, evidence, expected))
-    users = tuple(_user_plans(plan, evidence, milliseconds_of(look)))
+    users = tuple(_user_plans(plan, evidence, expected, milliseconds_of(look)))
     if not requests and not users:
         raise NoHistory(
             f"{name}: no history to plan with; pull it first (verdict pull {name}), or give "
-            "--requests-per-second and --bad-share"
+            "--requests-per-second and --bad-share (users: --users-per-day, --mean and --sd)"
         )
     return PlanningDocument(
         experiment=name, history=_said(plan, evidence, expected), requests=requests, users=users
@@ -98,9 +113,10 @@ def _request_plans(
             continue
         rule = _rule(plan, metric)
         margin = rule.margin_absolute + rule.margin_relative * traffic.bad
+        designs: list[float | FloatArray] = [*_shares(plan), *_ramp(plan)]
         rows = [
-            _row(simulate_detection(traffic, rule, share=share, harm=harm, seed=_SEED), bucket_s)
-            for share in _shares(plan)
+            _row(simulate_detection(traffic, rule, share=share, harm=harm, seed=_SEED), share, plan)
+            for share in designs
             for harm in dict.fromkeys((0.0, 2 * margin, 4 * margin, margin + 0.05))
         ]
         yield RequestPlan(
@@ -111,7 +127,26 @@ def _request_plans(
             margin=margin,
             plan_minutes=rule.buckets * bucket_s / 60,
             rows=tuple(rows),
+            detectable=tuple(
+                DetectableHarm(
+                    share=_mean_share(share),
+                    as_planned=not isinstance(share, float),
+                    harm=detectable_harm(traffic, rule, share=share, seed=_SEED),
+                )
+                for share in designs
+            ),
         )
+
+
+def _ramp(plan: Plan) -> list[FloatArray]:
+    """The candidate's share of the traffic in each bucket, where the plan has several stages."""
+    shares = [stage.shares.get(plan.candidates[0]) for stage in plan.stages]
+    known = [share for share in shares if share is not None]
+    if len(known) < max(2, len(shares)):
+        return []
+    starts = plan.start_ms + np.arange(plan.planned_buckets) * plan.bucket_ms
+    stage = np.searchsorted([one.start_ms for one in plan.stages], starts, "right") - 1
+    return [np.array(known)[stage]]
 
 
 def _shares(plan: Plan) -> tuple[float, ...]:
@@ -147,7 +182,7 @@ def _traffic(
             requests = float(kept.mean()) if kept.size else None
     if requests is None or bad is None:
         return None
-    return Traffic(requests, bad, overdispersion)
+    return Traffic(requests, bad, expected.overdispersion or overdispersion)
 
 
 def _rule(plan: Plan, metric: MetricPlan) -> Rule:
@@ -160,12 +195,20 @@ def _rule(plan: Plan, metric: MetricPlan) -> Rule:
         buckets=plan.planned_buckets,
         first_promote=-(-plan.minimum_ms // plan.bucket_ms),
         look_every=max(1, plan.look_every_ms // plan.bucket_ms),
+        objective=metric.objective,
+        minimum_exposure=plan.minimum_exposure,
     )
 
 
-def _row(found: Detection, bucket_s: float) -> DetectionRow:
+def _mean_share(share: float | FloatArray) -> float:
+    return share if isinstance(share, float) else float(share.mean())
+
+
+def _row(found: Detection, share: float | FloatArray, plan: Plan) -> DetectionRow:
+    bucket_s = plan.bucket_ms / 1000
     return DetectionRow(
-        share=found.share,
+        share=_mean_share(share),
+        as_planned=not isinstance(share, float),
         harm=found.harm,
         rolled_back=found.rolled_back,
         promoted=found.promoted,
@@ -174,33 +217,34 @@ def _row(found: Detection, bucket_s: float) -> DetectionRow:
     )
 
 
-def _user_plans(plan: Plan, evidence: Evidence | None, at_ms: int) -> Iterator[UserPlan]:
+def _user_plans(
+    plan: Plan, evidence: Evidence | None, expected: Expected, at_ms: int
+) -> Iterator[UserPlan]:
     users = evidence.users if evidence else None
-    if users is None:
-        return
-    exposed = sum(users.exposed.values())
-    rate = exposed / max((min(at_ms, plan.end_ms) - plan.start_ms) / _DAY_MS, _LEAST_DAYS)
+    exposed = sum(users.exposed.values()) if users else 0
+    elapsed_days = max((min(at_ms, plan.end_ms) - plan.start_ms) / _DAY_MS, _LEAST_DAYS)
+    rate = expected.users_per_day or exposed / elapsed_days
     length = (plan.end_ms - plan.start_ms) / _DAY_MS
     shares = plan.user_shares
     for metric in plan.metrics:
         if metric.unit is not Unit.USER:
             continue
-        sample = users.samples[metric.name][plan.baseline]
-        if not float(sample.n) > 1 or not float(sample.variance) > 0:
+        known = users.samples[metric.name][plan.baseline] if users else None
+        mean, variance = _mean_and_variance(known, expected)
+        if not variance > 0:
             continue
         both = shares.get(plan.baseline, 0.5) + shares.get(plan.candidates[0], 0.5)
         share = shares.get(plan.candidates[0], 0.5) / both
         at_end = max(rate * length * both, exposed)
-        variance = float(sample.variance)
         fixed = Design(variance, variance, share, plan.alpha / 2)
         anytime = Design(variance, variance, share, plan.harm_alpha(metric), _N_OPT)
-        size = abs(float(sample.mean))
+        size = abs(mean)
         wanted = metric.margin.absolute + metric.margin.relative * size
         needed = float(users_needed(anytime, wanted)) if wanted > 0 else float("nan")
         yield UserPlan(
             metric=metric.name,
             users_per_day=rate,
-            baseline=float(sample.mean),
+            baseline=mean,
             users_at_end=at_end,
             detectable_fixed=float(detectable_effect(fixed, at_end)),
             detectable_anytime=float(detectable_effect(anytime, at_end)),
@@ -209,3 +253,13 @@ def _user_plans(plan: Plan, evidence: Evidence | None, at_ms: int) -> Iterator[U
             users_for_margin_anytime=needed,
             days_for_margin_anytime=needed / (rate * both) if rate else float("inf"),
         )
+
+
+def _mean_and_variance(known: Sample | None, expected: Expected) -> tuple[float, float]:
+    """Of one user's value: as expected (without a deviation, of a share), else as known."""
+    if expected.mean is not None:
+        share = expected.mean * (1 - expected.mean)
+        return expected.mean, expected.sd**2 if expected.sd is not None else share
+    if known is None or not float(known.n) > 1:
+        return float("nan"), float("nan")
+    return float(known.mean), float(known.variance)

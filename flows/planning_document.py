@@ -8,12 +8,21 @@ from pydantic import BaseModel, ConfigDict, Field
 class DetectionRow(BaseModel):
     """Canaries of one kind at one share of the traffic; minutes are null if it takes longer."""
 
-    share: float
+    share: float = Field(description="Of the traffic; the mean of the stages if as_planned.")
+    as_planned: bool = Field(description="At the plan's own stages, one after the other.")
     harm: float = Field(description="Share of requests that is bad beside the baseline's.")
     rolled_back: float = Field(description="Share of such canaries, by the plan's end.")
     promoted: float
     median_minutes: float = Field(description="Until half of them are decided rightly.")
     slow_minutes: float = Field(description="Until nine in ten are.")
+
+
+class DetectableHarm(BaseModel):
+    """The harm that is rolled back by the plan's end in four of five cases; null if none is."""
+
+    share: float
+    as_planned: bool
+    harm: float
 
 
 class RequestPlan(BaseModel):
@@ -26,6 +35,7 @@ class RequestPlan(BaseModel):
     margin: float
     plan_minutes: float
     rows: tuple[DetectionRow, ...]
+    detectable: tuple[DetectableHarm, ...]
 
 
 class UserPlan(BaseModel):

@@ -1,7 +1,8 @@
 """How soon harm in requests is found, and a healthy canary promoted, at a share of the traffic.
 
-By simulation of the product's own bounds (analysis/paired_buckets.py) on traffic like the given
-one: the same function that judges, at the same looks, with the same alpha.
+By simulation of the product's own tests (difference, gross failure, objective) on traffic like the
+given one: the same functions that judge, at the same looks, with the same alpha. Each metric by
+itself: others can only roll back sooner, or promote later.
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.paired_buckets import BucketCounts, pair_buckets
+from analysis.gross_failure import gross_failure_path
+from analysis.judge_requests import gross_gap
+from analysis.paired_buckets import BucketCounts, PairedBuckets, estimate_share, pair_buckets
 
 FloatArray = NDArray[np.float64]
 
-_RUNS = 300
+_RUNS = 200
 _MOST_LOOKS = 40
+# A detectable harm is searched for by many coarse simulations, to within a twelfth.
+_COARSE_RUNS, _COARSE_LOOKS, _HALVINGS = 100, 10, 6
+_LARGEST_HARM = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,9 @@ class Rule:
 
     margin_absolute + margin_relative times the baseline's share is allowed. harm_alpha and
     promote_alpha: levels of the two bounds. buckets: of the whole plan. first_promote: buckets
-    before which nothing is promoted. look_every: buckets between two looks.
+    before which nothing is promoted. look_every: buckets between two looks. objective: a share that
+    must not be exceeded. minimum_exposure: requests of each version, before which nothing is
+    promoted.
     """
 
     margin_absolute: float
@@ -49,15 +57,17 @@ class Rule:
     buckets: int
     first_promote: int
     look_every: int
+    objective: float | None = None
+    minimum_exposure: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
     """What became of so many simulated canaries: shares of runs, and buckets until then.
 
-    rolled_back, promoted: shares of runs by the plan's end. median, slow: buckets until half, and
-    nine in ten, of all runs were decided rightly (rolled back if harmful, promoted if not);
-    infinite where fewer were.
+    share: mean share of the traffic. rolled_back, promoted: shares of runs by the plan's end.
+    median, slow: buckets until half, and nine in ten, of all runs were decided rightly (rolled
+    back if harmful, promoted if not); infinite where fewer were.
     """
 
     harm: float
@@ -81,28 +91,41 @@ def overdispersion_of(counts: BucketCounts) -> FloatArray:
 
 
 def simulate_detection(
-    traffic: Traffic, rule: Rule, *, share: float, harm: float, seed: int
+    traffic: Traffic,
+    rule: Rule,
+    *,
+    share: float | FloatArray,
+    harm: float,
+    seed: int,
+    runs: int = _RUNS,
+    most_looks: int = _MOST_LOOKS,
 ) -> Detection:
-    """Canaries with so much harm (share of requests) at so much of the traffic."""
-    rng = np.random.default_rng([seed, round(1e6 * share), round(1e9 * harm)])
-    rates = (1 - share, traffic.bad), (share, min(traffic.bad + harm, 1.0))
-    totals = [rng.poisson(traffic.requests * part, (_RUNS, rule.buckets)) for part, _ in rates]
-    bads = [
-        _bursts(rng, total, p, traffic.overdispersion)
-        for total, (_, p) in zip(totals, rates, strict=True)
+    """Canaries with so much harm (share of requests) at so much of the traffic.
+
+    share: one for all buckets, or float64[buckets], as a ramp has it.
+    """
+    parts = np.broadcast_to(share, rule.buckets)
+    mean = float(parts.mean())
+    rng = np.random.default_rng([seed, round(1e6 * mean), round(1e9 * harm)])
+    rates = (1 - parts, traffic.bad), (parts, min(traffic.bad + harm, 1.0))
+    arms = [
+        _counts(rng, rng.poisson(traffic.requests * part, (runs, rule.buckets)), p, traffic)
+        for part, p in rates
     ]
-    rolled, promoted = np.full(_RUNS, np.inf), np.full(_RUNS, np.inf)
-    for look in _looks(rule):
-        lower, upper = _excess(totals, bads, look, rule)
+    gross = _gross(arms, rule, traffic)
+    rolled, promoted = np.full(runs, np.inf), np.full(runs, np.inf)
+    for look in _looks(rule, most_looks):
+        fails, passes = _classify(arms, look, rule)
+        fails |= gross[:, look - 1]
         undecided = np.isinf(rolled) & np.isinf(promoted)
-        rolled[undecided & (lower > 0)] = look
+        rolled[undecided & fails] = look
         if look >= rule.first_promote:
-            promoted[undecided & (lower <= 0) & (upper <= 0)] = look
+            promoted[undecided & ~fails & passes] = look
     right = rolled if harm > rule.margin_absolute + rule.margin_relative * traffic.bad else promoted
     median, slow = np.quantile(right, [0.5, 0.9], method="inverted_cdf")
     return Detection(
         harm,
-        share,
+        mean,
         float(np.isfinite(rolled).mean()),
         float(np.isfinite(promoted).mean()),
         float(median),
@@ -110,12 +133,48 @@ def simulate_detection(
     )
 
 
-def _looks(rule: Rule) -> Sequence[int]:
+def detectable_harm(
+    traffic: Traffic, rule: Rule, *, share: float | FloatArray, seed: int, power: float = 0.8
+) -> float:
+    """The harm that is rolled back by the plan's end with this probability; nan if none is.
+
+    To within a twelfth of itself; beyond the margin, since less is not to be found.
+    """
+    low = max(rule.margin_absolute + rule.margin_relative * traffic.bad, 1e-6)
+    high = _LARGEST_HARM
+
+    def found(harm: float) -> bool:
+        simulated = simulate_detection(
+            traffic,
+            rule,
+            share=share,
+            harm=harm,
+            seed=seed,
+            runs=_COARSE_RUNS,
+            most_looks=_COARSE_LOOKS,
+        )
+        return simulated.rolled_back >= power
+
+    if low >= high or not found(high):
+        return float("nan")
+    for _ in range(_HALVINGS):
+        middle = float(np.sqrt(low * high))
+        low, high = (low, middle) if found(middle) else (middle, high)
+    return high
+
+
+def _looks(rule: Rule, most: int) -> Sequence[int]:
     """The buckets after which one looks; evenly thinned if there are very many."""
     every = max(1, rule.look_every)
     looks = list(range(every, rule.buckets + 1, every))
-    step = -(-len(looks) // _MOST_LOOKS) if looks else 1
+    step = -(-len(looks) // most) if looks else 1
     return [*looks[step - 1 :: step]] or [rule.buckets]
+
+
+def _counts(
+    rng: np.random.Generator, total: NDArray[np.int64], p: float, traffic: Traffic
+) -> BucketCounts:
+    return BucketCounts(total.astype(np.float64), _bursts(rng, total, p, traffic.overdispersion))
 
 
 def _bursts(
@@ -131,16 +190,52 @@ def _bursts(
     return rng.binomial(total, rates).astype(np.float64)
 
 
-def _excess(
-    totals: Sequence[NDArray[np.int64]], bads: Sequence[FloatArray], look: int, rule: Rule
-) -> tuple[FloatArray, FloatArray]:
-    """Both bounds of the harm beyond the margin at a look: float64[runs] each."""
-    arms = [
-        BucketCounts(total[:, :look].astype(np.float64), bad[:, :look])
-        for total, bad in zip(totals, bads, strict=True)
-    ]
-    excess = pair_buckets(*arms).contrast(1 + rule.margin_relative)
+def _gross(arms: Sequence[BucketCounts], rule: Rule, traffic: Traffic) -> NDArray[np.bool_]:
+    """Whether the exact test had refuted health by each bucket: bool[runs, buckets]."""
+    runs = len(arms[0].total)
+    path = gross_failure_path(
+        arms[0],
+        arms[1],
+        gap=np.full(runs, gross_gap(rule.margin_absolute)),
+        factor=np.full(runs, 1 + rule.margin_relative),
+        alpha=np.full(runs, rule.harm_alpha),
+        planned_buckets=rule.buckets,
+        overdispersion=max(traffic.overdispersion, 1.0),
+    )
+    return np.asarray(np.maximum.accumulate(path, axis=-1) >= -np.log(rule.harm_alpha))
+
+
+def _classify(
+    arms: Sequence[BucketCounts], look: int, rule: Rule
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether a look fails, and whether it passes, each run: bool[runs] each."""
+    baseline, candidate = (BucketCounts(a.total[:, :look], a.bad[:, :look]) for a in arms)
+    pairs = pair_buckets(baseline, candidate)
+    excess = pairs.contrast(1 + rule.margin_relative)
     n_opt = float(rule.buckets)
     lower = excess.lower(alpha=rule.harm_alpha, n_opt=n_opt) - rule.margin_absolute
     upper = excess.upper(alpha=rule.promote_alpha, n_opt=n_opt) - rule.margin_absolute
-    return np.nan_to_num(lower, nan=-np.inf), np.nan_to_num(upper, nan=np.inf)
+    seen = np.minimum(baseline.total.sum(axis=-1), candidate.total.sum(axis=-1))
+    # Comparisons with nan are false: what isn't known neither fails nor passes.
+    fails, passes = lower > 0, (upper <= 0) & (seen >= rule.minimum_exposure)
+    if rule.objective is not None:
+        violated, met = _objective(pairs, baseline, candidate, rule, rule.objective)
+        fails, passes = fails | violated, passes & met
+    return np.asarray(fails), np.asarray(passes)
+
+
+def _objective(
+    pairs: PairedBuckets,
+    baseline: BucketCounts,
+    candidate: BucketCounts,
+    rule: Rule,
+    objective: float,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether the candidate alone violates it, and whether it meets it, with confidence."""
+    n_opt = float(rule.buckets)
+    ours = estimate_share(candidate, pairs.overdispersion_candidate)
+    theirs = estimate_share(baseline, pairs.overdispersion_baseline)
+    above = ours.lower(alpha=rule.harm_alpha, n_opt=n_opt) > objective
+    shared = theirs.lower(alpha=rule.harm_alpha, n_opt=n_opt) > objective
+    met = ours.upper(alpha=rule.promote_alpha, n_opt=n_opt) <= objective
+    return np.asarray(above & ~shared), np.asarray(met)

@@ -26,6 +26,12 @@ def add(commands: Commands) -> None:
         "--requests-per-second", type=positive, help="of all versions; instead of the history's"
     )
     plan.add_argument("--bad-share", type=share, help="of requests; instead of the history's")
+    plan.add_argument(
+        "--overdispersion", type=positive, help="failures per burst; instead of the history's"
+    )
+    plan.add_argument("--users-per-day", type=positive, help="of all variants")
+    plan.add_argument("--mean", type=positive, help="of a user's value (a share's is the share)")
+    plan.add_argument("--sd", type=positive, help="of a user's value; by default that of a share")
     plan.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -35,7 +41,14 @@ def _plan(options: argparse.Namespace) -> int:
     document = plan_experiment(
         Workspace(options.root),
         options.experiment,
-        expected=Expected(options.requests_per_second, options.bad_share),
+        expected=Expected(
+            options.requests_per_second,
+            options.bad_share,
+            options.overdispersion,
+            options.users_per_day,
+            options.mean,
+            options.sd,
+        ),
         at=options.at,
     )
     if options.json:
@@ -61,7 +74,7 @@ def _say_requests(plan: RequestPlan) -> None:
         f"of about {plan.overdispersion:.2g}; allowed are {100 * plan.margin:.2f} points more"
     )
     for row in plan.rows:
-        if row.share in {0.05, 0.5} and row.harm >= 0.05:
+        if row.share in {0.05, 0.5} and not row.as_planned and row.harm >= 0.05:
             print(
                 f"  at {row.share:.0%} of the traffic, {100 * row.harm:.1f} points more are found "
                 f"{_when(row.median_minutes, plan.plan_minutes)}"
@@ -85,9 +98,13 @@ def _requests_table(plan: RequestPlan) -> Table:
     table.add_column("traffic")
     for harm in harms:
         table.add_column("healthy" if harm == 0 else f"+{100 * harm:.3g} points")
-    cells = {(row.share, row.harm): row for row in plan.rows}
-    for part in dict.fromkeys(row.share for row in plan.rows):
-        table.add_row(f"{part:.0%}", *(_cell(cells[part, harm]) for harm in harms))
+    table.add_column("found in 4 of 5")
+    cells = {(row.as_planned, row.share, row.harm): row for row in plan.rows}
+    for one in plan.detectable:
+        label = "as planned" if one.as_planned else f"{one.share:.0%}"
+        found = "-" if math.isnan(one.harm) else f"+{100 * one.harm:.2g} points"
+        row = (_cell(cells[one.as_planned, one.share, harm]) for harm in harms)
+        table.add_row(label, *row, found)
     return table
 
 
