@@ -28,7 +28,8 @@ class Move(StrEnum):
 class StageNow:
     """Where a delivery stands.
 
-    number: from 1; of: how many stages there are. elapsed_ms: since its split was applied.
+    number: from 1; of: how many stages there are. elapsed_ms: since its split was applied; seen_ms:
+    of that, what the data covers.
     shortest_ms, longest_ms: how long it is to last.
     next_needs_approval: a person must approve before the next stage (after the last: the promote).
     approved: a person has approved going on from here.
@@ -37,6 +38,7 @@ class StageNow:
     number: int
     of: int
     elapsed_ms: int
+    seen_ms: int
     shortest_ms: int
     longest_ms: int
     next_needs_approval: bool
@@ -69,8 +71,8 @@ def next_move(
         return NextMove(Move.GO_BACK, first)
     if stage.approved:
         return NextMove(Move.GO_ON, "a person has approved")
-    if stage.elapsed_ms < stage.shortest_ms:
-        left_s = -(-(stage.shortest_ms - stage.elapsed_ms) // 1000)
+    if stage.seen_ms < stage.shortest_ms:
+        left_s = -(-(stage.shortest_ms - stage.seen_ms) // 1000)
         return NextMove(Move.STAY, f"the stage lasts {left_s} s more at least")
     if _may_go_on(stage, decision, metrics):
         if stage.next_needs_approval:
@@ -98,4 +100,4 @@ def _may_go_on(stage: StageNow, decision: Decision, metrics: tuple[MetricResult,
 def _why_on(stage: StageNow, decision: Decision, first: str) -> str:
     if decision is Decision.PROMOTE:
         return first
-    return f"no harm is seen after {stage.elapsed_ms // 1000} s, and no guardrail is likely broken"
+    return f"no harm is seen in {stage.seen_ms // 1000} s, and no guardrail is likely broken"

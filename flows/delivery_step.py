@@ -77,10 +77,12 @@ def move_after(
     after = stages[state.stage : state.stage + 1]
     if spec.delivery is None or applied.applied_ms is None:
         raise ValueError("only a stage that is applied has a next move")
+    begin_ms = applied.applied_ms + milliseconds(spec.delivery.settle)
     now = StageNow(
         number=state.stage,
         of=state.stages,
-        elapsed_ms=milliseconds_of(at) - applied.applied_ms - milliseconds(spec.delivery.settle),
+        elapsed_ms=milliseconds_of(at) - begin_ms,
+        seen_ms=milliseconds_of(min(at, document.watermark or at)) - begin_ms,
         shortest_ms=milliseconds(stage.duration),
         longest_ms=milliseconds(stage.longest),
         next_needs_approval=after[0].approval if after else spec.delivery.approval,

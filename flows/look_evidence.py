@@ -113,7 +113,9 @@ class _Grid:
         starts = self.plan.start_ms + np.arange(self.buckets) * self.plan.bucket_ms
         return RequestEvidence(
             stage=np.searchsorted([s.start_ms for s in self.plan.stages], starts, "right") - 1,
-            requests={v: self._column(self.rows, v, "requests") for v in self.variants},
+            requests={
+                v: self._timed(self._column(self.rows, v, "requests")) for v in self.variants
+            },
             metrics=tuple(self.spec.request_metrics),
             counts={v: self._counts(v) for v in self.variants},
             histograms=self.histograms,
@@ -173,6 +175,13 @@ class _Grid:
             shared &= near
         return shared
 
+    def _timed(self, values: FloatArray) -> FloatArray:
+        """Counts with nothing where minutes came at once, maybe of several stages.
+
+        In one bucket they would outweigh all others, and divide the traffic as no stage does.
+        """
+        return np.where(self.shared_gaps, 0.0, values)
+
     def _column(self, rows: Columns, variant: str, column: str, **where: float) -> FloatArray:
         """One column of one variant's rows on the grid; 0 where there is no row."""
         keep = rows["variant"] == variant
@@ -191,9 +200,7 @@ class _Grid:
             else self._slow(variant, self.edges[name])
             for name, metric in self.spec.request_metrics.items()
         ]
-        # Minutes in one bucket would outweigh all others: they are no part of the comparison.
-        timed = np.where(self.shared_gaps, 0.0, 1.0)
-        return BucketCounts(*(np.array([p[i] for p in pairs]) * timed for i in (0, 1)))
+        return BucketCounts(*(self._timed(np.array([p[i] for p in pairs])) for i in (0, 1)))
 
     def _failures(self, variant: str) -> tuple[FloatArray, FloatArray]:
         answered = self._column(self.rows, variant, "answered")

@@ -92,17 +92,18 @@ def _requests_table(plan: RequestPlan) -> Table:
 
     harms = list(dict.fromkeys(row.harm for row in plan.rows))
     table = Table(
-        title="minutes until half / 9 in 10 are rolled back (healthy: promoted); by the end",
+        title="minutes until half / 9 in 10 are rolled back (healthy: promoted); by the end\n"
+        "found 4/5: points more that are rolled back in four of five cases",
         title_justify="left",
     )
     table.add_column("traffic")
     for harm in harms:
         table.add_column("healthy" if harm == 0 else f"+{100 * harm:.3g} points")
-    table.add_column("found in 4 of 5")
+    table.add_column("found 4/5")
     cells = {(row.as_planned, row.share, row.harm): row for row in plan.rows}
     for one in plan.detectable:
-        label = "as planned" if one.as_planned else f"{one.share:.0%}"
-        found = "-" if math.isnan(one.harm) else f"+{100 * one.harm:.2g} points"
+        label = "stages" if one.as_planned else f"{one.share:.0%}"
+        found = "-" if math.isnan(one.harm) else f"+{100 * one.harm:.2g}"
         row = (_cell(cells[one.as_planned, one.share, harm]) for harm in harms)
         table.add_row(label, *row, found)
     return table

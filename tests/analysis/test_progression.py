@@ -17,7 +17,8 @@ BUCKETS = 60
 NOW = StageNow(
     number=1,
     of=3,
-    elapsed_ms=60_000,
+    elapsed_ms=70_000,
+    seen_ms=60_000,
     shortest_ms=60_000,
     longest_ms=120_000,
     next_needs_approval=False,
@@ -77,12 +78,12 @@ def test_what_the_cases_are() -> None:
 def test_shown_harm_goes_back_at_once_even_where_a_person_has_approved() -> None:
     harmful = verdict_on(30.0)
     assert harmful.decision is Decision.ROLLBACK
-    early = replace(NOW, elapsed_ms=1000, approved=True)
+    early = replace(NOW, elapsed_ms=1000, seen_ms=500, approved=True)
     assert move(early, harmful) == (Move.GO_BACK, False)
 
 
 def test_an_undecided_stage_goes_on_after_its_shortest_time() -> None:
-    assert move(replace(NOW, elapsed_ms=59_999), UNDECIDED) == (Move.STAY, False)
+    assert move(replace(NOW, seen_ms=59_999), UNDECIDED) == (Move.STAY, False)
     assert move(NOW, UNDECIDED) == (Move.GO_ON, False)
 
 

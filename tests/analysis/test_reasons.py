@@ -119,7 +119,7 @@ HARM = "the harm so far lies between -0.30 points and 0.70 points, allowed are 0
             replace(ERRORS, excess=Estimate(-0.003, -9.0, float("inf"))),
             10,
             (
-                "the harm so far lies between -899.50 points and an unknown amount, "
+                "the harm so far lies between -100.00 points and 100.00 points, "
                 "allowed are 0.50 points; too little has been seen to say how much longer it takes"
             ),
         ),

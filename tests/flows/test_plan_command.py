@@ -64,3 +64,26 @@ def test_a_new_experiment_is_planned_by_what_is_expected(pulled: Path) -> None:
     wrong = _verdict(fresh, "plan", "exam-service-canary", "--bad-share", "3")
     assert wrong.returncode == 2
     assert "must lie between 0 and 1" in wrong.stderr
+
+
+def test_the_stages_lie_between_the_shares_that_they_go_through(pulled: Path) -> None:
+    done = _verdict(pulled, "plan", "exam-service-canary", "--at", AT, "--json")
+    (errors, _) = json.loads(done.stdout)["requests"]
+    found = {
+        "stages" if one["as_planned"] else one["share"]: one["harm"] for one in errors["detectable"]
+    }
+    assert found[0.5] < found["stages"] < found[0.05]
+    assert found[0.5] > errors["margin"]
+
+
+def test_users_without_a_history_are_planned_by_what_is_expected(pulled: Path) -> None:
+    expected = ("--users-per-day", "5000000", "--mean", "0.12", "--json")
+    done = _verdict(pulled.parent / "fresh", "plan", "quiz-format", *expected)
+    assert done.returncode == 0, done.stderr
+    (completion,) = json.loads(done.stdout)["users"]
+    assert completion["baseline"] == 0.12
+    # Two arms of n/2 users, one-sided 2.5 %, power 80 %: 2.8 standard errors.
+    n = completion["users_at_end"]
+    assert completion["detectable_fixed"] == pytest.approx(
+        2.8016 * (0.12 * 0.88 * 4 / n) ** 0.5, rel=1e-3
+    )

@@ -10,7 +10,13 @@ import pytest
 from analysis.evidence import Evidence, QualityLimits, RequestEvidence
 from analysis.paired_buckets import BucketCounts
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
-from analysis.planning.detection import Rule, Traffic, overdispersion_of, simulate_detection
+from analysis.planning.detection import (
+    Rule,
+    Traffic,
+    detectable_harm,
+    overdispersion_of,
+    simulate_detection,
+)
 from analysis.verdict import Decision, reach_verdict
 
 TRAFFIC = Traffic(requests=600.0, bad=0.01, overdispersion=2.0)
@@ -104,3 +110,29 @@ def test_overdispersion_is_found_again() -> None:
     found = overdispersion_of(BucketCounts(total, bad.astype(float)))
     assert found[0] == pytest.approx(3.0, rel=0.15)
     assert overdispersion_of(BucketCounts(total, np.zeros_like(total)))[0] == 1.0
+
+
+def test_a_total_failure_is_found_by_the_exact_test_before_the_sequence_may_speak() -> None:
+    outage = simulate_detection(TRAFFIC, RULE, share=0.1, harm=0.9, seed=1)
+    assert outage.slow <= RULE.look_every  # the first look, of four buckets
+
+
+def test_a_violated_objective_is_found_and_a_missed_one_is_not_promoted() -> None:
+    traffic = Traffic(requests=400, bad=0.04)
+    strict = replace(RULE, margin_absolute=0.5, objective=0.05)
+    bad = simulate_detection(traffic, strict, share=0.5, harm=0.05, seed=1)
+    near = simulate_detection(traffic, strict, share=0.5, harm=0.01, seed=1)
+    assert bad.rolled_back > 0.95
+    assert near.promoted < 0.1
+
+
+def test_too_few_requests_are_not_promoted() -> None:
+    strict = replace(RULE, minimum_exposure=1e9)
+    assert simulate_detection(TRAFFIC, strict, share=0.5, harm=0.0, seed=1).promoted == 0
+
+
+def test_the_detectable_harm_is_found_in_four_of_five_runs() -> None:
+    harm = detectable_harm(TRAFFIC, RULE, share=0.5, seed=1)
+    found = simulate_detection(TRAFFIC, RULE, share=0.5, harm=harm, seed=2)
+    assert 0.7 < found.rolled_back < 0.97
+    assert np.isnan(detectable_harm(TRAFFIC, RULE, share=1e-6, seed=1))
