@@ -140,6 +140,16 @@ SECOND = (
         ),
     ),
     Scenario(
+        "blue-green",
+        "green fit on its test traffic, not on all: switched, and switched back",
+        "rolled back",
+        "never more than 5.00 % is acceptable",
+        240,
+        stages=((30, 0), (90, 100)),
+        test_rate=20,
+        changes=(Change(75, "canary", {"error_share": 0.3}),),
+    ),
+    Scenario(
         "idle",
         "canary without traffic: invalid",
         "invalid",
