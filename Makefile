@@ -34,7 +34,7 @@ servers: ## install what the tests need, where it may be installed
 
 schemas: $(VENV)/runtime ## write the JSON Schemas anew
 	@$(BIN)/verdict schema > schemas/experiment.schema.json
-	@for name in verdict aggregates scorecard; do \
+	@for name in verdict aggregates scorecard calibration; do \
 		$(BIN)/verdict schema --$$name > schemas/$$name.schema.json || exit 1; done
 
 lock: ## resolve the lock files anew (needs uv)

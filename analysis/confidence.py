@@ -11,7 +11,7 @@ FloatArray = NDArray[np.float64]
 _SMALLEST_TAIL = 1e-300  # keeps the Student quantile finite where the normal tail underflows
 
 
-def tuning(alpha: ArrayLike, n_opt: float) -> FloatArray:
+def tuning(alpha: ArrayLike, n_opt: ArrayLike) -> FloatArray:
     """The mixture's scale at which a two-sided sequence of level alpha is tightest at n_opt.
 
     Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas 2024 (Annals of Statistics), equation 24.
@@ -19,10 +19,11 @@ def tuning(alpha: ArrayLike, n_opt: float) -> FloatArray:
     level = np.asarray(alpha, dtype=np.float64)
     if not np.all((level > 0) & (level < 1)):
         raise ValueError(f"alpha is {alpha!r}, must lie between 0 and 1")
-    return np.asarray(np.sqrt((-2 * np.log(level) + np.log(1 - 2 * np.log(level))) / n_opt))
+    planned = np.asarray(n_opt, dtype=np.float64)
+    return np.asarray(np.sqrt((-2 * np.log(level) + np.log(1 - 2 * np.log(level))) / planned))
 
 
-def two_sided_multiplier(n: ArrayLike, *, alpha: ArrayLike, n_opt: float) -> FloatArray:
+def two_sided_multiplier(n: ArrayLike, *, alpha: ArrayLike, n_opt: ArrayLike) -> FloatArray:
     """How many standard errors an interval of level alpha extends to each side, at every n at once.
 
     n: float64[...], observations so far; infinite where n is below 2.
@@ -62,7 +63,7 @@ def student_adjusted(multiplier: ArrayLike, degrees_of_freedom: ArrayLike) -> Fl
     return np.where((dof < 1) | ~np.isfinite(normal), np.inf, adjusted)
 
 
-def log_e_value(z: ArrayLike, n: ArrayLike, *, alpha: float, n_opt: float) -> FloatArray:
+def log_e_value(z: ArrayLike, n: ArrayLike, *, alpha: float, n_opt: ArrayLike) -> FloatArray:
     """Log e-value of the two-sided sequence for an estimate z standard errors from the null.
 
     e >= 1 / alpha exactly where the interval excludes the null; p = min(1, 1 / e).

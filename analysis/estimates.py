@@ -33,12 +33,13 @@ def sample_of(moments: Moments, quantity: Quantity) -> Sample:
     A ratio's variance is (Vm + R^2 Vd - 2 R Cmd) / d^2 (Deng, Knoblich, Lu 2018, section 3); it
     is nan where the denominator's mean is zero.
     """
-    weights = _influence(moments, quantity)[..., None, :]
+    weights = influences(moments, quantity)[..., None, :]
     variance = (weights @ moments.covariance @ np.swapaxes(weights, -1, -2))[..., 0, 0]
-    return Sample(moments.n, _value(moments, quantity), np.maximum(variance, 0.0))
+    return Sample(moments.n, value_of(moments, quantity), np.maximum(variance, 0.0))
 
 
-def _value(moments: Moments, quantity: Quantity) -> FloatArray:
+def value_of(moments: Moments, quantity: Quantity) -> FloatArray:
+    """The estimate itself: float64[...]; nan where a ratio's denominator has the mean zero."""
     mean = moments.mean[..., quantity.numerator]
     if quantity.denominator is None:
         return mean
@@ -46,7 +47,7 @@ def _value(moments: Moments, quantity: Quantity) -> FloatArray:
     return np.divide(mean, below, out=np.full_like(mean, np.nan), where=below != 0)
 
 
-def _influence(moments: Moments, quantity: Quantity) -> FloatArray:
+def influences(moments: Moments, quantity: Quantity) -> FloatArray:
     """Gradient of the estimate by the means: float64[..., q]."""
     gradient = np.zeros_like(moments.mean)
     if quantity.denominator is None:
@@ -55,7 +56,7 @@ def _influence(moments: Moments, quantity: Quantity) -> FloatArray:
     below = moments.mean[..., quantity.denominator]
     inverse = np.divide(1.0, below, out=np.full_like(below, np.nan), where=below != 0)
     gradient[..., quantity.numerator] = inverse
-    gradient[..., quantity.denominator] = -_value(moments, quantity) * inverse
+    gradient[..., quantity.denominator] = -value_of(moments, quantity) * inverse
     return gradient
 
 
@@ -85,7 +86,7 @@ def adjust(
     """
     quantities = (outcome, *covariates)
     spread = [_covariance(moments, quantities) for moments in variants]
-    x_means = [np.stack([_value(m, x) for x in covariates], axis=-1) for m in variants]
+    x_means = [np.stack([value_of(m, x) for x in covariates], axis=-1) for m in variants]
     usable = np.all(np.isfinite(x_means), axis=0)
     x_means = [np.where(usable, x, 0.0) for x in x_means]
     kept = np.concatenate([np.ones_like(usable[..., :1]), usable], axis=-1)
@@ -97,7 +98,7 @@ def adjust(
         ),
         start=np.zeros_like(spread[0]),
     )
-    theta = _least_squares(pooled)
+    theta = least_squares(pooled)
     users = sum((m.n for m in variants), start=np.zeros_like(variants[0].n))
     with np.errstate(invalid="ignore", divide="ignore"):
         centre = (
@@ -113,7 +114,7 @@ def adjust(
     for moments, covariance, x in zip(variants, spread, x_means, strict=True):
         raw = covariance[..., 0, 0]
         variance = (contrast @ covariance @ np.swapaxes(contrast, -1, -2))[..., 0, 0]
-        mean = _value(moments, outcome) - np.sum(theta * (x - centre), axis=-1)
+        mean = value_of(moments, outcome) - np.sum(theta * (x - centre), axis=-1)
         samples.append(Sample(moments.n, mean, np.maximum(variance, 0.0)))
         weight = np.divide(1.0, moments.n, out=np.zeros_like(moments.n), where=moments.n > 0)
         before, after = before + weight * raw, after + weight * samples[-1].variance
@@ -123,11 +124,11 @@ def adjust(
 
 def _covariance(moments: Moments, quantities: Sequence[Quantity]) -> FloatArray:
     """Covariance of one user's influences on several estimates: float64[..., k, k]."""
-    rows = np.stack([_influence(moments, each) for each in quantities], axis=-2)
+    rows = np.stack([influences(moments, each) for each in quantities], axis=-2)
     return np.asarray(rows @ moments.covariance @ np.swapaxes(rows, -1, -2))
 
 
-def _least_squares(pooled: FloatArray) -> FloatArray:
+def least_squares(pooled: FloatArray) -> FloatArray:
     """Coefficients of the first quantity on the others, from sums of squares float64[..., k, k]."""
     scale = np.sqrt(np.maximum(np.diagonal(pooled, axis1=-2, axis2=-1), 0.0))[..., 1:]
     unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)

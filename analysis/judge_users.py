@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-from scipy.special import ndtr, stdtrit
+from scipy.special import ndtr
 
-from analysis.comparison import Comparison, FloatArray, Sample, compare_means, compare_proportions
-from analysis.confidence import one_sided_multiplier, student_adjusted
+from analysis.comparison import Sample
 from analysis.evidence import UserEvidence
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import MetricPlan, Plan, Role, Unit
 from analysis.segments import SegmentTable, compare_segments
+from analysis.user_harm import bound_harm
 
-# Users at which the sequences are tightest, before a plan says how many to expect.
-_N_OPT = 5000.0
 _NO_USERS = Sample(np.array(0.0), np.array(np.nan), np.array(np.nan))
 
 
@@ -42,13 +38,14 @@ def _judge(
 ) -> MetricResult:
     is_share = metric.name in evidence.proportions
     samples = evidence.samples.get(metric.name, {})
-    compare = compare_proportions if is_share else compare_means
-    arms = (samples.get(variant, _NO_USERS) for variant in (plan.baseline, candidate))
-    comparison = compare(*_never_certain(*arms, is_share=is_share))
-    lower_z, upper_z = _multipliers(plan, metric, comparison, at_end=at_end)
-    excess, error = _excess(metric, comparison, lower_z, upper_z)
+    arms = tuple(samples.get(variant, _NO_USERS) for variant in (plan.baseline, candidate))
+    tightest = plan.planned_users(metric, candidate)
+    harm = bound_harm(plan, metric, arms, is_share=is_share, n_opt=tightest, at_end=at_end)
+    comparison, error = harm.comparison, float(harm.standard_error)
+    excess = Estimate(float(harm.value), float(harm.lower), float(harm.upper))
     # Bounds of harm become bounds of the difference, turned round where more is better.
-    down, up = (upper_z, lower_z) if metric.higher_is_better else (lower_z, upper_z)
+    multipliers = float(harm.lower_z), float(harm.upper_z)
+    down, up = multipliers[::-1] if metric.higher_is_better else multipliers
     relative_low, relative_high = (
         comparison.relative_interval(down)[0],
         comparison.relative_interval(up)[1],
@@ -80,6 +77,7 @@ def _judge(
         is_share=is_share,
         higher_is_better=metric.higher_is_better,
         variance_removed=evidence.variance_removed.get(metric.name),
+        tightest_at_users=tightest,
     )
 
 
@@ -98,71 +96,12 @@ def judge_segments(plan: Plan, evidence: UserEvidence | None) -> tuple[SegmentTa
             },
             is_share=metric.name in evidence.proportions,
             alpha=plan.alpha,
-            n_opt=_N_OPT,
+            n_opt=plan.planned_users(metric, candidate),
         )
         for candidate in plan.candidates
         for metric in plan.metrics
         if metric.unit is Unit.USER
     )
-
-
-def _never_certain(baseline: Sample, candidate: Sample, *, is_share: bool) -> tuple[Sample, Sample]:
-    """The samples, with a variance that a few equal values can't bring to zero.
-
-    Shares: by Laplace's rule of succession, as for requests. Means: a variant of equal values
-    (30 users, none of whom bought) varies as the other one does; if none differs in either,
-    nothing is known.
-    """
-    if is_share:
-        return _smoothed(baseline), _smoothed(candidate)
-    largest = np.fmax(baseline.variance, candidate.variance)
-    known = np.where(largest > 0, largest, np.inf)
-    return _varying(baseline, known), _varying(candidate, known)
-
-
-def _varying(sample: Sample, otherwise: FloatArray) -> Sample:
-    return replace(sample, variance=np.where(sample.variance == 0, otherwise, sample.variance))
-
-
-def _smoothed(sample: Sample) -> Sample:
-    p = (sample.n * sample.mean + 1) / (sample.n + 2)
-    return replace(sample, variance=np.maximum(sample.variance, p * (1 - p)))
-
-
-def _multipliers(
-    plan: Plan, metric: MetricPlan, comparison: Comparison, *, at_end: bool
-) -> tuple[float, float]:
-    """Standard errors to the lower and to the upper bound of harm.
-
-    The lower bound holds at every look. So does the upper one, but for a goal at the planned end.
-    """
-    n = float(comparison.baseline.n + comparison.candidate.n)
-    dof = float(np.minimum(comparison.degrees_of_freedom, n))
-    sequential = [
-        float(student_adjusted(one_sided_multiplier(n, alpha=level, n_opt=_N_OPT), dof))
-        for level in (plan.harm_alpha(metric), plan.promote_alpha)
-    ]
-    if metric.role is Role.GOAL and at_end and n > 2:
-        return sequential[0], float(-stdtrit(max(dof, 1.0), plan.promote_alpha))
-    return sequential[0], sequential[1]
-
-
-def _excess(
-    metric: MetricPlan, comparison: Comparison, lower_z: float, upper_z: float
-) -> tuple[Estimate, float]:
-    """Harm beyond what is allowed, with its bounds, and its standard error.
-
-    What is allowed relatively is a part of the baseline's size, whatever its sign.
-    """
-    sign = -1.0 if metric.higher_is_better else 1.0
-    allowed = metric.allowed_harm
-    factor = 1 + sign * allowed.relative * float(np.sign(comparison.baseline.mean))
-    value = sign * float(comparison.candidate.mean - factor * comparison.baseline.mean)
-    variance = comparison.candidate.variance_of_mean + factor**2 * (
-        comparison.baseline.variance_of_mean
-    )
-    error, excess = float(np.sqrt(variance)), value - allowed.absolute
-    return Estimate(excess, excess - lower_z * error, excess + upper_z * error), error
 
 
 def _classify(metric: MetricPlan, excess: Estimate, *, at_end: bool) -> Classification:

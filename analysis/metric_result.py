@@ -59,9 +59,11 @@ class MetricResult:
     exposure_*: requests or users seen.
     gross: the exact test found a gross failure.
     edge_ms: for slow requests, the bucket edge at which they are counted.
-    variance_removed: share of the variance that covariates explain; None without covariates.
+    variance_removed: share of the variance that covariates and strata take away; None without.
     quantile_difference: candidate's quantile minus baseline's in milliseconds; the bounds hold at
         every look, for independent requests; the value is interpolated, a label only.
+    tightest_at_users: of user metrics, the users of both variants for whom the bounds that hold at
+        every look are tuned: as many as the plan expects.
     bad_pods: pods that are worse than their siblings by more than the margin, of either version.
     """
 
@@ -94,3 +96,4 @@ class MetricResult:
     variance_removed: float | None = None
     quantile_difference: Estimate | None = None
     bad_pods: tuple[BadPod, ...] = ()
+    tightest_at_users: float | None = None

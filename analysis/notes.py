@@ -26,7 +26,7 @@ def take_notes(
     """All that applies, as sentences."""
     if users is None:
         return ()
-    found = [*_broken_parts(plan, users, limits), *_adjustments(metrics)]
+    found = [*_broken_parts(plan, users, limits), *_adjustments(plan, metrics)]
     for metric in metrics:
         if metric.unit is Unit.USER:
             found += _doubts(plan, users, metric)
@@ -55,13 +55,15 @@ def _broken_parts(plan: Plan, users: UserEvidence, limits: QualityLimits) -> Ite
             )
 
 
-def _adjustments(metrics: tuple[MetricResult, ...]) -> Iterator[str]:
+def _adjustments(plan: Plan, metrics: tuple[MetricResult, ...]) -> Iterator[str]:
+    how = {metric.name: metric.adjusted_by for metric in plan.metrics}
     said: dict[str, float] = {}
     for metric in metrics:
         if metric.variance_removed is not None:
             said[metric.metric] = metric.variance_removed
     for name, removed in said.items():
-        yield f"{name}: what users did before takes {removed:.0%} of the variance away"
+        what = how.get(name) or "what users did before"
+        yield f"{name}: {what} takes {removed:.0%} of the variance away"
 
 
 def _doubts(plan: Plan, users: UserEvidence, metric: MetricResult) -> Iterator[str]:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+# Users of two variants at which sequences are tightest where no plan says how many to expect.
+DEFAULT_USERS = 5000.0
+_LEAST_TUNED_USERS = 100.0
+
 
 class Role(StrEnum):
     """A guardrail must not get worse by more than its margin; a goal should improve."""
@@ -36,6 +40,8 @@ class MetricPlan:
     objective: a share of bad requests that must not be exceeded whatever the baseline does.
     quantile: a latency quantile to report beside the share (0.99), if any.
     prior_sd: typical size of true relative effects, as a standard deviation around none.
+    adjusted_by: what takes noise off the users' values, as in a sentence; empty where nothing does.
+    window_ms: how long after a user's first exposure its value is final; 0 for requests.
     """
 
     name: str
@@ -49,6 +55,8 @@ class MetricPlan:
     critical: bool = False
     group: str = "all"
     prior_sd: float = 0.1
+    window_ms: int = 0
+    adjusted_by: str = ""
 
     @property
     def allowed_harm(self) -> Margin:
@@ -78,6 +86,8 @@ class Plan:
         of each variant.
     tuned_ms: the length that the tests are tuned for, where the stages' real lengths are known
         only afterwards; it must not depend on what the looks saw.
+    users: how many are expected in all variants over that length, as known before any comparison;
+        None where nobody said.
     """
 
     experiment: str
@@ -91,6 +101,7 @@ class Plan:
     minimum_exposure: int
     look_every_ms: int
     tuned_ms: int | None = None
+    users: float | None = None
 
     @property
     def start_ms(self) -> int:
@@ -110,8 +121,26 @@ class Plan:
     @property
     def planned_buckets(self) -> int:
         """How many buckets the whole plan has: where the confidence sequences are tightest."""
-        length_ms = self.end_ms - self.start_ms if self.tuned_ms is None else self.tuned_ms
-        return max(1, length_ms // self.bucket_ms)
+        return max(1, self.planned_ms // self.bucket_ms)
+
+    @property
+    def planned_ms(self) -> int:
+        """The length that the tests are tuned for."""
+        return self.end_ms - self.start_ms if self.tuned_ms is None else self.tuned_ms
+
+    def planned_users(self, metric: MetricPlan, candidate: str) -> float:
+        """Users of the baseline and a candidate with a final value at the planned end.
+
+        There the metric's confidence sequences are tightest. Users who come too late for their
+        window don't count; nor do those of other candidates.
+        """
+        if self.users is None:
+            return DEFAULT_USERS
+        shares = self.user_shares
+        pair = shares.get(self.baseline, 0.0) + shares.get(candidate, 0.0)
+        pair = pair or 2 / (1 + len(self.candidates))
+        final = max(0.0, 1 - metric.window_ms / max(self.planned_ms, 1))
+        return max(self.users * pair * final, _LEAST_TUNED_USERS)
 
     @property
     def user_shares(self) -> dict[str, float]:

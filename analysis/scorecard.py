@@ -83,9 +83,16 @@ class Scorecard:
 
 
 def make_scorecard(
-    cells: Cells, *, alpha: float = 0.05, n_opt: float = 5000.0, prior: NormalPrior | None = None
+    cells: Cells,
+    *,
+    alpha: float = 0.05,
+    n_opt: FloatArray | float = 5000.0,
+    prior: NormalPrior | None = None,
 ) -> Scorecard:
-    """Every answer for every cell. n_opt: users at which the anytime intervals are tightest."""
+    """Every answer for every cell.
+
+    n_opt: users at which the anytime intervals are tightest, for all cells or float64[cells].
+    """
     arms = _compare(cells)
     comparison = arms.comparison
     users = cells.baseline.n + cells.candidate.n
@@ -166,7 +173,7 @@ def _compare(cells: Cells) -> _Arms:
     return _Arms(comparison, cells.is_share, statistic)
 
 
-def _split(cells: Cells, alpha: float, n_opt: float) -> tuple[FloatArray, FloatArray]:
+def _split(cells: Cells, alpha: float, n_opt: FloatArray | float) -> tuple[FloatArray, FloatArray]:
     """Users against the configured share; nan where none is configured or nobody was seen."""
     counts = np.stack([cells.baseline.n, cells.candidate.n], axis=-1)
     users = counts.sum(axis=-1)

@@ -39,6 +39,9 @@ class AggregateRow(BaseModel):
     metric: str
     variant: str
     segment: str = Field("", description="A part of the users; '' for all of them.")
+    stratum: str = Field(
+        "", description="What is compared within (post-stratification): the strata are all users."
+    )
     type: Literal["proportion", "mean", "count", "ratio"] = Field(
         description="Of users: a share, a mean per user (count: of events), a ratio of two sums."
     )

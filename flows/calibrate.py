@@ -30,9 +30,11 @@ from flows.baseline_history import (
     candidates_share,
     read_history,
 )
+from flows.calibrate_users import calibrate_users, history_document, notes_on_users
 from flows.calibration_document import CalibrationDocument
 from flows.look_plan import limits_of, milliseconds, plan_of
 from flows.spec import ErrorShare, Experiment, SlowShare
+from flows.user_history import LEAST_USERS, read_users
 from flows.warehouse import open_reader
 
 DEFAULT_RUNS = 500
@@ -60,21 +62,40 @@ def calibrate(
 
     runs: of each scenario. period: which history is replayed. progress: called with runs done and
     runs in all.
-    Raises CannotCalibrate for an experiment without request metrics or with too little history;
+    Raises CannotCalibrate where too little is known of requests, or of users if only they count;
     WarehouseBusy or WarehouseUnusable.
     """
-    if not spec.request_metrics:
-        raise CannotCalibrate(
-            f"{spec.experiment}: calibration replays requests, and every metric of this "
-            "experiment is counted per user"
-        )
-    with open_reader(warehouse) as con:
-        history = read_history(con, spec, period)
-        elsewhere = candidates_share(con, spec, history)
     whole = plan_of(spec, start_ms=0)
+    planned = looks_of(whole, whole.planned_buckets)
+    with open_reader(warehouse) as con:
+        history = read_history(con, spec, period) if spec.request_metrics else None
+        elsewhere = candidates_share(con, spec, history) if history else 0.0
+        known = read_users(con, spec, period) if spec.unit_metrics else None
+    users = (
+        ()
+        if known is None
+        else calibrate_users(spec, whole, known, runs=runs, seed=seed, progress=progress)
+    )
+    user_history = history_document(known) if known is not None and users else None
+    user_notes = tuple(notes_on_users(spec, whole, known))
+    if history is None:
+        if user_history is None:
+            raise CannotCalibrate(
+                f"{spec.experiment}: fewer than {LEAST_USERS} users with a final value are "
+                f"known{period}; pull first, or calibrate when it has run for longer"
+            )
+        return CalibrationDocument.of_users(
+            spec,
+            users,
+            user_history,
+            runs=runs,
+            seed=seed,
+            plan_s=whole.end_ms / 1000,
+            planned_looks=len(planned),
+            notes=user_notes,
+        )
     names = set(spec.request_metrics)
     plan = replace(whole, metrics=tuple(m for m in whole.metrics if m.name in names))
-    planned = looks_of(plan, plan.planned_buckets)
     setting = Setting(plan, limits_of(spec), looks_of(plan, _MOST_LOOKS), _thresholds(spec))
     replayed = Replay(history, setting, _slow_edges(spec, history), seed)
     return CalibrationDocument.of(
@@ -83,7 +104,9 @@ def calibrate(
         _scenarios(replayed, runs, progress),
         runs=runs,
         planned_looks=len(planned),
-        notes=(*_notes(spec, replayed, whole), *_traffic_note(elsewhere)),
+        notes=(*_notes(spec, replayed, whole), *_traffic_note(elsewhere), *user_notes),
+        users=users,
+        user_history=user_history,
     )
 
 
@@ -146,7 +169,8 @@ def _notes(spec: Experiment, replayed: Replay, whole: Plan) -> tuple[str, ...]:
         )
     if len(whole.metrics) > len(plan.metrics):
         found.append(
-            "metrics per user are left out: requests are judged as if the spec named them alone"
+            "requests are judged as if the spec named no metrics per user, and each of these as if "
+            "it were alone"
         )
     if len(plan.candidates) > 1:
         found.append(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from datetime import datetime
 from importlib.metadata import version
 from typing import Self
 
@@ -11,101 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from analysis.calibration.injections import NO_HARM, points
 from analysis.calibration.judges import Judge, Setting
-from analysis.calibration.outcome import Outcome, Rate
 from analysis.calibration.replay import Replay, Scenario
+from flows.calibration_numbers import span
+from flows.calibration_scenarios import HistoryDocument, ScenarioDocument
 from flows.instants import instant
+from flows.json_numbers import NullableNumbers
 from flows.spec import Experiment
+from flows.user_calibration_document import UserHistoryDocument, UserMetricCalibration
 
-
-class Share(BaseModel):
-    """A share of the runs, with its Monte Carlo standard error."""
-
-    value: float
-    standard_error: float
-
-    @classmethod
-    def of(cls, rate: Rate) -> Self:
-        """The same numbers."""
-        return cls(value=rate.value, standard_error=rate.standard_error)
-
-
-class JudgeOutcome(BaseModel):
-    """One judge in one scenario; a time is None where no run was rolled back."""
-
-    judge: Judge
-    rolled_back: Share
-    promoted: Share
-    held: Share = Field(description="Without a decision at the plan's end.")
-    median_s: float | None = Field(description="Until the rollback, of the runs rolled back.")
-    p90_s: float | None
-    false_alarm: Share | None = Field(
-        description="Rollbacks; null where harm is beyond the margin and they are right."
-    )
-    wrong_promote: Share | None = Field(
-        description="Promotes; null where harm is below the margin and they are right."
-    )
-
-    @classmethod
-    def of(cls, judge: Judge, outcome: Outcome, excess: float) -> Self:
-        """The document's form of one outcome; excess: harm beyond the margin."""
-        return cls(
-            judge=judge,
-            rolled_back=Share.of(outcome.rolled_back),
-            promoted=Share.of(outcome.promoted),
-            held=Share.of(outcome.held),
-            median_s=_seconds(outcome.median_ms),
-            p90_s=_seconds(outcome.p90_ms),
-            false_alarm=Share.of(outcome.rolled_back) if excess <= 0 else None,
-            wrong_promote=Share.of(outcome.promoted) if excess >= 0 else None,
-        )
-
-
-class ScenarioDocument(BaseModel):
-    """One kind of harm, and what became of it."""
-
-    scenario: str
-    label: str
-    text: str = Field(description="What the candidate does: 'fails 1 point more often'.")
-    harm: dict[str, float] = Field(description="By metric, the rise of its share of bad requests.")
-    margin: dict[str, float] = Field(description="By metric, the rise that is allowed.")
-    excess: float = Field(description="Largest harm beyond a margin; above 0 is too much.")
-    judges: tuple[JudgeOutcome, ...]
-
-    @classmethod
-    def of(cls, scenario: Scenario) -> Self:
-        """The document's form of one scenario."""
-        return cls(
-            scenario=scenario.injection.name,
-            label=scenario.injection.label,
-            text=scenario.injection.text,
-            harm=dict(scenario.harm),
-            margin=dict(scenario.margin),
-            excess=scenario.excess,
-            judges=tuple(
-                JudgeOutcome.of(judge, outcome, scenario.excess)
-                for judge, outcome in scenario.outcomes.items()
-            ),
-        )
-
-    def by(self, judge: Judge) -> JudgeOutcome:
-        """What one judge made of it."""
-        return next(found for found in self.judges if found.judge is judge)
-
-
-class HistoryDocument(BaseModel):
-    """What was replayed."""
-
-    variant: str
-    first: datetime
-    last: datetime = Field(description="Start of the last bucket.")
-    buckets: int
-    requests: int
-    failed_share: float
-    bursts: dict[str, float] = Field(
-        description="By metric, variance of bad requests over the binomial one: about the size "
-        "of the bursts that go to one version whole."
-    )
-    median_latency_ms: float | None
+SCHEMA_ID = "https://split-verdict.invalid/calibration.schema.json"
 
 
 class CalibrationDocument(BaseModel):
@@ -122,11 +36,17 @@ class CalibrationDocument(BaseModel):
     plan_s: float = Field(description="Length of the plan.")
     looks: int = Field(description="Looks that were taken in each run.")
     planned_looks: int
-    kayenta_value_s: float = Field(description="Each of Kayenta's values covers so much time.")
+    kayenta_value_s: float | None = Field(
+        description="Each of Kayenta's values covers so much time; null without request metrics."
+    )
     thresholds: dict[str, float] = Field(description="By metric, of the fixed threshold.")
-    history: HistoryDocument
+    history: HistoryDocument | None = Field(description="Of requests; null without such metrics.")
     notes: tuple[str, ...]
-    scenarios: tuple[ScenarioDocument, ...]
+    scenarios: tuple[ScenarioDocument, ...] = Field(description="Of requests.")
+    user_history: UserHistoryDocument | None = None
+    users: tuple[UserMetricCalibration, ...] = Field(
+        (), description="Metrics per user, each on its own."
+    )
 
     @classmethod
     def of(
@@ -138,8 +58,10 @@ class CalibrationDocument(BaseModel):
         runs: int,
         planned_looks: int,
         notes: tuple[str, ...],
+        users: tuple[UserMetricCalibration, ...] = (),
+        user_history: UserHistoryDocument | None = None,
     ) -> Self:
-        """The document of a finished replay."""
+        """The document of a finished replay of requests, with that of users if there is one."""
         setting = replay.setting
         return cls(
             experiment=spec.experiment,
@@ -156,6 +78,41 @@ class CalibrationDocument(BaseModel):
             history=_history(spec, replay),
             notes=notes,
             scenarios=tuple(ScenarioDocument.of(scenario) for scenario in scenarios),
+            users=users,
+            user_history=user_history,
+        )
+
+    @classmethod
+    def of_users(
+        cls,
+        spec: Experiment,
+        users: tuple[UserMetricCalibration, ...],
+        user_history: UserHistoryDocument,
+        *,
+        runs: int,
+        seed: int,
+        plan_s: float,
+        planned_looks: int,
+        notes: tuple[str, ...],
+    ) -> Self:
+        """The document of an experiment that counts users only."""
+        return cls(
+            experiment=spec.experiment,
+            spec_hash=spec.spec_hash,
+            software_version=version("split-verdict"),
+            runs=runs,
+            seed=seed,
+            alpha=spec.plan.alpha,
+            plan_s=plan_s,
+            looks=users[0].looks,
+            planned_looks=planned_looks,
+            kayenta_value_s=None,
+            thresholds={},
+            history=None,
+            notes=notes,
+            scenarios=(),
+            users=users,
+            user_history=user_history,
         )
 
     def to_json(self) -> str:
@@ -164,9 +121,12 @@ class CalibrationDocument(BaseModel):
 
     def sentences(self) -> tuple[str, ...]:
         """What our judge can see, a sentence a scenario; then both errors of every judge."""
-        return (*map(_sentence, self.scenarios), *self._errors())
+        of_users = [sentence for metric in self.users for sentence in metric.sentences()]
+        return (*map(_sentence, self.scenarios), *self._errors(), *of_users)
 
     def _errors(self) -> Iterator[str]:
+        if not self.scenarios:
+            return
         first = self.scenarios[0]
         shares = [(found.judge, found.rolled_back.value) for found in first.judges]
         yield f"Rolled back without a difference: {_by_judge(shares)}."
@@ -223,14 +183,10 @@ def _beside_margin(scenario: ScenarioDocument) -> str:
     return f"{name} rises by {points(harm)}, within its margin of {points(scenario.margin[name])}."
 
 
-def span(seconds: float | None) -> str:
-    """A time as a person says it: 40 s, 21 min, 3.5 h; a dash for none."""
-    if seconds is None:
-        return "-"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _seconds(ms: float | None) -> float | None:
-    return None if ms is None else ms / 1000
+def calibration_schema() -> str:
+    """JSON Schema (draft 2020-12) of a calibration document."""
+    schema = CalibrationDocument.model_json_schema(
+        mode="serialization", schema_generator=NullableNumbers
+    )
+    header = {"$schema": NullableNumbers.schema_dialect, "$id": SCHEMA_ID}
+    return json.dumps({**header, **schema}, indent=2) + "\n"

@@ -27,7 +27,7 @@ def plan_of(spec: Experiment, *, start_ms: int) -> Plan:
         experiment=spec.experiment,
         baseline=spec.baseline,
         candidates=spec.candidates,
-        metrics=tuple(_metric_plan(name, metric) for name, metric in spec.metrics.items()),
+        metrics=tuple(_metric_plan(spec, name, metric) for name, metric in spec.metrics.items()),
         stages=tuple(stages),
         bucket_ms=milliseconds(spec.plan.bucket),
         alpha=spec.plan.alpha,
@@ -49,7 +49,9 @@ def limits_of(spec: Experiment) -> QualityLimits:
     )
 
 
-def _metric_plan(name: str, metric: ErrorShare | SlowShare | UnitMetric) -> MetricPlan:
+def _metric_plan(
+    spec: Experiment, name: str, metric: ErrorShare | SlowShare | UnitMetric
+) -> MetricPlan:
     per_user = isinstance(metric, UnitMetric)
     return MetricPlan(
         name=name,
@@ -63,4 +65,23 @@ def _metric_plan(name: str, metric: ErrorShare | SlowShare | UnitMetric) -> Metr
         critical=metric.critical,
         group=metric.group,
         prior_sd=metric.prior if isinstance(metric, UnitMetric) else 0.1,
+        window_ms=_window_ms(spec, metric),
+        adjusted_by=_adjusted_by(spec, metric),
     )
+
+
+def _window_ms(spec: Experiment, metric: ErrorShare | SlowShare | UnitMetric) -> int:
+    """How long a user's value takes to be final; what counters say is final at once."""
+    if not isinstance(metric, UnitMetric):
+        return 0
+    counted = metric.kind == "proportion" and spec.sources.conversions is not None
+    return 0 if counted else milliseconds(metric.span[1])
+
+
+def _adjusted_by(spec: Experiment, metric: ErrorShare | SlowShare | UnitMetric) -> str:
+    """What is known of users from before, and used: as in a sentence."""
+    if not isinstance(metric, UnitMetric):
+        return ""
+    strata = spec.strata_of(metric)
+    before = ["what users did before"] if metric.adjust else []
+    return " and ".join([*before, *([f"comparing within {' x '.join(strata)}"] if strata else [])])

@@ -12,9 +12,6 @@ from analysis.scorecard import Cells, make_scorecard
 from flows.scorecard_document import ScorecardRow, row_of
 from flows.spec import Experiment
 
-# Users at which the anytime intervals are tightest.
-_N_OPT = 5000.0
-
 _Row = tuple[MetricPlan, str, str, Sample, Sample]
 
 
@@ -38,7 +35,8 @@ def scorecard_of(
         return ()
     prior = NormalPrior(0.0, max(metric.prior_sd for metric, *_ in rows))
     cells = _cells(plan, users, rows)
-    card = make_scorecard(cells, alpha=plan.alpha, n_opt=_N_OPT, prior=prior)
+    tightest = np.array([plan.planned_users(metric, candidate) for metric, candidate, *_ in rows])
+    card = make_scorecard(cells, alpha=plan.alpha, n_opt=tightest, prior=prior)
     return tuple(
         row_of(
             {
@@ -54,6 +52,7 @@ def scorecard_of(
             i,
             variance_removed=users.variance_removed.get(metric.name),
             share_posterior=None,
+            tightest_at_users=float(tightest[i]),
         )
         for i, (metric, candidate, segment, _, _) in enumerate(rows)
     )

@@ -20,6 +20,7 @@ from flows.look_plan import limits_of, milliseconds, plan_of
 from flows.look_scorecard import scorecard_of
 from flows.spec import Experiment
 from flows.statements import statement
+from flows.unit_tuning import with_expected_users
 from flows.verdict_document import VerdictDocument
 from flows.warehouse import open_writer, transaction
 
@@ -47,6 +48,7 @@ def score_experiment(
         plan = plan_at(con, spec, at=at)
         at_ms = _look_time(plan, milliseconds_of(at))
         evidence = read_evidence(con, spec, plan, at_ms=at_ms)
+        plan = with_expected_users(con, spec, plan, evidence.users, at_ms=at_ms)
         verdict = reach_verdict(plan, evidence, limits_of(spec), at_ms=at_ms)
         verdict = replace(
             verdict, reasons=(*notes, *verdict.reasons), notes=(*remarks, *verdict.notes)

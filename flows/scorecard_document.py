@@ -74,10 +74,15 @@ class ScorecardRow(BaseModel):
     p_fdr: float = Field(description="Adjusted over the experiment: Benjamini, Hochberg.")
     fixed: Interval = Field(description="Holds at one planned look.")
     anytime: Interval = Field(description="Holds at all looks at once.")
+    tightest_at_users: float = Field(
+        description="Users of both variants for whom the answers at all looks are tuned."
+    )
     log_e: float = Field(description="Evidence of a difference, at every look.")
     anytime_p: float
     discovery: bool = Field(description="By e-BH over the experiment; holds at every look.")
-    variance_removed: float | None = Field(description="By the covariate; null without one.")
+    variance_removed: float | None = Field(
+        description="By the covariate and the strata; null without either."
+    )
     other_p: dict[str, float] = Field(
         default_factory=dict, description="By other tests of a share: z, Fisher, Boschloo."
     )
@@ -111,6 +116,7 @@ def row_of(
     *,
     variance_removed: float | None,
     share_posterior: Belief | None,
+    tightest_at_users: float,
     other_p: dict[str, float] | None = None,
 ) -> ScorecardRow:
     """One cell's row. identity: experiment, metric, segment, type, baseline and candidate."""
@@ -131,6 +137,7 @@ def row_of(
             "variance_removed": variance_removed,
             "posterior": Belief.of(card.posterior, i),
             "share_posterior": share_posterior,
+            "tightest_at_users": tightest_at_users,
             "other_p": other_p or {},
         }
     )

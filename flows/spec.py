@@ -165,6 +165,11 @@ class UnitMetric(_Metric):
     adjust: list[Covariate] = Field(
         default_factory=list, description="What is known of a user from before the exposure."
     )
+    stratify: bool | list[str] = Field(
+        default=False,
+        description="Compare the variants within segments and weigh these alike (post-"
+        "stratification): by all columns of sources.exposures.segments, or by those named.",
+    )
     prior: Annotated[float, Field(gt=0), BeforeValidator(_parse_percent)] = Field(
         0.1,
         description="Typical size of true relative effects, as a standard deviation: 10%.",
@@ -231,6 +236,11 @@ class Plan(Strict):
     )
     alpha: Annotated[float, Field(gt=0, le=0.5)] = Field(
         0.05, description="Error rate of the whole experiment, over all looks and metrics."
+    )
+    users: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="Users expected in all variants over the whole plan: where the bounds that "
+        "hold at every look are tightest. Without it, by the rate of arrivals at the first look.",
     )
     minimum_duration: Duration = Field(timedelta(minutes=5), description="No promote before.")
     minimum_requests: Annotated[int, Field(ge=1)] = Field(
@@ -405,6 +415,12 @@ class Experiment(Strict):
     def segments(self) -> tuple[str, ...]:
         """The columns of the exposures by which users are split."""
         return tuple(self.sources.exposures.segments) if self.sources.exposures else ()
+
+    def strata_of(self, metric: UnitMetric) -> tuple[str, ...]:
+        """The segments that a metric is compared within, in the order of the spec; mostly none."""
+        if isinstance(metric.stratify, bool):
+            return self.segments if metric.stratify else ()
+        return tuple(column for column in self.segments if column in metric.stratify)
 
     @property
     def stages(self) -> tuple[Stage, ...]:

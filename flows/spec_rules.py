@@ -173,6 +173,7 @@ def _check_kinds(spec: Experiment) -> Iterator[Finding]:
             yield Finding(("metrics", name, "cap"), f"has no use for the kind {metric.kind}")
         if metric.kind == "quantile" and metric.adjust:
             yield Finding(("metrics", name, "adjust"), "isn't possible for the kind quantile")
+        yield from _check_strata(spec, name)
         if metric.kind == "retention" and "window" in metric.model_fields_set:
             yield Finding(("metrics", name, "window"), "follows from `day` for the kind retention")
     outcomes = spec.sources.outcomes
@@ -180,3 +181,20 @@ def _check_kinds(spec: Experiment) -> Iterator[Finding]:
         yield Finding(
             ("sources", "outcomes", "segments"), "belongs to exposures: users are split by them"
         )
+
+
+def _check_strata(spec: Experiment, name: str) -> Iterator[Finding]:
+    metric, path = spec.unit_metrics[name], ("metrics", name, "stratify")
+    if not metric.stratify:
+        return
+    if metric.kind == "quantile":
+        yield Finding(path, "isn't possible for the kind quantile")
+    elif metric.kind == "proportion" and spec.sources.conversions is not None:
+        yield Finding(path, "isn't possible with conversions, which know no segments of users")
+    elif not spec.segments:
+        yield Finding(path, "needs sources.exposures.segments: the columns that users are split by")
+    elif isinstance(metric.stratify, list):
+        known = ", ".join(spec.segments)
+        for column in metric.stratify:
+            if column not in spec.segments:
+                yield Finding(path, f"names {column!r}, which is no segment; there are {known}")

@@ -15,6 +15,7 @@ from analysis.sums import Moments, Sums
 from flows.spec import Experiment
 from flows.statements import statement
 from flows.unit_quantities import Cohort, MetricQuantities
+from flows.unit_strata import stratified
 from flows.unit_sums import PartSums
 from flows.unit_values import Scales, make_values
 
@@ -46,8 +47,13 @@ def add_estimates(
 ) -> None:
     """Adds one metric's estimates, of all users and by segment."""
     samples, removed = _samples(spec, name, places, sums, ("", ""))
+    strata = spec.strata_of(spec.unit_metrics[name])
+    if strata and sums:
+        within = stratified(spec, strata, places, {key: each.sums for key, each in sums.items()})
+        samples = dict(zip(spec.variants, within.samples, strict=True))
+        removed = within.variance_removed
     found.metrics[name] = samples
-    if places.covariates:
+    if places.covariates or strata:
         found.removed[name] = removed
     whole = {variant: sums.get((variant, "", "")) for variant in spec.variants}
     found.largest[name] = {
@@ -61,7 +67,7 @@ def add_estimates(
             trends = [sample_of(each, places.trend) for each in moments]
             found.trends[name] = dict(zip(spec.variants, trends, strict=True))
             found.trend_days[name] = places.trend_days
-    for dimension, segment in sorted({key[1:] for key in sums} - {("", "")}):
+    for dimension, segment in sorted({key[1:] for key in sums if key[1] in spec.segments}):
         of_segment = found.segments.setdefault(dimension, {}).setdefault(segment, {})
         of_segment[name] = _samples(spec, name, places, sums, (dimension, segment))[0]
 

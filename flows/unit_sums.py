@@ -13,6 +13,7 @@ from analysis.sums import Sums
 from flows.spec import Experiment
 from flows.statements import statement
 from flows.unit_quantities import Cohort, cohorts_of
+from flows.unit_strata import dimensions_of
 from flows.unit_values import (
     Scales,
     SumsRow,
@@ -42,7 +43,8 @@ class PartSums:
 
 def asked_of(spec: Experiment) -> str:
     """Identity of the variants and segments that stored users and sums are of."""
-    return f"{sorted(spec.variants)} {list(spec.segments)}"
+    crossed = [name for name in dimensions_of(spec) if name not in spec.segments]
+    return f"{sorted(spec.variants)} {list(spec.segments)}" + (f" {crossed}" if crossed else "")
 
 
 def last_pull(con: DuckDBPyConnection, spec: Experiment) -> datetime | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flows.spec import Experiment
 from flows.statements import statement
 from flows.unit_quantities import Cohort
+from flows.unit_strata import dimensions_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -134,8 +135,20 @@ def sum_values(con: DuckDBPyConnection, spec: Experiment, cohort: Cohort) -> lis
         largest |= {(day, variant): values for day, variant, values in con.execute(text).fetchall()}
     found = [SumsRow(*(*row, largest[row[:2]])) for row in rows]
     if spec.segments:
+        dimensions = dimensions_of(spec)
+        segments = ", ".join(_segment(spec, columns) for columns in dimensions.values())
         parts = con.execute(
-            statement("aggregate/unit_segment_sums", **lists), {"dimensions": list(spec.segments)}
+            statement("aggregate/unit_segment_sums", **lists, segments=segments),
+            {"dimensions": list(dimensions), "columns": len(spec.segments)},
         ).fetchall()
         found += [SumsRow(*(*row, ())) for row in parts]
     return found
+
+
+def _segment(spec: Experiment, columns: Sequence[str]) -> str:
+    """The expression of a user's segment; of several columns, their values in order."""
+    places = [f"v.segments[{spec.segments.index(column) + 1}]" for column in columns]
+    if len(places) == 1:
+        return places[0]
+    values = ", ".join(f"coalesce({place}, '')" for place in places)
+    return f"concat_ws(chr(31), {values})"

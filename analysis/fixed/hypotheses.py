@@ -1,4 +1,7 @@
-"""What one estimate shows at one planned look: superiority, non-inferiority, equivalence."""
+"""What one estimate shows at one planned look: a difference, superiority, non-inferiority, TOST.
+
+Each p-value and its interval come of one test, so they can't contradict each other.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,25 @@ class Shown:
     shown: NDArray[np.bool_]
     lower: FloatArray
     upper: FloatArray
+
+
+def two_sided(
+    difference: ArrayLike,
+    error: ArrayLike,
+    degrees: ArrayLike = np.inf,
+    *,
+    null: float = 0.0,
+    alpha: float = 0.05,
+) -> Shown:
+    """Whether the difference is another than null, in either direction.
+
+    The interval has the level 1 - alpha and leaves null out exactly then.
+    """
+    d, se, nu = _arrays(difference, error, degrees)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p_value = 2 * stdtr(nu, -np.abs(d - null) / se)
+    half_width = -stdtrit(nu, alpha / 2) * se
+    return Shown(p_value, p_value < alpha, d - half_width, d + half_width)
 
 
 def superiority(

@@ -2,7 +2,8 @@
 
 The product's own interval is Fieller's (analysis/comparison.py): it agrees with the test of the
 difference, and stays right where the baseline is near zero. The ways here don't: the delta method
-covers too seldom for large lifts, and neither knows that a baseline may be zero.
+covers too seldom for large lifts, and neither knows that a baseline may be zero; there the answer
+is Fieller's, and says so.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtr
 
 from analysis.comparison import Comparison
 
@@ -19,45 +21,63 @@ FloatArray = NDArray[np.float64]
 
 # With a baseline nearer to zero than this many standard errors only Fieller's set is right.
 _SURE_BASELINE = 4.0
+_MOST_DEGREES = 1e15  # Student's t is the normal to the last digit there
 
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """Candidate over baseline less 1: float64[...] each, and which method gave the interval."""
+    """Candidate over baseline less 1: float64[...] each, and which method gave the answer.
+
+    p_value: two-sided, of no lift, from the test whose inversion the interval is: it is below alpha
+        exactly where the interval of level 1 - alpha leaves 0 out.
+    """
 
     lift: FloatArray
     lower: FloatArray
     upper: FloatArray
+    p_value: FloatArray
     is_fieller: NDArray[np.bool_]
+    otherwise: Literal["delta", "log"]
+
+    @property
+    def method(self) -> NDArray[np.str_]:
+        """delta, log or fieller: str[...]."""
+        return np.where(self.is_fieller, "fieller", self.otherwise)
 
 
 def relative_lift(
-    comparison: Comparison, multiplier: ArrayLike, method: Literal["delta", "log"]
+    comparison: Comparison, multiplier: ArrayLike, method: Literal["delta", "log"] = "delta"
 ) -> Lift:
     """The lift's interval by the delta method, of the ratio or of its logarithm.
 
+    multiplier: standard errors to each side; comparison.fixed_multiplier(alpha) goes with p_value.
     Where the baseline isn't sure to be off zero, or a logarithm doesn't exist, it is Fieller's.
     """
     z = np.asarray(multiplier, dtype=np.float64)
     b, c = comparison.baseline, comparison.candidate
     v_b, v_c = b.variance_of_mean, c.variance_of_mean
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         size = np.abs(b.mean)  # so that a loss that shrinks is a rise
         ratio = 1 + (c.mean - b.mean) / size
         relative_variance = v_b / b.mean**2 + v_c / c.mean**2
         if method == "delta":
-            half_width = z * np.sqrt(v_c / b.mean**2 + v_b * ratio**2 / b.mean**2)
-            lower, upper = ratio - 1 - half_width, ratio - 1 + half_width
+            error = np.sqrt(v_c / b.mean**2 + v_b * ratio**2 / b.mean**2)
+            lower, upper = ratio - 1 - z * error, ratio - 1 + z * error
+            statistic = (ratio - 1) / error
         else:
             spread = np.exp(z * np.sqrt(relative_variance))
             lower, upper = ratio / spread - 1, ratio * spread - 1
+            statistic = np.log(np.where(ratio > 0, ratio, np.nan)) / np.sqrt(relative_variance)
         unsure = ~(np.abs(b.mean) > _SURE_BASELINE * np.sqrt(v_b))
     if method == "log":
         unsure = unsure | ~(ratio > 0)
     fieller_low, fieller_high = comparison.relative_interval(z)
+    degrees = np.minimum(comparison.degrees_of_freedom, _MOST_DEGREES)
     return Lift(
         ratio - 1,
         np.where(unsure, fieller_low, lower),
         np.where(unsure, fieller_high, upper),
+        np.where(unsure, comparison.p_value, 2 * stdtr(degrees, -np.abs(statistic))),
         unsure,
+        method,
     )

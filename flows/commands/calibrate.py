@@ -15,9 +15,17 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from flows.baseline_history import Period
-    from flows.calibration_document import CalibrationDocument, JudgeOutcome, Share
+    from flows.calibration_document import CalibrationDocument
+    from flows.calibration_numbers import Share
+    from flows.calibration_scenarios import HistoryDocument, JudgeOutcome
+    from flows.user_calibration_document import UserJudgeOutcome, UserMetricCalibration
 
 _WIDTH = 80
+_USER_LEGEND = (
+    "median, 90 %: when half, and 90 %, of the right decisions had come. verdict: this product. "
+    "t-test: Welch's, two-sided, at each look; fixed t-test: once, at the end. Both find any "
+    "difference; verdict allows a guardrail its margin."
+)
 
 
 def add(commands: Commands) -> None:
@@ -26,7 +34,7 @@ def add(commands: Commands) -> None:
         commands,
         "calibrate",
         _calibrate,
-        "replay the baseline's history, without and with harm: what can the gate see?",
+        "replay what is known, without and with an effect: what can the gate see?",
     )
     calibrate.add_argument("experiment")
     calibrate.add_argument("--runs", type=_positive, help="of each scenario (default: 500)")
@@ -35,7 +43,7 @@ def add(commands: Commands) -> None:
         "--history",
         type=_period,
         metavar="START..END",
-        help="replay this stretch only (default: all that is known of the baseline)",
+        help="replay this stretch only (default: all that is known)",
     )
     calibrate.add_argument("--json", action="store_true", help="print every number as JSON")
 
@@ -107,17 +115,34 @@ def _show(document: CalibrationDocument) -> None:
         print(textwrap.fill(line, _WIDTH, subsequent_indent="  "))
     console = Console()
     console.width = min(console.width, _WIDTH)
-    console.print(_table(document))
-    for line in _legend(document):
-        print(textwrap.fill(line, _WIDTH))
+    if document.scenarios:
+        console.print(_table(document))
+        for line in _legend(document):
+            print(textwrap.fill(line, _WIDTH))
+    for metric in document.users:
+        console.print(_user_table(metric))
+    if document.users:
+        print(textwrap.fill(_USER_LEGEND, _WIDTH))
     for note in document.notes:
         print(textwrap.fill(f"note: {note}", _WIDTH))
 
 
 def _introduction(document: CalibrationDocument) -> Iterator[str]:
-    from flows.calibration_document import span  # noqa: PLC0415
+    history, users = document.history, document.user_history
+    if users is not None:
+        yield (
+            f"{document.experiment}: {users.users} users from {users.first:%Y-%m-%d} to "
+            f"{users.last:%Y-%m-%d}, assigned anew in {document.runs} runs"
+        )
+    if history is not None:
+        yield from _requests(document, history)
+    for sentence in document.sentences():
+        yield f"- {sentence}"
 
-    history = document.history
+
+def _requests(document: CalibrationDocument, history: HistoryDocument) -> Iterator[str]:
+    from flows.calibration_numbers import span  # noqa: PLC0415
+
     yield (
         f"{document.experiment}: {history.requests} requests of {history.variant} in "
         f"{history.buckets} buckets, {history.failed_share:.2%} failed; {document.runs} runs of "
@@ -125,8 +150,6 @@ def _introduction(document: CalibrationDocument) -> Iterator[str]:
     )
     bursts = ", ".join(f"{name} {size:.2g}" for name, size in history.bursts.items())
     yield f"bad requests come in bursts of about: {bursts}"
-    for sentence in document.sentences():
-        yield f"- {sentence}"
 
 
 def _table(document: CalibrationDocument) -> Table:
@@ -145,10 +168,34 @@ def _table(document: CalibrationDocument) -> Table:
 
 
 def _cells(row: JudgeOutcome) -> list[str]:
-    from flows.calibration_document import span  # noqa: PLC0415
+    from flows.calibration_numbers import span  # noqa: PLC0415
 
     times = (span(row.median_s), span(row.p90_s))
     return [row.judge.value, _percent(row.rolled_back), _percent(row.promoted), *times]
+
+
+def _user_table(metric: UserMetricCalibration) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+
+    title = f"{metric.metric}: percent of runs ± standard error"
+    table = Table(title=title, title_justify="left", show_edge=False)
+    table.add_column("change", justify="right")
+    table.add_column("judge", no_wrap=True)
+    for heading in ("worse", "better", "median", "90 %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for scenario in metric.scenarios:
+        for number, row in enumerate(scenario.judges):
+            last = number == len(scenario.judges) - 1
+            label = "" if number else f"{scenario.lift:+.1%}" if scenario.lift else "none"
+            table.add_row(label, *_user_cells(row), end_section=last)
+    return table
+
+
+def _user_cells(row: UserJudgeOutcome) -> list[str]:
+    from flows.calibration_numbers import span  # noqa: PLC0415
+
+    times = (span(row.median_s), span(row.p90_s))
+    return [row.judge.value, _percent(row.worse), _percent(row.better), *times]
 
 
 def _percent(share: Share) -> str:
@@ -156,7 +203,7 @@ def _percent(share: Share) -> str:
 
 
 def _legend(document: CalibrationDocument) -> Iterator[str]:
-    from flows.calibration_document import span  # noqa: PLC0415
+    from flows.calibration_numbers import span  # noqa: PLC0415
 
     limits = ", ".join(f"{name} {limit:.3g}" for name, limit in document.thresholds.items())
     yield (

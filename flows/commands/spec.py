@@ -22,6 +22,7 @@ def add(commands: Commands) -> None:
     which = schema.add_mutually_exclusive_group()
     which.add_argument("--verdict", action="store_true", help="of verdict JSON instead")
     which.add_argument("--aggregates", action="store_true", help="of what `analyze` reads instead")
+    which.add_argument("--calibration", action="store_true", help="of `calibrate --json` instead")
     which.add_argument("--scorecard", action="store_true", help="of what `analyze` says instead")
 
 
@@ -69,6 +70,10 @@ def _schema(options: argparse.Namespace) -> int:
         from flows.aggregate_file import aggregates_schema  # noqa: PLC0415
 
         print(aggregates_schema(), end="")
+    elif options.calibration:
+        from flows.calibration_document import calibration_schema  # noqa: PLC0415
+
+        print(calibration_schema(), end="")
     elif options.scorecard:
         from flows.scorecard_document import scorecard_schema  # noqa: PLC0415
 

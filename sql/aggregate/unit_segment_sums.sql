@@ -1,13 +1,13 @@
 -- as unit_sums, one row per (day, variant, dimension, segment)
--- reads: unit_values; parameters: dimensions (names of the segments, in their order); lists filled
---   in: totals, products
+-- reads: unit_values; parameters: dimensions (names of the segments, in their order), columns (how
+--   many of them the exposures have); lists filled in: segments, totals, products
 with segmented as (
     select
         v.*,
         unnest($dimensions) as dimension,
-        unnest(v.segments) as segment
+        unnest([{segments}]) as segment
     from unit_values as v
-    where len(v.segments) = len($dimensions)
+    where len(v.segments) = $columns
 )
 
 select

@@ -125,7 +125,7 @@ def test_a_wrong_split_and_a_covariate_are_said(tmp_path: Path) -> None:
     rows[1] |= {"n": 3000, "sum": 360}
     shown = _run(_written(tmp_path, rows)).stdout
     assert "bought, b: users are not divided as configured" in shown
-    assert "spend, b: the covariate takes 7% of the variance away" in shown
+    assert "spend, b: the adjustment takes 7% of the variance away" in shown
 
 
 @pytest.mark.parametrize(
@@ -200,3 +200,22 @@ def test_few_users_get_exact_tests(tmp_path: Path) -> None:
     assert found["other_p"]["fisher"] == pytest.approx(
         stats.fisher_exact(np.array([[9, 2], [9, 18]])).pvalue
     )
+
+
+def test_strata_are_compared_within(tmp_path: Path) -> None:
+    """The published example of post-stratification, as rows."""
+    cells = [
+        ("a", "app", 4000, 8000, 20000),
+        ("a", "web", 1500, 9000, 60000),
+        ("b", "app", 4100, 8400, 21300),
+        ("b", "web", 1400, 8600, 58800),
+    ]
+    names = ("variant", "stratum", "n", "sum", "sum_squares")
+    rows = [{"metric": "m", "type": "mean"} | dict(zip(names, c, strict=True)) for c in cells]
+    row = _answers(_written(tmp_path, rows))["m"]
+    assert row["difference"] == pytest.approx(0.0735825, abs=5e-8)
+    assert row["standard_error"] == pytest.approx(0.0257894, rel=2e-3)
+    assert row["variance_removed"] == pytest.approx(1 - (0.0257894 / 0.0426) ** 2, rel=0.01)
+    rows[0].pop("stratum")
+    done = _run(_written(tmp_path, rows))
+    assert "has a stratum in some rows only; give it in all or none" in done.stderr + done.stdout

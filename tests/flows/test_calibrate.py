@@ -16,6 +16,7 @@ from analysis.calibration.judges import Judge
 from flows.baseline_history import ALL_KNOWN, CannotCalibrate, Period, read_history
 from flows.calibrate import calibrate
 from flows.calibration_document import CalibrationDocument
+from flows.calibration_scenarios import HistoryDocument
 from flows.commands import calibrate as calibrate_command
 from flows.spec import Experiment
 from flows.trouble import TROUBLE
@@ -204,7 +205,8 @@ def test_notes_say_what_the_numbers_do_not_hold(warehouse: Path) -> None:
     notes = "\n".join(calibrate(changed, warehouse, runs=1).notes)
     for part in (
         "the history only 60",
-        "metrics per user are left out",
+        "requests are judged as if the spec named no metrics per user",
+        "left out: bought",
         "no split is configured",
         "no metric counts failures",
         "no latency of the baseline is known at the bound of slow",
@@ -218,7 +220,7 @@ def test_only_the_period_asked_for_is_replayed(warehouse: Path) -> None:
         whole, part = (read_history(con, spec(), p) for p in (ALL_KNOWN, period))
     assert np.array_equal(part.cells, whole.cells[10:40])
     assert np.array_equal(part.starts_ms, whole.starts_ms[10:40])
-    found = calibrate(spec(), warehouse, runs=1, period=period).history
+    found = history_of(calibrate(spec(), warehouse, runs=1, period=period))
     assert (found.first, found.last) == (START + 10 * BUCKET, START + 39 * BUCKET)
 
 
@@ -231,9 +233,9 @@ def test_a_period_with_too_little_in_it_is_refused_and_named(warehouse: Path) ->
 
 
 def test_bursts_of_the_history_are_told(document: CalibrationDocument) -> None:
-    assert set(document.history.bursts) == {"errors", "slow"}
+    assert set(history_of(document).bursts) == {"errors", "slow"}
     # These requests fail one by one.
-    assert all(1 <= size < 1.5 for size in document.history.bursts.values())
+    assert all(1 <= size < 1.5 for size in history_of(document).bursts.values())
 
 
 def test_traffic_that_replays_lack_is_told(warehouse: Path, tmp_path: Path) -> None:
@@ -260,13 +262,19 @@ def test_a_baseline_without_requests_is_refused(tmp_path: Path) -> None:
         calibrate(Experiment.model_validate(CHECKOUT), path, runs=1)
 
 
-def test_an_experiment_without_request_metrics_is_refused(warehouse: Path) -> None:
-    with pytest.raises(CannotCalibrate, match="every metric of this experiment is counted per"):
+def test_an_experiment_that_counts_users_needs_some(warehouse: Path) -> None:
+    with pytest.raises(CannotCalibrate, match="quiz: fewer than 100 users with a final value"):
         calibrate(Experiment.model_validate(QUIZ), warehouse, runs=1)
 
 
 def test_refusals_are_told_in_one_line() -> None:
     assert CannotCalibrate in TROUBLE
+
+
+def history_of(document: CalibrationDocument) -> HistoryDocument:
+    """Of requests."""
+    assert document.history is not None
+    return document.history
 
 
 def run_command(root: Path, *arguments: str) -> int:
@@ -307,7 +315,7 @@ def test_command_prints_json_that_is_the_document(
     assert run_command(root, "--runs", "2", "--seed", "9", "--json") == 0
     text = capsys.readouterr().out
     found = CalibrationDocument.model_validate_json(text)
-    assert (found.runs, found.seed, found.history.buckets) == (2, 9, 60)
+    assert (found.runs, found.seed, history_of(found).buckets) == (2, 9, 60)
     assert json.loads(text)["scenarios"][0]["judges"][0]["wrong_promote"] is None
 
 
@@ -316,7 +324,9 @@ def test_command_replays_the_period_asked_for(
 ) -> None:
     period = "2026-01-01T12:00:00Z..2026-01-01T12:10"
     assert run_command(root, "--runs", "1", "--history", period, "--json") == 0
-    assert CalibrationDocument.model_validate_json(capsys.readouterr().out).history.buckets == 40
+    assert (
+        history_of(CalibrationDocument.model_validate_json(capsys.readouterr().out)).buckets == 40
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,10 @@ from flows.score import score_experiment
 from flows.spec import Experiment
 from tests.flows.unit_specs import LOOK, START, Rows, pull, spec_of, write_csv, write_outcomes
 
+# Users expected in 50 days, of whom those of the first 43 get past their window of 7 days.
+_USERS = 5000
+_TUNED = _USERS * 43 / 50
+
 METRICS = {
     "bought": {"kind": "proportion", "outcome": "buy"},
     "spend": {"kind": "mean", "outcome": "buy", "prior": "20%"},
@@ -27,7 +31,13 @@ def _spec() -> Experiment:
         "exposures": {"files": "exposures*", "segments": ["country"]},
         "outcomes": {"files": "outcomes*"},
     }
-    plan = {"start": START.isoformat(), "duration": "50d", "look_every": "1d", "bucket": "1d"}
+    plan: dict[str, object] = {
+        "start": START.isoformat(),
+        "duration": "50d",
+        "look_every": "1d",
+        "bucket": "1d",
+    }
+    plan |= {"users": _USERS}
     return spec_of(sources, metrics=METRICS, plan=plan, split={"a": 50, "b": 50})
 
 
@@ -78,13 +88,15 @@ def test_a_look_and_analyze_agree_on_every_number(tmp_path: Path) -> None:
     pull(_spec(), tmp_path)
     document = score_experiment(_spec(), tmp_path / "w.duckdb", at=LOOK)
     rows = [row for part in ("", "country = ke", "country = ph") for row in _sums(users, part)]
-    expected = {(r.metric, r.segment): r for r in analyze(rows, Path("sums")).rows}
+    expected = {(r.metric, r.segment): r for r in analyze(rows, Path("sums"), n_opt=_TUNED).rows}
     assert len(document.scorecard) == len(expected) == 9
     for row in document.scorecard:
         other = expected[row.metric, row.segment]
         for field in ("difference", "standard_error", "relative", "p_value", "log_e", "split_p"):
             assert getattr(row, field) == pytest.approx(getattr(other, field), rel=1e-8), field
         assert row.fixed.model_dump() == pytest.approx(other.fixed.model_dump(), rel=1e-8)
+        assert row.anytime.model_dump() == pytest.approx(other.anytime.model_dump(), rel=1e-8)
+        assert row.tightest_at_users == pytest.approx(_TUNED)
         assert row.posterior.prior == "relative lift ~ normal(0, 0.2)"
 
     marts = publish(tmp_path / "w.duckdb", tmp_path / "marts")

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from flows.aggregate_file import aggregates_schema
+from flows.calibration_document import calibration_schema
 from flows.scorecard_document import scorecard_schema
 from flows.spec import Experiment
 from flows.spec_file import SpecError, find_spec, load_spec
@@ -139,6 +140,7 @@ def test_published_schemas_are_current() -> None:
     assert (schemas / "experiment.schema.json").read_text() == experiment_schema()
     assert (schemas / "verdict.schema.json").read_text() == verdict_schema()
     assert (schemas / "aggregates.schema.json").read_text() == aggregates_schema()
+    assert (schemas / "calibration.schema.json").read_text() == calibration_schema()
     assert (schemas / "scorecard.schema.json").read_text() == scorecard_schema()
 
 

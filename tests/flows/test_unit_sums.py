@@ -39,6 +39,20 @@ METRICS: dict[str, Any] = {
         "adjust": [{"before": "10d"}],
     },
     "back": {"kind": "retention", "outcome": "view", "day": 2},
+    "within": {
+        "kind": "mean",
+        "outcome": "buy",
+        "cap": "90%",
+        "adjust": [{"before": "14d"}],
+        "stratify": True,
+    },
+    "by-device": {
+        "kind": "ratio",
+        "outcome": "click",
+        "per": "view",
+        "window": "3d",
+        "stratify": ["device"],
+    },
     "p80": {"kind": "quantile", "outcome": "buy", "quantile": 0.8},
 }
 
@@ -278,3 +292,58 @@ def test_fields_of_another_kind_are_refused(
     path.write_text(json.dumps(spec))
     with pytest.raises(SpecError, match=problem.replace("(", r"\(")):
         load_spec(path)
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ({"kind": "quantile", "quantile": 0.9, "stratify": True}, "isn't possible for the kind"),
+        ({"kind": "mean", "stratify": ["planet"]}, "names 'planet', which is no segment"),
+    ],
+)
+def test_strata_that_nobody_can_know_are_refused(
+    tmp_path: Path, metric: dict[str, Any], said: str
+) -> None:
+    spec = json.loads(_spec().model_dump_json(exclude_unset=True))
+    spec["metrics"] = {"value": {"outcome": "buy"} | metric}
+    path = tmp_path / "quiz.yaml"
+    path.write_text(json.dumps(spec), encoding="utf-8")
+    with pytest.raises(SpecError, match=said):
+        load_spec(path)
+
+
+def test_strata_are_the_crossed_segments_of_every_user(tmp_path: Path) -> None:
+    """Against least squares on the rows: variant times centred country x device."""
+    rng = np.random.default_rng(8)
+    exposures: Rows = []
+    outcomes: Rows = []
+    values, arms, cells = [], [], []
+    for user in range(1200):
+        arm, country, device = user % 2, rng.choice(["ke", "ph", ""]), rng.choice(["app", "web"])
+        cell = 2 * ["ke", "ph", ""].index(country) + (device == "web")
+        value = round(5.0 * cell + arm + 10 + float(rng.normal()), 3)
+        exposures.append((user, "ab"[arm], user % 20, country, device))
+        outcomes.append((user, "buy", user % 20 + 0.5, value))
+        values.append(value)
+        arms.append(arm)
+        cells.append(cell)
+    spec = spec_of(
+        {
+            "exposures": {"files": "exposures*", "segments": ["country", "device"]},
+            "outcomes": {"files": "outcomes*"},
+        },
+        metrics={"within": {"kind": "mean", "outcome": "buy", "stratify": True}},
+    )
+    _write(tmp_path, exposures, "exposures.csv")
+    write_outcomes(tmp_path, outcomes)
+    pull_units(spec, tmp_path / "w.duckdb", spec_dir=tmp_path, until_ms=milliseconds_of(day(40)))
+    found = read(spec, tmp_path, day(40))
+    dummies = np.eye(6)[cells]
+    centred = (dummies - dummies.mean(axis=0))[:, 1:]
+    treated = np.array(arms)[:, None]
+    design = np.hstack([np.ones((1200, 1)), treated, centred, treated * centred])
+    effect = np.linalg.lstsq(design, np.array(values), rcond=None)[0][1]
+    samples = found.metrics["within"]
+    assert float(samples["b"].mean - samples["a"].mean) == pytest.approx(effect, rel=1e-9)
+    assert found.variance_removed["within"] == pytest.approx(1 - 1 / (1 + 25 * 35 / 12), abs=0.005)
+    assert set(found.segments) == {"country", "device"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -15,7 +17,7 @@ from analysis.comparison import (
     proportion_sample,
 )
 from analysis.fixed import several_arms
-from analysis.fixed.hypotheses import equivalence, non_inferiority, superiority
+from analysis.fixed.hypotheses import equivalence, non_inferiority, superiority, two_sided
 from analysis.fixed.proportions import share_bounds, share_statistic, z_test
 from analysis.fixed.quantile_difference import compare_quantiles, estimate_quantile
 from analysis.fixed.relative import relative_lift
@@ -31,14 +33,64 @@ def test_relative_intervals_equal_the_published_example() -> None:
         [-0.012545, 0.412545], abs=1e-6
     )
     assert [float(log.lower), float(log.upper)] == pytest.approx([0.005214, 0.432531], abs=1e-6)
-    assert not delta.is_fieller
+    assert (str(delta.method), str(log.method)) == ("delta", "log")
 
 
 def test_near_a_baseline_of_zero_the_interval_is_fiellers() -> None:
     comparison = compare_means(mean_sample(100, 0.1, 1.0), mean_sample(100, 0.5, 1.0))
-    found = relative_lift(comparison, Z, "delta")
+    found = relative_lift(comparison, Z)
     assert found.is_fieller
+    assert str(found.method) == "fieller"
     assert np.isinf(found.upper)
+
+
+@pytest.mark.parametrize("method", ["delta", "log"])
+@pytest.mark.parametrize("baseline", [0.02, 0.5, 2.0, -2.0])
+def test_lifts_p_value_and_interval_are_one_test(
+    method: Literal["delta", "log"], baseline: float
+) -> None:
+    """Over 4,000 comparisons of which half are near the limit, by any of the three methods."""
+    rng = np.random.default_rng(12)
+    n = rng.integers(5, 60, size=4000).astype(float)
+    variance = rng.uniform(0.5, 2, size=4000)
+    base = baseline + rng.normal(size=4000) * np.sqrt(variance / n)
+    difference = rng.normal(0, 2.5, size=4000) * np.sqrt(2 * variance / n)
+    comparison = compare_means(
+        mean_sample(n, base, variance), mean_sample(n, base + difference, variance)
+    )
+    for alpha in (0.01, 0.05, 0.3):
+        found = relative_lift(comparison, comparison.fixed_multiplier(alpha), method)
+        assert set(found.method.tolist()) <= {"fieller", method}
+        leaves_out = (found.lower > 0) | (found.upper < 0)
+        # A baseline that can't be told from zero has no bound on that side: nothing is left out.
+        bounded = np.isfinite(found.lower) & np.isfinite(found.upper)
+        np.testing.assert_array_equal(leaves_out[bounded], found.p_value[bounded] < alpha)
+        assert not leaves_out[~bounded].any()
+
+
+def test_two_sided_test_is_scipys_and_its_interval_says_the_same() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(size=(40, 200)), rng.normal(0.3, 2.0, size=(55, 200))
+    expected = stats.ttest_ind(b, a, equal_var=False)
+    comparison = compare_means(
+        mean_sample(40, a.mean(axis=0), a.var(axis=0, ddof=1)),
+        mean_sample(55, b.mean(axis=0), b.var(axis=0, ddof=1)),
+    )
+    numbers = (comparison.difference, comparison.standard_error, comparison.degrees_of_freedom)
+    found = two_sided(*numbers)
+    np.testing.assert_allclose(found.p_value, expected.pvalue, rtol=1e-9)
+    interval = expected.confidence_interval(0.95)
+    np.testing.assert_allclose(found.lower, interval.low, rtol=1e-9)
+    np.testing.assert_allclose(found.upper, interval.high, rtol=1e-9)
+    np.testing.assert_array_equal(found.shown, (found.lower > 0) | (found.upper < 0))
+    shifted = two_sided(*numbers, null=0.5)
+    np.testing.assert_array_equal(shifted.shown, (shifted.lower > 0.5) | (shifted.upper < 0.5))
+
+
+def test_two_sided_test_errs_as_often_as_alpha() -> None:
+    d = np.random.default_rng(3).normal(0.0, 0.3, 40_000)
+    shown = two_sided(d, 0.3).shown.mean()
+    assert shown == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 40_000))
 
 
 def test_non_inferiority_equals_the_published_example() -> None:

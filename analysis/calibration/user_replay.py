@@ -1,0 +1,223 @@
+"""Replays users: assigned to variants anew, without an effect and with known ones.
+
+Every run keeps who came when and what they did, and draws each user's variant afresh by the
+configured split, so that no difference is real (an A/A test by re-randomisation, Fisher 1935). A
+lift is then given to the candidate's users alone: amounts grow by it; of shares, so many users more
+(or fewer) have the outcome. Then three judges look: production's bounds, a t-test at each look, and
+one t-test at the end.
+
+Not preserved: a lift that differs between users, or that changes with time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.calibration.user_history import UserHistory
+from analysis.comparison import Sample, compare_means, proportion_sample
+from analysis.estimates import adjust, sample_of
+from analysis.plan import MetricPlan, Plan, Role
+from analysis.sums import Moments, Sums
+from analysis.user_harm import bound_harm
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+# Of a group of runs: users times runs that are assigned at once.
+_MOST_CELLS = 8_000_000
+OPEN, BETTER, WORSE = 0, 1, 2
+
+
+class UserJudge(StrEnum):
+    """Who decides."""
+
+    VERDICT = "verdict"
+    T_TEST = "t-test"
+    FIXED_TEST = "fixed t-test"
+
+
+@dataclass(frozen=True, slots=True)
+class UserSetting:
+    """What all runs have in common; the plan starts at 0, with the first exposure.
+
+    looks_ms: int64[looks], the last one at the plan's end. n_opt: users of both variants for whom
+    the bounds are tuned.
+    """
+
+    plan: Plan
+    metric: MetricPlan
+    history: UserHistory
+    looks_ms: IntArray
+    n_opt: float
+    seed: int
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Of the baseline and the first candidate; equal parts where no split is configured."""
+        plan = self.plan
+        equal = 1 / (1 + len(plan.candidates))
+        names = (plan.baseline, plan.candidates[0])
+        first, second = (plan.user_shares.get(name, equal) for name in names)
+        return first, second
+
+
+@dataclass(frozen=True, slots=True)
+class UserDecisions:
+    """Each run's first decision and when: int64[runs]; OPEN at the last look where none came."""
+
+    decision: IntArray
+    at_ms: IntArray
+
+
+def replay_users(
+    setting: UserSetting, lifts: tuple[float, ...], runs: int
+) -> dict[float, dict[UserJudge, UserDecisions]]:
+    """What every judge decides in each run, by lift; a lift is relative to the baseline.
+
+    A run has the same assignment whatever the lift is, and however many runs there are.
+    """
+    size = max(1, min(runs, _MOST_CELLS // max(setting.history.users, 1)))
+    parts: dict[float, list[dict[UserJudge, UserDecisions]]] = {lift: [] for lift in lifts}
+    for first in range(0, runs, size):
+        group = range(first, min(first + size, runs))
+        arms = _assign(setting, group)
+        for number, lift in enumerate(lifts):
+            rng = np.random.default_rng([setting.seed, 1, number, first])
+            samples = _samples(setting, (arms[0], _lifted(setting, arms[1], lift, rng)))
+            parts[lift].append({judge: _decide(setting, judge, samples) for judge in UserJudge})
+    return {lift: {j: _joined([p[j] for p in parts[lift]]) for j in UserJudge} for lift in lifts}
+
+
+def _assign(setting: UserSetting, group: range) -> tuple[Sums, Sums]:
+    """Sums of the values that became final between looks, by arm: [runs, looks, ...]."""
+    history = setting.history
+    low, width = setting.shares
+    draws = np.stack(
+        [np.random.default_rng([setting.seed, 0, run]).random(history.users) for run in group]
+    )
+    masks = (draws < low, (draws >= low) & (draws < low + width))
+    cuts = np.searchsorted(history.final_ms, setting.looks_ms, "right")
+    q = history.values.shape[1]
+    products = history.values[:, :, None] * history.values[:, None, :]
+    features = np.hstack([np.ones((history.users, 1)), history.values, products.reshape(-1, q * q)])
+    arms = []
+    for mask in masks:
+        found = np.zeros((len(group), len(cuts), features.shape[1]))
+        for look, (begin, end) in enumerate(zip((0, *cuts[:-1]), cuts, strict=True)):
+            found[:, look] = mask[:, begin:end].astype(np.float64) @ features[begin:end]
+        arms.append(_as_sums(found, history.shift))
+    return arms[0], arms[1]
+
+
+def _as_sums(found: FloatArray, shift: FloatArray) -> Sums:
+    q = len(shift)
+    products = found[..., 1 + q :].reshape(*found.shape[:-1], q, q)
+    shifts = np.broadcast_to(shift, (*found.shape[:-1], q))
+    return Sums(found[..., 0], np.array(shifts), found[..., 1 : 1 + q], products)
+
+
+def _lifted(setting: UserSetting, arm: Sums, lift: float, rng: np.random.Generator) -> Sums:
+    """The candidate's sums, between looks, after its users changed."""
+    history = setting.history
+    if lift == 0:
+        return arm
+    i = history.value.numerator
+    plain = arm.at(0.0)
+    total, products = plain.total.copy(), plain.products.copy()
+    if not history.is_share:
+        total[..., i] *= 1 + lift
+        products[..., i, :] *= 1 + lift
+        products[..., :, i] *= 1 + lift
+        return Sums(plain.n, plain.shift, total, products).at(history.shift)
+    return _converted(setting, plain, lift, rng).at(history.shift)
+
+
+def _converted(setting: UserSetting, plain: Sums, lift: float, rng: np.random.Generator) -> Sums:
+    """Users without the outcome who now have it, or with it who now don't, drawn among them.
+
+    Which of them is independent of what is known from before.
+    """
+    i, p = setting.history.value.numerator, setting.history.mean
+    ones = np.round(plain.total[..., i])
+    zeros = np.round(plain.n) - ones
+    total, products = plain.total.copy(), plain.products.copy()
+    if lift > 0:
+        change = rng.binomial(zeros.astype(np.int64), min(1.0, lift * p / max(1 - p, 1e-12)))
+        rest = plain.total - products[..., i, :]  # of the users without the outcome
+        share = np.divide(change, zeros, out=np.zeros_like(ones), where=zeros > 0)
+    else:
+        change = -rng.binomial(ones.astype(np.int64), min(1.0, -lift))
+        rest = products[..., i, :]
+        share = np.divide(change, ones, out=np.zeros_like(ones), where=ones > 0)
+    crossed = products[..., i, :] + share[..., None] * rest
+    products[..., i, :] = crossed
+    products[..., :, i] = crossed
+    products[..., i, i] = ones + change
+    total[..., i] = ones + change
+    return Sums(plain.n, plain.shift, total, products)
+
+
+def _samples(setting: UserSetting, arms: tuple[Sums, Sums]) -> tuple[Sample, Sample]:
+    """What each look sees: float64[runs, looks] of both arms."""
+    history = setting.history
+    moments = [_so_far(arm) for arm in arms]
+    if history.covariates:
+        first, second = adjust(moments, history.value, history.covariates).samples
+        return first, second
+    first, second = (sample_of(each, history.value) for each in moments)
+    if history.is_share:
+        first, second = (proportion_sample(s.n, np.round(s.n * s.mean)) for s in (first, second))
+    return first, second
+
+
+def _so_far(arm: Sums) -> Moments:
+    sums = Sums(
+        arm.n.cumsum(axis=1), arm.shift, arm.total.cumsum(axis=1), arm.products.cumsum(axis=1)
+    )
+    return sums.moments
+
+
+def _decide(
+    setting: UserSetting, judge: UserJudge, samples: tuple[Sample, Sample]
+) -> UserDecisions:
+    found = _verdict(setting, samples) if judge is UserJudge.VERDICT else _tests(setting, samples)
+    if judge is UserJudge.FIXED_TEST:
+        found[:, :-1] = OPEN
+    is_decided = found != OPEN
+    first = np.where(is_decided.any(axis=1), is_decided.argmax(axis=1), found.shape[1] - 1)
+    return UserDecisions(found[np.arange(len(found)), first], setting.looks_ms[first])
+
+
+def _verdict(setting: UserSetting, samples: tuple[Sample, Sample]) -> IntArray:
+    """Production's classification of the metric at each look, were it the only one: [runs, looks].
+
+    Its risk is that in the whole plan. Worse: it fails; better: it passes, when a promote may come.
+    """
+    plan, metric, looks = setting.plan, setting.metric, setting.looks_ms
+    at_end = looks >= plan.last_look_ms
+    is_share = setting.history.is_share and not setting.history.covariates
+    harm = bound_harm(plan, metric, samples, is_share=is_share, n_opt=setting.n_opt, at_end=at_end)
+    least = np.minimum(samples[0].n, samples[1].n) >= plan.minimum_exposure
+    may_pass = least & (looks >= plan.minimum_ms) & (at_end | (metric.role is Role.GUARDRAIL))
+    with np.errstate(invalid="ignore"):
+        found = np.where((harm.upper <= 0) & may_pass, BETTER, OPEN)
+        return np.where(harm.lower > 0, WORSE, found).astype(np.int64)
+
+
+def _tests(setting: UserSetting, samples: tuple[Sample, Sample]) -> IntArray:
+    """Welch's test at the plan's alpha, two-sided, of no difference: [runs, looks]."""
+    comparison = compare_means(*samples)
+    with np.errstate(invalid="ignore"):
+        significant = comparison.p_value < setting.plan.alpha
+        gained = (comparison.difference > 0) == setting.metric.higher_is_better
+    return np.where(significant, np.where(gained, BETTER, WORSE), OPEN).astype(np.int64)
+
+
+def _joined(parts: list[UserDecisions]) -> UserDecisions:
+    return UserDecisions(
+        np.concatenate([p.decision for p in parts]), np.concatenate([p.at_ms for p in parts])
+    )

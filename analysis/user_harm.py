@@ -1,0 +1,105 @@
+"""How much worse a candidate is for users, with bounds: one comparison or thousands at once.
+
+The bounds hold at every look; the upper one of a goal at the planned end is that of a single test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
+
+from analysis.comparison import Comparison, Sample, compare_means, compare_proportions
+from analysis.confidence import one_sided_multiplier, student_adjusted
+from analysis.plan import MetricPlan, Plan, Role
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Harm:
+    """Harm beyond what is allowed, in the metric's unit: float64[...] each.
+
+    lower, upper: its bounds, so many standard errors off (lower_z, upper_z).
+    """
+
+    comparison: Comparison
+    value: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    standard_error: FloatArray
+    lower_z: FloatArray
+    upper_z: FloatArray
+
+
+def bound_harm(
+    plan: Plan,
+    metric: MetricPlan,
+    arms: tuple[Sample, ...],
+    *,
+    is_share: bool,
+    n_opt: float,
+    at_end: ArrayLike,
+) -> Harm:
+    """The harm that the second of two arms does; at_end: bool[...], at the planned end.
+
+    What is allowed relatively is a part of the baseline's size, whatever its sign.
+    """
+    compare = compare_proportions if is_share else compare_means
+    comparison = compare(*_never_certain(arms[0], arms[1], is_share=is_share))
+    lower_z, upper_z = _multipliers(plan, metric, comparison, n_opt, np.asarray(at_end))
+    baseline, candidate = comparison.baseline, comparison.candidate
+    sign = -1.0 if metric.higher_is_better else 1.0
+    allowed = metric.allowed_harm
+    factor = 1 + sign * allowed.relative * np.sign(baseline.mean)
+    value = sign * (candidate.mean - factor * baseline.mean) - allowed.absolute
+    variance = candidate.variance_of_mean + factor**2 * baseline.variance_of_mean
+    error = np.sqrt(variance)
+    with np.errstate(invalid="ignore"):
+        lower, upper = value - lower_z * error, value + upper_z * error
+    return Harm(comparison, value, lower, upper, error, lower_z, upper_z)
+
+
+def _multipliers(
+    plan: Plan,
+    metric: MetricPlan,
+    comparison: Comparison,
+    n_opt: float,
+    at_end: NDArray[np.bool_],
+) -> tuple[FloatArray, FloatArray]:
+    """Standard errors to the lower and to the upper bound of harm."""
+    n = comparison.baseline.n + comparison.candidate.n
+    dof = np.minimum(comparison.degrees_of_freedom, n)
+    lower, upper = (
+        student_adjusted(one_sided_multiplier(n, alpha=level, n_opt=n_opt), dof)
+        for level in (plan.harm_alpha(metric), plan.promote_alpha)
+    )
+    if metric.role is Role.GOAL:
+        once = -stdtrit(np.maximum(dof, 1.0), plan.promote_alpha)
+        upper = np.where(at_end & (n > 2), once, upper)
+    return lower, upper
+
+
+def _never_certain(baseline: Sample, candidate: Sample, *, is_share: bool) -> tuple[Sample, Sample]:
+    """The samples, with a variance that a few equal values can't bring to zero.
+
+    Shares: by Laplace's rule of succession, as for requests. Means: a variant of equal values
+    (30 users, none of whom bought) varies as the other one does; if none differs in either,
+    nothing is known.
+    """
+    if is_share:
+        return _smoothed(baseline), _smoothed(candidate)
+    largest = np.fmax(baseline.variance, candidate.variance)
+    known = np.where(largest > 0, largest, np.inf)
+    return _varying(baseline, known), _varying(candidate, known)
+
+
+def _varying(sample: Sample, otherwise: FloatArray) -> Sample:
+    return replace(sample, variance=np.where(sample.variance == 0, otherwise, sample.variance))
+
+
+def _smoothed(sample: Sample) -> Sample:
+    p = (sample.n * sample.mean + 1) / (sample.n + 2)
+    return replace(sample, variance=np.maximum(sample.variance, p * (1 - p)))
