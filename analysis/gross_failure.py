@@ -76,10 +76,44 @@ def gross_failure_path(
     )
     seen = (baseline.total > 0) & (candidate.total > 0)
     factor_column = np.broadcast_to(factor, gap.shape)[:, None]
-    burst = np.minimum(np.broadcast_to(overdispersion, gap.shape), _LARGEST_BURST)[:, None]
+    log_e = _bucket_log_e(baseline, candidate, gap[:, None], factor_column)
+    return _from_any_bucket(log_e / _burst(overdispersion, gap), seen, alpha, planned_buckets)
+
+
+def gross_share_log_e(
+    candidate: BucketCounts,
+    *,
+    limit: FloatArray,
+    alone: NDArray[np.bool_],
+    alpha: FloatArray,
+    planned_buckets: int,
+    overdispersion: FloatArray | float = 1.0,
+) -> FloatArray:
+    """Largest log e-value so far against "where it is alone, its share is at most the limit".
+
+    The same test for a candidate with all the traffic, which nothing can be compared with.
+    limit, alpha: float64[metrics]. alone: bool[buckets].
+    """
+    counts = BucketCounts(candidate.total[:, :planned_buckets], candidate.bad[:, :planned_buckets])
+    seen = (counts.total > 0) & alone[:planned_buckets]
+    fitted = np.minimum(counts.share, limit[:, None])
+    log_e = _log_mixture(counts) - _log_likelihood(counts, fitted)
+    path = _from_any_bucket(log_e / _burst(overdispersion, limit), seen, alpha, planned_buckets)
+    return np.asarray(path.max(axis=-1, initial=0.0))
+
+
+def _burst(overdispersion: FloatArray | float, like: FloatArray) -> FloatArray:
+    """What log e-values are divided by: a power below 1 of an e-value is an e-value (Jensen)."""
+    return np.asarray(
+        np.minimum(np.broadcast_to(overdispersion, like.shape), _LARGEST_BURST)[:, None]
+    )
+
+
+def _from_any_bucket(
+    log_e: FloatArray, seen: NDArray[np.bool_], alpha: FloatArray, planned_buckets: int
+) -> FloatArray:
+    """The process that averages over the bucket in which a failure begins, each capped."""
     log_cap = (np.log(planned_buckets) - np.log(alpha))[:, None] / 2
-    # A power below 1 of an e-value is an e-value (Jensen).
-    log_e = _bucket_log_e(baseline, candidate, gap[:, None], factor_column) / burst
     totals = np.cumsum(np.where(seen, np.minimum(log_e, log_cap), 0.0), axis=-1)
     before = np.concatenate([np.zeros_like(totals[:, :1]), totals[:, :-1]], axis=-1)
     starts = np.where(seen, -before, -np.inf)

@@ -8,7 +8,7 @@ from scipy.special import ndtr
 
 from analysis.estimator import Estimator
 from analysis.evidence import RequestEvidence
-from analysis.gross_failure import gross_failure_log_e
+from analysis.gross_failure import gross_failure_log_e, gross_share_log_e
 from analysis.histogram_comparison import quantile_at_every_look
 from analysis.latency import QuantileRange, interpolated_quantile, quantile_range
 from analysis.metric_result import Classification, Estimate, MetricResult, Objective
@@ -29,7 +29,8 @@ def judge_requests(
     """Every request metric of one candidate against the baseline.
 
     A metric's part of alpha is divided equally over the tests that can fail it: the difference,
-    the gross failure and, where there is one, the objective. Where pods are known, the difference
+    the gross failure and, where there is one, the objective (in plans that leave a candidate alone
+    with the traffic also its gross violation). Where pods are known, the difference
     holds for whatever pods a version may have; harm by one grossly bad pod is harm all the same.
     """
     metrics = [metric for metric in plan.metrics if metric.unit is Unit.REQUEST]
@@ -42,7 +43,8 @@ def judge_requests(
         BucketCounts(evidence.counts[name].total[rows], evidence.counts[name].bad[rows])
         for name in (plan.baseline, candidate)
     )
-    tests = np.array([2.0 if metric.objective is None else 3.0 for metric in metrics])
+    leaves = any(_is_alone(plan, i) for i in range(len(plan.stages)))
+    tests = np.array([2.0 if metric.objective is None else 3.0 + leaves for metric in metrics])
     alpha = np.array([plan.harm_alpha(metric) for metric in metrics]) / tests
     of_requests = pair_buckets(baseline, arm)
     pairs = _with_pods(of_requests, evidence, metrics, (plan.baseline, candidate))
@@ -64,6 +66,7 @@ def judge_requests(
     )
     objectives = [_objective(*row) for row in zip(metrics, *shares, strict=True)]
     gross = _gross(plan, baseline, arm, metrics, alpha, pairs.overdispersion_baseline)
+    gross |= _gross_alone(plan, evidence, arm, metrics, alpha, pairs.overdispersion_candidate)
     pods = [_bad_pods(plan, evidence, candidate, pairs, alpha, row) for row in enumerate(metrics)]
     # Of the pods that there are: a grossly bad one hurts users, whatever others there might be.
     hurt = of_requests.contrast(1 + relative).lower(alpha=alpha, n_opt=plan.planned_buckets)
@@ -144,6 +147,36 @@ def _gross(
         overdispersion=overdispersion,
     )
     return np.asarray(log_e >= -np.log(alpha))
+
+
+def _is_alone(plan: Plan, stage: int) -> bool:
+    """Whether the baseline is to have no traffic in a stage: nothing can be compared there."""
+    return plan.stages[stage].shares.get(plan.baseline) == 0
+
+
+def _gross_alone(
+    plan: Plan,
+    evidence: RequestEvidence,
+    candidate: BucketCounts,
+    metrics: list[MetricPlan],
+    alpha: FloatArray,
+    overdispersion: FloatArray,
+) -> NDArray[np.bool_]:
+    """Whether the candidate is far beyond an objective where nobody else has traffic."""
+    alone = np.array([_is_alone(plan, int(stage)) for stage in evidence.stage], dtype=np.bool_)
+    wanted = np.array([metric.objective is not None for metric in metrics])
+    if not alone.any() or not wanted.any():
+        return np.zeros(len(metrics), dtype=np.bool_)
+    limits = [1.0 if m.objective is None else m.objective + _GROSS_GAP_FLOOR for m in metrics]
+    log_e = gross_share_log_e(
+        candidate,
+        limit=np.minimum(limits, 1.0),
+        alone=alone,
+        alpha=alpha,
+        planned_buckets=plan.planned_buckets,
+        overdispersion=overdispersion,
+    )
+    return np.asarray(wanted & (log_e >= -np.log(alpha)))
 
 
 def _with_pods(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.gross_failure import gross_failure_log_e
+from analysis.gross_failure import gross_failure_log_e, gross_share_log_e
 from analysis.paired_buckets import BucketCounts, pair_buckets
 from tests.analysis.streams import Traffic, simulate, until
 
@@ -120,3 +120,19 @@ def test_outage_is_found_within_a_minute(traffic: Traffic) -> None:
         overdispersion=pair_buckets(*seen).overdispersion_baseline,
     )
     assert (log_e >= -np.log(ALPHA)).mean() >= 0.95
+
+
+def test_a_candidate_alone_at_the_limit_alarms_seldom_over_all_looks() -> None:
+    """The limit itself is the worst of the null hypothesis; what is kept is the largest so far."""
+    runs = 2000
+    total = np.full((runs, PLANNED), 100.0)
+    bad = np.random.default_rng(5).binomial(100, 0.15, total.shape).astype(float)
+    log_e = gross_share_log_e(
+        BucketCounts(total, bad),
+        limit=np.full(runs, 0.15),
+        alone=np.ones(PLANNED, bool),
+        alpha=np.full(runs, ALPHA),
+        planned_buckets=PLANNED,
+    )
+    alarmed = log_e >= -np.log(ALPHA)
+    assert alarmed.mean() <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / runs)

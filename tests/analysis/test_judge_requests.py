@@ -11,7 +11,7 @@ from analysis.evidence import RequestEvidence
 from analysis.judge_requests import judge_requests
 from analysis.metric_result import Classification, MetricResult
 from analysis.paired_buckets import BucketCounts
-from analysis.plan import Margin, MetricPlan, Plan, Role, Unit
+from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from tests.analysis.streams import plan_for
 
 
@@ -122,3 +122,40 @@ def test_alpha_is_shared_by_weight_over_metrics_and_candidates() -> None:
 def test_missing_evidence_is_an_error_of_the_caller() -> None:
     with pytest.raises(ValueError, match="no request evidence"):
         judge_requests(plan_for(), None, "canary")
+
+
+def _alone_after(buckets: int, share: float, planned: tuple[float, float]) -> MetricResult:
+    """Healthy test traffic beside the baseline, then all traffic to a candidate that fails."""
+    plan = _plan(Margin(absolute=0.02), objective=0.05)
+    first, second = (
+        Stage(i * 60_000, (i + 1) * 60_000, {"stable": part, "canary": 1 - part})
+        for i, part in enumerate(planned)
+    )
+    plan = replace(plan, stages=(first, second), bucket_ms=1000)
+    n = 60 + buckets
+    alone = np.arange(n) >= 60
+    canary = np.where(alone, 200.0, 20.0)[None]
+    stable = np.where(alone, 0.0, 200.0)[None]
+    counts = {
+        "stable": BucketCounts(stable, np.zeros((1, n))),
+        "canary": BucketCounts(canary, np.round(canary * np.where(alone, share, 0.0))),
+    }
+    evidence = RequestEvidence(
+        alone.astype(np.int64), {k: c.total[0] for k, c in counts.items()}, ("errors",), counts
+    )
+    return judge_requests(plan, evidence, "canary")[0]
+
+
+def test_a_candidate_that_fails_with_all_the_traffic_is_found_in_its_second_bucket() -> None:
+    found = _alone_after(2, 0.3, (1.0, 0.0))
+    assert found.gross
+    assert found.classification is Classification.FAIL
+    assert not _alone_after(1, 1.0, (1.0, 0.0)).gross
+
+
+def test_near_its_objective_it_is_not_grossly_beyond_it() -> None:
+    assert not _alone_after(60, 0.1, (1.0, 0.0)).gross
+
+
+def test_where_the_baseline_should_have_traffic_the_objective_alone_is_not_enough() -> None:
+    assert not _alone_after(10, 0.3, (1.0, 0.5)).gross

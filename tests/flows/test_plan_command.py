@@ -76,9 +76,12 @@ def test_the_stages_lie_between_the_shares_that_they_go_through(pulled: Path) ->
     assert found[0.5] > errors["margin"]
 
 
-def test_users_without_a_history_are_planned_by_what_is_expected(pulled: Path) -> None:
+def test_users_without_a_history_are_planned_by_what_is_expected(
+    pulled: Path, tmp_path: Path
+) -> None:
     expected = ("--users-per-day", "5000000", "--mean", "0.12", "--json")
-    done = _verdict(pulled.parent / "fresh", "plan", "quiz-format", *expected)
+    shutil.copytree(pulled / "experiments", tmp_path / "experiments")
+    done = _verdict(tmp_path, "plan", "quiz-format", *expected)
     assert done.returncode == 0, done.stderr
     (completion,) = json.loads(done.stdout)["users"]
     assert completion["baseline"] == 0.12

@@ -143,7 +143,7 @@ SECOND = (
         "blue-green",
         "green fit on its test traffic, not on all: switched, and switched back",
         "rolled back",
-        "never more than 5.00 % is acceptable",
+        "this is a gross failure",
         240,
         stages=((30, 0), (90, 100)),
         test_rate=20,
@@ -173,6 +173,7 @@ SECOND = (
         330,
         stages=((25, 25), (25, 50)),
         rate=100,
+        margin=0.01,
         kill_at_stage=2,
     ),
 )
