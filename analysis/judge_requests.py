@@ -66,7 +66,8 @@ def judge_requests(
     )
     objectives = [_objective(*row) for row in zip(metrics, *shares, strict=True)]
     gross = _gross(plan, baseline, arm, metrics, alpha, pairs.overdispersion_baseline)
-    gross |= _gross_alone(plan, evidence, arm, metrics, alpha, pairs.overdispersion_candidate)
+    alone = _gross_alone(plan, evidence, arm, metrics, alpha, pairs.overdispersion_candidate)
+    gross |= alone
     pods = [_bad_pods(plan, evidence, candidate, pairs, alpha, row) for row in enumerate(metrics)]
     # Of the pods that there are: a grossly bad one hurts users, whatever others there might be.
     hurt = of_requests.contrast(1 + relative).lower(alpha=alpha, n_opt=plan.planned_buckets)
@@ -95,6 +96,7 @@ def judge_requests(
             is_share=True,
             higher_is_better=False,
             gross=bool(gross[i]),
+            alone=bool(alone[i]),
             objective=objectives[i],
             edge_ms=evidence.edges_ms.get(metric.name),
             quantile_baseline=_quantile(metric, evidence, plan.baseline, plan.alpha),

@@ -57,7 +57,7 @@ class MetricResult:
         of a promote; both hold at every look.
     margin: the allowed harm in the metric's unit.
     exposure_*: requests or users seen.
-    gross: the exact test found a gross failure.
+    gross: the exact test found a gross failure; alone: where the candidate had all the traffic.
     edge_ms: for slow requests, the bucket edge at which they are counted.
     variance_removed: share of the variance that covariates and strata take away; None without.
     quantile_difference: candidate's quantile minus baseline's in milliseconds; the bounds hold at
@@ -89,6 +89,7 @@ class MetricResult:
     is_share: bool
     higher_is_better: bool
     gross: bool = False
+    alone: bool = False
     objective: Objective | None = None
     edge_ms: float | None = None
     quantile_baseline: QuantileRange | None = None

@@ -111,4 +111,10 @@ def _failure(result: MetricResult) -> str:
         )
     if any(pod.gross and pod.variant == result.candidate_variant for pod in result.bad_pods):
         return "one pod fails grossly, so that users are hurt beyond the margin"
+    own = result.objective
+    if own is not None and result.alone:
+        return (
+            f"since it has the traffic alone {level(result, own.candidate.value)} of all its "
+            f"requests do, far beyond the {level(result, own.limit)} that is acceptable"
+        )
     return "this is a gross failure, far beyond what chance or a burst explains"

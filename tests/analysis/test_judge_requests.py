@@ -12,6 +12,7 @@ from analysis.judge_requests import judge_requests
 from analysis.metric_result import Classification, MetricResult
 from analysis.paired_buckets import BucketCounts
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
+from analysis.reasons import explain
 from tests.analysis.streams import plan_for
 
 
@@ -150,6 +151,7 @@ def test_a_candidate_that_fails_with_all_the_traffic_is_found_in_its_second_buck
     found = _alone_after(2, 0.3, (1.0, 0.0))
     assert found.gross
     assert found.classification is Classification.FAIL
+    assert "since it has the traffic alone 7.50 % of all its requests do" in explain(found)
     assert not _alone_after(1, 1.0, (1.0, 0.0)).gross
 
 
