@@ -18,7 +18,7 @@ from flows.warehouse import open_reader
 from flows.workspace import Workspace
 from tests.lab.lab import Lab
 from tests.lab.processes import Child
-from tests.lab.scenarios import Change, Scenario
+from tests.lab.scenarios import Change, Scenario, expected_path
 
 _GATE_EVERY_S = 5.0
 _DECISIONS = {0: "promote", 1: "rollback", 2: "error", 3: "hold", 4: "invalid"}
@@ -103,6 +103,8 @@ class ScenarioRun:
         if got is None and not late:
             return None
         self.stop()
+        if self.scenario.stages:
+            self._note_split()
         return Ended(self.scenario, got or "undecided", self._elapsed_s, tuple(self._faults(got)))
 
     def stop(self) -> None:
@@ -217,10 +219,9 @@ class ScenarioRun:
         weights = [weight for weight, _ in self._splits]
         if any(one == other for one, other in pairwise(weights)):
             yield f"shifted twice: {self._splits}"
-        planned = [percent for _, percent in one.stages]
-        reached = [weight for weight in weights if weight in planned]
-        if one.at_stage is not None and reached != planned[: one.at_stage]:
-            yield f"went through {reached} %, not only through stage {one.at_stage}"
+        path = expected_path(one, weights)
+        if weights != path:
+            yield f"canary's weights were {weights}, not {path}"
         if one.kill_at_stage is not None and not self._killed:
             yield "was never killed"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 STAGED = ((30, 5), (30, 25), (30, 50))
 
@@ -55,6 +56,21 @@ class Scenario:
         if self.mesh == "istio":
             return "v1", "v2"
         return f"{self.service}-stable", f"{self.service}-canary"
+
+
+def expected_path(one: Scenario, weights: Sequence[float]) -> list[float]:
+    """The weights that canary must have had: none skipped, none twice, and the end applied.
+
+    Where it may be rolled back at any stage, the highest that was seen says at which.
+    """
+    planned: list[float] = [percent for _, percent in one.stages]
+    if one.expected == "promoted":
+        steps = [0, *planned, 100]
+    else:
+        highest = max(weights, default=0)
+        seen = planned.index(highest) + 1 if highest in planned else len(planned)
+        steps = [0, *planned[: one.at_stage or seen], 0]
+    return steps[:1] + [after for before, after in pairwise(steps) if after != before]
 
 
 FIRST = (
@@ -134,6 +150,7 @@ SECOND = (
         # and is part of the canary's own success rate (an objective would take half an hour).
         margin=0.01,
         objective=None,
+        holds=": hold; errors: ",
         changes=(
             Change(45, None, {"error_share": 0.4}),
             Change(55, None, {"error_share": 0.003}),
