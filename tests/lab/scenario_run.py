@@ -92,6 +92,7 @@ class ScenarioRun:
         """Starts the controller."""
         self._began = time.monotonic()
         if self.scenario.stages:
+            self._note_split()
             self._deliver()
 
     def poll(self) -> Ended | None:
