@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvidence
@@ -43,7 +43,10 @@ def _request_checks(
 ) -> Iterator[QualityCheck]:
     coverage = evidence.coverage
     totals = {name: float(count.sum()) for name, count in requests.requests.items()}
-    yield _has_data(plan, totals, "requests")
+    # A plan without a start begins with the candidate's first request: before that, nothing that
+    # the baseline had is counted, and nothing can be said of it.
+    counted = (plan.baseline, *plan.candidates) if len(requests.stage) else plan.candidates
+    yield _has_data(counted, totals, "requests")
     yield _is_fresh(coverage.watermark_ms, limits.stale_ms, at_ms)
     yield _is_moving(plan, requests, limits.stale_ms)
     stages = [
@@ -64,7 +67,7 @@ def _request_checks(
 
 def _user_checks(plan: Plan, users: UserEvidence, limits: QualityLimits) -> Iterator[QualityCheck]:
     exposed = {name: float(count) for name, count in users.exposed.items()}
-    yield _has_data(plan, exposed, "users")
+    yield _has_data((plan.baseline, *plan.candidates), exposed, "users")
     found = check_sample_ratio(
         [StageCounts(exposed, plan.user_shares)], tolerance=limits.user_split_tolerance
     )
@@ -74,8 +77,8 @@ def _user_checks(plan: Plan, users: UserEvidence, limits: QualityLimits) -> Iter
     yield _at_most("mixed users", mixed, limits.mixed_share, "were seen in two variants")
 
 
-def _has_data(plan: Plan, counts: Mapping[str, float], what: str) -> QualityCheck:
-    missing = [name for name in (plan.baseline, *plan.candidates) if not counts.get(name)]
+def _has_data(names: Sequence[str], counts: Mapping[str, float], what: str) -> QualityCheck:
+    missing = [name for name in names if not counts.get(name)]
     detail = f"no {what} of {' and '.join(missing)} up to the look" if missing else f"{what} seen"
     return QualityCheck(f"{what} present", not missing, detail)
 

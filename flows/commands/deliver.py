@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -79,24 +80,28 @@ def _line(step: Step) -> str:
 
 
 def _approve(options: argparse.Namespace) -> int:
-    from flows.delivery_log import Kind  # noqa: PLC0415
-
-    return _told(options, Kind.APPROVED.value)
+    return _tell(options, "approved")
 
 
 def _abort(options: argparse.Namespace) -> int:
-    from flows.delivery_log import Kind  # noqa: PLC0415
-
-    return _told(options, Kind.ABORTED.value)
+    return _tell(options, "aborted")
 
 
-def _told(options: argparse.Namespace, kind: str) -> int:
+def _tell(options: argparse.Namespace, kind: str) -> int:
     from flows.deliver import tell  # noqa: PLC0415
     from flows.delivery_log import Kind  # noqa: PLC0415
 
-    by = f"{kind} by {getpass.getuser()}"
+    by = f"{kind} by {_who()}"
     detail = f"{by}: {options.reason}" if options.reason else by
     state = tell(Workspace(options.root), options.experiment, Kind(kind), detail)
     where = f"stage {state.stage} of {state.stages}"
     print(f"{options.experiment}: {detail}, at {where}; the controller acts on it within seconds")
     return 0
+
+
+def _who() -> str:
+    """The user's name; in a container the number may have none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"

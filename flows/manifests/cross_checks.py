@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from flows.manifests.known_fields import FieldFinding
 from flows.manifests.manifest import Manifest, Surroundings, service_of
 from flows.manifests.plain import fields_of, items_of, text_of
-from flows.manifests.split import Severity, Split
+from flows.manifests.split import Severity
 from flows.spec_rules import Path
 
 _Found = tuple[Manifest, FieldFinding]
 
 
-def check_together(around: Surroundings, _: Sequence[Split]) -> Iterator[_Found]:
+def check_together(around: Surroundings) -> Iterator[_Found]:
     """Every finding with the manifest that it belongs to."""
     for manifest in around.of_kind("VirtualService"):
         for path, destination in _destinations(manifest):

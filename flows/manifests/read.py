@@ -55,7 +55,7 @@ def manifests_in(documents: Iterable[Document], files: tuple[str, ...]) -> Manif
             continue
         findings += _in_file(manifest, _check(manifest, kind, around))
         splits += kind.read_splits(manifest, around)
-    for manifest, finding in check_together(around, splits):
+    for manifest, finding in check_together(around):
         findings += _in_file(manifest, [finding])
     order = {file: place for place, file in enumerate(files)}
     findings.sort(key=lambda item: (order.get(item.file, 0), item.line, item.field, item.message))

@@ -18,8 +18,6 @@ from flows.file_lock import LockHeld, file_lock
 from flows.targets.envoy_admin import await_version, count_refused
 from flows.targets.target import (
     AppliedSplit,
-    NewerController,
-    SplitChanged,
     TargetRefused,
     TargetUnavailable,
 )
@@ -69,13 +67,7 @@ class EnvoyRoutes:
         with self._alone():
             old, data = self._load()
             now = self._split(data)
-            if now.fence > fence:
-                raise NewerController(
-                    f"{self.title} was shifted under lease {now.fence}, this controller's is "
-                    f"{fence}: it stops"
-                )
-            if now.revision != expected:
-                raise SplitChanged(f"{self.title} was changed since it was read")
+            now.check(self.title, fence=fence, expected=expected)
             if now.fence == fence and _same(now.weights, weights):
                 return self.read()
             data["version_info"] = _next_version(data.get("version_info"))

@@ -12,7 +12,6 @@ from pathlib import Path
 from flows.targets.manifest_text import find_manifest, replace_numbers
 from flows.targets.target import (
     AppliedSplit,
-    NewerController,
     SplitChanged,
     TargetRefused,
     TargetUnavailable,
@@ -58,13 +57,7 @@ class GitManifest:
         """Changes the weights' digits in the file, and commits that; see TrafficTarget.shift."""
         old = self._text()
         now = self._split(old)
-        if now.fence > fence:
-            raise NewerController(
-                f"{self.title} was shifted under lease {now.fence}, this controller's is {fence}: "
-                "it stops"
-            )
-        if now.revision != expected:
-            raise SplitChanged(f"{self.title} was changed since it was read")
+        now.check(self.title, fence=fence, expected=expected)
         # A commit on no branch is seen by nobody.
         self._git("symbolic-ref", "HEAD")
         manifest = find_manifest(old, self.kind, self.name, self.path)

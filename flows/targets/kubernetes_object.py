@@ -11,7 +11,6 @@ from typing import Any
 
 from flows.targets.target import (
     AppliedSplit,
-    NewerController,
     SplitChanged,
     TargetRefused,
     TargetUnavailable,
@@ -65,13 +64,7 @@ class KubernetesObject:
         with self._api("patch") as api:
             found = self._get(api)
             now = self._split(found)
-            if now.fence > fence:
-                raise NewerController(
-                    f"{self.title} was shifted under lease {now.fence}, this controller's is "
-                    f"{fence}: it stops"
-                )
-            if now.revision != expected:
-                raise SplitChanged(f"{self.title} was changed since it was read")
+            now.check(self.title, fence=fence, expected=expected)
             return self._split(self._apply(api, self._wanted(found, weights, fence, reason)))
 
     def _wanted(self, found: _Json, weights: Mapping[str, float], fence: int, reason: str) -> _Json:

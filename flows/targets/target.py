@@ -36,6 +36,19 @@ class AppliedSplit:
     fence: int
     revision: str
 
+    def check(self, title: str, *, fence: int, expected: str) -> None:
+        """Whether a controller with this fence, that read this revision, may shift the target.
+
+        Raises NewerController or SplitChanged.
+        """
+        if self.fence > fence:
+            raise NewerController(
+                f"{title} was shifted under lease {self.fence}, this controller's is {fence}: "
+                "it stops"
+            )
+        if self.revision != expected:
+            raise SplitChanged(f"{title} was changed since it was read")
+
 
 class TrafficTarget(Protocol):
     """A place where weights are changed. Names of variants are the spec's."""

@@ -170,7 +170,7 @@ SECOND = (
         "idle",
         "canary without traffic: invalid",
         "invalid",
-        "no requests of stable and canary",
+        "no requests of canary up to the look",
         60,
         applied=0,
     ),
