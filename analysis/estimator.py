@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from analysis.confidence import one_sided_multiplier, student_adjusted
 
 FloatArray = NDArray[np.float64]
 
 _TINY = 1e-300  # keeps a division finite where there are no degrees of freedom
+# Persistence, as inflation of a variance, that a spread's degrees of freedom always allow for.
+_LEAST_INFLATION = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +23,14 @@ class Estimator:
 
     over_time: standard errors from buckets, for the lower and for the upper bound.
     degrees: of freedom of these: fewer where buckets persist.
-    between: standard error from pods, with its degrees of freedom. Pods are drawn once and not at
-        each look, so its multiplier is Student's at one look; of a quarter of the level, as pods'
-        shares are skewed and few.
+    between: what pods add, where they are known.
     """
 
     estimate: FloatArray
     over_time: tuple[FloatArray, FloatArray]
     buckets: FloatArray
     degrees: FloatArray
-    between: tuple[FloatArray, FloatArray] | None = None
+    between: PodError | None = None
 
     @property
     def standard_error(self) -> FloatArray:
@@ -44,23 +44,66 @@ class Estimator:
 
     def lower(self, *, alpha: FloatArray | float, n_opt: float) -> FloatArray:
         """The lower bound of level alpha, at every look at once; tightest after n_opt buckets."""
-        return self.estimate - self._width(self.over_time[0], alpha, n_opt)
+        width = self._width(self.over_time[0], alpha, n_opt)
+        if self.between is None:
+            return self.estimate - width
+        return self.between.lower(self.estimate, width, alpha)
 
     def upper(self, *, alpha: FloatArray | float, n_opt: float) -> FloatArray:
         """The upper bound of level alpha, at every look at once; tightest after n_opt buckets."""
-        return self.estimate + self._width(self.over_time[1], alpha, n_opt)
+        width = self._width(self.over_time[1], alpha, n_opt)
+        return self.estimate + (width if self.between is None else self.between.add(width, alpha))
 
     def _with_pods(self, error: FloatArray) -> FloatArray:
-        return error if self.between is None else np.hypot(error, self.between[0])
+        return error if self.between is None else np.hypot(error, self.between.error)
 
     def _width(self, error: FloatArray, alpha: FloatArray | float, n_opt: float) -> FloatArray:
-        """Between the estimate and its one-sided bound."""
+        """Between the estimate and its one-sided bound, by buckets."""
         normal = one_sided_multiplier(self.buckets, alpha=alpha, n_opt=n_opt)
-        width = student_adjusted(normal, self.degrees) * error
-        if self.between is None:
-            return width
-        spread, degrees = self.between
-        return np.hypot(width, -stdtrit(degrees, np.asarray(alpha) / 4) * spread)
+        return np.asarray(student_adjusted(normal, self.degrees) * error)
+
+
+@dataclass(frozen=True, slots=True)
+class PodError:
+    """What pods add to the error of candidate - factor * baseline: float64[..., metrics] each.
+
+    Pods are drawn once and not at each look, so a multiplier is that of one look; of a quarter of
+    the level, as pods' shares are skewed and few.
+
+    error, degrees: as pods are seen to differ, and the degrees of freedom of that. Of two or three
+    pods little is seen, and such a bound says nothing.
+    baseline: factor times its share. relative_*: standard error of a version's share for each unit
+    of it, if pods differ as much as they plausibly do; NaN where they differ by more.
+    """
+
+    error: FloatArray
+    degrees: FloatArray
+    baseline: FloatArray
+    relative_baseline: FloatArray
+    relative_candidate: FloatArray
+
+    def add(self, width: FloatArray, alpha: FloatArray | float) -> FloatArray:
+        """The width by buckets with that by pods, as they are seen to differ."""
+        return np.hypot(width, -stdtrit(self.degrees, np.asarray(alpha) / 4) * self.error)
+
+    def lower(
+        self, estimate: FloatArray, width: FloatArray, alpha: FloatArray | float
+    ) -> FloatArray:
+        """The lower bound: as pods are seen to differ or as they plausibly do, whichever is higher.
+
+        Plausibly: the difference s at which the estimate d is just not too high, where pods
+        differ in proportion to shares of b and b + s: (d - s)^2 = width^2 + (y b)^2 + (x (b + s))^2
+        with x and y the relative errors times a normal quantile.
+        """
+        seen = estimate - self.add(width, alpha)
+        z = -ndtri(np.asarray(alpha) / 4)
+        b, x2 = self.baseline, (z * self.relative_candidate) ** 2
+        fixed = width**2 + (z * self.relative_baseline * b) ** 2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            root = np.sqrt(x2 * (estimate + b) ** 2 + fixed * (1 - x2))
+            plausible = (estimate**2 - fixed - x2 * b**2) / (estimate + x2 * b + root)
+        usable = (estimate > 0) & np.isfinite(plausible)
+        return np.maximum(seen, np.where(usable, plausible, -np.inf))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +111,31 @@ class BetweenPods:
     """How far each version's share depends on which pods it has: float64[metrics] each.
 
     var_*: of the share, beyond what requests within pods explain. degrees_*: pods minus one.
+    relative_*: as in PodError.
     """
 
     var_baseline: FloatArray
     var_candidate: FloatArray
     degrees_baseline: FloatArray
     degrees_candidate: FloatArray
+    relative_baseline: FloatArray
+    relative_candidate: FloatArray
 
-    def variance(self, factor: FloatArray) -> FloatArray:
-        """Of candidate - factor * baseline: float64[..., metrics]."""
-        return np.asarray(self.var_candidate + factor**2 * self.var_baseline)
+    def of_contrast(self, factor: FloatArray, share: FloatArray) -> PodError:
+        """Of candidate - factor * baseline, of which the share is so much: float64[..., metrics].
 
-    def degrees(self, factor: FloatArray) -> FloatArray:
-        """Degrees of freedom of that variance (Satterthwaite 1946)."""
+        Degrees of freedom as Satterthwaite (1946) has them.
+        """
         baseline = factor**2 * self.var_baseline
-        return pooled_degrees(
+        degrees = pooled_degrees(
             self.var_candidate, self.degrees_candidate, baseline, self.degrees_baseline
+        )
+        return PodError(
+            np.sqrt(self.var_candidate + baseline),
+            degrees,
+            factor * share,
+            self.relative_baseline,
+            self.relative_candidate,
         )
 
 
@@ -92,11 +144,12 @@ def degrees_left(
 ) -> FloatArray:
     """Degrees of freedom of a spread over persistent buckets: float64[..., metrics].
 
-    inflation: of the spread's variance by persistence. least: the variance that is believed
-    whatever was seen; what persists in a spread far below it (rounding, at worst) costs nothing.
+    inflation: of the spread's variance by persistence; a few buckets can't rule a little of it
+    out. least: the variance that is believed whatever was seen; what persists in a spread far
+    below it (rounding, at worst) costs nothing.
     """
     believed = np.clip(spread / np.maximum(least, _TINY), 0.0, 1.0)
-    return np.asarray(buckets / (1 + (inflation - 1) * believed) - 1)
+    return np.asarray(buckets / (1 + (np.maximum(inflation, _LEAST_INFLATION) - 1) * believed) - 1)
 
 
 def pooled_degrees(

@@ -54,7 +54,8 @@ def judge_requests(
     low, high = pairs.relative_bounds(
         lower_alpha=alpha,
         upper_alpha=plan.promote_alpha,
-        n_opt=plan.planned_buckets,
+        lower_n_opt=plan.harm_buckets,
+        upper_n_opt=plan.planned_buckets,
         factor=1 + relative,
     )
     point = pairs.candidate / np.where(pairs.baseline > 0, pairs.baseline, np.nan) - 1
@@ -70,8 +71,10 @@ def judge_requests(
     gross |= alone
     pods = [_bad_pods(plan, evidence, candidate, pairs, alpha, row) for row in enumerate(metrics)]
     # Of the pods that there are: a grossly bad one hurts users, whatever others there might be.
-    hurt = of_requests.contrast(1 + relative).lower(alpha=alpha, n_opt=plan.planned_buckets)
-    gross |= np.array([_gross_pod(found, candidate) for found in pods]) & (hurt > absolute)
+    present = _bounded(of_requests.contrast(1 + relative), alpha, plan, shift=absolute)
+    gross |= np.array([_gross_pod(found, candidate) for found in pods]) & (
+        np.array([bounds.lower for bounds in present]) > 0
+    )
     return tuple(
         MetricResult(
             metric=metric.name,
@@ -103,6 +106,7 @@ def judge_requests(
             quantile_candidate=_quantile(metric, evidence, candidate, plan.alpha),
             quantile_difference=_quantile_difference(metric, evidence, plan, candidate),
             bad_pods=pods[i],
+            pods_differ=_decides(present[i]) and not _decides(excesses[i]),
         )
         for i, metric in enumerate(metrics)
     )
@@ -112,9 +116,8 @@ def _bounded(
     estimator: Estimator, alpha: FloatArray, plan: Plan, shift: FloatArray | float = 0.0
 ) -> list[Estimate]:
     """Estimates with a lower bound at the harm level and an upper bound at the promote level."""
-    n_opt = float(plan.planned_buckets)
-    lower = estimator.lower(alpha=alpha, n_opt=n_opt)
-    upper = estimator.upper(alpha=plan.promote_alpha, n_opt=n_opt)
+    lower = estimator.lower(alpha=alpha, n_opt=plan.harm_buckets)
+    upper = estimator.upper(alpha=plan.promote_alpha, n_opt=plan.planned_buckets)
     ends = (estimator.estimate - shift, lower - shift, upper - shift)
     return [Estimate(*map(float, row)) for row in zip(*ends, strict=True)]
 
@@ -242,6 +245,10 @@ def _side_of_zero(lower: float, upper: float) -> Classification:
     if lower > 0:
         return Classification.FAIL
     return Classification.PASS if upper <= 0 else Classification.UNCERTAIN
+
+
+def _decides(excess: Estimate) -> bool:
+    return _side_of_zero(excess.lower, excess.upper) in {Classification.FAIL, Classification.PASS}
 
 
 def _classify(excess: Estimate, objective: Objective | None, *, gross: bool) -> Classification:

@@ -65,6 +65,7 @@ class MetricResult:
     tightest_at_users: of user metrics, the users of both variants for whom the bounds that hold at
         every look are tuned: as many as the plan expects.
     bad_pods: pods that are worse than their siblings by more than the margin, of either version.
+    pods_differ: the bounds decide nothing only because pods of one version differ beyond chance.
     """
 
     metric: str
@@ -97,4 +98,5 @@ class MetricResult:
     variance_removed: float | None = None
     quantile_difference: Estimate | None = None
     bad_pods: tuple[BadPod, ...] = ()
+    pods_differ: bool = False
     tightest_at_users: float | None = None

@@ -62,6 +62,11 @@ def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
             f"both versions exceed the objective of {level(metric, objective.limit)}, "
             f"so it is not {metric.candidate_variant}'s doing"
         )
+    if metric.pods_differ:
+        return (
+            f"its pods differ by more than chance explains, so more pods would say more than more "
+            f"time; {describe_harm(metric)}"
+        )
     if objective is not None and metric.excess.upper <= 0:
         why = "the objective is neither met nor missed for sure"
         found = describe_objective(metric, objective.candidate, objective.limit)

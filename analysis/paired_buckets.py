@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.estimator import BetweenPods, Estimator, degrees_left
-from analysis.long_run_variance import LaggedProducts, lagged_products
+from analysis.long_run_variance import LaggedProducts, lagged_products, of_what_persists
 from analysis.ratio_search import highest_accepted, lowest_accepted
 
 FloatArray = NDArray[np.float64]
@@ -101,8 +101,9 @@ class PairedBuckets:
         factor: float64[..., metrics]; the answer has its shape.
         """
         f = np.asarray(factor)
-        inflation = self.products.inflation(f)
         plain = self.var_candidate - 2 * f * self.covariance + f**2 * self.var_baseline
+        sampling = self.sampling_candidate + f**2 * self.sampling_baseline
+        inflation = of_what_persists(self.products.inflation(f), plain, sampling, self.buckets)
         spread = inflation * plain
         down = self.sampling_candidate + f**2 * self.burst_baseline
         up = self.burst_candidate + f**2 * self.sampling_baseline
@@ -110,9 +111,7 @@ class PairedBuckets:
         lower, upper = (
             np.where(self.buckets > 0, np.maximum(spread, least), np.inf) for least in (down, up)
         )
-        between = None
-        if self.pods is not None:
-            between = np.sqrt(self.pods.variance(f)), self.pods.degrees(f)
+        between = None if self.pods is None else self.pods.of_contrast(f, self.baseline)
         estimate = self.candidate - f * self.baseline
         errors = np.sqrt(lower), np.sqrt(upper)
         return Estimator(estimate, errors, self.buckets, degrees, between)
@@ -122,7 +121,8 @@ class PairedBuckets:
         *,
         lower_alpha: FloatArray,
         upper_alpha: float,
-        n_opt: float,
+        lower_n_opt: float,
+        upper_n_opt: float,
         factor: FloatArray | float = 1.0,
     ) -> tuple[FloatArray, FloatArray]:
         """Bounds of candidate / baseline - 1: the ratios that the test by contrast() accepts.
@@ -132,12 +132,16 @@ class PairedBuckets:
         point = self.candidate / np.where(self.baseline > 0, self.baseline, np.nan)
         anchors = np.stack([np.ones_like(point), np.broadcast_to(factor, point.shape)])
         low = lowest_accepted(
-            lambda f: self.contrast(f).lower(alpha=lower_alpha, n_opt=n_opt) > 0, point, anchors
+            lambda f: self.contrast(f).lower(alpha=lower_alpha, n_opt=lower_n_opt) > 0,
+            point,
+            anchors,
         )
         high = highest_accepted(
-            lambda f: self.contrast(f).upper(alpha=upper_alpha, n_opt=n_opt) < 0, point, anchors
+            lambda f: self.contrast(f).upper(alpha=upper_alpha, n_opt=upper_n_opt) < 0,
+            point,
+            anchors,
         )
-        known = np.isfinite(self.contrast().lower(alpha=lower_alpha, n_opt=n_opt))
+        known = np.isfinite(self.contrast().lower(alpha=lower_alpha, n_opt=lower_n_opt))
         nothing = ~known | ((low == 0) & ~np.isfinite(point))
         return np.where(nothing, -np.inf, low - 1), np.where(known, high - 1, np.inf)
 
@@ -206,12 +210,14 @@ def estimate_share(counts: BucketCounts, overdispersion: FloatArray) -> Estimato
     seen = weights.sum(-1) > 0
     buckets = np.where(seen, 1 / np.maximum((weights**2).sum(-1), _TINY), 0.0)
     off = weights * (counts.share - mean[..., None])
-    inflation = lagged_products(np.zeros_like(off), off, buckets).inflation()
-    spread = inflation * (off**2).sum(-1) * buckets / np.maximum(buckets - 1, _TINY)
+    plain = (off**2).sum(-1) * buckets / np.maximum(buckets - 1, _TINY)
     least, most = (
         (weights**2 * variance).sum(-1)
         for variance in (counts.sampling_variance, counts.burst_variance(overdispersion))
     )
+    inflation = lagged_products(np.zeros_like(off), off, buckets).inflation()
+    inflation = of_what_persists(inflation, plain, least, buckets)
+    spread = inflation * plain
     lower, upper = (np.where(seen, np.sqrt(np.maximum(spread, x)), np.inf) for x in (least, most))
     degrees = degrees_left(buckets, inflation, spread, np.minimum(least, most))
     return Estimator(np.where(seen, mean, np.nan), (lower, upper), buckets, degrees)

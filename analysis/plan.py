@@ -120,8 +120,13 @@ class Plan:
 
     @property
     def planned_buckets(self) -> int:
-        """How many buckets the whole plan has: where the confidence sequences are tightest."""
+        """How many buckets the whole plan has: where bounds that exclude harm are tightest."""
         return max(1, self.planned_ms // self.bucket_ms)
+
+    @property
+    def harm_buckets(self) -> float:
+        """Where bounds that prove harm are tightest: sooner, as harm is to be found soon."""
+        return max(1.0, self.planned_buckets / 2)
 
     @property
     def planned_ms(self) -> int:

@@ -7,7 +7,7 @@ A pod that is worse than its siblings is named, so that a person repairs a pod a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ _CHANCE = 0.04
 # Ratio of variances up to which both versions' pods are taken to differ alike.
 _ALIKE = 10.0
 _MANY = 1e9  # degrees of freedom of a variance that is known to be none
+# Standard deviation of pods' shares over their mean, at the most that is plausible among pods of
+# one version that are well: exp(0.6 z), z normal, has that.
+_PLAUSIBLE = 0.66
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,19 @@ class PodCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class PodVariance:
+    """What pods add to the variance of one version's share, and its degrees of freedom.
+
+    relative: standard error of the share for each unit of it, if pods differ by as much as is
+    plausible; NaN where they differ by more.
+    """
+
+    variance: float
+    degrees: float
+    relative: float
+
+
+@dataclass(frozen=True, slots=True)
 class BadPod:
     """A pod that is surely worse than its siblings of the same version, by more than the margin.
 
@@ -64,10 +80,13 @@ class BadPod:
     gross: bool
 
 
+_NOTHING = PodVariance(0.0, _MANY, 0.0)
+
+
 def between_pods(
     baseline: PodCounts, candidate: PodCounts, overdispersion: tuple[float, float]
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    """What pods add to the variance of each version's share, and its degrees of freedom.
+) -> tuple[PodVariance, PodVariance]:
+    """What pods add to the variance of each version's share.
 
     Only what surely is between pods. Both versions' pods are taken to differ alike, so that a
     version with one or two of them is judged by all; unless one version's differ far more.
@@ -78,17 +97,20 @@ def between_pods(
         for counts, phi in zip((baseline, candidate), overdispersion, strict=True)
     ]
     if not any(spread.sure for spread in spreads):
-        return (0.0, _MANY), (0.0, _MANY)
+        return _NOTHING, _NOTHING
     degrees = sum(spread.degrees for spread in spreads)
     pooled = sum(spread.degrees * spread.variance for spread in spreads) / degrees
     known = [spread.variance for spread in spreads if spread.degrees]
     if max(known) <= _ALIKE * min(known):
-        found = [(pooled * spread.concentration, degrees) for spread in spreads]
+        found = [
+            PodVariance(pooled * spread.concentration, degrees, spread.relative)
+            for spread in spreads
+        ]
     else:
         found = [
-            (spread.variance * spread.concentration, spread.degrees)
+            PodVariance(spread.variance * spread.concentration, spread.degrees, spread.relative)
             if spread.sure
-            else (0.0, _MANY)
+            else replace(_NOTHING, relative=spread.relative)
             for spread in spreads
         ]
     return found[0], found[1]
@@ -106,37 +128,46 @@ class _Spread:
     degrees: float
     sure: bool
     concentration: float
+    share: float
+
+    @property
+    def relative(self) -> float:
+        """As PodVariance has it."""
+        if self.variance > (_PLAUSIBLE * self.share) ** 2:
+            return np.nan
+        return _PLAUSIBLE * float(np.sqrt(self.concentration))
 
 
 def _spread(counts: PodCounts, overdispersion: float) -> _Spread:
     """Of the pods that had requests; no degrees of freedom with one."""
     total = counts.total[counts.total > 0]
     if not total.size:
-        return _Spread(0.0, 0.0, sure=False, concentration=0.0)
+        return _Spread(0.0, 0.0, sure=False, concentration=0.0, share=0.0)
     weights = total / total.sum()
     concentration = float((weights**2).sum())
     degrees = total.size - 1.0
     if not degrees:
-        return _Spread(0.0, 0.0, sure=False, concentration=concentration)
+        return _Spread(0.0, 0.0, False, concentration, counts.share)
     off = counts.bad[counts.total > 0] / total - counts.share
     raw = float((weights**2 * off**2).sum()) * total.size / degrees
     share = (counts.bad.sum() + 1) / (total.sum() + 2)
     sampling = overdispersion * share * (1 - share) / total.sum()
     sure = raw > float(chdtri(degrees, _CHANCE)) / degrees * sampling
-    return _Spread(raw / concentration, degrees, sure=sure, concentration=concentration)
+    return _Spread(raw / concentration, degrees, sure, concentration, counts.share)
 
 
-def stack_between(
-    found: list[tuple[tuple[float, float], tuple[float, float]] | None],
-) -> BetweenPods:
+def stack_between(found: list[tuple[PodVariance, PodVariance] | None]) -> BetweenPods:
     """One row per metric; None where pods aren't known."""
-    nothing = ((0.0, _MANY), (0.0, _MANY))
-    rows = np.array([nothing if row is None else row for row in found], dtype=np.float64)
+    rows = np.array(
+        [[astuple(arm) for arm in row or (_NOTHING, _NOTHING)] for row in found], dtype=np.float64
+    )
     return BetweenPods(
         var_baseline=rows[:, 0, 0],
         var_candidate=rows[:, 1, 0],
         degrees_baseline=rows[:, 0, 1],
         degrees_candidate=rows[:, 1, 1],
+        relative_baseline=rows[:, 0, 2],
+        relative_candidate=rows[:, 1, 2],
     )
 
 

@@ -209,7 +209,7 @@ def _by_verdict(arms: Arms, pods: Arms | None, entrant: Entrant) -> Decisions:
         if not left.size:
             break
         excess = pair_buckets(*(_rows(counts, left, seen) for counts in arms)).contrast()
-        lower = excess.lower(alpha=plan.harm_alpha(plan.metrics[0]), n_opt=_BUCKETS)
+        lower = excess.lower(alpha=plan.harm_alpha(plan.metrics[0]), n_opt=plan.harm_buckets)
         upper = excess.upper(alpha=plan.promote_alpha, n_opt=_BUCKETS)
         for run in left[(lower > entrant.margin) | (upper <= entrant.margin)]:
             decision[run] = _asked(plan, arms, pods, int(run), seen)

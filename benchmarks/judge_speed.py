@@ -146,7 +146,8 @@ def _bounds(baseline: BucketCounts, candidate: BucketCounts) -> tuple[FloatArray
     difference = pair_buckets(baseline, candidate).contrast()
     n_opt = float(baseline.total.shape[1])
     alpha = _ALPHA / 2
-    return difference.lower(alpha=alpha, n_opt=n_opt), difference.upper(alpha=alpha, n_opt=n_opt)
+    lower = difference.lower(alpha=alpha, n_opt=n_opt / 2)
+    return lower, difference.upper(alpha=alpha, n_opt=n_opt)
 
 
 def _scipy_p_values(control: FloatArray, experiment: FloatArray) -> FloatArray:

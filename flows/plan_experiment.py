@@ -192,6 +192,7 @@ def _rule(plan: Plan, metric: MetricPlan) -> Rule:
         harm_alpha=plan.harm_alpha(metric) / tests,
         promote_alpha=plan.promote_alpha,
         buckets=plan.planned_buckets,
+        harm_buckets=plan.harm_buckets,
         first_promote=-(-plan.minimum_ms // plan.bucket_ms),
         look_every=max(1, plan.look_every_ms // plan.bucket_ms),
         objective=metric.objective,

@@ -44,10 +44,10 @@ class Rule:
     """How the plan decides on one metric.
 
     margin_absolute + margin_relative times the baseline's share is allowed. harm_alpha and
-    promote_alpha: levels of the two bounds. buckets: of the whole plan. first_promote: buckets
-    before which nothing is promoted. look_every: buckets between two looks. objective: a share that
-    must not be exceeded. minimum_exposure: requests of each version, before which nothing is
-    promoted.
+    promote_alpha: levels of the two bounds, tightest after harm_buckets and after buckets, all that
+    the plan has. first_promote: buckets before which nothing is promoted. look_every: buckets
+    between two looks. objective: a share that must not be exceeded. minimum_exposure: requests of
+    each version, before which nothing is promoted.
     """
 
     margin_absolute: float
@@ -55,6 +55,7 @@ class Rule:
     harm_alpha: float
     promote_alpha: float
     buckets: int
+    harm_buckets: float
     first_promote: int
     look_every: int
     objective: float | None = None
@@ -212,9 +213,8 @@ def _classify(
     baseline, candidate = (BucketCounts(a.total[:, :look], a.bad[:, :look]) for a in arms)
     pairs = pair_buckets(baseline, candidate)
     excess = pairs.contrast(1 + rule.margin_relative)
-    n_opt = float(rule.buckets)
-    lower = excess.lower(alpha=rule.harm_alpha, n_opt=n_opt) - rule.margin_absolute
-    upper = excess.upper(alpha=rule.promote_alpha, n_opt=n_opt) - rule.margin_absolute
+    lower = excess.lower(alpha=rule.harm_alpha, n_opt=rule.harm_buckets) - rule.margin_absolute
+    upper = excess.upper(alpha=rule.promote_alpha, n_opt=rule.buckets) - rule.margin_absolute
     seen = np.minimum(baseline.total.sum(axis=-1), candidate.total.sum(axis=-1))
     # Comparisons with nan are false: what isn't known neither fails nor passes.
     fails, passes = lower > 0, (upper <= 0) & (seen >= rule.minimum_exposure)
@@ -232,10 +232,9 @@ def _objective(
     objective: float,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether the candidate alone violates it, and whether it meets it, with confidence."""
-    n_opt = float(rule.buckets)
     ours = estimate_share(candidate, pairs.overdispersion_candidate)
     theirs = estimate_share(baseline, pairs.overdispersion_baseline)
-    above = ours.lower(alpha=rule.harm_alpha, n_opt=n_opt) > objective
-    shared = theirs.lower(alpha=rule.harm_alpha, n_opt=n_opt) > objective
-    met = ours.upper(alpha=rule.promote_alpha, n_opt=n_opt) <= objective
+    above = ours.lower(alpha=rule.harm_alpha, n_opt=rule.harm_buckets) > objective
+    shared = theirs.lower(alpha=rule.harm_alpha, n_opt=rule.harm_buckets) > objective
+    met = ours.upper(alpha=rule.promote_alpha, n_opt=rule.buckets) <= objective
     return np.asarray(above & ~shared), np.asarray(met)

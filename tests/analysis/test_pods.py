@@ -9,8 +9,8 @@ import pytest
 
 from analysis.evidence import Evidence, QualityLimits
 from analysis.metric_result import Classification, MetricResult
-from analysis.paired_buckets import BucketCounts
-from analysis.pods import BadPod, PodCounts, bad_pods, between_pods
+from analysis.paired_buckets import BucketCounts, pair_buckets
+from analysis.pods import BadPod, PodCounts, bad_pods, between_pods, stack_between
 from analysis.verdict import Decision, Verdict, reach_verdict
 from tests.analysis.streams import (
     BUCKET_MS,
@@ -99,36 +99,53 @@ def test_equal_pods_are_named_no_oftener_than_alpha_over_all_looks() -> None:
 
 def test_pods_add_to_the_variance_only_what_is_surely_theirs() -> None:
     same = between_pods(HEALTHY, _pods("exam", [1000] * 4, [4, 2, 5, 3]), (1.0, 1.0))
-    assert same[0][0] == same[1][0] == 0
+    assert same[0].variance == same[1].variance == 0
     # Shares 0.02 and 0.06 of equal pods: twice 0.02^2 / 4, times 2 / (2 - 1).
     differ = between_pods(HEALTHY, _pods("exam", [1000, 1000], [20, 60]), (1.0, 1.0))
-    assert differ[1][0] == pytest.approx(0.0004)
-    assert differ[1][1] == 1
+    assert differ[1].variance == pytest.approx(0.0004)
+    assert differ[1].degrees == 1
     bursts = between_pods(HEALTHY, _pods("exam", [1000, 1000], [20, 60]), (1.0, 20.0))
-    assert bursts[1][0] == 0
+    assert bursts[1].variance == 0
 
 
 def test_a_version_with_one_pod_is_judged_by_how_the_others_pods_differ() -> None:
     """Four pods of 1, four of 3 and one of 2 percent: 8 * 0.01^2 / 8 for a pod's share."""
     others = _pods("stable", [1000] * 9, [10.0, 30.0] * 4 + [20.0])
     found = between_pods(others, _pods("exam", [500], [10]), (1.0, 1.0))
-    assert found[1][0] == pytest.approx(9 * found[0][0])
-    assert found[1][0] == pytest.approx(8 * 0.01**2 / 8)
-    assert found[1][1] == found[0][1] == 8
+    assert found[1].variance == pytest.approx(9 * found[0].variance)
+    assert found[1].variance == pytest.approx(8 * 0.01**2 / 8)
+    assert found[1].degrees == found[0].degrees == 8
 
 
 def test_pods_of_both_versions_are_pooled_unless_one_versions_differ_far_more() -> None:
     alike = between_pods(
         _pods("stable", [1000] * 3, [10, 30, 50]), _pods("exam", [1000] * 2, [20, 50]), (1.0, 1.0)
     )
-    assert alike[0][1] == alike[1][1] == 3
-    assert alike[1][0] / alike[0][0] == pytest.approx(3 / 2)
+    assert alike[0].degrees == alike[1].degrees == 3
+    assert alike[1].variance / alike[0].variance == pytest.approx(3 / 2)
     unlike = between_pods(
         _pods("stable", [1000] * 3, [10, 11, 12]), _pods("exam", [1000] * 2, [20, 50]), (1.0, 1.0)
     )
-    assert unlike[0][0] == 0
-    assert unlike[1][0] == pytest.approx(0.015**2)
-    assert unlike[1][1] == 1
+    assert unlike[0].variance == 0
+    assert unlike[1].variance == pytest.approx(0.015**2)
+    assert unlike[1].degrees == 1
+
+
+def test_harm_that_no_plausible_pods_explain_is_the_versions() -> None:
+    """Two pods at 2 and 3 % beside two at 0.3 %: of their spread one degree of freedom is seen."""
+    totals, bad = np.full((1, 60), 300.0), np.tile([0.0, 1.0, 2.0, 1.0], 15)[None, :]
+    ill = np.tile([1.0, 2.0, 4.0, 3.0], 15)[None, :]
+    pairs = pair_buckets(BucketCounts(totals, bad), BucketCounts(totals / 3, ill))
+
+    def lower(shares: list[float]) -> float:
+        candidate = _pods("exam", [3000, 3000], [3000 * share for share in shares])
+        rows = between_pods(_pods("stable", [9000, 9000], [30, 30]), candidate, (1.0, 1.0))
+        found = pairs.with_pods(stack_between([rows])).contrast()
+        return float(found.lower(alpha=0.00625, n_opt=60)[0])
+
+    assert lower([0.025, 0.025]) > lower([0.02, 0.03]) > 0.005
+    # One of two is well: no prior says that such pods are of one kind.
+    assert lower([0.003, 0.047]) < 0.0
 
 
 def _look(traffic: Traffic, run_of: int = 1, seed: int = 20261123) -> list[Verdict]:
@@ -230,6 +247,9 @@ def test_the_difference_between_pods_slows_a_promote() -> None:
     )
     assert sum(v.decision is Decision.PROMOTE for v in same) >= 18
     assert sum(v.decision is Decision.PROMOTE for v in differing) < 10
+    held = [v.reasons[0] for v in differing if v.decision is Decision.HOLD]
+    assert sum("more pods would say more than more time" in reason for reason in held) > 5
+    assert not any(v.metrics[0].pods_differ for v in same if v.decision is Decision.PROMOTE)
 
 
 def test_a_metric_without_pods_is_judged_by_its_buckets() -> None:
