@@ -1,4 +1,8 @@
-"""A real Prefect server for the tests, with a home of its own."""
+"""A real Prefect server for the tests, with a home and a PostgreSQL database of its own.
+
+On SQLite, its default, runs that report at once wait for each other's writes; on a busy disk that
+stopped every answer for over 30 s.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+
+from tests.flows import postgres_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,11 @@ class PrefectServer:
 @contextmanager
 def prefect_server(folder: Path) -> Iterator[PrefectServer]:
     """Starts a server, and ends it with the with block."""
+    with postgres_server.running() as database:
+        yield from _serve(folder, database.dsn.replace("postgresql:", "postgresql+asyncpg:"))
+
+
+def _serve(folder: Path, database: str) -> Iterator[PrefectServer]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -41,6 +52,7 @@ def prefect_server(folder: Path) -> Iterator[PrefectServer]:
         **os.environ,
         "PREFECT_HOME": str(folder),
         "PREFECT_API_URL": api,
+        "PREFECT_API_DATABASE_CONNECTION_URL": database,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         # Schedules become runs, and runs are picked up, within seconds instead of a minute.

@@ -246,7 +246,7 @@ def runs_in(server: PrefectServer, runs: list[str], states: list[str]) -> list[d
     def found() -> list[dict[str, Any]]:
         return list(server.post("/flow_runs/filter", flow_runs=wanted, sort="START_TIME_ASC"))
 
-    wait_until(lambda: len(found()) == len(runs), what=f"{states} runs", timeout_s=80, every_s=0.5)
+    wait_until(lambda: len(found()) == len(runs), what=f"{states} runs", timeout_s=180, every_s=0.5)
     return found()
 
 
