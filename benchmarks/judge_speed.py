@@ -146,6 +146,7 @@ def _bounds(baseline: BucketCounts, candidate: BucketCounts) -> tuple[FloatArray
     difference = pair_buckets(baseline, candidate).contrast()
     n_opt = float(baseline.total.shape[1])
     alpha = _ALPHA / 2
+    # Tightest at half the plan, as Plan.harm_buckets has it.
     lower = difference.lower(alpha=alpha, n_opt=n_opt / 2)
     return lower, difference.upper(alpha=alpha, n_opt=n_opt)
 

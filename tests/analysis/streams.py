@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.evidence import Coverage, Evidence, RequestEvidence
-from analysis.paired_buckets import BucketCounts
+from analysis.paired_buckets import BucketCounts, PairedBuckets, pair_buckets
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.pods import PodCounts
 
@@ -135,6 +137,50 @@ def pod_counts(counts: BucketCounts, run: int, buckets: int, version: str) -> Po
 def until(counts: BucketCounts, buckets: int) -> BucketCounts:
     """What was counted in the first buckets."""
     return BucketCounts(counts.total[:, :buckets], counts.bad[:, :buckets])
+
+
+# A promote needs five minutes.
+_FIRST_PROMOTE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FirstDecisions:
+    """Buckets after which harm was first excluded, and first proven: float64[runs], inf: never."""
+
+    excluded: NDArray[np.float64]
+    proven: NDArray[np.float64]
+
+    @property
+    def ever(self) -> tuple[float, float]:
+        """Shares of runs in which harm was ever excluded, and ever proven."""
+        return float(np.isfinite(self.excluded).mean()), float(np.isfinite(self.proven).mean())
+
+
+def first_decisions(
+    seed: int,
+    traffic: Traffic,
+    runs: int,
+    *,
+    margin: float,
+    alpha: float,
+    every: int,
+    pair: Callable[[BucketCounts, BucketCounts], PairedBuckets] = pair_buckets,
+) -> FirstDecisions:
+    """By the bounds of harm beyond the margin, at a look after every so many buckets.
+
+    As the judge has it, harm is excluded at alpha, and proven at half of that, the other half being
+    the gross test's.
+    """
+    baseline, candidate = simulate(np.random.default_rng(seed), traffic, runs)
+    excluded, proven = np.full(runs, np.inf), np.full(runs, np.inf)
+    for seen in range(4, traffic.buckets + 1, every):
+        found = pair(until(baseline, seen), until(candidate, seen)).contrast()
+        harm = found.lower(alpha=alpha / 2, n_opt=traffic.buckets / 2) > margin
+        proven[harm] = np.minimum(proven[harm], seen)
+        if seen >= _FIRST_PROMOTE:
+            none = found.upper(alpha=alpha, n_opt=traffic.buckets) <= margin
+            excluded[none] = np.minimum(excluded[none], seen)
+    return FirstDecisions(excluded, proven)
 
 
 def evidence_until(

@@ -173,10 +173,7 @@ def test_three_quiet_minutes_never_look_like_a_fault(quiet: Rows) -> None:
 
 
 def test_quiet_hours_never_alarm_at_any_look_and_mostly_pass(quiet: Rows) -> None:
-    """Fifteen hours, odd against even minutes, a look every two minutes.
-
-    Slowness lasts from minute to minute here, so half an hour of it often says too little.
-    """
+    """Fifteen hours, odd against even minutes, a look every two minutes."""
     passed = Counter[str]()
     for hour in range(15):
         odd, even = (quiet.take(range(60 * hour + i, 60 * hour + 60, 2)) for i in (0, 1))
@@ -186,7 +183,7 @@ def test_quiet_hours_never_alarm_at_any_look_and_mostly_pass(quiet: Rows) -> Non
             assert not has_failed(results), (hour, look)
         passed.update(name for name, r in results.items() if r.classification is PASS)
     assert passed["errors"] == 15
-    assert passed["slow"] >= 5
+    assert passed["slow"] >= 9
 
 
 # PetShop.
@@ -276,24 +273,13 @@ def test_first_two_rows_of_no_issue_differ(issues: list[Issue]) -> None:
 def test_error_issues_are_found_together_and_delays_are_not_taken_for_errors(
     issues: list[Issue],
 ) -> None:
-    """Fourteen and twelve pairs of five minutes, by the product's test for requests.
-
-    Both rows of an issue are alike, as its own rate lasts: side by side they are less evidence.
-    """
-    found, side_by_side = {}, {}
+    """Fourteen and twelve pairs of five minutes, by the product's test for requests."""
+    found = {}
     for kind in ("availability", "latency"):
         some = [i for i in issues if i.kind == kind]
-        before, during = (
-            joined(
-                rows.take(range(at, min(at + 1, len(rows.total)))) for at in (0, 1) for rows in arm
-            )
-            for arm in ([i.before for i in some], [i.during for i in some])
-        )
-        found[kind] = judge(before, during, bucket_s=300)["errors"].classification
         before, during = joined(i.before for i in some), joined(i.during for i in some)
-        side_by_side[kind] = judge(before, during, bucket_s=300)["errors"].classification
+        found[kind] = judge(before, during, bucket_s=300)["errors"].classification
     assert found == {"availability": FAIL, "latency": PASS}
-    assert side_by_side == {"availability": Classification.UNCERTAIN, "latency": PASS}
 
 
 def test_delays_raise_the_mean_latency_and_errors_do_not(issues: list[Issue]) -> None:
