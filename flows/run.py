@@ -10,8 +10,8 @@ from pathlib import Path
 from flows.instants import instant, milliseconds_of
 from flows.look import score_with_notes
 from flows.look_plan import milliseconds
+from flows.plan_at import plan_at
 from flows.pull import pull_experiment
-from flows.score import plan_at
 from flows.spec import Experiment
 from flows.spec_file import find_spec, load_specs
 from flows.trouble import TROUBLE

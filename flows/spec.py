@@ -426,12 +426,13 @@ class Experiment(Strict):
     def stages(self) -> tuple[Stage, ...]:
         """The plan's stages; the guide's 5, 25, 50 % where the spec names neither.
 
-        A configured split without stages is one stage. Weights are empty where no split is
-        configured (blue-green: the test traffic decides).
+        A configured split without stages is one stage, and so is a plan for users only. Weights are
+        empty where no split is configured (blue-green: the test traffic decides).
         """
         if self.plan.stages:
             return tuple(self.plan.stages)
-        if self.plan.duration is not None or self.split is not None:
+        is_one = self.plan.duration is not None or self.split is not None
+        if is_one or not self.request_metrics:
             duration = self.plan.duration or timedelta(minutes=30)
             return (Stage(duration=duration, weights=self.split or {}),)
         candidate = self.candidates[0]
