@@ -107,7 +107,10 @@ def _moments(
 def read_quantiles(
     con: DuckDBPyConnection, spec: Experiment, name: str, cohort: Cohort, known_until: datetime
 ) -> dict[str, Sample]:
-    """A quantile of users' totals by variant; its variance from the order statistics around it."""
+    """A quantile of users' totals by variant; its variance from the order statistics around it.
+
+    The variance is infinite where users are too few for the quantile to be bounded.
+    """
     until = known_until - cohort.window_us * _MICROSECOND
     con.execute(
         statement("aggregate/unit_arms"), {"experiment": spec.experiment, "look_at": known_until}
@@ -119,6 +122,7 @@ def read_quantiles(
     empty = Sample(np.array(0.0), np.array(np.nan), np.array(np.nan))
     samples = dict.fromkeys(spec.variants, empty)
     for variant, n, estimate, lower, upper in con.execute(text, {"quantile": share}).fetchall():
-        error = (upper - lower) / (2 * _Z95)
+        bounded = lower is not None and upper is not None
+        error = (upper - lower) / (2 * _Z95) if bounded else np.inf
         samples[variant] = mean_sample(n, estimate, n * error**2)
     return samples
