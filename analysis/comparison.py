@@ -45,6 +45,16 @@ def proportion_sample(n: ArrayLike, successes: ArrayLike) -> Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """An interval of the difference and one of the relative difference: float64[...] each."""
+
+    lower: FloatArray
+    upper: FloatArray
+    relative_lower: FloatArray
+    relative_upper: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Candidate minus baseline: float64[...] each.
 
@@ -83,6 +93,10 @@ class Comparison:
         """The interval of the difference that is multiplier standard errors wide to each side."""
         half_width = np.asarray(multiplier) * self.standard_error
         return self.difference - half_width, self.difference + half_width
+
+    def bounds(self, multiplier: ArrayLike) -> Bounds:
+        """Both intervals by one multiplier."""
+        return Bounds(*self.interval(multiplier), *self.relative_interval(multiplier))
 
     def relative_interval(self, multiplier: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """The interval of difference / |baseline| from the same test and multiplier.
