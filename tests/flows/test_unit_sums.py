@@ -270,6 +270,24 @@ def test_each_kind_of_metric_agrees_with_a_loop_over_the_rows(tmp_path: Path) ->
     assert float(spend["b"].mean - spend["a"].mean) == pytest.approx(fit[1], rel=1e-9)
 
 
+def test_a_quantile_that_too_few_users_bound_has_no_known_variance(tmp_path: Path) -> None:
+    """600 users in each arm bound a p99 (rank 600 of 600); 500 do not (rank 501)."""
+    for users, bounded in ((1000, False), (1200, True)):
+        folder = tmp_path / str(users)
+        folder.mkdir()
+        exposures: Rows = [(user, "ab"[user % 2], 0.0, "ke", "app") for user in range(users)]
+        _write(folder, exposures, "exposures.csv")
+        write_outcomes(folder, [(user, "buy", 1.0, float(user)) for user in range(users)])
+        p99 = {"p99": {"kind": "quantile", "outcome": "buy", "quantile": 0.99}}
+        spec = spec_of(metrics=p99)
+        until = day(30)
+        pull_units(spec, folder / "w.duckdb", spec_dir=folder, until_ms=milliseconds_of(until))
+        for sample in read(spec, folder, until).metrics["p99"].values():
+            assert float(sample.n) == users / 2
+            assert np.isfinite(sample.mean)
+            assert np.isfinite(sample.variance) == bounded
+
+
 def test_segments_sum_to_the_whole_and_a_missing_one_is_named(tmp_path: Path) -> None:
     exposures, outcomes = _history(6, 200)
     _write(tmp_path, exposures, "exposures.csv")
