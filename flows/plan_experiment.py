@@ -193,6 +193,7 @@ def _rule(plan: Plan, metric: MetricPlan) -> Rule:
         promote_alpha=plan.promote_alpha,
         buckets=plan.planned_buckets,
         harm_buckets=plan.harm_buckets,
+        promote_buckets=plan.promote_buckets,
         first_promote=-(-plan.minimum_ms // plan.bucket_ms),
         look_every=max(1, plan.look_every_ms // plan.bucket_ms),
         objective=metric.objective,
