@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,26 +31,20 @@ def run_all(
     """
     look_at = at or datetime.now(UTC)
     documents: list[VerdictDocument] = []
-    failed = 0
+    failed: list[str] = []
     for path, spec in select(workspace, names):
-        try:
+        with _apart(spec.experiment, failed):
             documents.append(_run_one(workspace, path, spec, look_at, replay=replay))
-        except TROUBLE as error:
-            failed += 1
-            print(f"{spec.experiment}: {error}", file=sys.stderr)
     _show(workspace, documents, publish_all(workspace) if documents else [])
     return 2 if failed else 0
 
 
 def pull_all(workspace: Workspace, names: Sequence[str], *, until: datetime | None) -> int:
     """Brings the warehouse up to date for the experiments; returns the exit code."""
-    failed = 0
+    failed: list[str] = []
     for path, spec in select(workspace, names):
-        try:
+        with _apart(spec.experiment, failed):
             _pull(workspace, path, spec, until or datetime.now(UTC))
-        except TROUBLE as error:
-            failed += 1
-            print(f"{spec.experiment}: {error}", file=sys.stderr)
     return 2 if failed else 0
 
 
@@ -77,6 +73,20 @@ def select(workspace: Workspace, names: Sequence[str]) -> list[tuple[Path, Exper
     if names:
         return [find_spec(workspace.experiments, name) for name in names]
     return load_specs(workspace.experiments)
+
+
+@contextmanager
+def _apart(name: str, failed: list[str]) -> Iterator[None]:
+    """Says what is wrong with one experiment and notes its name, so that the others go on."""
+    try:
+        yield
+    except TROUBLE as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        failed.append(name)
+    except Exception as error:  # noqa: BLE001  # nothing is hidden: all of it is printed
+        traceback.print_exc()
+        print(f"{name}: failed, nothing was decided: {type(error).__name__}", file=sys.stderr)
+        failed.append(name)
 
 
 def _run_one(

@@ -14,6 +14,8 @@ from flows.targets.target import (
     TargetRefused,
     TargetUnavailable,
 )
+from flows.unit_staging import StagingFailed
+from flows.verdict_document import VerdictNotWritten
 from flows.warehouse import WarehouseBusy, WarehouseUnusable
 
 TROUBLE = (
@@ -28,9 +30,11 @@ TROUBLE = (
     SourceUnavailable,
     SpecError,
     SplitChanged,
+    StagingFailed,
     TargetRefused,
     TargetUnavailable,
     UnitDataRefused,
+    VerdictNotWritten,
     WarehouseBusy,
     WarehouseUnusable,
 )
