@@ -10,7 +10,7 @@ flow outside of any module, where it could not look their names up.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from prefect.exceptions import ObjectAlreadyExists
 from flows.deliver import deliver, tell
 from flows.delivery_log import Kind
 from flows.look import look_at_experiment
+from flows.look_time import look_time
 from flows.pull import pull_experiment
 from flows.run import publish_all, select
 from flows.sources.samples import SourceUnavailable
@@ -77,11 +78,10 @@ def _is_worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
 def pull_one(experiment: str, root: str, until: datetime | None = None) -> list[str]:
     """Brings the warehouse up to date for one experiment; returns what was pulled."""
     workspace = Workspace(Path(root))
+    pull_until = look_time(until)
     path, spec = find_spec(workspace.experiments, experiment)
     with _writer_slot():
-        pulled = pull_experiment(
-            spec, workspace.warehouse, spec_dir=path.parent, until=until or datetime.now(UTC)
-        )
+        pulled = pull_experiment(spec, workspace.warehouse, spec_dir=path.parent, until=pull_until)
     for warning in pulled.warnings:
         get_run_logger().warning(warning)
     return list(pulled.summary)
@@ -96,6 +96,7 @@ def pull_one(experiment: str, root: str, until: datetime | None = None) -> list[
 )
 def score_one(experiment: str, root: str, at: datetime | None = None) -> dict[str, Any]:
     """The verdict of one look at one experiment, as its JSON document."""
+    look_time(at)  # before it waits for its turn
     with _writer_slot():
         document = look_at_experiment(Workspace(Path(root)), experiment, at=at)
     _describe(document)

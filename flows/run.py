@@ -6,12 +6,13 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from flows.instants import instant, milliseconds_of
 from flows.look import score_with_notes
 from flows.look_plan import milliseconds
+from flows.look_time import look_time
 from flows.pull import pull_experiment
 from flows.score import plan_at
 from flows.spec import Experiment
@@ -29,7 +30,7 @@ def run_all(
 
     0: every experiment has a verdict, whatever it is; 2: at least one could not be judged.
     """
-    look_at = at or datetime.now(UTC)
+    look_at = look_time(at)
     documents: list[VerdictDocument] = []
     failed: list[str] = []
     for path, spec in select(workspace, names):
@@ -41,10 +42,11 @@ def run_all(
 
 def pull_all(workspace: Workspace, names: Sequence[str], *, until: datetime | None) -> int:
     """Brings the warehouse up to date for the experiments; returns the exit code."""
+    pull_until = look_time(until)
     failed: list[str] = []
     for path, spec in select(workspace, names):
         with _apart(spec.experiment, failed):
-            _pull(workspace, path, spec, until or datetime.now(UTC))
+            _pull(workspace, path, spec, pull_until)
     return 2 if failed else 0
 
 

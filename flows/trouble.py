@@ -3,6 +3,7 @@
 from flows.baseline_history import CannotCalibrate
 from flows.delivery_controller import CannotDeliver
 from flows.delivery_lease import LeaseHeld, LeaseLost
+from flows.look_time import TimeInFuture
 from flows.plan_experiment import NoHistory
 from flows.publish import PublishFailed
 from flows.sources.samples import SourceRefused, SourceUnavailable
@@ -33,6 +34,7 @@ TROUBLE = (
     StagingFailed,
     TargetRefused,
     TargetUnavailable,
+    TimeInFuture,
     UnitDataRefused,
     VerdictNotWritten,
     WarehouseBusy,

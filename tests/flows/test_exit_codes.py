@@ -6,11 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from flows import cli
+from flows.look_time import TimeInFuture, look_time
+from flows.prefect_flows import pull_one, score_one
 from tests.flows.small_disk import small_disk
 
 REPOSITORY = Path(__file__).parents[2]
@@ -115,3 +118,39 @@ def test_full_disk_for_temporary_files_stops_only_who_needs_it(tmp_path: Path) -
         assert (root / "verdicts" / REQUESTS).is_dir()
         assert [path.name for path in disk.iterdir()] == ["ballast"]
     assert verdict(root, "gate", USERS).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("gate", REQUESTS, "--at", "2099-01-01"),
+        ("run", "--at", "2099-01-01"),
+        ("pull", "--until", "2099-01-01"),
+        ("watch", REQUESTS, "--at", "2099-01-01"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_time_to_come_is_refused_before_anything_is_recorded(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    root = workspace(tmp_path, REQUESTS)
+    done = verdict(root, *command)
+    assert done.returncode == 2
+    assert done.stderr.startswith("2099-01-01 00:00:00 UTC is in the future")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (root / "verdicts").exists()
+    assert not (root / "var").exists()
+
+
+def test_prefect_refuses_a_time_to_come_too(tmp_path: Path) -> None:
+    to_come = datetime(2099, 1, 1)  # noqa: DTZ001  # as a person may write it in Prefect's form
+    for task in (pull_one, score_one):
+        with pytest.raises(TimeInFuture):
+            task.fn(REQUESTS, str(tmp_path), to_come)
+
+
+def test_clock_that_is_a_little_ahead_is_borne() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    ahead = now + timedelta(seconds=59)
+    assert look_time(ahead, now=now) == ahead
+    assert look_time(None, now=now) == now
