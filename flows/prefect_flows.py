@@ -25,7 +25,8 @@ from flows.delivery_log import Kind
 from flows.look import look_at_experiment
 from flows.look_time import look_time
 from flows.pull import pull_experiment
-from flows.run import publish_all, select
+from flows.run import publish_all
+from flows.selection import select
 from flows.sources.samples import SourceUnavailable
 from flows.spec_file import find_spec
 from flows.verdict_document import VerdictDocument
@@ -122,11 +123,18 @@ def score(experiment: str, at: datetime | None = None, root: str = ".") -> dict[
 
 @flow(name="publish", timeout_seconds=_TIMEOUT_S)
 def publish(root: str = ".") -> list[str]:
-    """Publishes marts and dashboards; returns the paths."""
-    paths = [str(path) for path in publish_all(Workspace(Path(root)))]
+    """Publishes marts and dashboards; returns the paths.
+
+    Raises ExperimentsFailed at the end if a spec can't be read; the others' are there then.
+    """
+    workspace = Workspace(Path(root))
+    chosen = select(workspace)
+    paths = [str(path) for path in publish_all(workspace, chosen)] if chosen.specs else []
     create_markdown_artifact(
         "\n".join(f"- `{path}`" for path in paths), key="published", description="What was written"
     )
+    if chosen.broken:
+        raise ExperimentsFailed("; ".join(chosen.problems))
     return paths
 
 
@@ -136,11 +144,11 @@ def run_experiments(root: str = ".", at: datetime | None = None) -> list[dict[st
 
     Raises ExperimentsFailed at the end if any failed, so that the run shows red.
     """
-    workspace = Workspace(Path(root))
-    names = [spec.experiment for _, spec in select(workspace, [])]
+    chosen = select(Workspace(Path(root)))
+    names = [spec.experiment for spec in chosen.experiments]
     futures = {name: score_one.submit(name, root, at) for name in names}
     documents: list[dict[str, Any]] = []
-    failed: dict[str, str] = {}
+    failed = {name: str(error) for name, error in chosen.broken.items()}
     for name, future in futures.items():
         found = future.result(raise_on_failure=False)
         if isinstance(found, dict):
@@ -154,7 +162,9 @@ def run_experiments(root: str = ".", at: datetime | None = None) -> list[dict[st
         description="The latest verdict of every experiment",
     )
     if documents:
-        publish(root)
+        # A broken spec is among the failed ones already.
+        with suppress(ExperimentsFailed):
+            publish(root)
     if failed:
         raise ExperimentsFailed("; ".join(f"{name}: {why}" for name, why in failed.items()))
     return documents

@@ -15,8 +15,8 @@ from flows.look_plan import milliseconds
 from flows.look_time import look_time
 from flows.pull import pull_experiment
 from flows.score import plan_at
+from flows.selection import Selection, select
 from flows.spec import Experiment
-from flows.spec_file import find_spec, load_specs
 from flows.trouble import TROUBLE
 from flows.verdict_document import VerdictDocument
 from flows.warehouse import open_reader
@@ -31,34 +31,53 @@ def run_all(
     0: every experiment has a verdict, whatever it is; 2: at least one could not be judged.
     """
     look_at = look_time(at)
+    chosen = select(workspace, names)
     documents: list[VerdictDocument] = []
-    failed: list[str] = []
-    for path, spec in select(workspace, names):
+    failed = _tell_broken(chosen)
+    for path, spec in chosen.specs:
         with _apart(spec.experiment, failed):
             documents.append(_run_one(workspace, path, spec, look_at, replay=replay))
-    _show(workspace, documents, publish_all(workspace) if documents else [])
+    if documents:
+        _show(documents)
+        written = [workspace.warehouse, workspace.verdicts]
+        with _apart("publish", failed):
+            written += publish_all(workspace, _all_readable(workspace, chosen))
+        print("written:", *written, sep="\n  ")
     return 2 if failed else 0
 
 
 def pull_all(workspace: Workspace, names: Sequence[str], *, until: datetime | None) -> int:
     """Brings the warehouse up to date for the experiments; returns the exit code."""
     pull_until = look_time(until)
-    failed: list[str] = []
-    for path, spec in select(workspace, names):
+    chosen = select(workspace, names)
+    failed = _tell_broken(chosen)
+    for path, spec in chosen.specs:
         with _apart(spec.experiment, failed):
             _pull(workspace, path, spec, pull_until)
     return 2 if failed else 0
 
 
-def publish_all(workspace: Workspace) -> list[Path]:
-    """Publishes the marts, the dashboards and the metrics; returns what was written."""
+def publish_readable(workspace: Workspace) -> int:
+    """Publishes, and prints what was written; returns the exit code, 2 if a spec is broken."""
+    chosen = select(workspace)
+    failed = _tell_broken(chosen)
+    if chosen.specs:
+        print(*publish_all(workspace, chosen), sep="\n")
+    return 2 if failed else 0
+
+
+def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
+    """Publishes the marts, and dashboards and metrics of the experiments that can be read.
+
+    Returns what was written. Raises PublishFailed, WarehouseBusy or WarehouseUnusable.
+    """
     # Publishing is the last step and never the gate's: its imports wait until here.
     from dashboards.provisioning import write_dashboards  # noqa: PLC0415
     from flows.dashboard_view import view_of  # noqa: PLC0415
     from flows.export_metrics import export_metrics  # noqa: PLC0415
     from flows.publish import PublishFailed, publish  # noqa: PLC0415
 
-    specs = [spec for _, spec in load_specs(workspace.experiments)]
+    specs = chosen.experiments
     marts = publish(workspace.warehouse, workspace.marts)
     try:
         written = write_dashboards([view_of(spec) for spec in specs], workspace.dashboards)
@@ -70,11 +89,20 @@ def publish_all(workspace: Workspace) -> list[Path]:
     return [marts, *written, exported.path]
 
 
-def select(workspace: Workspace, names: Sequence[str]) -> list[tuple[Path, Experiment]]:
-    """The named experiments, or all of them."""
-    if names:
-        return [find_spec(workspace.experiments, name) for name in names]
-    return load_specs(workspace.experiments)
+def _tell_broken(chosen: Selection) -> list[str]:
+    """Says everything that is wrong with broken specs; returns their names."""
+    for line in chosen.problems:
+        print(line, file=sys.stderr)
+    return list(chosen.broken)
+
+
+def _all_readable(workspace: Workspace, chosen: Selection) -> Selection:
+    """What is published: also what wasn't chosen; broken specs that nobody chose are a warning."""
+    found = select(workspace)
+    for line in found.problems:
+        if line not in chosen.problems:
+            print(f"warning: {line}", file=sys.stderr)
+    return found
 
 
 @contextmanager
@@ -121,7 +149,8 @@ def _planned_looks(workspace: Workspace, spec: Experiment, at: datetime) -> Iter
     return (instant(ms) for ms in range(plan.start_ms + step, end, step))
 
 
-def _show(workspace: Workspace, documents: Sequence[VerdictDocument], paths: list[Path]) -> None:
+def _show(documents: Sequence[VerdictDocument]) -> None:
+    """Prints the table of verdicts; before anything else can fail."""
     from rich.console import Console  # noqa: PLC0415
 
     from analysis.reasons import explain  # noqa: PLC0415
@@ -137,9 +166,4 @@ def _show(workspace: Workspace, documents: Sequence[VerdictDocument], paths: lis
         )
         for document in documents
     ]
-    console = Console()
-    if rows:
-        console.print(verdict_table(rows))
-    print("written:")
-    for path in [workspace.warehouse, workspace.verdicts, *paths]:
-        print(f"  {path}")
+    Console().print(verdict_table(rows))

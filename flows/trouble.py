@@ -6,6 +6,7 @@ from flows.delivery_lease import LeaseHeld, LeaseLost
 from flows.look_time import TimeInFuture
 from flows.plan_experiment import NoHistory
 from flows.publish import PublishFailed
+from flows.selection import NoSpecs
 from flows.sources.samples import SourceRefused, SourceUnavailable
 from flows.sources.unit_rows import UnitDataRefused
 from flows.spec_file import SpecError
@@ -26,6 +27,7 @@ TROUBLE = (
     LeaseLost,
     NewerController,
     NoHistory,
+    NoSpecs,
     PublishFailed,
     SourceRefused,
     SourceUnavailable,
