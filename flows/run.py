@@ -72,21 +72,30 @@ def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
     Returns what was written. Raises PublishFailed, WarehouseBusy or WarehouseUnusable.
     """
     # Publishing is the last step and never the gate's: its imports wait until here.
-    from dashboards.provisioning import write_dashboards  # noqa: PLC0415
+    from dashboards.atomic_file import prepared  # noqa: PLC0415
+    from dashboards.exported_metrics import render_metrics  # noqa: PLC0415
+    from dashboards.provisioning import dashboard_files  # noqa: PLC0415
     from flows.dashboard_view import view_of  # noqa: PLC0415
-    from flows.export_metrics import export_metrics  # noqa: PLC0415
+    from flows.export_metrics import latest_metrics, metrics_path, push_all  # noqa: PLC0415
     from flows.publish import PublishFailed, publish  # noqa: PLC0415
 
     specs = chosen.experiments
-    marts = publish(workspace.warehouse, workspace.marts)
+    metrics = latest_metrics(workspace.warehouse, specs)
+    texts = dashboard_files([view_of(spec) for spec in specs], workspace.dashboards)
+    texts[metrics_path(workspace)] = render_metrics(metrics)
     try:
-        written = write_dashboards([view_of(spec) for spec in specs], workspace.dashboards)
-        exported = export_metrics(workspace, specs)
+        # All together: marts and dashboards tell of the same looks, or stay as they were.
+        with prepared(texts) as put_in_place:
+            marts = publish(workspace.warehouse, workspace.marts)
+            written = put_in_place()
     except OSError as error:
-        raise PublishFailed(f"published {marts}, but not all for people: {error}") from error
-    for warning in exported.warnings:
+        raise PublishFailed(
+            f"could not publish to {workspace.dashboards.parent}: {error}. Free some space, or "
+            "make the folder writable, and publish again"
+        ) from error
+    for warning in push_all(metrics):
         print(f"warning: {warning}", file=sys.stderr)
-    return [marts, *written, exported.path]
+    return [marts, *written]
 
 
 def _tell_broken(chosen: Selection) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 
 from flows.cli import main
 from flows.publish import latest_marts
+from tests.flows.small_disk import small_disk
 
 REPOSITORY = Path(__file__).parents[2]
 REQUESTS, USERS = "exam-service-canary", "quiz-format"
@@ -103,3 +104,45 @@ def test_only_failures_list_nothing_as_written(verdict: Commands) -> None:
     assert "nowhere.parquet: no such recording" in run.err
     assert "written" not in run.out
     assert not (verdict.root / "verdicts").exists()
+
+
+def state(root: Path) -> dict[str, bytes]:
+    """Every published file with its content, the locks aside."""
+    folders = [root / "var" / "marts", root / "var" / "dashboards"]
+    paths = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    paths.append(root / "var" / "metrics.prom")
+    return {str(path): path.read_bytes() for path in paths if path.name not in (".lock", "ballast")}
+
+
+def test_full_disk_under_the_dashboards_leaves_all_that_was_published(verdict: Commands) -> None:
+    verdict.spec(REQUESTS)
+    with small_disk(verdict.root / "var" / "dashboards", megabytes=0.5) as disk:
+        assert verdict("run").code == 0
+        before = state(verdict.root)
+        (disk / "ballast").write_bytes(b"x" * shutil.disk_usage(disk).free)
+        verdict.spec(USERS)
+        run = verdict("run")
+        assert run.code == 2
+        # The verdicts aren't lost.
+        assert "2 promote" in run.out
+        assert f"  {verdict.root / 'verdicts'}" in run.out.splitlines()
+        assert "marts" not in run.out
+        assert run.err.startswith(f"publish: could not publish to {verdict.root / 'var'}: ")
+        assert "No space left on device" in run.err
+        assert len(run.err.splitlines()) == 1
+        assert state(verdict.root) == before
+        (disk / "ballast").unlink()
+        assert verdict("run").code == 0
+
+
+def test_marts_that_cannot_be_published_leave_dashboards_and_metrics(verdict: Commands) -> None:
+    verdict.spec(REQUESTS)
+    assert verdict("run").code == 0
+    before = state(verdict.root)
+    with small_disk(verdict.root / "var" / "marts", megabytes=0.5):
+        verdict.spec(USERS)
+        run = verdict("run")
+    assert run.code == 2
+    assert "2 promote" in run.out
+    assert "what was published before is untouched" in run.err.lower()
+    assert state(verdict.root) == before
