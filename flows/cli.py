@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,14 +26,21 @@ from flows.trouble import TROUBLE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code. Trouble is one line on standard error, and 2."""
-    options = _parser().parse_args(arguments)
-    action: Callable[[argparse.Namespace], int] = options.run
+    """Runs one command; returns its exit code. Trouble is one line on standard error, and 2.
+
+    A mistake of ours shows as one, with its traceback, and is 2 as well: left to Python it would
+    end with 1, which tells a pipeline to roll back.
+    """
     try:
+        options = _parser().parse_args(arguments)
+        action: Callable[[argparse.Namespace], int] = options.run
         return action(options)
     except TROUBLE as error:
         print(error, file=sys.stderr)
-        return USAGE_ERROR
+    except Exception as error:  # noqa: BLE001  # nothing is hidden: all of it is printed
+        traceback.print_exc()
+        print(f"verdict failed, nothing was decided: {type(error).__name__}", file=sys.stderr)
+    return USAGE_ERROR
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,7 +23,6 @@ from dashboards.exported_metrics import (
     PushFailed,
     TrafficShare,
     push_metrics,
-    write_metrics,
 )
 from flows.dashboard_view import view_of
 from flows.instants import instant, milliseconds_of
@@ -40,14 +39,6 @@ PUSHGATEWAY = "VERDICT_PUSHGATEWAY"
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
-    """What was written, and a sentence for each push that failed."""
-
-    path: Path
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _Look:
     """The latest look at an experiment, and how its dashboards see it."""
 
@@ -58,20 +49,20 @@ class _Look:
 
 
 def metrics_path(workspace: Workspace) -> Path:
-    """Where the file is written: beside the dashboards."""
+    """Where the file of all experiments is written: beside the dashboards.
+
+    One for all: the textfile collector refuses the same series from two, and reads only *.prom.
+    """
     return workspace.dashboards.parent / "metrics.prom"
 
 
-def export_metrics(workspace: Workspace, specs: Sequence[Experiment]) -> Exported:
-    """Writes metrics.prom, and pushes to the gateway that VERDICT_PUSHGATEWAY names, if it does.
+def push_all(found: Sequence[ExperimentMetrics]) -> tuple[str, ...]:
+    """Pushes to the gateway that VERDICT_PUSHGATEWAY names, if it does; returns warnings.
 
-    A gateway that fails is a warning: the file is there. Raises OSError, WarehouseBusy or
-    WarehouseUnusable.
+    A gateway that fails is no more than that: the file is there.
     """
-    found = latest_metrics(workspace.warehouse, specs)
-    path = write_metrics(found, metrics_path(workspace))
     gateway = os.environ.get(PUSHGATEWAY, "")
-    return Exported(path, tuple(_pushed(found, gateway)) if gateway else ())
+    return tuple(_pushed(found, gateway)) if gateway else ()
 
 
 def latest_metrics(warehouse: Path, specs: Sequence[Experiment]) -> list[ExperimentMetrics]:

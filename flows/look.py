@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from analysis.verdict import Decision
 from flows.look_notes import has_begun, notes_on, remarks_on_manifests
+from flows.look_time import look_time
 from flows.pull import pull_if_behind
 from flows.score import score_experiment
 from flows.spec import Experiment
@@ -20,11 +21,13 @@ def look_at_experiment(
 ) -> VerdictDocument:
     """The verdict at one time (now, if not said), recorded and written as JSON.
 
-    Pulls first what isn't known up to then. Raises SpecError, SourceUnavailable, SourceRefused,
-    UnitDataRefused, WarehouseBusy or WarehouseUnusable.
+    Pulls first what isn't known up to then. Raises TimeInFuture, SpecError, SourceUnavailable,
+    SourceRefused, UnitDataRefused, StagingFailed, WarehouseBusy, WarehouseUnusable or
+    VerdictNotWritten.
     """
+    look_at = look_time(at)
     path, spec = find_spec(workspace.experiments, experiment)
-    return look_by_spec(workspace, path, spec, at=at or datetime.now(UTC))
+    return look_by_spec(workspace, path, spec, at=look_at)
 
 
 def look_by_spec(

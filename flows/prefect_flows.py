@@ -10,7 +10,7 @@ flow outside of any module, where it could not look their names up.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,8 +23,10 @@ from prefect.exceptions import ObjectAlreadyExists
 from flows.deliver import deliver, tell
 from flows.delivery_log import Kind
 from flows.look import look_at_experiment
+from flows.look_time import look_time
 from flows.pull import pull_experiment
-from flows.run import publish_all, select
+from flows.run import publish_all
+from flows.selection import select
 from flows.sources.samples import SourceUnavailable
 from flows.spec_file import find_spec
 from flows.verdict_document import VerdictDocument
@@ -77,11 +79,10 @@ def _is_worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
 def pull_one(experiment: str, root: str, until: datetime | None = None) -> list[str]:
     """Brings the warehouse up to date for one experiment; returns what was pulled."""
     workspace = Workspace(Path(root))
+    pull_until = look_time(until)
     path, spec = find_spec(workspace.experiments, experiment)
     with _writer_slot():
-        pulled = pull_experiment(
-            spec, workspace.warehouse, spec_dir=path.parent, until=until or datetime.now(UTC)
-        )
+        pulled = pull_experiment(spec, workspace.warehouse, spec_dir=path.parent, until=pull_until)
     for warning in pulled.warnings:
         get_run_logger().warning(warning)
     return list(pulled.summary)
@@ -96,6 +97,7 @@ def pull_one(experiment: str, root: str, until: datetime | None = None) -> list[
 )
 def score_one(experiment: str, root: str, at: datetime | None = None) -> dict[str, Any]:
     """The verdict of one look at one experiment, as its JSON document."""
+    look_time(at)  # before it waits for its turn
     with _writer_slot():
         document = look_at_experiment(Workspace(Path(root)), experiment, at=at)
     _describe(document)
@@ -121,11 +123,18 @@ def score(experiment: str, at: datetime | None = None, root: str = ".") -> dict[
 
 @flow(name="publish", timeout_seconds=_TIMEOUT_S)
 def publish(root: str = ".") -> list[str]:
-    """Publishes marts and dashboards; returns the paths."""
-    paths = [str(path) for path in publish_all(Workspace(Path(root)))]
+    """Publishes marts and dashboards; returns the paths.
+
+    Raises ExperimentsFailed at the end if a spec can't be read; the others' are there then.
+    """
+    workspace = Workspace(Path(root))
+    chosen = select(workspace)
+    paths = [str(path) for path in publish_all(workspace, chosen)] if chosen.specs else []
     create_markdown_artifact(
         "\n".join(f"- `{path}`" for path in paths), key="published", description="What was written"
     )
+    if chosen.broken:
+        raise ExperimentsFailed("; ".join(chosen.problems))
     return paths
 
 
@@ -135,11 +144,11 @@ def run_experiments(root: str = ".", at: datetime | None = None) -> list[dict[st
 
     Raises ExperimentsFailed at the end if any failed, so that the run shows red.
     """
-    workspace = Workspace(Path(root))
-    names = [spec.experiment for _, spec in select(workspace, [])]
+    chosen = select(Workspace(Path(root)))
+    names = [spec.experiment for spec in chosen.experiments]
     futures = {name: score_one.submit(name, root, at) for name in names}
     documents: list[dict[str, Any]] = []
-    failed: dict[str, str] = {}
+    failed = {name: str(error) for name, error in chosen.broken.items()}
     for name, future in futures.items():
         found = future.result(raise_on_failure=False)
         if isinstance(found, dict):
@@ -153,7 +162,9 @@ def run_experiments(root: str = ".", at: datetime | None = None) -> list[dict[st
         description="The latest verdict of every experiment",
     )
     if documents:
-        publish(root)
+        # A broken spec is among the failed ones already.
+        with suppress(ExperimentsFailed):
+            publish(root)
     if failed:
         raise ExperimentsFailed("; ".join(f"{name}: {why}" for name, why in failed.items()))
     return documents

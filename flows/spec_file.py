@@ -90,20 +90,6 @@ def _with_configured_split(spec: Experiment, path: Path) -> Experiment:
     return spec.model_copy(update={"split": split}) if split else spec
 
 
-def load_specs(folder: Path) -> list[tuple[Path, Experiment]]:
-    """Every spec of a folder with its path, by name. Raises SpecError with all files' problems."""
-    found: list[tuple[Path, Experiment]] = []
-    problems: list[Problem] = []
-    for path in sorted(folder.glob("*.yaml")):
-        try:
-            found.append((path, load_spec(path)))
-        except SpecError as error:
-            problems += error.problems
-    if problems:
-        raise SpecError(problems)
-    return found
-
-
 def find_spec(folder: Path, name: str) -> tuple[Path, Experiment]:
     """The spec of one experiment. Raises SpecError with the names there are, if it isn't there."""
     path = folder / f"{name}.yaml"

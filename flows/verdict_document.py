@@ -22,6 +22,10 @@ from flows.scorecard_document import ScorecardRow
 SCHEMA_ID = "https://split-verdict.invalid/verdict.schema.json"
 
 
+class VerdictNotWritten(Exception):
+    """The verdict's file can't be written; the verdict itself is recorded in the warehouse."""
+
+
 class VerdictDocument(BaseModel):
     """One verdict with everything that is needed to understand and to replay it."""
 
@@ -71,10 +75,22 @@ class VerdictDocument(BaseModel):
         return self.model_dump_json(indent=2) + "\n"
 
     def write(self, folder: Path) -> Path:
-        """Writes folder/<experiment>/<look>.json whole or not at all; returns its path."""
-        path = folder / self.experiment / f"{self.look_at:%Y%m%dT%H%M%SZ}.json"
-        write_atomically(path, self.to_json())
-        return path
+        """Writes folder/<experiment>/<look>.json whole or not at all; returns its path.
+
+        Raises VerdictNotWritten.
+        """
+        path = self.path_in(folder)
+        try:
+            return write_atomically(path, self.to_json())
+        except OSError as error:
+            raise VerdictNotWritten(
+                f"{self.experiment}: {path} can't be written: {error.strerror or error}. Free some "
+                f"space, or make {folder} a folder that this user may write to"
+            ) from error
+
+    def path_in(self, folder: Path) -> Path:
+        """Where the verdict is written."""
+        return folder / self.experiment / f"{self.look_at:%Y%m%dT%H%M%SZ}.json"
 
 
 def verdict_schema() -> str:

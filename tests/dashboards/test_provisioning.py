@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from dashboards.provisioning import write_dashboards
+from dashboards.atomic_file import prepared
+from dashboards.provisioning import dashboard_files
 from tests.dashboards import views
+
+
+def write_dashboards(*arguments: Any, **options: Any) -> tuple[Path, ...]:
+    """Writes what publishing writes."""
+    with prepared(dashboard_files(*arguments, **options)) as put_in_place:
+        return put_in_place()
 
 
 def test_every_experiment_and_the_fleet_get_a_file(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
 
 
 def _workspace(root: Path, *, broken: bool) -> Path:
-    """A workspace with a good experiment and, if broken, one whose recording is missing."""
+    """A workspace with a good experiment; if broken, one without its recording, one no spec."""
     shutil.copytree(REPOSITORY / "demo", root / "demo")
     (root / "experiments").mkdir()
     for name in (GOOD, BAD) if broken else (GOOD,):
@@ -55,6 +55,8 @@ def _workspace(root: Path, *, broken: bool) -> Path:
         if name == BAD:
             text = text.replace("requests.parquet", "missing.parquet")
         (root / "experiments" / f"{name}.yaml").write_text(text)
+    if broken:
+        (root / "experiments" / "unreadable.yaml").write_text("experiment: unreadable\n")
     return root
 
 
@@ -138,7 +140,8 @@ def test_one_failing_experiment_does_not_stop_the_other(
     assert BAD in run["state"]["message"]
     assert "missing.parquet: no such recording" in run["state"]["message"]
     _assert_promoted(broken)
-    assert _verdict_rows(server, run) == {GOOD: "promote", BAD: "failed"}
+    assert "unreadable.yaml:1: variants: is missing" in run["state"]["message"]
+    assert _verdict_rows(server, run) == {GOOD: "promote", BAD: "failed", "unreadable": "failed"}
     assert {f"score-{GOOD}", f"score-{BAD}"} <= _task_names(server, run)
 
 
