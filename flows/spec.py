@@ -94,7 +94,8 @@ class Experiment(Strict):
     )
     variants: dict[Name, Variant]
     split: dict[str, Annotated[float, Field(ge=0, le=100)]] | None = Field(
-        None, description="Percent of the traffic for each variant, when it doesn't change."
+        None,
+        description="Percent for each variant, 0 for none, where it doesn't change; sums to 100.",
     )
     manifests: list[str] = Field(
         default_factory=list,

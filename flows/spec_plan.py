@@ -18,7 +18,7 @@ class Stage(Strict):
         None, description="When delivered: the longest; by default twice the duration."
     )
     weights: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
-        description="Percent of the traffic for each variant; must sum to 100."
+        description="Percent of the traffic for each variant, 0 for none; must sum to 100."
     )
     approval: bool = Field(
         False, description="When delivered: a person must approve before the stage begins."

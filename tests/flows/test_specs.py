@@ -65,6 +65,11 @@ def test_shortest_useful_spec_has_the_guides_defaults(tmp_path: Path) -> None:
             "split: {stable: 80, canry: 20}",
             "10: split.canry: is no variant; there are stable, canary",
         ),
+        ("split: {stable: 100}", "10: split: must name stable and canary; canary isn't there"),
+        (
+            "plan: {stages: [{duration: 1h, weights: {canary: 100}}]}",
+            "10: plan.stages.0.weights: must name stable and canary; stable isn't there",
+        ),
         ("plan: {alfa: 0.1}", "10: plan.alfa: is no field; did you mean 'alpha'?"),
         (
             "plan: {bucket: 5 parsecs}",
@@ -92,6 +97,13 @@ def test_problem_is_named_with_its_line_and_what_would_be_right(
     tmp_path: Path, added: str, said: str
 ) -> None:
     assert any(said in one for one in _problems(tmp_path, f"{SHORTEST}{added}\n"))
+
+
+def test_a_stage_may_give_a_variant_nothing(tmp_path: Path) -> None:
+    stages = "[{duration: 1h, weights: {stable: 100, canary: 0}}, {duration: 1h, "
+    stages += "weights: {stable: 0, canary: 100}}]"
+    (tmp_path / "exam.yaml").write_text(f"{SHORTEST}plan: {{stages: {stages}}}\n")
+    assert load_spec(tmp_path / "exam.yaml").stages[0].weights["canary"] == 0
 
 
 def test_every_problem_is_said_at_once(tmp_path: Path) -> None:
