@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from flows.spec_fields import Duration, Strict
+from flows.spec_fields import Duration, Percent, Strict
 
 
 class Role(StrEnum):
@@ -44,7 +44,7 @@ class Margin(Strict):
 
 
 MarginField = Annotated[
-    Margin, BeforeValidator(_parse_margin, json_schema_input_type=Margin | float | str)
+    Margin, BeforeValidator(_parse_margin, json_schema_input_type=Margin | float | Percent)
 ]
 
 
@@ -127,7 +127,7 @@ class UnitMetric(_Metric):
         Annotated[
             float,
             Field(gt=0.5, lt=1),
-            BeforeValidator(_parse_percentile, json_schema_input_type=str),
+            BeforeValidator(_parse_percentile, json_schema_input_type=float | Percent),
         ]
         | None
     ) = Field(None, description="Totals above this percentile of all users count as that much.")
@@ -139,10 +139,12 @@ class UnitMetric(_Metric):
         description="Compare the variants within segments and weigh these alike (post-"
         "stratification): by all columns of sources.exposures.segments, or by those named.",
     )
-    prior: Annotated[float, Field(gt=0), BeforeValidator(_parse_percent)] = Field(
-        0.1,
-        description="Typical size of true relative effects, as a standard deviation: 10%.",
-        json_schema_extra={"type": "string"},
+    prior: Annotated[
+        float,
+        Field(gt=0),
+        BeforeValidator(_parse_percent, json_schema_input_type=float | Percent),
+    ] = Field(
+        0.1, description="Typical size of true relative effects, as a standard deviation: 10%."
     )
 
     @property

@@ -19,6 +19,15 @@ class PrometheusSource(Strict):
     ca_file: str | None = None
 
 
+class PrometheusUrl(Strict):
+    """The short form of a Prometheus server."""
+
+    prometheus: str = Field(pattern=URL_PATTERN)
+    scrape_interval: Duration = timedelta(seconds=15)
+    token_env: str | None = Field(None, description="Environment variable with a bearer token.")
+    ca_file: str | None = None
+
+
 class RecordingSource(Strict):
     """A recording of raw samples (Parquet, one row per series)."""
 
@@ -52,16 +61,30 @@ class PostgresSource(Strict):
     segments: list[str] = _SEGMENTS
 
 
+def _server(value: object) -> object:
+    """The short form `prometheus: URL` stands for a server with this URL."""
+    return {"url": value} if isinstance(value, str) else value
+
+
+ServerField = Annotated[
+    PrometheusSource,
+    BeforeValidator(
+        _server,
+        json_schema_input_type=PrometheusSource | Annotated[str, Field(pattern=URL_PATTERN)],
+    ),
+]
+
+
 class CounterSource(Strict):
     """Counters with the labels experiment, variant and outcome."""
 
-    prometheus: PrometheusSource
+    prometheus: ServerField
     metric: str
     exposed: str = Field("exposed", description="Value of `outcome` that counts exposures.")
 
 
 def _requests_source(value: object) -> object:
-    """The short forms `prometheus: URL` and `recording: PATH` stand for their one field."""
+    """The short form `prometheus: URL` stands for a server with this URL."""
     if isinstance(value, dict) and isinstance(value.get("prometheus"), str):
         rest = {key: item for key, item in value.items() if key != "prometheus"}
         return {"url": value["prometheus"], **rest}
@@ -83,7 +106,10 @@ def _has(value: Any, field: str) -> bool:
 RequestsField = Annotated[
     Annotated[PrometheusSource, Tag("prometheus")] | Annotated[RecordingSource, Tag("recording")],
     Discriminator(_kind_of_requests),
-    BeforeValidator(_requests_source),
+    BeforeValidator(
+        _requests_source,
+        json_schema_input_type=PrometheusSource | PrometheusUrl | RecordingSource,
+    ),
 ]
 RowsField = Annotated[
     Annotated[FileSource, Tag("files")] | Annotated[PostgresSource, Tag("postgres")],
