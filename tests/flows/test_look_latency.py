@@ -13,7 +13,7 @@ import pytest
 from flows.score import score_experiment
 from flows.spec import Experiment
 from flows.verdict_document import VerdictDocument, verdict_schema
-from flows.warehouse import open_writer, transaction
+from flows.warehouse import open_reader, open_writer, transaction
 from tests.flows.small_warehouse import BUCKET, CHECKOUT, INFINITY, START
 
 SPEC = Experiment.model_validate(CHECKOUT | {"plan": {"start": START}})
@@ -97,3 +97,37 @@ def test_early_look_has_open_ends(tmp_path: Path) -> None:
     p99 = data["latency"][0]["quantiles"][-1]
     assert p99["candidate"]["upper_ms"] is None
     assert p99["difference"]["lower"] is None
+
+
+def test_views_show_what_the_verdict_says(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    (table,) = _look(path, SLOWER).latency
+    with open_reader(path) as con:
+        quantiles = con.execute(
+            "select candidate, quantile, baseline_lower_ms, candidate_upper_ms, "
+            "difference_lower_ms, difference_interpolated_ms from marts.latency_quantiles "
+            "order by quantile"
+        ).fetchall()
+        shares = con.execute(
+            "select edge_ms, candidate_share, difference_lower, candidate_requests "
+            "from marts.slower_shares order by edge_ms"
+        ).fetchall()
+    finite = [
+        tuple(None if value in {INFINITY, -INFINITY} else value for value in row)
+        for row in (
+            (
+                "canary",
+                row.quantile,
+                row.baseline.lower_ms,
+                row.candidate.upper_ms,
+                row.difference.lower,
+                row.difference.value,
+            )
+            for row in table.quantiles
+        )
+    ]
+    assert quantiles == finite
+    assert shares == [
+        (row.edge_ms, row.candidate, row.difference.lower, table.requests_candidate)
+        for row in table.slower_than
+    ]
