@@ -53,23 +53,26 @@ def pull_all(workspace: Workspace, names: Sequence[str], *, until: datetime | No
 
 
 def publish_all(workspace: Workspace) -> list[Path]:
-    """Publishes the marts, the dashboards and the metrics; returns what was written."""
+    """Publishes the marts, the dashboards, the report and the metrics; returns what was written."""
     # Publishing is the last step and never the gate's: its imports wait until here.
+    from dashboards.html_report import write_reports  # noqa: PLC0415
     from dashboards.provisioning import write_dashboards  # noqa: PLC0415
     from flows.dashboard_view import view_of  # noqa: PLC0415
     from flows.export_metrics import export_metrics  # noqa: PLC0415
     from flows.publish import PublishFailed, publish  # noqa: PLC0415
+    from flows.report_view import report_views  # noqa: PLC0415
 
     specs = [spec for _, spec in load_specs(workspace.experiments)]
     marts = publish(workspace.warehouse, workspace.marts)
     try:
         written = write_dashboards([view_of(spec) for spec in specs], workspace.dashboards)
+        pages = write_reports(report_views(workspace.warehouse, specs), workspace.report)
         exported = export_metrics(workspace, specs)
     except OSError as error:
         raise PublishFailed(f"published {marts}, but not all for people: {error}") from error
     for warning in exported.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    return [marts, *written, exported.path]
+    return [marts, *written, exported.path, *pages[:1]]
 
 
 def select(workspace: Workspace, names: Sequence[str]) -> list[tuple[Path, Experiment]]:
