@@ -7,7 +7,10 @@ versions are compared bucket by bucket, and a bucket weighs for both alike, as m
 
 Requests need not be independent: bounds rest on what the differences vary by from bucket to bucket,
 and on how long that persists (long_run_variance, with its limits). Assumed is that a version's pods
-are alike. Bounds hold at every look at once.
+are alike. Bounds hold at every look at once: with alpha 0.05, none to 1.5 % of simulated runs of
+equal versions show a difference at some look and edge, also under a ramp with drift, where both
+share a persistent state, or where each has its own with a coefficient of 0.6 from bucket to bucket.
+At 0.8 it is 10 to 13 %: one version's state that lasts for minutes is hard to tell from an effect.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from analysis.evidence import RequestEvidence
 from analysis.latency import LatencyCounts
 from analysis.latency_notes import latency_notes
 from analysis.latency_table import LatencyTable, compare_latencies
-from tests.analysis.streams import plan_for
+from tests.analysis.streams import autoregression, plan_for
 
 INF = float("inf")
 EDGES = np.array([1.0, 2, 5, 10, 20, 50, 100, 200, INF])
@@ -129,12 +130,25 @@ def test_wider_spread_is_slower_and_faster() -> None:
     )
 
 
-def test_equal_latencies_alarm_at_no_look_more_often_than_alpha() -> None:
-    """Both versions share shocks, and have few requests; looks at every sixth bucket."""
-    rng, runs, wrong = np.random.default_rng(4), 150, 0
+def _shared_shocks(rng: np.random.Generator) -> tuple[LatencyCounts, LatencyCounts]:
+    """Few requests, and slow and fast moments that both versions have together."""
+    center = 3 + rng.normal(0, 0.3, BUCKETS)
+    return _log_normal(rng, 300, center), _log_normal(rng, 30, center)
+
+
+def _own_states(rng: np.random.Generator) -> tuple[LatencyCounts, LatencyCounts]:
+    """Slow and fast states of each version by itself, which last from bucket to bucket."""
+    state = 3 + 0.1 * autoregression(rng, (2, BUCKETS), 0.5)
+    return _log_normal(rng, 500, state[0]), _log_normal(rng, 100, state[1])
+
+
+@pytest.mark.parametrize("simulate", [_ramp, _shared_shocks, _own_states])
+def test_equal_latencies_alarm_at_no_look_more_often_than_alpha(
+    simulate: Callable[[np.random.Generator], tuple[LatencyCounts, LatencyCounts]],
+) -> None:
+    rng, runs, wrong = np.random.default_rng(4), 80, 0
     for _ in range(runs):
-        center = 3 + rng.normal(0, 0.3, BUCKETS)
-        arms = _log_normal(rng, 300, center), _log_normal(rng, 30, center)
+        arms = simulate(rng)
         for look in range(6, BUCKETS + 1, 6):
             seen = [LatencyCounts(EDGES, arm.at_most[:, :look]) for arm in arms]
             order = _table(seen[0], seen[1]).order
