@@ -94,7 +94,7 @@ def _metric(metric: MetricResult) -> tuple[str, ...]:
 
 def _arm(metric: MetricResult, variant: str, value: float, exposure: float) -> Markup:
     unit = "requests" if metric.unit is Unit.REQUEST else "users"
-    return Markup("<div>{} <b>{}</b></div>{}").format(
+    return Markup('<div class="arm">{} <b>{}</b></div>{}').format(
         variant, numbers.unbroken(level(metric, value)), small(f"{numbers.count(exposure)} {unit}")
     )
 
