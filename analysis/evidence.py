@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.comparison import Sample
-from analysis.latency import Histogram
+from analysis.latency import LatencyCounts
 from analysis.paired_buckets import BucketCounts
 from analysis.pods import PodCounts
 
@@ -21,7 +21,7 @@ class RequestEvidence:
     stage: int64[buckets], index into the plan's stages.
     requests: by variant, float64[buckets]: all requests, whatever became of them.
     metrics: names of the request metrics; counts: by variant, [metrics, buckets] in that order.
-    histograms: by variant, over the whole window; empty where the mesh exports no latency.
+    latency: by variant, on the same buckets; empty where the mesh exports no latency.
     edges_ms: by metric, the bucket edge at which slow requests are counted.
     pods: by metric and variant, over the whole window; empty where pods aren't known.
     """
@@ -30,7 +30,7 @@ class RequestEvidence:
     requests: Mapping[str, NDArray[np.float64]]
     metrics: tuple[str, ...]
     counts: Mapping[str, BucketCounts]
-    histograms: Mapping[str, Histogram] = field(default_factory=dict)
+    latency: Mapping[str, LatencyCounts] = field(default_factory=dict)
     edges_ms: Mapping[str, float] = field(default_factory=dict)
     pods: Mapping[str, Mapping[str, PodCounts]] = field(default_factory=dict)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from analysis.evidence import QualityLimits, UserEvidence
+from analysis.latency_notes import latency_notes
+from analysis.latency_table import LatencyTable
 from analysis.metric_result import MetricResult
 from analysis.plan import Plan, Unit
 from analysis.plausibility import effect_trend, largest_user, too_large_to_be_true
@@ -22,12 +24,14 @@ def take_notes(
     users: UserEvidence | None,
     metrics: tuple[MetricResult, ...],
     segments: tuple[SegmentTable, ...],
+    latency: tuple[LatencyTable, ...],
     limits: QualityLimits,
 ) -> tuple[str, ...]:
     """All that applies, as sentences."""
+    found = [note for table in latency for note in latency_notes(table)]
     if users is None:
-        return ()
-    found = [*_broken_parts(plan, users, limits), *_adjustments(plan, metrics)]
+        return tuple(found)
+    found += [*_broken_parts(plan, users, limits), *_adjustments(plan, metrics)]
     for metric in metrics:
         if metric.unit is Unit.USER:
             found += _doubts(plan, users, metric)

@@ -67,25 +67,29 @@ def publish_readable(workspace: Workspace) -> int:
 
 
 def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
-    """Publishes the marts, and dashboards and metrics of the experiments that can be read.
+    """Publishes the marts, and dashboards, report and metrics of the experiments that can be read.
 
-    Returns what was written. Raises PublishFailed, WarehouseBusy or WarehouseUnusable.
+    Returns what was written, of the report the index. Raises PublishFailed, WarehouseBusy or
+    WarehouseUnusable.
     """
     # Publishing is the last step and never the gate's: its imports wait until here.
     from dashboards.atomic_file import prepared  # noqa: PLC0415
     from dashboards.exported_metrics import render_metrics  # noqa: PLC0415
+    from dashboards.html_report import INDEX, report_files  # noqa: PLC0415
     from dashboards.provisioning import dashboard_files  # noqa: PLC0415
     from flows.dashboard_view import view_of  # noqa: PLC0415
     from flows.export_metrics import latest_metrics, metrics_path, push_all  # noqa: PLC0415
     from flows.publish import PublishFailed, publish  # noqa: PLC0415
+    from flows.report_view import report_views  # noqa: PLC0415
 
     specs = chosen.experiments
     metrics = latest_metrics(workspace.warehouse, specs)
     texts = dashboard_files([view_of(spec) for spec in specs], workspace.dashboards)
     texts[metrics_path(workspace)] = render_metrics(metrics)
+    report = report_files(report_views(workspace.warehouse, specs), workspace.report)
     try:
-        # All together: marts and dashboards tell of the same looks, or stay as they were.
-        with prepared(texts) as put_in_place:
+        # All together: marts, dashboards and report tell of the same looks, or stay as they were.
+        with prepared(texts | report) as put_in_place:
             marts = publish(workspace.warehouse, workspace.marts)
             written = put_in_place()
     except OSError as error:
@@ -95,7 +99,8 @@ def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
         ) from error
     for warning in push_all(metrics):
         print(f"warning: {warning}", file=sys.stderr)
-    return [marts, *written]
+    pages = report.keys() - {workspace.report / INDEX}
+    return [marts, *(path for path in written if path not in pages)]
 
 
 def _tell_broken(chosen: Selection) -> list[str]:

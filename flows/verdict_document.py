@@ -10,6 +10,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from analysis.latency_table import LatencyTable
 from analysis.metric_result import MetricResult
 from analysis.quality import QualityCheck
 from analysis.segments import SegmentTable
@@ -43,6 +44,9 @@ class VerdictDocument(BaseModel):
     metrics: tuple[MetricResult, ...]
     quality: tuple[QualityCheck, ...]
     segments: tuple[SegmentTable, ...] = Field(description="Users by segment; exploratory.")
+    latency: tuple[LatencyTable, ...] = Field(
+        description="By candidate, beside the baseline's, in the same buckets; decides nothing."
+    )
     scorecard: tuple[ScorecardRow, ...] = Field(description="User metrics, by every method.")
     spec_hash: str
     software_version: str
@@ -65,6 +69,7 @@ class VerdictDocument(BaseModel):
             metrics=verdict.metrics,
             quality=verdict.quality,
             segments=verdict.segments,
+            latency=verdict.latency,
             scorecard=scorecard,
             spec_hash=spec_hash,
             software_version=version("split-verdict"),
