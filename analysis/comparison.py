@@ -58,7 +58,9 @@ class Bounds:
 class Comparison:
     """Candidate minus baseline: float64[...] each.
 
-    degrees_of_freedom: of Student's t; infinite for proportions (normal).
+    standard_error: infinite where it isn't known, as where no user differs from another in either
+    sample: nothing is then claimed. degrees_of_freedom: of Student's t; infinite for proportions
+    (normal).
     """
 
     baseline: Sample
@@ -69,9 +71,13 @@ class Comparison:
 
     @property
     def statistic(self) -> FloatArray:
-        """The difference in standard errors."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(self.difference / self.standard_error)
+        """The difference in standard errors; nan where these aren't known."""
+        return np.divide(
+            self.difference,
+            self.standard_error,
+            out=np.full_like(self.difference, np.nan),
+            where=np.isfinite(self.standard_error),
+        )
 
     @property
     def p_value(self) -> FloatArray:
@@ -125,16 +131,22 @@ class Comparison:
             root = np.sqrt(a * of_candidate + of_baseline * ratio**2)
             far = b + np.copysign(root, b)
             ends = far / a, np.where(far == 0, 0.0, c / far)
-        bounded = np.isfinite(z) & (a > 0) & (size > 0)
+        bounded = np.isfinite(z * self.standard_error) & (a > 0) & (size > 0)
         return (
             np.where(bounded, np.minimum(*ends), -np.inf),
             np.where(bounded, np.maximum(*ends), np.inf),
         )
 
 
+def standard_error(baseline: Sample, candidate: Sample) -> FloatArray:
+    """Of the difference; infinite where the variances are both zero or one isn't known."""
+    error = np.sqrt(baseline.variance_of_mean + candidate.variance_of_mean)
+    return np.where(error > 0, error, np.inf)
+
+
 def compare_proportions(baseline: Sample, candidate: Sample) -> Comparison:
     """Two proportions with unpooled variance (Wald); the same variance serves test and interval."""
-    error = np.sqrt(baseline.variance_of_mean + candidate.variance_of_mean)
+    error = standard_error(baseline, candidate)
     return Comparison(
         baseline, candidate, candidate.mean - baseline.mean, error, np.full(error.shape, np.inf)
     )
@@ -149,6 +161,6 @@ def compare_means(baseline: Sample, candidate: Sample) -> Comparison:
         baseline,
         candidate,
         candidate.mean - baseline.mean,
-        np.sqrt(v_b + v_c),
+        standard_error(baseline, candidate),
         np.where(np.isfinite(dof), dof, 1.0),
     )

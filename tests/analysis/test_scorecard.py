@@ -183,3 +183,14 @@ def test_an_anytime_interval_is_never_narrower_than_the_fixed_one() -> None:
         card = make_scorecard(cells, n_opt=n_opt)
         assert np.all(card.anytime.lower <= card.fixed.lower)
         assert np.all(card.anytime.upper >= card.fixed.upper)
+
+
+def test_a_cell_in_which_no_user_differs_claims_nothing() -> None:
+    two = np.array([2.0, 1000.0])
+    arms = (Sample(two, np.full(2, mean), np.zeros(2)) for mean in (5.0, 7.0))
+    card = make_scorecard(_cells(*arms, is_share=False))
+    for bounds in (card.fixed, card.anytime):
+        assert np.all(np.isneginf([bounds.lower, bounds.relative_lower]))
+        assert np.all(np.isposinf([bounds.upper, bounds.relative_upper]))
+    assert np.isnan([card.p_value, card.anytime_p, card.holm]).all()
+    assert not card.discovery.any()
