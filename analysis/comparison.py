@@ -6,7 +6,7 @@ come from the same statistic and multiplier, so they can't contradict each other
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,11 +17,15 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Sufficient statistics of one variant: users, mean and variance, float64[...] each."""
+    """Sufficient statistics of one variant: users, mean and variance, float64[...] each.
+
+    rest: what the mean's last digit leaves out, float64[...]; it counts where means are compared.
+    """
 
     n: FloatArray
     mean: FloatArray
     variance: FloatArray
+    rest: FloatArray = field(default_factory=lambda: np.array(0.0))
 
     @property
     def variance_of_mean(self) -> FloatArray:
@@ -138,6 +142,11 @@ class Comparison:
         )
 
 
+def difference_of(baseline: Sample, candidate: Sample) -> FloatArray:
+    """Candidate minus baseline, with the digits that means of 1e9 leave out."""
+    return np.asarray((candidate.mean - baseline.mean) + (candidate.rest - baseline.rest))
+
+
 def standard_error(baseline: Sample, candidate: Sample) -> FloatArray:
     """Of the difference; infinite where the variances are both zero or one isn't known."""
     error = np.sqrt(baseline.variance_of_mean + candidate.variance_of_mean)
@@ -147,9 +156,8 @@ def standard_error(baseline: Sample, candidate: Sample) -> FloatArray:
 def compare_proportions(baseline: Sample, candidate: Sample) -> Comparison:
     """Two proportions with unpooled variance (Wald); the same variance serves test and interval."""
     error = standard_error(baseline, candidate)
-    return Comparison(
-        baseline, candidate, candidate.mean - baseline.mean, error, np.full(error.shape, np.inf)
-    )
+    difference = difference_of(baseline, candidate)
+    return Comparison(baseline, candidate, difference, error, np.full(error.shape, np.inf))
 
 
 def compare_means(baseline: Sample, candidate: Sample) -> Comparison:
@@ -160,7 +168,7 @@ def compare_means(baseline: Sample, candidate: Sample) -> Comparison:
     return Comparison(
         baseline,
         candidate,
-        candidate.mean - baseline.mean,
+        difference_of(baseline, candidate),
         standard_error(baseline, candidate),
         np.where(np.isfinite(dof), dof, 1.0),
     )

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.comparison import Comparison, Sample, standard_error
+from analysis.comparison import Comparison, Sample, difference_of, standard_error
 
 FloatArray = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ def compare_guarded(baseline: Sample, candidate: Sample, *, is_share: bool) -> C
     least = _pooled_variance(*arms)
     b, c = (replace(arm, variance=np.fmax(arm.variance, least)) for arm in arms)
     degrees = np.minimum(b.n, c.n) - 1
-    return Comparison(b, c, c.mean - b.mean, standard_error(b, c), degrees)
+    return Comparison(b, c, difference_of(b, c), standard_error(b, c), degrees)
 
 
 def _pooled_variance(baseline: Sample, candidate: Sample) -> FloatArray:

@@ -91,7 +91,7 @@ def make_scorecard(
     p_value = arms.p_value
     log_e = log_e_value(arms.guarded_statistic, users, alpha=alpha, n_opt=n_opt)
     rows = _by_family(cells.family)
-    difference = cells.candidate.mean - cells.baseline.mean
+    difference = comparison.difference
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = difference / np.abs(cells.baseline.mean)
     split_p, split_log_e = _split(cells, alpha, n_opt)
