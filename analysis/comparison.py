@@ -6,7 +6,7 @@ come from the same statistic and multiplier, so they can't contradict each other
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,11 +17,15 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Sufficient statistics of one variant: users, mean and variance, float64[...] each."""
+    """Sufficient statistics of one variant: users, mean and variance, float64[...] each.
+
+    rest: what the mean's last digit leaves out, float64[...]; it counts where means are compared.
+    """
 
     n: FloatArray
     mean: FloatArray
     variance: FloatArray
+    rest: FloatArray = field(default_factory=lambda: np.array(0.0))
 
     @property
     def variance_of_mean(self) -> FloatArray:
@@ -58,7 +62,9 @@ class Bounds:
 class Comparison:
     """Candidate minus baseline: float64[...] each.
 
-    degrees_of_freedom: of Student's t; infinite for proportions (normal).
+    standard_error: infinite where it isn't known, as where no user differs from another in either
+    sample: nothing is then claimed. degrees_of_freedom: of Student's t; infinite for proportions
+    (normal).
     """
 
     baseline: Sample
@@ -69,9 +75,13 @@ class Comparison:
 
     @property
     def statistic(self) -> FloatArray:
-        """The difference in standard errors."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(self.difference / self.standard_error)
+        """The difference in standard errors; nan where these aren't known."""
+        return np.divide(
+            self.difference,
+            self.standard_error,
+            out=np.full_like(self.difference, np.nan),
+            where=np.isfinite(self.standard_error),
+        )
 
     @property
     def p_value(self) -> FloatArray:
@@ -125,19 +135,29 @@ class Comparison:
             root = np.sqrt(a * of_candidate + of_baseline * ratio**2)
             far = b + np.copysign(root, b)
             ends = far / a, np.where(far == 0, 0.0, c / far)
-        bounded = np.isfinite(z) & (a > 0) & (size > 0)
+        bounded = np.isfinite(z * self.standard_error) & (a > 0) & (size > 0)
         return (
             np.where(bounded, np.minimum(*ends), -np.inf),
             np.where(bounded, np.maximum(*ends), np.inf),
         )
 
 
+def difference_of(baseline: Sample, candidate: Sample) -> FloatArray:
+    """Candidate minus baseline, with the digits that means of 1e9 leave out."""
+    return np.asarray((candidate.mean - baseline.mean) + (candidate.rest - baseline.rest))
+
+
+def standard_error(baseline: Sample, candidate: Sample) -> FloatArray:
+    """Of the difference; infinite where the variances are both zero or one isn't known."""
+    error = np.sqrt(baseline.variance_of_mean + candidate.variance_of_mean)
+    return np.where(error > 0, error, np.inf)
+
+
 def compare_proportions(baseline: Sample, candidate: Sample) -> Comparison:
     """Two proportions with unpooled variance (Wald); the same variance serves test and interval."""
-    error = np.sqrt(baseline.variance_of_mean + candidate.variance_of_mean)
-    return Comparison(
-        baseline, candidate, candidate.mean - baseline.mean, error, np.full(error.shape, np.inf)
-    )
+    error = standard_error(baseline, candidate)
+    difference = difference_of(baseline, candidate)
+    return Comparison(baseline, candidate, difference, error, np.full(error.shape, np.inf))
 
 
 def compare_means(baseline: Sample, candidate: Sample) -> Comparison:
@@ -148,7 +168,7 @@ def compare_means(baseline: Sample, candidate: Sample) -> Comparison:
     return Comparison(
         baseline,
         candidate,
-        candidate.mean - baseline.mean,
-        np.sqrt(v_b + v_c),
+        difference_of(baseline, candidate),
+        standard_error(baseline, candidate),
         np.where(np.isfinite(dof), dof, 1.0),
     )

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.comparison import Comparison, Sample
+from analysis.comparison import Comparison, Sample, difference_of, standard_error
 
 FloatArray = NDArray[np.float64]
 
@@ -36,8 +36,8 @@ def compare_guarded(baseline: Sample, candidate: Sample, *, is_share: bool) -> C
         arms = (_smoothed(baseline), _smoothed(candidate))
     least = _pooled_variance(*arms)
     b, c = (replace(arm, variance=np.fmax(arm.variance, least)) for arm in arms)
-    error = np.sqrt(b.variance_of_mean + c.variance_of_mean)
-    return Comparison(b, c, c.mean - b.mean, error, np.minimum(b.n, c.n) - 1)
+    degrees = np.minimum(b.n, c.n) - 1
+    return Comparison(b, c, difference_of(b, c), standard_error(b, c), degrees)
 
 
 def _pooled_variance(baseline: Sample, candidate: Sample) -> FloatArray:

@@ -91,7 +91,7 @@ def make_scorecard(
     p_value = arms.p_value
     log_e = log_e_value(arms.guarded_statistic, users, alpha=alpha, n_opt=n_opt)
     rows = _by_family(cells.family)
-    difference = cells.candidate.mean - cells.baseline.mean
+    difference = comparison.difference
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = difference / np.abs(cells.baseline.mean)
     split_p, split_log_e = _split(cells, alpha, n_opt)
@@ -107,7 +107,7 @@ def make_scorecard(
         log_e=log_e,
         anytime_p=np.minimum(1.0, np.exp(-np.maximum(log_e, 0.0))),
         discovery=_within(rows, log_e, lambda e: e_bh(e, alpha)).astype(np.bool_),
-        posterior=normal_posterior(comparison, prior or NormalPrior(), alpha=alpha),
+        posterior=normal_posterior(arms.guarded, prior or NormalPrior(), alpha=alpha),
         split_p=split_p,
         split_log_e=split_log_e,
     )

@@ -54,7 +54,8 @@ def bound_harm(
     sign = -1.0 if metric.higher_is_better else 1.0
     allowed = metric.allowed_harm
     factor = 1 + sign * allowed.relative * np.sign(baseline.mean)
-    value = sign * (candidate.mean - factor * baseline.mean) - allowed.absolute
+    allowance = allowed.relative * np.abs(baseline.mean) + allowed.absolute
+    value = sign * comparison.difference - allowance
     variance = candidate.variance_of_mean + factor**2 * baseline.variance_of_mean
     error = np.sqrt(variance)
     with np.errstate(invalid="ignore"):

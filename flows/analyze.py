@@ -106,7 +106,7 @@ def _compare(groups: Sequence[Group]) -> _Compared:
         Moments(
             *(
                 np.stack([getattr(group.moments[v], field) for group in groups])
-                for field in ("n", "mean", "covariance")
+                for field in ("n", "mean", "covariance", "rest")
             )
         )
         for v in range(variants)
@@ -152,6 +152,7 @@ def _joined(samples: Sequence[Sample]) -> Sample:
         np.concatenate([s.n for s in samples]),
         np.concatenate([s.mean for s in samples]),
         np.concatenate([s.variance for s in samples]),
+        np.concatenate([np.broadcast_to(s.rest, s.mean.shape) for s in samples]),
     )
 
 

@@ -96,4 +96,5 @@ def _stack(samples: list[Sample]) -> Sample:
         np.array([float(s.n) for s in samples]),
         np.array([float(s.mean) for s in samples]),
         np.array([float(s.variance) for s in samples]),
+        np.array([float(s.rest) for s in samples]),
     )

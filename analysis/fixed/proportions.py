@@ -36,7 +36,8 @@ def z_test(
     """The z-test of equal shares; users and successes of baseline and candidate.
 
     pooled: the variance under the hypothesis (score test, Pearson 1900), else each variant's own
-    (Wald). nan where no variance is known.
+    (Wald). nan where no variance is known: all users of both variants alike, or by Wald all users
+    of each.
     """
     n_b, n_c, x_b, x_c = (np.asarray(a, dtype=np.float64) for a in (*users, *successes))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -46,7 +47,7 @@ def z_test(
             variance = p * (1 - p) * (1 / n_b + 1 / n_c)
         else:
             variance = p_b * (1 - p_b) / n_b + p_c * (1 - p_c) / n_c
-        z = np.asarray((p_c - p_b) / np.sqrt(variance))
+        z = np.asarray((p_c - p_b) / np.sqrt(np.where(variance > 0, variance, np.nan)))
     return ZTest(z, np.asarray(2 * ndtr(-np.abs(z))), np.asarray(ndtr(-z)), np.asarray(ndtr(z)))
 
 

@@ -1,5 +1,7 @@
 """Two samples of users against scipy, worked numbers, and their own consistency."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.comparison import (
+    Comparison,
+    Sample,
     compare_means,
     compare_proportions,
     mean_sample,
@@ -126,3 +130,17 @@ def test_without_users_nothing_is_claimed() -> None:
     low, high = found.relative_interval(2.0)
     assert np.isnan(found.difference)
     assert (float(low), float(high)) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize("compare", [compare_means, compare_proportions])
+def test_where_no_user_differs_nothing_is_claimed(
+    compare: Callable[[Sample, Sample], Comparison],
+) -> None:
+    """5, 5 against 7, 7 is no proof of +40 %, nor is 0 of 1 against 1 of 1."""
+    found = compare(mean_sample(2, 5.0, 0.0), mean_sample(2, 7.0, 0.0))
+    assert np.isnan(found.p_value)
+    bounds = found.bounds(found.fixed_multiplier(0.05))
+    assert (float(bounds.lower), float(bounds.upper)) == (-np.inf, np.inf)
+    assert (float(bounds.relative_lower), float(bounds.relative_upper)) == (-np.inf, np.inf)
+    one_varies = compare(mean_sample(20, 0.5, 0.25), mean_sample(20, 0.7, 0.0))
+    assert np.isfinite(one_varies.p_value)

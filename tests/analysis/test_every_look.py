@@ -18,6 +18,7 @@ STREAMS = (
     Values("count", 0.1),
     Values("share", 0.1),
     Values("normal", 1.0),
+    Values("ratio", 0.05),
 )
 LOOKS, LEVEL = 100, 0.025
 
@@ -35,6 +36,10 @@ def _harm_rates(
     return float(rollback.mean()), float(promote.mean())
 
 
+def _runs(values: Values) -> int:
+    return 80 if values.kind == "ratio" else 500  # every user's views are drawn
+
+
 def _most(runs: int) -> float:
     return LEVEL + 3 * float(np.sqrt(LEVEL * (1 - LEVEL) / runs))
 
@@ -46,7 +51,7 @@ def test_without_an_effect_hardly_any_run_rolls_back(
 ) -> None:
     """Before the guard: spend 95:5 21 %, count 99:1 9 %, share 99:1 7 % of the runs."""
     rng = np.random.default_rng([3, *split])
-    runs = 1000
+    runs = _runs(values)
     arms = tuple(arrivals(rng, values, n, runs=runs, looks=LOOKS) for n in split)
     for higher_is_better in (True, False):
         rollback, _ = _harm_rates(
@@ -65,7 +70,7 @@ def test_harm_at_the_margin_is_neither_rolled_back_nor_promoted(
     values: Values, split: tuple[int, int], higher_is_better: bool
 ) -> None:
     rng = np.random.default_rng([4, *split])
-    runs, factor = 600, 0.8 if higher_is_better else 1.2
+    runs, factor = _runs(values), 0.8 if higher_is_better else 1.2
     harmed = Values(values.kind, factor * values.mean, values.spread)
     arms = tuple(
         arrivals(rng, each, n, runs=runs, looks=LOOKS)

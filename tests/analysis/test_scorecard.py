@@ -50,7 +50,7 @@ def test_each_cell_is_answered_as_if_alone() -> None:
         z = normal_statistic(guarded.statistic, guarded.degrees_of_freedom)
         log_e = log_e_value(z, users, alpha=0.05, n_opt=5000)
         assert card.log_e[i] == pytest.approx(float(log_e[0]))
-        posterior = normal_posterior(alone, NormalPrior(0, 0.2))
+        posterior = normal_posterior(guarded, NormalPrior(0, 0.2))
         assert card.posterior.chance_to_win[i] == pytest.approx(float(posterior.chance_to_win[0]))
 
 
@@ -137,7 +137,8 @@ def test_false_alarms_under_a_hundred_looks_stay_below_alpha(rate: float) -> Non
 
 @pytest.mark.parametrize("split", [(50, 50), (95, 5), (99, 1)])
 @pytest.mark.parametrize(
-    "values", [Values("spend", 3.0), Values("count", 0.1), Values("normal", 1.0)],
+    "values",
+    [Values("spend", 3.0), Values("count", 0.1), Values("normal", 1.0), Values("ratio", 0.05)],
     ids=lambda v: v.kind,
 )  # fmt: skip
 def test_false_alarms_of_means_stay_below_alpha_in_unequal_arms(
@@ -145,7 +146,7 @@ def test_false_alarms_of_means_stay_below_alpha_in_unequal_arms(
 ) -> None:
     """At all of a hundred looks; without the guard 74 % of the runs for counts at 99:1."""
     rng = np.random.default_rng([12, *split])
-    runs = 500
+    runs = 80 if values.kind == "ratio" else 300
     arms = [arrivals(rng, values, n, runs=runs, looks=100) for n in split]
     flat = (Sample(a.n.ravel(), a.mean.ravel(), a.variance.ravel()) for a in arms)
     card = make_scorecard(_cells(*flat, is_share=False))
@@ -183,3 +184,14 @@ def test_an_anytime_interval_is_never_narrower_than_the_fixed_one() -> None:
         card = make_scorecard(cells, n_opt=n_opt)
         assert np.all(card.anytime.lower <= card.fixed.lower)
         assert np.all(card.anytime.upper >= card.fixed.upper)
+
+
+def test_a_cell_in_which_no_user_differs_claims_nothing() -> None:
+    two = np.array([2.0, 1000.0])
+    arms = (Sample(two, np.full(2, mean), np.zeros(2)) for mean in (5.0, 7.0))
+    card = make_scorecard(_cells(*arms, is_share=False))
+    for bounds in (card.fixed, card.anytime):
+        assert np.all(np.isneginf([bounds.lower, bounds.relative_lower]))
+        assert np.all(np.isposinf([bounds.upper, bounds.relative_upper]))
+    assert np.isnan([card.p_value, card.anytime_p, card.holm]).all()
+    assert not card.discovery.any()

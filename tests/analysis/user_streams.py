@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.comparison import Sample
+from analysis.estimates import Quantity, sample_of
+from analysis.sums import Moments
 
 FloatArray = NDArray[np.float64]
-Kind = Literal["normal", "count", "share", "spend"]
+Kind = Literal["normal", "count", "share", "spend", "ratio"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,8 @@ class Values:
     """How one user's value is distributed.
 
     normal: mean, standard deviation 1. count: Poisson. share: 0 or 1. spend: one user in ten buys,
-    for a lognormal sum whose logarithm has the standard deviation spread.
+    for a lognormal sum whose logarithm has the standard deviation spread. ratio: clicks per view;
+    a user has one view and a geometric number (2 on average) of others, clicked on or not alike.
     """
 
     kind: Kind
@@ -31,6 +34,8 @@ def arrivals(
     rng: np.random.Generator, values: Values, users: int, *, runs: int, looks: int
 ) -> Sample:
     """Everything known after each look: float64[runs, looks]; so many users arrive at each."""
+    if values.kind == "ratio":
+        return _ratio(rng, values.mean, users, (runs, looks))
     total, squares = _lots(rng, values, users, (runs, looks))
     n = np.arange(1.0, looks + 1) * users + np.zeros((runs, 1))
     total, squares = np.cumsum(total, axis=1), np.cumsum(squares, axis=1)
@@ -67,3 +72,16 @@ def _lots(
         for w in (spent, spent**2)
     )
     return total, squares
+
+
+def _ratio(rng: np.random.Generator, rate: float, users: int, shape: tuple[int, int]) -> Sample:
+    """Clicks over views after each look, with the variance of the delta method."""
+    views = rng.geometric(1 / 3, (*shape, users))
+    clicks = rng.binomial(views, rate)
+    values = np.stack([clicks, views], axis=-1).astype(np.float64)
+    n = np.arange(1.0, shape[1] + 1) * users + np.zeros((shape[0], 1))
+    mean = values.sum(axis=2).cumsum(axis=1) / n[..., None]
+    products = np.einsum("rlui,rluj->rlij", values, values).cumsum(axis=1)
+    centred = products - n[..., None, None] * mean[..., :, None] * mean[..., None, :]
+    degrees = np.where(n > 1, n - 1, np.nan)[..., None, None]
+    return sample_of(Moments(n, mean, centred / degrees), Quantity(0, 1))
