@@ -170,7 +170,7 @@ class UnitMetric(_Metric):
         description="Compare the variants within segments and weigh these alike (post-"
         "stratification): by all columns of sources.exposures.segments, or by those named.",
     )
-    prior: Annotated[float, Field(gt=0), BeforeValidator(_parse_percent)] = Field(
+    prior: Annotated[float, Field(ge=1e-6, le=1e6), BeforeValidator(_parse_percent)] = Field(
         0.1,
         description="Typical size of true relative effects, as a standard deviation: 10%.",
         json_schema_extra={"type": "string"},

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.commands.parser import Commands, command, positive, share
+from flows.commands.parser import Commands, command, number_within
 
 if TYPE_CHECKING:
     from flows.scorecard_document import Interval, ScorecardDocument, ScorecardRow
@@ -20,17 +20,19 @@ def add(commands: Commands) -> None:
     )
     analyze.add_argument("file", type=Path, help="its rows: see `verdict schema --aggregates`")
     analyze.add_argument("--baseline", help="the control; default: each metric's first variant")
-    analyze.add_argument("--alpha", type=share, default=0.05, help="default: 0.05")
+    analyze.add_argument(
+        "--alpha", type=number_within(1e-12, 0.999), default=0.05, help="default: 0.05"
+    )
     analyze.add_argument(
         "--tightest-at",
-        type=positive,
+        type=number_within(2, 1e15),
         default=5000.0,
         metavar="USERS",
         help="users at which the anytime intervals are tightest (default: 5000)",
     )
     analyze.add_argument(
         "--prior-sd",
-        type=positive,
+        type=number_within(1e-6, 1e6),
         default=0.1,
         help="standard deviation of true relative effects (default: 0.1)",
     )
