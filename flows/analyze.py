@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from analysis.bayes import BetaPrior, NormalPrior, beta_posterior
 from analysis.comparison import Sample, proportion_sample
 from analysis.estimates import Quantity, adjust, sample_of
-from analysis.fixed.exact import boschloo, fisher
-from analysis.fixed.proportions import z_test
+from analysis.fixed.share_tests import MOST_EXACT_USERS, ShareTests, share_tests
 from analysis.post_strata import Stratified, post_stratify
 from analysis.scorecard import Cells, make_scorecard
 from analysis.sums import Moments
@@ -33,8 +32,8 @@ FloatArray = NDArray[np.float64]
 
 # The exact posterior of one share takes 3 ms.
 _MOST_BELIEFS = 300
-# An exact test of more users takes seconds, and says what a normal one does.
-_MOST_EXACT_USERS = 100
+# Exact tests of one table of 100 users each take 10 ms.
+_MOST_EXACT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +80,7 @@ def analyze(
     removed = np.concatenate([part.removed for part in parts])
     card = make_scorecard(cells, alpha=alpha, n_opt=n_opt, prior=prior or NormalPrior())
     beliefs = _share_beliefs(cells, alpha)
+    other_p, tests = _tests_of_shares(cells)
     found = [
         row_of(
             identity,
@@ -90,13 +90,18 @@ def analyze(
             variance_removed=None if np.isnan(removed[i]) else float(removed[i]),
             share_posterior=beliefs[i],
             tightest_at_users=n_opt,
-            other_p=_other_tests(cells, i) if is_share[i] else None,
+            other_p=other_p[i],
         )
         for i, identity in enumerate(identities)
     ]
     place = {name: i for i, name in enumerate(dict.fromkeys(map(place_of, rows)))}
     found.sort(key=lambda row: place[row.experiment, row.metric, row.segment])
-    return ScorecardDocument(alpha=alpha, tightest_at_users=n_opt, rows=tuple(found))
+    return ScorecardDocument(
+        alpha=alpha,
+        tightest_at_users=n_opt,
+        limits=tuple(_limits(tests, int(is_share.sum()))),
+        rows=tuple(found),
+    )
 
 
 def _compare(groups: Sequence[Group]) -> _Compared:
@@ -155,19 +160,35 @@ def _joined(samples: Sequence[Sample]) -> Sample:
     )
 
 
-def _other_tests(cells: Cells, i: int) -> dict[str, float]:
-    """Two-sided p-values of a share by the tests that people know; exact ones of few users."""
-    users = (float(cells.baseline.n[i]), float(cells.candidate.n[i]))
-    means = (float(cells.baseline.mean[i]), float(cells.candidate.mean[i]))
-    successes = (users[0] * means[0], users[1] * means[1])
-    found = {
-        "z_pooled": float(z_test(users, successes, pooled=True).p_value),
-        "z_unpooled": float(z_test(users, successes, pooled=False).p_value),
-    }
-    if min(users) > 0 and max(users) <= _MOST_EXACT_USERS:
-        whole = (round(users[0]), round(users[1])), (round(successes[0]), round(successes[1]))
-        found |= {"fisher": fisher(*whole), "boschloo": boschloo(*whole)}
+def _tests_of_shares(cells: Cells) -> tuple[list[dict[str, float]], ShareTests]:
+    """Each cell's p-values by the tests that people know; none of what is no share."""
+    kept = np.flatnonzero(cells.is_share)
+    tests = share_tests(
+        *(part_of(s, kept) for s in (cells.baseline, cells.candidate)), most_exact=_MOST_EXACT
+    )
+    answer: list[dict[str, float]] = [{} for _ in cells.is_share]
+    for place, i in enumerate(kept):
+        by_test = {name: float(values[place]) for name, values in tests.p_values.items()}
+        answer[i] = {name: p for name, p in by_test.items() if not np.isnan(p) or name[0] == "z"}
+    return answer, tests
+
+
+def _limits(tests: ShareTests, shares: int) -> list[str]:
+    """What was left out as it takes long."""
+    found = []
+    if tests.tested < tests.small:
+        found.append(
+            f"exact tests: of the first {tests.tested:,} of {tests.small:,} shares of at most "
+            f"{MOST_EXACT_USERS} users ({_MOST_EXACT} different tables)"
+        )
+    if shares > _MOST_BELIEFS:
+        found.append(f"exact posteriors: of the first {_MOST_BELIEFS} of {shares:,} shares")
     return found
+
+
+def part_of(sample: Sample, kept: NDArray[np.intp]) -> Sample:
+    """Some cells of a sample."""
+    return Sample(sample.n[kept], sample.mean[kept], sample.variance[kept])
 
 
 def _share_beliefs(cells: Cells, alpha: float) -> list[Belief | None]:
@@ -176,9 +197,7 @@ def _share_beliefs(cells: Cells, alpha: float) -> list[Belief | None]:
     answer: list[Belief | None] = [None] * len(cells.is_share)
     if not len(kept):
         return answer
-    arms = [
-        Sample(s.n[kept], s.mean[kept], s.variance[kept]) for s in (cells.baseline, cells.candidate)
-    ]
+    arms = [part_of(s, kept) for s in (cells.baseline, cells.candidate)]
     posterior = beta_posterior(
         (arms[0].n, arms[1].n),
         (np.round(arms[0].n * arms[0].mean), np.round(arms[1].n * arms[1].mean)),

@@ -84,7 +84,7 @@ class ScorecardRow(BaseModel):
         description="By the covariate and the strata; null without either."
     )
     other_p: dict[str, float] = Field(
-        default_factory=dict, description="By other tests of a share: z, Fisher, Boschloo."
+        default_factory=dict, description="By other tests of a share: z, Fisher, Boschloo, Barnard."
     )
     posterior: Belief
     share_posterior: Belief | None = Field(
@@ -101,6 +101,9 @@ class ScorecardDocument(BaseModel):
 
     alpha: float
     tightest_at_users: float
+    limits: tuple[str, ...] = Field(
+        (), description="What was not computed for all rows, as it takes long."
+    )
     rows: tuple[ScorecardRow, ...]
 
     def to_json(self) -> str:

@@ -71,6 +71,8 @@ def _show(document: ScorecardDocument) -> None:
         table.add_row(*_cells(row))
     Console().print(table)
     print("wins: chance that the candidate is larger; *: found by e-BH, however often one looks")
+    for limit in document.limits:
+        print(limit)
     for row in document.rows:
         for line in _remarks(row):
             print(line)

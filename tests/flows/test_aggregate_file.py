@@ -161,3 +161,21 @@ def test_options_that_nothing_can_be_computed_with_are_refused(
         main(["analyze", str(_written(tmp_path, MEAN, MEAN)), *option])
     assert caught.value.code == 2
     assert f"argument {option[0]}: '1e-300' must be a number from" in capsys.readouterr().err
+
+
+def test_exact_tests_of_many_shares_end_and_say_where(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    rows = [
+        {"metric": f"m{i}", "type": "proportion", "variant": v, "n": 100, "sum": int(x)}
+        for i, pair in enumerate(rng.integers(0, 101, (400, 2)))
+        for v, x in zip("ab", pair, strict=True)
+    ]
+    path = tmp_path / "many.json"
+    path.write_text(json.dumps(rows))
+    document = analyze(read_aggregates(path), path)
+    tested = [row for row in document.rows if "boschloo" in row.other_p]
+    assert 300 <= len(tested) < 310
+    assert len({(r.estimate_baseline, r.estimate_candidate) for r in tested}) == 300
+    tables, posteriors = document.limits
+    assert tables.startswith(f"exact tests: of the first {len(tested)} of 400 shares of at most")
+    assert posteriors == "exact posteriors: of the first 300 of 400 shares"
