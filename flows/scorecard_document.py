@@ -1,15 +1,13 @@
-"""The scorecard as others read it: one row per comparison, as JSON or as a table."""
+"""The scorecard as others read it: one row per comparison, in verdicts and in `analyze`."""
 
 from __future__ import annotations
 
-import json
-from typing import Any, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from analysis.bayes import Posterior
 from analysis.scorecard import Bounds, Cells, Scorecard
-from flows.json_numbers import NullableNumbers
 
 
 class Interval(BaseModel):
@@ -94,23 +92,6 @@ class ScorecardRow(BaseModel):
     split_log_e: float = Field(description="Evidence of a mismatch, at every look.")
 
 
-class ScorecardDocument(BaseModel):
-    """All rows, and what they were computed with."""
-
-    model_config = ConfigDict(ser_json_inf_nan="null")
-
-    alpha: float
-    tightest_at_users: float
-    limits: tuple[str, ...] = Field(
-        (), description="What was not computed for all rows, as it takes long."
-    )
-    rows: tuple[ScorecardRow, ...]
-
-    def to_json(self) -> str:
-        """The JSON text."""
-        return self.model_dump_json(indent=2) + "\n"
-
-
 def row_of(
     identity: dict[str, str],
     cells: Cells,
@@ -157,12 +138,3 @@ _NUMBERS = {
     "split_p": "split_p",
     "split_log_e": "split_log_e",
 }
-
-
-def scorecard_schema() -> str:
-    """JSON Schema (draft 2020-12) of the answer."""
-    schema: dict[str, Any] = ScorecardDocument.model_json_schema(
-        mode="serialization", schema_generator=NullableNumbers
-    )
-    header = {"$schema": NullableNumbers.schema_dialect}
-    return json.dumps({**header, **schema}, indent=2) + "\n"
