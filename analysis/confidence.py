@@ -8,7 +8,8 @@ from scipy.special import ndtr, stdtrit
 
 FloatArray = NDArray[np.float64]
 
-_SMALLEST_TAIL = 1e-300  # keeps the Student quantile finite where the normal tail underflows
+# Student's quantile of a smaller tail has the wrong sign, or none, in scipy (6 degrees, 1e-300: inf).
+_SMALLEST_TAIL = 1e-100
 
 
 def tuning(alpha: ArrayLike, n_opt: ArrayLike) -> FloatArray:
@@ -59,7 +60,7 @@ def student_adjusted(multiplier: ArrayLike, degrees_of_freedom: ArrayLike) -> Fl
     normal = np.asarray(multiplier, dtype=np.float64)
     dof = np.asarray(degrees_of_freedom, dtype=np.float64)
     tail = np.maximum(ndtr(-normal), _SMALLEST_TAIL)
-    adjusted = -stdtrit(np.maximum(dof, 1.0), tail)
+    adjusted = np.maximum(-stdtrit(np.maximum(dof, 1.0), tail), normal)
     return np.where((dof < 1) | ~np.isfinite(normal), np.inf, adjusted)
 
 
