@@ -8,7 +8,7 @@ from scipy.special import ndtr, stdtrit
 
 FloatArray = NDArray[np.float64]
 
-# Student's quantile of a smaller tail has the wrong sign, or none, in scipy (6 degrees, 1e-300: inf).
+# Of a smaller tail scipy's quantile has the wrong sign, or none (6 degrees, 1e-300: inf).
 _SMALLEST_TAIL = 1e-100
 
 

@@ -3,7 +3,7 @@
 from flows.baseline_history import CannotCalibrate
 from flows.delivery_controller import CannotDeliver
 from flows.delivery_lease import LeaseHeld, LeaseLost
-from flows.plan_experiment import NoHistory
+from flows.plan_expected import NoHistory
 from flows.publish import PublishFailed
 from flows.sources.samples import SourceRefused, SourceUnavailable
 from flows.sources.unit_rows import UnitDataRefused

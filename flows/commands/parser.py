@@ -69,3 +69,13 @@ def number_within(low: float, high: float) -> Callable[[str], float]:
         return value
 
     return parse
+
+
+def named(parse: Callable[[str], float]) -> Callable[[str], tuple[str, float]]:
+    """The type of an argument NAME=NUMBER, or NUMBER alone for every name: ""."""
+
+    def split(text: str) -> tuple[str, float]:
+        name, _, value = text.rpartition("=")
+        return name, parse(value)
+
+    return split
