@@ -82,6 +82,16 @@ class Further(BaseModel):
     planned_look: PlannedLook | None = Field(description="With planned looks.")
 
 
+class SplitShare(BaseModel):
+    """One variant's share of the users; the intervals of all hold together, at every look."""
+
+    variant: str
+    configured: float
+    observed: float
+    lower: float
+    upper: float
+
+
 class OverVariants(BaseModel):
     """All variants of one metric at once: is any of them different, and is the split right?"""
 
@@ -97,6 +107,7 @@ class OverVariants(BaseModel):
     split_p: float = Field(description="Chi-square of the configured split, for one look.")
     split_log_e: float = Field(description="Evidence against the split, at every look.")
     split_anytime_p: float
+    split: tuple[SplitShare, ...] = Field(description="Empty where no split is configured.")
 
 
 class SegmentsDiffer(BaseModel):

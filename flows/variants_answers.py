@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.comparison import Sample
 from analysis.fixed.several_arms import Heterogeneity, compare_means, compare_shares, compare_split
 from analysis.segments import compare_segments
-from analysis.sequential.dirichlet import mixture_log_e, planned_concentration
 from analysis.sequential.e_values import always_valid_p
+from analysis.sequential.multinomial import SharesTest
+from analysis.sequential.multinomial import compare_shares as compare_split_at_every_look
+from flows.aggregate_groups import Group
 from flows.aggregate_samples import Estimated
-from flows.further_document import OverVariants, SegmentsDiffer
+from flows.further_document import OverVariants, SegmentsDiffer, SplitShare
 
+FloatArray = NDArray[np.float64]
 _Arms = dict[str, Sample]
 
 
@@ -28,17 +32,10 @@ def over_variants(
         )
         found = _heterogeneity(part, Sample(users, means, variances))
         split = compare_split(users, part.share)
-        null = part.share / part.share.sum(axis=-1, keepdims=True)
-        known = np.isfinite(null) & (users.sum(axis=-1, keepdims=True) > 0)
-        log_e = np.where(
-            known.all(axis=-1),
-            mixture_log_e(
-                users,
-                np.where(known, null, 1 / users.shape[-1]),
-                np.full(len(users), planned_concentration(alpha, n_opt)),
-            ),
-            np.nan,
-        )
+        known = np.isfinite(part.share).all(axis=-1) & (users.sum(axis=-1) > 0)
+        null = np.where(known[:, None], part.share, 1.0)
+        always = compare_split_at_every_look(users, null, alpha=alpha, n_opt=n_opt)
+        log_e = np.where(known, always.log_e, np.nan)
         for i, group in enumerate(part.groups):
             yield OverVariants(
                 experiment=group.identity["experiment"],
@@ -53,7 +50,20 @@ def over_variants(
                 split_p=split.p_value[i],
                 split_log_e=log_e[i],
                 split_anytime_p=float(always_valid_p(log_e[i])),
+                split=tuple(_split(group, users[i], always, i)) if known[i] else (),
             )
+
+
+def _split(group: Group, users: FloatArray, found: SharesTest, i: int) -> Iterator[SplitShare]:
+    total = sum(group.share)
+    for v, variant in enumerate(group.variants):
+        yield SplitShare(
+            variant=variant,
+            configured=group.share[v] / total,
+            observed=users[v] / users.sum(),
+            lower=found.lower[i, v],
+            upper=found.upper[i, v],
+        )
 
 
 def _heterogeneity(part: Estimated, sample: Sample) -> Heterogeneity:

@@ -78,6 +78,9 @@ def test_all_variants_are_tested_at_once(tmp_path: Path, capsys: Any) -> None:
     split = stats.chisquare([2000, 1000, 1010], [2005, 1002.5, 1002.5])
     assert bought["split_p"] == pytest.approx(split.pvalue)
     assert bought["split_anytime_p"] == 1.0
+    assert [one["configured"] for one in bought["split"]] == [0.5, 0.25, 0.25]
+    for one in bought["split"]:
+        assert one["lower"] < one["configured"] < one["upper"]
     # Two variants: the analysis of variance is Welch's t-test.
     (row,) = [one for one in document["rows"] if one["metric"] == "clicks"]
     assert clicks["p_value"] == pytest.approx(row["p_value"])
