@@ -8,7 +8,8 @@ from scipy.special import ndtr, stdtrit
 
 FloatArray = NDArray[np.float64]
 
-_SMALLEST_TAIL = 1e-300  # keeps the Student quantile finite where the normal tail underflows
+# Of a smaller tail scipy's quantile has the wrong sign, or none (6 degrees, 1e-300: inf).
+_SMALLEST_TAIL = 1e-100
 
 
 def tuning(alpha: ArrayLike, n_opt: ArrayLike) -> FloatArray:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from analysis.comparison import (
     Sample,
@@ -195,7 +195,8 @@ def _decisions(arms: tuple[Sample, Sample], metric: MetricPlan, values: Values) 
     return _alarms(ever[0], 0.025), _alarms(ever[1], 0.025)
 
 
-def _alarms(alarmed: NDArray[np.bool_], level: float) -> str:
+def _alarms(ever: ArrayLike, level: float) -> str:
+    alarmed = np.asarray(ever, dtype=np.bool_)
     mean, error = alarmed.mean(), np.sqrt(level * (1 - level) / len(alarmed))
     return f"{100 * mean:.1f}{'*' if mean > level + 3 * error else ''}"
 

@@ -4,7 +4,7 @@ from flows.baseline_history import CannotCalibrate
 from flows.delivery_controller import CannotDeliver
 from flows.delivery_lease import LeaseHeld, LeaseLost
 from flows.look_time import TimeInFuture
-from flows.plan_experiment import NoHistory
+from flows.plan_expected import NoHistory
 from flows.publish import PublishFailed
 from flows.selection import NoSpecs
 from flows.sources.samples import SourceRefused, SourceUnavailable

@@ -101,14 +101,21 @@ def _chosen(swap: NDArray[np.bool_], first: Sample, second: Sample) -> Sample:
 
 
 def _wilson(sample: Sample, z: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Limits of one share (Wilson 1927), with continuity correction; nan without users."""
+    """Limits of one share (Wilson 1927), with continuity correction; nan without users.
+
+    0 and 1 for an infinite multiplier.
+    """
     n = np.where(sample.n > 0, sample.n, np.nan)
-    p = sample.mean
+    p, unbounded, z = sample.mean, np.isinf(z), np.where(np.isinf(z), 0.0, z)
     scale = 2 * (n + z**2)
     below = z * np.sqrt(np.maximum(z**2 - 2 - 1 / n + 4 * p * (n * (1 - p) + 1), 0.0))
     above = z * np.sqrt(np.maximum(z**2 + 2 - 1 / n + 4 * p * (n * (1 - p) - 1), 0.0))
-    low = np.where(p > 0, np.clip((2 * n * p + z**2 - 1 - below) / scale, 0.0, p), 0.0)
-    high = np.where(p < 1, np.clip((2 * n * p + z**2 + 1 + above) / scale, p, 1.0), 1.0)
+    low = np.where(
+        (p > 0) & ~unbounded, np.clip((2 * n * p + z**2 - 1 - below) / scale, 0.0, p), 0.0
+    )
+    high = np.where(
+        (p < 1) & ~unbounded, np.clip((2 * n * p + z**2 + 1 + above) / scale, p, 1.0), 1.0
+    )
     return np.where(np.isnan(n), np.nan, low), np.where(np.isnan(n), np.nan, high)
 
 

@@ -75,7 +75,7 @@ def _schema(options: argparse.Namespace) -> int:
 
         print(calibration_schema(), end="")
     elif options.scorecard:
-        from flows.scorecard_document import scorecard_schema  # noqa: PLC0415
+        from flows.analyze_document import scorecard_schema  # noqa: PLC0415
 
         print(scorecard_schema(), end="")
     else:

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from flows.aggregate_file import aggregates_schema
+from flows.analyze_document import scorecard_schema
 from flows.calibration_document import calibration_schema
-from flows.scorecard_document import scorecard_schema
 from flows.spec import Experiment
 from flows.spec_file import SpecError, find_spec, load_spec
 from flows.spec_schema import experiment_schema
