@@ -99,7 +99,9 @@ def score_one(experiment: str, root: str, at: datetime | None = None) -> dict[st
     """The verdict of one look at one experiment, as its JSON document."""
     look_time(at)  # before it waits for its turn
     with _writer_slot():
-        document = look_at_experiment(Workspace(Path(root)), experiment, at=at)
+        document = look_at_experiment(
+            Workspace(Path(root)), experiment, at=at, warn=get_run_logger().warning
+        )
     _describe(document)
     answer: dict[str, Any] = json.loads(document.to_json())
     return answer
