@@ -95,7 +95,9 @@ def find_spec(folder: Path, name: str) -> tuple[Path, Experiment]:
     path = folder / f"{name}.yaml"
     if path.is_file():
         return path, load_spec(path)
-    known = sorted(item.stem for item in folder.glob("*.yaml"))
+    if path.is_dir():
+        raise SpecError([Problem(str(path), 1, "", "is a folder, must be a spec file")])
+    known = sorted(item.stem for item in folder.glob("*.yaml") if item.is_file())
     message = f"there is no experiment {name!r}{_nearest(name, known)}"
     listed = f"; there are {', '.join(known)}" if known else f"; {folder} has no specs (*.yaml)"
     raise SpecError([Problem(str(folder), 1, "", message + listed)])

@@ -12,6 +12,7 @@ import yaml
 
 from flows.aggregate_file import aggregates_schema
 from flows.calibration_document import calibration_schema
+from flows.cli import main
 from flows.scorecard_document import scorecard_schema
 from flows.spec import Experiment
 from flows.spec_file import SpecError, find_spec, load_spec
@@ -150,3 +151,18 @@ def test_experiments_of_the_repository_are_valid(path: Path) -> None:
     # An editor sees a time as text, whatever YAML makes of it.
     seen = json.loads(json.dumps(yaml.safe_load(path.read_text()), default=str))
     jsonschema.validate(seen, json.loads(experiment_schema()))
+
+
+def test_folder_in_a_specs_place_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "exam.yaml").mkdir()
+    with pytest.raises(SpecError, match=r"exam\.yaml:1: is a folder, must be a spec file"):
+        find_spec(tmp_path, "exam")
+    with pytest.raises(SpecError, match=r"there is no experiment 'exan'; .* has no specs"):
+        find_spec(tmp_path, "exan")
+
+
+def test_one_problem_is_counted_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = tmp_path / "exam.yaml"
+    spec.write_text(SHORTEST.replace("experiment: exam", "experiment: other"))
+    assert main(["validate", str(spec)]) == 2
+    assert capsys.readouterr().out.splitlines()[-1] == "1 problem"
