@@ -103,10 +103,10 @@ class PrometheusConnection:
                 time.sleep(min(error.wait_s or pause_s, patience.longest_pause_s))
                 pause_s *= 2
 
-    def label_values(self, label: str) -> list[str]:
-        """All values of a label that the server knows, by the client's own discovery."""
+    def metric_names(self) -> list[str]:
+        """All metric names that the server knows, by the client's own discovery."""
         try:
-            return [str(value) for value in self.client.get_label_values(label)]
+            return [str(name) for name in self.client.all_metrics()]
         except requests.exceptions.SSLError as error:
             raise self._untrusted(error) from error
         except requests.exceptions.InvalidURL as error:
@@ -116,7 +116,7 @@ class PrometheusConnection:
         except requests.Timeout as error:
             raise SourceUnavailable(f"{self.url} did not answer: {_said(error)}") from error
         except (PrometheusApiClientException, requests.RequestException, KeyError) as error:
-            raise SourceRefused(f"{self.url} does not list {label}: {_said(error)}") from error
+            raise SourceRefused(f"{self.url} does not list its metrics: {_said(error)}") from error
 
     def _ask(
         self, path: str, data: Form | bytes | None, headers: Mapping[str, str] | None

@@ -217,6 +217,6 @@ def test_own_authority_is_trusted_whatever_the_environment_says(
         with pytest.raises(SourceRefused, match="no trusted connection"):
             _source(server.url).read(UP, 0, HOUR)
         with pytest.raises(SourceRefused, match="no trusted connection"):
-            _source(server.url).label_values("job")
+            _source(server.url).metric_names()
         settings = PrometheusSource(url=server.url, ca_file=str(certificate))
         assert PrometheusSamples(settings, HASTY).read(UP, 0, HOUR).values.tolist() == [5]
