@@ -39,9 +39,13 @@ class RequestEvidence:
 class UserEvidence:
     """Users by variant, each with a final value.
 
-    samples: by metric and variant; proportions: the metrics whose means are shares of users.
+    samples: by metric and variant; proportions: the metrics whose means are shares of users. Where
+        the split changed, estimates are of users compared under the same split, and n is what they
+        are worth (analysis/splits.py); final_users says then how many they are.
     exposed: users by variant, one variant each; mixed: users seen in two variants, left out.
-    exposed_by_part: the same by part of the users ("2026-11-23", "country = ke"), days first.
+    exposed_by_split: the same by the split they were first exposed under, in the order of the
+        plan's; empty if it never changed. exposed_by_part: and by part of the users ("2026-11-23",
+        "country = ke"), days first.
     segments: samples by dimension, segment, metric and variant.
     trends: by metric and variant, each user's trend over the days of the window; trend_days: how
         many those are. largest: by metric and variant, the largest value of one user.
@@ -52,7 +56,9 @@ class UserEvidence:
     proportions: frozenset[str]
     exposed: Mapping[str, int]
     mixed: int = 0
-    exposed_by_part: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    final_users: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    exposed_by_split: tuple[Mapping[str, int], ...] = ()
+    exposed_by_part: Mapping[str, tuple[Mapping[str, int], ...]] = field(default_factory=dict)
     segments: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Sample]]]] = field(
         default_factory=dict
     )
@@ -60,6 +66,11 @@ class UserEvidence:
     trend_days: Mapping[str, int] = field(default_factory=dict)
     largest: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     variance_removed: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def by_split(self) -> tuple[Mapping[str, int], ...]:
+        """Exposed users under each split, all under the first where there is only one."""
+        return self.exposed_by_split or (self.exposed,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def judge_requests(
         lower_alpha=alpha,
         upper_alpha=plan.promote_alpha,
         lower_n_opt=plan.harm_buckets,
-        upper_n_opt=plan.planned_buckets,
+        upper_n_opt=plan.promote_buckets,
         factor=1 + relative,
     )
     point = pairs.candidate / np.where(pairs.baseline > 0, pairs.baseline, np.nan) - 1
@@ -117,7 +117,7 @@ def _bounded(
 ) -> list[Estimate]:
     """Estimates with a lower bound at the harm level and an upper bound at the promote level."""
     lower = estimator.lower(alpha=alpha, n_opt=plan.harm_buckets)
-    upper = estimator.upper(alpha=plan.promote_alpha, n_opt=plan.planned_buckets)
+    upper = estimator.upper(alpha=plan.promote_alpha, n_opt=plan.promote_buckets)
     ends = (estimator.estimate - shift, lower - shift, upper - shift)
     return [Estimate(*map(float, row)) for row in zip(*ends, strict=True)]
 

@@ -8,8 +8,9 @@ from analysis.evidence import QualityLimits, UserEvidence
 from analysis.metric_result import MetricResult
 from analysis.plan import Plan, Unit
 from analysis.plausibility import effect_trend, largest_user, too_large_to_be_true
+from analysis.quality import user_stages
 from analysis.reasons import amount
-from analysis.sample_ratio import ALARM_P_VALUE, StageCounts, check_sample_ratio
+from analysis.sample_ratio import ALARM_P_VALUE, check_sample_ratio
 from analysis.segments import SegmentTable
 
 # Of equal effects in all segments, over a handful of dimensions and metrics.
@@ -38,13 +39,9 @@ def take_notes(
 
 def _broken_parts(plan: Plan, users: UserEvidence, limits: QualityLimits) -> Iterator[str]:
     """The days and segments whose users aren't divided as configured."""
-    shares = plan.user_shares
     parts = {
-        part: check_sample_ratio(
-            [StageCounts({k: float(n) for k, n in counts.items()}, shares)],
-            tolerance=limits.user_split_tolerance,
-        )
-        for part, counts in users.exposed_by_part.items()
+        part: check_sample_ratio(user_stages(plan, exposed), tolerance=limits.user_split_tolerance)
+        for part, exposed in users.exposed_by_part.items()
     }
     level = ALARM_P_VALUE / max(len(parts), 1)
     for part, ratio in parts.items():

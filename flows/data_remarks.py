@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.instants import instant, milliseconds_of
-from flows.score import plan_at
+from flows.plan_at import plan_at
 from flows.sources.unit_rows import UnitKind
 from flows.spec import Experiment
 from flows.statements import statement

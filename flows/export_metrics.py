@@ -25,7 +25,7 @@ from dashboards.exported_metrics import (
 )
 from flows.dashboard_view import view_of
 from flows.instants import instant, milliseconds_of
-from flows.score import plan_at
+from flows.plan_at import plan_at
 from flows.spec import Experiment
 from flows.statements import statement
 from flows.url_passwords import without_password

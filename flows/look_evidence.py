@@ -18,6 +18,7 @@ from flows.instants import instant, milliseconds_of
 from flows.look_plan import milliseconds
 from flows.spec import ErrorShare, Experiment, SlowShare
 from flows.statements import statement
+from flows.unit_splits import split_starts
 from flows.unit_statistics import UnitStatistics, read_unit_statistics
 
 if TYPE_CHECKING:
@@ -28,15 +29,6 @@ BoolArray = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[Any]]
 
 _UNATTRIBUTED = "unattributed"
-
-
-def observed_start(con: DuckDBPyConnection, spec: Experiment) -> int | None:
-    """When the first candidate was first seen, in milliseconds; None before that."""
-    row = con.execute(
-        statement("aggregate/first_candidate_bucket"),
-        {"experiment": spec.experiment, "candidates": list(spec.candidates)},
-    ).fetchone()
-    return milliseconds_of(row[0]) if row and row[0] else None
 
 
 def watermark(con: DuckDBPyConnection, spec: Experiment, source: str) -> int | None:
@@ -54,12 +46,14 @@ def read_evidence(con: DuckDBPyConnection, spec: Experiment, plan: Plan, *, at_m
         buckets = max(0, min(at_ms, plan.end_ms) - plan.start_ms) // plan.bucket_ms
         grid = _Grid(con, spec, plan, int(buckets))
         requests, coverage = grid.evidence(), grid.coverage(watermark(con, spec, "requests"))
-    return Evidence(requests, _users(con, spec, at_ms) if spec.unit_metrics else None, coverage)
+    return Evidence(
+        requests, _users(con, spec, plan, at_ms) if spec.unit_metrics else None, coverage
+    )
 
 
-def _users(con: DuckDBPyConnection, spec: Experiment, at_ms: int) -> UserEvidence:
+def _users(con: DuckDBPyConnection, spec: Experiment, plan: Plan, at_ms: int) -> UserEvidence:
     """Users up to the look, each with a final value."""
-    found = read_unit_statistics(con, spec, instant(at_ms))
+    found = read_unit_statistics(con, spec, instant(at_ms), splits=split_starts(plan))
     proportions = frozenset(
         name
         for name, metric in spec.unit_metrics.items()
@@ -70,6 +64,8 @@ def _users(con: DuckDBPyConnection, spec: Experiment, at_ms: int) -> UserEvidenc
         proportions=proportions,
         exposed=found.users,
         mixed=found.mixed_users,
+        final_users=found.final_users,
+        exposed_by_split=found.users_by_split,
         exposed_by_part=_parts(found),
         segments=found.segments,
         trends=found.trends,
@@ -79,9 +75,9 @@ def _users(con: DuckDBPyConnection, spec: Experiment, at_ms: int) -> UserEvidenc
     )
 
 
-def _parts(found: UnitStatistics) -> dict[str, Mapping[str, int]]:
-    """Exposed users by day and by segment, named as in a sentence."""
-    parts: dict[str, Mapping[str, int]] = {
+def _parts(found: UnitStatistics) -> dict[str, tuple[Mapping[str, int], ...]]:
+    """Exposed users by day and by segment, named as in a sentence; of each split apart."""
+    parts: dict[str, tuple[Mapping[str, int], ...]] = {
         day.isoformat(): users for day, users in sorted(found.users_by_day.items())
     }
     for dimension, segments in found.users_by_segment.items():

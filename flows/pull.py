@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flows.data_remarks import doubtful_windows
 from flows.instants import instant, milliseconds_of
 from flows.look_evidence import watermark
-from flows.score import plan_at
+from flows.plan_at import plan_at
 from flows.spec import Experiment, PrometheusSource
 from flows.warehouse import open_reader
 

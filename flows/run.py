@@ -13,8 +13,8 @@ from flows.instants import instant, milliseconds_of
 from flows.look import score_with_notes
 from flows.look_plan import milliseconds
 from flows.look_time import look_time
+from flows.plan_at import plan_at
 from flows.pull import pull_experiment
-from flows.score import plan_at
 from flows.selection import Selection, select
 from flows.spec import Experiment
 from flows.trouble import TROUBLE

@@ -8,7 +8,8 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from analysis.bayes import Posterior
-from analysis.scorecard import Bounds, Cells, Scorecard
+from analysis.comparison import Bounds
+from analysis.scorecard import Cells, Scorecard
 from flows.json_numbers import NullableNumbers
 
 

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 URL_PATTERN = r"^https?://[^\s/]+"
+DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|[smhdw]))+$"
+PERCENT_PATTERN = r"^[0-9]+(\.[0-9]+)?%$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -26,6 +28,15 @@ def parse_duration(value: object) -> timedelta:
     return timedelta(seconds=sum(float(number) * _UNITS_S[unit] for number, unit in parts))
 
 
+def shown_duration(value: timedelta) -> str:
+    """The duration as a spec says it: 15s, 5m, 1h30m, 7d."""
+    left, parts = value // timedelta(milliseconds=1), []
+    for unit in ("d", "h", "m", "s", "ms"):
+        count, left = divmod(left, round(_UNITS_S[unit] * 1000))
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
+
+
 def _positive(value: timedelta) -> timedelta:
     if value <= timedelta(0):
         raise ValueError("must be longer than zero")
@@ -39,9 +50,12 @@ def as_utc(value: datetime) -> datetime:
 
 Duration = Annotated[
     timedelta,
-    BeforeValidator(parse_duration, json_schema_input_type=str),
+    BeforeValidator(
+        parse_duration, json_schema_input_type=Annotated[str, Field(pattern=DURATION_PATTERN)]
+    ),
     AfterValidator(_positive),
 ]
+Percent = Annotated[str, Field(pattern=PERCENT_PATTERN)]
 Instant = Annotated[datetime, AfterValidator(as_utc)]
 
 

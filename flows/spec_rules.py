@@ -42,9 +42,19 @@ def check_rules(data: Any, spec: Experiment | None = None) -> Iterator[Finding]:
 
 
 def _check_split(weights: Any, path: Path, variants: list[str]) -> Iterator[Finding]:
-    """A split must name the variants and sum to 100."""
+    """A split must name all variants, no others, and sum to 100.
+
+    A variant that it doesn't name would go unchecked, whatever traffic it gets.
+    """
     if not isinstance(weights, Mapping):
         return
+    unnamed = [name for name in variants if name not in weights]
+    if unnamed:
+        yield Finding(
+            path,
+            f"must name {' and '.join(variants)}; {' and '.join(unnamed)} isn't there (say 0 of a "
+            "variant that gets no traffic)",
+        )
     for name in weights:
         if variants and name not in variants:
             yield Finding((*path, name), f"is no variant; there are {', '.join(variants)}")
@@ -93,7 +103,7 @@ def _check_delivery(spec: Experiment) -> Iterator[Finding]:
     if spec.plan.start is not None:
         yield Finding(("plan", "start"), "isn't known before: a delivery begins when it is started")
     for index, stage in enumerate(spec.stages):
-        if set(stage.weights) != set(spec.variants):
+        if not stage.weights:
             names = " and ".join(spec.variants)
             yield Finding(
                 ("plan", "stages", index, "weights") if spec.plan.stages else ("split",),

@@ -40,6 +40,12 @@ def test_bound_is_infinite_before_the_second_observation() -> None:
     assert np.isinf(student_adjusted(3.0, 0.5))
 
 
+def test_students_multiplier_is_never_below_the_normal_one() -> None:
+    normal = np.linspace(0.5, 80.0, 300)[:, None]
+    adjusted = student_adjusted(normal, [1, 3, 5, 10, 100, 1e4, 1e6, 1e12])
+    assert np.all(adjusted >= normal)
+
+
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1])
 def test_alpha_outside_the_unit_interval_is_refused(alpha: float) -> None:
     for multiplier in (two_sided_multiplier, one_sided_multiplier):

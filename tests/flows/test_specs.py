@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -66,6 +69,11 @@ def test_shortest_useful_spec_has_the_guides_defaults(tmp_path: Path) -> None:
             "split: {stable: 80, canry: 20}",
             "10: split.canry: is no variant; there are stable, canary",
         ),
+        ("split: {stable: 100}", "10: split: must name stable and canary; canary isn't there"),
+        (
+            "plan: {stages: [{duration: 1h, weights: {canary: 100}}]}",
+            "10: plan.stages.0.weights: must name stable and canary; stable isn't there",
+        ),
         ("plan: {alfa: 0.1}", "10: plan.alfa: is no field; did you mean 'alpha'?"),
         (
             "plan: {bucket: 5 parsecs}",
@@ -93,6 +101,13 @@ def test_problem_is_named_with_its_line_and_what_would_be_right(
     tmp_path: Path, added: str, said: str
 ) -> None:
     assert any(said in one for one in _problems(tmp_path, f"{SHORTEST}{added}\n"))
+
+
+def test_a_stage_may_give_a_variant_nothing(tmp_path: Path) -> None:
+    stages = "[{duration: 1h, weights: {stable: 100, canary: 0}}, {duration: 1h, "
+    stages += "weights: {stable: 0, canary: 100}}]"
+    (tmp_path / "exam.yaml").write_text(f"{SHORTEST}plan: {{stages: {stages}}}\n")
+    assert load_spec(tmp_path / "exam.yaml").stages[0].weights["canary"] == 0
 
 
 def test_every_problem_is_said_at_once(tmp_path: Path) -> None:
@@ -145,12 +160,62 @@ def test_published_schemas_are_current() -> None:
     assert (schemas / "scorecard.schema.json").read_text() == scorecard_schema()
 
 
+def _check_by_schema(text: str) -> None:
+    # An editor sees a time as text, whatever YAML makes of it.
+    seen = json.loads(json.dumps(yaml.safe_load(text), default=str))
+    jsonschema.validate(seen, json.loads(experiment_schema()))
+
+
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "experiments").glob("*.yaml")), ids=str)
 def test_experiments_of_the_repository_are_valid(path: Path) -> None:
     assert load_spec(path).experiment == path.stem
-    # An editor sees a time as text, whatever YAML makes of it.
-    seen = json.loads(json.dumps(yaml.safe_load(path.read_text()), default=str))
-    jsonschema.validate(seen, json.loads(experiment_schema()))
+    _check_by_schema(path.read_text())
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/users.md"])
+def test_examples_of_the_docs_are_valid(page: str, tmp_path: Path) -> None:
+    text = (REPOSITORY / page).read_text()
+    (example,) = re.findall(r"```yaml\n(experiment: .*?)```", text, re.DOTALL)
+    path = tmp_path / f"{yaml.safe_load(example)['experiment']}.yaml"
+    path.write_text(example)
+    assert load_spec(path).experiment == path.stem
+    _check_by_schema(example)
+
+
+def test_counters_server_has_a_short_form_too(tmp_path: Path) -> None:
+    added = '  conversions: {prometheus: "http://prometheus:9090", metric: conversions_total}\n'
+    (tmp_path / "exam.yaml").write_text(SHORTEST + added)
+    _check_by_schema(SHORTEST + added)
+    conversions = load_spec(tmp_path / "exam.yaml").sources.conversions
+    assert conversions is not None
+    assert conversions.prometheus.url == "http://prometheus:9090"
+
+
+def test_what_is_no_spec_is_none_for_an_editor_either() -> None:
+    for wrong in (
+        SHORTEST.replace("http://", "ftp://"),
+        SHORTEST + "plan: {duration: PT15S}\n",
+        SHORTEST + "metrics: {errors: {kind: error_share, margin: lots}}\n",
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            _check_by_schema(wrong)
+
+
+def _defaults(part: Any) -> Iterator[dict[str, Any]]:
+    """Every part of the schema that has a default."""
+    if isinstance(part, dict):
+        if "default" in part:
+            yield part
+        for item in part.values():
+            yield from _defaults(item)
+
+
+def test_every_default_that_an_editor_offers_is_valid() -> None:
+    schema = json.loads(experiment_schema())
+    found = list(_defaults(schema))
+    assert {"1m", "15s", "5m", "7d"} <= {str(part["default"]) for part in found}
+    for part in found:
+        jsonschema.validate(part["default"], {**part, "$defs": schema["$defs"]})
 
 
 def test_folder_in_a_specs_place_is_called_one(tmp_path: Path) -> None:
