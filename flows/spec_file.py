@@ -16,6 +16,7 @@ import flows.spec
 from flows.spec import Experiment
 from flows.spec_fields import NAME_PATTERN, URL_PATTERN
 from flows.spec_rules import Finding, check_rules
+from flows.url_passwords import without_password
 
 _LARGEST_FILE = 1_000_000
 _DEEPEST = 20
@@ -213,7 +214,10 @@ _PATTERNS = {
 
 
 def _shown(value: Any) -> str:
-    return "" if isinstance(value, dict | list) else f"is {value!r}, "
+    if isinstance(value, dict | list):
+        return ""
+    shown = without_password(value) if isinstance(value, str) else value
+    return f"is {shown!r}, "
 
 
 def _written_path(loc: tuple[str | int, ...], data: Any) -> Iterator[str | int]:

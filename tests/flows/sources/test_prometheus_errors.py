@@ -134,6 +134,18 @@ def test_token_is_sent_and_its_absence_is_named(monkeypatch: pytest.MonkeyPatch)
         assert all(h["Authorization"] == "Bearer open sesame" for _, h, _ in server.asked)
 
 
+def test_user_and_password_of_the_environment_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted(Reply(200, EMPTY)) as server:
+        settings = PrometheusSource(url=server.url, user_env="PROM_USER", password_env="PROM_PASS")
+        monkeypatch.setenv("PROM_USER", "joe")
+        with pytest.raises(SourceRefused, match=r"password_env: .* PROM_PASS is not set"):
+            PrometheusSamples(settings)
+        monkeypatch.setenv("PROM_PASS", "s3cr/et")
+        PrometheusSamples(settings, HASTY).read(UP, 0, HOUR)
+        basic = "Basic " + base64.b64encode(b"joe:s3cr/et").decode()
+        assert all(headers["Authorization"] == basic for _, headers, _ in server.asked)
+
+
 def test_password_in_the_url_is_sent_but_never_said() -> None:
     with scripted(Reply(403, b"<html>forbidden</html>")) as server:
         host = server.url.removeprefix("http://")
