@@ -116,10 +116,10 @@ def _behind(spec: Experiment, warehouse: Path, at: datetime) -> datetime | None:
         doubtful = doubtful_windows(con, spec, start_ms=plan.start_ms, until_ms=seen_ms)
     if known is None or known < seen_ms:
         return at
-    # A server that has healed heals the verdict: what it marked as partial is asked for again.
-    if any(window.source == "requests" and window.warnings for window in doubtful):
-        return instant(seen_ms)
-    return instant(seen_ms) if _may_still_arrive(spec, seen_ms) else None
+    # A server that has healed heals the verdict: what it marked as partial is asked for again, as
+    # far as it is known, so that the last window is not cut short.
+    is_partial = any(window.source == "requests" and window.warnings for window in doubtful)
+    return instant(known) if is_partial or _may_still_arrive(spec, seen_ms) else None
 
 
 def _may_still_arrive(spec: Experiment, seen_ms: int) -> bool:

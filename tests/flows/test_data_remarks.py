@@ -20,6 +20,7 @@ from tests.flows.test_request_pull import HOUR, START, add_pod, experiment, isti
 
 END = START + 2 * HOUR
 PARTIAL = "store gateway is away"
+AT = datetime.fromtimestamp(END / 1000 + 1200, UTC).isoformat()
 SPEC = f"""
 experiment: checkout
 service: checkout
@@ -42,16 +43,21 @@ def source(monkeypatch: pytest.MonkeyPatch) -> ScrapedSource:
     return held
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+@pytest.fixture(params=["", "start observed, end inside a bucket"])
+def root(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A workspace; also with a plan whose end is in the middle of a window and of a bucket."""
     (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "checkout.yaml").write_text(SPEC)
+    spec = tmp_path / "experiments" / "checkout.yaml"
+    spec.write_text(SPEC)
+    if request.param:
+        begin = datetime.fromtimestamp(START / 1000, UTC).isoformat()
+        spec.write_text(SPEC.replace(f"start: {begin}, duration: 2h", "duration: 1h58m50s"))
     return tmp_path
 
 
 def gate(root: Path, name: str, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
     """The verdict, and what was said on standard error."""
-    assert main(["--root", str(root), "gate", name, "--json"]) != 2
+    assert main(["--root", str(root), "gate", name, "--json", "--at", AT]) != 2
     said = capsys.readouterr()
     return json.loads(said.out), said.err
 
