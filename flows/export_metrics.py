@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from analysis.verdict import Decision
 from dashboards.experiment_view import ExperimentView
@@ -29,6 +28,7 @@ from flows.instants import instant, milliseconds_of
 from flows.plan_at import plan_at
 from flows.spec import Experiment
 from flows.statements import statement
+from flows.url_passwords import without_password
 from flows.warehouse import open_reader
 from flows.workspace import Workspace
 
@@ -84,16 +84,8 @@ def _pushed(found: Sequence[ExperimentMetrics], gateway: str) -> Iterator[str]:
         try:
             push_metrics(look, gateway)
         except PushFailed as error:
-            yield str(error).replace(gateway, _without_password(gateway))
+            yield without_password(str(error))
             return
-
-
-def _without_password(url: str) -> str:
-    """The URL as it may be printed."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _metrics_of(con: DuckDBPyConnection, look: _Look) -> ExperimentMetrics:

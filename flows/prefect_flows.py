@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists
@@ -24,12 +23,17 @@ from flows.deliver import deliver, tell
 from flows.delivery_log import Kind
 from flows.look import look_at_experiment
 from flows.look_time import look_time
+from flows.prefect_artifacts import (
+    show_dashboard,
+    show_published,
+    show_table,
+    show_verdict,
+)
 from flows.pull import pull_experiment
 from flows.run import publish_all
 from flows.selection import select
 from flows.sources.samples import SourceUnavailable
 from flows.spec_file import find_spec
-from flows.verdict_document import VerdictDocument
 from flows.warehouse import WarehouseBusy
 from flows.workspace import Workspace
 
@@ -98,9 +102,11 @@ def pull_one(experiment: str, root: str, until: datetime | None = None) -> list[
 def score_one(experiment: str, root: str, at: datetime | None = None) -> dict[str, Any]:
     """The verdict of one look at one experiment, as its JSON document."""
     look_time(at)  # before it waits for its turn
+    workspace = Workspace(Path(root))
     with _writer_slot():
-        document = look_at_experiment(Workspace(Path(root)), experiment, at=at)
-    _describe(document)
+        document = look_at_experiment(workspace, experiment, at=at, warn=get_run_logger().warning)
+    show_verdict(workspace, document)
+    show_dashboard(workspace, find_spec(workspace.experiments, experiment)[1])
     answer: dict[str, Any] = json.loads(document.to_json())
     return answer
 
@@ -129,13 +135,13 @@ def publish(root: str = ".") -> list[str]:
     """
     workspace = Workspace(Path(root))
     chosen = select(workspace)
-    paths = [str(path) for path in publish_all(workspace, chosen)] if chosen.specs else []
-    create_markdown_artifact(
-        "\n".join(f"- `{path}`" for path in paths), key="published", description="What was written"
-    )
+    paths = publish_all(workspace, chosen) if chosen.specs else []
+    show_published(paths)
+    for spec in chosen.experiments:
+        show_dashboard(workspace, spec)
     if chosen.broken:
         raise ExperimentsFailed("; ".join(chosen.problems))
-    return paths
+    return [str(path) for path in paths]
 
 
 @flow(name="run-experiments", timeout_seconds=3600)
@@ -155,12 +161,7 @@ def run_experiments(root: str = ".", at: datetime | None = None) -> list[dict[st
             documents.append(found)
         else:
             failed[name] = str(future.state.message)
-    create_table_artifact(
-        [{**_row(document)} for document in documents]
-        + [{"experiment": name, "verdict": "failed", "why": why} for name, why in failed.items()],
-        key="verdicts",
-        description="The latest verdict of every experiment",
-    )
+    show_table(documents, failed)
     if documents:
         # A broken spec is among the failed ones already.
         with suppress(ExperimentsFailed):
@@ -179,12 +180,13 @@ def deliver_traffic(
     With once it takes one step: on a schedule, a delivery whose worker died goes on with the next.
     """
     said = ""
-    for step in deliver(Workspace(Path(root)), experiment, once=once, again=again):
+    workspace = Workspace(Path(root))
+    for step in deliver(workspace, experiment, once=once, again=again):
         state = step.state
         said = f"stage {state.stage} of {state.stages}" if state.outcome is None else state.outcome
         get_run_logger().info("%s: %s", said, step.said)
         if step.document is not None:
-            _describe(step.document)
+            show_verdict(workspace, step.document)
     return said
 
 
@@ -195,24 +197,3 @@ def decide(
     """What a person decides on a delivery; its controller acts on it within seconds."""
     kind = Kind.APPROVED if decision == "approve" else Kind.ABORTED
     tell(Workspace(Path(root)), experiment, kind, reason)
-
-
-def _row(document: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "experiment": document["experiment"],
-        "verdict": document["decision"],
-        "score": document["score"],
-        "look": document["look_at"],
-        "why": "; ".join(document["reasons"]),
-    }
-
-
-def _describe(document: VerdictDocument) -> None:
-    """One verdict as an artifact, with its reasons as a list."""
-    reasons = "\n".join(f"- {reason}" for reason in document.reasons)
-    create_markdown_artifact(
-        f"**{document.decision.value}** at {document.look_at:%Y-%m-%d %H:%M:%S} UTC, "
-        f"score {document.score}\n\n{reasons}",
-        key=f"verdict-{document.experiment}",
-        description=f"Verdict of {document.experiment}",
-    )

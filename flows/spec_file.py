@@ -16,6 +16,7 @@ import flows.spec
 from flows.spec import Experiment
 from flows.spec_fields import NAME_PATTERN, URL_PATTERN
 from flows.spec_rules import Finding, check_rules
+from flows.url_passwords import without_password
 
 _LARGEST_FILE = 1_000_000
 _DEEPEST = 20
@@ -95,7 +96,9 @@ def find_spec(folder: Path, name: str) -> tuple[Path, Experiment]:
     path = folder / f"{name}.yaml"
     if path.is_file():
         return path, load_spec(path)
-    known = sorted(item.stem for item in folder.glob("*.yaml"))
+    if path.is_dir():
+        raise SpecError([Problem(str(path), 1, "", "is a folder, must be a spec file")])
+    known = sorted(item.stem for item in folder.glob("*.yaml") if item.is_file())
     message = f"there is no experiment {name!r}{_nearest(name, known)}"
     listed = f"; there are {', '.join(known)}" if known else f"; {folder} has no specs (*.yaml)"
     raise SpecError([Problem(str(folder), 1, "", message + listed)])
@@ -211,7 +214,10 @@ _PATTERNS = {
 
 
 def _shown(value: Any) -> str:
-    return "" if isinstance(value, dict | list) else f"is {value!r}, "
+    if isinstance(value, dict | list):
+        return ""
+    shown = without_password(value) if isinstance(value, str) else value
+    return f"is {shown!r}, "
 
 
 def _written_path(loc: tuple[str | int, ...], data: Any) -> Iterator[str | int]:

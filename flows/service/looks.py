@@ -57,7 +57,12 @@ class Looks:
         """In a worker thread."""
         with self._metrics.looking():
             try:
-                document = look_at_experiment(self._workspace, experiment, at=at)
+                document = look_at_experiment(
+                    self._workspace,
+                    experiment,
+                    at=at,
+                    warn=functools.partial(_log.warning, "%s: %s", experiment),
+                )
             except TROUBLE as error:
                 self._metrics.failed_look()
                 _log.warning("%s can't be judged: %s", experiment, error)

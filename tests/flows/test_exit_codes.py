@@ -75,6 +75,15 @@ def test_crash_in_one_experiment_does_not_stop_the_others(
     assert "Traceback" in said
 
 
+def test_installation_that_is_not_whole_is_no_rollback(tmp_path: Path) -> None:
+    (tmp_path / "duckdb.py").write_text("raise ImportError('not for this machine')\n")
+    path = os.pathsep.join([str(tmp_path), str(REPOSITORY)])
+    done = verdict(tmp_path, "gate", REQUESTS, PYTHONPATH=path)
+    assert done.returncode == 2
+    assert "not for this machine" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("verdict failed, nothing was decided: Import")
+
+
 def test_time_before_all_times_is_wrong_usage(tmp_path: Path) -> None:
     done = verdict(tmp_path, "gate", REQUESTS, "--at", "0001-01-01T00:00:00+14:00")
     assert done.returncode == 2
