@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from flows.spec_delivery import Delivery
-from flows.spec_fields import Name, Strict
+from flows.spec_fields import Name, Number, Strict
 from flows.spec_metrics import (
     Covariate,
     ErrorShare,
@@ -93,7 +93,7 @@ class Experiment(Strict):
         default_factory=dict, description="Further labels that every series must have."
     )
     variants: dict[Name, Variant]
-    split: dict[str, Annotated[float, Field(ge=0, le=100)]] | None = Field(
+    split: dict[str, Annotated[Number, Field(ge=0, le=100)]] | None = Field(
         None,
         description="Percent for each variant, 0 for none, where it doesn't change; sums to 100.",
     )

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
-import flows.spec
 from flows.spec import Experiment
-from flows.spec_fields import NAME_PATTERN, URL_PATTERN
-from flows.spec_rules import Finding, check_rules
+from flows.spec_finding import Finding, did_you_mean
+from flows.spec_parts import Parts, understand
+from flows.spec_rules import check_rules
 
 _LARGEST_FILE = 1_000_000
 _DEEPEST = 20
@@ -45,10 +42,14 @@ class SpecError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """A YAML file as data, with the line of each field by its path."""
+    """A YAML file as data, with the line of each field by its path.
+
+    problems: of the file itself, beside which the data can still be read.
+    """
 
     data: Any
     lines: Mapping[tuple[str | int, ...], int]
+    problems: tuple[Problem, ...] = ()
 
     def line(self, path: tuple[str | int, ...]) -> int:
         """The line of the field, or of the nearest parent that is written."""
@@ -58,25 +59,32 @@ class _Document:
 
 
 def load_spec(path: Path) -> Experiment:
-    """The spec in one file. Raises SpecError with every problem that can be seen at once."""
+    """The spec in one file. Raises SpecError with every problem that it has."""
     document = _read_document(path)
-    try:
-        spec = Experiment.model_validate(document.data)
-    except ValidationError as error:
-        findings = [_finding(detail, document.data) for detail in error.errors()]
-        raise _spec_error(path, document, [*findings, *check_rules(document.data)]) from error
-    findings = list(check_rules(document.data, spec))
-    if spec.experiment != path.stem:
-        findings.append(
-            Finding(
-                ("experiment",),
-                f"is {spec.experiment!r}, must be the file's name {path.stem!r}, "
-                "so that it is found by one guess",
-            )
-        )
-    if findings:
+    parts = understand(document.data)
+    findings = [*parts.findings, *check_rules(parts), *_check_name(parts, path)]
+    if findings or document.problems or parts.spec is None:
+        findings += _missing_manifests(parts, path.parent)
         raise _spec_error(path, document, findings)
-    return _with_configured_split(spec, path) if spec.manifests else spec
+    return _with_configured_split(parts.spec, path) if parts.spec.manifests else parts.spec
+
+
+def _check_name(parts: Parts, path: Path) -> Iterator[Finding]:
+    spec = parts.spec
+    if spec is not None and parts.is_sound("experiment") and spec.experiment != path.stem:
+        yield Finding(
+            ("experiment",),
+            f"is {spec.experiment!r}, must be the file's name {path.stem!r}, "
+            "so that it is found by one guess",
+        )
+
+
+def _missing_manifests(parts: Parts, folder: Path) -> Iterator[Finding]:
+    """Beside other problems: by itself a missing one is named when the manifests are read."""
+    for index, name in enumerate(parts.spec.manifests if parts.spec else ()):
+        if not (folder / name).is_file():
+            message = f"is {name!r}, must be a file, relative to the spec; there is none"
+            yield Finding(("manifests", index), message)
 
 
 def _with_configured_split(spec: Experiment, path: Path) -> Experiment:
@@ -110,20 +118,17 @@ def find_spec(folder: Path, name: str) -> tuple[Path, Experiment]:
     if path.is_file():
         return path, load_spec(path)
     known = sorted(item.stem for item in folder.glob("*.yaml"))
-    message = f"there is no experiment {name!r}{_nearest(name, known)}"
+    message = f"there is no experiment {name!r}{did_you_mean(name, known)}"
     listed = f"; there are {', '.join(known)}" if known else f"; {folder} has no specs (*.yaml)"
     raise SpecError([Problem(str(folder), 1, "", message + listed)])
 
 
 def _spec_error(path: Path, document: _Document, findings: Sequence[Finding]) -> SpecError:
-    return SpecError(
-        list(
-            dict.fromkeys(
-                Problem(str(path), document.line(f.path), ".".join(map(str, f.path)), f.message)
-                for f in findings
-            )
-        )
+    found = (
+        Problem(str(path), document.line(f.path), ".".join(map(str, f.path)), f.message)
+        for f in findings
     )
+    return SpecError(list(dict.fromkeys((*document.problems, *found))))
 
 
 def _read_document(path: Path) -> _Document:
@@ -155,9 +160,7 @@ def _read_document(path: Path) -> _Document:
     lines: dict[tuple[str | int, ...], int] = {(): 1}
     problems: list[Problem] = []
     data = _to_data(node, (), lines, path, problems)
-    if problems:
-        raise SpecError(problems)
-    return _Document(data, lines)
+    return _Document(data, lines, tuple(problems))
 
 
 def _to_data(
@@ -192,69 +195,3 @@ def _to_data(
 
 def _file_error(path: Path, line: int, message: str) -> SpecError:
     return SpecError([Problem(str(path), line, "", message)])
-
-
-def _finding(detail: ErrorDetails, data: Any) -> Finding:
-    """One of pydantic's errors in our words."""
-    path = tuple(_written_path(detail["loc"], data))
-    value, kind, context = detail["input"], detail["type"], detail.get("ctx", {})
-    if kind == "missing":
-        return Finding(path, "is missing")
-    if kind == "extra_forbidden":
-        return Finding(path, f"is no field{_nearest(str(path[-1]), _known_fields())}")
-    if kind == "value_error":
-        message = str(context["error"])
-    elif kind in ("enum", "literal_error"):
-        message = f"must be {context['expected']}"
-    elif kind == "string_pattern_mismatch":
-        message = f"must be {_PATTERNS[context['pattern']]}"
-    elif kind in ("union_tag_invalid", "union_tag_not_found"):
-        message = f"needs `kind`, one of {context.get('expected_tags', KINDS)}"
-    else:
-        message = detail["msg"].replace("Input should be", "must be")
-    return Finding(path, f"{_shown(value)}{message}")
-
-
-KINDS = "error_share, slow_share, proportion, count, mean"
-
-
-_PATTERNS = {
-    NAME_PATTERN: "lower-case letters, digits and dashes, at most 63",
-    URL_PATTERN: "a URL that starts with http:// or https://",
-}
-
-
-def _shown(value: Any) -> str:
-    return "" if isinstance(value, dict | list) else f"is {value!r}, "
-
-
-def _written_path(loc: tuple[str | int, ...], data: Any) -> Iterator[str | int]:
-    """The path as it stands in the file: without pydantic's names for union members."""
-    for index, part in enumerate(loc):
-        is_there = isinstance(data, dict) and part in data
-        is_item = isinstance(data, list) and isinstance(part, int) and part < len(data)
-        if is_there or is_item:
-            yield part
-            data = data[part]
-        elif index == len(loc) - 1 and isinstance(part, str) and _is_field(part):
-            yield part
-
-
-def _is_field(part: str) -> bool:
-    """Whether it names a field, not a member of a union (PrometheusSource, function-...)."""
-    return part.isidentifier() and not part[0].isupper() and part not in ("float", "str")
-
-
-def _known_fields() -> list[str]:
-    """Every field name of every model: the nearest is what was meant."""
-    models = [
-        item
-        for item in vars(flows.spec).values()
-        if isinstance(item, type) and issubclass(item, BaseModel)
-    ]
-    return sorted({name for model in models for name in model.model_fields})
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""

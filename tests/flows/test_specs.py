@@ -115,6 +115,141 @@ def test_every_problem_is_said_at_once(tmp_path: Path) -> None:
     assert [int(one.split(":")[0]) for one in found] == [4, 9, 10, 11]
 
 
+SEVEN = """\
+experiment: exam
+service: exam-service
+mesh: istio
+variants:
+  stable: {version: v2.0.0}
+  canary: {version: v2.1.0}
+split: {stable: 80, canary: 10}
+manifests: [gone.yaml]
+metrics:
+  errors: {kind: error_share, margin: lots}
+  clicks: {kind: ratio, outcome: click, window: 1m}
+plan:
+  duration: 1h
+  alpha: 2
+  bucket: 30s
+  look_every: 5s
+  minimum_duration: 2h
+sources:
+  requests: {prometheus: "http://prometheus:9090"}
+  exposures: {files: exposures.csv}
+  outcomes: {files: outcomes.csv}
+"""
+
+
+def test_seven_problems_of_fields_rules_and_files_are_said_at_once(tmp_path: Path) -> None:
+    assert _problems(tmp_path, SEVEN) == [
+        "7: split: sums to 90, must sum to 100 (stable 80, canary 10)",
+        "8: manifests.0: is 'gone.yaml', must be a file, relative to the spec; there is none",
+        (
+            "10: metrics.errors.margin: is 'lots', must be a number (absolute, such as 0.005) or a "
+            "percentage (5%)"
+        ),
+        "11: metrics.clicks.per: is missing: a metric of kind ratio needs it",
+        "14: plan.alpha: is 2, must be less than or equal to 0.5",
+        (
+            "16: plan.look_every: is shorter than plan.bucket: 5s, must be at least 30s, as a look "
+            "needs one bucket"
+        ),
+        "17: plan.minimum_duration: is longer than the whole plan: 2h, must be at most 1h",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("  duration: 1h\n", "  duration: long\n", "plan.duration: is 'long', must be"),
+        ("  duration: 1h\n", "  duratoin: 2h\n", "plan.duratoin: is no field; did you mean"),
+        ("mesh: istio\n", "mesh: istoi\n", "mesh: is 'istoi', must be"),
+        ("service: exam-service\n", "", "service: is missing"),
+        ("{files: exposures.csv}", "{file: exposures.csv}", "exposures.file: is no field; did"),
+        ("  stable: {version:", "  stable: {versoin:", "variants.stable.versoin: is no field"),
+        ("  stable: {version: v2.0.0}", "  stable: v2.0.0", "variants.stable: is 'v2.0.0', must"),
+        ("kind: ratio", "kind: ratoi", "metrics.clicks: needs `kind`, one of"),
+        ("per: view", "per: 1", "metrics.clicks.per: is 1, must be"),
+        ("{stable: 90,", '{stable: "90",', "split.stable: is '90', must be a number"),
+        (
+            "variants:\n  stable: {version: v2.0.0}\n  canary: {version: v2.1.0}\n",
+            "",
+            "variants: is missing",
+        ),
+    ],
+)
+def test_one_wrong_part_is_no_reason_to_complain_of_another(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    sound = (
+        SEVEN.replace("stable: 80", "stable: 90")
+        .replace("manifests: [gone.yaml]\n", "")
+        .replace("lots", "5%")
+        .replace("outcome: click,", "outcome: click, per: view,")
+        .replace("alpha: 2", "alpha: 5%")
+        .replace("look_every: 5s", "look_every: 30s")
+        .replace("minimum_duration: 2h", "minimum_duration: 1h")
+    )
+    (tmp_path / "exam.yaml").write_text(sound)
+    assert load_spec(tmp_path / "exam.yaml").plan.alpha == 0.05
+    assert old in sound
+    (found,) = _problems(tmp_path, sound.replace(old, new))
+    assert said in found
+
+
+def test_a_field_that_stands_twice_hides_no_other_problem(tmp_path: Path) -> None:
+    found = _problems(tmp_path, f"{SHORTEST}service: other\nplan: {{alpha: 2}}\n")
+    assert [one.split(",")[0] for one in found] == [
+        "10: service: stands twice",
+        "11: plan.alpha: is 2",
+    ]
+
+
+def test_path_names_no_kind_of_field(tmp_path: Path) -> None:
+    added = "metrics: {p90: {kind: quantile, outcome: minutes, quantile: 2}}\n"
+    found = _problems(tmp_path, SHORTEST.replace("http://", "ftp://") + added)
+    assert found[1].startswith("9: sources.requests.prometheus: is 'ftp://prometheus:9090', must")
+    assert found[2].startswith("10: metrics.p90.quantile: is 2, must be less than 1")
+
+
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        (
+            'split: {stable: "60", canary: 50}',
+            "split.stable: is '60', must be a number, without quotes: 60",
+        ),
+        ("split: {stable: yes, canary: 50}", "split.stable: is True, must be a number"),
+        ("split: {stable: .nan, canary: 50}", "split.stable: is nan, must be a finite number"),
+        (
+            "metrics: {e: {kind: error_share, margin: .inf}}",
+            "metrics.e.margin: is inf, must be a finite number",
+        ),
+        (
+            "metrics: {e: {kind: error_share, weight: .inf}}",
+            "metrics.e.weight: is inf, must be a finite number",
+        ),
+        (
+            "metrics: {e: {kind: error_share, weight: 1.0e+308}}",
+            "metrics.e.weight: is 1e+308, must be less than or equal to 1000",
+        ),
+        ('plan: {users: "100"}', "plan.users: is '100', must be a whole number, without quotes"),
+        ("plan: {users: 10.5}", "plan.users: is 10.5, must be a whole number"),
+        ("quality: {split_tolerance: .inf}", "split_tolerance: is inf, must be a finite number"),
+        (f"plan: {{duration: {'9' * 400}s}}", "must be at most 520w, ten years"),
+    ],
+)
+def test_number_that_is_none_is_refused(tmp_path: Path, added: str, said: str) -> None:
+    (found,) = _problems(tmp_path, f"{SHORTEST}{added}\n")
+    assert said in found
+
+
+def test_share_may_be_a_percentage(tmp_path: Path) -> None:
+    (tmp_path / "exam.yaml").write_text(f"{SHORTEST}plan: {{alpha: 1%}}\n")
+    assert load_spec(tmp_path / "exam.yaml").plan.alpha == 0.01
+    _check_by_schema((tmp_path / "exam.yaml").read_text())
+
+
 def test_variants_that_the_mesh_can_not_tell_apart_are_refused(tmp_path: Path) -> None:
     found = _problems(tmp_path, SHORTEST.replace("v2.1.0", "v2.0.0"))
     assert found == ["7: variants.canary: has the same identity as stable; tell them apart"]
