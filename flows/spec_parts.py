@@ -63,12 +63,21 @@ class Parts:
 
     @property
     def length(self) -> timedelta | None:
-        """The stages' shortest lengths together; None if one of them is wrong."""
+        """The stages' durations together; None if one of them is wrong."""
         stages = range(max(1, len(self.written_stages)))
         known = all(self.is_sound("plan", "stages", i, "duration") for i in stages)
         if self.spec is None or not known or not self.is_sound("plan", "duration"):
             return None
         return sum((stage.duration for stage in self.spec.stages), start=timedelta(0))
+
+    @property
+    def longest(self) -> timedelta | None:
+        """The same of the stages' longest times, which a delivery may take."""
+        stages = range(len(self.written_stages))
+        known = all(self.is_sound("plan", "stages", i, "at_most") for i in stages)
+        if self.spec is None or self.length is None or not known:
+            return None
+        return sum((stage.longest for stage in self.spec.stages), start=timedelta(0))
 
 
 def understand(data: Any) -> Parts:

@@ -36,7 +36,11 @@ class Plan(Strict):
     start: Instant | None = Field(
         None, description="Without it, the first bucket in which a candidate has requests."
     )
-    duration: Duration | None = Field(None, description="Length, when the split doesn't change.")
+    duration: Duration | None = Field(
+        None,
+        description="Length, when the split doesn't change: by default 30m; of an experiment with "
+        "metrics per user only, twice the longest window, if that is longer.",
+    )
     stages: list[Stage] = Field(default_factory=list)
     look_every: Duration = timedelta(minutes=1)
     bucket: Duration = Field(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flows.spec import Experiment
+from flows.spec import Experiment, UnitMetric
+from flows.spec_fields import shown_duration
 from flows.spec_finding import Finding
 from flows.spec_parts import Parts
 
@@ -18,8 +19,10 @@ def check_units(parts: Parts, spec: Experiment) -> Iterator[Finding]:
         yield from _check_sources(spec)
     for name in spec.unit_metrics:
         yield from _check_kind(parts, spec, name)
+        yield from _check_window(parts, spec, name)
         if parts.is_sound("metrics", name, "stratify") and parts.is_sound("sources", "exposures"):
             yield from _check_strata(spec, name)
+    yield from _check_counters(parts, spec)
     outcomes = spec.sources.outcomes
     if outcomes is not None and outcomes.segments:
         yield Finding(
@@ -42,6 +45,41 @@ def _check_sources(spec: Experiment) -> Iterator[Finding]:
     if counted and sources.conversions is not None and not rows:
         yield Finding(
             ("sources",), f"conversions hold no values per user; {counted[0]} needs users"
+        )
+
+
+def _is_counted(spec: Experiment, metric: UnitMetric) -> bool:
+    """Whether counters tell it: they hold no users, and no window."""
+    return metric.kind == "proportion" and spec.sources.conversions is not None
+
+
+def _check_counters(parts: Parts, spec: Experiment) -> Iterator[Finding]:
+    """Users are compared within the split that they came under, which counters don't know."""
+    counted = [name for name, m in spec.unit_metrics.items() if _is_counted(spec, m)]
+    if not counted or not parts.is_sound("plan", "stages") or not parts.is_sound("split"):
+        return
+    if any(stage.weights != spec.stages[0].weights for stage in spec.stages):
+        yield Finding(
+            ("sources", "conversions"),
+            f"can't tell {', '.join(counted)} in stages of different splits: counters don't say "
+            "when a user was exposed; use exposures and outcomes, or one split",
+        )
+
+
+def _check_window(parts: Parts, spec: Experiment, name: str) -> Iterator[Finding]:
+    """A user enters when the window has passed: some must have come so long before the end."""
+    metric, field = spec.unit_metrics[name], "window"
+    if metric.kind == "retention":
+        field = "day"
+    length = parts.longest if spec.delivery else parts.length
+    if _is_counted(spec, metric) or length is None or not parts.is_sound("metrics", name, field):
+        return
+    if metric.span[1] >= length:
+        yield Finding(
+            ("metrics", name, field),
+            f"is {shown_duration(metric.span[1])}, must be shorter than the whole plan, "
+            f"{shown_duration(length)}: else no user ever has a final value; say a longer "
+            f"{'plan.stages' if parts.written_stages else 'plan.duration'}",
         )
 
 
