@@ -108,7 +108,11 @@ def _chosen(swap: NDArray[np.bool_], first: Sample, second: Sample) -> Sample:
 
 
 def _wilson(sample: Sample, z: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Limits of one share (Wilson 1927), with continuity correction; nan without users."""
+    """Limits of one share (Wilson 1927), with continuity correction; nan without users.
+
+    A multiplier that isn't finite (too few users for any bound) leaves 0 and 1.
+    """
+    unbounded, z = np.isinf(z), np.where(np.isinf(z), 0.0, z)
     n = np.where(sample.n > 0, sample.n, np.nan)
     p = sample.mean
     scale = 2 * (n + z**2)
@@ -116,6 +120,7 @@ def _wilson(sample: Sample, z: FloatArray) -> tuple[FloatArray, FloatArray]:
     above = z * np.sqrt(np.maximum(z**2 + 2 - 1 / n + 4 * p * (n * (1 - p) - 1), 0.0))
     low = np.where(p > 0, np.clip((2 * n * p + z**2 - 1 - below) / scale, 0.0, p), 0.0)
     high = np.where(p < 1, np.clip((2 * n * p + z**2 + 1 + above) / scale, p, 1.0), 1.0)
+    low, high = np.where(unbounded, 0.0, low), np.where(unbounded, 1.0, high)
     return np.where(np.isnan(n), np.nan, low), np.where(np.isnan(n), np.nan, high)
 
 
