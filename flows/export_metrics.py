@@ -7,6 +7,7 @@ panels find it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from analysis.verdict import Decision
 from dashboards.experiment_view import ExperimentView
 from dashboards.exported_metrics import (
+    PREFIX_PATTERN,
     ConversionRate,
     ExperimentMetrics,
     HealthScore,
@@ -27,6 +29,7 @@ from dashboards.exported_metrics import (
 )
 from flows.dashboard_view import view_of
 from flows.instants import instant, milliseconds_of
+from flows.publish import PublishFailed
 from flows.score import plan_at
 from flows.spec import Experiment
 from flows.statements import statement
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 PUSHGATEWAY = "VERDICT_PUSHGATEWAY"
+METRIC_PREFIX = "VERDICT_METRIC_PREFIX"
+_DEFAULT_PREFIX = "edtech"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +67,32 @@ def metrics_path(workspace: Workspace) -> Path:
     return workspace.dashboards.parent / "metrics.prom"
 
 
-def export_metrics(workspace: Workspace, specs: Sequence[Experiment]) -> Exported:
+def metric_prefix() -> str:
+    """How exported metrics begin, on dashboards too: VERDICT_METRIC_PREFIX, by default edtech.
+
+    Raises PublishFailed if no metric can begin so.
+    """
+    prefix = os.environ.get(METRIC_PREFIX) or _DEFAULT_PREFIX
+    if not re.fullmatch(PREFIX_PATTERN, prefix):
+        raise PublishFailed(
+            f"{METRIC_PREFIX} is {prefix!r}, must be letters, digits and underscores, such as "
+            f"{_DEFAULT_PREFIX}; nothing was published"
+        )
+    return prefix
+
+
+def export_metrics(
+    workspace: Workspace, specs: Sequence[Experiment], *, prefix: str = _DEFAULT_PREFIX
+) -> Exported:
     """Writes metrics.prom, and pushes to the gateway that VERDICT_PUSHGATEWAY names, if it does.
 
     A gateway that fails is a warning: the file is there. Raises OSError, WarehouseBusy or
     WarehouseUnusable.
     """
     found = latest_metrics(workspace.warehouse, specs)
-    path = write_metrics(found, metrics_path(workspace))
+    path = write_metrics(found, metrics_path(workspace), prefix=prefix)
     gateway = os.environ.get(PUSHGATEWAY, "")
-    return Exported(path, tuple(_pushed(found, gateway)) if gateway else ())
+    return Exported(path, tuple(_pushed(found, gateway, prefix)) if gateway else ())
 
 
 def latest_metrics(warehouse: Path, specs: Sequence[Experiment]) -> list[ExperimentMetrics]:
@@ -87,11 +108,11 @@ def latest_metrics(warehouse: Path, specs: Sequence[Experiment]) -> list[Experim
         return [_metrics_of(con, look) for look in looks]
 
 
-def _pushed(found: Sequence[ExperimentMetrics], gateway: str) -> Iterator[str]:
+def _pushed(found: Sequence[ExperimentMetrics], gateway: str, prefix: str) -> Iterator[str]:
     """Pushes each experiment's group; after a failure the rest isn't tried: each may wait long."""
     for look in found:
         try:
-            push_metrics(look, gateway)
+            push_metrics(look, gateway, prefix=prefix)
         except PushFailed as error:
             yield str(error).replace(gateway, _without_password(gateway))
             return

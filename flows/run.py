@@ -55,16 +55,24 @@ def pull_all(workspace: Workspace, names: Sequence[str], *, until: datetime | No
 def publish_all(workspace: Workspace) -> list[Path]:
     """Publishes the marts, the dashboards and the metrics; returns what was written."""
     # Publishing is the last step and never the gate's: its imports wait until here.
+    from dashboards.prometheus_server import DEFAULT_SERVER  # noqa: PLC0415
     from dashboards.provisioning import write_dashboards  # noqa: PLC0415
-    from flows.dashboard_view import view_of  # noqa: PLC0415
-    from flows.export_metrics import export_metrics  # noqa: PLC0415
+    from flows.dashboard_view import servers_of, view_of  # noqa: PLC0415
+    from flows.export_metrics import export_metrics, metric_prefix  # noqa: PLC0415
     from flows.publish import PublishFailed, publish  # noqa: PLC0415
 
     specs = [spec for _, spec in load_specs(workspace.experiments)]
+    servers = [server for spec in specs for server in servers_of(spec)]
+    prefix = metric_prefix()
     marts = publish(workspace.warehouse, workspace.marts)
     try:
-        written = write_dashboards([view_of(spec) for spec in specs], workspace.dashboards)
-        exported = export_metrics(workspace, specs)
+        written = write_dashboards(
+            [view_of(spec) for spec in specs],
+            workspace.dashboards,
+            servers=servers or (DEFAULT_SERVER,),
+            prefix=prefix,
+        )
+        exported = export_metrics(workspace, specs, prefix=prefix)
     except OSError as error:
         raise PublishFailed(f"published {marts}, but not all for people: {error}") from error
     for warning in exported.warnings:
