@@ -19,6 +19,12 @@ _PATTERNS = {
     NAME_PATTERN: "lower-case letters, digits and dashes, at most 63",
     URL_PATTERN: "a URL that starts with http:// or https://",
 }
+_SAID = {
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "dict_type": "must hold names, with a value each",
+    "list_type": "must be a list: [one, another]",
+}
 # Where a field may be of several kinds pydantic adds the kind's name to the path.
 _CHOICES = (
     ("metrics", None),
@@ -37,31 +43,55 @@ class Finding:
     message: str
 
 
-def finding_of(detail: ErrorDetails, data: Any) -> Finding:
-    """One of pydantic's errors in our words. data: what was validated, as written."""
-    path = written_path(detail["loc"], data)
+def finding_of(detail: ErrorDetails, path: Path, text: str | None = None) -> Finding:
+    """One of pydantic's errors in our words. text: as written, where the value is none itself."""
     value, kind = detail["input"], detail["type"]
     if kind == "missing":
         return Finding(path, "is missing")
     if kind == "extra_forbidden":
         return Finding(path, f"is no field{did_you_mean(str(path[-1]), known_fields())}")
-    shown = "" if isinstance(value, dict | list) else f"is {value!r}, "
-    return Finding(path, f"{shown}{_what_is_right(detail)}")
+    return Finding(path, f"{_shown(value, text)}{_what_is_right(detail, text)}")
 
 
-def _what_is_right(detail: ErrorDetails) -> str:
-    value, kind, context = detail["input"], detail["type"], detail.get("ctx", {})
-    if kind == "value_error":
-        return str(context["error"])
-    if kind in ("enum", "literal_error"):
-        return f"must be {context['expected']}"
-    if kind == "string_pattern_mismatch":
-        return f"must be {_PATTERNS.get(context['pattern'], context['pattern'])}"
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return f"needs `kind`, one of {', '.join(map(repr, _kinds()))}"
-    if kind in ("float_type", "int_type"):
-        return f"must be a {'whole ' * (kind == 'int_type')}number{_as_number(value)}"
-    return detail["msg"].replace("Input should be", "must be")
+def _shown(value: object, text: str | None) -> str:
+    if value is None:
+        return "is empty, "
+    if isinstance(value, dict | list):
+        return ""
+    return f"is {value!r}, " if text is None else f"is {text}, "
+
+
+def _what_is_right(detail: ErrorDetails, text: str | None) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    match kind:
+        case "value_error":
+            right = str(context["error"])
+        case "enum" | "literal_error":
+            right = f"must be {context['expected']}"
+        case "string_pattern_mismatch":
+            right = f"must be {_PATTERNS.get(context['pattern'], context['pattern'])}"
+        case "union_tag_invalid" | "union_tag_not_found":
+            right = f"needs `kind`, one of {', '.join(map(repr, _kinds()))}"
+        case "float_type" | "int_type":
+            whole = "whole " * (kind == "int_type")
+            right = f"must be a {whole}number{_as_number(detail['input'])}"
+        case "string_type":
+            right = f'must be text; put it in quotes: "{text}"' if text else "must be text"
+        case "model_type" | "model_attributes_type":
+            right = f"must hold fields: {_fields_of(context.get('class_name', ''))}"
+        case _:
+            right = _SAID.get(kind, detail["msg"].replace("Input should be", "must be"))
+    return right
+
+
+def _fields_of(model_name: str) -> str:
+    """A model's fields in a sentence, those that it needs first."""
+    model = next(model for model in _models() if model.__name__ == model_name)
+    needed = [name for name, field in model.model_fields.items() if field.is_required()]
+    wanted = [name for name in model.model_fields if name not in needed]
+    if not needed:
+        return ", ".join(wanted)
+    return ", ".join(needed) + (f"; if wanted also {', '.join(wanted)}" if wanted else "")
 
 
 def _as_number(value: object) -> str:
@@ -107,10 +137,14 @@ def _written(loc: Path, data: Any) -> Iterator[str | int]:
 
 def known_fields() -> list[str]:
     """Every field name of every model: the nearest is what was meant."""
+    return sorted({name for model in _models() for name in model.model_fields})
+
+
+def _models() -> list[type[Strict]]:
     models = [*Strict.__subclasses__()]
     for model in models:
         models += model.__subclasses__()
-    return sorted({name for model in models for name in model.model_fields})
+    return models
 
 
 def nearest(name: str, known: Sequence[str]) -> str | None:

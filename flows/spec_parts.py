@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
@@ -80,8 +81,11 @@ class Parts:
         return sum((stage.longest for stage in self.spec.stages), start=timedelta(0))
 
 
-def understand(data: Any) -> Parts:
-    """The parts of a spec that are right by themselves, and what is wrong with the others."""
+def understand(data: Any, texts: Mapping[Path, str]) -> Parts:
+    """The parts of a spec that are right by themselves, and what is wrong with the others.
+
+    texts: numbers, times and truth values as they are written, by their paths.
+    """
     left, wrong, findings = deepcopy(data), set[Path](), list[Finding]()
     for turn in range(_ROUNDS):
         try:
@@ -94,7 +98,7 @@ def understand(data: Any) -> Parts:
         found = list(zip(paths, details, strict=True))
         misspelt = {_meant(*one) for one in found if one[1]["type"] == "extra_forbidden"}
         findings += [
-            finding_of(detail, left)
+            finding_of(detail, path, texts.get(path))
             for path, detail in found
             if not (detail["type"] == "missing" and path in misspelt)
             and not (turn and _follows(path, detail, wrong))
