@@ -14,7 +14,7 @@ from analysis.evidence import Evidence, QualityLimits
 from analysis.judge import judge_metrics
 from analysis.judge_users import judge_segments
 from analysis.metric_result import Classification, MetricResult
-from analysis.notes import take_notes
+from analysis.notes import notes_on_edges, take_notes
 from analysis.outlook import missing_for_decision
 from analysis.plan import Plan
 from analysis.quality import QualityCheck, check_quality
@@ -76,7 +76,10 @@ def reach_verdict(plan: Plan, evidence: Evidence, limits: QualityLimits, *, at_m
         decision=decision,
         score=health_score(metrics),
         reasons=_reasons(decision, metrics, quality, missing),
-        notes=take_notes(plan, evidence.users, metrics, segments, limits),
+        notes=(
+            *notes_on_edges(plan, evidence.requests),
+            *take_notes(plan, evidence.users, metrics, segments, limits),
+        ),
         metrics=metrics,
         quality=quality,
         segments=segments,
