@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from analysis.evidence import QualityLimits, UserEvidence
+from analysis.evidence import QualityLimits, RequestEvidence, UserEvidence
 from analysis.latency_notes import latency_notes
 from analysis.latency_table import LatencyTable
 from analysis.metric_result import MetricResult
@@ -39,6 +39,18 @@ def take_notes(
         found += _interactions(table)
         found += _notable(table)
     return tuple(found)
+
+
+def notes_on_edges(plan: Plan, requests: RequestEvidence | None) -> Iterator[str]:
+    """Where slow requests are counted from another bound than the one that was asked for."""
+    edges = {} if requests is None else requests.edges_ms
+    for metric in plan.metrics:
+        edge = edges.get(metric.name)
+        if edge is not None and metric.above_ms is not None and edge != metric.above_ms:
+            yield (
+                f"{metric.name}: slow is slower than {edge:g} ms, not {metric.above_ms:g} ms as "
+                f"asked for: the next bucket edge that all versions export"
+            )
 
 
 def _broken_parts(plan: Plan, users: UserEvidence, limits: QualityLimits) -> Iterator[str]:

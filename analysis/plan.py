@@ -42,6 +42,7 @@ class MetricPlan:
 
     higher_is_better: the direction of gain; harm is measured against it.
     objective: a share of bad requests that must not be exceeded whatever the baseline does.
+    above_ms: the latency from which on a request is slow, as asked for; None for other metrics.
     quantile: a latency quantile to report beside the share (0.99), if any.
     prior_sd: typical size of true relative effects, as a standard deviation around none.
     adjusted_by: what takes noise off the users' values, as in a sentence; empty where nothing does.
@@ -61,6 +62,7 @@ class MetricPlan:
     prior_sd: float = 0.1
     window_ms: int = 0
     adjusted_by: str = ""
+    above_ms: float | None = None
 
     @property
     def allowed_harm(self) -> Margin:

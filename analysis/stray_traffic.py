@@ -53,7 +53,7 @@ def check_strays(stages: Sequence[StageCounts], *, tolerance: float, alpha: floa
     if not rows:
         return None
     counts = np.array(list(rows.values()))
-    odds = max(tolerance * _OF_TOLERANCE, _LEAST_ODDS)
+    odds = min(max(tolerance * _OF_TOLERANCE, _LEAST_ODDS), 1.0)
     edge = odds / (1 + odds)
     log_e = one_sided_log_e(counts, edge, _CONCENTRATION)
     worst = int(log_e.argmax())

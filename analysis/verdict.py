@@ -15,7 +15,7 @@ from analysis.judge import judge_metrics
 from analysis.judge_users import judge_segments
 from analysis.latency_table import LatencyTable, compare_latencies
 from analysis.metric_result import Classification, MetricResult
-from analysis.notes import take_notes
+from analysis.notes import notes_on_edges, take_notes
 from analysis.outlook import missing_for_decision
 from analysis.plan import Plan
 from analysis.quality import QualityCheck, check_quality
@@ -80,7 +80,10 @@ def reach_verdict(plan: Plan, evidence: Evidence, limits: QualityLimits, *, at_m
         decision=decision,
         score=health_score(metrics),
         reasons=_reasons(decision, metrics, quality, missing),
-        notes=take_notes(plan, evidence.users, metrics, segments, latency, limits),
+        notes=(
+            *notes_on_edges(plan, evidence.requests),
+            *take_notes(plan, evidence.users, metrics, segments, latency, limits),
+        ),
         metrics=metrics,
         quality=quality,
         segments=segments,

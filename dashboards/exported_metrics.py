@@ -12,6 +12,7 @@ import requests
 
 from dashboards.promql import quote
 
+PREFIX_PATTERN = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _JOB = "split-verdict"
 
 
@@ -75,7 +76,7 @@ def render_metrics(experiments: Iterable[ExperimentMetrics], *, prefix: str = "e
     A sample that gives way to a later look's is named in a comment. Raises ValueError if the
     prefix can't begin a metric's name.
     """
-    if not re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*", prefix):
+    if not re.fullmatch(PREFIX_PATTERN, prefix):
         raise ValueError(f"metric prefix {prefix!r} must be letters, digits and underscores")
     looks = sorted(experiments, key=lambda look: (-look.look_at_ms, look.experiment))
     families = (

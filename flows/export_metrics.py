@@ -7,6 +7,7 @@ panels find it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from analysis.verdict import Decision
 from dashboards.experiment_view import ExperimentView
 from dashboards.exported_metrics import (
+    PREFIX_PATTERN,
     ConversionRate,
     ExperimentMetrics,
     HealthScore,
@@ -26,6 +28,7 @@ from dashboards.exported_metrics import (
 from flows.dashboard_view import view_of
 from flows.instants import instant, milliseconds_of
 from flows.plan_at import plan_at
+from flows.publish import PublishFailed
 from flows.spec import Experiment
 from flows.statements import statement
 from flows.url_passwords import without_password
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 PUSHGATEWAY = "VERDICT_PUSHGATEWAY"
+METRIC_PREFIX = "VERDICT_METRIC_PREFIX"
+DEFAULT_PREFIX = "edtech"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +61,27 @@ def metrics_path(workspace: Workspace) -> Path:
     return workspace.dashboards.parent / "metrics.prom"
 
 
-def push_all(found: Sequence[ExperimentMetrics]) -> tuple[str, ...]:
+def metric_prefix() -> str:
+    """How exported metrics begin, on dashboards too: VERDICT_METRIC_PREFIX, by default edtech.
+
+    Raises PublishFailed if no metric can begin so.
+    """
+    prefix = os.environ.get(METRIC_PREFIX) or DEFAULT_PREFIX
+    if not re.fullmatch(PREFIX_PATTERN, prefix):
+        raise PublishFailed(
+            f"{METRIC_PREFIX} is {prefix!r}, must be letters, digits and underscores, such as "
+            f"{DEFAULT_PREFIX}; nothing was published"
+        )
+    return prefix
+
+
+def push_all(found: Sequence[ExperimentMetrics], prefix: str = DEFAULT_PREFIX) -> tuple[str, ...]:
     """Pushes to the gateway that VERDICT_PUSHGATEWAY names, if it does; returns warnings.
 
     A gateway that fails is no more than that: the file is there.
     """
     gateway = os.environ.get(PUSHGATEWAY, "")
-    return tuple(_pushed(found, gateway)) if gateway else ()
+    return tuple(_pushed(found, gateway, prefix)) if gateway else ()
 
 
 def latest_metrics(warehouse: Path, specs: Sequence[Experiment]) -> list[ExperimentMetrics]:
@@ -78,11 +97,11 @@ def latest_metrics(warehouse: Path, specs: Sequence[Experiment]) -> list[Experim
         return [_metrics_of(con, look) for look in looks]
 
 
-def _pushed(found: Sequence[ExperimentMetrics], gateway: str) -> Iterator[str]:
+def _pushed(found: Sequence[ExperimentMetrics], gateway: str, prefix: str) -> Iterator[str]:
     """Pushes each experiment's group; after a failure the rest isn't tried: each may wait long."""
     for look in found:
         try:
-            push_metrics(look, gateway)
+            push_metrics(look, gateway, prefix=prefix)
         except PushFailed as error:
             yield without_password(str(error))
             return

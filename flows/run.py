@@ -76,16 +76,29 @@ def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
     from dashboards.atomic_file import prepared  # noqa: PLC0415
     from dashboards.exported_metrics import render_metrics  # noqa: PLC0415
     from dashboards.html_report import INDEX, report_files  # noqa: PLC0415
+    from dashboards.prometheus_server import DEFAULT_SERVER  # noqa: PLC0415
     from dashboards.provisioning import dashboard_files  # noqa: PLC0415
-    from flows.dashboard_view import view_of  # noqa: PLC0415
-    from flows.export_metrics import latest_metrics, metrics_path, push_all  # noqa: PLC0415
+    from flows.dashboard_view import servers_of, view_of  # noqa: PLC0415
+    from flows.export_metrics import (  # noqa: PLC0415
+        latest_metrics,
+        metric_prefix,
+        metrics_path,
+        push_all,
+    )
     from flows.publish import PublishFailed, publish  # noqa: PLC0415
     from flows.report_view import report_views  # noqa: PLC0415
 
     specs = chosen.experiments
+    servers = [server for spec in specs for server in servers_of(spec)]
+    prefix = metric_prefix()
     metrics = latest_metrics(workspace.warehouse, specs)
-    texts = dashboard_files([view_of(spec) for spec in specs], workspace.dashboards)
-    texts[metrics_path(workspace)] = render_metrics(metrics)
+    texts = dashboard_files(
+        [view_of(spec) for spec in specs],
+        workspace.dashboards,
+        servers=servers or (DEFAULT_SERVER,),
+        prefix=prefix,
+    )
+    texts[metrics_path(workspace)] = render_metrics(metrics, prefix=prefix)
     report = report_files(report_views(workspace.warehouse, specs), workspace.report)
     try:
         # All together: marts, dashboards and report tell of the same looks, or stay as they were.
@@ -97,7 +110,7 @@ def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
             f"could not publish to {workspace.dashboards.parent}: {error}. Free some space, or "
             "make the folder writable, and publish again"
         ) from error
-    for warning in push_all(metrics):
+    for warning in push_all(metrics, prefix):
         print(f"warning: {warning}", file=sys.stderr)
     pages = report.keys() - {workspace.report / INDEX}
     return [marts, *(path for path in written if path not in pages)]

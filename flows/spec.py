@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from flows.spec_delivery import Delivery
-from flows.spec_fields import Name, Strict
+from flows.spec_fields import Name, Number, Strict
 from flows.spec_metrics import (
     Covariate,
     ErrorShare,
@@ -55,6 +55,9 @@ __all__ = [
 ]
 
 
+_LEAST_DURATION = timedelta(minutes=30)
+
+
 class Mesh(StrEnum):
     """Which metric families describe the requests."""
 
@@ -93,7 +96,7 @@ class Experiment(Strict):
         default_factory=dict, description="Further labels that every series must have."
     )
     variants: dict[Name, Variant]
-    split: dict[str, Annotated[float, Field(ge=0, le=100)]] | None = Field(
+    split: dict[str, Annotated[Number, Field(ge=0, le=100)]] | None = Field(
         None,
         description="Percent for each variant, 0 for none, where it doesn't change; sums to 100.",
     )
@@ -146,14 +149,15 @@ class Experiment(Strict):
     def stages(self) -> tuple[Stage, ...]:
         """The plan's stages; the guide's 5, 25, 50 % where the spec names neither.
 
-        A configured split without stages is one stage, and so is a plan for users only. Weights are
-        empty where no split is configured (blue-green: the test traffic decides).
+        A configured split without stages is one stage, and so is an experiment with metrics per
+        user only: nobody sends users to 5 % for five minutes. Weights are empty where no split is
+        configured (blue-green: the test traffic decides).
         """
         if self.plan.stages:
             return tuple(self.plan.stages)
-        is_one = self.plan.duration is not None or self.split is not None
-        if is_one or not self.request_metrics:
-            duration = self.plan.duration or timedelta(minutes=30)
+        split_or_length = self.plan.duration is not None or self.split is not None
+        if split_or_length or not self.request_metrics:
+            duration = self.plan.duration or self._usual_duration
             return (Stage(duration=duration, weights=self.split or {}),)
         candidate = self.candidates[0]
         return tuple(
@@ -163,6 +167,13 @@ class Experiment(Strict):
             )
             for percent, minutes in ((5, 5), (25, 10), (50, 15))
         )
+
+    @property
+    def _usual_duration(self) -> timedelta:
+        """Of a plan that says none; users alone need their window, and as long to arrive."""
+        if self.request_metrics:
+            return _LEAST_DURATION
+        return max([_LEAST_DURATION, *(2 * one.span[1] for one in self.unit_metrics.values())])
 
     @property
     def spec_hash(self) -> str:

@@ -15,6 +15,7 @@ PERCENT_PATTERN = r"^[0-9]+(\.[0-9]+)?%$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_LONGEST_S = 520 * 604800.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 
 
@@ -25,7 +26,10 @@ def parse_duration(value: object) -> timedelta:
     parts = _DURATION.findall(value) if isinstance(value, str) else []
     if not parts or "".join(number + unit for number, unit in parts) != value:
         raise ValueError("must be a duration such as 15s, 5m, 1h30m or 14d")
-    return timedelta(seconds=sum(float(number) * _UNITS_S[unit] for number, unit in parts))
+    seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    if seconds > _LONGEST_S:
+        raise ValueError("must be at most 520w, ten years")
+    return timedelta(seconds=seconds)
 
 
 def shown_duration(value: timedelta) -> str:
@@ -56,6 +60,19 @@ Duration = Annotated[
     AfterValidator(_positive),
 ]
 Percent = Annotated[str, Field(pattern=PERCENT_PATTERN)]
+# Quoted numbers, truth values and infinity would pass as numbers, and mislead sums.
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Whole = Annotated[int, Field(strict=True)]
+
+
+def parse_share(value: object) -> object:
+    """A text like 5% is the share 0.05; anything else stays what it is."""
+    if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, value):
+        return float(value[:-1]) / 100
+    return value
+
+
+Share = Annotated[Number, BeforeValidator(parse_share, json_schema_input_type=float | Percent)]
 Instant = Annotated[datetime, AfterValidator(as_utc)]
 
 

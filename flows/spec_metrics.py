@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from flows.spec_fields import Duration, Percent, Strict
+from flows.spec_fields import PERCENT_PATTERN, Duration, Number, Percent, Share, Strict, Whole
 
 
 class Role(StrEnum):
@@ -21,7 +21,7 @@ class Role(StrEnum):
 
 def _parse_margin(value: object) -> object:
     """A number is absolute; a text like 5% is relative to the baseline."""
-    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?%", value):
+    if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, value):
         return {"relative": float(value[:-1]) / 100}
     if isinstance(value, int | float) and not isinstance(value, bool):
         return {"absolute": value}
@@ -33,8 +33,8 @@ def _parse_margin(value: object) -> object:
 class Margin(Strict):
     """The largest harm that is acceptable: absolute, or relative to the baseline."""
 
-    absolute: Annotated[float, Field(ge=0)] | None = None
-    relative: Annotated[float, Field(ge=0, lt=1)] | None = None
+    absolute: Annotated[Number, Field(ge=0)] | None = None
+    relative: Annotated[Number, Field(ge=0, lt=1)] | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -50,7 +50,9 @@ MarginField = Annotated[
 
 class _Metric(Strict):
     role: Role = Role.GUARDRAIL
-    weight: Annotated[float, Field(gt=0)] = Field(1.0, description="Weight in the score.")
+    weight: Annotated[Number, Field(ge=0.001, le=1000)] = Field(
+        1.0, description="Weight in the score."
+    )
     critical: bool = Field(False, description="If it fails, the score is 0.")
     group: str = Field("all", description="Metrics of a group are scored together.")
 
@@ -60,7 +62,7 @@ class ErrorShare(_Metric):
 
     kind: Literal["error_share"]
     margin: MarginField = Margin(absolute=0.005)
-    objective: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+    objective: Annotated[Share, Field(gt=0, lt=1)] | None = Field(
         None, description="The share that must not be exceeded, whatever the baseline does."
     )
 
@@ -70,14 +72,14 @@ class SlowShare(_Metric):
 
     kind: Literal["slow_share"]
     above: Duration
-    quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
+    quantile: Annotated[Share, Field(gt=0, lt=1)] | None = None
     margin: MarginField = Margin(absolute=0.01)
-    objective: Annotated[float, Field(gt=0, lt=1)] | None = None
+    objective: Annotated[Share, Field(gt=0, lt=1)] | None = None
 
 
 def _parse_percent(value: object) -> object:
     """A text like 10% is a share."""
-    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?%", value):
+    if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, value):
         return float(value[:-1]) / 100
     if isinstance(value, float):
         return value
@@ -86,7 +88,7 @@ def _parse_percent(value: object) -> object:
 
 def _parse_percentile(value: object) -> object:
     """A text like 99.5% is a share."""
-    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?%", value):
+    if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, value):
         return float(value[:-1]) / 100
     if isinstance(value, float):
         return value
@@ -111,10 +113,10 @@ class UnitMetric(_Metric):
     kind: Literal["proportion", "count", "mean", "ratio", "retention", "quantile"]
     outcome: str
     per: str | None = Field(None, description="ratio: the outcome whose total is divided by.")
-    day: Annotated[int, Field(ge=1)] | None = Field(
+    day: Annotated[Whole, Field(ge=1)] | None = Field(
         None, description="retention: the day after the first exposure, which is day 0."
     )
-    quantile: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+    quantile: Annotated[Share, Field(gt=0, lt=1)] | None = Field(
         None, description="quantile: which one, such as 0.9."
     )
     role: Role = Role.GOAL
@@ -125,7 +127,7 @@ class UnitMetric(_Metric):
     margin: MarginField = Margin(relative=0.02)
     cap: (
         Annotated[
-            float,
+            Number,
             Field(gt=0.5, lt=1),
             BeforeValidator(_parse_percentile, json_schema_input_type=float | Percent),
         ]
@@ -140,7 +142,7 @@ class UnitMetric(_Metric):
         "stratification): by all columns of sources.exposures.segments, or by those named.",
     )
     prior: Annotated[
-        float,
+        Number,
         Field(ge=1e-6, le=1e6),
         BeforeValidator(_parse_percent, json_schema_input_type=float | Percent),
     ] = Field(

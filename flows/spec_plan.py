@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from flows.spec_fields import Duration, Instant, Strict
+from flows.spec_fields import Duration, Instant, Number, Share, Strict, Whole
 
 
 class Stage(Strict):
@@ -17,7 +17,7 @@ class Stage(Strict):
     at_most: Duration | None = Field(
         None, description="When delivered: the longest; by default twice the duration."
     )
-    weights: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
+    weights: dict[str, Annotated[Number, Field(ge=0, le=100)]] = Field(
         description="Percent of the traffic for each variant, 0 for none; must sum to 100."
     )
     approval: bool = Field(
@@ -36,22 +36,26 @@ class Plan(Strict):
     start: Instant | None = Field(
         None, description="Without it, the first bucket in which a candidate has requests."
     )
-    duration: Duration | None = Field(None, description="Length, when the split doesn't change.")
+    duration: Duration | None = Field(
+        None,
+        description="Length, when the split doesn't change: by default 30m; of an experiment with "
+        "metrics per user only, twice the longest window, if that is longer.",
+    )
     stages: list[Stage] = Field(default_factory=list)
     look_every: Duration = timedelta(minutes=1)
     bucket: Duration = Field(
         timedelta(seconds=15), description="The unit of time; not shorter than a scrape interval."
     )
-    alpha: Annotated[float, Field(gt=0, le=0.5)] = Field(
+    alpha: Annotated[Share, Field(gt=0, le=0.5)] = Field(
         0.05, description="Error rate of the whole experiment, over all looks and metrics."
     )
-    users: Annotated[int, Field(ge=1)] | None = Field(
+    users: Annotated[Whole, Field(ge=1)] | None = Field(
         None,
         description="Users expected in all variants over the whole plan: where the bounds that "
         "hold at every look are tightest. Without it, by the rate of arrivals at the first look.",
     )
     minimum_duration: Duration = Field(timedelta(minutes=5), description="No promote before.")
-    minimum_requests: Annotated[int, Field(ge=1)] = Field(
+    minimum_requests: Annotated[Whole, Field(ge=1)] = Field(
         100, description="No promote before each variant has so many requests (or users)."
     )
 
@@ -59,16 +63,16 @@ class Plan(Strict):
 class Quality(Strict):
     """When the data is not good enough for any verdict but `invalid`."""
 
-    split_tolerance: Annotated[float, Field(gt=0)] = Field(
+    split_tolerance: Annotated[Share, Field(gt=0)] = Field(
         0.25, description="How far the odds of the split may be off, relatively: requests."
     )
-    user_split_tolerance: Annotated[float, Field(gt=0)] = Field(
+    user_split_tolerance: Annotated[Share, Field(gt=0)] = Field(
         0.01, description="How far the odds of the split may be off, relatively: users."
     )
-    lost_exposure: Annotated[float, Field(gt=0, le=1)] = Field(
+    lost_exposure: Annotated[Share, Field(gt=0, le=1)] = Field(
         0.1, description="Largest share of requests that may have gone unseen."
     )
-    mixed_users: Annotated[float, Field(gt=0, le=1)] = Field(
+    mixed_users: Annotated[Share, Field(gt=0, le=1)] = Field(
         0.01, description="Largest share of users that may have been seen in two variants."
     )
     stale_after: Duration = Field(

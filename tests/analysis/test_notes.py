@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from analysis.comparison import Sample, mean_sample, proportion_sample
-from analysis.evidence import Evidence, QualityLimits, UserEvidence
+from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvidence
+from analysis.notes import notes_on_edges
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.verdict import Verdict, reach_verdict
 
@@ -111,3 +113,19 @@ def test_segments_are_in_the_verdict_and_their_paradox_in_its_notes() -> None:
     assert [(t.metric, len(t.effects)) for t in found.segments] == [("bought", 2), ("spend", 2)]
     assert any("Simpson's paradox" in note for note in found.notes)
     assert any("by device, an effect stands out in app -" in note for note in found.notes)
+
+
+def _slow(edge_ms: float, above_ms: float) -> tuple[str, ...]:
+    """The notes on a slow share that is counted at an edge."""
+    slow = MetricPlan(
+        "slow", Unit.REQUEST, Role.GUARDRAIL, Margin(0.01), quantile=0.99, above_ms=above_ms
+    )
+    edges = {"slow": edge_ms}
+    requests = RequestEvidence(np.zeros(0, np.int64), {}, ("slow",), {}, edges_ms=edges)
+    return tuple(notes_on_edges(replace(_plan(), metrics=(slow,)), requests))
+
+
+def test_bound_between_two_bucket_edges_is_said_to_be_judged_at_the_next() -> None:
+    assert _slow(1000, 1000) == ()
+    (said,) = _slow(1000, 777)
+    assert said.startswith("slow: slow is slower than 1000 ms, not 777 ms as asked for: the next")

@@ -277,3 +277,42 @@ def test_metrics_that_cannot_be_written_are_one_clear_error(tmp_path: Path) -> N
     assert "metrics.prom" in done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in (root / "var").glob(".metrics*")] == []
+
+
+def publish_with_prefix(root: Path, prefix: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "flows.cli", "--root", str(root), "publish"]
+    environment = {**os.environ, "VERDICT_METRIC_PREFIX": prefix}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_prefix_is_the_same_in_metrics_and_on_dashboards(tmp_path: Path) -> None:
+    root = workspace(tmp_path, "exam-service-canary")
+    assert verdict(root, "gate", "exam-service-canary").returncode == 0
+    assert publish_with_prefix(root, "school").returncode == 0
+    assert {name for name, _ in file_of(root)} >= {"school_canary_health_score"}
+    for name in ("sv-exam-service-canary", "split-verdict-fleet"):
+        dashboard = (root / "var" / "dashboards" / f"{name}.json").read_text()
+        assert "school_canary_health_score" in dashboard
+        assert "edtech_canary" not in dashboard
+    before = {path: path.read_bytes() for path in (root / "var").rglob("*") if path.is_file()}
+    refused = publish_with_prefix(root, "1 school")
+    assert refused.returncode == 2
+    (error,) = refused.stderr.splitlines()
+    assert error.startswith("VERDICT_METRIC_PREFIX is '1 school', must be letters, digits and")
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_grafana_asks_the_servers_of_the_specs(tmp_path: Path) -> None:
+    root = workspace(tmp_path, "exam-service-canary")
+    path = root / "experiments" / "exam-service-canary.yaml"
+    assert verdict(root, "gate", "exam-service-canary").returncode == 0
+    sources = root / "var/dashboards/provisioning/datasources/split-verdict.yaml"
+    assert verdict(root, "publish").returncode == 0
+    assert "url: http://localhost:9090\n" in sources.read_text()
+    text = path.read_text()
+    source = '{prometheus: "http://mesh:9090", scrape_interval: 4s}'
+    path.write_text(f"{text.partition('  requests:')[0]}  requests: {source}\n")
+    assert verdict(root, "publish").returncode == 0
+    assert "url: http://mesh:9090\n" in sources.read_text()
+    assert "timeInterval: 4s\n" in sources.read_text()
+    assert "localhost" not in sources.read_text()

@@ -117,6 +117,266 @@ def test_every_problem_is_said_at_once(tmp_path: Path) -> None:
     assert [int(one.split(":")[0]) for one in found] == [4, 9, 10, 11]
 
 
+SEVEN = """\
+experiment: exam
+service: exam-service
+mesh: istio
+variants:
+  stable: {version: v2.0.0}
+  canary: {version: v2.1.0}
+split: {stable: 80, canary: 10}
+manifests: [gone.yaml]
+metrics:
+  errors: {kind: error_share, margin: lots}
+  clicks: {kind: ratio, outcome: click, window: 1m}
+plan:
+  duration: 1h
+  alpha: 2
+  bucket: 30s
+  look_every: 5s
+  minimum_duration: 2h
+sources:
+  requests: {prometheus: "http://prometheus:9090"}
+  exposures: {files: exposures.csv}
+  outcomes: {files: outcomes.csv}
+"""
+
+
+def test_seven_problems_of_fields_rules_and_files_are_said_at_once(tmp_path: Path) -> None:
+    assert _problems(tmp_path, SEVEN) == [
+        "7: split: sums to 90, must sum to 100 (stable 80, canary 10)",
+        "8: manifests.0: is 'gone.yaml', must be a file, relative to the spec; there is none",
+        (
+            "10: metrics.errors.margin: is 'lots', must be a number (absolute, such as 0.005) or a "
+            "percentage (5%)"
+        ),
+        "11: metrics.clicks.per: is missing: a metric of kind ratio needs it",
+        "14: plan.alpha: is 2, must be less than or equal to 0.5",
+        (
+            "16: plan.look_every: is shorter than plan.bucket: 5s, must be at least 30s, as a look "
+            "needs one bucket"
+        ),
+        "17: plan.minimum_duration: is longer than the whole plan: 2h, must be at most 1h",
+    ]
+
+
+USERS = """\
+experiment: exam
+service: exam-service
+variants: {a: {}, b: {}}
+metrics: {done: {kind: proportion, outcome: done}}
+sources: {exposures: {files: e.csv}, outcomes: {files: o.csv}}
+"""
+COUNTERS = "{conversions: {prometheus: http://p:9090, metric: conversions_total}}"
+STAGES = """\
+plan:
+  stages:
+    - {duration: 8d, weights: {a: 90, b: 10}}
+    - {duration: 8d, weights: {a: 50, b: 50}}
+"""
+
+
+def test_experiment_of_users_alone_is_one_stage_that_is_longer_than_its_window(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "exam.yaml").write_text(USERS)
+    (stage,) = load_spec(tmp_path / "exam.yaml").stages
+    assert (stage.weights, stage.duration) == ({}, timedelta(days=14))
+
+
+def test_counters_are_refused_where_the_split_changes(tmp_path: Path) -> None:
+    spec = USERS.replace("{exposures: {files: e.csv}, outcomes: {files: o.csv}}", COUNTERS)
+    same = STAGES.replace("a: 90, b: 10", "a: 50, b: 50")
+    for allowed in (USERS + STAGES, spec + same, spec + "split: {a: 70, b: 30}\n"):
+        (tmp_path / "exam.yaml").write_text(allowed)
+        assert load_spec(tmp_path / "exam.yaml").unit_metrics
+    (found,) = _problems(tmp_path, spec + STAGES)
+    assert found == (
+        "5: sources.conversions: can't tell done in stages of different splits: counters don't say "
+        "when a user was exposed; use exposures and outcomes, or one split"
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "found", "longer"),
+    [
+        (
+            USERS + "plan: {duration: 7d}\n",
+            "4: metrics.done.window: is 7d, must be shorter than the whole plan, 7d",
+            "plan.duration",
+        ),
+        (
+            USERS.replace("proportion,", "retention, day: 15,") + STAGES,
+            "4: metrics.done.day: is 16d, must be shorter than the whole plan, 16d",
+            "plan.stages",
+        ),
+    ],
+)
+def test_window_that_no_user_completes_is_refused(
+    tmp_path: Path, spec: str, found: str, longer: str
+) -> None:
+    (said,) = _problems(tmp_path, spec)
+    assert said == f"{found}: else no user ever has a final value; say a longer {longer}"
+
+
+def test_a_delivery_may_be_as_long_as_its_longest_stages(tmp_path: Path) -> None:
+    spec = USERS.replace("done}", "done, window: 31d, role: guardrail}") + STAGES
+    delivery = "delivery: {target: {envoy: routes.json}}\n"
+    (tmp_path / "exam.yaml").write_text(spec + delivery)
+    assert load_spec(tmp_path / "exam.yaml").delivery
+    (found,) = _problems(tmp_path, spec.replace("31d", "32d") + delivery)
+    assert "metrics.done.window: is 32d, must be shorter than the whole plan, 32d" in found
+    (found,) = _problems(tmp_path, spec)
+    assert "metrics.done.window: is 31d, must be shorter than the whole plan, 16d" in found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("  duration: 1h\n", "  duration: long\n", "plan.duration: is 'long', must be"),
+        ("  duration: 1h\n", "  duratoin: 2h\n", "plan.duratoin: is no field; did you mean"),
+        ("mesh: istio\n", "mesh: istoi\n", "mesh: is 'istoi', must be"),
+        ("service: exam-service\n", "", "service: is missing"),
+        ("{files: exposures.csv}", "{file: exposures.csv}", "exposures.file: is no field; did"),
+        ("  stable: {version:", "  stable: {versoin:", "variants.stable.versoin: is no field"),
+        ("  stable: {version: v2.0.0}", "  stable: v2.0.0", "variants.stable: is 'v2.0.0', must"),
+        ("kind: ratio", "kind: ratoi", "metrics.clicks: needs `kind`, one of"),
+        ("per: view", "per: 1", "metrics.clicks.per: is 1, must be"),
+        ("{stable: 90,", '{stable: "90",', "split.stable: is '90', must be a number"),
+        (
+            "variants:\n  stable: {version: v2.0.0}\n  canary: {version: v2.1.0}\n",
+            "",
+            "variants: is missing",
+        ),
+    ],
+)
+def test_one_wrong_part_is_no_reason_to_complain_of_another(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    sound = (
+        SEVEN.replace("stable: 80", "stable: 90")
+        .replace("manifests: [gone.yaml]\n", "")
+        .replace("lots", "5%")
+        .replace("outcome: click,", "outcome: click, per: view,")
+        .replace("alpha: 2", "alpha: 5%")
+        .replace("look_every: 5s", "look_every: 30s")
+        .replace("minimum_duration: 2h", "minimum_duration: 1h")
+    )
+    (tmp_path / "exam.yaml").write_text(sound)
+    assert load_spec(tmp_path / "exam.yaml").plan.alpha == 0.05
+    assert old in sound
+    (found,) = _problems(tmp_path, sound.replace(old, new))
+    assert said in found
+
+
+def test_a_field_that_stands_twice_hides_no_other_problem(tmp_path: Path) -> None:
+    found = _problems(tmp_path, f"{SHORTEST}service: other\nplan: {{alpha: 2}}\n")
+    assert [one.split(",")[0] for one in found] == [
+        "10: service: stands twice",
+        "11: plan.alpha: is 2",
+    ]
+
+
+def test_path_names_no_kind_of_field(tmp_path: Path) -> None:
+    added = "metrics: {p90: {kind: quantile, outcome: minutes, quantile: 2}}\n"
+    found = _problems(tmp_path, SHORTEST.replace("http://", "ftp://") + added)
+    assert found[1].startswith("9: sources.requests.prometheus: is 'ftp://prometheus:9090', must")
+    assert found[2].startswith("10: metrics.p90.quantile: is 2, must be less than 1")
+
+
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        (
+            'split: {stable: "60", canary: 50}',
+            "split.stable: is '60', must be a number, without quotes: 60",
+        ),
+        ("split: {stable: yes, canary: 50}", "split.stable: is yes, must be a number"),
+        ("split: {stable: .nan, canary: 50}", "split.stable: is .nan, must be a finite number"),
+        (
+            "metrics: {e: {kind: error_share, margin: .inf}}",
+            "metrics.e.margin: is .inf, must be a finite number",
+        ),
+        (
+            "metrics: {e: {kind: error_share, weight: .inf}}",
+            "metrics.e.weight: is .inf, must be a finite number",
+        ),
+        (
+            "metrics: {e: {kind: error_share, weight: 1.0e+308}}",
+            "metrics.e.weight: is 1.0e+308, must be less than or equal to 1000",
+        ),
+        ('plan: {users: "100"}', "plan.users: is '100', must be a whole number, without quotes"),
+        ("plan: {users: 10.5}", "plan.users: is 10.5, must be a whole number"),
+        ("quality: {split_tolerance: .inf}", "split_tolerance: is .inf, must be a finite number"),
+        (f"plan: {{duration: {'9' * 400}s}}", "must be at most 520w, ten years"),
+    ],
+)
+def test_number_that_is_none_is_refused(tmp_path: Path, added: str, said: str) -> None:
+    (found,) = _problems(tmp_path, f"{SHORTEST}{added}\n")
+    assert said in found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("version: v2.0.0", "version: 1.10", 'is 1.10, must be text; put it in quotes: "1.10"'),
+        ("version: v2.0.0", "version: yes", 'is yes, must be text; put it in quotes: "yes"'),
+        (
+            "mesh: istio",
+            "mesh: istio\nmetrics: {x: {margin: 5%}}",
+            "needs `kind`, one of 'error_sh",
+        ),
+        (
+            "mesh: istio",
+            "mesh: istio\nmetrics: {x: {kind: errors}}",
+            "'error_share', 'slow_share', 'proportion', 'count', 'mean', 'ratio', 'retention', 'qu",
+        ),
+        (
+            '  requests: {prometheus: "http://prometheus:9090"}',
+            "  requests: http://prometheus:9090",
+            "must hold fields: url; if wanted also scrape_interval, token_env, ca_file",
+        ),
+        ("mesh: istio", "mesh: istio\nplan:", "plan: is empty, must hold fields: start, duration"),
+        (
+            "mesh: istio",
+            "mesh: istio\nplan: {stages: 1h}",
+            "is '1h', must be a list: [one, another]",
+        ),
+        ("mesh: istio", "mesh: istio\nplan: {start: 2026-13-01}", "is 2026-13-01, which can't be"),
+        (
+            "mesh: istio",
+            "mesh: istio\nplan: {alpha: 5 %}",
+            "plan.alpha: is '5 %', must be a number",
+        ),
+        ("mesh: istio", "mesh: istio\n[a, b]: 1", "has a list or fields as a name; a name must be"),
+        ("mesh: istio", "mesh: istio\nmatch: [a]", "match: must hold names, with a value each"),
+        ("mesh: istio", "mesh: istio\ndescription: a\x07b", "is not YAML: special characters"),
+    ],
+)
+def test_message_says_what_would_be_right(tmp_path: Path, old: str, new: str, said: str) -> None:
+    found = _problems(tmp_path, SHORTEST.replace(old, new))
+    assert any(said in one for one in found), found
+    assert "Node(" not in "".join(found)
+
+
+def test_number_of_problems_is_counted_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "exam.yaml"
+    path.write_text(SHORTEST.replace("mesh: istio", "mesh: istoi"))
+    assert main(["validate", str(path)]) == 2
+    assert capsys.readouterr().out.splitlines()[-1] == "1 problem"
+    path.write_text(SEVEN)
+    assert main(["validate", str(path)]) == 2
+    assert capsys.readouterr().out.splitlines()[-1] == "7 problems"
+
+
+def test_share_may_be_a_percentage(tmp_path: Path) -> None:
+    (tmp_path / "exam.yaml").write_text(f"{SHORTEST}plan: {{alpha: 1%}}\n")
+    assert load_spec(tmp_path / "exam.yaml").plan.alpha == 0.01
+    _check_by_schema((tmp_path / "exam.yaml").read_text())
+
+
 def test_variants_that_the_mesh_can_not_tell_apart_are_refused(tmp_path: Path) -> None:
     found = _problems(tmp_path, SHORTEST.replace("v2.1.0", "v2.0.0"))
     assert found == ["7: variants.canary: has the same identity as stable; tell them apart"]
