@@ -30,6 +30,10 @@ def compare_guarded(baseline: Sample, candidate: Sample, *, is_share: bool) -> C
     2 to 8 % more users. A fall that brings the variance down with it takes 10 to 30 % more at an
     even split; at 95:5, half the events take 1.5 times and half the spend 3 times as many. Where
     the small arm truly varies less, its error is taken for that of the large one.
+
+    What it can't see: a small arm whose values are truly rarer and larger than the other's. With
+    3.5 times the variance at the same mean, false alarms at 2.5 % were 2 to 5 % with a small
+    candidate and 9 % at 5:95 with a small baseline; a cap on the values mends that.
     """
     arms = (baseline, candidate)
     if is_share:
