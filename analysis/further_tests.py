@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.comparison import Comparison, Sample, compare_proportions
+from analysis.comparison import Bounds, Comparison, Sample, compare_proportions
 from analysis.confidence import student_adjusted
 from analysis.fixed.proportions import share_bounds
 from analysis.fixed.relative import Lift, relative_lift
 from analysis.multiplicity import benjamini_yekutieli, hochberg, weighted_bonferroni
-from analysis.scorecard import Bounds, Cells, Scorecard
+from analysis.scorecard import Cells, Scorecard
 from analysis.sequential.bernoulli import ShareDifference, compare_failures
 from analysis.sequential.group_sequential import obrien_fleming_spending, spend_alpha
 from analysis.sequential.multinomial import RateRatioTest, compare_rates

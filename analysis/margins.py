@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
-from analysis.comparison import Comparison, Sample
+from analysis.comparison import Bounds, Comparison, Sample
 from analysis.fixed.hypotheses import equivalence, non_inferiority
-from analysis.fixed.proportions import ShareBounds, share_bounds
+from analysis.fixed.proportions import share_bounds
 from analysis.sequential.roots import bracket_root
 
 FloatArray = NDArray[np.float64]
@@ -78,7 +78,7 @@ def shares_within(
     """Of shares, by the multiplier at which their bounds touch the margin."""
 
     def bounds(z: FloatArray) -> tuple[FloatArray, FloatArray]:
-        found: ShareBounds = share_bounds(baseline, candidate, z)
+        found: Bounds = share_bounds(baseline, candidate, z)
         if relative:
             return found.relative_lower, found.relative_upper
         return found.lower, found.upper

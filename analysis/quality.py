@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvidence
 from analysis.plan import Plan, Unit
 from analysis.sample_ratio import SampleRatio, StageCounts, check_sample_ratio
 
 # So many requests expected and none seen is no chance, even if they come in bursts.
 _SURELY_SOME = 50.0
+# So long after a shift requests may be counted that were sent before: those in flight, those of
+# connections that are kept, and what a scrape sees late. For a variant configured at 0 they are all
+# there is.
+_SETTLING_MS = 60_000
+_NO_SPLIT = "no split is configured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +56,9 @@ def _request_checks(
     yield _has_data(counted, totals, "requests")
     yield _is_fresh(coverage.watermark_ms, limits.stale_ms, at_ms)
     yield _is_moving(plan, requests, limits.stale_ms)
-    stages = [
-        StageCounts(
-            {name: float(n[requests.stage == i].sum()) for name, n in requests.requests.items()},
-            stage.shares,
-        )
-        for i, stage in enumerate(plan.stages)
-    ]
-    yield _split(check_sample_ratio(stages, tolerance=limits.split_tolerance), "requests")
+    stages = _stage_counts(plan, requests)
+    found = check_sample_ratio(stages, tolerance=limits.split_tolerance)
+    yield _split(found, "requests", configured=any(stage.shares for stage in stages))
     yield _at_most(
         "lost requests", coverage.lost_share, limits.lost_share, "went unseen by scrapes"
     )
@@ -65,16 +67,48 @@ def _request_checks(
     )
 
 
+def _stage_counts(plan: Plan, requests: RequestEvidence) -> list[StageCounts]:
+    """Requests by stage: all, and those that surely came while its split was in force."""
+    begin = plan.start_ms + np.arange(len(requests.stage)) * plan.bucket_ms
+    counts = []
+    for i, stage in enumerate(plan.stages):
+        within = requests.stage == i
+        settling_ms = min(_SETTLING_MS, (stage.end_ms - stage.start_ms) // 2)
+        settled = within & (begin >= stage.start_ms + settling_ms)
+        settled &= begin + plan.bucket_ms <= stage.end_ms
+        counts.append(
+            StageCounts(
+                {name: float(n[within].sum()) for name, n in requests.requests.items()},
+                stage.shares,
+                {name: float(n[settled].sum()) for name, n in requests.requests.items()},
+            )
+        )
+    return counts
+
+
 def _user_checks(plan: Plan, users: UserEvidence, limits: QualityLimits) -> Iterator[QualityCheck]:
     exposed = {name: float(count) for name, count in users.exposed.items()}
     yield _has_data((plan.baseline, *plan.candidates), exposed, "users")
-    found = check_sample_ratio(
-        [StageCounts(exposed, plan.user_shares)], tolerance=limits.user_split_tolerance
-    )
-    yield _split(found, "users")
+    stages = user_stages(plan, users.by_split)
+    found = check_sample_ratio(stages, tolerance=limits.user_split_tolerance)
+    yield _split(found, "users", configured=any(stage.shares for stage in stages))
     seen = sum(exposed.values()) + users.mixed
     mixed = {"all variants": users.mixed / seen if seen else 0.0}
     yield _at_most("mixed users", mixed, limits.mixed_share, "were seen in two variants")
+
+
+def user_stages(plan: Plan, exposed: Sequence[Mapping[str, int]]) -> list[StageCounts]:
+    """Users first exposed under each of the plan's splits, beside it; those to come have none.
+
+    Empty where it isn't known under which split they came.
+    """
+    if len(plan.splits) > 1 >= len(exposed):
+        return []
+    padded = [*exposed, *({} for _ in range(len(plan.splits) - len(exposed)))]
+    return [
+        StageCounts({name: float(n) for name, n in counts.items()}, split.shares)
+        for counts, split in zip(padded, plan.splits, strict=True)
+    ]
 
 
 def _has_data(names: Sequence[str], counts: Mapping[str, float], what: str) -> QualityCheck:
@@ -121,16 +155,22 @@ def _is_moving(plan: Plan, requests: RequestEvidence, window_ms: int) -> Quality
     return QualityCheck("moving counters", not frozen, detail)
 
 
-def _split(found: SampleRatio | None, what: str) -> QualityCheck:
+def _split(found: SampleRatio | None, what: str, *, configured: bool) -> QualityCheck:
     if found is None:
-        return QualityCheck(f"split of {what}", passed=True, detail="no split is configured")
-    detail = (
-        f"split of {what}: odds of {found.worst_variant} are {found.worst_odds_ratio:.3f} times "
-        f"the configured ones (p = {found.p_value:.2g})"
-    )
+        detail = f"no {what} to hold against the split yet" if configured else _NO_SPLIT
+        return QualityCheck(f"split of {what}", passed=True, detail=detail)
+    detail = f"split of {what}: {_deviation(found, what)} (p = {found.p_value:.2g})"
     if found.mismatch:
         detail += "; traffic is not divided as configured, so the versions can't be compared"
     return QualityCheck(f"split of {what}", not found.mismatch, detail)
+
+
+def _deviation(found: SampleRatio, what: str) -> str:
+    if found.stray_share is not None:
+        return f"{found.worst_variant} has {found.stray_share:.2%} of the {what}, configured is 0"
+    return (
+        f"odds of {found.worst_variant} are {found.worst_odds_ratio:.3f} times the configured ones"
+    )
 
 
 def _at_most(name: str, shares: Mapping[str, float], limit: float, predicate: str) -> QualityCheck:

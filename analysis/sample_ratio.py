@@ -8,6 +8,11 @@ a chi-square at each look after 6,900 (benchmarks.sequential_validity). A deviat
 4.5 standard errors wide where a single chi-square is content with 3.3. The chi-square is reported
 beside it, for a single look.
 
+A variant that is configured at 0 has no odds to deviate from. Its requests or users alarm where
+they are surely more than test traffic would be: above a fifth of the tolerance, as odds, that is
+4.8 % of requests and 0.2 % of users as the limits are by default (analysis.stray_traffic). What is
+in flight while the split changes is left out (StageCounts.settled).
+
 Users are independent; requests of one connection are not, and a balancer may divide requests more
 evenly than chance. So requests need a wide tolerance, and users a narrow one.
 """
@@ -15,7 +20,7 @@ evenly than chance. So requests need a wide tolerance, and users a narrow one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +28,7 @@ from scipy.special import chdtrc
 
 from analysis.sequential.e_values import always_valid_p
 from analysis.sequential.ramp import compare_steps
+from analysis.stray_traffic import Strays, check_strays
 
 FloatArray = NDArray[np.float64]
 
@@ -35,10 +41,15 @@ _LEAST_SPREAD, _LARGEST_SPREAD, _SPREADS = 0.003, 1.0, 3
 
 @dataclass(frozen=True, slots=True)
 class StageCounts:
-    """Observed counts and configured shares by variant, in one stage."""
+    """Observed counts and configured shares by variant, in one stage.
+
+    settled: the counts without those around a change of the split, which are chosen by time alone;
+        None if they are the same. By them are tested the variants that are configured at 0.
+    """
 
     counts: Mapping[str, float]
     shares: Mapping[str, float]
+    settled: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +61,12 @@ class SampleRatio:
     worst_variant, worst_odds_ratio: observed odds of a variant against the rest over the
         configured odds: of the variant and stage that make the mismatch, else of the variant
         farthest from 1 over all stages.
+        Of a variant configured at 0: over the largest odds that may be there all the same.
     worst_stage: its position among the stages, or None for all of them together.
     odds_interval: bounds of that odds ratio that hold at every look, with all the others'.
     mismatch: the counts can't be chance and the deviation surely exceeds the tolerance.
     spreads: the tuning, standard deviations of the log odds that are looked for.
+    stray_share: the worst variant's share of the traffic, if it is one configured at 0; else None.
     """
 
     statistic: float
@@ -66,6 +79,7 @@ class SampleRatio:
     odds_interval: tuple[float, float]
     mismatch: bool
     spreads: tuple[float, ...]
+    stray_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +101,41 @@ def check_sample_ratio(stages: Sequence[StageCounts], *, tolerance: float) -> Sa
     """Compares counts with the shares configured in each stage; None if there is nothing to test.
 
     stages: all that are planned, those to come without counts; each is held against its own split.
+    A variant that a stage's shares don't name is configured at 0, unless they name none.
     tolerance: relative deviation of the odds that doesn't matter yet; evidence grows with
     traffic, so without it every harmless deviation ends as an alarm.
 
     Alarms where the e-process of "every split is as configured" reaches 1 / ALARM_P_VALUE and the
     confidence sequence of some variant's odds, over all stages or in one, lies outside the
     tolerance. The e-process averages over the variants (each against the rest), and over two
-    alternatives: one deviation common to all stages, and one in each stage.
+    alternatives: one deviation common to all stages, and one in each stage. Where variants are
+    configured at 0, it is the mean of that and of theirs, and each of the two alarms by its half.
     """
+    divided = _check_divided(stages, tolerance)
+    strays = check_strays(stages, tolerance=tolerance, alpha=_BEYOND_TOLERANCE_LEVEL / 2)
+    if divided is None or strays is None:
+        return divided if strays is None else _of_strays(strays)
+    return _of_both(divided, _of_strays(strays))
+
+
+def _of_both(divided: SampleRatio, strays: SampleRatio) -> SampleRatio:
+    """Both tests as one, each with half the evidence; says what the one that alarms says."""
+    log_e = float(np.logaddexp(divided.log_e, strays.log_e) - np.log(2))
+    halves = [(found, always_valid_p(found.log_e - np.log(2))) for found in (divided, strays)]
+    alarms = [(p, found) for found, p in halves if found.mismatch and p < ALARM_P_VALUE]
+    said = min(alarms, key=lambda alarm: alarm[0])[1] if alarms else divided
+    return replace(
+        said,
+        statistic=divided.statistic,
+        chi_square_p_value=divided.chi_square_p_value,
+        log_e=log_e,
+        p_value=float(always_valid_p(log_e)),
+        mismatch=bool(alarms),
+    )
+
+
+def _check_divided(stages: Sequence[StageCounts], tolerance: float) -> SampleRatio | None:
+    """The test of the variants that are meant to have traffic; None where fewer than two are."""
     tested = [_tested(stage) for stage in stages]
     used = [stage for stage in tested if len(stage.shares) > 1 and sum(stage.counts.values()) > 0]
     if not used:
@@ -119,6 +160,24 @@ def check_sample_ratio(stages: Sequence[StageCounts], *, tolerance: float) -> Sa
         odds_interval=(float(np.exp(found.lower[row])), float(np.exp(found.upper[row]))),
         mismatch=mismatch,
         spreads=found.spreads,
+    )
+
+
+def _of_strays(found: Strays) -> SampleRatio:
+    """What the check says of the variants that are configured at 0."""
+    p_value = float(always_valid_p(found.log_e))
+    return SampleRatio(
+        statistic=0.0,
+        chi_square_p_value=1.0,
+        log_e=found.log_e,
+        p_value=p_value,
+        worst_variant=found.variant,
+        worst_odds_ratio=found.odds_ratio,
+        worst_stage=found.stage,
+        odds_interval=found.odds_interval,
+        mismatch=p_value < ALARM_P_VALUE,
+        spreads=(),
+        stray_share=found.share,
     )
 
 

@@ -13,8 +13,9 @@ from enum import StrEnum
 from analysis.evidence import Evidence, QualityLimits
 from analysis.judge import judge_metrics
 from analysis.judge_users import judge_segments
+from analysis.latency_table import LatencyTable, compare_latencies
 from analysis.metric_result import Classification, MetricResult
-from analysis.notes import take_notes
+from analysis.notes import notes_on_edges, take_notes
 from analysis.outlook import missing_for_decision
 from analysis.plan import Plan
 from analysis.quality import QualityCheck, check_quality
@@ -46,6 +47,7 @@ class Verdict:
     reasons: plain sentences, the decisive ones first.
     notes: what decides nothing, but a reader of the verdict should know.
     segments: user metrics by segment; exploratory.
+    latency: a table per candidate, where latencies are known; decides nothing.
     """
 
     experiment: str
@@ -56,6 +58,7 @@ class Verdict:
     metrics: tuple[MetricResult, ...]
     quality: tuple[QualityCheck, ...]
     segments: tuple[SegmentTable, ...]
+    latency: tuple[LatencyTable, ...]
     look_at_ms: int
     window_start_ms: int
     watermark_ms: int | None
@@ -71,15 +74,20 @@ def reach_verdict(plan: Plan, evidence: Evidence, limits: QualityLimits, *, at_m
     missing = missing_for_decision(plan, metrics, at_ms=at_ms)
     decision = _decide(metrics, quality, missing)
     segments = judge_segments(plan, evidence.users)
+    latency = compare_latencies(plan, evidence.requests)
     return Verdict(
         experiment=plan.experiment,
         decision=decision,
         score=health_score(metrics),
         reasons=_reasons(decision, metrics, quality, missing),
-        notes=take_notes(plan, evidence.users, metrics, segments, limits),
+        notes=(
+            *notes_on_edges(plan, evidence.requests),
+            *take_notes(plan, evidence.users, metrics, segments, latency, limits),
+        ),
         metrics=metrics,
         quality=quality,
         segments=segments,
+        latency=latency,
         look_at_ms=at_ms,
         window_start_ms=plan.start_ms,
         watermark_ms=evidence.coverage.watermark_ms,

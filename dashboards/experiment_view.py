@@ -54,6 +54,7 @@ class ExperimentView:
     latency_bound_ms: what a p99 is drawn against.
     pass_score, marginal_score: from where on a health score (0..100) is green, or amber.
     scrape_interval_s: no panel asks for finer steps.
+    datasource: name and uid of the datasource to show at first; None is Grafana's default one.
     """
 
     name: str
@@ -72,6 +73,7 @@ class ExperimentView:
     pass_score: float = 95.0
     marginal_score: float = 75.0
     scrape_interval_s: int = 15
+    datasource: tuple[str, str] | None = None
 
     @property
     def variants(self) -> tuple[VariantView, ...]:

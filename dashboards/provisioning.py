@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from dashboards.atomic_file import write_atomically
 from dashboards.experiment_dashboard import experiment_dashboard
 from dashboards.experiment_view import ExperimentView
 from dashboards.fleet_dashboard import fleet_dashboard
 from dashboards.grafana import to_json
+from dashboards.prometheus_server import DEFAULT_SERVER, PrometheusServer
 
 _FOLDER = "Traffic experiments"
 _PROVIDER = "split-verdict"
@@ -22,35 +22,22 @@ _PROVIDER = "split-verdict"
 class Provisioning:
     """What Grafana needs to be told.
 
-    prometheus_url: of the server that Grafana asks.
+    servers: that Grafana asks, a datasource each.
     dashboards_path: the folder with the dashboards' JSON, as Grafana sees it.
-    scrape_interval_s: the shortest step that makes sense; $__rate_interval is four of them.
     """
 
-    prometheus_url: str
+    servers: tuple[PrometheusServer, ...]
     dashboards_path: str
-    scrape_interval_s: int = 15
 
     def files(self) -> dict[str, str]:
         """The YAML texts by their path; point Grafana's paths.provisioning to `provisioning`."""
+        sources = [server.datasource() for server in self.servers]
         return {
-            f"provisioning/datasources/{_PROVIDER}.yaml": _yaml(self._datasource()),
+            f"provisioning/datasources/{_PROVIDER}.yaml": _yaml(
+                {"apiVersion": 1, "datasources": sources}
+            ),
             f"provisioning/dashboards/{_PROVIDER}.yaml": _yaml(self._provider()),
         }
-
-    def _datasource(self) -> dict[str, object]:
-        """Not the default one: a Grafana that has a default refuses to start with two."""
-        prometheus = {
-            "name": "Prometheus (split-verdict)",
-            "uid": "split-verdict-prometheus",
-            "type": "prometheus",
-            "access": "proxy",
-            "url": self.prometheus_url,
-            "isDefault": False,
-            "editable": False,
-            "jsonData": {"httpMethod": "POST", "timeInterval": f"{self.scrape_interval_s}s"},
-        }
-        return {"apiVersion": 1, "datasources": [prometheus]}
 
     def _provider(self) -> dict[str, object]:
         provider = {
@@ -70,22 +57,21 @@ def _yaml(content: dict[str, object]) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
-def write_dashboards(
+def dashboard_files(
     views: Iterable[ExperimentView],
     directory: Path,
     *,
-    prometheus_url: str = "http://localhost:9090",
+    servers: Sequence[PrometheusServer] = (DEFAULT_SERVER,),
     grafana_directory: str | None = None,
     prefix: str = "edtech",
-) -> tuple[Path, ...]:
-    """Writes a dashboard per experiment, the fleet's, and provisioning; returns what it wrote.
+) -> dict[Path, str]:
+    """The texts of a dashboard per experiment, the fleet's, and provisioning, by their path.
 
-    directory: gets <uid>.json files and provisioning/; other files in it stay as they are.
-    prometheus_url: of the server that Grafana is to ask.
+    directory: is to get <uid>.json files and provisioning/.
+    servers: that Grafana is to ask; of the same URL the shortest scrape interval counts.
     grafana_directory: where Grafana finds the directory, if elsewhere (in a container, say).
     prefix: of the exported metrics.
-    Every file is written whole or not at all. Raises ValueError if two experiments have the same
-    name, and OSError.
+    Raises ValueError if two experiments have the same name.
     """
     listed = tuple(sorted(views, key=lambda view: view.name))
     _refuse_twins(listed)
@@ -93,11 +79,16 @@ def write_dashboards(
     dashboards.append(fleet_dashboard(listed, prefix=prefix))
     texts = {directory / f"{dashboard.uid}.json": to_json(dashboard) for dashboard in dashboards}
     provisioning = Provisioning(
-        prometheus_url=prometheus_url,
+        servers=_by_url(servers),
         dashboards_path=grafana_directory or str(directory.resolve()),
     )
-    texts |= {directory / name: text for name, text in provisioning.files().items()}
-    return tuple(write_atomically(path, text) for path, text in texts.items())
+    return texts | {directory / name: text for name, text in provisioning.files().items()}
+
+
+def _by_url(servers: Sequence[PrometheusServer]) -> tuple[PrometheusServer, ...]:
+    longest_first = sorted(servers, key=lambda server: -server.scrape_interval_s)
+    found = {server.url: server for server in longest_first}
+    return tuple(found[url] for url in sorted(found))
 
 
 def _refuse_twins(views: tuple[ExperimentView, ...]) -> None:

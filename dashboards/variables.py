@@ -19,7 +19,7 @@ _ALL = models.VariableOption(selected=True, text=["All"], value=["$__all"])
 def experiment_variables(view: ExperimentView) -> Variables:
     """The variables of one experiment's dashboard, set to what its spec says."""
     side = side_of(view.mesh, view.reporter) if view.mesh else None
-    chosen: Variables = [_datasource()]
+    chosen: Variables = [_datasource(view.datasource)]
     if side and side.namespace_values and side.service_values:
         chosen += [
             _found("namespace", side.namespace_values, side.namespace_part, view.namespace),
@@ -58,9 +58,13 @@ def _mesh_choices(side: Side, view: ExperimentView) -> Variables:
     return chosen
 
 
-def _datasource() -> builders.DatasourceVariable:
-    """Which Prometheus to ask; at first Grafana's default one."""
-    return builders.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
+def _datasource(first: tuple[str, str] | None = None) -> builders.DatasourceVariable:
+    """Which Prometheus to ask; at first that of this name and uid, or Grafana's default one."""
+    chosen = builders.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
+    if first is None:
+        return chosen
+    name, uid = first
+    return chosen.current(models.VariableOption(selected=True, text=name, value=uid))
 
 
 def _found(name: str, values: str, part: str, current: str) -> builders.QueryVariable:

@@ -68,7 +68,7 @@ def _estimate(groups: Sequence[Group]) -> Estimated:
 
 
 def _stacked(moments: Sequence[Moments]) -> Moments:
-    fields = ("n", "mean", "covariance")
+    fields = ("n", "mean", "covariance", "rest")
     return Moments(*(np.stack([getattr(each, field) for each in moments]) for field in fields))
 
 
@@ -85,9 +85,11 @@ def joined(samples: Sequence[Sample]) -> Sample:
         np.concatenate([s.n for s in samples]),
         np.concatenate([s.mean for s in samples]),
         np.concatenate([s.variance for s in samples]),
+        np.concatenate([np.broadcast_to(s.rest, s.mean.shape) for s in samples]),
     )
 
 
 def part_of(sample: Sample, kept: NDArray[np.intp]) -> Sample:
     """Some cells of a sample."""
-    return Sample(sample.n[kept], sample.mean[kept], sample.variance[kept])
+    rest = np.broadcast_to(sample.rest, sample.mean.shape)
+    return Sample(sample.n[kept], sample.mean[kept], sample.variance[kept], rest[kept])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dashboards.experiment_view import ExperimentView, VariantView
-from flows.spec import Experiment, SlowShare
+from dashboards.prometheus_server import PrometheusServer
+from flows.spec import Experiment, PrometheusSource, SlowShare
 
 
 def view_of(spec: Experiment) -> ExperimentView:
     """The experiment as the dashboards see it."""
+    servers = servers_of(spec)
     slow = [m for m in spec.request_metrics.values() if isinstance(m, SlowShare)]
     variants = {
         name: VariantView(name, variant.version, variant.labels)
@@ -25,4 +27,17 @@ def view_of(spec: Experiment) -> ExperimentView:
         match=spec.match,
         has_conversions=bool(spec.unit_metrics),
         latency_bound_ms=slow[0].above.total_seconds() * 1000 if slow else None,
+        datasource=(servers[0].name, servers[0].uid) if servers else None,
+    )
+
+
+def servers_of(spec: Experiment) -> tuple[PrometheusServer, ...]:
+    """The Prometheus servers that a spec's data is from; none where it is from recordings."""
+    requests, conversions = spec.sources.requests, spec.sources.conversions
+    sources = [
+        *([requests] if isinstance(requests, PrometheusSource) else []),
+        *([conversions.prometheus] if conversions else []),
+    ]
+    return tuple(
+        PrometheusServer(source.url, source.scrape_interval.total_seconds()) for source in sources
     )

@@ -7,29 +7,31 @@ panels find it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from analysis.verdict import Decision
 from dashboards.experiment_view import ExperimentView
 from dashboards.exported_metrics import (
+    PREFIX_PATTERN,
     ConversionRate,
     ExperimentMetrics,
     HealthScore,
     PushFailed,
     TrafficShare,
     push_metrics,
-    write_metrics,
 )
 from flows.dashboard_view import view_of
 from flows.instants import instant, milliseconds_of
-from flows.score import plan_at
+from flows.plan_at import plan_at
+from flows.publish import PublishFailed
 from flows.spec import Experiment
 from flows.statements import statement
+from flows.url_passwords import without_password
 from flows.warehouse import open_reader
 from flows.workspace import Workspace
 
@@ -37,14 +39,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 PUSHGATEWAY = "VERDICT_PUSHGATEWAY"
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """What was written, and a sentence for each push that failed."""
-
-    path: Path
-    warnings: tuple[str, ...]
+METRIC_PREFIX = "VERDICT_METRIC_PREFIX"
+DEFAULT_PREFIX = "edtech"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +54,34 @@ class _Look:
 
 
 def metrics_path(workspace: Workspace) -> Path:
-    """Where the file is written: beside the dashboards."""
+    """Where the file of all experiments is written: beside the dashboards.
+
+    One for all: the textfile collector refuses the same series from two, and reads only *.prom.
+    """
     return workspace.dashboards.parent / "metrics.prom"
 
 
-def export_metrics(workspace: Workspace, specs: Sequence[Experiment]) -> Exported:
-    """Writes metrics.prom, and pushes to the gateway that VERDICT_PUSHGATEWAY names, if it does.
+def metric_prefix() -> str:
+    """How exported metrics begin, on dashboards too: VERDICT_METRIC_PREFIX, by default edtech.
 
-    A gateway that fails is a warning: the file is there. Raises OSError, WarehouseBusy or
-    WarehouseUnusable.
+    Raises PublishFailed if no metric can begin so.
     """
-    found = latest_metrics(workspace.warehouse, specs)
-    path = write_metrics(found, metrics_path(workspace))
+    prefix = os.environ.get(METRIC_PREFIX) or DEFAULT_PREFIX
+    if not re.fullmatch(PREFIX_PATTERN, prefix):
+        raise PublishFailed(
+            f"{METRIC_PREFIX} is {prefix!r}, must be letters, digits and underscores, such as "
+            f"{DEFAULT_PREFIX}; nothing was published"
+        )
+    return prefix
+
+
+def push_all(found: Sequence[ExperimentMetrics], prefix: str = DEFAULT_PREFIX) -> tuple[str, ...]:
+    """Pushes to the gateway that VERDICT_PUSHGATEWAY names, if it does; returns warnings.
+
+    A gateway that fails is no more than that: the file is there.
+    """
     gateway = os.environ.get(PUSHGATEWAY, "")
-    return Exported(path, tuple(_pushed(found, gateway)) if gateway else ())
+    return tuple(_pushed(found, gateway, prefix)) if gateway else ()
 
 
 def latest_metrics(warehouse: Path, specs: Sequence[Experiment]) -> list[ExperimentMetrics]:
@@ -87,22 +97,14 @@ def latest_metrics(warehouse: Path, specs: Sequence[Experiment]) -> list[Experim
         return [_metrics_of(con, look) for look in looks]
 
 
-def _pushed(found: Sequence[ExperimentMetrics], gateway: str) -> Iterator[str]:
+def _pushed(found: Sequence[ExperimentMetrics], gateway: str, prefix: str) -> Iterator[str]:
     """Pushes each experiment's group; after a failure the rest isn't tried: each may wait long."""
     for look in found:
         try:
-            push_metrics(look, gateway)
+            push_metrics(look, gateway, prefix=prefix)
         except PushFailed as error:
-            yield str(error).replace(gateway, _without_password(gateway))
+            yield without_password(str(error))
             return
-
-
-def _without_password(url: str) -> str:
-    """The URL as it may be printed."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _metrics_of(con: DuckDBPyConnection, look: _Look) -> ExperimentMetrics:

@@ -87,6 +87,7 @@ def _rows(plan: Plan, metric: MetricPlan, candidate: str, users: UserEvidence) -
 
 
 def _cells(plan: Plan, users: UserEvidence, rows: list[_Row]) -> Cells:
+    # Under several splits a sample is no count of users; the quality check holds each to its own.
     shares = plan.user_shares
     both = {c: shares.get(plan.baseline, 0.0) + shares.get(c, 0.0) for c in plan.candidates}
     return Cells(
@@ -103,4 +104,5 @@ def _stack(samples: list[Sample]) -> Sample:
         np.array([float(s.n) for s in samples]),
         np.array([float(s.mean) for s in samples]),
         np.array([float(s.variance) for s in samples]),
+        np.array([float(s.rest) for s in samples]),
     )

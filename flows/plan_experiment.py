@@ -23,10 +23,10 @@ from analysis.planning.detection import (
 from flows.instants import milliseconds_of
 from flows.look_evidence import read_evidence
 from flows.look_plan import plan_of
+from flows.plan_at import plan_at
 from flows.plan_expected import Expected, NoHistory
 from flows.plan_users import SHARES, user_plans
 from flows.planning_document import DetectableHarm, DetectionRow, PlanningDocument, RequestPlan
-from flows.score import plan_at
 from flows.spec import Experiment
 from flows.spec_file import find_spec
 from flows.warehouse import open_reader
@@ -173,6 +173,7 @@ def _rule(plan: Plan, metric: MetricPlan) -> Rule:
         promote_alpha=plan.promote_alpha,
         buckets=plan.planned_buckets,
         harm_buckets=plan.harm_buckets,
+        promote_buckets=plan.promote_buckets,
         first_promote=-(-plan.minimum_ms // plan.bucket_ms),
         look_every=max(1, plan.look_every_ms // plan.bucket_ms),
         objective=metric.objective,

@@ -7,7 +7,8 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from analysis.bayes import Posterior
-from analysis.scorecard import Bounds, Cells, Scorecard
+from analysis.comparison import Bounds
+from analysis.scorecard import Cells, Scorecard
 
 
 class Interval(BaseModel):

@@ -3,22 +3,59 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import (
-    BeforeValidator,
-    Discriminator,
-    Field,
-    Tag,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator
 
 from flows.spec_delivery import Delivery
-from flows.spec_fields import URL_PATTERN, Duration, Instant, Name, Strict
+from flows.spec_fields import Name, Number, Strict
+from flows.spec_metrics import (
+    Covariate,
+    ErrorShare,
+    Margin,
+    Metric,
+    Role,
+    SlowShare,
+    UnitMetric,
+    default_metrics,
+)
+from flows.spec_plan import Plan, Quality, Stage
+from flows.spec_sources import (
+    CounterSource,
+    FileSource,
+    PostgresSource,
+    PrometheusSource,
+    RecordingSource,
+    Sources,
+)
+
+# The sections' parts are known by this one name as well.
+__all__ = [
+    "CounterSource",
+    "Covariate",
+    "ErrorShare",
+    "Experiment",
+    "FileSource",
+    "Margin",
+    "Mesh",
+    "Metric",
+    "Plan",
+    "PostgresSource",
+    "PrometheusSource",
+    "Quality",
+    "RecordingSource",
+    "Role",
+    "SlowShare",
+    "Sources",
+    "Stage",
+    "UnitMetric",
+    "Variant",
+]
+
+
+_LEAST_DURATION = timedelta(minutes=30)
 
 
 class Mesh(StrEnum):
@@ -43,321 +80,6 @@ class Variant(Strict):
     )
 
 
-class Role(StrEnum):
-    """A guardrail must not get worse by more than its margin; a goal should improve."""
-
-    GUARDRAIL = "guardrail"
-    GOAL = "goal"
-
-
-def _parse_margin(value: object) -> object:
-    """A number is absolute; a text like 5% is relative to the baseline."""
-    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?%", value):
-        return {"relative": float(value[:-1]) / 100}
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return {"absolute": value}
-    if not isinstance(value, dict | Margin):
-        raise ValueError("must be a number (absolute, such as 0.005) or a percentage (5%)")
-    return value
-
-
-class Margin(Strict):
-    """The largest harm that is acceptable: absolute, or relative to the baseline."""
-
-    absolute: Annotated[float, Field(ge=0)] | None = None
-    relative: Annotated[float, Field(ge=0, lt=1)] | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.absolute is None) == (self.relative is None):
-            raise ValueError("must be a number (absolute, such as 0.005) or a percentage (5%)")
-        return self
-
-
-MarginField = Annotated[
-    Margin, BeforeValidator(_parse_margin, json_schema_input_type=Margin | float | str)
-]
-
-
-class _Metric(Strict):
-    role: Role = Role.GUARDRAIL
-    weight: Annotated[float, Field(gt=0)] = Field(1.0, description="Weight in the score.")
-    critical: bool = Field(False, description="If it fails, the score is 0.")
-    group: str = Field("all", description="Metrics of a group are scored together.")
-
-
-class ErrorShare(_Metric):
-    """Share of requests that failed: 5xx, failed gRPC status, or classified as failure."""
-
-    kind: Literal["error_share"]
-    margin: MarginField = Margin(absolute=0.005)
-    objective: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="The share that must not be exceeded, whatever the baseline does."
-    )
-
-
-class SlowShare(_Metric):
-    """Share of requests slower than a bound; with `quantile`, that quantile is reported too."""
-
-    kind: Literal["slow_share"]
-    above: Duration
-    quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
-    margin: MarginField = Margin(absolute=0.01)
-    objective: Annotated[float, Field(gt=0, lt=1)] | None = None
-
-
-def _parse_percent(value: object) -> object:
-    """A text like 10% is a share."""
-    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?%", value):
-        return float(value[:-1]) / 100
-    if isinstance(value, float):
-        return value
-    raise ValueError("must be a percentage such as 10%")
-
-
-def _parse_percentile(value: object) -> object:
-    """A text like 99.5% is a share."""
-    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?%", value):
-        return float(value[:-1]) / 100
-    if isinstance(value, float):
-        return value
-    raise ValueError("must be a percentile such as 99.5%")
-
-
-class Covariate(Strict):
-    """What a user did before the first exposure; it takes noise off the metric (CUPED)."""
-
-    before: Duration = Field(description="How long before the first exposure outcomes count.")
-    outcome: str | None = Field(None, description="By default the metric's own outcome.")
-
-
-class UnitMetric(_Metric):
-    """A metric per user.
-
-    proportion: did it happen; count: how often; mean: how much in total; ratio: one total over
-    another's, of all users; retention: did it happen on the given day after the first exposure;
-    quantile: of the users' totals.
-    """
-
-    kind: Literal["proportion", "count", "mean", "ratio", "retention", "quantile"]
-    outcome: str
-    per: str | None = Field(None, description="ratio: the outcome whose total is divided by.")
-    day: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="retention: the day after the first exposure, which is day 0."
-    )
-    quantile: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="quantile: which one, such as 0.9."
-    )
-    role: Role = Role.GOAL
-    better: Literal["higher", "lower"] = "higher"
-    window: Duration = Field(
-        timedelta(days=7), description="Outcomes count this long after a user's first exposure."
-    )
-    margin: MarginField = Margin(relative=0.02)
-    cap: (
-        Annotated[
-            float,
-            Field(gt=0.5, lt=1),
-            BeforeValidator(_parse_percentile, json_schema_input_type=str),
-        ]
-        | None
-    ) = Field(None, description="Totals above this percentile of all users count as that much.")
-    adjust: list[Covariate] = Field(
-        default_factory=list, description="What is known of a user from before the exposure."
-    )
-    stratify: bool | list[str] = Field(
-        default=False,
-        description="Compare the variants within segments and weigh these alike (post-"
-        "stratification): by all columns of sources.exposures.segments, or by those named.",
-    )
-    prior: Annotated[float, Field(ge=1e-6, le=1e6), BeforeValidator(_parse_percent)] = Field(
-        0.1,
-        description="Typical size of true relative effects, as a standard deviation: 10%.",
-        json_schema_extra={"type": "string"},
-    )
-
-    @property
-    def is_share(self) -> bool:
-        """Whether the metric is a share of users."""
-        return self.kind in ("proportion", "retention")
-
-    @property
-    def span(self) -> tuple[timedelta, timedelta]:
-        """From when to when after the first exposure outcomes count."""
-        if self.day is None:
-            return timedelta(0), self.window
-        return timedelta(days=self.day), timedelta(days=self.day + 1)
-
-
-Metric = Annotated[ErrorShare | SlowShare | UnitMetric, Field(discriminator="kind")]
-
-
-def _default_metrics() -> dict[str, Any]:
-    """The guide's validate_canary: success rate >= 0.95 and p99 <= 1000 ms."""
-    return {
-        "errors": ErrorShare(kind="error_share", objective=0.05, critical=True),
-        "p99": SlowShare(
-            kind="slow_share", above=timedelta(seconds=1), quantile=0.99, objective=0.01
-        ),
-    }
-
-
-class Stage(Strict):
-    """A stretch of the plan with one configured split."""
-
-    duration: Duration = Field(description="Length; when delivered: the shortest.")
-    at_most: Duration | None = Field(
-        None, description="When delivered: the longest; by default twice the duration."
-    )
-    weights: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
-        description="Percent of the traffic for each variant; must sum to 100."
-    )
-    approval: bool = Field(
-        False, description="When delivered: a person must approve before the stage begins."
-    )
-
-    @property
-    def longest(self) -> timedelta:
-        """How long the stage may last before a person is asked."""
-        return self.at_most or 2 * self.duration
-
-
-class Plan(Strict):
-    """When the experiment runs, how often one looks, and what risk of a false alarm is taken."""
-
-    start: Instant | None = Field(
-        None, description="Without it, the first bucket in which a candidate has requests."
-    )
-    duration: Duration | None = Field(None, description="Length, when the split doesn't change.")
-    stages: list[Stage] = Field(default_factory=list)
-    look_every: Duration = timedelta(minutes=1)
-    bucket: Duration = Field(
-        timedelta(seconds=15), description="The unit of time; not shorter than a scrape interval."
-    )
-    alpha: Annotated[float, Field(gt=0, le=0.5)] = Field(
-        0.05, description="Error rate of the whole experiment, over all looks and metrics."
-    )
-    users: Annotated[int, Field(ge=1)] | None = Field(
-        None,
-        description="Users expected in all variants over the whole plan: where the bounds that "
-        "hold at every look are tightest. Without it, by the rate of arrivals at the first look.",
-    )
-    minimum_duration: Duration = Field(timedelta(minutes=5), description="No promote before.")
-    minimum_requests: Annotated[int, Field(ge=1)] = Field(
-        100, description="No promote before each variant has so many requests (or users)."
-    )
-
-
-class Quality(Strict):
-    """When the data is not good enough for any verdict but `invalid`."""
-
-    split_tolerance: Annotated[float, Field(gt=0)] = Field(
-        0.25, description="How far the odds of the split may be off, relatively: requests."
-    )
-    user_split_tolerance: Annotated[float, Field(gt=0)] = Field(
-        0.01, description="How far the odds of the split may be off, relatively: users."
-    )
-    lost_exposure: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.1, description="Largest share of requests that may have gone unseen."
-    )
-    mixed_users: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.01, description="Largest share of users that may have been seen in two variants."
-    )
-    stale_after: Duration = Field(
-        timedelta(minutes=5), description="Data that ends this long before the look is stale."
-    )
-
-
-class PrometheusSource(Strict):
-    """A Prometheus (or compatible) server."""
-
-    url: str = Field(pattern=URL_PATTERN)
-    scrape_interval: Duration = timedelta(seconds=15)
-    token_env: str | None = Field(None, description="Environment variable with a bearer token.")
-    ca_file: str | None = None
-
-
-class RecordingSource(Strict):
-    """A recording of raw samples (Parquet, one row per series)."""
-
-    recording: str
-    scrape_interval: Duration = timedelta(seconds=15)
-
-
-_SEGMENTS: Any = Field(
-    default_factory=list, description="Exposures: columns to split users by, such as country."
-)
-
-
-class FileSource(Strict):
-    """Parquet, CSV or JSON lines files; a glob, relative to the spec."""
-
-    files: str
-    columns: dict[Literal["user", "variant", "outcome", "value", "at", "experiment"], str] = Field(
-        default_factory=dict, description="Column names, where they differ from the defaults."
-    )
-    segments: list[str] = _SEGMENTS
-
-
-class PostgresSource(Strict):
-    """A query on a PostgreSQL server."""
-
-    dsn_env: str = Field(description="Environment variable with the connection URI.")
-    query: str
-    columns: dict[Literal["user", "variant", "outcome", "value", "at", "experiment"], str] = Field(
-        default_factory=dict
-    )
-    segments: list[str] = _SEGMENTS
-
-
-class CounterSource(Strict):
-    """Counters with the labels experiment, variant and outcome."""
-
-    prometheus: PrometheusSource
-    metric: str
-    exposed: str = Field("exposed", description="Value of `outcome` that counts exposures.")
-
-
-def _requests_source(value: object) -> object:
-    """The short forms `prometheus: URL` and `recording: PATH` stand for their one field."""
-    if isinstance(value, dict) and isinstance(value.get("prometheus"), str):
-        rest = {key: item for key, item in value.items() if key != "prometheus"}
-        return {"url": value["prometheus"], **rest}
-    return value
-
-
-def _kind_of_requests(value: Any) -> str:
-    return "recording" if _has(value, "recording") else "prometheus"
-
-
-def _kind_of_rows(value: Any) -> str:
-    return "postgres" if _has(value, "query") or _has(value, "dsn_env") else "files"
-
-
-def _has(value: Any, field: str) -> bool:
-    return field in value if isinstance(value, dict) else hasattr(value, field)
-
-
-RequestsField = Annotated[
-    Annotated[PrometheusSource, Tag("prometheus")] | Annotated[RecordingSource, Tag("recording")],
-    Discriminator(_kind_of_requests),
-    BeforeValidator(_requests_source),
-]
-RowsField = Annotated[
-    Annotated[FileSource, Tag("files")] | Annotated[PostgresSource, Tag("postgres")],
-    Discriminator(_kind_of_rows),
-]
-
-
-class Sources(Strict):
-    """Where requests, exposures and outcomes come from."""
-
-    requests: RequestsField | None = None
-    exposures: RowsField | None = None
-    outcomes: RowsField | None = None
-    conversions: CounterSource | None = None
-
-
 class Experiment(Strict):
     """One traffic split under observation."""
 
@@ -374,15 +96,16 @@ class Experiment(Strict):
         default_factory=dict, description="Further labels that every series must have."
     )
     variants: dict[Name, Variant]
-    split: dict[str, Annotated[float, Field(ge=0, le=100)]] | None = Field(
-        None, description="Percent of the traffic for each variant, when it doesn't change."
+    split: dict[str, Annotated[Number, Field(ge=0, le=100)]] | None = Field(
+        None,
+        description="Percent for each variant, 0 for none, where it doesn't change; sums to 100.",
     )
     manifests: list[str] = Field(
         default_factory=list,
         description="Files that configure the split, relative to the spec: they are compared with "
         "it, and say the split where the spec doesn't.",
     )
-    metrics: dict[Name, Metric] = Field(default_factory=_default_metrics)
+    metrics: dict[Name, Metric] = Field(default_factory=default_metrics)
     plan: Plan = Plan()
     quality: Quality = Quality()
     sources: Sources
@@ -426,13 +149,15 @@ class Experiment(Strict):
     def stages(self) -> tuple[Stage, ...]:
         """The plan's stages; the guide's 5, 25, 50 % where the spec names neither.
 
-        A configured split without stages is one stage. Weights are empty where no split is
+        A configured split without stages is one stage, and so is an experiment with metrics per
+        user only: nobody sends users to 5 % for five minutes. Weights are empty where no split is
         configured (blue-green: the test traffic decides).
         """
         if self.plan.stages:
             return tuple(self.plan.stages)
-        if self.plan.duration is not None or self.split is not None:
-            duration = self.plan.duration or timedelta(minutes=30)
+        split_or_length = self.plan.duration is not None or self.split is not None
+        if split_or_length or not self.request_metrics:
+            duration = self.plan.duration or self._usual_duration
             return (Stage(duration=duration, weights=self.split or {}),)
         candidate = self.candidates[0]
         return tuple(
@@ -442,6 +167,13 @@ class Experiment(Strict):
             )
             for percent, minutes in ((5, 5), (25, 10), (50, 15))
         )
+
+    @property
+    def _usual_duration(self) -> timedelta:
+        """Of a plan that says none; users alone need their window, and as long to arrive."""
+        if self.request_metrics:
+            return _LEAST_DURATION
+        return max([_LEAST_DURATION, *(2 * one.span[1] for one in self.unit_metrics.values())])
 
     @property
     def spec_hash(self) -> str:

@@ -31,7 +31,7 @@ def instant(text: str) -> datetime:
 
     try:
         return as_utc(datetime.fromisoformat(text))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no time; write it like 2026-01-31T12:00:00Z"
         ) from error

@@ -41,7 +41,7 @@ def _validate(options: argparse.Namespace) -> int:
             problems += len(error.problems)
             print(error)
     if problems:
-        print(f"{problems} problems")
+        print("1 problem" if problems == 1 else f"{problems} problems")
     elif not files:
         print(f"{Workspace(options.root).experiments} has no specs (*.yaml)", file=sys.stderr)
     return USAGE_ERROR if problems or not files else 0

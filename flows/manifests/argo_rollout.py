@@ -12,7 +12,7 @@ from flows.manifests.manifest import Manifest, Surroundings, service_of
 from flows.manifests.plain import fields_of, items_of, number_of, seconds_of, text_of
 from flows.manifests.split import Backend, Cohort, Mirror, RolloutStage, Severity, Split
 from flows.spec import Mesh
-from flows.spec_rules import Path
+from flows.spec_finding import Path
 
 _STEPS: Path = ("spec", "strategy", "canary", "steps")
 # Steps that take a while which the manifest doesn't tell.

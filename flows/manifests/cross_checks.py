@@ -8,7 +8,7 @@ from flows.manifests.known_fields import FieldFinding
 from flows.manifests.manifest import Manifest, Surroundings, service_of
 from flows.manifests.plain import fields_of, items_of, text_of
 from flows.manifests.split import Severity
-from flows.spec_rules import Path
+from flows.spec_finding import Path
 
 _Found = tuple[Manifest, FieldFinding]
 

@@ -11,7 +11,7 @@ from flows.manifests.manifest import Manifest, Surroundings, tell_apart
 from flows.manifests.plain import fields_of, items_of, number_of, quantity_of, text_of
 from flows.manifests.split import Backend, Cohort, Mirror, Severity, Split, percents_of
 from flows.spec import Mesh
-from flows.spec_rules import Path
+from flows.spec_finding import Path
 
 _LINKERD = "policy.linkerd.io"
 _WORDS = {

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 from flows.manifests.split import Severity
-from flows.spec_rules import Path
+from flows.spec_finding import Path
 
 
 class Value(Enum):

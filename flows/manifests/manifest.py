@@ -9,7 +9,7 @@ from typing import Any
 from flows.manifests.plain import fields_of, items_of, labels_of, text_of
 from flows.manifests.split import Backend, Origin
 from flows.manifests.yaml_documents import Document
-from flows.spec_rules import Path
+from flows.spec_finding import Path
 
 Labels = tuple[tuple[str, str], ...]
 

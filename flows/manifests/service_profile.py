@@ -21,7 +21,7 @@ from flows.manifests.manifest import Manifest, Surroundings, service_of, tell_ap
 from flows.manifests.plain import fields_of, items_of, number_of, quantity_of, seconds_of, text_of
 from flows.manifests.split import Severity, Split, percents_of
 from flows.spec import Mesh
-from flows.spec_rules import Path
+from flows.spec_finding import Path
 
 _RANGE: Shape = {"min": NUMBER, "max": NUMBER}
 # The API lets all, any and not hold any further conditions.

@@ -12,7 +12,7 @@ from flows.manifests.manifest import Manifest, Surroundings, service_of, tell_ap
 from flows.manifests.plain import fields_of, items_of, number_of, quantity_of, text_of
 from flows.manifests.split import Cohort, Fault, Mirror, Severity, Split, percents_of
 from flows.spec import Mesh
-from flows.spec_rules import Path
+from flows.spec_finding import Path
 
 _NO_REQUESTS = "TCP and TLS routes carry connections: Istio counts no requests for them"
 _ANSWERS = ("route", "redirect", "directResponse", "delegate")

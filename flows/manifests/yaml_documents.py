@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from flows.spec_file import Problem, SpecError
-from flows.spec_rules import Path
+from flows.spec_finding import Path
 
 LARGEST_FILE = 1_000_000
 DEEPEST = 50

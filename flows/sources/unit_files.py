@@ -94,11 +94,27 @@ def _open(con: DuckDBPyConnection, file: Path, wanted: Wanted) -> DuckDBPyRelati
             quotechar='"',
             escapechar='"',
         )
+    _check_whole_array(file)
     # Every column as text: what the first rows look like says nothing about the last.
     found = con.read_json(name, maximum_depth=1, sample_size=-1).columns
     check_columns(wanted, found, str(file))
     used = [column for column in wanted.names.values() if column in found]
     return con.read_json(name, columns=dict.fromkeys(used, "VARCHAR"))
+
+
+def _check_whole_array(file: Path) -> None:
+    """Raises UnitDataRefused for a JSON array without its end, which DuckDB reads as if whole."""
+    with _open_bytes(file) as stream:
+        last = start = stream.read(_CHUNK).removeprefix(codecs.BOM_UTF8).strip()
+        if not start.startswith(b"["):
+            return
+        while chunk := stream.read(_CHUNK):
+            last = chunk.strip() or last
+    if not last.endswith(b"]"):
+        raise UnitDataRefused(
+            f"{file}: not a whole JSON array: it begins with [ and must end with ]; was it still "
+            "being written?"
+        )
 
 
 def _kind(file: Path) -> str:
@@ -140,9 +156,12 @@ def _explained(file: Path, error: Exception) -> str:
     """One sentence for what DuckDB says about a file in many lines."""
     kind, lines = _kind(file), str(error).split("\n")
     said = lines[0].split(" Error: ", 1)[-1]
+    is_no_text = any(word in str(error).lower() for word in ("unicode", "utf-8", "utf8"))
+    if kind in _PARQUET and is_no_text:
+        return f"{file}: a text that is not UTF-8 ({said})"
     if kind in _PARQUET:
         return f"{file}: not a whole Parquet file ({said}); was it still being written?"
-    if "unicode" in str(error).lower() or "utf-8" in str(error).lower():
+    if is_no_text:
         return _first_bad_byte(file) or f"{file}: not UTF-8 ({said})"
     facts = _csv_facts(lines) if kind in _CSV else said
     return f"{file}: {facts}"

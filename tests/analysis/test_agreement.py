@@ -11,6 +11,11 @@ To 1e-9 relative where the method is the same. What differs on purpose:
 |   freedom | theirs can contradict the p-value; tested here: ours agrees with the p-value always |
 | a share's variance p (1 - p) | tea-tasting's Mean: n - 1 in the denominator | it is a share |
 | scorecard of shares: Newcombe's limits | Wald | that covers 1 % of cases at tiny rates |
+| standard error infinite, p nan where no user differs in either sample | p = 0 or nan, an |
+|   interval without width | nothing is known of the variance then |
+| answers at all looks: the larger of a variant's own and the pooled variance, Student's with the |
+|   smaller variant's degrees of freedom | none at all looks | a small variant's own variance |
+|   falls with its mean; at one look ours is Welch's as theirs is |
 | Barnard counts both tails' mirror tables | scipy drops one by rounding | tests/analysis/fixed |
 """
 

@@ -40,6 +40,12 @@ def test_bound_is_infinite_before_the_second_observation() -> None:
     assert np.isinf(student_adjusted(3.0, 0.5))
 
 
+def test_students_multiplier_is_never_below_the_normal_one() -> None:
+    normal = np.linspace(0.5, 80.0, 300)[:, None]
+    adjusted = student_adjusted(normal, [1, 3, 5, 10, 100, 1e4, 1e6, 1e12])
+    assert np.all(adjusted >= normal)
+
+
 def test_few_degrees_of_freedom_never_turn_a_bound_round() -> None:
     """scipy's quantile at 6 degrees and a tail of 1e-300 is +inf: 8 users proved any harm."""
     dof = np.concatenate([np.linspace(1, 60, 300), np.geomspace(60, 1e9, 100)])[:, None]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from analysis.comparison import Sample, mean_sample, proportion_sample
-from analysis.evidence import Evidence, QualityLimits, UserEvidence
+from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvidence
+from analysis.notes import notes_on_edges
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.verdict import Verdict, reach_verdict
 
@@ -53,20 +55,25 @@ def test_sound_data_needs_no_note() -> None:
     days = {f"2026-01-{i:02}": {"a": 1000 + i, "b": 1000 - i} for i in range(1, 21)}
     largest = {"spend": {"a": 120.0, "b": 130.0}}
     trends = {"spend": {"a": mean_sample(20_000, 0.0, 9.0), "b": mean_sample(20_000, 0.01, 9.0)}}
-    found = _verdict(exposed_by_part=days, largest=largest, trends=trends, trend_days={"spend": 7})
+    found = _verdict(
+        exposed_by_part={k: (v,) for k, v in days.items()},
+        largest=largest,
+        trends=trends,
+        trend_days={"spend": 7},
+    )
     assert found.notes == ()
 
 
 def test_the_day_that_broke_the_split_is_named() -> None:
     days = {f"2026-01-{i:02}": {"a": 1000, "b": 1000} for i in range(1, 21)}
     days["2026-01-07"] = {"a": 1300, "b": 700}
-    (note,) = _verdict(exposed_by_part=days).notes
+    (note,) = _verdict(exposed_by_part={k: (v,) for k, v in days.items()}).notes
     assert note.startswith("the split of users is off in 2026-01-07: odds of ")
 
 
 def test_the_segment_that_broke_the_split_is_named() -> None:
     parts = {"country = ke": {"a": 10_000, "b": 10_000}, "country = ph": {"a": 4000, "b": 3000}}
-    (note,) = _verdict(exposed_by_part=parts).notes
+    (note,) = _verdict(exposed_by_part={k: (v,) for k, v in parts.items()}).notes
     assert "country = ph" in note
 
 
@@ -106,3 +113,19 @@ def test_segments_are_in_the_verdict_and_their_paradox_in_its_notes() -> None:
     assert [(t.metric, len(t.effects)) for t in found.segments] == [("bought", 2), ("spend", 2)]
     assert any("Simpson's paradox" in note for note in found.notes)
     assert any("by device, an effect stands out in app -" in note for note in found.notes)
+
+
+def _slow(edge_ms: float, above_ms: float) -> tuple[str, ...]:
+    """The notes on a slow share that is counted at an edge."""
+    slow = MetricPlan(
+        "slow", Unit.REQUEST, Role.GUARDRAIL, Margin(0.01), quantile=0.99, above_ms=above_ms
+    )
+    edges = {"slow": edge_ms}
+    requests = RequestEvidence(np.zeros(0, np.int64), {}, ("slow",), {}, edges_ms=edges)
+    return tuple(notes_on_edges(replace(_plan(), metrics=(slow,)), requests))
+
+
+def test_bound_between_two_bucket_edges_is_said_to_be_judged_at_the_next() -> None:
+    assert _slow(1000, 1000) == ()
+    (said,) = _slow(1000, 777)
+    assert said.startswith("slow: slow is slower than 1000 ms, not 777 ms as asked for: the next")

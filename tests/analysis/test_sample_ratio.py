@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from analysis.sample_ratio import ALARM_P_VALUE, SampleRatio, StageCounts, check_sample_ratio
+from analysis.sequential.multinomial import one_sided_log_e
 from analysis.sequential.ramp import compare_steps
 from tests.analysis.sequential.paths import ever_alarms_one
 
@@ -91,8 +93,61 @@ def test_weights_that_were_never_applied_are_found() -> None:
 def test_without_a_configured_split_there_is_nothing_to_test() -> None:
     assert check_sample_ratio([StageCounts({"a": 10, "b": 5}, {})], tolerance=0.1) is None
     assert check_sample_ratio([_two(0, 0)], tolerance=0.1) is None
-    only = StageCounts({"a": 10, "b": 5}, {"a": 1.0, "b": 0.0})
-    assert check_sample_ratio([only], tolerance=0.1) is None
+    assert check_sample_ratio([StageCounts({"a": 10}, {"a": 1.0})], tolerance=0.1) is None
+
+
+def _all_on_a(a: float, b: float, settled: dict[str, float] | None = None) -> StageCounts:
+    return StageCounts({"a": a, "b": b}, {"a": 1.0, "b": 0.0}, settled)
+
+
+def test_a_variant_configured_at_0_that_has_its_half_is_a_mismatch() -> None:
+    found = _check(_all_on_a(5000, 5000), tolerance=0.25)
+    assert found.mismatch
+    assert (found.worst_variant, found.stray_share, found.worst_stage) == ("b", 0.5, 0)
+    assert found.worst_odds_ratio == pytest.approx(20.0)  # a fifth of the tolerance may be there
+    low, high = found.odds_interval
+    assert 15 < low < 20 < high < 25
+
+
+def test_a_variant_that_the_split_does_not_name_is_configured_at_0() -> None:
+    found = _check(StageCounts({"a": 500, "b": 500}, {"a": 1.0}), tolerance=0.25)
+    assert (found.mismatch, found.worst_variant) == (True, "b")
+
+
+def test_test_traffic_of_a_variant_configured_at_0_is_no_mismatch() -> None:
+    assert not _check(_all_on_a(97_000, 3000), tolerance=0.25).mismatch
+    assert _check(_all_on_a(97_000, 3000), tolerance=0.01).mismatch
+    assert not _check(_all_on_a(97_000, 0), tolerance=0.01).mismatch
+
+
+def test_what_is_in_flight_while_the_split_changes_is_no_mismatch() -> None:
+    assert _check(_all_on_a(5000, 800), tolerance=0.25).mismatch
+    assert not _check(_all_on_a(5000, 800, {"a": 4000.0, "b": 0.0}), tolerance=0.25).mismatch
+
+
+def test_a_stage_at_0_weakens_the_others_by_a_half_at_most() -> None:
+    alone = _check(_two(5600, 4400), tolerance=0.01)
+    beside = _check(_all_on_a(1000, 0), _two(5600, 4400), tolerance=0.01)
+    assert alone.mismatch
+    assert beside.mismatch
+    assert beside.stray_share is None
+    assert beside.log_e == pytest.approx(alone.log_e - np.log(2), abs=0.1)
+    found = _check(_all_on_a(500, 500), _two(5000, 5000), tolerance=0.01)
+    assert (found.mismatch, found.worst_variant, found.worst_stage) == (True, "b", 0)
+
+
+def test_exact_probability_that_test_traffic_at_the_limit_ever_alarms() -> None:
+    """All paths of 250 requests, of which so many are strays as are still acceptable."""
+    odds = 0.25 / 5
+    edge = odds / (1 + odds)
+
+    def log_e(x: NDArray[np.float64], n: float) -> NDArray[np.float64]:
+        return one_sided_log_e(np.stack([n - x, x], axis=-1), edge, 2.0)
+
+    assert _check(_all_on_a(95, 7), tolerance=0.25).log_e == pytest.approx(log_e(np.array(7), 102))
+    for level in (ALARM_P_VALUE, 0.05):
+        alarms = ever_alarms_one(lambda x, n, a=level: log_e(x, n) >= -np.log(a), edge, 250)  # type: ignore[misc]
+        assert 0 < alarms <= level
 
 
 def test_odds_ratio_is_observed_over_configured_odds() -> None:

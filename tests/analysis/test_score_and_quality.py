@@ -62,10 +62,41 @@ def test_each_stage_is_held_against_its_own_split() -> None:
     ).passed
 
 
-def test_stage_without_shares_or_with_all_traffic_on_one_version_tests_nothing() -> None:
-    plan = _staged({}, {"stable": 0.0, "canary": 1.0})
-    found = _named(plan, _requests([10, 3], [90, 97], [0, 1]), "split of requests")
+def test_stage_without_shares_tests_nothing() -> None:
+    found = _named(_staged({}), _requests([10], [90], [0]), "split of requests")
     assert found == QualityCheck("split of requests", True, "no split is configured")
+
+
+def _long(*shares: dict[str, float], buckets: int) -> Plan:
+    """Stages of so many buckets each."""
+    long = buckets * BUCKET_MS
+    stages = (Stage(i * long, (i + 1) * long, s) for i, s in enumerate(shares))
+    return replace(plan_for(), stages=tuple(stages))
+
+
+def test_variant_configured_at_0_may_have_requests_only_around_a_change_of_the_split() -> None:
+    """Blue 100 %, then green: some of blue's connections last for most of a minute."""
+    plan = _long({"stable": 1.0, "canary": 0.0}, {"stable": 0.0, "canary": 1.0}, buckets=10)
+    stage = [0] * 10 + [1] * 10
+    late = [100.0] * 10 + [60.0, 40.0, 20.0, 10.0] + [0.0] * 6
+    early = [0.0] * 10 + [40.0, 60.0, 80.0, 90.0] + [100.0] * 6
+    assert _named(plan, _requests(late, early, stage), "split of requests").passed
+    stays = [100.0] * 10 + [50.0] * 10
+    found = _named(plan, _requests(stays, [0.0] * 10 + [50.0] * 10, stage), "split of requests")
+    assert not found.passed
+    assert found.detail.startswith(
+        "split of requests: stable has 50.00% of the requests, configured is 0 (p = "
+    )
+    young = _named(plan, _requests([100.0], [100.0], [0]), "split of requests")
+    assert young == QualityCheck(
+        "split of requests", True, "no requests to hold against the split yet"
+    )
+
+
+def test_users_of_a_variant_configured_at_0_are_found() -> None:
+    none = {"stable": 1.0, "canary": 0.0}
+    assert not _named(*_users(_staged(none), 9500, 500), "split of users").passed
+    assert _named(*_users(_staged(none), 9500, 0), "split of users").passed
 
 
 def _users(plan: Plan, a: int, b: int, mixed: int = 0) -> tuple[Plan, Evidence]:
@@ -75,11 +106,20 @@ def _users(plan: Plan, a: int, b: int, mixed: int = 0) -> tuple[Plan, Evidence]:
     return replace(plan, metrics=(metric,)), Evidence(None, evidence)
 
 
-def test_users_are_checked_where_their_split_never_changes() -> None:
+def test_users_are_checked_against_the_split_that_they_came_under() -> None:
     half = {"stable": 0.5, "canary": 0.5}
     assert not _named(*_users(_staged(half, half), 5300, 4700), "split of users").passed
     ramp = _staged({"stable": 0.9, "canary": 0.1}, half)
-    assert _named(*_users(ramp, 5300, 4700), "split of users").detail == "no split is configured"
+    plan, evidence = _users(ramp, 5300, 4700)
+    assert _named(plan, evidence, "split of users").detail == "no split is configured"
+    assert evidence.users is not None
+    for first, second, passed in ((900, 4400, True), (500, 4800, False)):
+        by_split = (
+            {"stable": first, "canary": 1000 - first},
+            {"stable": second, "canary": 9000 - second},
+        )
+        users = replace(evidence.users, exposed_by_split=by_split)
+        assert _named(plan, Evidence(None, users), "split of users").passed is passed
 
 
 @pytest.mark.parametrize(("mixed", "passed"), [(0, True), (90, True), (200, False)])

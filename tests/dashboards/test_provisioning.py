@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from dashboards.provisioning import write_dashboards
+from dashboards.atomic_file import prepared
+from dashboards.experiment_dashboard import experiment_dashboard
+from dashboards.grafana import to_json
+from dashboards.prometheus_server import DEFAULT_SERVER, PrometheusServer
+from dashboards.provisioning import dashboard_files
 from tests.dashboards import views
 
 
+def write_dashboards(*arguments: Any, **options: Any) -> tuple[Path, ...]:
+    """Writes what publishing writes."""
+    with prepared(dashboard_files(*arguments, **options)) as put_in_place:
+        return put_in_place()
+
+
 def test_every_experiment_and_the_fleet_get_a_file(tmp_path: Path) -> None:
-    written = write_dashboards(views.ALL, tmp_path, prometheus_url="http://prometheus:9090")
+    written = write_dashboards(
+        views.ALL, tmp_path, servers=[PrometheusServer("http://prometheus:9090")]
+    )
     names = {path.relative_to(tmp_path).as_posix() for path in written}
     assert names == {
         *(f"{view.uid}.json" for view in views.ALL),
@@ -30,7 +44,7 @@ def test_grafana_is_told_where_everything_is(tmp_path: Path) -> None:
     write_dashboards(
         [views.ISTIO],
         tmp_path,
-        prometheus_url="http://prometheus:9090",
+        servers=[PrometheusServer("http://prometheus:9090")],
         grafana_directory="/dashboards",
     )
     provisioning = tmp_path / "provisioning"
@@ -41,6 +55,38 @@ def test_grafana_is_told_where_everything_is(tmp_path: Path) -> None:
     assert (source["type"], source["url"]) == ("prometheus", "http://prometheus:9090")
     assert source["isDefault"] is False
     assert (provider["type"], provider["options"]["path"]) == ("file", "/dashboards")
+
+
+def _datasources(folder: Path) -> list[dict[str, Any]]:
+    written = folder / "provisioning/datasources/split-verdict.yaml"
+    found: list[dict[str, Any]] = yaml.safe_load(written.read_text())["datasources"]
+    return found
+
+
+def test_every_server_is_a_datasource_of_its_own(tmp_path: Path) -> None:
+    """Of one URL the shortest interval counts; uids are the URL's, whatever stands beside it."""
+    one, other = "https://user:secret@one:9090/prometheus", "http://other:9090"
+    servers = [PrometheusServer(one, 30), PrometheusServer(other, 60), PrometheusServer(one, 0.5)]
+    write_dashboards([views.ISTIO], tmp_path, servers=servers)
+    found = _datasources(tmp_path)
+    assert [(s["url"], s["jsonData"]["timeInterval"]) for s in found] == [
+        (other, "60s"),
+        (one, "1s"),
+    ]
+    assert [s["name"] for s in found] == [
+        "Prometheus (split-verdict, other:9090)",
+        "Prometheus (split-verdict, one:9090/prometheus)",
+    ]
+    write_dashboards([views.ISTIO], tmp_path, servers=servers[:1])
+    assert _datasources(tmp_path)[0]["uid"] == found[1]["uid"]
+    assert len({DEFAULT_SERVER.uid, *(s["uid"] for s in found)}) == 3
+    assert all(len(s["uid"]) <= 40 for s in found)
+
+
+def test_dashboard_shows_the_server_of_its_experiment_first() -> None:
+    view = replace(views.ISTIO, datasource=("Prometheus (one)", "split-verdict-one"))
+    variables = json.loads(to_json(experiment_dashboard(view)))["templating"]["list"]
+    assert variables[0]["current"]["value"] == "split-verdict-one"
 
 
 def test_writing_again_changes_no_byte_and_removes_nothing(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from dashboards.experiment_dashboard import experiment_dashboard
 from dashboards.fleet_dashboard import fleet_dashboard
 from flows.dashboard_view import view_of
 from flows.publish import latest_marts
-from flows.spec_file import load_specs
+from flows.selection import select
+from flows.workspace import Workspace
 from tests.dashboards.reading import PanelQuery, queries_of, read
 from tests.dashboards.real_servers import free_port, pushgateway
 from tests.lab.processes import PortPool, wait_until
@@ -115,7 +116,7 @@ def found_in(series: Series, name: str, **labels: str) -> list[float]:
 
 def exported_queries(root: Path) -> dict[str, list[PanelQuery]]:
     """The queries for exported metrics on each experiment's dashboard."""
-    views = [view_of(spec) for _, spec in load_specs(root / "experiments")]
+    views = [view_of(spec) for spec in select(Workspace(root)).experiments]
     return {
         view.name: [q for q in queries_of(read(experiment_dashboard(view))) if "edtech_" in q.expr]
         for view in views
@@ -144,7 +145,7 @@ def test_every_panel_of_exported_metrics_finds_its_series(exported: Exported) ->
 
 
 def test_every_panel_of_the_fleet_finds_its_series(exported: Exported) -> None:
-    views = tuple(view_of(spec) for _, spec in load_specs(exported.root / "experiments"))
+    views = tuple(view_of(spec) for spec in select(Workspace(exported.root)).experiments)
     queries = [q for q in queries_of(read(fleet_dashboard(views))) if "edtech_" in q.expr]
     found = {query.panel: len(exported.prometheus.query(query.expr)) for query in queries}
     assert found == {
@@ -195,7 +196,7 @@ def test_shares_are_those_of_the_last_stage(exported: Exported) -> None:
 def test_scores_and_rates_are_the_verdicts(exported: Exported, name: str) -> None:
     (path,) = (exported.root / "verdicts" / name).glob("*.json")
     document = json.loads(path.read_text())
-    spec = next(s for _, s in load_specs(exported.root / "experiments") if s.experiment == name)
+    spec = select(Workspace(exported.root), [name]).experiments[0]
     (candidate,) = view_of(spec).candidates
     series = file_of(exported.root)
     assert found_in(series, SCORE, deployment_version=candidate.deployment_version) == [
@@ -276,3 +277,42 @@ def test_metrics_that_cannot_be_written_are_one_clear_error(tmp_path: Path) -> N
     assert "metrics.prom" in done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in (root / "var").glob(".metrics*")] == []
+
+
+def publish_with_prefix(root: Path, prefix: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "flows.cli", "--root", str(root), "publish"]
+    environment = {**os.environ, "VERDICT_METRIC_PREFIX": prefix}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_prefix_is_the_same_in_metrics_and_on_dashboards(tmp_path: Path) -> None:
+    root = workspace(tmp_path, "exam-service-canary")
+    assert verdict(root, "gate", "exam-service-canary").returncode == 0
+    assert publish_with_prefix(root, "school").returncode == 0
+    assert {name for name, _ in file_of(root)} >= {"school_canary_health_score"}
+    for name in ("sv-exam-service-canary", "split-verdict-fleet"):
+        dashboard = (root / "var" / "dashboards" / f"{name}.json").read_text()
+        assert "school_canary_health_score" in dashboard
+        assert "edtech_canary" not in dashboard
+    before = {path: path.read_bytes() for path in (root / "var").rglob("*") if path.is_file()}
+    refused = publish_with_prefix(root, "1 school")
+    assert refused.returncode == 2
+    (error,) = refused.stderr.splitlines()
+    assert error.startswith("VERDICT_METRIC_PREFIX is '1 school', must be letters, digits and")
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_grafana_asks_the_servers_of_the_specs(tmp_path: Path) -> None:
+    root = workspace(tmp_path, "exam-service-canary")
+    path = root / "experiments" / "exam-service-canary.yaml"
+    assert verdict(root, "gate", "exam-service-canary").returncode == 0
+    sources = root / "var/dashboards/provisioning/datasources/split-verdict.yaml"
+    assert verdict(root, "publish").returncode == 0
+    assert "url: http://localhost:9090\n" in sources.read_text()
+    text = path.read_text()
+    source = '{prometheus: "http://mesh:9090", scrape_interval: 4s}'
+    path.write_text(f"{text.partition('  requests:')[0]}  requests: {source}\n")
+    assert verdict(root, "publish").returncode == 0
+    assert "url: http://mesh:9090\n" in sources.read_text()
+    assert "timeInterval: 4s\n" in sources.read_text()
+    assert "localhost" not in sources.read_text()

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from flows.spec_file import load_spec
+from flows.spec_schema import experiment_schema
 
 REPOSITORY = Path(__file__).parents[2]
 SPLIT = """\
@@ -63,6 +66,7 @@ def test_a_manifest_becomes_a_spec_that_is_valid(tmp_path: Path, manifest: Path)
     assert spec.split == {"exam-service-stable": 95.0, "exam-service-canary": 5.0}
     assert "look at the 1 lines with CHECK" in done.stdout
     assert verdict(tmp_path, "validate").stdout == f"{path}: ok\n"
+    jsonschema.validate(yaml.safe_load(path.read_text()), json.loads(experiment_schema()))
 
 
 def test_nothing_is_overwritten_unless_told(tmp_path: Path, manifest: Path) -> None:

@@ -113,6 +113,17 @@ def test_plan_of_users_that_has_not_begun_holds_and_says_when_it_does(tmp_path: 
     assert not list((root / "verdicts" / "adaptive-algorithm").glob("2099*"))
 
 
+def test_latency_bound_without_a_bucket_edge_is_noted_with_the_edge_that_is_judged(
+    tmp_path: Path,
+) -> None:
+    slow = "metrics: {slow: {kind: slow_share, above: 777ms}}\nplan:"
+    root = recorded(tmp_path, NAME, ("plan:", slow))
+    gate(root)
+    (path,) = (root / "verdicts" / NAME).glob("*.json")
+    (note,) = json.loads(path.read_text())["notes"]
+    assert note.startswith("slow: slow is slower than 1000 ms, not 777 ms as asked for")
+
+
 def test_good_data_has_no_such_reason(tmp_path: Path) -> None:
     done = gate(recorded(tmp_path, NAME))
     assert done.returncode == 0

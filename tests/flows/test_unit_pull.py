@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import time
 from pathlib import Path
@@ -250,6 +252,36 @@ def test_truncated_parquet_is_refused(folder: Path, kept: float) -> None:
     error = refusal(folder)
     assert error.startswith(f"{target}: not a whole Parquet file (")
     assert "\n" not in error
+
+
+@pytest.mark.parametrize("column", ["user_id", "variant"])
+def test_bytes_in_parquet_that_are_no_text_are_called_so(folder: Path, column: str) -> None:
+    target = folder / "exposures-2.parquet"
+    columns = {"user_id": "'1'", "variant": "'a'"} | {column: "'caf\\xE9'::blob"}
+    duckdb.sql(
+        f"copy (select {columns['user_id']} as user_id, {columns['variant']} as variant, "
+        f"date '2026-01-01' as exposed_at) to '{target}'"
+    )
+    error = refusal(folder)
+    assert error.startswith(f"{target}: a text that is not UTF-8 (")
+    assert "whole" not in error
+
+
+@pytest.mark.parametrize("end", [",", "", ",\n\n"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_truncated_json_array_is_refused(folder: Path, end: str, packed: bool) -> None:
+    pull(spec_of(), folder)
+    rows = [{"user_id": f"{i}", "variant": "a", "exposed_at": "2026-01-01"} for i in range(30_000)]
+    whole = json.dumps(rows)
+    text = whole[: whole.rindex(", {")] + end
+    target = folder / ("exposures-2.json" + ".gz" * packed)
+    target.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    assert refusal(folder) == (
+        f"{target}: not a whole JSON array: it begins with [ and must end with ]; was it still "
+        "being written?"
+    )
+    target.write_bytes(gzip.compress(whole.encode()) if packed else f" {whole}\n".encode())
+    assert pull(spec_of(), folder)
 
 
 def test_csv_that_is_not_utf8_is_refused_with_its_line(folder: Path) -> None:

@@ -141,6 +141,12 @@ def test_welchs_analysis_of_variance_is_scipys() -> None:
     assert found.p_value == pytest.approx(expected.pvalue)
 
 
+@pytest.mark.parametrize(("successes", "pooled"), [((0, 1), False), ((1, 1), True), ((0, 0), True)])
+def test_z_test_without_a_variance_has_no_p_value(successes: tuple[int, int], pooled: bool) -> None:
+    found = z_test((1, 1), successes, pooled=pooled)
+    assert np.isnan([found.statistic, found.p_value, found.p_greater, found.p_less]).all()
+
+
 def test_one_sided_p_values_are_halves_and_complements() -> None:
     found = z_test((2000, 2000), (200, 240), pooled=True)
     assert found.p_greater == pytest.approx(float(found.p_value) / 2)
@@ -217,3 +223,12 @@ def test_too_few_values_and_one_cluster_are_refused() -> None:
     assert np.isinf(estimate_quantile(np.arange(50.0), 0.99).upper)
     with pytest.raises(ValueError, match="one cluster"):
         estimate_quantile([1.0, 2.0, 3.0], 0.5, clusters=[1, 1, 1])
+
+
+@pytest.mark.parametrize("users", [0, 1, 10])
+def test_shares_without_a_finite_multiplier_are_anything_and_raise_no_warning(users: int) -> None:
+    """By Newcombe's squares of limits that are 0 and 1."""
+    arms = proportion_sample(users, users), proportion_sample(50, 20)
+    found = share_bounds(*arms, np.inf)
+    expected = (np.nan, np.nan) if users == 0 else (-1.0, np.hypot(0.6, 1) - 0.6)
+    assert (found.lower, found.upper) == pytest.approx(expected, nan_ok=True)
