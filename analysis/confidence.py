@@ -63,7 +63,7 @@ def student_adjusted(multiplier: ArrayLike, degrees_of_freedom: ArrayLike) -> Fl
     tail = np.maximum(ndtr(-normal), _SMALLEST_TAIL)
     adjusted = -stdtrit(np.maximum(dof, 1.0), tail)
     # scipy's quantile has the wrong sign where it overflows: a bound would prove anything.
-    known = (dof >= 1) & np.isfinite(normal) & (adjusted > 0)
+    known = (dof >= 1) & np.isfinite(normal) & ((adjusted > 0) | (normal <= 0))
     return np.where(known, np.maximum(adjusted, normal), np.inf)
 
 

@@ -62,7 +62,8 @@ def means_within(
         both = equivalence(difference, error, degrees, margin=margin, alpha=alpha)
         return WithinMargin(lower, upper, both.lower, both.upper)
     b, c = comparison.baseline, comparison.candidate
-    low, high = comparison.relative_interval(-stdtrit(degrees, alpha))
+    with np.errstate(invalid="ignore"):  # a multiplier of 0 (alpha 0.5) of an error not known
+        low, high = comparison.relative_interval(-stdtrit(degrees, alpha))
     p_values = []
     for sign in (1.0, -1.0):
         factor = 1 - sign * margin * np.sign(b.mean)

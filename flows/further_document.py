@@ -17,7 +17,7 @@ class AlwaysValid(BaseModel):
 
 
 class MixtureTest(AlwaysValid):
-    """mSPRT of the difference: the anytime interval, in the words of those who know tau^2."""
+    """mSPRT of the difference, as other engines have it: its variance is taken as known."""
 
     mixture_variance: float = Field(description="tau^2, so that it is tightest as said.")
 

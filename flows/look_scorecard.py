@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.bayes import NormalPrior, normal_posterior
+from analysis.bayes import NormalPrior
 from analysis.comparison import Sample
 from analysis.evidence import UserEvidence
 from analysis.plan import MetricPlan, Plan, Unit
 from analysis.scorecard import Cells, make_scorecard
-from flows.scorecard_document import Belief, ScorecardRow, row_of
+from flows.scorecard_document import ScorecardRow, row_of
 from flows.spec import Experiment
 
 _Row = tuple[MetricPlan, str, str, Sample, Sample]
@@ -35,10 +35,10 @@ def scorecard_of(
         return ()
     cells = _cells(plan, users, rows)
     tightest = np.array([plan.planned_users(metric, candidate) for metric, candidate, *_ in rows])
-    card = make_scorecard(cells, alpha=plan.alpha, n_opt=tightest)
-    priors = dict.fromkeys(_prior(metric) for metric, *_ in rows)
-    posteriors = {
-        prior: normal_posterior(card.comparison, prior, alpha=plan.alpha) for prior in priors
+    # A look has few rows: the whole scorecard for each prior costs less than a second way to one.
+    cards = {
+        prior: make_scorecard(cells, alpha=plan.alpha, n_opt=tightest, prior=prior)
+        for prior in dict.fromkeys(_prior(metric) for metric, *_ in rows)
     }
     return tuple(
         row_of(
@@ -51,12 +51,11 @@ def scorecard_of(
                 "candidate": candidate,
             },
             cells,
-            card,
+            cards[_prior(metric)],
             i,
             variance_removed=users.variance_removed.get(metric.name),
             share_posterior=None,
             tightest_at_users=float(tightest[i]),
-            posterior=Belief.of(posteriors[_prior(metric)], i),
         )
         for i, (metric, candidate, segment, _, _) in enumerate(rows)
     )

@@ -103,12 +103,8 @@ def row_of(
     share_posterior: Belief | None,
     tightest_at_users: float,
     other_p: dict[str, float] | None = None,
-    posterior: Belief | None = None,
 ) -> ScorecardRow:
-    """One cell's row. identity: experiment, metric, segment, type, baseline and candidate.
-
-    posterior: by the cell's own prior, instead of the one that serves the whole card.
-    """
+    """One cell's row. identity: experiment, metric, segment, type, baseline and candidate."""
     comparison = card.comparison
     return ScorecardRow.model_validate(
         {
@@ -124,7 +120,7 @@ def row_of(
             "anytime": Interval.of(card.anytime, i),
             "discovery": bool(card.discovery[i]),
             "variance_removed": variance_removed,
-            "posterior": posterior or Belief.of(card.posterior, i),
+            "posterior": Belief.of(card.posterior, i),
             "share_posterior": share_posterior,
             "tightest_at_users": tightest_at_users,
             "other_p": other_p or {},

@@ -1,1 +1,1 @@
-"""Tests for one planned look: proportions, exact, several_arms, relative, hypotheses, quantiles."""
+"""Tests for one planned look: shares, exact, several arms, relative, hypotheses, quantiles."""

@@ -12,7 +12,6 @@ from flows.commands.parser import (
     instant,
     named,
     number_within,
-    positive,
     share,
 )
 from flows.workspace import Workspace
@@ -30,13 +29,12 @@ def add(commands: Commands) -> None:
     )
     plan.add_argument("experiment")
     plan.add_argument("--at", type=instant, help="with the history up to this time (default: now)")
-    plan.add_argument(
-        "--requests-per-second", type=positive, help="of all versions; instead of the history's"
-    )
-    plan.add_argument(
-        "--overdispersion", type=positive, help="failures per burst; instead of the history's"
-    )
-    plan.add_argument("--users-per-day", type=positive, help="of all variants")
+    for option, low, high, text in (
+        ("--requests-per-second", 1e-6, 1e9, "of all versions; instead of the history's"),
+        ("--overdispersion", 1e-3, 1e6, "failures per burst; instead of the history's"),
+        ("--users-per-day", 1e-3, 1e12, "of all variants"),
+    ):
+        plan.add_argument(option, type=number_within(low, high), metavar="NUMBER", help=text)
     for option, kind, text in (
         ("--bad-share", share, "of requests; instead of the history's"),
         ("--mean", number_within(-1e60, 1e60), "of a user's value (a share's is the share)"),

@@ -179,6 +179,8 @@ def test_what_a_share_can_not_do_is_no_effect(tmp_path: Path) -> None:
         (("--mean", "spend=3", *GIVEN[:2]), "spend: --mean of a value needs its --sd, too"),
         (("--mean", "sold=3"), "--mean sold=...: no such metric; there are bought, spend"),
         (("--sd", "1e200"), "'1e200' must be a number from 1e-60 to 1e+60"),
+        (("--users-per-day", "1e-300"), "'1e-300' must be a number from 0.001 to 1e+12"),
+        (("--requests-per-second", "1e300"), "'1e300' must be a number from 1e-06 to 1e+09"),
     ],
 )
 def test_what_is_missing_to_plan_is_said(
