@@ -19,6 +19,8 @@ from analysis.sequential.roots import bracket_root
 FloatArray = NDArray[np.float64]
 
 _NODES, _WEIGHTS = leggauss(48)
+# With a baseline nearer to zero than this many standard errors a relative scale isn't known.
+_SURE_BASELINE = 4.0
 _TAIL = 1e-13  # posterior mass beyond the quadrature's ends, on each side
 
 
@@ -54,7 +56,8 @@ class Posterior:
 
     chance_to_win: that the candidate's mean is larger. expected_loss: of choosing the candidate,
     and expected_loss_baseline of keeping the baseline, in the metric's unit. lift, lower, upper:
-    relative lift, posterior mean (normal) or median (beta) and credible interval.
+    relative lift, posterior mean (normal) or median (beta) and credible interval; a normal one is
+    relative to the baseline as observed, so infinite where that is zero.
     """
 
     prior: str
@@ -69,32 +72,47 @@ class Posterior:
 def normal_posterior(
     comparison: Comparison, prior: NormalPrior, *, alpha: float = 0.05
 ) -> Posterior:
-    """The posterior of the relative lift, whose estimate is taken as normal (delta method).
+    """The posterior of the difference, taken as normal, under a prior on the baseline's scale.
 
-    Precisions add (Gelman et al. 2013, section 2.5); the loss is s phi(m/s) - m Phi(-m/s).
+    Of the difference and not of the ratio, which has no normal estimate where the candidate is at
+    zero or the baseline near it. Where the standard error isn't known the prior is left. Precisions
+    add (Gelman et al. 2013, section 2.5); the loss is s phi(m/s) - m Phi(-m/s).
+    """
+    size = np.abs(comparison.baseline.mean)
+    scale = _scale(comparison)
+    known = np.isfinite(comparison.standard_error) & np.isfinite(comparison.difference)
+    scale = np.where(known, scale, size)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        precision = np.where(known, np.square(scale / comparison.standard_error), 0.0)
+        data = np.where(known, comparison.difference / scale, 0.0)
+        s2 = 1 / (precision + 1 / prior.sd**2)
+        m, s = s2 * (precision * data + prior.mean / prior.sd**2), np.sqrt(s2)
+        density = np.exp(-0.5 * (m / s) ** 2) / np.sqrt(2 * np.pi)
+        z = -ndtri(alpha / 2)
+        lift, lower, upper = (
+            np.where(known, each * (scale / size), each) for each in (m, m - z * s, m + z * s)
+        )
+        return Posterior(
+            prior=prior.name,
+            chance_to_win=ndtr(m / s),
+            expected_loss=(s * density - m * ndtr(-m / s)) * scale,
+            expected_loss_baseline=(s * density + m * ndtr(m / s)) * scale,
+            lift=lift,
+            lower=lower,
+            upper=upper,
+        )
+
+
+def _scale(comparison: Comparison) -> FloatArray:
+    """What a lift of 100 % is taken for: the baseline's size where it is sure to be off zero.
+
+    Else the largest that is known of it: a candidate at 0.5 over a baseline of 0.0001 +- 0.01 has a
+    lift that no prior of relative lifts is about.
     """
     b, c = comparison.baseline, comparison.candidate
-    with np.errstate(divide="ignore", invalid="ignore"):
-        size = np.abs(b.mean)
-        estimate = comparison.difference / size
-        variance = (c.variance_of_mean + (c.mean / b.mean) ** 2 * b.variance_of_mean) / size**2
-        precision = np.where(variance > 0, 1 / variance, 0.0)
-        precision = np.where(np.isfinite(precision), precision, 0.0)
-    data = np.where(np.isfinite(estimate), estimate, 0.0)
-    precision = np.where(np.isfinite(estimate), precision, 0.0)
-    s2 = 1 / (precision + 1 / prior.sd**2)
-    m, s = s2 * (precision * data + prior.mean / prior.sd**2), np.sqrt(s2)
-    density = np.exp(-0.5 * (m / s) ** 2) / np.sqrt(2 * np.pi)
-    z = -ndtri(alpha / 2)
-    return Posterior(
-        prior=prior.name,
-        chance_to_win=ndtr(m / s),
-        expected_loss=(s * density - m * ndtr(-m / s)) * size,
-        expected_loss_baseline=(s * density + m * ndtr(m / s)) * size,
-        lift=m,
-        lower=m - z * s,
-        upper=m + z * s,
-    )
+    size, error = np.abs(b.mean), np.sqrt(b.variance_of_mean)
+    largest = np.fmax(np.fmax(size, np.abs(c.mean)), error)
+    return np.where(size > _SURE_BASELINE * error, size, largest)
 
 
 def beta_posterior(

@@ -6,7 +6,7 @@ come from the same statistic and multiplier, so they can't contradict each other
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,11 +17,15 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Sufficient statistics of one variant: users, mean and variance, float64[...] each."""
+    """Sufficient statistics of one variant: users, mean and variance, float64[...] each.
+
+    rest: what the mean's last digit leaves out, float64[...]; it counts where means are compared.
+    """
 
     n: FloatArray
     mean: FloatArray
     variance: FloatArray
+    rest: FloatArray = field(default_factory=lambda: np.array(0.0))
 
     @property
     def variance_of_mean(self) -> FloatArray:
@@ -45,10 +49,22 @@ def proportion_sample(n: ArrayLike, successes: ArrayLike) -> Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """An interval of the difference and one of the relative difference: float64[...] each."""
+
+    lower: FloatArray
+    upper: FloatArray
+    relative_lower: FloatArray
+    relative_upper: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Candidate minus baseline: float64[...] each.
 
-    degrees_of_freedom: of Student's t; infinite for proportions (normal).
+    standard_error: infinite where it isn't known, as where no user differs from another in either
+    sample: nothing is then claimed. degrees_of_freedom: of Student's t; infinite for proportions
+    (normal).
     """
 
     baseline: Sample
@@ -59,9 +75,13 @@ class Comparison:
 
     @property
     def statistic(self) -> FloatArray:
-        """The difference in standard errors."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(self.difference / self.standard_error)
+        """The difference in standard errors; nan where these aren't known."""
+        return np.divide(
+            self.difference,
+            self.standard_error,
+            out=np.full_like(self.difference, np.nan),
+            where=np.isfinite(self.standard_error),
+        )
 
     @property
     def p_value(self) -> FloatArray:
@@ -84,60 +104,60 @@ class Comparison:
         half_width = np.asarray(multiplier) * self.standard_error
         return self.difference - half_width, self.difference + half_width
 
+    def bounds(self, multiplier: ArrayLike) -> Bounds:
+        """Both intervals by one multiplier."""
+        return Bounds(*self.interval(multiplier), *self.relative_interval(multiplier))
+
     def relative_interval(self, multiplier: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """The interval of difference / |baseline| from the same test and multiplier.
 
-        The size of the baseline, so that a loss that shrinks is a rise.
+        The size of the baseline, so that a loss that shrinks is a rise. All lifts d for which the
+        difference and d |baseline| are within multiplier standard errors of each other (Fieller
+        1954); solved for the lift itself, as 1 + d has no digits of it at large means. Where the
+        baseline can't be told from zero the set is unbounded: (-inf, inf).
         """
-        v_b, v_c = self.baseline.variance_of_mean, self.candidate.variance_of_mean
         z = np.asarray(multiplier, dtype=np.float64)
-        low, high = ratio_interval(
-            self.candidate.mean, self.baseline.mean, v_c, np.zeros_like(v_c), v_b, z, z
-        )
-        loss = self.baseline.mean < 0
-        return np.where(loss, 1 - high, low - 1), np.where(loss, 1 - low, high - 1)
-
-
-def ratio_interval(
-    numerator: FloatArray,
-    denominator: FloatArray,
-    var_numerator: FloatArray,
-    covariance: FloatArray,
-    var_denominator: FloatArray,
-    lower_multiplier: FloatArray,
-    upper_multiplier: FloatArray,
-    *,
-    of_shares: bool = False,
-) -> tuple[FloatArray, FloatArray]:
-    """All ratios f with |numerator - f denominator| within multiplier standard errors.
-
-    Fieller 1954; the lower end by one multiplier, the upper end by the other: float64[...].
-    Where the denominator can't be told from zero the set is unbounded: (-inf, inf). A ratio
-    of_shares can't be negative, so its lower end is known even then if the numerator is above zero.
-    """
-    ends = []
-    for sign, z in ((-1.0, lower_multiplier), (1.0, upper_multiplier)):
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            a = denominator**2 - z**2 * var_denominator
-            b = numerator * denominator - z**2 * covariance
-            c = numerator**2 - z**2 * var_numerator
-            root = np.sqrt(np.maximum(b**2 - a * c, 0.0))
-            end = (b + sign * root) / a
-            half_line = c / (b + root)  # the same lower root, in a form that a <= 0 allows
-        bounded = np.isfinite(z) & (a > 0) & (denominator != 0)
-        if of_shares and sign < 0:
-            known = np.isfinite(z) & (c > 0) & (numerator > 0) & ~bounded
-            end, bounded = np.where(known, half_line, end), bounded | known
-        ends.append(np.where(bounded, end, sign * np.inf))
-    return ends[0], ends[1]
+            size = np.abs(self.baseline.mean)
+            lift, half_width = self.difference / size, z * (self.standard_error / size)
+            # Squared errors of both means in units of the baseline.
+            of_baseline, of_candidate = (
+                np.square(z * np.sqrt(arm.variance_of_mean) / size)
+                for arm in (self.baseline, self.candidate)
+            )
+            # a d^2 - 2 b d + c <= 0; c is positive exactly where the absolute interval excludes 0.
+            a = 1 - of_baseline
+            c = (np.abs(self.difference) - z * self.standard_error) / size
+            c = c * (np.abs(lift) + half_width)
+            b = lift + np.sign(self.baseline.mean) * of_baseline
+            b = np.where(c > 0, np.copysign(b, lift), b)
+            ratio = self.candidate.mean / self.baseline.mean
+            root = np.sqrt(a * of_candidate + of_baseline * ratio**2)
+            far = b + np.copysign(root, b)
+            ends = far / a, np.where(far == 0, 0.0, c / far)
+        bounded = np.isfinite(z * self.standard_error) & (a > 0) & (size > 0)
+        return (
+            np.where(bounded, np.minimum(*ends), -np.inf),
+            np.where(bounded, np.maximum(*ends), np.inf),
+        )
+
+
+def difference_of(baseline: Sample, candidate: Sample) -> FloatArray:
+    """Candidate minus baseline, with the digits that means of 1e9 leave out."""
+    return np.asarray((candidate.mean - baseline.mean) + (candidate.rest - baseline.rest))
+
+
+def standard_error(baseline: Sample, candidate: Sample) -> FloatArray:
+    """Of the difference; infinite where the variances are both zero or one isn't known."""
+    error = np.sqrt(baseline.variance_of_mean + candidate.variance_of_mean)
+    return np.where(error > 0, error, np.inf)
 
 
 def compare_proportions(baseline: Sample, candidate: Sample) -> Comparison:
     """Two proportions with unpooled variance (Wald); the same variance serves test and interval."""
-    error = np.sqrt(baseline.variance_of_mean + candidate.variance_of_mean)
-    return Comparison(
-        baseline, candidate, candidate.mean - baseline.mean, error, np.full(error.shape, np.inf)
-    )
+    error = standard_error(baseline, candidate)
+    difference = difference_of(baseline, candidate)
+    return Comparison(baseline, candidate, difference, error, np.full(error.shape, np.inf))
 
 
 def compare_means(baseline: Sample, candidate: Sample) -> Comparison:
@@ -148,7 +168,7 @@ def compare_means(baseline: Sample, candidate: Sample) -> Comparison:
     return Comparison(
         baseline,
         candidate,
-        candidate.mean - baseline.mean,
-        np.sqrt(v_b + v_c),
+        difference_of(baseline, candidate),
+        standard_error(baseline, candidate),
         np.where(np.isfinite(dof), dof, 1.0),
     )

@@ -8,7 +8,8 @@ from scipy.special import ndtr, stdtrit
 
 FloatArray = NDArray[np.float64]
 
-_SMALLEST_TAIL = 1e-300  # keeps the Student quantile finite where the normal tail underflows
+# Of a smaller tail scipy's quantile has the wrong sign, or none (6 degrees, 1e-300: inf).
+_SMALLEST_TAIL = 1e-100
 
 
 def tuning(alpha: ArrayLike, n_opt: ArrayLike) -> FloatArray:
@@ -54,13 +55,16 @@ def student_adjusted(multiplier: ArrayLike, degrees_of_freedom: ArrayLike) -> Fl
 
     The sequences hold asymptotically, with the variance known. With few buckets it is estimated,
     and a normal multiplier alarms too often; the Student quantile of the same tail restores the
-    level (checked by simulation in tests/analysis). Infinite below one degree of freedom.
+    level (checked by simulation in tests/analysis). Infinite below one degree of freedom, and
+    where the quantile is too large for a number.
     """
     normal = np.asarray(multiplier, dtype=np.float64)
     dof = np.asarray(degrees_of_freedom, dtype=np.float64)
     tail = np.maximum(ndtr(-normal), _SMALLEST_TAIL)
     adjusted = -stdtrit(np.maximum(dof, 1.0), tail)
-    return np.where((dof < 1) | ~np.isfinite(normal), np.inf, adjusted)
+    # scipy's quantile has the wrong sign where it overflows: a bound would prove anything.
+    known = (dof >= 1) & np.isfinite(normal) & (adjusted > 0)
+    return np.where(known, np.maximum(adjusted, normal), np.inf)
 
 
 def log_e_value(z: ArrayLike, n: ArrayLike, *, alpha: float, n_opt: ArrayLike) -> FloatArray:

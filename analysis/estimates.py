@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.comparison import Sample
-from analysis.sums import Moments
+from analysis.sums import Moments, two_sum
 
 FloatArray = NDArray[np.float64]
 
@@ -35,7 +35,8 @@ def sample_of(moments: Moments, quantity: Quantity) -> Sample:
     """
     weights = influences(moments, quantity)[..., None, :]
     variance = (weights @ moments.covariance @ np.swapaxes(weights, -1, -2))[..., 0, 0]
-    return Sample(moments.n, value_of(moments, quantity), np.maximum(variance, 0.0))
+    value, rest = value_of(moments, quantity), _rest_of(moments, quantity)
+    return Sample(moments.n, value, np.maximum(variance, 0.0), rest)
 
 
 def value_of(moments: Moments, quantity: Quantity) -> FloatArray:
@@ -45,6 +46,13 @@ def value_of(moments: Moments, quantity: Quantity) -> FloatArray:
         return mean
     below = moments.mean[..., quantity.denominator]
     return np.divide(mean, below, out=np.full_like(mean, np.nan), where=below != 0)
+
+
+def _rest_of(moments: Moments, quantity: Quantity) -> FloatArray:
+    """What the last digit of the estimate leaves out; 0 for a ratio, where it isn't known."""
+    if quantity.denominator is not None:
+        return np.zeros_like(moments.n)
+    return np.broadcast_to(moments.rest, moments.mean.shape)[..., quantity.numerator]
 
 
 def influences(moments: Moments, quantity: Quantity) -> FloatArray:
@@ -114,8 +122,10 @@ def adjust(
     for moments, covariance, x in zip(variants, spread, x_means, strict=True):
         raw = covariance[..., 0, 0]
         variance = (contrast @ covariance @ np.swapaxes(contrast, -1, -2))[..., 0, 0]
-        mean = value_of(moments, outcome) - np.sum(theta * (x - centre), axis=-1)
-        samples.append(Sample(moments.n, mean, np.maximum(variance, 0.0)))
+        part = np.sum(theta * (x - centre), axis=-1)
+        mean, rest = two_sum(value_of(moments, outcome), -part)
+        rest = rest + _rest_of(moments, outcome)
+        samples.append(Sample(moments.n, mean, np.maximum(variance, 0.0), rest))
         weight = np.divide(1.0, moments.n, out=np.zeros_like(moments.n), where=moments.n > 0)
         before, after = before + weight * raw, after + weight * samples[-1].variance
     removed = np.divide(before - after, before, out=np.zeros_like(users), where=before > 0)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.comparison import Sample
-from analysis.latency import Histogram
+from analysis.latency import LatencyCounts
 from analysis.paired_buckets import BucketCounts
 from analysis.pods import PodCounts
 
@@ -21,7 +21,7 @@ class RequestEvidence:
     stage: int64[buckets], index into the plan's stages.
     requests: by variant, float64[buckets]: all requests, whatever became of them.
     metrics: names of the request metrics; counts: by variant, [metrics, buckets] in that order.
-    histograms: by variant, over the whole window; empty where the mesh exports no latency.
+    latency: by variant, on the same buckets; empty where the mesh exports no latency.
     edges_ms: by metric, the bucket edge at which slow requests are counted.
     pods: by metric and variant, over the whole window; empty where pods aren't known.
     """
@@ -30,7 +30,7 @@ class RequestEvidence:
     requests: Mapping[str, NDArray[np.float64]]
     metrics: tuple[str, ...]
     counts: Mapping[str, BucketCounts]
-    histograms: Mapping[str, Histogram] = field(default_factory=dict)
+    latency: Mapping[str, LatencyCounts] = field(default_factory=dict)
     edges_ms: Mapping[str, float] = field(default_factory=dict)
     pods: Mapping[str, Mapping[str, PodCounts]] = field(default_factory=dict)
 
@@ -39,9 +39,13 @@ class RequestEvidence:
 class UserEvidence:
     """Users by variant, each with a final value.
 
-    samples: by metric and variant; proportions: the metrics whose means are shares of users.
+    samples: by metric and variant; proportions: the metrics whose means are shares of users. Where
+        the split changed, estimates are of users compared under the same split, and n is what they
+        are worth (analysis/splits.py); final_users says then how many they are.
     exposed: users by variant, one variant each; mixed: users seen in two variants, left out.
-    exposed_by_part: the same by part of the users ("2026-11-23", "country = ke"), days first.
+    exposed_by_split: the same by the split they were first exposed under, in the order of the
+        plan's; empty if it never changed. exposed_by_part: and by part of the users ("2026-11-23",
+        "country = ke"), days first.
     segments: samples by dimension, segment, metric and variant.
     trends: by metric and variant, each user's trend over the days of the window; trend_days: how
         many those are. largest: by metric and variant, the largest value of one user.
@@ -52,7 +56,9 @@ class UserEvidence:
     proportions: frozenset[str]
     exposed: Mapping[str, int]
     mixed: int = 0
-    exposed_by_part: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    final_users: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    exposed_by_split: tuple[Mapping[str, int], ...] = ()
+    exposed_by_part: Mapping[str, tuple[Mapping[str, int], ...]] = field(default_factory=dict)
     segments: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Sample]]]] = field(
         default_factory=dict
     )
@@ -60,6 +66,11 @@ class UserEvidence:
     trend_days: Mapping[str, int] = field(default_factory=dict)
     largest: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     variance_removed: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def by_split(self) -> tuple[Mapping[str, int], ...]:
+        """Exposed users under each split, all under the first where there is only one."""
+        return self.exposed_by_split or (self.exposed,)
 
 
 @dataclass(frozen=True, slots=True)

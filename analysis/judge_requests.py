@@ -9,8 +9,6 @@ from scipy.special import ndtr
 from analysis.estimator import Estimator
 from analysis.evidence import RequestEvidence
 from analysis.gross_failure import gross_failure_log_e, gross_share_log_e
-from analysis.histogram_comparison import quantile_at_every_look
-from analysis.latency import QuantileRange, interpolated_quantile, quantile_range
 from analysis.metric_result import Classification, Estimate, MetricResult, Objective
 from analysis.paired_buckets import BucketCounts, PairedBuckets, estimate_share, pair_buckets
 from analysis.plan import MetricPlan, Plan, Unit
@@ -55,7 +53,7 @@ def judge_requests(
         lower_alpha=alpha,
         upper_alpha=plan.promote_alpha,
         lower_n_opt=plan.harm_buckets,
-        upper_n_opt=plan.planned_buckets,
+        upper_n_opt=plan.promote_buckets,
         factor=1 + relative,
     )
     point = pairs.candidate / np.where(pairs.baseline > 0, pairs.baseline, np.nan) - 1
@@ -102,9 +100,6 @@ def judge_requests(
             alone=bool(alone[i]),
             objective=objectives[i],
             edge_ms=evidence.edges_ms.get(metric.name),
-            quantile_baseline=_quantile(metric, evidence, plan.baseline, plan.alpha),
-            quantile_candidate=_quantile(metric, evidence, candidate, plan.alpha),
-            quantile_difference=_quantile_difference(metric, evidence, plan, candidate),
             bad_pods=pods[i],
             pods_differ=_decides(present[i]) and not _decides(excesses[i]),
         )
@@ -117,7 +112,7 @@ def _bounded(
 ) -> list[Estimate]:
     """Estimates with a lower bound at the harm level and an upper bound at the promote level."""
     lower = estimator.lower(alpha=alpha, n_opt=plan.harm_buckets)
-    upper = estimator.upper(alpha=plan.promote_alpha, n_opt=plan.planned_buckets)
+    upper = estimator.upper(alpha=plan.promote_alpha, n_opt=plan.promote_buckets)
     ends = (estimator.estimate - shift, lower - shift, upper - shift)
     return [Estimate(*map(float, row)) for row in zip(*ends, strict=True)]
 
@@ -271,22 +266,3 @@ def _probability(excess: Estimator, margin: FloatArray, row: int) -> float:
     value = excess.estimate[row] - margin[row]
     error = excess.upper_error[row] if value < 0 else excess.standard_error[row]
     return float(ndtr(-value / error))
-
-
-def _quantile(
-    metric: MetricPlan, evidence: RequestEvidence, variant: str, alpha: float
-) -> QuantileRange | None:
-    if metric.quantile is None or variant not in evidence.histograms:
-        return None
-    return quantile_range(evidence.histograms[variant], metric.quantile, alpha=alpha)
-
-
-def _quantile_difference(
-    metric: MetricPlan, evidence: RequestEvidence, plan: Plan, candidate: str
-) -> Estimate | None:
-    arms = [evidence.histograms.get(name) for name in (plan.baseline, candidate)]
-    if metric.quantile is None or arms[0] is None or arms[1] is None:
-        return None
-    lower, upper = quantile_at_every_look(arms[0], arms[1], metric.quantile, alpha=plan.alpha)
-    shown = [interpolated_quantile(arm, metric.quantile) for arm in arms if arm is not None]
-    return Estimate(shown[1] - shown[0], lower, upper)

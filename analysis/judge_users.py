@@ -54,6 +54,7 @@ def _judge(
     with np.errstate(divide="ignore", invalid="ignore"):
         lift = float(comparison.difference / np.abs(comparison.baseline.mean))
     margin = metric.allowed_harm
+    final = evidence.final_users.get(metric.name, {})
     return MetricResult(
         metric=metric.name,
         baseline_variant=plan.baseline,
@@ -69,8 +70,8 @@ def _judge(
         standard_error=error,
         margin=margin.absolute + margin.relative * abs(float(comparison.baseline.mean)),
         probability_within_margin=float(ndtr(-excess.value / error)) if error > 0 else np.nan,
-        exposure_baseline=float(comparison.baseline.n),
-        exposure_candidate=float(comparison.candidate.n),
+        exposure_baseline=final.get(plan.baseline, float(comparison.baseline.n)),
+        exposure_candidate=final.get(candidate, float(comparison.candidate.n)),
         weight=metric.weight,
         critical=metric.critical,
         group=metric.group,

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
+from analysis.paired_buckets import BucketCounts
+
 FloatArray = NDArray[np.float64]
 
 
@@ -27,6 +29,36 @@ class Histogram:
     def total(self) -> float:
         """All requests."""
         return float(self.at_most[-1]) if self.at_most.size else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyCounts:
+    """One variant's requests by latency, bucket by bucket.
+
+    edges_ms: float64[edges], ascending, the last one infinite. at_most: float64[edges, buckets],
+    requests at most so slow (cumulative); NaN where the variant didn't have the edge.
+    """
+
+    edges_ms: FloatArray
+    at_most: FloatArray
+
+    @property
+    def total(self) -> FloatArray:
+        """All requests with a known latency: float64[buckets]."""
+        return np.asarray(self.at_most[-1])
+
+    def at(self, edges_ms: FloatArray) -> LatencyCounts:
+        """The same on some of the edges: cumulative counts stay exact when edges are left out."""
+        return LatencyCounts(edges_ms, self.at_most[np.isin(self.edges_ms, edges_ms)])
+
+    def steady(self) -> LatencyCounts:
+        """The same on the edges that were there all the time."""
+        return self.at(self.edges_ms[~np.isnan(self.at_most).any(axis=-1)])
+
+    def slower_counts(self) -> BucketCounts:
+        """Requests slower than each finite edge, of all: [edges, buckets]."""
+        at_most = self.at_most[:-1]
+        return BucketCounts(np.broadcast_to(self.total, at_most.shape), self.total - at_most)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from analysis.latency import QuantileRange
 from analysis.plan import Role, Unit
 from analysis.pods import BadPod
 
@@ -60,8 +59,6 @@ class MetricResult:
     gross: the exact test found a gross failure; alone: where the candidate had all the traffic.
     edge_ms: for slow requests, the bucket edge at which they are counted.
     variance_removed: share of the variance that covariates and strata take away; None without.
-    quantile_difference: candidate's quantile minus baseline's in milliseconds; the bounds hold at
-        every look, for independent requests; the value is interpolated, a label only.
     tightest_at_users: of user metrics, the users of both variants for whom the bounds that hold at
         every look are tuned: as many as the plan expects.
     bad_pods: pods that are worse than their siblings by more than the margin, of either version.
@@ -93,10 +90,7 @@ class MetricResult:
     alone: bool = False
     objective: Objective | None = None
     edge_ms: float | None = None
-    quantile_baseline: QuantileRange | None = None
-    quantile_candidate: QuantileRange | None = None
     variance_removed: float | None = None
-    quantile_difference: Estimate | None = None
     bad_pods: tuple[BadPod, ...] = ()
     pods_differ: bool = False
     tightest_at_users: float | None = None

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from analysis.evidence import QualityLimits, RequestEvidence, UserEvidence
+from analysis.latency_notes import latency_notes
+from analysis.latency_table import LatencyTable
 from analysis.metric_result import MetricResult
 from analysis.plan import Plan, Unit
 from analysis.plausibility import effect_trend, largest_user, too_large_to_be_true
+from analysis.quality import user_stages
 from analysis.reasons import amount
-from analysis.sample_ratio import ALARM_P_VALUE, StageCounts, check_sample_ratio
+from analysis.sample_ratio import ALARM_P_VALUE, check_sample_ratio
 from analysis.segments import SegmentTable
 
 # Of equal effects in all segments, over a handful of dimensions and metrics.
@@ -21,12 +24,14 @@ def take_notes(
     users: UserEvidence | None,
     metrics: tuple[MetricResult, ...],
     segments: tuple[SegmentTable, ...],
+    latency: tuple[LatencyTable, ...],
     limits: QualityLimits,
 ) -> tuple[str, ...]:
     """All that applies, as sentences."""
+    found = [note for table in latency for note in latency_notes(table)]
     if users is None:
-        return ()
-    found = [*_broken_parts(plan, users, limits), *_adjustments(plan, metrics)]
+        return tuple(found)
+    found += [*_broken_parts(plan, users, limits), *_adjustments(plan, metrics)]
     for metric in metrics:
         if metric.unit is Unit.USER:
             found += _doubts(plan, users, metric)
@@ -50,13 +55,9 @@ def notes_on_edges(plan: Plan, requests: RequestEvidence | None) -> Iterator[str
 
 def _broken_parts(plan: Plan, users: UserEvidence, limits: QualityLimits) -> Iterator[str]:
     """The days and segments whose users aren't divided as configured."""
-    shares = plan.user_shares
     parts = {
-        part: check_sample_ratio(
-            [StageCounts({k: float(n) for k, n in counts.items()}, shares)],
-            tolerance=limits.user_split_tolerance,
-        )
-        for part, counts in users.exposed_by_part.items()
+        part: check_sample_ratio(user_stages(plan, exposed), tolerance=limits.user_split_tolerance)
+        for part, exposed in users.exposed_by_part.items()
     }
     level = ALARM_P_VALUE / max(len(parts), 1)
     for part, ratio in parts.items():

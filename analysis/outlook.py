@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from analysis.metric_result import Classification, MetricResult
+from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import Plan, Role, Unit
 from analysis.reasons import describe_harm, describe_objective, describe_pods, level
+
+# So many standard errors, or little less, lie between an estimate and its bound once a few dozen
+# buckets are known.
+_SETTLED = 4.0
+# A bound so much farther off says nothing yet.
+_FAR_OFF = 0.1
 
 
 def missing_for_decision(
@@ -99,23 +105,36 @@ def _time_needed(plan: Plan, metric: MetricResult, at_ms: int) -> str:
 
 
 def _growth_needed(metric: MetricResult) -> float:
-    """How many times as much data, if the estimates stay: the worst of margin and objective.
+    """How many times as much data, if the estimates stay.
 
+    One harm that is proven is enough for a rollback, whatever else is open; a promote needs all.
     An interval around no failure at all narrows with the requests, not with their square root.
     """
-    growths = [_growth(metric.excess.value, metric.excess.lower, metric.excess.upper)]
+    found = [_growth(metric, metric.excess, 0.0)]
     if metric.objective is not None:
-        share, limit = metric.objective.candidate, metric.objective.limit
-        growths.append(_growth(share.value - limit, share.lower - limit, share.upper - limit))
+        found.append(_growth(metric, metric.objective.candidate, metric.objective.limit))
+    harms = [growth for harmful, growth in found if harmful]
+    growth = min(harms) if harms else max(growth for _, growth in found)
     none = metric.is_share and metric.baseline == 0 and metric.candidate == 0
-    return math.sqrt(max(growths)) if none else max(growths)
+    return math.sqrt(growth) if none else growth
 
 
-def _growth(value: float, lower: float, upper: float) -> float:
-    if value == 0:
-        return math.inf
-    half_width = upper - value if value < 0 else value - lower
-    return (half_width / abs(value)) ** 2
+def _growth(metric: MetricResult, estimate: Estimate, allowed: float) -> tuple[bool, float]:
+    """Whether it is beyond what is allowed, and how many times as much data would prove its side.
+
+    Bounds settle at some standard errors, and narrow with the square root of time from then on.
+    Before, while there are few buckets, they lie farther off and narrow at least with time itself.
+    """
+    value = estimate.value - allowed
+    half_width = (estimate.upper if value < 0 else estimate.lower) - estimate.value
+    if value == 0 or not math.isfinite(half_width):
+        return value > 0, math.inf
+    of_excess = metric.excess.upper if value < 0 else metric.excess.lower
+    settled = _SETTLED * metric.standard_error / (abs(of_excess - metric.excess.value) or math.inf)
+    if settled < _FAR_OFF:
+        return value > 0, math.inf
+    narrower = abs(half_width / value)
+    return value > 0, max(narrower, narrower**2 * min(settled, 1.0) ** 2)
 
 
 def _span(ms: float) -> str:

@@ -75,7 +75,7 @@ def effect_trend(baseline: Sample, candidate: Sample, *, days: int, effect: floa
     centred = np.arange(days) - (days - 1) / 2
     scale = float((centred**2).sum())
     slope, error = float(comparison.difference) / scale, float(comparison.standard_error) / scale
-    if not error > 0:
+    if not np.isfinite(error):
         return Trend(slope, error, 1.0, "steady")
     p_value = float(2 * stdtr(float(comparison.degrees_of_freedom), -abs(slope) / error))
     if p_value >= _TREND_LEVEL:

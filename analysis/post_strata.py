@@ -47,33 +47,64 @@ def post_stratify(
     effect may differ between strata: that their shares are estimated is part of the variance.
     """
     strata = _large_enough(variants)
-    whole = [_sum(arm).moments for arm in strata]
+    whole = [sum_of(arm).moments for arm in strata]
     if min(float(m.n) for m in whole) < 2:
         return Stratified(tuple(sample_of(m, outcome) for m in whole), 0.0, 1)
+    users = np.sum([[float(part.n) for part in arm] for arm in strata], axis=0)
+    share = users / users.sum()
+    found = weighted_estimates(strata, share, whole, outcome, covariates)
+    samples = [
+        Sample(np.array(n), np.array(each.value), np.array(each.variance * n))
+        for each, n in zip(found, (float(m.n) for m in whole), strict=True)
+    ]
+    removed = _removed(whole, outcome, samples)
+    linear = [each.linear for each in found]
+    return Stratified(
+        tuple(_with_uneven_effects(samples, linear, share, float(users.sum()))), removed, len(share)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedEstimate:
+    """One variant's estimate over strata, and the variance of that.
+
+    linear: float64[strata], what the estimate is of in each stratum, to first order.
+    """
+
+    value: float
+    variance: float
+    linear: FloatArray
+
+
+def weighted_estimates(
+    strata: Sequence[Sequence[Sums]],
+    share: FloatArray,
+    whole: Sequence[Moments],
+    outcome: Quantity,
+    covariates: Sequence[Quantity],
+) -> list[WeightedEstimate]:
+    """Every variant's estimate, were its users distributed over the strata by the given shares.
+
+    strata: for each variant, the sums of every stratum; whole: each variant's moments of them all.
+    A covariate that a variant has no value of is left out.
+    """
     covariates = [x for x in covariates if all(np.isfinite(value_of(m, x)) for m in whole)]
     cells = [_stacked(arm) for arm in strata]
-    users = np.sum([arm.n for arm in cells], axis=0)
-    share = users / users.sum()
     quantities = (outcome, *covariates)
     means = [_weighted(arm, share) for arm in cells]
     rows = [np.stack([influences(m, q) for q in quantities]) for m in means]
     theta = _coefficients(cells, rows)
     contrast = np.concatenate([[1.0], -theta])
     centre = _centre(means, whole, covariates)
-    samples, linear = [], []
+    found = []
     for arm, mean, row in zip(cells, means, rows, strict=True):
         direction = contrast @ row
         spread = np.einsum("i,sij,j->s", direction, arm.covariance, direction)
         variance = float((share**2 * np.maximum(spread, 0.0) / arm.n).sum())
         values = np.array([float(value_of(mean, x)) for x in covariates])
         estimate = float(value_of(mean, outcome)) - float(theta @ (values - centre))
-        n = float(arm.n.sum())
-        samples.append(Sample(np.array(n), np.array(estimate), np.array(variance * n)))
-        linear.append(arm.mean @ direction)
-    removed = _removed(whole, outcome, samples)
-    return Stratified(
-        tuple(_with_uneven_effects(samples, linear, share, float(users.sum()))), removed, len(share)
-    )
+        found.append(WeightedEstimate(estimate, variance, arm.mean @ direction))
+    return found
 
 
 def _large_enough(variants: Sequence[Sequence[Sums]]) -> list[list[Sums]]:
@@ -89,10 +120,11 @@ def _large_enough(variants: Sequence[Sequence[Sums]]) -> list[list[Sums]]:
             groups.append(rest)
         else:
             groups[-1] = [*groups[-1], *rest]
-    return [[_sum([arm[i] for i in group]) for group in groups] for arm in variants]
+    return [[sum_of([arm[i] for i in group]) for group in groups] for arm in variants]
 
 
-def _sum(parts: Sequence[Sums]) -> Sums:
+def sum_of(parts: Sequence[Sums]) -> Sums:
+    """The sums of all their users."""
     total = parts[0]
     for part in parts[1:]:
         total = total + part

@@ -89,13 +89,26 @@ def _stage_counts(plan: Plan, requests: RequestEvidence) -> list[StageCounts]:
 def _user_checks(plan: Plan, users: UserEvidence, limits: QualityLimits) -> Iterator[QualityCheck]:
     exposed = {name: float(count) for name, count in users.exposed.items()}
     yield _has_data((plan.baseline, *plan.candidates), exposed, "users")
-    found = check_sample_ratio(
-        [StageCounts(exposed, plan.user_shares)], tolerance=limits.user_split_tolerance
-    )
-    yield _split(found, "users", configured=bool(plan.user_shares))
+    stages = user_stages(plan, users.by_split)
+    found = check_sample_ratio(stages, tolerance=limits.user_split_tolerance)
+    yield _split(found, "users", configured=any(stage.shares for stage in stages))
     seen = sum(exposed.values()) + users.mixed
     mixed = {"all variants": users.mixed / seen if seen else 0.0}
     yield _at_most("mixed users", mixed, limits.mixed_share, "were seen in two variants")
+
+
+def user_stages(plan: Plan, exposed: Sequence[Mapping[str, int]]) -> list[StageCounts]:
+    """Users first exposed under each of the plan's splits, beside it; those to come have none.
+
+    Empty where it isn't known under which split they came.
+    """
+    if len(plan.splits) > 1 >= len(exposed):
+        return []
+    padded = [*exposed, *({} for _ in range(len(plan.splits) - len(exposed)))]
+    return [
+        StageCounts({name: float(n) for name, n in counts.items()}, split.shares)
+        for counts, split in zip(padded, plan.splits, strict=True)
+    ]
 
 
 def _has_data(names: Sequence[str], counts: Mapping[str, float], what: str) -> QualityCheck:

@@ -1,9 +1,9 @@
 """Thousands of comparisons at once: every method that applies to each, from one pass of arrays.
 
 A cell is one candidate against the baseline, of one metric of one experiment (and segment). All
-tests and intervals of a cell come of one statistic, so they can't contradict each other; they
-differ in what they promise: a fixed interval holds at one planned look, an anytime interval at all
-looks at once.
+tests and intervals of a cell at one look come of one statistic, and so do those at all looks, whose
+variances are guarded against small arms (analysis/every_look.py). A fixed interval holds at one
+planned look, an anytime interval at all looks at once; it is never the narrower one.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtrc, ndtr, ndtri
 
 from analysis.bayes import NormalPrior, Posterior, normal_posterior
-from analysis.comparison import Comparison, Sample, compare_means
+from analysis.comparison import Bounds, Comparison, Sample, compare_means
 from analysis.confidence import log_e_value, two_sided_multiplier
+from analysis.every_look import compare_guarded, normal_statistic, student_multiplier
 from analysis.fixed.proportions import share_bounds, share_statistic
 from analysis.multiplicity import benjamini_hochberg, e_bh, holm
 from analysis.sequential.dirichlet import mixture_log_e, planned_concentration
@@ -44,24 +45,15 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """An interval of the difference and one of the relative difference: float64[cells] each."""
-
-    lower: FloatArray
-    upper: FloatArray
-    relative_lower: FloatArray
-    relative_upper: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
 class Scorecard:
     """Every answer: float64[cells] unless said otherwise.
 
-    comparison: Welch's. fixed: from it; of shares by limits that cover for tiny n and rates
-        (analysis/fixed/proportions.py), which anytime, p_value and log_e come of as well.
+    comparison: Welch's. fixed, p_value: from it; of shares by limits that cover for tiny n and
+        rates (analysis/fixed/proportions.py), which anytime and log_e come of as well.
     p_value: of no difference, for one look. holm, fdr: adjusted within the family (Holm;
         Benjamini, Hochberg).
-    anytime: holds at every look; log_e and anytime_p with it; discovery: e-BH within the family.
+    anytime: holds at every look; log_e and anytime_p with it: e is 1 / alpha or more exactly
+        where anytime leaves 0 out. discovery: e-BH within the family.
     difference, relative: as observed. posterior: of the relative lift.
     split_p: chi-square of the users, for one look; split_log_e: of the same, at every look.
     """
@@ -97,11 +89,9 @@ def make_scorecard(
     comparison = arms.comparison
     users = cells.baseline.n + cells.candidate.n
     p_value = arms.p_value
-    known = np.isfinite(arms.statistic)
-    z = np.where(known, arms.statistic, 0.0)
-    log_e = np.where(known, log_e_value(z, users, alpha=alpha, n_opt=n_opt), np.nan)
+    log_e = log_e_value(arms.guarded_statistic, users, alpha=alpha, n_opt=n_opt)
     rows = _by_family(cells.family)
-    difference = cells.candidate.mean - cells.baseline.mean
+    difference = comparison.difference
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = difference / np.abs(cells.baseline.mean)
     split_p, split_log_e = _split(cells, alpha, n_opt)
@@ -109,15 +99,15 @@ def make_scorecard(
         comparison=comparison,
         difference=difference,
         relative=relative,
-        fixed=arms.bounds(arms.fixed_multiplier(alpha)),
+        fixed=arms.fixed(alpha),
         p_value=p_value,
         holm=_within(rows, p_value, holm),
         fdr=_within(rows, p_value, benjamini_hochberg),
-        anytime=arms.bounds(two_sided_multiplier(users, alpha=alpha, n_opt=n_opt)),
+        anytime=arms.anytime(two_sided_multiplier(users, alpha=alpha, n_opt=n_opt)),
         log_e=log_e,
         anytime_p=np.minimum(1.0, np.exp(-np.maximum(log_e, 0.0))),
         discovery=_within(rows, log_e, lambda e: e_bh(e, alpha)).astype(np.bool_),
-        posterior=normal_posterior(comparison, prior or NormalPrior(), alpha=alpha),
+        posterior=normal_posterior(arms.guarded, prior or NormalPrior(), alpha=alpha),
         split_p=split_p,
         split_log_e=split_log_e,
     )
@@ -125,52 +115,58 @@ def make_scorecard(
 
 @dataclass(frozen=True, slots=True)
 class _Arms:
-    """The comparison of every cell, and which cells are shares, with their own statistic."""
+    """Every cell compared for one look and for all, and which are shares, with their statistic."""
 
     comparison: Comparison
+    guarded: Comparison
     is_share: Mask
     share_statistic: FloatArray
-
-    @property
-    def statistic(self) -> FloatArray:
-        return np.where(self.is_share, self.share_statistic, self.comparison.statistic)
 
     @property
     def p_value(self) -> FloatArray:
         of_share = 2 * ndtr(-np.abs(self.share_statistic))
         return np.where(self.is_share, of_share, self.comparison.p_value)
 
-    def fixed_multiplier(self, alpha: float) -> FloatArray:
-        student = self.comparison.fixed_multiplier(alpha)
-        return np.where(self.is_share, -ndtri(alpha / 2), student)
+    @property
+    def guarded_statistic(self) -> FloatArray:
+        """The statistic at every look, as a normal one; nan where nothing can be compared."""
+        other = normal_statistic(self.guarded.statistic, self.guarded.degrees_of_freedom)
+        return np.where(self.is_share, self.share_statistic, other)
 
-    def bounds(self, multiplier: FloatArray) -> Bounds:
+    def fixed(self, alpha: float) -> Bounds:
+        student = self.comparison.fixed_multiplier(alpha)
+        return self._bounds(self.comparison, student, -ndtri(alpha / 2))
+
+    def anytime(self, normal: FloatArray) -> Bounds:
+        student = student_multiplier(normal, self.guarded.degrees_of_freedom)
+        return self._bounds(self.guarded, student, normal)
+
+    def _bounds(self, comparison: Comparison, student: FloatArray, normal: ArrayLike) -> Bounds:
         """Of shares by share_bounds, of others by the standard error and Fieller."""
-        lower, upper = self.comparison.interval(multiplier)
-        relative_lower, relative_upper = self.comparison.relative_interval(multiplier)
-        shares = share_bounds(self.comparison.baseline, self.comparison.candidate, multiplier)
-        chosen = (
-            np.where(self.is_share, ours, other)
-            for ours, other in (
-                (shares.lower, lower),
-                (shares.upper, upper),
-                (shares.relative_lower, relative_lower),
-                (shares.relative_upper, relative_upper),
-            )
+        other = comparison.bounds(student)
+        shares = share_bounds(comparison.baseline, comparison.candidate, normal)
+        return Bounds(
+            np.where(self.is_share, shares.lower, other.lower),
+            np.where(self.is_share, shares.upper, other.upper),
+            np.where(self.is_share, shares.relative_lower, other.relative_lower),
+            np.where(self.is_share, shares.relative_upper, other.relative_upper),
         )
-        return Bounds(*chosen)
 
 
 def _compare(cells: Cells) -> _Arms:
     """Welch's comparison of means; shares have bounds and a statistic of their own."""
-    comparison = compare_means(cells.baseline, cells.candidate)
     statistic = np.full(cells.is_share.shape, np.nan)
     kept = np.flatnonzero(cells.is_share)
-    arms = (
+    shares = (
         Sample(s.n[kept], s.mean[kept], s.variance[kept]) for s in (cells.baseline, cells.candidate)
     )
-    statistic[kept] = share_statistic(*arms)
-    return _Arms(comparison, cells.is_share, statistic)
+    statistic[kept] = share_statistic(*shares)
+    return _Arms(
+        compare_means(cells.baseline, cells.candidate),
+        compare_guarded(cells.baseline, cells.candidate, is_share=False),
+        cells.is_share,
+        statistic,
+    )
 
 
 def _split(cells: Cells, alpha: float, n_opt: FloatArray | float) -> tuple[FloatArray, FloatArray]:

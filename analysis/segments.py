@@ -6,23 +6,26 @@ is so by e-values and e-BH, the one correction that holds at every look and unde
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from analysis.comparison import Sample, compare_means, compare_proportions
-from analysis.confidence import log_e_value, two_sided_multiplier
+from analysis.comparison import Sample
 from analysis.estimates import stratified_samples
+from analysis.every_look import compare_guarded
 from analysis.metric_result import Estimate
-from analysis.multiplicity import e_bh
+from analysis.scorecard import Cells, make_scorecard
 
 FloatArray = NDArray[np.float64]
+_Row = tuple[str, str, Mapping[str, Sample]]
 
 # Below so many users of a variant a segment's variance is a guess.
 _LEAST_USERS = 30
+# Below so many expected successes or failures of a variant a share isn't near normal.
+_LEAST_EXPECTED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class Interaction:
 
     p_value: of equal effects in all segments (Cochran 1954). stratified: the effect with each
     segment weighed by its share of all users. reversed: it points the other way than the pooled
-    effect, and one of the two is beyond chance: Simpson's paradox (1951).
+    effect, and one of the two is beyond chance: Simpson's paradox (1951). Of a share, segments in
+    which a variant expects fewer than five successes or failures don't count here.
     """
 
     dimension: str
@@ -80,7 +84,8 @@ def compare_segments(
 ) -> SegmentTable:
     """The segments of one metric. variants: baseline and candidate.
 
-    samples: by dimension, segment and variant. Segments with too few users are left out.
+    Effects and their evidence are a scorecard's at every look. samples: by dimension, segment and
+    variant. Segments with too few users are left out.
     """
     rows = [
         (dimension, segment, arms)
@@ -91,42 +96,65 @@ def compare_segments(
     if not rows:
         return SegmentTable(metric, variants[1], (), ())
     baseline, candidate = (_stack([arms[v] for _, _, arms in rows]) for v in variants)
-    compare = compare_proportions if is_share else compare_means
-    comparison = compare(baseline, candidate)
-    users = baseline.n + candidate.n
-    with np.errstate(invalid="ignore"):
-        z = np.nan_to_num(comparison.statistic, nan=0.0, posinf=0.0, neginf=0.0)
-    log_e = log_e_value(z, users, alpha=alpha, n_opt=n_opt)
-    low, high = comparison.interval(two_sided_multiplier(users, alpha=alpha, n_opt=n_opt))
-    notable = e_bh(log_e, alpha)
+    card = make_scorecard(
+        Cells(
+            baseline,
+            candidate,
+            np.full(len(rows), is_share),
+            np.zeros(len(rows), dtype=np.int64),
+            np.full(len(rows), np.nan),
+        ),
+        alpha=alpha,
+        n_opt=n_opt,
+    )
+    low, high = card.anytime.lower, card.anytime.upper
     effects = tuple(
         SegmentEffect(
             dimension=dimension,
             segment=segment,
             baseline=float(baseline.mean[i]),
             candidate=float(candidate.mean[i]),
-            difference=Estimate(float(comparison.difference[i]), float(low[i]), float(high[i])),
+            difference=Estimate(float(card.difference[i]), float(low[i]), float(high[i])),
             users_baseline=float(baseline.n[i]),
             users_candidate=float(candidate.n[i]),
-            log_e=float(log_e[i]),
-            notable=bool(notable[i]),
+            log_e=float(card.log_e[i]),
+            notable=bool(card.discovery[i]),
         )
         for i, (dimension, segment, _) in enumerate(rows)
     )
-    names = np.array([dimension for dimension, _, _ in rows])
-    interactions = tuple(
-        _interaction(name, _part(baseline, names == name), _part(candidate, names == name))
-        for name in dict.fromkeys(names.tolist())
-        if np.sum(names == name) > 1
-    )
+    interactions = tuple(_interactions(rows, baseline, candidate, is_share=is_share))
     return SegmentTable(metric, variants[1], effects, interactions)
+
+
+def _interactions(
+    rows: list[_Row], baseline: Sample, candidate: Sample, *, is_share: bool
+) -> Iterator[Interaction]:
+    """Of every dimension of which two segments can be compared."""
+    names = np.array([dimension for dimension, _, _ in rows])
+    enough = _near_normal(baseline, candidate) if is_share else np.full(len(rows), fill_value=True)
+    # Chance can't bring a guarded variance near zero, in which a segment would outweigh all others.
+    guarded = compare_guarded(baseline, candidate, is_share=is_share)
+    for name in dict.fromkeys(names.tolist()):
+        kept = (names == name) & enough
+        if kept.sum() > 1:
+            yield _interaction(name, _part(guarded.baseline, kept), _part(guarded.candidate, kept))
+
+
+def _near_normal(baseline: Sample, candidate: Sample) -> NDArray[np.bool_]:
+    """Whether both variants expect some successes and failures, without an effect: bool[segments].
+
+    Expected, not found: to leave out what came out as zero would itself bias what is left.
+    """
+    share = (baseline.n * baseline.mean + candidate.n * candidate.mean) / (baseline.n + candidate.n)
+    least = np.minimum(baseline.n, candidate.n) * np.minimum(share, 1 - share)
+    return np.asarray(least >= _LEAST_EXPECTED)
 
 
 def _interaction(dimension: str, baseline: Sample, candidate: Sample) -> Interaction:
     """Whether a dimension's segments differ in effect, and whether pooling them misleads."""
     effects = candidate.mean - baseline.mean
     variances = baseline.variance_of_mean + candidate.variance_of_mean
-    known = variances > 0
+    known = np.isfinite(variances)
     weights = np.divide(1.0, variances, out=np.zeros_like(variances), where=known)
     centre = float((weights * effects).sum() / weights.sum()) if weights.sum() > 0 else 0.0
     statistic = float((weights * (effects - centre) ** 2).sum())
@@ -164,6 +192,7 @@ def _stack(samples: list[Sample]) -> Sample:
         np.array([float(s.n) for s in samples]),
         np.array([float(s.mean) for s in samples]),
         np.array([float(s.variance) for s in samples]),
+        np.array([float(s.rest) for s in samples]),
     )
 
 

@@ -5,14 +5,15 @@ The bounds hold at every look; the upper one of a goal at the planned end is tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
-from analysis.comparison import Comparison, Sample, compare_means, compare_proportions
-from analysis.confidence import one_sided_multiplier, student_adjusted
+from analysis.comparison import Comparison, Sample
+from analysis.confidence import one_sided_multiplier
+from analysis.every_look import compare_guarded, student_multiplier
 from analysis.plan import MetricPlan, Plan, Role
 
 FloatArray = NDArray[np.float64]
@@ -47,14 +48,14 @@ def bound_harm(
 
     What is allowed relatively is a part of the baseline's size, whatever its sign.
     """
-    compare = compare_proportions if is_share else compare_means
-    comparison = compare(*_never_certain(arms[0], arms[1], is_share=is_share))
+    comparison = compare_guarded(arms[0], arms[1], is_share=is_share)
     lower_z, upper_z = _multipliers(plan, metric, comparison, n_opt, np.asarray(at_end))
     baseline, candidate = comparison.baseline, comparison.candidate
     sign = -1.0 if metric.higher_is_better else 1.0
     allowed = metric.allowed_harm
     factor = 1 + sign * allowed.relative * np.sign(baseline.mean)
-    value = sign * (candidate.mean - factor * baseline.mean) - allowed.absolute
+    allowance = allowed.relative * np.abs(baseline.mean) + allowed.absolute
+    value = sign * comparison.difference - allowance
     variance = candidate.variance_of_mean + factor**2 * baseline.variance_of_mean
     error = np.sqrt(variance)
     with np.errstate(invalid="ignore"):
@@ -71,35 +72,12 @@ def _multipliers(
 ) -> tuple[FloatArray, FloatArray]:
     """Standard errors to the lower and to the upper bound of harm."""
     n = comparison.baseline.n + comparison.candidate.n
-    dof = np.minimum(comparison.degrees_of_freedom, n)
+    dof = comparison.degrees_of_freedom
     lower, upper = (
-        student_adjusted(one_sided_multiplier(n, alpha=level, n_opt=n_opt), dof)
+        student_multiplier(one_sided_multiplier(n, alpha=level, n_opt=n_opt), dof)
         for level in (plan.harm_alpha(metric), plan.promote_alpha)
     )
     if metric.role is Role.GOAL:
         once = -stdtrit(np.maximum(dof, 1.0), plan.promote_alpha)
-        upper = np.where(at_end & (n > 2), once, upper)
+        upper = np.where(at_end & (dof >= 1), once, upper)
     return lower, upper
-
-
-def _never_certain(baseline: Sample, candidate: Sample, *, is_share: bool) -> tuple[Sample, Sample]:
-    """The samples, with a variance that a few equal values can't bring to zero.
-
-    Shares: by Laplace's rule of succession, as for requests. Means: a variant of equal values
-    (30 users, none of whom bought) varies as the other one does; if none differs in either,
-    nothing is known.
-    """
-    if is_share:
-        return _smoothed(baseline), _smoothed(candidate)
-    largest = np.fmax(baseline.variance, candidate.variance)
-    known = np.where(largest > 0, largest, np.inf)
-    return _varying(baseline, known), _varying(candidate, known)
-
-
-def _varying(sample: Sample, otherwise: FloatArray) -> Sample:
-    return replace(sample, variance=np.where(sample.variance == 0, otherwise, sample.variance))
-
-
-def _smoothed(sample: Sample) -> Sample:
-    p = (sample.n * sample.mean + 1) / (sample.n + 2)
-    return replace(sample, variance=np.maximum(sample.variance, p * (1 - p)))

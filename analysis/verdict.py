@@ -13,6 +13,7 @@ from enum import StrEnum
 from analysis.evidence import Evidence, QualityLimits
 from analysis.judge import judge_metrics
 from analysis.judge_users import judge_segments
+from analysis.latency_table import LatencyTable, compare_latencies
 from analysis.metric_result import Classification, MetricResult
 from analysis.notes import notes_on_edges, take_notes
 from analysis.outlook import missing_for_decision
@@ -46,6 +47,7 @@ class Verdict:
     reasons: plain sentences, the decisive ones first.
     notes: what decides nothing, but a reader of the verdict should know.
     segments: user metrics by segment; exploratory.
+    latency: a table per candidate, where latencies are known; decides nothing.
     """
 
     experiment: str
@@ -56,6 +58,7 @@ class Verdict:
     metrics: tuple[MetricResult, ...]
     quality: tuple[QualityCheck, ...]
     segments: tuple[SegmentTable, ...]
+    latency: tuple[LatencyTable, ...]
     look_at_ms: int
     window_start_ms: int
     watermark_ms: int | None
@@ -71,6 +74,7 @@ def reach_verdict(plan: Plan, evidence: Evidence, limits: QualityLimits, *, at_m
     missing = missing_for_decision(plan, metrics, at_ms=at_ms)
     decision = _decide(metrics, quality, missing)
     segments = judge_segments(plan, evidence.users)
+    latency = compare_latencies(plan, evidence.requests)
     return Verdict(
         experiment=plan.experiment,
         decision=decision,
@@ -78,11 +82,12 @@ def reach_verdict(plan: Plan, evidence: Evidence, limits: QualityLimits, *, at_m
         reasons=_reasons(decision, metrics, quality, missing),
         notes=(
             *notes_on_edges(plan, evidence.requests),
-            *take_notes(plan, evidence.users, metrics, segments, limits),
+            *take_notes(plan, evidence.users, metrics, segments, latency, limits),
         ),
         metrics=metrics,
         quality=quality,
         segments=segments,
+        latency=latency,
         look_at_ms=at_ms,
         window_start_ms=plan.start_ms,
         watermark_ms=evidence.coverage.watermark_ms,

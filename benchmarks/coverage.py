@@ -2,8 +2,10 @@
 
 `python -m benchmarks.coverage [--runs 20000] [--quick]`: 95 % intervals of the difference of shares
 for n from 20 to 1e6 and rates from 1e-4 to 0.5 (ours beside Wald's), relative ones (Fieller beside
-the delta method), means of skewed values, and false alarms in a hundred looks. A figure that lies
-more than three Monte Carlo errors on the wrong side is marked.
+the delta method); then values of every kind in equal and unequal arms: coverage at one look, false
+alarms in a hundred looks, and what the judge does in them without an effect and with harm that is
+exactly the margin. A figure that lies more than three Monte Carlo errors on the wrong side is
+marked.
 """
 
 from __future__ import annotations
@@ -11,17 +13,19 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from analysis.comparison import (
     Sample,
     compare_means,
-    compare_proportions,
     mean_sample,
     proportion_sample,
 )
 from analysis.fixed.relative import relative_lift
+from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.scorecard import Cells, Scorecard, make_scorecard
+from analysis.user_harm import bound_harm
+from tests.analysis.user_streams import Values, arrivals
 
 FloatArray = NDArray[np.float64]
 
@@ -36,10 +40,19 @@ _USERS = (
     (10**6, 10**6),
 )
 _RATES = (1e-4, 1e-3, 1e-2, 0.1, 0.5)
+_STREAMS = (
+    Values("spend", 3.0),
+    Values("count", 0.1),
+    Values("share", 0.1),
+    Values("ratio", 0.05),
+    Values("normal", 1.0),
+)
+_SPLITS = ((50, 50), (90, 10), (95, 5), (99, 1), (5, 95))
+_LOOKS, _MARGIN = 100, 0.2
 
 
 def main() -> None:
-    """Prints four tables."""
+    """Prints five tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20_000)
     parser.add_argument("--quick", action="store_true", help="2000 runs")
@@ -49,8 +62,9 @@ def main() -> None:
     print(f"coverage of 95 % intervals, {runs:,} runs, percent; * below by three errors")
     _differences(rng, runs)
     _relative(rng, runs)
-    _skewed(rng, runs)
-    _looks(rng, runs // 10)
+    _one_look(rng, runs)
+    _looks(rng, runs // 20)
+    _judge(rng, runs // 20)
 
 
 def _card(arms: list[Sample], *, is_share: bool) -> Scorecard:
@@ -83,8 +97,7 @@ def _differences(rng: np.random.Generator, runs: int) -> None:
             ]
             truth = rates[1] - rates[0]
             fixed = _card(arms, is_share=True).fixed
-            wald = compare_proportions(*arms)
-            low, high = wald.interval(wald.fixed_multiplier(0.05))
+            low, high = _wald(*arms)
             shown.append(
                 _shown((fixed.lower <= truth) & (truth <= fixed.upper))
                 + "|"
@@ -111,30 +124,93 @@ def _relative(rng: np.random.Generator, runs: int) -> None:
             )
 
 
-def _skewed(rng: np.random.Generator, runs: int) -> None:
-    print("mean spend (one user in ten buys, lognormal): 95 % interval of the difference")
-    for n in (200, 2000, 20_000):
-        kept = min(runs, 20_000_000 // n)
-        arms = []
-        for _ in range(2):
-            spend = rng.lognormal(3, 1, (kept, n)) * (rng.random((kept, n)) < 0.1)
-            arms.append(mean_sample(n, spend.mean(axis=1), spend.var(axis=1, ddof=1)))
-        fixed = _card(arms, is_share=False).fixed
-        print(f"  n = {n:>6,}: {_shown((fixed.lower <= 0) & (fixed.upper >= 0))} ({kept:,} runs)")
+def _one_look(rng: np.random.Generator, runs: int) -> None:
+    sizes = ((20, 20), (190, 20), (950, 50), (9500, 500), (5000, 5000))
+    print("values in unequal arms: coverage of the fixed interval at one look")
+    print(f"{'users':>12}" + "".join(f"{f'{b:,}:{c:,}':>12}" for b, c in sizes))
+    for values in _STREAMS:
+        shown = []
+        for users in sizes:
+            kept = min(runs, 20_000_000 // sum(users))
+            arms = [_flat(arrivals(rng, values, n, runs=kept, looks=1)) for n in users]
+            fixed = _card(arms, is_share=values.kind == "share").fixed
+            shown.append(_shown((fixed.lower <= 0) & (fixed.upper >= 0)))
+        print(f"{values.kind:>12}" + "".join(f"{text:>12}" for text in shown))
 
 
 def _looks(rng: np.random.Generator, runs: int) -> None:
-    print(f"false alarms in 100 looks at level 5 %, {runs:,} runs, percent: anytime | each look")
-    for rate in (0.5, 0.05, 0.002):
-        counts = np.zeros((2, runs))
-        anytime, naive = np.zeros(runs, bool), np.zeros(runs, bool)
-        for look in range(1, 101):
-            counts += rng.binomial(200, rate, (2, runs))
-            arms = [proportion_sample(np.full(runs, 200.0 * look), x) for x in counts]
-            card = _card(arms, is_share=True)
-            anytime |= card.anytime_p < 0.05
-            naive |= card.p_value < 0.05
-        print(f"  rate {rate:5g}: {100 * anytime.mean():5.2f} | {100 * naive.mean():5.1f}")
+    print(f"false alarms in {_LOOKS} looks at level 5 %, {runs:,} runs, percent: anytime|each look")
+    print(f"{'split':>12}" + "".join(f"{f'{b}:{c}':>12}" for b, c in _SPLITS))
+    for values in _STREAMS:
+        shown = []
+        for split in _SPLITS:
+            arms = [_flat(arrivals(rng, values, n, runs=runs, looks=_LOOKS)) for n in split]
+            card = _card(arms, is_share=values.kind == "share")
+            anytime, naive = (
+                (p < 0.05).reshape(runs, _LOOKS).any(axis=1) for p in (card.anytime_p, card.p_value)
+            )
+            shown.append(f"{_alarms(anytime, 0.05)}|{100 * naive.mean():.0f}")
+        print(f"{values.kind:>12}" + "".join(f"{text:>12}" for text in shown))
+
+
+def _judge(rng: np.random.Generator, runs: int) -> None:
+    print(
+        f"judge, {_LOOKS} looks, {runs:,} runs, percent at level 2.5 %: rollbacks without an "
+        f"effect, then rollbacks|promotes with harm that is the margin ({_MARGIN:.0%})"
+    )
+    print(f"{'split':>16}" + "".join(f"{f'{b}:{c}':>18}" for b, c in _SPLITS))
+    for values in _STREAMS:
+        for higher_is_better in (True, False):
+            sign = -1 if higher_is_better else 1
+            harmed = Values(values.kind, (1 + sign * _MARGIN) * values.mean, values.spread)
+            shown = []
+            for split in _SPLITS:
+                base, same, worse = (
+                    arrivals(rng, each, n, runs=runs, looks=_LOOKS)
+                    for each, n in zip(
+                        (values, values, harmed), (split[0], split[1], split[1]), strict=True
+                    )
+                )
+                metric = _guardrail(0.0, higher_is_better)
+                rollback, _ = _decisions((base, same), metric, values)
+                rates = _decisions((base, worse), _guardrail(_MARGIN, higher_is_better), values)
+                shown.append(" ".join([rollback, "|".join(rates)]))
+            name = f"{values.kind}, {'higher' if higher_is_better else 'lower'}"
+            print(f"{name:>16}" + "".join(f"{text:>18}" for text in shown))
+
+
+def _guardrail(margin: float, higher_is_better: bool) -> MetricPlan:
+    return MetricPlan("m", Unit.USER, Role.GUARDRAIL, Margin(relative=margin), higher_is_better)
+
+
+def _decisions(arms: tuple[Sample, Sample], metric: MetricPlan, values: Values) -> tuple[str, str]:
+    """Shares of runs that are ever rolled back, and ever promoted."""
+    plan = Plan("e", "a", ("b",), (metric,), (Stage(0, 1, {}),), 1, 0.05, 0, 1, 1)
+    users = float((arms[0].n + arms[1].n).max())
+    harm = bound_harm(
+        plan, metric, arms, is_share=values.kind == "share", n_opt=users, at_end=False
+    )
+    with np.errstate(invalid="ignore"):
+        ever = (harm.lower > 0).any(axis=1), (harm.upper <= 0).any(axis=1)
+    return _alarms(ever[0], 0.025), _alarms(ever[1], 0.025)
+
+
+def _alarms(ever: ArrayLike, level: float) -> str:
+    alarmed = np.asarray(ever, dtype=np.bool_)
+    mean, error = alarmed.mean(), np.sqrt(level * (1 - level) / len(alarmed))
+    return f"{100 * mean:.1f}{'*' if mean > level + 3 * error else ''}"
+
+
+def _flat(sample: Sample) -> Sample:
+    """Runs and looks as cells of one scorecard."""
+    return Sample(sample.n.ravel(), sample.mean.ravel(), sample.variance.ravel())
+
+
+def _wald(baseline: Sample, candidate: Sample) -> tuple[FloatArray, FloatArray]:
+    """Wald's interval as others have it: without width where no user differs from another."""
+    difference = candidate.mean - baseline.mean
+    error = np.sqrt(baseline.variance_of_mean + candidate.variance_of_mean)
+    return difference - 1.959964 * error, difference + 1.959964 * error
 
 
 if __name__ == "__main__":

@@ -210,7 +210,7 @@ def _by_verdict(arms: Arms, pods: Arms | None, entrant: Entrant) -> Decisions:
             break
         excess = pair_buckets(*(_rows(counts, left, seen) for counts in arms)).contrast()
         lower = excess.lower(alpha=plan.harm_alpha(plan.metrics[0]), n_opt=plan.harm_buckets)
-        upper = excess.upper(alpha=plan.promote_alpha, n_opt=plan.planned_buckets)
+        upper = excess.upper(alpha=plan.promote_alpha, n_opt=plan.promote_buckets)
         for run in left[(lower > entrant.margin) | (upper <= entrant.margin)]:
             decision[run] = _asked(plan, arms, pods, int(run), seen)
             at_ms[run] = seen * BUCKET_MS

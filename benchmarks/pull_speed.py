@@ -133,8 +133,8 @@ def _compare(url: str, folder: str, hours: float) -> None:
             f"receiving the bytes (wanted 0.5), peak {ours['peak_mb']:.0f} MB (wanted below 600)"
         )
     chunks = found["chunks"]["seconds"]
-    for name, floor in (("chunks by 2 h", "2 h floor"), ("the same samples' JSON", "json floor")):
-        ratio = found[floor]["seconds"] / chunks
+    for name, way in (("chunks by 2 h", "2 h floor"), ("the same samples' JSON", "json floor")):
+        ratio = found[way]["seconds"] / chunks
         print(f"chunks: {ratio:.2f} of the speed of receiving {name}")
     print(f"medians of {_ROUNDS} runs, api-client 1; load {os.getloadavg()[0]:.1f}")
 

@@ -50,6 +50,7 @@ def _compare_passes(users: int, metrics: int) -> None:
     con.execute(
         f"create table unit_values as select *, {values} from (select 'ab'[1 + i % 2] as variant, "
         f"date '2026-01-01' + cast(i * 30 // {users} as integer) as exposed_on, "
+        f"cast(0 as smallint) as split, "
         f"random() as x, random() as q{metrics} from range({users}) as r(i))"
     )
     ways: dict[str, Callable[[], object]] = {

@@ -1,4 +1,4 @@
-"""What we measured and decided as Prometheus metrics: a .prom file, or a push to a Pushgateway."""
+"""What we measured and decided as Prometheus metrics: their text, or a push to a Pushgateway."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote as quote_url
 
 import requests
 
-from dashboards.atomic_file import write_atomically
 from dashboards.promql import quote
 
 PREFIX_PATTERN = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
@@ -99,18 +97,6 @@ def render_metrics(experiments: Iterable[ExperimentMetrics], *, prefix: str = "e
         ),
     )
     return "".join(families)
-
-
-def write_metrics(
-    experiments: Iterable[ExperimentMetrics], path: Path, *, prefix: str = "edtech"
-) -> Path:
-    """Writes the .prom file of all experiments, whole or not at all, for the textfile collector.
-
-    One file for all: the collector refuses the same series from two files. Raises OSError.
-    """
-    if path.suffix != ".prom":
-        raise ValueError(f"{path}: the textfile collector reads only files that end in .prom")
-    return write_atomically(path, render_metrics(experiments, prefix=prefix))
 
 
 def push_metrics(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import yaml
 
-from dashboards.atomic_file import write_atomically
 from dashboards.experiment_dashboard import experiment_dashboard
 from dashboards.experiment_view import ExperimentView
 from dashboards.fleet_dashboard import fleet_dashboard
@@ -58,22 +57,21 @@ def _yaml(content: dict[str, object]) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
-def write_dashboards(
+def dashboard_files(
     views: Iterable[ExperimentView],
     directory: Path,
     *,
     servers: Sequence[PrometheusServer] = (DEFAULT_SERVER,),
     grafana_directory: str | None = None,
     prefix: str = "edtech",
-) -> tuple[Path, ...]:
-    """Writes a dashboard per experiment, the fleet's, and provisioning; returns what it wrote.
+) -> dict[Path, str]:
+    """The texts of a dashboard per experiment, the fleet's, and provisioning, by their path.
 
-    directory: gets <uid>.json files and provisioning/; other files in it stay as they are.
+    directory: is to get <uid>.json files and provisioning/.
     servers: that Grafana is to ask; of the same URL the shortest scrape interval counts.
     grafana_directory: where Grafana finds the directory, if elsewhere (in a container, say).
     prefix: of the exported metrics.
-    Every file is written whole or not at all. Raises ValueError if two experiments have the same
-    name, and OSError.
+    Raises ValueError if two experiments have the same name.
     """
     listed = tuple(sorted(views, key=lambda view: view.name))
     _refuse_twins(listed)
@@ -84,8 +82,7 @@ def write_dashboards(
         servers=_by_url(servers),
         dashboards_path=grafana_directory or str(directory.resolve()),
     )
-    texts |= {directory / name: text for name, text in provisioning.files().items()}
-    return tuple(write_atomically(path, text) for path, text in texts.items())
+    return texts | {directory / name: text for name, text in provisioning.files().items()}
 
 
 def _by_url(servers: Sequence[PrometheusServer]) -> tuple[PrometheusServer, ...]:

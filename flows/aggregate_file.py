@@ -4,24 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from flows.aggregate_checks import Summed, contradictions
 from flows.spec_file import Problem, SpecError
 
 SCHEMA_ID = "https://split-verdict.invalid/aggregates.schema.json"
+# A CSV is read as text: guessed types would make 1 of a variant named 01.
 _READERS = {
-    ".parquet": "read_parquet",
-    ".csv": "read_csv",
-    ".tsv": "read_csv",
-    ".json": "read_json",
-    ".jsonl": "read_json",
-    ".ndjson": "read_json",
+    ".parquet": "read_parquet($path)",
+    ".csv": "read_csv($path, all_varchar = true)",
+    ".tsv": "read_csv($path, all_varchar = true)",
+    ".json": "read_json($path)",
+    ".jsonl": "read_json($path)",
+    ".ndjson": "read_json($path)",
 }
 _MOST_PROBLEMS = 20
 
+
+def _text(value: object) -> object:
+    """A name as text: other warehouses write variants as 1 and 2, or true and false."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float | Decimal) and value % 1 == 0:
+        return str(int(value))
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | float | bool)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -35,11 +49,11 @@ class AggregateRow(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Aggregate")
 
-    experiment: str = "experiment"
-    metric: str
-    variant: str
-    segment: str = Field("", description="A part of the users; '' for all of them.")
-    stratum: str = Field(
+    experiment: Text = "experiment"
+    metric: Text
+    variant: Text
+    segment: Text = Field("", description="A part of the users; '' for all of them.")
+    stratum: Text = Field(
         "", description="What is compared within (post-stratification): the strata are all users."
     )
     type: Literal["proportion", "mean", "count", "ratio"] = Field(
@@ -70,17 +84,58 @@ class AggregateRow(BaseModel):
             raise ValueError(f"{field} is missing: type {self.type} needs it")
         if self.type == "proportion" and not 0 <= self.sum + self.n * self.shift <= self.n:
             raise ValueError(f"sum is {self.sum:g}, a proportion's must lie between 0 and n")
-        squares = self.sum_squares
-        if squares is not None and squares * self.n < self.sum**2 * (1 - 1e-9):
+        squares = self._squares_of_ones()
+        if self.type == "proportion" and abs(self._squares() - squares) > 1e-9 * abs(squares):
             raise ValueError(
-                f"sum_squares is {squares:g}, must be at least sum^2 / n ({self.sum**2 / self.n:g})"
+                f"sum_squares is {self.sum_squares:g}, a proportion's is {squares:g}: "
+                "of zeros and ones; leave it out"
             )
+        wrong = next(contradictions(self.n, self.summed, self._products()), None)
+        if wrong is not None:
+            raise ValueError(wrong)
         return self
 
     @property
     def has_covariate(self) -> bool:
         """Whether there is anything known from before."""
         return self.covariate_sum is not None
+
+    @property
+    def summed(self) -> dict[str, Summed]:
+        """The quantities by the prefix of their fields; the value's is empty."""
+        found = {"": Summed(self.shift, self.sum, self._squares())}
+        if self.type == "ratio":
+            found["denominator"] = Summed(
+                self.denominator_shift,
+                self.denominator_sum or 0.0,
+                self.denominator_sum_squares or 0.0,
+            )
+        if self.has_covariate:
+            found["covariate"] = Summed(
+                self.covariate_shift, self.covariate_sum or 0.0, self.covariate_sum_squares or 0.0
+            )
+        return found
+
+    def _squares(self) -> float:
+        return self._squares_of_ones() if self.sum_squares is None else self.sum_squares
+
+    def _squares_of_ones(self) -> float:
+        """Of zeros and ones about the shift; products, as a power raises where it overflows."""
+        ones, rest = self.sum + self.n * self.shift, 1 - self.shift
+        return ones * rest * rest + (self.n - ones) * self.shift * self.shift
+
+    def _products(self) -> dict[tuple[str, str], tuple[str, float]]:
+        pairs = {
+            ("", "denominator"): "denominator_product",
+            ("", "covariate"): "covariate_product",
+            ("denominator", "covariate"): "covariate_denominator_product",
+        }
+        known = self.summed
+        return {
+            pair: (field, getattr(self, field) or 0.0)
+            for pair, field in pairs.items()
+            if all(name in known for name in pair)
+        }
 
     def _missing(self) -> Iterator[str]:
         needed = [] if self.type == "proportion" else ["sum_squares"]
@@ -121,13 +176,21 @@ def _records(path: Path) -> list[dict[str, Any]]:
         raise SpecError([Problem(str(path), 1, "", "no such file")])
     try:
         with duckdb.connect() as con:
-            answer = con.execute(f"select * from {reader}($path)", {"path": str(path)})
-            names = [column[0] for column in answer.description or ()]
+            answer = con.execute(f"select * from {reader}", {"path": str(path)})
+            columns = [(name, str(kind)) for name, kind, *_ in answer.description or ()]
             rows = answer.fetchall()
     except duckdb.Error as error:
         text = str(error).splitlines()[0]
         raise SpecError([Problem(str(path), 1, "", f"can't be read: {text}")]) from error
-    return [{k: v for k, v in zip(names, row, strict=True) if v is not None} for row in rows]
+    # A JSON column of texts and numbers comes as JSON, each text in quotes.
+    return [
+        {
+            name: json.loads(value) if kind == "JSON" else value
+            for (name, kind), value in zip(columns, row, strict=True)
+            if value is not None
+        }
+        for row in rows
+    ]
 
 
 def _problem(path: Path, row: int, detail: Any) -> Problem:

@@ -140,14 +140,9 @@ def _total(rows: Sequence[AggregateRow]) -> Sums:
 
 def _sums(row: AggregateRow) -> Sums:
     """One row as sums of value, denominator and covariate; 0 where there is none."""
-    squares = row.sum_squares
-    if squares is None:  # of zeros and ones about the shift
-        ones = row.sum + row.n * row.shift
-        squares = ones * (1 - row.shift) ** 2 + (row.n - ones) * row.shift**2
     products = np.zeros((3, 3))
-    products[VALUE, VALUE] = squares
-    products[DENOMINATOR, DENOMINATOR] = row.denominator_sum_squares or 0.0
-    products[COVARIATE, COVARIATE] = row.covariate_sum_squares or 0.0
+    for prefix, i in (("", VALUE), ("denominator", DENOMINATOR), ("covariate", COVARIATE)):
+        products[i, i] = row.summed[prefix].squares if prefix in row.summed else 0.0
     for i, j, value in (
         (VALUE, DENOMINATOR, row.denominator_product),
         (VALUE, COVARIATE, row.covariate_product),

@@ -4,38 +4,56 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from flows.commands import (
-    analyze,
-    calibrate,
-    deliver,
-    gate,
-    init,
-    judge,
-    plan,
-    run,
-    serve,
-    spec,
-    watch,
-)
-from flows.commands.parser import USAGE_ERROR
-from flows.trouble import TROUBLE
+# No decision, as wrong usage.
+_FAILED = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code. Trouble is one line on standard error, and 2."""
+    """Runs one command; returns its exit code. Trouble is one line on standard error, and 2.
+
+    A mistake of ours, or of an installation that isn't whole, shows as one, with its traceback, and
+    is 2 as well: left to Python it would end with 1, which tells a pipeline to roll back.
+    """
+    try:
+        return _run(arguments)
+    except Exception as error:  # noqa: BLE001  # nothing is hidden: all of it is printed
+        traceback.print_exc()
+        print(f"verdict failed, nothing was decided: {type(error).__name__}", file=sys.stderr)
+    return _FAILED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    from flows.trouble import TROUBLE  # noqa: PLC0415
+
     options = _parser().parse_args(arguments)
     action: Callable[[argparse.Namespace], int] = options.run
     try:
         return action(options)
     except TROUBLE as error:
         print(error, file=sys.stderr)
-        return USAGE_ERROR
+    return _FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
+    # Imported here, for what fails while it is imported ends with 2 as well.
+    from flows.commands import (  # noqa: PLC0415
+        analyze,
+        calibrate,
+        deliver,
+        gate,
+        init,
+        judge,
+        plan,
+        run,
+        serve,
+        spec,
+        watch,
+    )
+
     parser = argparse.ArgumentParser(
         prog="verdict", description="Is the new version behind the traffic split good?"
     )

@@ -21,6 +21,8 @@ from flows.sources.unit_rows import UnitDataRefused
 from flows.spec_file import find_spec
 from flows.targets.open_target import open_target
 from flows.targets.target import SplitChanged, TargetRefused, TargetUnavailable
+from flows.unit_staging import StagingFailed
+from flows.verdict_document import VerdictNotWritten
 from flows.warehouse import WarehouseBusy, open_writer, transaction
 from flows.workspace import Workspace
 
@@ -29,9 +31,11 @@ _PASSING = (
     SourceRefused,
     SourceUnavailable,
     SplitChanged,
+    StagingFailed,
     TargetRefused,
     TargetUnavailable,
     UnitDataRefused,
+    VerdictNotWritten,
     WarehouseBusy,
 )
 _RETRY_S = 5.0

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from analysis.verdict import Decision
 from dashboards.experiment_view import ExperimentView
@@ -25,14 +24,14 @@ from dashboards.exported_metrics import (
     PushFailed,
     TrafficShare,
     push_metrics,
-    write_metrics,
 )
 from flows.dashboard_view import view_of
 from flows.instants import instant, milliseconds_of
+from flows.plan_at import plan_at
 from flows.publish import PublishFailed
-from flows.score import plan_at
 from flows.spec import Experiment
 from flows.statements import statement
+from flows.url_passwords import without_password
 from flows.warehouse import open_reader
 from flows.workspace import Workspace
 
@@ -41,15 +40,7 @@ if TYPE_CHECKING:
 
 PUSHGATEWAY = "VERDICT_PUSHGATEWAY"
 METRIC_PREFIX = "VERDICT_METRIC_PREFIX"
-_DEFAULT_PREFIX = "edtech"
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """What was written, and a sentence for each push that failed."""
-
-    path: Path
-    warnings: tuple[str, ...]
+DEFAULT_PREFIX = "edtech"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +54,10 @@ class _Look:
 
 
 def metrics_path(workspace: Workspace) -> Path:
-    """Where the file is written: beside the dashboards."""
+    """Where the file of all experiments is written: beside the dashboards.
+
+    One for all: the textfile collector refuses the same series from two, and reads only *.prom.
+    """
     return workspace.dashboards.parent / "metrics.prom"
 
 
@@ -72,27 +66,22 @@ def metric_prefix() -> str:
 
     Raises PublishFailed if no metric can begin so.
     """
-    prefix = os.environ.get(METRIC_PREFIX) or _DEFAULT_PREFIX
+    prefix = os.environ.get(METRIC_PREFIX) or DEFAULT_PREFIX
     if not re.fullmatch(PREFIX_PATTERN, prefix):
         raise PublishFailed(
             f"{METRIC_PREFIX} is {prefix!r}, must be letters, digits and underscores, such as "
-            f"{_DEFAULT_PREFIX}; nothing was published"
+            f"{DEFAULT_PREFIX}; nothing was published"
         )
     return prefix
 
 
-def export_metrics(
-    workspace: Workspace, specs: Sequence[Experiment], *, prefix: str = _DEFAULT_PREFIX
-) -> Exported:
-    """Writes metrics.prom, and pushes to the gateway that VERDICT_PUSHGATEWAY names, if it does.
+def push_all(found: Sequence[ExperimentMetrics], prefix: str = DEFAULT_PREFIX) -> tuple[str, ...]:
+    """Pushes to the gateway that VERDICT_PUSHGATEWAY names, if it does; returns warnings.
 
-    A gateway that fails is a warning: the file is there. Raises OSError, WarehouseBusy or
-    WarehouseUnusable.
+    A gateway that fails is no more than that: the file is there.
     """
-    found = latest_metrics(workspace.warehouse, specs)
-    path = write_metrics(found, metrics_path(workspace), prefix=prefix)
     gateway = os.environ.get(PUSHGATEWAY, "")
-    return Exported(path, tuple(_pushed(found, gateway, prefix)) if gateway else ())
+    return tuple(_pushed(found, gateway, prefix)) if gateway else ()
 
 
 def latest_metrics(warehouse: Path, specs: Sequence[Experiment]) -> list[ExperimentMetrics]:
@@ -114,16 +103,8 @@ def _pushed(found: Sequence[ExperimentMetrics], gateway: str, prefix: str) -> It
         try:
             push_metrics(look, gateway, prefix=prefix)
         except PushFailed as error:
-            yield str(error).replace(gateway, _without_password(gateway))
+            yield without_password(str(error))
             return
-
-
-def _without_password(url: str) -> str:
-    """The URL as it may be printed."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _metrics_of(con: DuckDBPyConnection, look: _Look) -> ExperimentMetrics:

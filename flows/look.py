@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from analysis.verdict import Decision
+from flows.data_remarks import remarks_on_data
 from flows.look_notes import has_begun, notes_on, remarks_on_manifests
+from flows.look_time import look_time
 from flows.pull import pull_if_behind
 from flows.score import score_experiment
 from flows.spec import Experiment
@@ -16,22 +19,37 @@ from flows.workspace import Workspace
 
 
 def look_at_experiment(
-    workspace: Workspace, experiment: str, *, at: datetime | None = None
+    workspace: Workspace,
+    experiment: str,
+    *,
+    at: datetime | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> VerdictDocument:
     """The verdict at one time (now, if not said), recorded and written as JSON.
 
-    Pulls first what isn't known up to then. Raises SpecError, SourceUnavailable, SourceRefused,
-    UnitDataRefused, WarehouseBusy or WarehouseUnusable.
+    Pulls first what isn't known up to then; warn is told what was wrong with that, of which the
+    verdict's notes keep what the warehouse knows.
+    Raises TimeInFuture, SpecError, SourceUnavailable, SourceRefused, UnitDataRefused,
+    StagingFailed, WarehouseBusy, WarehouseUnusable or VerdictNotWritten.
     """
+    look_at = look_time(at)
     path, spec = find_spec(workspace.experiments, experiment)
-    return look_by_spec(workspace, path, spec, at=at or datetime.now(UTC))
+    return look_by_spec(workspace, path, spec, at=look_at, warn=warn)
 
 
 def look_by_spec(
-    workspace: Workspace, path: Path, spec: Experiment, *, at: datetime
+    workspace: Workspace,
+    path: Path,
+    spec: Experiment,
+    *,
+    at: datetime,
+    warn: Callable[[str], None] | None = None,
 ) -> VerdictDocument:
     """The same, by a spec that has been read from path. Raises what look_at_experiment raises."""
-    pull_if_behind(spec, workspace.warehouse, spec_dir=path.parent, at=at)
+    warnings = pull_if_behind(spec, workspace.warehouse, spec_dir=path.parent, at=at)
+    if warn is not None:
+        for warning in warnings:
+            warn(warning)
     document = score_with_notes(spec, workspace.warehouse, spec_dir=path.parent, at=at)
     document.write(workspace.verdicts)
     return document
@@ -42,9 +60,13 @@ def score_with_notes(
 ) -> VerdictDocument:
     """The verdict of one look; its reasons also say if the plan or the data hasn't begun.
 
+    Its notes say what is doubtful in the data and in the manifests.
     Raises WarehouseBusy or WarehouseUnusable.
     """
-    remarks = remarks_on_manifests(spec, spec_dir)
+    remarks = (
+        *remarks_on_manifests(spec, spec_dir),
+        *remarks_on_data(spec, warehouse, at=at),
+    )
     document = score_experiment(spec, warehouse, at=at, remarks=remarks)
     if document.decision is not Decision.INVALID and has_begun(spec, at):
         return document

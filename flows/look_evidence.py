@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.evidence import Coverage, Evidence, RequestEvidence, UserEvidence
-from analysis.latency import Histogram
+from analysis.latency import LatencyCounts
 from analysis.paired_buckets import BucketCounts
 from analysis.plan import Plan
 from analysis.pods import PodCounts
 from flows.instants import instant, milliseconds_of
+from flows.look_latency import latency_counts
 from flows.look_plan import milliseconds
 from flows.spec import ErrorShare, Experiment, SlowShare
 from flows.statements import statement
+from flows.unit_splits import split_starts
 from flows.unit_statistics import UnitStatistics, read_unit_statistics
 
 if TYPE_CHECKING:
@@ -28,15 +30,6 @@ BoolArray = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[Any]]
 
 _UNATTRIBUTED = "unattributed"
-
-
-def observed_start(con: DuckDBPyConnection, spec: Experiment) -> int | None:
-    """When the first candidate was first seen, in milliseconds; None before that."""
-    row = con.execute(
-        statement("aggregate/first_candidate_bucket"),
-        {"experiment": spec.experiment, "candidates": list(spec.candidates)},
-    ).fetchone()
-    return milliseconds_of(row[0]) if row and row[0] else None
 
 
 def watermark(con: DuckDBPyConnection, spec: Experiment, source: str) -> int | None:
@@ -54,12 +47,14 @@ def read_evidence(con: DuckDBPyConnection, spec: Experiment, plan: Plan, *, at_m
         buckets = max(0, min(at_ms, plan.end_ms) - plan.start_ms) // plan.bucket_ms
         grid = _Grid(con, spec, plan, int(buckets))
         requests, coverage = grid.evidence(), grid.coverage(watermark(con, spec, "requests"))
-    return Evidence(requests, _users(con, spec, at_ms) if spec.unit_metrics else None, coverage)
+    return Evidence(
+        requests, _users(con, spec, plan, at_ms) if spec.unit_metrics else None, coverage
+    )
 
 
-def _users(con: DuckDBPyConnection, spec: Experiment, at_ms: int) -> UserEvidence:
+def _users(con: DuckDBPyConnection, spec: Experiment, plan: Plan, at_ms: int) -> UserEvidence:
     """Users up to the look, each with a final value."""
-    found = read_unit_statistics(con, spec, instant(at_ms))
+    found = read_unit_statistics(con, spec, instant(at_ms), splits=split_starts(plan))
     proportions = frozenset(
         name
         for name, metric in spec.unit_metrics.items()
@@ -70,6 +65,8 @@ def _users(con: DuckDBPyConnection, spec: Experiment, at_ms: int) -> UserEvidenc
         proportions=proportions,
         exposed=found.users,
         mixed=found.mixed_users,
+        final_users=found.final_users,
+        exposed_by_split=found.users_by_split,
         exposed_by_part=_parts(found),
         segments=found.segments,
         trends=found.trends,
@@ -79,9 +76,9 @@ def _users(con: DuckDBPyConnection, spec: Experiment, at_ms: int) -> UserEvidenc
     )
 
 
-def _parts(found: UnitStatistics) -> dict[str, Mapping[str, int]]:
-    """Exposed users by day and by segment, named as in a sentence."""
-    parts: dict[str, Mapping[str, int]] = {
+def _parts(found: UnitStatistics) -> dict[str, tuple[Mapping[str, int], ...]]:
+    """Exposed users by day and by segment, named as in a sentence; of each split apart."""
+    parts: dict[str, tuple[Mapping[str, int], ...]] = {
         day.isoformat(): users for day, users in sorted(found.users_by_day.items())
     }
     for dimension, segments in found.users_by_segment.items():
@@ -98,15 +95,19 @@ class _Grid:
         self.rows = self._read("aggregate/look_requests")
         self.losses = self._read("aggregate/look_lost")
         self.shared_gaps = self._shared_gaps()
-        self.histograms = self._histograms()
+        self.latency = latency_counts(
+            self._read("aggregate/look_latency"),
+            self.variants,
+            start_ms=plan.start_ms,
+            bucket_ms=plan.bucket_ms,
+            buckets=buckets,
+        )
         edges = self._shared_edges()
         self.edges = {
             name: _edge_for(metric, edges)
             for name, metric in spec.request_metrics.items()
             if isinstance(metric, SlowShare)
         }
-        asked = sorted({edge for edge in self.edges.values() if edge is not None})
-        self.latency = self._read("aggregate/look_latency", edges=[*asked, float("inf")])
 
     def evidence(self) -> RequestEvidence:
         """Counts by variant for every request metric of the spec."""
@@ -118,7 +119,10 @@ class _Grid:
             },
             metrics=tuple(self.spec.request_metrics),
             counts={v: self._counts(v) for v in self.variants},
-            histograms=self.histograms,
+            latency={
+                v: LatencyCounts(found.edges_ms, self._timed(found.at_most))
+                for v, found in self.latency.items()
+            },
             edges_ms={name: edge for name, edge in self.edges.items() if edge is not None},
             pods=self._pods(),
         )
@@ -138,7 +142,7 @@ class _Grid:
             unattributed=unattributed,
         )
 
-    def _read(self, name: str, **parameters: list[float]) -> Columns:
+    def _read(self, name: str) -> Columns:
         until = self.plan.start_ms + self.buckets * self.plan.bucket_ms
         columns: Columns = self.con.execute(
             statement(name),
@@ -146,7 +150,6 @@ class _Grid:
                 "experiment": self.spec.experiment,
                 "from": instant(self.plan.start_ms),
                 "until": instant(until),
-                **parameters,
             },
         ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
         return columns
@@ -182,11 +185,9 @@ class _Grid:
         """
         return np.where(self.shared_gaps, 0.0, values)
 
-    def _column(self, rows: Columns, variant: str, column: str, **where: float) -> FloatArray:
+    def _column(self, rows: Columns, variant: str, column: str) -> FloatArray:
         """One column of one variant's rows on the grid; 0 where there is no row."""
         keep = rows["variant"] == variant
-        for name, value in where.items():
-            keep = keep & (rows[name] == value)
         start = rows["bucket_start"][keep].astype("datetime64[ms]").astype(np.int64)
         index = (start - self.plan.start_ms) // self.plan.bucket_ms
         values = np.zeros(self.buckets)
@@ -208,13 +209,13 @@ class _Grid:
 
     def _slow(self, variant: str, edge: float | None) -> tuple[FloatArray, FloatArray]:
         """Requests with a known latency, and those slower than the edge."""
-        if edge is None:
+        if edge is None or variant not in self.latency:
             return np.zeros(self.buckets), np.zeros(self.buckets)
-        total = self._column(self.latency, variant, "at_most", le_ms=np.inf)
+        found = self.latency[variant]
+        at_most = found.at_most[found.edges_ms == edge][0]
         # A rollout can change a version's edges: where one is missing, nothing is known at it.
-        known = self._column(self.latency, variant, "edges", le_ms=edge) > 0
-        at_most = self._column(self.latency, variant, "at_most", le_ms=edge)
-        return np.where(known, total, 0.0), np.where(known, total - at_most, 0.0)
+        known = ~np.isnan(at_most)
+        return np.where(known, found.total, 0.0), np.where(known, found.total - at_most, 0.0)
 
     def _pods(self) -> dict[str, dict[str, PodCounts]]:
         """By error share and variant; empty if one target answers for several variants.
@@ -236,22 +237,9 @@ class _Grid:
 
     def _shared_edges(self) -> FloatArray:
         """The bucket edges that every variant exports: only those can be compared."""
-        if set(self.histograms) != set(self.variants):
+        if set(self.latency) != set(self.variants):
             return np.array([])
-        return reduce(np.intersect1d, (h.edges_ms for h in self.histograms.values()))
-
-    def _histograms(self) -> dict[str, Histogram]:
-        """By variant, over the whole window; a variant without latency is left out."""
-        rows = self._read("aggregate/look_histogram")
-        found = {}
-        for variant in self.variants:
-            keep = rows["variant"] == variant
-            if rows["at_most"][keep].sum() > 0:
-                found[variant] = Histogram(
-                    rows["le_ms"][keep].astype(np.float64),
-                    rows["at_most"][keep].astype(np.float64),
-                )
-        return found
+        return reduce(np.intersect1d, (found.edges_ms for found in self.latency.values()))
 
 
 def _edge_for(metric: SlowShare, edges: FloatArray) -> float | None:

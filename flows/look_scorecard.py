@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.bayes import NormalPrior
+from analysis.bayes import NormalPrior, normal_posterior
 from analysis.comparison import Sample
 from analysis.evidence import UserEvidence
 from analysis.plan import MetricPlan, Plan, Unit
 from analysis.scorecard import Cells, make_scorecard
-from flows.scorecard_document import ScorecardRow, row_of
+from flows.scorecard_document import Belief, ScorecardRow, row_of
 from flows.spec import Experiment
 
 _Row = tuple[MetricPlan, str, str, Sample, Sample]
@@ -20,7 +20,7 @@ def scorecard_of(
 ) -> tuple[ScorecardRow, ...]:
     """Every comparison of a look, in the order of the plan; empty without user metrics.
 
-    One prior serves all rows of a scorecard: the least certain of the metrics'.
+    Each row's posterior rests on its own metric's prior, which it names.
     """
     if users is None:
         return ()
@@ -33,10 +33,13 @@ def scorecard_of(
     ]
     if not rows:
         return ()
-    prior = NormalPrior(0.0, max(metric.prior_sd for metric, *_ in rows))
     cells = _cells(plan, users, rows)
     tightest = np.array([plan.planned_users(metric, candidate) for metric, candidate, *_ in rows])
-    card = make_scorecard(cells, alpha=plan.alpha, n_opt=tightest, prior=prior)
+    card = make_scorecard(cells, alpha=plan.alpha, n_opt=tightest)
+    priors = dict.fromkeys(_prior(metric) for metric, *_ in rows)
+    posteriors = {
+        prior: normal_posterior(card.comparison, prior, alpha=plan.alpha) for prior in priors
+    }
     return tuple(
         row_of(
             {
@@ -53,9 +56,14 @@ def scorecard_of(
             variance_removed=users.variance_removed.get(metric.name),
             share_posterior=None,
             tightest_at_users=float(tightest[i]),
+            posterior=Belief.of(posteriors[_prior(metric)], i),
         )
         for i, (metric, candidate, segment, _, _) in enumerate(rows)
     )
+
+
+def _prior(metric: MetricPlan) -> NormalPrior:
+    return NormalPrior(0.0, metric.prior_sd)
 
 
 def _rows(plan: Plan, metric: MetricPlan, candidate: str, users: UserEvidence) -> list[_Row]:
@@ -79,6 +87,7 @@ def _rows(plan: Plan, metric: MetricPlan, candidate: str, users: UserEvidence) -
 
 
 def _cells(plan: Plan, users: UserEvidence, rows: list[_Row]) -> Cells:
+    # Under several splits a sample is no count of users; the quality check holds each to its own.
     shares = plan.user_shares
     both = {c: shares.get(plan.baseline, 0.0) + shares.get(c, 0.0) for c in plan.candidates}
     return Cells(
@@ -95,4 +104,5 @@ def _stack(samples: list[Sample]) -> Sample:
         np.array([float(s.n) for s in samples]),
         np.array([float(s.mean) for s in samples]),
         np.array([float(s.variance) for s in samples]),
+        np.array([float(s.rest) for s in samples]),
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.comparison import Sample
 from analysis.evidence import Evidence
 from analysis.paired_buckets import BucketCounts
 from analysis.plan import MetricPlan, Plan, Unit
@@ -21,18 +20,13 @@ from analysis.planning.detection import (
     overdispersion_of,
     simulate_detection,
 )
-from analysis.planning.power import Design, detectable_effect, users_needed
 from flows.instants import milliseconds_of
 from flows.look_evidence import read_evidence
 from flows.look_plan import plan_of
-from flows.planning_document import (
-    DetectableHarm,
-    DetectionRow,
-    PlanningDocument,
-    RequestPlan,
-    UserPlan,
-)
-from flows.score import plan_at
+from flows.plan_at import plan_at
+from flows.plan_expected import Expected, NoHistory
+from flows.plan_users import SHARES, user_plans
+from flows.planning_document import DetectableHarm, DetectionRow, PlanningDocument, RequestPlan
 from flows.spec import Experiment
 from flows.spec_file import find_spec
 from flows.warehouse import open_reader
@@ -40,26 +34,7 @@ from flows.workspace import Workspace
 
 FloatArray = NDArray[np.float64]
 
-_SHARES = (0.01, 0.05, 0.10, 0.25, 0.50)
 _SEED = 20_260_101
-_DAY_MS = 86_400_000
-_LEAST_DAYS = 1 / 1440  # a rate from less than a minute is none
-
-
-class NoHistory(Exception):
-    """There is nothing to plan with; the message says what is missing and how to give it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What a person expects of the traffic, where there is no history: instead of it."""
-
-    requests_per_second: float | None = None
-    bad_share: float | None = None
-    overdispersion: float | None = None
-    users_per_day: float | None = None
-    mean: float | None = None
-    sd: float | None = None
 
 
 def plan_experiment(
@@ -67,10 +42,15 @@ def plan_experiment(
 ) -> PlanningDocument:
     """The figures for every metric. Raises SpecError, NoHistory or WarehouseUnusable."""
     _, spec = find_spec(workspace.experiments, name)
+    expected.check_names(spec.request_metrics, spec.unit_metrics)
+    is_share = (metric for metric, one in spec.unit_metrics.items() if one.is_share)
+    expected = replace(expected, shares=frozenset(is_share))
     look = at or datetime.now(UTC)
     plan, evidence = _history(workspace, spec, look)
     requests = tuple(_request_plans(plan, evidence, expected))
-    users = tuple(_user_plans(plan, evidence, expected, milliseconds_of(look)))
+    users = tuple(
+        user_plans(plan, evidence.users if evidence else None, expected, milliseconds_of(look))
+    )
     if not requests and not users:
         raise NoHistory(
             f"{name}: no history to plan with; pull it first (verdict pull {name}), or give "
@@ -156,7 +136,7 @@ def _shares(plan: Plan) -> tuple[float, ...]:
         for candidate in plan.candidates
         if 0 < stage.shares.get(candidate, 0) < 1
     }
-    return tuple(sorted(own | set(_SHARES)))
+    return tuple(sorted(own | set(SHARES)))
 
 
 def _traffic(
@@ -165,7 +145,7 @@ def _traffic(
     """What is expected, else what the baseline's buckets show; None without either."""
     bucket_s = plan.bucket_ms / 1000
     seen = evidence.requests if evidence else None
-    bad, overdispersion, requests = expected.bad_share, 1.0, None
+    bad, overdispersion, requests = expected.bad_share_of(metric.name), 1.0, None
     if expected.requests_per_second is not None:
         requests = expected.requests_per_second * bucket_s
     if seen is not None and seen.counts[plan.baseline].total.sum() > 0:
@@ -193,6 +173,7 @@ def _rule(plan: Plan, metric: MetricPlan) -> Rule:
         promote_alpha=plan.promote_alpha,
         buckets=plan.planned_buckets,
         harm_buckets=plan.harm_buckets,
+        promote_buckets=plan.promote_buckets,
         first_promote=-(-plan.minimum_ms // plan.bucket_ms),
         look_every=max(1, plan.look_every_ms // plan.bucket_ms),
         objective=metric.objective,
@@ -215,54 +196,3 @@ def _row(found: Detection, share: float | FloatArray, plan: Plan) -> DetectionRo
         median_minutes=found.median * bucket_s / 60,
         slow_minutes=found.slow * bucket_s / 60,
     )
-
-
-def _user_plans(
-    plan: Plan, evidence: Evidence | None, expected: Expected, at_ms: int
-) -> Iterator[UserPlan]:
-    users = evidence.users if evidence else None
-    exposed = sum(users.exposed.values()) if users else 0
-    elapsed_days = max((min(at_ms, plan.end_ms) - plan.start_ms) / _DAY_MS, _LEAST_DAYS)
-    rate = expected.users_per_day or exposed / elapsed_days
-    length = (plan.end_ms - plan.start_ms) / _DAY_MS
-    shares = plan.user_shares
-    # As the judge will be: by the spec's number of users, else by the rate of arrivals.
-    tuned = replace(plan, users=plan.users or max(rate * length, exposed) or None)
-    for metric in plan.metrics:
-        if metric.unit is not Unit.USER:
-            continue
-        known = users.samples[metric.name][plan.baseline] if users else None
-        mean, variance = _mean_and_variance(known, expected)
-        if not variance > 0:
-            continue
-        both = shares.get(plan.baseline, 0.5) + shares.get(plan.candidates[0], 0.5)
-        share = shares.get(plan.candidates[0], 0.5) / both
-        at_end = max(rate * length * both, exposed)
-        fixed = Design(variance, variance, share, plan.alpha / 2)
-        n_opt = tuned.planned_users(metric, plan.candidates[0])
-        anytime = Design(variance, variance, share, plan.harm_alpha(metric), n_opt)
-        size = abs(mean)
-        wanted = metric.margin.absolute + metric.margin.relative * size
-        needed = float(users_needed(anytime, wanted)) if wanted > 0 else float("nan")
-        yield UserPlan(
-            metric=metric.name,
-            users_per_day=rate,
-            baseline=mean,
-            users_at_end=at_end,
-            detectable_fixed=float(detectable_effect(fixed, at_end)),
-            detectable_anytime=float(detectable_effect(anytime, at_end)),
-            margin=wanted,
-            users_for_margin=float(users_needed(fixed, wanted)) if wanted > 0 else float("nan"),
-            users_for_margin_anytime=needed,
-            days_for_margin_anytime=needed / (rate * both) if rate else float("inf"),
-        )
-
-
-def _mean_and_variance(known: Sample | None, expected: Expected) -> tuple[float, float]:
-    """Of one user's value: as expected (without a deviation, of a share), else as known."""
-    if expected.mean is not None:
-        share = expected.mean * (1 - expected.mean)
-        return expected.mean, expected.sd**2 if expected.sd is not None else share
-    if known is None or not float(known.n) > 1:
-        return float("nan"), float("nan")
-    return float(known.mean), float(known.variance)

@@ -38,19 +38,34 @@ class RequestPlan(BaseModel):
     detectable: tuple[DetectableHarm, ...]
 
 
+class EffectRow(BaseModel):
+    """Effects of one user metric at one share of the users; null where it takes longer."""
+
+    share: float = Field(description="The candidate's; the mean over the plan if as_planned.")
+    as_planned: bool = Field(description="At the plan's own stages, one after the other.")
+    effects: tuple[float, ...] = Field(description="In the metric's unit.")
+    days: tuple[float, ...] = Field(
+        description="Until each is found in four of five cases, watched at every look."
+    )
+    smallest_fixed: float = Field(description="Found in four of five cases at the end, one look.")
+    smallest_anytime: float = Field(description="The same, watched at every look.")
+
+
 class UserPlan(BaseModel):
-    """One user metric, in its unit; null where it can't be said."""
+    """One user metric, in its unit; null where it can't be said, or can't be."""
 
     metric: str
     users_per_day: float
     baseline: float
-    users_at_end: float
+    users_at_end: float = Field(description="Of both variants, with a final value by then.")
     detectable_fixed: float = Field(description="Effect found with 80 % power at the end.")
     detectable_anytime: float = Field(description="The same by bounds that hold at every look.")
     margin: float = Field(description="Harm that is allowed; for a goal its smallest gain.")
     users_for_margin: float = Field(description="Users to find as much, one look at the end.")
     users_for_margin_anytime: float
     days_for_margin_anytime: float
+    power_for_margin: float = Field(description="To find as much, one look at the planned end.")
+    rows: tuple[EffectRow, ...]
 
 
 class PlanningDocument(BaseModel):

@@ -10,12 +10,11 @@ flow outside of any module, where it could not look their names up.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists
@@ -23,11 +22,18 @@ from prefect.exceptions import ObjectAlreadyExists
 from flows.deliver import deliver, tell
 from flows.delivery_log import Kind
 from flows.look import look_at_experiment
+from flows.look_time import look_time
+from flows.prefect_artifacts import (
+    show_dashboard,
+    show_published,
+    show_table,
+    show_verdict,
+)
 from flows.pull import pull_experiment
-from flows.run import publish_all, select
+from flows.run import publish_all
+from flows.selection import select
 from flows.sources.samples import SourceUnavailable
 from flows.spec_file import find_spec
-from flows.verdict_document import VerdictDocument
 from flows.warehouse import WarehouseBusy
 from flows.workspace import Workspace
 
@@ -77,11 +83,10 @@ def _is_worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
 def pull_one(experiment: str, root: str, until: datetime | None = None) -> list[str]:
     """Brings the warehouse up to date for one experiment; returns what was pulled."""
     workspace = Workspace(Path(root))
+    pull_until = look_time(until)
     path, spec = find_spec(workspace.experiments, experiment)
     with _writer_slot():
-        pulled = pull_experiment(
-            spec, workspace.warehouse, spec_dir=path.parent, until=until or datetime.now(UTC)
-        )
+        pulled = pull_experiment(spec, workspace.warehouse, spec_dir=path.parent, until=pull_until)
     for warning in pulled.warnings:
         get_run_logger().warning(warning)
     return list(pulled.summary)
@@ -96,9 +101,12 @@ def pull_one(experiment: str, root: str, until: datetime | None = None) -> list[
 )
 def score_one(experiment: str, root: str, at: datetime | None = None) -> dict[str, Any]:
     """The verdict of one look at one experiment, as its JSON document."""
+    look_time(at)  # before it waits for its turn
+    workspace = Workspace(Path(root))
     with _writer_slot():
-        document = look_at_experiment(Workspace(Path(root)), experiment, at=at)
-    _describe(document)
+        document = look_at_experiment(workspace, experiment, at=at, warn=get_run_logger().warning)
+    show_verdict(workspace, document)
+    show_dashboard(workspace, find_spec(workspace.experiments, experiment)[1])
     answer: dict[str, Any] = json.loads(document.to_json())
     return answer
 
@@ -121,12 +129,19 @@ def score(experiment: str, at: datetime | None = None, root: str = ".") -> dict[
 
 @flow(name="publish", timeout_seconds=_TIMEOUT_S)
 def publish(root: str = ".") -> list[str]:
-    """Publishes marts and dashboards; returns the paths."""
-    paths = [str(path) for path in publish_all(Workspace(Path(root)))]
-    create_markdown_artifact(
-        "\n".join(f"- `{path}`" for path in paths), key="published", description="What was written"
-    )
-    return paths
+    """Publishes marts and dashboards; returns the paths.
+
+    Raises ExperimentsFailed at the end if a spec can't be read; the others' are there then.
+    """
+    workspace = Workspace(Path(root))
+    chosen = select(workspace)
+    paths = publish_all(workspace, chosen) if chosen.specs else []
+    show_published(paths)
+    for spec in chosen.experiments:
+        show_dashboard(workspace, spec)
+    if chosen.broken:
+        raise ExperimentsFailed("; ".join(chosen.problems))
+    return [str(path) for path in paths]
 
 
 @flow(name="run-experiments", timeout_seconds=3600)
@@ -135,25 +150,22 @@ def run_experiments(root: str = ".", at: datetime | None = None) -> list[dict[st
 
     Raises ExperimentsFailed at the end if any failed, so that the run shows red.
     """
-    workspace = Workspace(Path(root))
-    names = [spec.experiment for _, spec in select(workspace, [])]
+    chosen = select(Workspace(Path(root)))
+    names = [spec.experiment for spec in chosen.experiments]
     futures = {name: score_one.submit(name, root, at) for name in names}
     documents: list[dict[str, Any]] = []
-    failed: dict[str, str] = {}
+    failed = {name: str(error) for name, error in chosen.broken.items()}
     for name, future in futures.items():
         found = future.result(raise_on_failure=False)
         if isinstance(found, dict):
             documents.append(found)
         else:
             failed[name] = str(future.state.message)
-    create_table_artifact(
-        [{**_row(document)} for document in documents]
-        + [{"experiment": name, "verdict": "failed", "why": why} for name, why in failed.items()],
-        key="verdicts",
-        description="The latest verdict of every experiment",
-    )
+    show_table(documents, failed)
     if documents:
-        publish(root)
+        # A broken spec is among the failed ones already.
+        with suppress(ExperimentsFailed):
+            publish(root)
     if failed:
         raise ExperimentsFailed("; ".join(f"{name}: {why}" for name, why in failed.items()))
     return documents
@@ -168,12 +180,13 @@ def deliver_traffic(
     With once it takes one step: on a schedule, a delivery whose worker died goes on with the next.
     """
     said = ""
-    for step in deliver(Workspace(Path(root)), experiment, once=once, again=again):
+    workspace = Workspace(Path(root))
+    for step in deliver(workspace, experiment, once=once, again=again):
         state = step.state
         said = f"stage {state.stage} of {state.stages}" if state.outcome is None else state.outcome
         get_run_logger().info("%s: %s", said, step.said)
         if step.document is not None:
-            _describe(step.document)
+            show_verdict(workspace, step.document)
     return said
 
 
@@ -184,24 +197,3 @@ def decide(
     """What a person decides on a delivery; its controller acts on it within seconds."""
     kind = Kind.APPROVED if decision == "approve" else Kind.ABORTED
     tell(Workspace(Path(root)), experiment, kind, reason)
-
-
-def _row(document: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "experiment": document["experiment"],
-        "verdict": document["decision"],
-        "score": document["score"],
-        "look": document["look_at"],
-        "why": "; ".join(document["reasons"]),
-    }
-
-
-def _describe(document: VerdictDocument) -> None:
-    """One verdict as an artifact, with its reasons as a list."""
-    reasons = "\n".join(f"- {reason}" for reason in document.reasons)
-    create_markdown_artifact(
-        f"**{document.decision.value}** at {document.look_at:%Y-%m-%d %H:%M:%S} UTC, "
-        f"score {document.score}\n\n{reasons}",
-        key=f"verdict-{document.experiment}",
-        description=f"Verdict of {document.experiment}",
-    )

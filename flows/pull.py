@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.instants import milliseconds_of
+from flows.data_remarks import doubtful_windows
+from flows.instants import instant, milliseconds_of
 from flows.look_evidence import watermark
-from flows.score import plan_at
+from flows.plan_at import plan_at
 from flows.spec import Experiment, PrometheusSource
 from flows.warehouse import open_reader
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # A window is closed when its last scrapes must have arrived: two intervals, and their time-out.
 _SCRAPE_TIMEOUT = timedelta(seconds=10)
+# For so long after its time a sample may still arrive at the server.
+_LATEST_SAMPLES = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,19 @@ def pull_experiment(
     )
 
 
-def pull_if_behind(spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetime) -> None:
-    """Pulls the requests that aren't known up to the look, and looks for new users."""
-    if spec.request_metrics and not _reaches(spec, warehouse, at):
-        _pull_requests(spec, warehouse, spec_dir, at)
+def pull_if_behind(
+    spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetime
+) -> tuple[str, ...]:
+    """Pulls the requests that aren't known up to the look, and looks for new users.
+
+    Returns what is wrong in the data. Raises what pull_experiment raises.
+    """
+    warnings: list[str] = []
+    if spec.request_metrics and (until := _behind(spec, warehouse, at)):
+        warnings += _pull_requests(spec, warehouse, spec_dir, until).warnings
     if spec.unit_metrics:
-        _pull_units(spec, warehouse, spec_dir, at)
+        warnings += _pull_units(spec, warehouse, spec_dir, at).warnings
+    return tuple(warnings)
 
 
 # The sources import pyarrow and requests; a gate that needs no pull must not pay for them.
@@ -95,10 +105,24 @@ def open_source(spec: Experiment, spec_dir: Path, until: datetime) -> tuple[Samp
     return recording, min(milliseconds_of(until), recording.end_ms)
 
 
-def _reaches(spec: Experiment, warehouse: Path, at: datetime) -> bool:
+def _behind(spec: Experiment, warehouse: Path, at: datetime) -> datetime | None:
+    """Up to when requests are to be pulled for a look; None if the source can have nothing new."""
     if not warehouse.exists():
-        return False
+        return at
     with open_reader(warehouse) as con:
         known = watermark(con, spec, "requests")
-        end = plan_at(con, spec, at=at).end_ms
-    return known is not None and known >= min(milliseconds_of(at), end)
+        plan = plan_at(con, spec, at=at)
+        seen_ms = min(milliseconds_of(at), plan.end_ms)
+        doubtful = doubtful_windows(con, spec, start_ms=plan.start_ms, until_ms=seen_ms)
+    if known is None or known < seen_ms:
+        return at
+    # A server that has healed heals the verdict: what it marked as partial is asked for again, as
+    # far as it is known, so that the last window is not cut short.
+    is_partial = any(window.source == "requests" and window.warnings for window in doubtful)
+    return instant(known) if is_partial or _may_still_arrive(spec, seen_ms) else None
+
+
+def _may_still_arrive(spec: Experiment, seen_ms: int) -> bool:
+    """Whether late samples (remote write, a slow replica) can come in the last windows."""
+    is_live = isinstance(spec.sources.requests, PrometheusSource)
+    return is_live and datetime.now(UTC) < instant(seen_ms) + _LATEST_SAMPLES

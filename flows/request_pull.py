@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.lost_exposure import Cause
+from flows.data_remarks import BLIND
 from flows.request_counts import SpanCounts, count_span
 from flows.request_load import Loaded, load_span
 from flows.request_trouble import check_not_in_future, missing_variants, nothing_to_count
@@ -175,10 +176,7 @@ def _combined(family: Family, spec: Experiment, reports: Sequence[_SpanReport]) 
     if quarantined := sum(report.quarantined for report in reports):
         findings.append(f"{quarantined} samples were negative or no number, and left out")
     if any(report.is_blind for report in reports):
-        findings.append(
-            "no good scrape is known (`up` of the targets is missing), so the first count of a "
-            "new series can't be told from an old one and is left out"
-        )
+        findings.append(BLIND)
     return RequestPull(
         experiment=spec.experiment,
         windows=tuple(window for report in reports for window in report.windows),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from difflib import SequenceMatcher
 
@@ -10,7 +11,7 @@ from flows.instants import instant
 from flows.request_series import normalised
 from flows.sources.families import FAMILIES
 from flows.sources.mesh import Family, Labels, diagnostic_selectors, versions_of
-from flows.sources.samples import Matcher, SampleSource, Selector, SourceRefused
+from flows.sources.samples import Matcher, SampleSource, Selector, SourceRefused, SourceUnavailable
 from flows.spec import Experiment
 
 # Enough to see what is there, little enough to read on any server.
@@ -174,10 +175,21 @@ def _no_metric(
         if _labels(source, [Selector(metric) for metric in other.requests], start_ms, until_ms)
     ]
     there = f"; there are series of mesh {_values(others)}" if others else "; nor of any other mesh"
+    there += _similar_metrics(source, family.requests[0])
     return NoSuchMetric(
         f"{spec.experiment}: the source has no series of {' or '.join(family.requests)} "
         f"(mesh {family.mesh}) between {_time(start_ms)} and {_time(until_ms)}{there}"
     )
+
+
+def _similar_metrics(source: SampleSource, wanted: str) -> str:
+    """The metrics that the source does have: a relabelling may have given them a prefix."""
+    # What the server has to say of this is of no use to who reads what is missing.
+    with suppress(SourceUnavailable, SourceRefused):
+        if names := source.metric_names():
+            return f". The metrics it has that are most like that are {_closest(names, wanted)}"
+        return ". It has no metrics at all"
+    return ""
 
 
 def _labels(

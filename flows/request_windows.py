@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _HOUR_MS = 3_600_000
 # Late samples (remote write, a slow replica) still arrive in the windows before.
 _READ_AGAIN = 2
+_MOST_DOUBTFUL = 6
 # Without a start in the spec: the plan's length before the first pull, and this much more.
 _EARLIER = timedelta(hours=6)
 
@@ -71,14 +72,17 @@ def loaded_windows(con: DuckDBPyConnection, experiment: str) -> dict[int, Loaded
 def pending_windows(
     spec: Experiment, loaded: Mapping[int, LoadedWindow], until_ms: int
 ) -> list[Window]:
-    """The windows to read, oldest first: unknown, unfinished, doubtful, and the last two again.
+    """The windows to read, oldest first: unknown, unfinished, and the last two again.
 
-    A window that was counted for another selection of series is read again to its known end.
+    Also the newest of those that the source has marked as partial: so many that a server that goes
+    on marking them costs little; once they are whole, the next pull reads those before them. A
+    window that was counted for another selection of series is read again to its known end.
     """
     selection = selection_of(spec)
     grid = list(_grid(spec, loaded, until_ms))
+    again = set(_doubtful(grid, loaded)[-_MOST_DOUBTFUL:]) | set(grid[-_READ_AGAIN:])
     pending = []
-    for index, window in enumerate(grid):
+    for window in grid:
         old = loaded.get(window.start_ms)
         if old is None:
             pending.append(window)
@@ -86,9 +90,14 @@ def pending_windows(
             pending.append(Window(window.start_ms, max(window.end_ms, old.end_ms)))
         elif old.end_ms > window.end_ms:
             continue
-        elif old.end_ms < window.end_ms or old.has_warnings or index >= len(grid) - _READ_AGAIN:
+        elif old.end_ms < window.end_ms or window in again:
             pending.append(window)
     return pending
+
+
+def _doubtful(grid: Sequence[Window], loaded: Mapping[int, LoadedWindow]) -> list[Window]:
+    known = ((window, loaded.get(window.start_ms)) for window in grid)
+    return [window for window, old in known if old is not None and old.has_warnings]
 
 
 def _grid(spec: Experiment, loaded: Mapping[int, LoadedWindow], until_ms: int) -> Iterator[Window]:

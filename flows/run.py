@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from flows.instants import instant, milliseconds_of
 from flows.look import score_with_notes
 from flows.look_plan import milliseconds
+from flows.look_time import look_time
+from flows.plan_at import plan_at
 from flows.pull import pull_experiment
-from flows.score import plan_at
+from flows.selection import Selection, select
 from flows.spec import Experiment
-from flows.spec_file import find_spec, load_specs
 from flows.trouble import TROUBLE
 from flows.verdict_document import VerdictDocument
 from flows.warehouse import open_reader
@@ -27,64 +30,120 @@ def run_all(
 
     0: every experiment has a verdict, whatever it is; 2: at least one could not be judged.
     """
-    look_at = at or datetime.now(UTC)
+    look_at = look_time(at)
+    chosen = select(workspace, names)
     documents: list[VerdictDocument] = []
-    failed = 0
-    for path, spec in select(workspace, names):
-        try:
+    failed = _tell_broken(chosen)
+    for path, spec in chosen.specs:
+        with _apart(spec.experiment, failed):
             documents.append(_run_one(workspace, path, spec, look_at, replay=replay))
-        except TROUBLE as error:
-            failed += 1
-            print(f"{spec.experiment}: {error}", file=sys.stderr)
-    _show(workspace, documents, publish_all(workspace) if documents else [])
+    if documents:
+        _show(documents)
+        written = [workspace.warehouse, workspace.verdicts]
+        with _apart("publish", failed):
+            written += publish_all(workspace, _all_readable(workspace, chosen))
+        print("written:", *written, sep="\n  ")
     return 2 if failed else 0
 
 
 def pull_all(workspace: Workspace, names: Sequence[str], *, until: datetime | None) -> int:
     """Brings the warehouse up to date for the experiments; returns the exit code."""
-    failed = 0
-    for path, spec in select(workspace, names):
-        try:
-            _pull(workspace, path, spec, until or datetime.now(UTC))
-        except TROUBLE as error:
-            failed += 1
-            print(f"{spec.experiment}: {error}", file=sys.stderr)
+    pull_until = look_time(until)
+    chosen = select(workspace, names)
+    failed = _tell_broken(chosen)
+    for path, spec in chosen.specs:
+        with _apart(spec.experiment, failed):
+            _pull(workspace, path, spec, pull_until)
     return 2 if failed else 0
 
 
-def publish_all(workspace: Workspace) -> list[Path]:
-    """Publishes the marts, the dashboards and the metrics; returns what was written."""
-    # Publishing is the last step and never the gate's: its imports wait until here.
-    from dashboards.prometheus_server import DEFAULT_SERVER  # noqa: PLC0415
-    from dashboards.provisioning import write_dashboards  # noqa: PLC0415
-    from flows.dashboard_view import servers_of, view_of  # noqa: PLC0415
-    from flows.export_metrics import export_metrics, metric_prefix  # noqa: PLC0415
-    from flows.publish import PublishFailed, publish  # noqa: PLC0415
+def publish_readable(workspace: Workspace) -> int:
+    """Publishes, and prints what was written; returns the exit code, 2 if a spec is broken."""
+    chosen = select(workspace)
+    failed = _tell_broken(chosen)
+    if chosen.specs:
+        print(*publish_all(workspace, chosen), sep="\n")
+    return 2 if failed else 0
 
-    specs = [spec for _, spec in load_specs(workspace.experiments)]
+
+def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
+    """Publishes the marts, and dashboards, report and metrics of the experiments that can be read.
+
+    Returns what was written, of the report the index. Raises PublishFailed, WarehouseBusy or
+    WarehouseUnusable.
+    """
+    # Publishing is the last step and never the gate's: its imports wait until here.
+    from dashboards.atomic_file import prepared  # noqa: PLC0415
+    from dashboards.exported_metrics import render_metrics  # noqa: PLC0415
+    from dashboards.html_report import INDEX, report_files  # noqa: PLC0415
+    from dashboards.prometheus_server import DEFAULT_SERVER  # noqa: PLC0415
+    from dashboards.provisioning import dashboard_files  # noqa: PLC0415
+    from flows.dashboard_view import servers_of, view_of  # noqa: PLC0415
+    from flows.export_metrics import (  # noqa: PLC0415
+        latest_metrics,
+        metric_prefix,
+        metrics_path,
+        push_all,
+    )
+    from flows.publish import PublishFailed, publish  # noqa: PLC0415
+    from flows.report_view import report_views  # noqa: PLC0415
+
+    specs = chosen.experiments
     servers = [server for spec in specs for server in servers_of(spec)]
     prefix = metric_prefix()
-    marts = publish(workspace.warehouse, workspace.marts)
+    metrics = latest_metrics(workspace.warehouse, specs)
+    texts = dashboard_files(
+        [view_of(spec) for spec in specs],
+        workspace.dashboards,
+        servers=servers or (DEFAULT_SERVER,),
+        prefix=prefix,
+    )
+    texts[metrics_path(workspace)] = render_metrics(metrics, prefix=prefix)
+    report = report_files(report_views(workspace.warehouse, specs), workspace.report)
     try:
-        written = write_dashboards(
-            [view_of(spec) for spec in specs],
-            workspace.dashboards,
-            servers=servers or (DEFAULT_SERVER,),
-            prefix=prefix,
-        )
-        exported = export_metrics(workspace, specs, prefix=prefix)
+        # All together: marts, dashboards and report tell of the same looks, or stay as they were.
+        with prepared(texts | report) as put_in_place:
+            marts = publish(workspace.warehouse, workspace.marts)
+            written = put_in_place()
     except OSError as error:
-        raise PublishFailed(f"published {marts}, but not all for people: {error}") from error
-    for warning in exported.warnings:
+        raise PublishFailed(
+            f"could not publish to {workspace.dashboards.parent}: {error}. Free some space, or "
+            "make the folder writable, and publish again"
+        ) from error
+    for warning in push_all(metrics, prefix):
         print(f"warning: {warning}", file=sys.stderr)
-    return [marts, *written, exported.path]
+    pages = report.keys() - {workspace.report / INDEX}
+    return [marts, *(path for path in written if path not in pages)]
 
 
-def select(workspace: Workspace, names: Sequence[str]) -> list[tuple[Path, Experiment]]:
-    """The named experiments, or all of them."""
-    if names:
-        return [find_spec(workspace.experiments, name) for name in names]
-    return load_specs(workspace.experiments)
+def _tell_broken(chosen: Selection) -> list[str]:
+    """Says everything that is wrong with broken specs; returns their names."""
+    for line in chosen.problems:
+        print(line, file=sys.stderr)
+    return list(chosen.broken)
+
+
+def _all_readable(workspace: Workspace, chosen: Selection) -> Selection:
+    """What is published: also what wasn't chosen; broken specs that nobody chose are a warning."""
+    found = select(workspace)
+    for line in found.problems:
+        if line not in chosen.problems:
+            print(f"warning: {line}", file=sys.stderr)
+    return found
+
+
+@contextmanager
+def _apart(name: str, failed: list[str]) -> Iterator[None]:
+    """Says what is wrong with one experiment and notes its name, so that the others go on."""
+    try:
+        yield
+    except TROUBLE as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        failed.append(name)
+    except Exception as error:  # noqa: BLE001  # nothing is hidden: all of it is printed
+        traceback.print_exc()
+        print(f"{name}: failed, nothing was decided: {type(error).__name__}", file=sys.stderr)
+        failed.append(name)
 
 
 def _run_one(
@@ -117,7 +176,8 @@ def _planned_looks(workspace: Workspace, spec: Experiment, at: datetime) -> Iter
     return (instant(ms) for ms in range(plan.start_ms + step, end, step))
 
 
-def _show(workspace: Workspace, documents: Sequence[VerdictDocument], paths: list[Path]) -> None:
+def _show(documents: Sequence[VerdictDocument]) -> None:
+    """Prints the table of verdicts; before anything else can fail."""
     from rich.console import Console  # noqa: PLC0415
 
     from analysis.reasons import explain  # noqa: PLC0415
@@ -133,9 +193,4 @@ def _show(workspace: Workspace, documents: Sequence[VerdictDocument], paths: lis
         )
         for document in documents
     ]
-    console = Console()
-    if rows:
-        console.print(verdict_table(rows))
-    print("written:")
-    for path in [workspace.warehouse, workspace.verdicts, *paths]:
-        print(f"  {path}")
+    Console().print(verdict_table(rows))

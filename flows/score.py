@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 from analysis.metric_result import MetricResult
 from analysis.plan import Plan
 from analysis.verdict import reach_verdict
-from flows.delivered_plan import delivered_plan
-from flows.delivery_log import read_delivery
 from flows.instants import milliseconds_of
-from flows.look_evidence import observed_start, read_evidence
-from flows.look_plan import limits_of, milliseconds, plan_of
+from flows.look_evidence import read_evidence
+from flows.look_plan import limits_of
 from flows.look_scorecard import scorecard_of
+from flows.plan_at import plan_at
 from flows.spec import Experiment
 from flows.statements import statement
 from flows.unit_tuning import with_expected_users
@@ -58,19 +57,6 @@ def score_experiment(
         with transaction(con):
             _record(con, spec, document)
     return document
-
-
-def plan_at(con: DuckDBPyConnection, spec: Experiment, *, at: datetime) -> Plan:
-    """The plan with its start: as delivered, as configured, as observed, or the look itself."""
-    delivery = read_delivery(con, spec.experiment, until=at) if spec.delivery else None
-    if delivery is not None:
-        return delivered_plan(spec, delivery, at_ms=milliseconds_of(at))
-    bucket_ms = milliseconds(spec.plan.bucket)
-    if spec.plan.start is not None:
-        start_ms = milliseconds_of(spec.plan.start)
-    else:
-        start_ms = observed_start(con, spec) or milliseconds_of(at)
-    return plan_of(spec, start_ms=-(-start_ms // bucket_ms) * bucket_ms)
 
 
 def _look_time(plan: Plan, at_ms: int) -> int:

@@ -1,15 +1,14 @@
-"""The scorecard as others read it: one row per comparison, as JSON or as a table."""
+"""The scorecard as others read it: one row per comparison, in verdicts and in `analyze`."""
 
 from __future__ import annotations
 
-import json
-from typing import Any, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from analysis.bayes import Posterior
-from analysis.scorecard import Bounds, Cells, Scorecard
-from flows.json_numbers import NullableNumbers
+from analysis.comparison import Bounds
+from analysis.scorecard import Cells, Scorecard
 
 
 class Interval(BaseModel):
@@ -84,7 +83,7 @@ class ScorecardRow(BaseModel):
         description="By the covariate and the strata; null without either."
     )
     other_p: dict[str, float] = Field(
-        default_factory=dict, description="By other tests of a share: z, Fisher, Boschloo."
+        default_factory=dict, description="By other tests of a share: z, Fisher, Boschloo, Barnard."
     )
     posterior: Belief
     share_posterior: Belief | None = Field(
@@ -92,20 +91,6 @@ class ScorecardRow(BaseModel):
     )
     split_p: float = Field(description="Of the configured split, for one look.")
     split_log_e: float = Field(description="Evidence of a mismatch, at every look.")
-
-
-class ScorecardDocument(BaseModel):
-    """All rows, and what they were computed with."""
-
-    model_config = ConfigDict(ser_json_inf_nan="null")
-
-    alpha: float
-    tightest_at_users: float
-    rows: tuple[ScorecardRow, ...]
-
-    def to_json(self) -> str:
-        """The JSON text."""
-        return self.model_dump_json(indent=2) + "\n"
 
 
 def row_of(
@@ -118,8 +103,12 @@ def row_of(
     share_posterior: Belief | None,
     tightest_at_users: float,
     other_p: dict[str, float] | None = None,
+    posterior: Belief | None = None,
 ) -> ScorecardRow:
-    """One cell's row. identity: experiment, metric, segment, type, baseline and candidate."""
+    """One cell's row. identity: experiment, metric, segment, type, baseline and candidate.
+
+    posterior: by the cell's own prior, instead of the one that serves the whole card.
+    """
     comparison = card.comparison
     return ScorecardRow.model_validate(
         {
@@ -135,7 +124,7 @@ def row_of(
             "anytime": Interval.of(card.anytime, i),
             "discovery": bool(card.discovery[i]),
             "variance_removed": variance_removed,
-            "posterior": Belief.of(card.posterior, i),
+            "posterior": posterior or Belief.of(card.posterior, i),
             "share_posterior": share_posterior,
             "tightest_at_users": tightest_at_users,
             "other_p": other_p or {},
@@ -154,12 +143,3 @@ _NUMBERS = {
     "split_p": "split_p",
     "split_log_e": "split_log_e",
 }
-
-
-def scorecard_schema() -> str:
-    """JSON Schema (draft 2020-12) of the answer."""
-    schema: dict[str, Any] = ScorecardDocument.model_json_schema(
-        mode="serialization", schema_generator=NullableNumbers
-    )
-    header = {"$schema": NullableNumbers.schema_dialect}
-    return json.dumps({**header, **schema}, indent=2) + "\n"

@@ -12,7 +12,7 @@ from flows.spec_parts import Parts, understand
 from flows.spec_problem import Problem, SpecError
 from flows.spec_rules import check_rules
 
-__all__ = ["Problem", "SpecError", "find_spec", "load_spec", "load_specs"]
+__all__ = ["Problem", "SpecError", "find_spec", "load_spec"]
 
 
 def load_spec(path: Path) -> Experiment:
@@ -55,26 +55,14 @@ def _with_configured_split(spec: Experiment, path: Path) -> Experiment:
     return spec.model_copy(update={"split": split}) if split else spec
 
 
-def load_specs(folder: Path) -> list[tuple[Path, Experiment]]:
-    """Every spec of a folder with its path, by name. Raises SpecError with all files' problems."""
-    found: list[tuple[Path, Experiment]] = []
-    problems: list[Problem] = []
-    for path in sorted(folder.glob("*.yaml")):
-        try:
-            found.append((path, load_spec(path)))
-        except SpecError as error:
-            problems += error.problems
-    if problems:
-        raise SpecError(problems)
-    return found
-
-
 def find_spec(folder: Path, name: str) -> tuple[Path, Experiment]:
     """The spec of one experiment. Raises SpecError with the names there are, if it isn't there."""
     path = folder / f"{name}.yaml"
     if path.is_file():
         return path, load_spec(path)
-    known = sorted(item.stem for item in folder.glob("*.yaml"))
+    if path.is_dir():
+        raise SpecError([Problem(str(path), 1, "", "is a folder, must be a spec file")])
+    known = sorted(item.stem for item in folder.glob("*.yaml") if item.is_file())
     message = f"there is no experiment {name!r}{did_you_mean(name, known)}"
     listed = f"; there are {', '.join(known)}" if known else f"; {folder} has no specs (*.yaml)"
     raise SpecError([Problem(str(folder), 1, "", message + listed)])

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from flows.spec_fields import NAME_PATTERN, PERCENT_PATTERN, URL_PATTERN, Strict
 from flows.spec_metrics import Metric
+from flows.url_passwords import without_password
 
 Path = tuple[str | int, ...]
 
@@ -58,7 +59,7 @@ def _shown(value: object, text: str | None) -> str:
         return "is empty, "
     if isinstance(value, dict | list):
         return ""
-    return f"is {value!r}, " if text is None else f"is {text}, "
+    return f"is {without_password(repr(value) if text is None else text)}, "
 
 
 def _what_is_right(detail: ErrorDetails, text: str | None) -> str:

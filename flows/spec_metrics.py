@@ -143,7 +143,7 @@ class UnitMetric(_Metric):
     )
     prior: Annotated[
         Number,
-        Field(gt=0),
+        Field(ge=1e-6, le=1e6),
         BeforeValidator(_parse_percent, json_schema_input_type=float | Percent),
     ] = Field(
         0.1, description="Typical size of true relative effects, as a standard deviation: 10%."

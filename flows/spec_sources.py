@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    field_serializer,
+    model_validator,
+)
 
 from flows.spec_fields import URL_PATTERN, Duration, Strict
+from flows.url_passwords import without_password
+
+_TOKEN: Any = Field(None, description="Environment variable with a bearer token.")
+_USER: Any = Field(None, description="Environment variable with the user of basic authentication.")
+_PASSWORD: Any = Field(None, description="Environment variable with that user's password.")
 
 
 class PrometheusSource(Strict):
@@ -15,8 +27,23 @@ class PrometheusSource(Strict):
 
     url: str = Field(pattern=URL_PATTERN)
     scrape_interval: Duration = timedelta(seconds=15)
-    token_env: str | None = Field(None, description="Environment variable with a bearer token.")
+    token_env: str | None = _TOKEN
+    user_env: str | None = _USER
+    password_env: str | None = _PASSWORD
     ca_file: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> Self:
+        if (self.user_env is None) != (self.password_env is None):
+            raise ValueError("user_env and password_env are needed together")
+        if self.token_env is not None and self.user_env is not None:
+            raise ValueError("must have token_env, or user_env and password_env, not both")
+        return self
+
+    @field_serializer("url")
+    def _kept_without_password(self, url: str) -> str:
+        """What is kept of a spec (warehouse, marts, hashes) holds no password."""
+        return without_password(url)
 
 
 class PrometheusUrl(Strict):
@@ -24,7 +51,9 @@ class PrometheusUrl(Strict):
 
     prometheus: str = Field(pattern=URL_PATTERN)
     scrape_interval: Duration = timedelta(seconds=15)
-    token_env: str | None = Field(None, description="Environment variable with a bearer token.")
+    token_env: str | None = _TOKEN
+    user_env: str | None = _USER
+    password_env: str | None = _PASSWORD
     ca_file: str | None = None
 
 

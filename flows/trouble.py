@@ -3,8 +3,10 @@
 from flows.baseline_history import CannotCalibrate
 from flows.delivery_controller import CannotDeliver
 from flows.delivery_lease import LeaseHeld, LeaseLost
-from flows.plan_experiment import NoHistory
+from flows.look_time import TimeInFuture
+from flows.plan_expected import NoHistory
 from flows.publish import PublishFailed
+from flows.selection import NoSpecs
 from flows.sources.samples import SourceRefused, SourceUnavailable
 from flows.sources.unit_rows import UnitDataRefused
 from flows.spec_file import SpecError
@@ -14,6 +16,8 @@ from flows.targets.target import (
     TargetRefused,
     TargetUnavailable,
 )
+from flows.unit_staging import StagingFailed
+from flows.verdict_document import VerdictNotWritten
 from flows.warehouse import WarehouseBusy, WarehouseUnusable
 
 TROUBLE = (
@@ -23,14 +27,18 @@ TROUBLE = (
     LeaseLost,
     NewerController,
     NoHistory,
+    NoSpecs,
     PublishFailed,
     SourceRefused,
     SourceUnavailable,
     SpecError,
     SplitChanged,
+    StagingFailed,
     TargetRefused,
     TargetUnavailable,
+    TimeInFuture,
     UnitDataRefused,
+    VerdictNotWritten,
     WarehouseBusy,
     WarehouseUnusable,
 )

@@ -89,6 +89,21 @@ def known_parts(con: DuckDBPyConnection, spec: Experiment, kind: UnitKind) -> di
     }
 
 
+def known_source(con: DuckDBPyConnection, spec: Experiment, kind: UnitKind) -> SourcePull:
+    """A source as the warehouse holds it: what a pull that finds nothing new would say of it."""
+    known = known_parts(con, spec, kind)
+    return SourcePull(
+        kind=kind,
+        replaced=(),
+        unchanged=len(known),
+        vanished=(),
+        forgotten=(),
+        row_count=sum(old.row_count for old in known.values()),
+        left_out=reduce(LeftOut.__add__, (old.left_out for old in known.values()), LeftOut()),
+        unknown=_unknown_names(con, spec, kind) if known else {},
+    )
+
+
 def _load(
     con: DuckDBPyConnection, spec: Experiment, reading: Reading, *, until_ms: int
 ) -> SourcePull:

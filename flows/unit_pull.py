@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -16,6 +15,7 @@ from flows.sources.unit_rows import UnitDataRefused, UnitKind, Wanted
 from flows.spec import CounterSource, Experiment, FileSource, PostgresSource
 from flows.unit_load import KnownPart, Reading, known_parts, load_readings
 from flows.unit_report import SourcePull, UnitPull
+from flows.unit_staging import staging_folder
 from flows.warehouse import open_writer
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def pull_units(
     A file that didn't change is not read again; one that did replaces its own rows. The sources
     are read before the warehouse is opened to write, and written in one transaction.
     counters: where `conversions` are read from, instead of the spec's Prometheus.
-    Raises UnitDataRefused, SourceUnavailable, SourceRefused, WarehouseBusy or WarehouseUnusable;
-    then nothing of the source in question was written.
+    Raises UnitDataRefused, SourceUnavailable, SourceRefused, StagingFailed, WarehouseBusy or
+    WarehouseUnusable; then nothing of the source in question was written.
     """
     given = _given(spec)
     sources = _pull_rows(spec, warehouse, given, spec_dir, until_ms) if given else ()
@@ -81,9 +81,9 @@ def _pull_rows(
 ) -> tuple[SourcePull, ...]:
     with open_writer(warehouse) as con:
         known = {kind: known_parts(con, spec, kind) for kind in given}
-    with tempfile.TemporaryDirectory(prefix="verdict-units-") as folder:
+    with staging_folder() as folder:
         readings = [
-            _read(spec, kind, source, known[kind], spec_dir=spec_dir, folder=Path(folder))
+            _read(spec, kind, source, known[kind], spec_dir=spec_dir, folder=folder)
             for kind, source in given.items()
         ]
         with open_writer(warehouse) as con:

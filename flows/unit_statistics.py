@@ -13,14 +13,16 @@ from flows.spec import CounterSource, Experiment, UnitMetric
 from flows.statements import statement
 from flows.unit_estimates import Estimates, add_estimates, read_quantiles
 from flows.unit_quantities import Cohort, cohorts_of, quantile_cohorts
+from flows.unit_splits import SplitStarts, begun, split_number
 from flows.unit_sums import (
-    PartSums,
+    CohortSums,
     added,
     asked_of,
     day_sums,
     days_of,
     last_pull,
     stored_sums,
+    sums_identity,
 )
 from flows.unit_values import make_values, name_variants, scales_of, sum_values
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _MICROSECOND = timedelta(microseconds=1)
+_BySplit = tuple[dict[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,13 @@ class UnitStatistics:
     trends: by metric, users' trends over the days of the window, where it has several; trend_days:
     how many. largest: by metric and variant, the largest value of one user.
     variance_removed: by metric, the share of the variance that the covariates explain.
-    users: exposed users by variant, those seen in two variants left out; users_by_day and
-    users_by_segment: the same by day of the first exposure, and by dimension and segment.
-    mixed_users: seen in two variants. maturing: by metric and variant, users whose window still
-    runs. known_until: the look, or the last pull if that was earlier.
-    warnings: what contradicts itself in the data.
+    final_users: by metric and variant, users with a final value; where the split changed, a
+    metric's n is what they are worth when compared within each.
+    users: exposed users by variant, those seen in two variants left out; users_by_split,
+    users_by_day and users_by_segment: the same for each split, and these by day of the first
+    exposure, and by dimension and segment. mixed_users: seen in two variants. maturing: by metric
+    and variant, users whose window still runs. known_until: the look, or the last pull if that
+    was earlier. warnings: what contradicts itself in the data.
     """
 
     metrics: Mapping[str, Mapping[str, Sample]]
@@ -52,17 +57,23 @@ class UnitStatistics:
     trend_days: Mapping[str, int]
     largest: Mapping[str, Mapping[str, float]]
     variance_removed: Mapping[str, float]
+    final_users: Mapping[str, Mapping[str, float]]
     users: Mapping[str, int]
-    users_by_day: Mapping[date, Mapping[str, int]]
-    users_by_segment: Mapping[str, Mapping[str, Mapping[str, int]]]
+    users_by_split: tuple[Mapping[str, int], ...]
+    users_by_day: Mapping[date, tuple[Mapping[str, int], ...]]
+    users_by_segment: Mapping[str, Mapping[str, tuple[Mapping[str, int], ...]]]
     mixed_users: int
     maturing: Mapping[str, Mapping[str, int]]
     known_until: datetime
     warnings: tuple[str, ...] = field(default=())
 
 
-def read_unit_statistics(con: DuckDBPyConnection, spec: Experiment, at: datetime) -> UnitStatistics:
+def read_unit_statistics(
+    con: DuckDBPyConnection, spec: Experiment, at: datetime, *, splits: SplitStarts = ()
+) -> UnitStatistics:
     """The users' evidence at a look. A read-only connection will do; its time zone must be UTC.
+
+    splits: when those of the plan begin, but for the first; users are compared within each.
 
     Nothing after the last pull is known: a user whose window ends later is still maturing. A look
     at the last pull or later takes kept sums and reads what is new; an earlier one reads the rows.
@@ -79,17 +90,18 @@ def read_unit_statistics(con: DuckDBPyConnection, spec: Experiment, at: datetime
             statement("aggregate/unit_arms"),
             {"experiment": spec.experiment, "look_at": known_until},
         )
-    exposed = _Exposed.read(con, spec, "unit_kept_users" if is_kept else "unit_users_by_variant")
-    found = Estimates({}, {}, {}, {}, {}, {})
+    table = "unit_kept_users" if is_kept else "unit_users_by_variant"
+    exposed = _Exposed.read(con, spec, table, splits)
+    found = Estimates({}, {}, {}, {}, {}, {}, {})
     for cohort in cohorts_of(spec):
-        sums = _sums(con, spec, cohort, known_until, is_kept=is_kept)
+        sums = _sums(con, spec, cohort, known_until, splits, is_kept=is_kept)
         for name, places in cohort.metrics.items():
             add_estimates(spec, name, places, sums, found)
     for name, cohort in quantile_cohorts(spec).items():
-        found.metrics[name] = read_quantiles(con, spec, name, cohort, known_until)
+        read_quantiles(con, spec, name, cohort, known_until, splits, found)
     maturing = {
-        name: {variant: exposed.users[variant] - int(samples[variant].n) for variant in samples}
-        for name, samples in found.metrics.items()
+        name: {variant: exposed.users[variant] - int(final[variant]) for variant in final}
+        for name, final in found.final_users.items()
     }
     warnings: tuple[str, ...] = ()
     users = exposed.users
@@ -104,6 +116,7 @@ def read_unit_statistics(con: DuckDBPyConnection, spec: Experiment, at: datetime
                 )
                 for variant in spec.variants
             }
+            found.final_users[name] = {v: float(found.metrics[name][v].n) for v in spec.variants}
             maturing[name] = dict.fromkeys(spec.variants, 0)
         warnings = tuple(_contradictions(spec, counters, counts))
     metrics = {name: found.metrics[name] for name in spec.unit_metrics}
@@ -114,7 +127,9 @@ def read_unit_statistics(con: DuckDBPyConnection, spec: Experiment, at: datetime
         found.trend_days,
         found.largest,
         found.removed,
+        found.final_users,
         users,
+        exposed.by_split if users is exposed.users else (),
         exposed.by_day,
         exposed.by_segment,
         exposed.mixed,
@@ -129,26 +144,33 @@ class _Exposed:
     """Exposed users, counted; those seen in two variants apart."""
 
     users: dict[str, int]
-    by_day: dict[date, dict[str, int]]
-    by_segment: dict[str, dict[str, dict[str, int]]]
+    by_split: _BySplit
+    by_day: dict[date, _BySplit]
+    by_segment: dict[str, dict[str, _BySplit]]
     mixed: int
 
     @classmethod
-    def read(cls, con: DuckDBPyConnection, spec: Experiment, name: str) -> _Exposed:
-        nobody = dict.fromkeys(spec.variants, 0)
-        exposed, mixed = cls(dict(nobody), {}, {}, 0), 0
+    def read(
+        cls, con: DuckDBPyConnection, spec: Experiment, name: str, splits: SplitStarts
+    ) -> _Exposed:
+        def nobody() -> _BySplit:
+            return tuple(dict.fromkeys(spec.variants, 0) for _ in range(len(splits) + 1))
+
+        exposed, mixed = cls(dict.fromkeys(spec.variants, 0), nobody(), {}, {}, 0), 0
         asked: dict[str, object] = {"dimensions": list(spec.segments)}
         if name == "unit_kept_users":
             asked["experiment"] = spec.experiment
-        for day, variant, dimension, segment, count in _rows(con, f"aggregate/{name}", asked):
+        text = statement(f"aggregate/{name}", split=split_number(splits, "exposed_at"))
+        for day, split, variant, dimension, segment, count in con.execute(text, asked).fetchall():
             if variant is None:
                 mixed += 0 if dimension else count
             elif dimension:
                 segments = exposed.by_segment.setdefault(dimension, {})
-                segments.setdefault(segment, dict(nobody))[variant] += count
+                segments.setdefault(segment, nobody())[split][variant] += count
             else:
                 exposed.users[variant] += count
-                exposed.by_day.setdefault(day, dict(nobody))[variant] += count
+                exposed.by_split[split][variant] += count
+                exposed.by_day.setdefault(day, nobody())[split][variant] += count
         return replace(exposed, mixed=mixed)
 
 
@@ -157,20 +179,21 @@ def _sums(
     spec: Experiment,
     cohort: Cohort,
     known_until: datetime,
+    splits: SplitStarts,
     *,
     is_kept: bool,
-) -> Mapping[tuple[str, str, str], PartSums]:
-    """The sums of all users with a final value, by variant, dimension and segment."""
+) -> CohortSums:
+    """The sums of all users with a final value."""
     scales = scales_of(con, spec, cohort)
     until = known_until - cohort.window_us * _MICROSECOND
     if is_kept:
-        identity = cohort.identity(scales.shifts, scales.caps, asked_of(spec))
+        identity = sums_identity(spec, cohort, scales, begun(splits, known_until))
         days = days_of(con, spec, identity)
         open_days = [d for d, is_stored in days.items() if not is_stored and d <= until.date()]
         rows = stored_sums(con, spec, identity)
-        rows += day_sums(con, spec, cohort, scales, open_days, exposed_until=until)
+        rows += day_sums(con, spec, cohort, scales, open_days, exposed_until=until, splits=splits)
     else:
-        make_values(con, spec, cohort, scales, exposed_until=until)
+        make_values(con, spec, cohort, scales, exposed_until=until, splits=splits)
         rows = sum_values(con, spec, cohort)
     return added(rows, cohort, scales)
 

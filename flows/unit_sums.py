@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.sums import Sums
+from flows.plan_at import plan_at
 from flows.spec import Experiment
 from flows.statements import statement
 from flows.unit_quantities import Cohort, cohorts_of
+from flows.unit_splits import SplitStarts, begun, split_starts
 from flows.unit_strata import dimensions_of
 from flows.unit_values import (
     Scales,
@@ -33,12 +35,20 @@ _DAY = timedelta(days=1)
 _USERS_FOR_A_CAP = 100
 
 
-@dataclass(frozen=True, slots=True)
-class PartSums:
-    """The sums of some users, and the largest value of the quantities that one user can carry."""
+# A variant, dimension and segment; the last two are empty for all users.
+Part = tuple[str, str, str]
 
-    sums: Sums
-    largest: Mapping[int, float]
+
+@dataclass(frozen=True, slots=True)
+class CohortSums:
+    """The sums of all days: of each part of the users, whole and by split (its number).
+
+    largest: by variant, the largest value of the quantities that one user can carry.
+    """
+
+    whole: Mapping[Part, Sums]
+    by_split: Mapping[int, Mapping[Part, Sums]]
+    largest: Mapping[str, Mapping[int, float]]
 
 
 def asked_of(spec: Experiment) -> str:
@@ -72,29 +82,40 @@ def days_of(con: DuckDBPyConnection, spec: Experiment, cohort: str) -> dict[date
     )
 
 
-def added(
-    rows: Iterable[SumsRow], cohort: Cohort, scales: Scales
-) -> Mapping[tuple[str, str, str], PartSums]:
-    """Sums over all days, by variant, dimension and segment."""
-    q = len(cohort.quantities)
-    shift = np.array(scales.shifts)
-    by_part: dict[tuple[str, str, str], list[SumsRow]] = {}
+def added(rows: Iterable[SumsRow], cohort: Cohort, scales: Scales) -> CohortSums:
+    """Sums over all days."""
+    by_part: dict[tuple[int, Part], list[SumsRow]] = {}
+    maxima: dict[str, list[Sequence[float]]] = {}
     for row in rows:
-        by_part.setdefault((row.variant, row.dimension, row.segment), []).append(row)
+        part = (row.variant, row.dimension, row.segment)
+        by_part.setdefault((row.split, part), []).append(row)
+        if not row.dimension:
+            maxima.setdefault(row.variant, []).append(row.maxima)
+    by_split: dict[int, dict[Part, Sums]] = {}
+    whole: dict[Part, Sums] = {}
+    for (split, part), days in sorted(by_part.items()):
+        sums = _over_days(days, cohort, scales)
+        by_split.setdefault(split, {})[part] = sums
+        whole[part] = whole[part] + sums if part in whole else sums
+    largest = {
+        variant: {
+            i: float(m + scales.shifts[i])
+            for i, m in zip(cohort.amounts, np.max(found, axis=0), strict=True)
+        }
+        for variant, found in maxima.items()
+    }
+    return CohortSums(whole, by_split, largest)
+
+
+def _over_days(days: Sequence[SumsRow], cohort: Cohort, scales: Scales) -> Sums:
+    q = len(cohort.quantities)
     first, second = (np.array(ends, dtype=np.intp) for ends in zip(*cohort.pairs, strict=True))
-    found = {}
-    for part, days in by_part.items():
-        products = np.zeros((q, q))
-        products[first, second] = np.sum([row.products for row in days], axis=0)
-        products[second, first] = products[first, second]
-        users = float(sum(row.users for row in days))
-        totals = np.sum([row.totals for row in days], axis=0)
-        largest = {}
-        if not part[1]:
-            maxima = np.max([row.maxima for row in days], axis=0)
-            largest = {i: float(m + shift[i]) for i, m in zip(cohort.amounts, maxima, strict=True)}
-        found[part] = PartSums(Sums(np.array(users), shift, totals, products), largest)
-    return found
+    products = np.zeros((q, q))
+    products[first, second] = np.sum([row.products for row in days], axis=0)
+    products[second, first] = products[first, second]
+    users = float(sum(row.users for row in days))
+    totals = np.sum([row.totals for row in days], axis=0)
+    return Sums(np.array(users), np.array(scales.shifts), totals, products)
 
 
 def refresh_sums(
@@ -107,7 +128,7 @@ def refresh_sums(
     """Brings the kept users and sums up to date after a load; costs what is new.
 
     fresh_exposures, fresh_outcomes: parts that are new; None if rows were replaced or taken away,
-    so that everything is made anew.
+    so that everything is made anew. Sums are made anew, too, when a split begins.
     """
     known_until = last_pull(con, spec)
     if known_until is None:
@@ -126,13 +147,22 @@ def refresh_sums(
     con.execute(
         statement("load/unit_state"), {**key, "asked": asked_of(spec), "known_until": known_until}
     )
+    splits = begun(split_starts(plan_at(con, spec, at=known_until)), known_until)
     kept = []
     for cohort in cohorts:
         _set_caps(con, spec, cohort, known_until)
         scales = scales_of(con, spec, cohort)
-        kept.append(cohort.identity(scales.shifts, scales.caps, asked_of(spec)))
-        _store(con, spec, cohort, scales, kept[-1], known_until)
+        kept.append(sums_identity(spec, cohort, scales, splits))
+        _store(con, spec, cohort, scales, kept[-1], known_until, splits)
     con.execute(statement("load/forget_unit_sums"), {**key, "keep": kept})
+
+
+def sums_identity(spec: Experiment, cohort: Cohort, scales: Scales, splits: SplitStarts) -> str:
+    """Tells a cohort's kept sums apart from such that don't add up with them."""
+    asked = asked_of(spec)
+    if splits:
+        asked += f" {[start.isoformat() for start in splits]}"
+    return cohort.identity(scales.shifts, scales.caps, asked)
 
 
 def _take_in(
@@ -168,6 +198,7 @@ def _store(
     scales: Scales,
     identity: str,
     known_until: datetime,
+    splits: SplitStarts,
 ) -> None:
     """Keeps the sums of the days whose last user has a final value by now."""
     window = cohort.window_us * _MICROSECOND
@@ -176,7 +207,8 @@ def _store(
         for day, is_stored in days_of(con, spec, identity).items()
         if not is_stored and midnight(day, known_until) + _DAY + window <= known_until
     ]
-    rows = day_sums(con, spec, cohort, scales, closed, exposed_until=known_until - window)
+    until = known_until - window
+    rows = day_sums(con, spec, cohort, scales, closed, exposed_until=until, splits=splits)
     if rows:
         columns = {name: [getattr(row, name) for row in rows] for name in SumsRow.__slots__}
         con.execute(
@@ -193,6 +225,7 @@ def day_sums(
     days: Sequence[date],
     *,
     exposed_until: datetime,
+    splits: SplitStarts,
 ) -> list[SumsRow]:
     """The sums of the stored users first exposed on some days, but not after exposed_until."""
     if not days:
@@ -202,7 +235,7 @@ def day_sums(
         {"experiment": spec.experiment, "days": list(days)},
     )
     span = (min(days), max(days))
-    make_values(con, spec, cohort, scales, exposed_until=exposed_until, days=span)
+    make_values(con, spec, cohort, scales, exposed_until=exposed_until, days=span, splits=splits)
     return sum_values(con, spec, cohort)
 
 

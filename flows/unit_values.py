@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flows.spec import Experiment
 from flows.statements import statement
 from flows.unit_quantities import Cohort
+from flows.unit_splits import SplitStarts, split_number
 from flows.unit_strata import dimensions_of
 
 if TYPE_CHECKING:
@@ -21,9 +22,13 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class SumsRow:
-    """The sums of one day's users of a variant; dimension and segment are '' for all users."""
+    """The sums of one day's users of a variant; dimension and segment are '' for all users.
+
+    split: how many of the plan's splits came before that they were exposed under.
+    """
 
     exposed_on: date
+    split: int
     variant: str
     dimension: str
     segment: str
@@ -72,10 +77,12 @@ def make_values(
     *,
     exposed_until: datetime,
     days: tuple[date, date] | None = None,
+    splits: SplitStarts = (),
 ) -> None:
     """Makes unit_values: each user of unit_arms with a final value.
 
     days: the first and last day of exposure in unit_arms, so that only outcomes near them are read.
+    splits: when those of the plan begin, but for the first.
     """
     con.execute(
         statement("load/unit_quantities_table"),
@@ -94,6 +101,7 @@ def make_values(
             f"sum(amount) filter (quantity = {i}) as q{i}" for i in range(len(cohort.quantities))
         ),
         values=",\n    ".join(_value(cohort, scales, i) for i in range(len(cohort.quantities))),
+        split=split_number(splits, "u.exposed_at"),
     )
     con.execute(
         text,
@@ -127,13 +135,13 @@ def sum_values(con: DuckDBPyConnection, spec: Experiment, cohort: Cohort) -> lis
         "products": ", ".join(f"sum(q{i} * q{j})" for i, j in cohort.pairs),
     }
     rows = con.execute(statement("aggregate/unit_sums", **lists)).fetchall()
-    largest = dict.fromkeys((row[:2] for row in rows), ())
+    largest = dict.fromkeys((row[:3] for row in rows), ())
     if cohort.amounts:
         text = statement(
             "aggregate/unit_maxima", maxima=", ".join(f"max(q{i})" for i in cohort.amounts)
         )
-        largest |= {(day, variant): values for day, variant, values in con.execute(text).fetchall()}
-    found = [SumsRow(*(*row, largest[row[:2]])) for row in rows]
+        largest |= {tuple(part): values for *part, values in con.execute(text).fetchall()}
+    found = [SumsRow(*(*row, largest[row[:3]])) for row in rows]
     if spec.segments:
         dimensions = dimensions_of(spec)
         segments = ", ".join(_segment(spec, columns) for columns in dimensions.values())

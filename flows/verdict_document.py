@@ -10,6 +10,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from analysis.latency_table import LatencyTable
 from analysis.metric_result import MetricResult
 from analysis.quality import QualityCheck
 from analysis.segments import SegmentTable
@@ -20,6 +21,10 @@ from flows.json_numbers import NullableNumbers
 from flows.scorecard_document import ScorecardRow
 
 SCHEMA_ID = "https://split-verdict.invalid/verdict.schema.json"
+
+
+class VerdictNotWritten(Exception):
+    """The verdict's file can't be written; the verdict itself is recorded in the warehouse."""
 
 
 class VerdictDocument(BaseModel):
@@ -39,6 +44,9 @@ class VerdictDocument(BaseModel):
     metrics: tuple[MetricResult, ...]
     quality: tuple[QualityCheck, ...]
     segments: tuple[SegmentTable, ...] = Field(description="Users by segment; exploratory.")
+    latency: tuple[LatencyTable, ...] = Field(
+        description="By candidate, beside the baseline's, in the same buckets; decides nothing."
+    )
     scorecard: tuple[ScorecardRow, ...] = Field(description="User metrics, by every method.")
     spec_hash: str
     software_version: str
@@ -61,6 +69,7 @@ class VerdictDocument(BaseModel):
             metrics=verdict.metrics,
             quality=verdict.quality,
             segments=verdict.segments,
+            latency=verdict.latency,
             scorecard=scorecard,
             spec_hash=spec_hash,
             software_version=version("split-verdict"),
@@ -71,10 +80,22 @@ class VerdictDocument(BaseModel):
         return self.model_dump_json(indent=2) + "\n"
 
     def write(self, folder: Path) -> Path:
-        """Writes folder/<experiment>/<look>.json whole or not at all; returns its path."""
-        path = folder / self.experiment / f"{self.look_at:%Y%m%dT%H%M%SZ}.json"
-        write_atomically(path, self.to_json())
-        return path
+        """Writes folder/<experiment>/<look>.json whole or not at all; returns its path.
+
+        Raises VerdictNotWritten.
+        """
+        path = self.path_in(folder)
+        try:
+            return write_atomically(path, self.to_json())
+        except OSError as error:
+            raise VerdictNotWritten(
+                f"{self.experiment}: {path} can't be written: {error.strerror or error}. Free some "
+                f"space, or make {folder} a folder that this user may write to"
+            ) from error
+
+    def path_in(self, folder: Path) -> Path:
+        """Where the verdict is written."""
+        return folder / self.experiment / f"{self.look_at:%Y%m%dT%H%M%SZ}.json"
 
 
 def verdict_schema() -> str:

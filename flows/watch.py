@@ -17,7 +17,7 @@ from analysis.verdict import Decision
 from dashboards.watch_view import LookThen, VariantNow, Watched
 from flows.instants import instant, milliseconds_of
 from flows.look import look_at_experiment
-from flows.score import plan_at
+from flows.plan_at import plan_at
 from flows.spec import Experiment
 from flows.spec_file import find_spec
 from flows.statements import statement

@@ -34,3 +34,8 @@ class Workspace:
     def dashboards(self) -> Path:
         """Grafana dashboards and their provisioning."""
         return self.root / "var" / "dashboards"
+
+    @property
+    def report(self) -> Path:
+        """The HTML report: index.html and a page per experiment."""
+        return self.root / "var" / "report"

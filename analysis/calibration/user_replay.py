@@ -21,6 +21,7 @@ from analysis.calibration.user_history import UserHistory
 from analysis.comparison import Sample, compare_means, proportion_sample
 from analysis.estimates import adjust, sample_of
 from analysis.plan import MetricPlan, Plan, Role
+from analysis.splits import combine_within_splits
 from analysis.sums import Moments, Sums
 from analysis.user_harm import bound_harm
 
@@ -56,13 +57,22 @@ class UserSetting:
     seed: int
 
     @property
-    def shares(self) -> tuple[float, float]:
-        """Of the baseline and the first candidate; equal parts where no split is configured."""
+    def shares(self) -> FloatArray:
+        """Of the baseline and the first candidate under each split: float64[splits, 2].
+
+        Equal parts where no split is configured.
+        """
         plan = self.plan
         equal = 1 / (1 + len(plan.candidates))
         names = (plan.baseline, plan.candidates[0])
-        first, second = (plan.user_shares.get(name, equal) for name in names)
-        return first, second
+        return np.array([[s.shares.get(name, equal) for name in names] for s in plan.splits])
+
+    @property
+    def splits(self) -> IntArray:
+        """Under which of the plan's splits each user with a final value came: int64[users]."""
+        starts = [split.start_ms for split in self.plan.splits[1:]]
+        exposed_ms = self.history.final_ms - self.metric.window_ms
+        return np.searchsorted(starts, exposed_ms, "right").astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +103,9 @@ def replay_users(
 
 
 def _assign(setting: UserSetting, group: range) -> tuple[Sums, Sums]:
-    """Sums of the values that became final between looks, by arm: [runs, looks, ...]."""
-    history = setting.history
-    low, width = setting.shares
+    """Sums of the values that became final between looks, by arm: [runs, looks, splits, ...]."""
+    history, splits = setting.history, setting.splits
+    low, width = setting.shares[splits].T
     draws = np.stack(
         [np.random.default_rng([setting.seed, 0, run]).random(history.users) for run in group]
     )
@@ -106,9 +116,11 @@ def _assign(setting: UserSetting, group: range) -> tuple[Sums, Sums]:
     features = np.hstack([np.ones((history.users, 1)), history.values, products.reshape(-1, q * q)])
     arms = []
     for mask in masks:
-        found = np.zeros((len(group), len(cuts), features.shape[1]))
+        found = np.zeros((len(group), len(cuts), len(setting.shares), features.shape[1]))
         for look, (begin, end) in enumerate(zip((0, *cuts[:-1]), cuts, strict=True)):
-            found[:, look] = mask[:, begin:end].astype(np.float64) @ features[begin:end]
+            for split in np.unique(splits[begin:end]):
+                users = begin + np.flatnonzero(splits[begin:end] == split)
+                found[:, look, split] = mask[:, users].astype(np.float64) @ features[users]
         arms.append(_as_sums(found, history.shift))
     return arms[0], arms[1]
 
@@ -162,15 +174,23 @@ def _converted(setting: UserSetting, plain: Sums, lift: float, rng: np.random.Ge
 
 
 def _samples(setting: UserSetting, arms: tuple[Sums, Sums]) -> tuple[Sample, Sample]:
-    """What each look sees: float64[runs, looks] of both arms."""
+    """What each look sees: float64[runs, looks] of both arms.
+
+    Under several splits production adjusts, and divides ratios, over all of them at once; here
+    each does for itself, which takes less time and says nearly the same.
+    """
     history = setting.history
     moments = [_so_far(arm) for arm in arms]
     if history.covariates:
-        first, second = adjust(moments, history.value, history.covariates).samples
-        return first, second
-    first, second = (sample_of(each, history.value) for each in moments)
-    if history.is_share:
-        first, second = (proportion_sample(s.n, np.round(s.n * s.mean)) for s in (first, second))
+        by_split = adjust(moments, history.value, history.covariates).samples
+    else:
+        by_split = tuple(sample_of(each, history.value) for each in moments)
+        if history.is_share:
+            by_split = tuple(proportion_sample(s.n, np.round(s.n * s.mean)) for s in by_split)
+    if len(setting.shares) > 1:
+        first, second = combine_within_splits(by_split)
+    else:
+        first, second = (Sample(s.n[..., 0], s.mean[..., 0], s.variance[..., 0]) for s in by_split)
     return first, second
 
 

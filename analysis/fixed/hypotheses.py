@@ -40,7 +40,7 @@ def two_sided(
     d, se, nu = _arrays(difference, error, degrees)
     with np.errstate(divide="ignore", invalid="ignore"):
         p_value = 2 * stdtr(nu, -np.abs(d - null) / se)
-    half_width = -stdtrit(nu, alpha / 2) * se
+        half_width = -stdtrit(nu, alpha / 2) * se
     return Shown(p_value, p_value < alpha, d - half_width, d + half_width)
 
 
@@ -56,7 +56,7 @@ def non_inferiority(
     error: ArrayLike,
     degrees: ArrayLike = np.inf,
     *,
-    margin: float,
+    margin: ArrayLike,
     alpha: float = 0.05,
 ) -> Shown:
     """Whether the difference (higher is better) is above -margin: one-sided.
@@ -65,8 +65,8 @@ def non_inferiority(
     """
     d, se, nu = _arrays(difference, error, degrees)
     with np.errstate(divide="ignore", invalid="ignore"):
-        p_value = stdtr(nu, -(d + margin) / se)
-    lower = d + stdtrit(nu, alpha) * se
+        p_value = stdtr(nu, -(d + np.asarray(margin)) / se)
+        lower = d + stdtrit(nu, alpha) * se
     return Shown(p_value, p_value < alpha, lower, np.full_like(d, np.inf))
 
 
@@ -75,7 +75,7 @@ def equivalence(
     error: ArrayLike,
     degrees: ArrayLike = np.inf,
     *,
-    margin: float,
+    margin: ArrayLike,
     alpha: float = 0.05,
 ) -> Shown:
     """Whether the difference lies within the margin on both sides: two one-sided tests.
@@ -84,8 +84,9 @@ def equivalence(
     """
     d, se, nu = _arrays(difference, error, degrees)
     with np.errstate(divide="ignore", invalid="ignore"):
-        p_value = np.maximum(stdtr(nu, -(d + margin) / se), stdtr(nu, (d - margin) / se))
-    half_width = -stdtrit(nu, alpha) * se
+        least = np.asarray(margin)
+        p_value = np.maximum(stdtr(nu, -(d + least) / se), stdtr(nu, (d - least) / se))
+        half_width = -stdtrit(nu, alpha) * se
     return Shown(p_value, p_value < alpha, d - half_width, d + half_width)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from analysis.comparison import Sample
+from analysis.comparison import Bounds, Sample
 from analysis.sequential.roots import bracket_root
 
 FloatArray = NDArray[np.float64]
@@ -36,7 +36,8 @@ def z_test(
     """The z-test of equal shares; users and successes of baseline and candidate.
 
     pooled: the variance under the hypothesis (score test, Pearson 1900), else each variant's own
-    (Wald). nan where no variance is known.
+    (Wald). nan where no variance is known: all users of both variants alike, or by Wald all users
+    of each.
     """
     n_b, n_c, x_b, x_c = (np.asarray(a, dtype=np.float64) for a in (*users, *successes))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -46,22 +47,14 @@ def z_test(
             variance = p * (1 - p) * (1 / n_b + 1 / n_c)
         else:
             variance = p_b * (1 - p_b) / n_b + p_c * (1 - p_c) / n_c
-        z = np.asarray((p_c - p_b) / np.sqrt(variance))
+        z = np.asarray((p_c - p_b) / np.sqrt(np.where(variance > 0, variance, np.nan)))
     return ZTest(z, np.asarray(2 * ndtr(-np.abs(z))), np.asarray(ndtr(-z)), np.asarray(ndtr(z)))
 
 
-@dataclass(frozen=True, slots=True)
-class ShareBounds:
-    """Bounds of candidate - baseline, and of candidate / baseline - 1: float64[...] each."""
+def share_bounds(baseline: Sample, candidate: Sample, multiplier: ArrayLike) -> Bounds:
+    """Bounds of candidate - baseline, and of candidate / baseline - 1.
 
-    lower: FloatArray
-    upper: FloatArray
-    relative_lower: FloatArray
-    relative_upper: FloatArray
-
-
-def share_bounds(baseline: Sample, candidate: Sample, multiplier: ArrayLike) -> ShareBounds:
-    """Bounds that cover from 20 users on, for any two sizes of variants, down to rates of 1e-4.
+    They cover from 20 users on, for any two sizes of variants, down to rates of 1e-4.
 
     Newcombe 1998, method 11: each variant's own limits by Wilson with continuity correction,
     combined by squares; the ratio from the same limits (Donner, Zou 2012). Both exclude "no
@@ -73,7 +66,7 @@ def share_bounds(baseline: Sample, candidate: Sample, multiplier: ArrayLike) -> 
     b, c = baseline.mean, candidate.mean
     lower = c - b - np.hypot(c - low_c, high_b - b)
     upper = c - b + np.hypot(high_c - c, b - low_b)
-    return ShareBounds(
+    return Bounds(
         lower, upper, _ratio(c, b, low_c, high_b, -1.0) - 1, _ratio(c, b, high_c, low_b, 1.0) - 1
     )
 
@@ -110,17 +103,19 @@ def _chosen(swap: NDArray[np.bool_], first: Sample, second: Sample) -> Sample:
 def _wilson(sample: Sample, z: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Limits of one share (Wilson 1927), with continuity correction; nan without users.
 
-    A multiplier that isn't finite (too few users for any bound) leaves 0 and 1.
+    0 and 1 for an infinite multiplier.
     """
-    unbounded, z = np.isinf(z), np.where(np.isinf(z), 0.0, z)
     n = np.where(sample.n > 0, sample.n, np.nan)
-    p = sample.mean
+    p, unbounded, z = sample.mean, np.isinf(z), np.where(np.isinf(z), 0.0, z)
     scale = 2 * (n + z**2)
     below = z * np.sqrt(np.maximum(z**2 - 2 - 1 / n + 4 * p * (n * (1 - p) + 1), 0.0))
     above = z * np.sqrt(np.maximum(z**2 + 2 - 1 / n + 4 * p * (n * (1 - p) - 1), 0.0))
-    low = np.where(p > 0, np.clip((2 * n * p + z**2 - 1 - below) / scale, 0.0, p), 0.0)
-    high = np.where(p < 1, np.clip((2 * n * p + z**2 + 1 + above) / scale, p, 1.0), 1.0)
-    low, high = np.where(unbounded, 0.0, low), np.where(unbounded, 1.0, high)
+    low = np.where(
+        (p > 0) & ~unbounded, np.clip((2 * n * p + z**2 - 1 - below) / scale, 0.0, p), 0.0
+    )
+    high = np.where(
+        (p < 1) & ~unbounded, np.clip((2 * n * p + z**2 + 1 + above) / scale, p, 1.0), 1.0
+    )
     return np.where(np.isnan(n), np.nan, low), np.where(np.isnan(n), np.nan, high)
 
 

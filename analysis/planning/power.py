@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import nctdtr, ndtri, stdtrit
 
-from analysis.confidence import one_sided_multiplier
+from analysis.confidence import one_sided_multiplier, student_adjusted
 
 FloatArray = NDArray[np.float64]
 
@@ -28,18 +28,18 @@ class Design:
     """Two variants: variances of one user's value, and the candidate's share of the users.
 
     alpha: one-sided. n_opt: None for one look at the end, else the users at which a sequence that
-    holds at every look is tightest.
+    holds at every look is tightest. Both are of Student's t, as the variance is estimated.
     """
 
     variance_baseline: FloatArray | float
     variance_candidate: FloatArray | float
-    share: float = 0.5
+    share: FloatArray | float = 0.5
     alpha: float = 0.025
     n_opt: float | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError for a share or an alpha that can't be."""
-        if not 0 < self.share < 1:
+        if not np.all((np.asarray(self.share) > 0) & (np.asarray(self.share) < 1)):
             raise ValueError(f"share is {self.share}, must lie between 0 and 1")
         if not 0 < self.alpha < 0.5:
             raise ValueError(f"alpha is {self.alpha}, must lie between 0 and 0.5")
@@ -58,7 +58,8 @@ class Design:
         """Standard errors between the estimate and its one-sided bound."""
         n = np.asarray(users, dtype=np.float64)
         if self.n_opt is not None:
-            return one_sided_multiplier(n, alpha=self.alpha, n_opt=self.n_opt)
+            normal = one_sided_multiplier(n, alpha=self.alpha, n_opt=self.n_opt)
+            return student_adjusted(normal, self.degrees(n))
         return np.asarray(-stdtrit(self.degrees(n), self.alpha))
 
     def degrees(self, n: FloatArray) -> FloatArray:
@@ -96,7 +97,8 @@ def users_needed(design: Design, effect: ArrayLike, *, wanted: float = 0.8) -> F
     By doubling and bisection, so that a share of 1 % has an answer as well; infinite for no effect.
     """
     size = np.abs(np.asarray(effect, dtype=np.float64))
-    low = np.full(size.shape, 2 * _LEAST_USERS / min(design.share, 1 - design.share))
+    low = 2 * _LEAST_USERS / np.minimum(design.share, 1 - np.asarray(design.share))
+    low = np.array(np.broadcast_arrays(low, size)[0])
     high = low.copy()
     for _ in range(_DOUBLINGS):
         enough = detectable_effect(design, high, wanted=wanted) <= size

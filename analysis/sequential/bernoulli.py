@@ -135,8 +135,9 @@ def _forced_share(x: FloatArray, n: FloatArray, force: FloatArray) -> FloatArray
     """The p with the largest log likelihood + force p: the root of a quadratic, without loss."""
     rest = n - force
     root = np.sqrt(np.maximum(rest**2 + 4 * force * x, 0.0))
-    small = 2 * x / np.maximum(rest + root, _TINY)
-    large = (root - rest) / (2 * force)
+    with np.errstate(over="ignore"):  # of the one that isn't taken
+        small = 2 * x / np.maximum(rest + root, _TINY)
+        large = (root - rest) / (2 * force)
     return np.asarray(np.where(rest > 0, small, large))
 
 

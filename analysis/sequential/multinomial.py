@@ -183,12 +183,14 @@ def _shrinkage(x: FloatArray, n: FloatArray, room: FloatArray) -> FloatArray:
     x, n, room = np.broadcast_arrays(x, n, room)
     some = np.maximum(x, _TINY)
     rest = np.maximum(n - x, 0.0)
-    odds = np.where(rest > 0, some / np.maximum(rest, _TINY), 0.0)
+    odds = np.where(rest > 0, some / np.where(rest > 0, rest, 1.0), 0.0)
 
     def lost(v: FloatArray) -> FloatArray:
         return np.asarray(some * v - rest * np.log1p(-odds * np.expm1(-v)) - room)
 
-    _, v = bracket_root(lost, 0.0, room / some + 1)
+    with np.errstate(over="ignore"):  # where there are no counts: infinite all the same
+        most = np.where(x > 0, room / some + 1, 1.0)
+    _, v = bracket_root(lost, 0.0, most)
     return np.where(x > 0, v, np.inf)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from flows.commands.parser import Commands, command, instant
 from flows.workspace import Workspace
@@ -24,7 +25,9 @@ def add(commands: Commands) -> None:
 def _gate(options: argparse.Namespace) -> int:
     from flows.look import look_at_experiment  # noqa: PLC0415
 
-    document = look_at_experiment(Workspace(options.root), options.experiment, at=options.at)
+    document = look_at_experiment(
+        Workspace(options.root), options.experiment, at=options.at, warn=_warn
+    )
     if options.json:
         print(document.to_json(), end="")
         return document.exit_code
@@ -35,3 +38,7 @@ def _gate(options: argparse.Namespace) -> int:
     for note in document.notes:
         print(f"  note: {note}")
     return document.exit_code
+
+
+def _warn(warning: str) -> None:
+    print(f"warning: {warning}", file=sys.stderr)

@@ -31,7 +31,7 @@ def instant(text: str) -> datetime:
 
     try:
         return as_utc(datetime.fromisoformat(text))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no time; write it like 2026-01-31T12:00:00Z"
         ) from error
@@ -54,3 +54,28 @@ def positive(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
     return value
+
+
+def number_within(low: float, high: float) -> Callable[[str], float]:
+    """The type of an argument that is a number from low to high."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} must be a number from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def named(parse: Callable[[str], float]) -> Callable[[str], tuple[str, float]]:
+    """The type of an argument NAME=NUMBER, or NUMBER alone for every name: ""."""
+
+    def split(text: str) -> tuple[str, float]:
+        name, _, value = text.rpartition("=")
+        return name, parse(value)
+
+    return split

@@ -6,7 +6,15 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
-from flows.commands.parser import Commands, command, instant, positive, share
+from flows.commands.parser import (
+    Commands,
+    command,
+    instant,
+    named,
+    number_within,
+    positive,
+    share,
+)
 from flows.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -25,29 +33,40 @@ def add(commands: Commands) -> None:
     plan.add_argument(
         "--requests-per-second", type=positive, help="of all versions; instead of the history's"
     )
-    plan.add_argument("--bad-share", type=share, help="of requests; instead of the history's")
     plan.add_argument(
         "--overdispersion", type=positive, help="failures per burst; instead of the history's"
     )
     plan.add_argument("--users-per-day", type=positive, help="of all variants")
-    plan.add_argument("--mean", type=positive, help="of a user's value (a share's is the share)")
-    plan.add_argument("--sd", type=positive, help="of a user's value; by default that of a share")
+    for option, kind, text in (
+        ("--bad-share", share, "of requests; instead of the history's"),
+        ("--mean", number_within(-1e60, 1e60), "of a user's value (a share's is the share)"),
+        ("--sd", number_within(1e-60, 1e60), "of a user's value; by default that of a share"),
+    ):
+        plan.add_argument(
+            option,
+            type=named(kind),
+            action="append",
+            default=[],
+            metavar="[METRIC=]NUMBER",
+            help=f"{text}; may be repeated",
+        )
     plan.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from flows.plan_experiment import Expected, plan_experiment  # noqa: PLC0415
+    from flows.plan_expected import Expected  # noqa: PLC0415
+    from flows.plan_experiment import plan_experiment  # noqa: PLC0415
 
     document = plan_experiment(
         Workspace(options.root),
         options.experiment,
         expected=Expected(
             options.requests_per_second,
-            options.bad_share,
             options.overdispersion,
             options.users_per_day,
-            options.mean,
-            options.sd,
+            dict(options.bad_share),
+            dict(options.mean),
+            dict(options.sd),
         ),
         at=options.at,
     )
@@ -62,9 +81,13 @@ def _plan(options: argparse.Namespace) -> int:
         _say_requests(requests)
         console.print(_requests_table(requests))
     if document.users:
-        console.print(_users_table(document.users))
         for users in document.users:
-            print(_on_users(users))
+            print(f"\n{_on_users(users)}")
+            console.print(_users_table(users))
+        print(
+            "time: in four of five cases, watched at every look; -: not by the plan's end\n"
+            "smallest: what is found as often by the end, watched at every look / looked at once"
+        )
     return 0
 
 
@@ -121,28 +144,49 @@ def _minutes(value: float) -> str:
     return "-" if math.isinf(value) else f"{value:.3g}"
 
 
-def _users_table(plans: tuple[UserPlan, ...]) -> Table:
+def _users_table(plan: UserPlan) -> Table:
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(title="users: the smallest effect found with 80 % power", title_justify="left")
-    for heading in ("metric", "baseline", "users", "at one look", "at every look"):
-        table.add_column(heading)
-    for plan in plans:
+    table = Table(title="time until an effect is found", title_justify="left")
+    table.add_column("users")
+    effects = plan.rows[0].effects if plan.rows else ()
+    for effect in effects:
+        table.add_column(_effect(effect, plan.baseline))
+    table.add_column("smallest")
+    for row in plan.rows:
+        ends = (row.smallest_anytime, row.smallest_fixed)
         table.add_row(
-            plan.metric,
-            f"{plan.baseline:.4g}",
-            f"{plan.users_at_end:,.0f}",
-            f"{plan.detectable_fixed:.3g}",
-            f"{plan.detectable_anytime:.3g}",
+            "as planned" if row.as_planned else f"{row.share:.0%}",
+            *(_time(days) for days in row.days),
+            " / ".join("-" if math.isinf(effect) else f"{effect:.3g}" for effect in ends),
         )
     return table
 
 
+def _effect(effect: float, baseline: float) -> str:
+    if baseline == 0:
+        return f"{effect:.3g}"
+    return f"{effect:.3g} ({effect / abs(baseline):.2g})".replace("(0.", "(.")
+
+
+def _time(days: float) -> str:
+    if math.isinf(days):
+        return "-"
+    if days >= 2:
+        return f"{days:.3g} d"
+    return f"{24 * days:.3g} h" if days >= 1 / 12 else f"{1440 * days:.3g} min"
+
+
 def _on_users(plan: UserPlan) -> str:
+    known = (
+        f"{plan.metric}: {plan.baseline:.4g}, {plan.users_per_day:,.0f} users a day, "
+        f"{plan.users_at_end:,.0f} with a final value by the end"
+    )
     if math.isnan(plan.users_for_margin):
-        return f"{plan.metric}: {plan.users_per_day:,.0f} users a day"
+        return known
     return (
-        f"{plan.metric}: to find {plan.margin:.3g}, {plan.users_for_margin:,.0f} users are needed "
-        f"(watched at every look {plan.users_for_margin_anytime:,.0f}: "
-        f"{plan.days_for_margin_anytime:.3g} days at {plan.users_per_day:,.0f} a day)"
+        f"{known}\n"
+        f"  to find {plan.margin:.3g} takes {plan.users_for_margin:,.0f} users, watched at every "
+        f"look {plan.users_for_margin_anytime:,.0f} ({_time(plan.days_for_margin_anytime)})\n"
+        f"  looked at once at the end, it is found in {plan.power_for_margin:.0%} of cases"
     )

@@ -39,8 +39,6 @@ def _pull(options: argparse.Namespace) -> int:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    from flows.run import publish_all  # noqa: PLC0415
+    from flows.run import publish_readable  # noqa: PLC0415
 
-    for path in publish_all(Workspace(options.root)):
-        print(path)
-    return 0
+    return publish_readable(Workspace(options.root))

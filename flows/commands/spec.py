@@ -41,7 +41,7 @@ def _validate(options: argparse.Namespace) -> int:
             problems += len(error.problems)
             print(error)
     if problems:
-        print(f"{problems} problem{'s' * (problems > 1)}")
+        print("1 problem" if problems == 1 else f"{problems} problems")
     elif not files:
         print(f"{Workspace(options.root).experiments} has no specs (*.yaml)", file=sys.stderr)
     return USAGE_ERROR if problems or not files else 0
@@ -75,7 +75,7 @@ def _schema(options: argparse.Namespace) -> int:
 
         print(calibration_schema(), end="")
     elif options.scorecard:
-        from flows.scorecard_document import scorecard_schema  # noqa: PLC0415
+        from flows.analyze_document import scorecard_schema  # noqa: PLC0415
 
         print(scorecard_schema(), end="")
     else:

@@ -17,9 +17,10 @@ from starlette.routing import Route
 
 from dashboards.exported_metrics import render_metrics
 from flows.export_metrics import latest_metrics
+from flows.selection import select_readable
 from flows.service import argo, flagger
 from flows.service.authentication import Authentication
-from flows.service.experiments import named, of_service, readable_specs
+from flows.service.experiments import named, of_service
 from flows.service.guard import Guard
 from flows.service.limits import Limits
 from flows.service.looks import Looks
@@ -136,7 +137,7 @@ class Endpoints:
         """In a worker thread."""
         if not self._workspace.warehouse.exists():
             return ""
-        specs, _ = readable_specs(self._workspace)
+        specs = select_readable(self._workspace).experiments
         return render_metrics(latest_metrics(self._workspace.warehouse, specs))
 
 

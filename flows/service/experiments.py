@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+from flows.selection import select_readable
 from flows.service.refusal import Refused, shown
-from flows.spec import Experiment
 from flows.spec_fields import NAME_PATTERN
-from flows.spec_file import SpecError, load_spec
 from flows.workspace import Workspace
 
 
@@ -27,7 +25,7 @@ def of_service(workspace: Workspace, service: str, namespace: str) -> str:
     """The one experiment on a service. Raises Refused: 404 none, 409 several."""
     found = [
         spec.experiment
-        for spec in readable_specs(workspace)[0]
+        for spec in select_readable(workspace).experiments
         if (spec.service, spec.namespace) == (service, namespace)
     ]
     where = f"on service {shown(service)} in namespace {shown(namespace)}"
@@ -39,22 +37,3 @@ def of_service(workspace: Workspace, service: str, namespace: str) -> str:
             "name one in metadata.experiment",
         )  # fmt: skip
     return found[0]
-
-
-def readable_specs(workspace: Workspace) -> tuple[list[Experiment], list[str]]:
-    """The specs that are right, by name, and the problems of the others.
-
-    One team's broken spec must not stop the gate of all.
-    """
-    specs: list[Experiment] = []
-    problems: list[str] = []
-    for path in _files(workspace.experiments):
-        try:
-            specs.append(load_spec(path))
-        except SpecError as error:
-            problems += map(str, error.problems)
-    return specs, problems
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.yaml"))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from flows.look import look_at_experiment
+from flows.look_time import TimeInFuture, look_time
 from flows.service.limits import Limits
 from flows.service.refusal import Refused
 from flows.service.service_metrics import ServiceMetrics
@@ -17,8 +18,6 @@ from flows.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 
-# Another machine's clock may be ahead by that much.
-_AHEAD = timedelta(minutes=1)
 _AGAIN = {"Retry-After": "5"}
 
 
@@ -35,12 +34,13 @@ class Looks:
 
     async def look(self, experiment: str, at: datetime | None = None) -> VerdictDocument:
         """The verdict on an experiment that exists. Raises Refused (400 or 503)."""
-        if at is not None and at > datetime.now(UTC) + _AHEAD:
-            raise Refused(400, f"at={at.isoformat()} is in the future: nothing is known of then")
         try:
+            look_time(at)
             return await self._calls.call(
                 experiment, at, functools.partial(self._take, experiment, at)
             )
+        except TimeInFuture as error:
+            raise Refused(400, f"at: {error}") from error
         except TookTooLong as error:
             waited = f"{self._limits.verdict_timeout_s:g} s"
             raise Refused(503, f"no verdict within {waited}: call again", _AGAIN) from error
@@ -57,7 +57,12 @@ class Looks:
         """In a worker thread."""
         with self._metrics.looking():
             try:
-                document = look_at_experiment(self._workspace, experiment, at=at)
+                document = look_at_experiment(
+                    self._workspace,
+                    experiment,
+                    at=at,
+                    warn=functools.partial(_log.warning, "%s: %s", experiment),
+                )
             except TROUBLE as error:
                 self._metrics.failed_look()
                 _log.warning("%s can't be judged: %s", experiment, error)

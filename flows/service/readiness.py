@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from flows.service.experiments import readable_specs
+from flows.selection import select_readable
 from flows.warehouse import WarehouseBusy, WarehouseUnusable, open_reader
 from flows.workspace import Workspace
 
@@ -24,13 +24,14 @@ class Readiness:
 
 def readiness_of(workspace: Workspace) -> Readiness:
     """Reads the specs and opens the warehouse."""
-    specs, problems = readable_specs(workspace)
-    if not specs:
+    found = select_readable(workspace)
+    problems = found.problems
+    if not found.specs:
         problems.append(f"{workspace.experiments} has no spec that can be read")
     state, trouble = _warehouse_state(workspace)
     return Readiness(
-        is_ready=bool(specs) and not trouble,
-        experiments=len(specs),
+        is_ready=bool(found.specs) and not trouble,
+        experiments=len(found.specs),
         warehouse=state,
         problems=(*problems, *trouble),
     )

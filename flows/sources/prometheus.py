@@ -77,11 +77,7 @@ class PrometheusSamples:
 
     def metric_names(self) -> list[str]:
         """All metric names that the server knows."""
-        return self._connection.label_values("__name__")
-
-    def label_values(self, label: str) -> list[str]:
-        """All values of a label that the server knows."""
-        return self._connection.label_values(label)
+        return self._connection.metric_names()
 
     def _read_chunks(self, selector: Selector, start_ms: int, end_ms: int) -> Samples | None:
         """The samples by remote read, or None where it has no answer, or another than JSON.

@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from flows.sources.prometheus_errors import Remedy, classify_failure
 from flows.sources.samples import SourceRefused, SourceUnavailable
 from flows.spec import PrometheusSource
+from flows.url_passwords import credentials_of, without_password
 
 _BLOCK = 1 << 20
 
@@ -60,19 +61,30 @@ class PrometheusConnection:
     """Asks one server; raises SourceRefused, SourceUnavailable or AskForLess, all with its URL."""
 
     def __init__(self, source: PrometheusSource, patience: Patience) -> None:
-        self.url = source.url.rstrip("/")
+        # Nothing that is said of the server holds its password; what asks it has it beside the URL.
+        url, credentials = credentials_of(source.url)
+        self._base = url.rstrip("/")
+        self.url = without_password(self._base)
         self.patience = patience
         session = requests.Session()
+        session.auth = credentials
+        if source.user_env is not None and source.password_env is not None:
+            session.auth = (
+                _from_environment("user_env", source.user_env),
+                _from_environment("password_env", source.password_env),
+            )
         session.verify = source.ca_file or True
         # Prometheus compresses slower than a network carries: 7 times the time, measured.
         session.headers["Accept-Encoding"] = "identity"
         if source.token_env is not None:
-            session.headers["Authorization"] = f"Bearer {_token(source.token_env)}"
+            session.headers["Authorization"] = (
+                f"Bearer {_from_environment('token_env', source.token_env)}"
+            )
         self.client = PrometheusConnect(
-            url=self.url, session=session, timeout=(patience.connect_s, patience.read_s)
+            url=self._base, session=session, timeout=(patience.connect_s, patience.read_s)
         )
         # The client mounts an adapter that repeats requests by itself and loses the reason.
-        session.mount(self.url, HTTPAdapter(max_retries=0))
+        session.mount(self._base, HTTPAdapter(max_retries=0))
         self._session = session
 
     def answer(
@@ -98,18 +110,20 @@ class PrometheusConnection:
                 time.sleep(min(error.wait_s or pause_s, patience.longest_pause_s))
                 pause_s *= 2
 
-    def label_values(self, label: str) -> list[str]:
-        """All values of a label that the server knows, by the client's own discovery."""
+    def metric_names(self) -> list[str]:
+        """All metric names that the server knows, by the client's own discovery."""
         try:
-            return [str(value) for value in self.client.get_label_values(label)]
+            return [str(name) for name in self.client.all_metrics()]
         except requests.exceptions.SSLError as error:
             raise self._untrusted(error) from error
+        except requests.exceptions.InvalidURL as error:
+            raise self._no_url() from error
         except requests.ConnectionError as error:
-            raise SourceUnavailable(f"{self.url}: {error}. Is the server up?") from error
+            raise SourceUnavailable(f"{self.url}: {_said(error)}. Is the server up?") from error
         except requests.Timeout as error:
-            raise SourceUnavailable(f"{self.url} did not answer: {error}") from error
+            raise SourceUnavailable(f"{self.url} did not answer: {_said(error)}") from error
         except (PrometheusApiClientException, requests.RequestException, KeyError) as error:
-            raise SourceRefused(f"{self.url} does not list {label}: {error}") from error
+            raise SourceRefused(f"{self.url} does not list its metrics: {_said(error)}") from error
 
     def _ask(
         self, path: str, data: Form | bytes | None, headers: Mapping[str, str] | None
@@ -119,7 +133,7 @@ class PrometheusConnection:
         try:
             with self._session.request(
                 "GET" if data is None else "POST",
-                self.url + path,
+                self._base + path,
                 data=data,
                 headers=headers,
                 timeout=(self.patience.connect_s, self.patience.read_s),
@@ -136,12 +150,23 @@ class PrometheusConnection:
             ) from error
         except requests.exceptions.SSLError as error:
             raise self._untrusted(error) from error
+        except requests.exceptions.InvalidURL as error:
+            raise self._no_url() from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise _AskLater(f"{type(error).__name__}: {error}") from error
+            raise _AskLater(f"{type(error).__name__}: {_said(error)}") from error
         return self._judged(response, body)
 
     def _untrusted(self, error: Exception) -> SourceRefused:
-        return SourceRefused(f"{self.url}: no trusted connection (is ca_file right?): {error}")
+        return SourceRefused(
+            f"{self.url}: no trusted connection (is ca_file right?): {_said(error)}"
+        )
+
+    def _no_url(self) -> SourceRefused:
+        """Without what requests says: it may repeat a part of the password."""
+        return SourceRefused(
+            f"{self.url}: not a URL that can be asked; a / or @ in user or password is written %2F "
+            "or %40"
+        )
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
         """All of the answer; one that comes drop by drop is given up at the deadline."""
@@ -176,8 +201,12 @@ class _AskLater(Exception):
         self.wait_s = wait_s
 
 
-def _token(name: str) -> str:
-    token = os.environ.get(name)
-    if not token:
-        raise SourceRefused(f"token_env: environment variable {name} is not set")
-    return token
+def _said(error: Exception) -> str:
+    return without_password(str(error))
+
+
+def _from_environment(field: str, name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise SourceRefused(f"{field}: environment variable {name} is not set")
+    return value

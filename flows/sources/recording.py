@@ -67,6 +67,10 @@ class Recording:
             values=_joined(self._values, [span for _, span in found]),
         )
 
+    def metric_names(self) -> list[str]:
+        """All metric names that are recorded."""
+        return sorted({labels["__name__"] for labels in self._labels})
+
     def _span(self, series: int, start_ms: int, end_ms: int) -> slice:
         begin, end = self._offsets[series], self._offsets[series + 1]
         low, high = np.searchsorted(self._ts_ms[begin:end], [start_ms, end_ms], side="right")

@@ -68,6 +68,13 @@ class SampleSource(Protocol):
         """
         ...
 
+    def metric_names(self) -> Sequence[str]:
+        """The names of all metrics, also of those that nothing here reads.
+
+        Raises SourceUnavailable or SourceRefused.
+        """
+        ...
+
 
 class SourceUnavailable(Exception):
     """The source can't be reached or kept failing after the retries: later may help."""

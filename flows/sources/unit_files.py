@@ -156,9 +156,12 @@ def _explained(file: Path, error: Exception) -> str:
     """One sentence for what DuckDB says about a file in many lines."""
     kind, lines = _kind(file), str(error).split("\n")
     said = lines[0].split(" Error: ", 1)[-1]
+    is_no_text = any(word in str(error).lower() for word in ("unicode", "utf-8", "utf8"))
+    if kind in _PARQUET and is_no_text:
+        return f"{file}: a text that is not UTF-8 ({said})"
     if kind in _PARQUET:
         return f"{file}: not a whole Parquet file ({said}); was it still being written?"
-    if "unicode" in str(error).lower() or "utf-8" in str(error).lower():
+    if is_no_text:
         return _first_bad_byte(file) or f"{file}: not UTF-8 ({said})"
     facts = _csv_facts(lines) if kind in _CSV else said
     return f"{file}: {facts}"

@@ -64,6 +64,10 @@ def stage_query(
         except adbc_driver_manager.Error as error:
             raise _trouble(where, error) from error
         except (duckdb.Error, OSError) as error:
+            if not lost and (
+                isinstance(error, duckdb.OutOfMemoryException) or str(path) in str(error)
+            ):
+                raise  # not the server's fault
             raise _trouble(where, lost[0] if lost else error) from error
 
 

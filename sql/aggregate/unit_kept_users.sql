@@ -1,8 +1,10 @@
 -- as unit_users_by_variant, of the stored users
--- reads: unit_users; parameters: experiment, dimensions (names of the segments)
+-- reads: unit_users; parameters: experiment, dimensions (names of the segments);
+--   lists filled in: split
 with labelled as (
     select
         exposed_on,
+        {split} as split,
         variant,
         '' as dimension,
         '' as segment
@@ -11,6 +13,7 @@ with labelled as (
     union all
     select
         exposed_on,
+        {split} as split,
         variant,
         unnest($dimensions) as dimension,
         coalesce(unnest(segments), '') as segment
@@ -20,10 +23,11 @@ with labelled as (
 
 select
     exposed_on,
+    split,
     variant,
     dimension,
     segment,
     count(*) as users
 from labelled
-group by exposed_on, variant, dimension, segment
-order by exposed_on, variant, dimension, segment
+group by exposed_on, split, variant, dimension, segment
+order by exposed_on, split, variant, dimension, segment

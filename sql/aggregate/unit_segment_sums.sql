@@ -1,4 +1,4 @@
--- as unit_sums, one row per (day, variant, dimension, segment)
+-- as unit_sums, one row per (day, split, variant, dimension, segment)
 -- reads: unit_values; parameters: dimensions (names of the segments, in their order), columns (how
 --   many of them the exposures have); lists filled in: segments, totals, products
 with segmented as (
@@ -12,6 +12,7 @@ with segmented as (
 
 select
     exposed_on,
+    split,
     variant,
     dimension,
     coalesce(segment, '') as segment,
@@ -19,4 +20,4 @@ select
     [{totals}] as totals,
     [{products}] as products
 from segmented
-group by exposed_on, variant, dimension, coalesce(segment, '')
+group by exposed_on, split, variant, dimension, coalesce(segment, '')

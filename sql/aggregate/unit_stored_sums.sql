@@ -2,6 +2,7 @@
 -- reads: unit_sums; parameters: experiment, cohort
 select
     exposed_on,
+    split,
     variant,
     dimension,
     segment,

@@ -1,8 +1,9 @@
--- one row per (day, variant): users, and the sums of their values and of products of their values
--- reads: unit_values (a row per user: variant, exposed_on, q0, q1, ...); lists filled in: totals,
+-- one row per (day, split, variant): users, and the sums of their values and of products of their values
+-- reads: unit_values (a row per user: variant, exposed_on, split, q0, ...); lists filled in: totals,
 --   products
 select
     exposed_on,
+    split,
     variant,
     '' as dimension,
     '' as segment,
@@ -10,4 +11,4 @@ select
     [{totals}] as totals,
     [{products}] as products
 from unit_values
-group by exposed_on, variant
+group by exposed_on, split, variant

@@ -1,9 +1,11 @@
--- one row per (day of the first exposure, variant, dimension, segment): users
--- reads: unit_arms; parameters: dimensions (names of the segments); '' stands for all users
+-- one row per (day of the first exposure, split, variant, dimension, segment): users
+-- reads: unit_arms; parameters: dimensions (names of the segments); '' stands for all users;
+--   lists filled in: split
 -- variant is null for users seen in two.
 with labelled as (
     select
         exposed_on,
+        {split} as split,
         variant,
         '' as dimension,
         '' as segment
@@ -11,6 +13,7 @@ with labelled as (
     union all
     select
         exposed_on,
+        {split} as split,
         variant,
         unnest($dimensions) as dimension,
         coalesce(unnest(segments), '') as segment
@@ -20,10 +23,11 @@ with labelled as (
 
 select
     exposed_on,
+    split,
     variant,
     dimension,
     segment,
     count(*) as users
 from labelled
-group by exposed_on, variant, dimension, segment
-order by exposed_on, variant, dimension, segment
+group by exposed_on, split, variant, dimension, segment
+order by exposed_on, split, variant, dimension, segment

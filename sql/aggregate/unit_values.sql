@@ -1,8 +1,9 @@
 -- makes one row per user of a cohort, with a column q0, q1, ... for each of its quantities
 -- reads: unit_arms, outcomes, unit_quantities; yields: unit_values, a temporary table; parameters:
---   experiment, exposed_until, earliest, latest; lists filled in: totals, values
+--   experiment, exposed_until, earliest, latest; lists filled in: totals, values, split
 -- A user enters once, when the cohort's window has elapsed (exposed_until). Users without an
--- outcome have the value 0. earliest and latest bound the outcomes that can count for anybody.
+-- outcome have the value 0. earliest and latest bound the outcomes that can count for anybody. split
+-- says under which of the plan's splits a user was first exposed.
 create or replace temporary table unit_values as
 with final_users as (
     select
@@ -55,6 +56,7 @@ select
     u.user_id,
     u.variant,
     u.exposed_on,
+    {split} as split,
     u.segments,
     {values}
 from final_users as u

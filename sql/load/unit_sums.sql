@@ -1,11 +1,13 @@
 -- stores sums of a cohort
 -- writes: unit_sums; parameters: experiment, cohort, and lists of equal length
 insert into unit_sums
-    (experiment, cohort, exposed_on, variant, dimension, segment, users, totals, products, maxima)
+    (experiment, cohort, exposed_on, split, variant, dimension, segment, users, totals, products,
+        maxima)
 select
     $experiment,
     $cohort,
     unnest($exposed_on),
+    unnest($split),
     unnest($variant),
     unnest($dimension),
     unnest($segment),

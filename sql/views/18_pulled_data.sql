@@ -8,7 +8,7 @@ with windows as (
         window_start,
         window_end,
         row_count,
-        len(warnings) as warnings,
+        warnings,
         lag(window_end) over (partition by experiment, source order by window_start)
         < window_start as is_after_hole
     from main.pulls
@@ -36,7 +36,8 @@ select
     count(*) as windows,
     count(*) filter (is_after_hole) as holes,
     cast(sum(row_count) as bigint) as row_count,
-    cast(sum(warnings) as bigint) as warnings
+    cast(sum(len(warnings)) as bigint) as warnings,
+    list_sort(list_distinct(flatten(list(warnings)))) as warning_texts
 from marked
 group by experiment, source;
 
@@ -52,3 +53,5 @@ comment on column marts.pulled_data.windows is 'How many windows were loaded.';
 comment on column marts.pulled_data.holes is 'How often a window is missing between two others.';
 comment on column marts.pulled_data.row_count is 'Rows taken in: samples, exposures, outcomes or counts.';
 comment on column marts.pulled_data.warnings is 'Warnings of the source that still stand.';
+comment on column marts.pulled_data.warning_texts is
+    'What they say, each once: the windows in question may be incomplete.';

@@ -5,11 +5,17 @@ To 1e-9 relative where the method is the same. What differs on purpose:
 | ours | theirs | why |
 | --- | --- | --- |
 | covariate's weight from within the variants | tea-tasting: from all users as one sample | the |
-|   effect itself would enter the weight; the same where the covariate's means are equal |
+|   effect itself would enter the weight; the same where the covariate's means are equal (of a |
+|   ratio: where all means are, as it is linearised in each variant) |
 | relative interval by Fieller | tea-tasting: delta method of the logarithm, own degrees of |
 |   freedom | theirs can contradict the p-value; tested here: ours agrees with the p-value always |
 | a share's variance p (1 - p) | tea-tasting's Mean: n - 1 in the denominator | it is a share |
 | scorecard of shares: Newcombe's limits | Wald | that covers 1 % of cases at tiny rates |
+| standard error infinite, p nan where no user differs in either sample | p = 0 or nan, an |
+|   interval without width | nothing is known of the variance then |
+| answers at all looks: the larger of a variant's own and the pooled variance, Student's with the |
+|   smaller variant's degrees of freedom | none at all looks | a small variant's own variance |
+|   falls with its mean; at one look ours is Welch's as theirs is |
 | Barnard counts both tails' mirror tables | scipy drops one by rounding | tests/analysis/fixed |
 """
 
@@ -20,7 +26,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.oneway import anova_oneway
 from statsmodels.stats.proportion import (
     confint_proportions_2indep,
     proportions_chisquare,
@@ -28,12 +36,15 @@ from statsmodels.stats.proportion import (
 )
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW, ttost_ind
 from tea_tasting.aggr import Aggregates
-from tea_tasting.metrics import Mean, RatioOfMeans, SampleRatio
+from tea_tasting.metrics import Mean, Proportion, RatioOfMeans, SampleRatio
 
 from analysis.comparison import Sample, compare_means, compare_proportions, proportion_sample
 from analysis.estimates import Quantity, adjust, sample_of
+from analysis.fixed.exact import fisher
 from analysis.fixed.hypotheses import equivalence
 from analysis.fixed.proportions import z_test
+from analysis.fixed.relative import relative_lift
+from analysis.fixed.several_arms import compare_means as compare_several_means
 from analysis.fixed.several_arms import compare_shares
 from analysis.multiplicity import benjamini_hochberg, benjamini_yekutieli, hochberg, holm
 from analysis.sums import Moments, sum_values
@@ -167,6 +178,106 @@ def test_a_mean_with_a_covariate(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_a_ratio_with_a_covariate(seed: int) -> None:
+    """With all means alike, where linearising in each variant and over all users is the same."""
+    control, treatment = _values(seed)
+    treatment = treatment * (control.mean(axis=0) / treatment.mean(axis=0))
+    adjusted = adjust([_moments(v) for v in (control, treatment)], Quantity(0, 1), [Quantity(2, 3)])
+    result = RatioOfMeans("y", "views", "x", "before").analyze_aggregates(
+        _aggregates(control), _aggregates(treatment)
+    )
+    comparison = compare_means(*adjusted.samples)
+    _close(comparison.baseline.mean, result.control, seed)
+    ours = comparison.interval(comparison.fixed_multiplier(0.05))
+    theirs = (result.effect_size_ci_lower, result.effect_size_ci_upper)
+    # The difference is 0 up to rounding, the width of the interval isn't.
+    _close(ours[1] - ours[0], theirs[1] - theirs[0], seed)
+    assert float(comparison.difference) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_ratio_with_uneven_means_differs_only_by_the_weight(seed: int) -> None:
+    control, treatment = _values(seed)
+    adjusted = adjust([_moments(v) for v in (control, treatment)], Quantity(0, 1), [Quantity(2, 3)])
+    result = RatioOfMeans("y", "views", "x", "before").analyze_aggregates(
+        _aggregates(control), _aggregates(treatment)
+    )
+    ours = compare_means(*adjusted.samples)
+    error = float(ours.standard_error)
+    assert float(ours.difference) == pytest.approx(result.effect_size, abs=0.05 * error)
+    theirs = result.effect_size_ci_upper - result.effect_size_ci_lower
+    low, high = ours.interval(ours.fixed_multiplier(0.05))
+    assert float(high - low) == pytest.approx(theirs, rel=0.005)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_shares_as_proportions(seed: int) -> None:
+    """tea-tasting's Proportion: pooled and unpooled z, both intervals of the latter, Fisher's."""
+    (n_b, n_c), (x_b, x_c) = _counts(seed)
+    arms = [Aggregates(count_=n, mean_={"y": x / n}) for n, x in ((n_b, x_b), (n_c, x_c))]
+    for pooled in (True, False):
+        theirs = Proportion(
+            "y", method="norm", correction=False, equal_var=pooled
+        ).analyze_aggregates(*arms)
+        ours = z_test((n_b, n_c), (x_b, x_c), pooled=pooled)
+        np.testing.assert_allclose(ours.p_value, theirs.pvalue, rtol=EXACT, atol=1e-300)
+    comparison = compare_proportions(proportion_sample(n_b, x_b), proportion_sample(n_c, x_c))
+    z = comparison.fixed_multiplier(0.05)
+    low, high = comparison.interval(z)
+    np.testing.assert_allclose(
+        [low, high],
+        [theirs.effect_size_ci_lower, theirs.effect_size_ci_upper],
+        rtol=EXACT,
+        atol=1e-15,
+    )
+    lift = relative_lift(comparison, z, "log")
+    if not lift.is_fieller:
+        _close(1 + lift.lower, 1 + theirs.rel_effect_size_ci_lower, seed)
+        _close(1 + lift.upper, 1 + theirs.rel_effect_size_ci_upper, seed)
+    few = [Aggregates(count_=n, mean_={"y": x / n}) for n, x in ((40, 9), (30 + seed, seed // 3))]
+    _close(
+        fisher((40, 30 + seed), (9, seed // 3)),
+        Proportion("y", method="fisher").analyze_aggregates(*few).pvalue,
+        seed,
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_several_shares(seed: int) -> None:
+    """Pearson's chi-square of three to six variants."""
+    rng = np.random.default_rng(seed)
+    variants = int(rng.integers(3, 7))
+    n = rng.integers(50, 100_000, variants)
+    x = rng.binomial(n, 0.2 + 0.02 * rng.random(variants))
+    found = compare_shares(n.astype(np.float64), x.astype(np.float64))
+    theirs = stats.chi2_contingency(np.stack([x, n - x]), correction=False)
+    _close(found.statistic, theirs.statistic, seed)
+    np.testing.assert_allclose(found.p_value, theirs.pvalue, rtol=EXACT, atol=1e-300)
+    assert float(found.degrees) == theirs.dof == variants - 1
+    chi_square, p_value, _ = proportions_chisquare(x, n)
+    _close(found.statistic, chi_square, seed)
+    np.testing.assert_allclose(found.p_value, p_value, rtol=EXACT, atol=1e-300)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_several_means(seed: int) -> None:
+    """Welch's analysis of variance of three to six variants."""
+    rng = np.random.default_rng(seed)
+    values = [
+        rng.gamma(3, rng.uniform(0.8, 1.2), int(rng.integers(20, 300)))
+        for _ in range(int(rng.integers(3, 7)))
+    ]
+    columns = ((len(v), v.mean(), v.var(ddof=1)) for v in values)
+    found = compare_several_means(
+        Sample(*(np.array(c, dtype=float) for c in zip(*columns, strict=True)))
+    )
+    theirs = anova_oneway(values, use_var="unequal", welch_correction=True)
+    _close(found.statistic, theirs.statistic, seed)
+    _close(found.degrees_within, theirs.df_denom, seed)
+    _close(found.p_value, theirs.pvalue, seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_covariate_with_unequal_means_differs_only_by_the_weight(seed: int) -> None:
     """Within the variants, not of all users: the weights differ by as much as the effect is."""
     control, treatment = _values(seed)
@@ -243,7 +354,8 @@ def test_the_split_of_users(seed: int) -> None:
     np.testing.assert_allclose(found.chi_square_p_value, theirs.pvalue, rtol=EXACT, atol=1e-300)
 
 
-def test_there_are_at_least_four_hundred_cases() -> None:
+def test_there_are_at_least_six_hundred_cases() -> None:
     exact = (test_two_shares, test_two_means, test_two_ratios, test_a_mean_with_a_covariate)
-    more = (test_equivalence, test_the_split_of_users)
-    assert len(SEEDS) * len(exact + more) + 15 * len(ADJUSTMENTS) >= 400
+    more = (test_equivalence, test_the_split_of_users, test_a_ratio_with_a_covariate)
+    several = (test_shares_as_proportions, test_several_shares, test_several_means)
+    assert len(SEEDS) * len(exact + more + several) + 15 * len(ADJUSTMENTS) >= 600

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.special import betaln
 
 from analysis.bayes import BetaPrior, NormalPrior, beta_posterior, normal_posterior
-from analysis.comparison import compare_means, compare_proportions, mean_sample, proportion_sample
+from analysis.comparison import (
+    Sample,
+    compare_means,
+    compare_proportions,
+    mean_sample,
+    proportion_sample,
+)
+from analysis.every_look import compare_guarded
 
 
 def test_normal_posterior_equals_draws() -> None:
     comparison = compare_means(mean_sample(500, 2.0, 4.0), mean_sample(600, 2.1, 5.0))
     found = normal_posterior(comparison, NormalPrior(0.0, 0.05))
     estimate = 0.1 / 2.0
-    error = np.sqrt(5.0 / 600 + (2.1 / 2.0) ** 2 * 4.0 / 500) / 2.0
+    error = np.sqrt(5.0 / 600 + 4.0 / 500) / 2.0
     precision = 1 / error**2 + 1 / 0.05**2
     mean, sd = estimate / error**2 / precision, 1 / np.sqrt(precision)
     draws = np.random.default_rng(1).normal(mean, sd, 2_000_000)
@@ -38,6 +47,35 @@ def test_a_flat_prior_leaves_the_estimate_and_no_data_leaves_the_prior() -> None
     prior = normal_posterior(nothing, NormalPrior(0.02, 0.1))
     assert prior.lift == pytest.approx(0.02)
     assert prior.upper == pytest.approx(0.02 + 1.959964 * 0.1)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "chance"),
+    [
+        (proportion_sample(1000, 100), proportion_sample(1000, 0), 0.0),
+        (proportion_sample(1000, 0), proportion_sample(1000, 100), 1.0),
+        (mean_sample(10_000, 1e-4, 1.0), mean_sample(10_000, 0.5, 1.0), 1.0),
+        (mean_sample(10_000, 0.0, 1.0), mean_sample(10_000, 0.5, 1.0), 1.0),
+        (mean_sample(10_000, -1e-4, 1.0), mean_sample(10_000, -0.5, 1.0), 0.0),
+        (mean_sample(1000, 0.1, 0.12), mean_sample(1000, 0.0, 0.0), 0.0),
+        (mean_sample(1000, 0.1, 0.12), mean_sample(1000, 10.0, 12.0), 1.0),
+    ],
+)
+def test_overwhelming_evidence_is_believed_where_the_lift_is_not_normal(
+    baseline: Sample, candidate: Sample, chance: float
+) -> None:
+    for compare in (compare_means, partial(compare_guarded, is_share=False)):
+        found = normal_posterior(compare(baseline, candidate), NormalPrior())
+        assert found.chance_to_win == pytest.approx(chance, abs=1e-4)
+        loss = found.expected_loss if chance else found.expected_loss_baseline
+        assert float(loss) == pytest.approx(0, abs=1e-4)
+
+
+def test_where_no_user_differs_the_prior_is_left() -> None:
+    same = (mean_sample(1000, mean, 0.0) for mean in (0.0, 7.0))
+    found = normal_posterior(compare_means(*same), NormalPrior(0.02, 0.1))
+    assert found.lift == pytest.approx(0.02)
+    assert found.upper == pytest.approx(0.02 + 1.959964 * 0.1)
 
 
 def _exact_chance(a_b: int, b_b: int, a_c: int, b_c: int) -> float:

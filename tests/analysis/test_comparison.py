@@ -1,17 +1,20 @@
 """Two samples of users against scipy, worked numbers, and their own consistency."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.comparison import (
+    Comparison,
+    Sample,
     compare_means,
     compare_proportions,
     mean_sample,
     proportion_sample,
-    ratio_interval,
 )
 
 
@@ -40,15 +43,54 @@ def test_relative_interval_is_unbounded_when_the_baseline_may_be_zero() -> None:
     assert (float(low), float(high)) == (-np.inf, np.inf)
 
 
-def test_half_line_is_known_for_shares_whose_baseline_may_be_zero() -> None:
-    numerator, nothing, variance = np.array(0.05), np.array(0.0), np.array(1e-5)
-    z = np.array(3.0)
-    low, high = ratio_interval(
-        numerator, nothing, variance, nothing, variance, z, z, of_shares=True
+@settings(max_examples=30)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    scale=st.floats(-9, 9).map(lambda power: 10.0**power),
+    offset=st.sampled_from([3.0, -3.0, 1e3, 1e6, -1e9]),
+)
+def test_zero_lies_in_both_intervals_or_in_neither(seed: int, scale: float, offset: float) -> None:
+    """To the last digit, where differences are a billionth of the means or the ends touch zero."""
+    rng = np.random.default_rng(seed)
+    size = 500
+    n, variance = np.round(10 ** rng.uniform(0.5, 7, (2, size))), rng.gamma(2, 1, (2, size))
+    means = offset + rng.normal(0, 2, (2, size)) * np.sqrt(variance / n)
+    found = compare_means(
+        *(mean_sample(n[i], scale * means[i], scale**2 * variance[i]) for i in (0, 1))
     )
-    # The ratio at which the difference is exactly three standard errors.
-    assert float(numerator / np.sqrt(variance + low**2 * variance)) == pytest.approx(3)
-    assert high == np.inf
+    touching = np.abs(found.statistic)
+    for z in (found.fixed_multiplier(0.05), touching, np.nextafter(touching, 0)):
+        (low, high), (relative_low, relative_high) = found.interval(z), found.relative_interval(z)
+        bounded = np.isfinite(relative_low)
+        assert np.mean(bounded) > 0.9 or abs(offset) < 10
+        np.testing.assert_array_equal(relative_low[bounded] > 0, low[bounded] > 0)
+        np.testing.assert_array_equal(relative_high[bounded] < 0, high[bounded] < 0)
+        assert np.all(relative_low <= relative_high)
+
+
+@pytest.mark.parametrize("offset", [1e-9, 1.0, 1e9, -1e9])
+def test_relative_interval_of_a_sure_baseline_is_the_absolute_one_over_it(offset: float) -> None:
+    arms = mean_sample(1e6, offset, offset**2 * 1e-18), mean_sample(1e6, offset, offset**2 * 2e-18)
+    found = compare_means(*arms)
+    absolute, relative = found.interval(1.96), found.relative_interval(1.96)
+    assert float(relative[1]) > 0
+    np.testing.assert_allclose(relative, np.array(absolute) / abs(offset), rtol=1e-9)
+
+
+@given(
+    baseline=st.floats(0.5, 50) | st.floats(-50, -0.5),
+    candidate=st.floats(-50, 50),
+    z=st.floats(0.5, 4),
+)
+def test_ends_of_a_relative_interval_are_lifts_that_just_pass_the_test(
+    baseline: float, candidate: float, z: float
+) -> None:
+    found = compare_means(mean_sample(400, baseline, 5.0), mean_sample(90, candidate, 8.0))
+    for lift in map(float, found.relative_interval(z)):
+        if np.isfinite(lift):
+            factor = 1 + np.sign(baseline) * lift
+            error = np.sqrt(8 / 90 + factor**2 * 5 / 400)
+            assert abs(candidate - factor * baseline) == pytest.approx(z * error, rel=1e-6)
 
 
 def test_smaller_loss_is_a_rise() -> None:
@@ -88,3 +130,17 @@ def test_without_users_nothing_is_claimed() -> None:
     low, high = found.relative_interval(2.0)
     assert np.isnan(found.difference)
     assert (float(low), float(high)) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize("compare", [compare_means, compare_proportions])
+def test_where_no_user_differs_nothing_is_claimed(
+    compare: Callable[[Sample, Sample], Comparison],
+) -> None:
+    """5, 5 against 7, 7 is no proof of +40 %, nor is 0 of 1 against 1 of 1."""
+    found = compare(mean_sample(2, 5.0, 0.0), mean_sample(2, 7.0, 0.0))
+    assert np.isnan(found.p_value)
+    bounds = found.bounds(found.fixed_multiplier(0.05))
+    assert (float(bounds.lower), float(bounds.upper)) == (-np.inf, np.inf)
+    assert (float(bounds.relative_lower), float(bounds.relative_upper)) == (-np.inf, np.inf)
+    one_varies = compare(mean_sample(20, 0.5, 0.25), mean_sample(20, 0.7, 0.0))
+    assert np.isfinite(one_varies.p_value)

@@ -40,6 +40,22 @@ def test_bound_is_infinite_before_the_second_observation() -> None:
     assert np.isinf(student_adjusted(3.0, 0.5))
 
 
+def test_students_multiplier_is_never_below_the_normal_one() -> None:
+    normal = np.linspace(0.5, 80.0, 300)[:, None]
+    adjusted = student_adjusted(normal, [1, 3, 5, 10, 100, 1e4, 1e6, 1e12])
+    assert np.all(adjusted >= normal)
+
+
+def test_few_degrees_of_freedom_never_turn_a_bound_round() -> None:
+    """scipy's quantile at 6 degrees and a tail of 1e-300 is +inf: 8 users proved any harm."""
+    dof = np.concatenate([np.linspace(1, 60, 300), np.geomspace(60, 1e9, 100)])[:, None]
+    normal = np.concatenate([np.linspace(0, 60, 121), [1e3, 1e6]])
+    adjusted = student_adjusted(normal, dof)
+    assert np.all(adjusted >= normal)
+    assert np.all(np.diff(adjusted, axis=1) >= 0)
+    assert np.all(np.diff(adjusted, axis=0) <= 1e-6 * adjusted[1:])
+
+
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1])
 def test_alpha_outside_the_unit_interval_is_refused(alpha: float) -> None:
     for multiplier in (two_sided_multiplier, one_sided_multiplier):

@@ -53,6 +53,27 @@ def test_worst_of_margin_and_objective_counts(
     assert found.classification is expected
 
 
+def test_harm_is_found_in_minutes_however_long_the_plan_is() -> None:
+    found = [_judge(plan_for(hours * 240), 0.003, 0.05, buckets=20) for hours in (1, 6, 24, 7 * 24)]
+    assert {one.classification for one in found} == {Classification.FAIL}
+    assert len({one.excess.lower for one in found}) == 1
+    assert max(one.excess.upper for one in found) < 0.15
+
+
+def test_a_long_plan_allows_no_promote_before_anything_is_known() -> None:
+    found = _judge(plan_for(7 * 24 * 240), 0.003, 0.003, buckets=8)
+    assert found.classification is Classification.UNCERTAIN
+    assert found.excess.lower < 0 < found.excess.upper
+
+
+def test_coarse_buckets_are_not_tuned_to_a_handful_of_them() -> None:
+    week = 7 * 86_400_000
+    plan = replace(plan_for(), stages=(Stage(0, week, {}),), bucket_ms=300_000)
+    assert plan.harm_buckets == 30
+    assert plan.promote_buckets == 30
+    assert replace(plan, stages=(Stage(0, 3_600_000, {}),)).harm_buckets == 6
+
+
 def test_violated_objective_needs_no_baseline() -> None:
     found = _judge(_plan(Margin(absolute=0.02), 0.05), 0.0, 0.2)
     alone = _judge_without_baseline(_plan(Margin(absolute=0.02), 0.05), 0.2)

@@ -97,6 +97,18 @@ def test_equal_values_alone_decide_nothing(share: bool) -> None:
         assert found.classification is Classification.UNCERTAIN
 
 
+def test_an_estimate_of_unknown_variance_decides_nothing() -> None:
+    """As a quantile's that too few users bound."""
+    known, unknown = mean_sample(5000, 1.0, 1.0), mean_sample(50, 9.0, math.inf)
+    for margin, higher_is_better in ((NO_MARGIN, False), (Margin(absolute=100.0), True)):
+        metric = _metric(Role.GUARDRAIL, margin, higher_is_better=higher_is_better)
+        for samples in ({"a": known, "b": unknown}, {"a": unknown, "b": known}):
+            found = _judge(metric, samples)
+            assert found.classification is Classification.UNCERTAIN
+            assert (found.excess.lower, found.excess.upper) == (-math.inf, math.inf)
+            assert (found.relative.lower, found.relative.upper) == (-math.inf, math.inf)
+
+
 def test_relative_margin_of_a_loss_is_a_part_of_its_size() -> None:
     metric = _metric(Role.GUARDRAIL, Margin(relative=0.1))
     samples = {"a": mean_sample(9e5, -10.0, 4.0), "b": mean_sample(9e5, -10.5, 4.0)}

@@ -55,20 +55,25 @@ def test_sound_data_needs_no_note() -> None:
     days = {f"2026-01-{i:02}": {"a": 1000 + i, "b": 1000 - i} for i in range(1, 21)}
     largest = {"spend": {"a": 120.0, "b": 130.0}}
     trends = {"spend": {"a": mean_sample(20_000, 0.0, 9.0), "b": mean_sample(20_000, 0.01, 9.0)}}
-    found = _verdict(exposed_by_part=days, largest=largest, trends=trends, trend_days={"spend": 7})
+    found = _verdict(
+        exposed_by_part={k: (v,) for k, v in days.items()},
+        largest=largest,
+        trends=trends,
+        trend_days={"spend": 7},
+    )
     assert found.notes == ()
 
 
 def test_the_day_that_broke_the_split_is_named() -> None:
     days = {f"2026-01-{i:02}": {"a": 1000, "b": 1000} for i in range(1, 21)}
     days["2026-01-07"] = {"a": 1300, "b": 700}
-    (note,) = _verdict(exposed_by_part=days).notes
+    (note,) = _verdict(exposed_by_part={k: (v,) for k, v in days.items()}).notes
     assert note.startswith("the split of users is off in 2026-01-07: odds of ")
 
 
 def test_the_segment_that_broke_the_split_is_named() -> None:
     parts = {"country = ke": {"a": 10_000, "b": 10_000}, "country = ph": {"a": 4000, "b": 3000}}
-    (note,) = _verdict(exposed_by_part=parts).notes
+    (note,) = _verdict(exposed_by_part={k: (v,) for k, v in parts.items()}).notes
     assert "country = ph" in note
 
 

@@ -51,7 +51,6 @@ def verdict_on(bad_of_canary: float) -> Verdict:
             requests={name: c.total[0] for name, c in counts.items()},
             metrics=("errors",),
             counts=counts,
-            histograms={},
         ),
         None,
         Coverage(watermark_ms=BUCKETS * 1000),

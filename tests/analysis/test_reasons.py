@@ -123,6 +123,30 @@ HARM = "the harm so far lies between -0.30 points and 0.70 points, allowed are 0
                 "allowed are 0.50 points; too little has been seen to say how much longer it takes"
             ),
         ),
+        # Few buckets: 20 standard errors to the bound narrow with time, so 4 times as much will do.
+        (
+            replace(ERRORS, excess=Estimate(0.01, -0.03, 0.06)),
+            5,
+            (
+                "the harm so far lies between -2.50 points and 6.50 points, allowed are 0.50 "
+                "points; a decision is likely after about 61000 more requests (16 min at today's "
+                "rate)"
+            ),
+        ),
+        # The harm is all but proven: that the objective is open doesn't matter.
+        (
+            replace(
+                ERRORS,
+                excess=Estimate(0.01, -0.001, 0.03),
+                objective=Objective(0.05, Estimate(0.049, 0.02, 0.08), UNCERTAIN, shared=False),
+            ),
+            10,
+            (
+                "the harm so far lies between 0.40 points and 3.50 points, allowed are 0.50 "
+                "points; a decision is likely after about 2500 more requests (75 s at today's "
+                "rate)"
+            ),
+        ),
         (replace(ERRORS, classification=Classification.NO_DATA), 10, "no data of stable or canary"),
         (
             replace(ERRORS, objective=_objective(FAIL, shared=True)),

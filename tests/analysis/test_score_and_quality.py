@@ -106,11 +106,20 @@ def _users(plan: Plan, a: int, b: int, mixed: int = 0) -> tuple[Plan, Evidence]:
     return replace(plan, metrics=(metric,)), Evidence(None, evidence)
 
 
-def test_users_are_checked_where_their_split_never_changes() -> None:
+def test_users_are_checked_against_the_split_that_they_came_under() -> None:
     half = {"stable": 0.5, "canary": 0.5}
     assert not _named(*_users(_staged(half, half), 5300, 4700), "split of users").passed
     ramp = _staged({"stable": 0.9, "canary": 0.1}, half)
-    assert _named(*_users(ramp, 5300, 4700), "split of users").detail == "no split is configured"
+    plan, evidence = _users(ramp, 5300, 4700)
+    assert _named(plan, evidence, "split of users").detail == "no split is configured"
+    assert evidence.users is not None
+    for first, second, passed in ((900, 4400, True), (500, 4800, False)):
+        by_split = (
+            {"stable": first, "canary": 1000 - first},
+            {"stable": second, "canary": 9000 - second},
+        )
+        users = replace(evidence.users, exposed_by_split=by_split)
+        assert _named(plan, Evidence(None, users), "split of users").passed is passed
 
 
 @pytest.mark.parametrize(("mixed", "passed"), [(0, True), (90, True), (200, False)])

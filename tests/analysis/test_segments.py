@@ -72,6 +72,33 @@ def test_interaction_test_and_e_bh_keep_their_levels() -> None:
     assert notable / 400 <= 0.05 + 3 * error
 
 
+@pytest.mark.parametrize("split", [(2970, 30), (300, 300)])
+def test_small_arms_in_segments_neither_stand_out_nor_interact(split: tuple[int, int]) -> None:
+    """100 experiments without an effect, four segments, two looks; 66 % stood out at 99:1."""
+    rng = np.random.default_rng([9, *split])
+    runs, low, notable = 100, 0, 0
+    for _ in range(runs):
+        successes = rng.binomial(np.array(split), 0.05, (2, 4, 2)).cumsum(axis=0)
+        found = [
+            _table({"d": {
+                f"s{i}": {a: proportion_sample(n * look, x)
+                          for a, n, x in zip(ARMS, split, both, strict=True)}
+                for i, both in enumerate(counts)
+            }})
+            for look, counts in enumerate(successes, start=1)
+        ]  # fmt: skip
+        notable += any(effect.notable for table in found for effect in table.effects)
+        low += any(each.p_value < 0.05 for each in found[-1].interactions)
+    most = 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
+    assert notable / runs <= most
+    assert low / runs <= most
+
+
+def test_interaction_of_rare_shares_is_not_given() -> None:
+    parts = {f"s{i}": ((2970, 150), (30, i)) for i in range(4)}
+    assert _table({"d": _shares(parts)}).interactions == ()
+
+
 def test_tiny_segments_are_left_out() -> None:
     table = _table({"d": _shares({"few": ((29, 3), (400, 40)), "many": ((400, 40), (400, 44))})})
     assert [effect.segment for effect in table.effects] == ["many"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
+from analysis.comparison import compare_means
+from analysis.estimates import Quantity, adjust, sample_of
+from analysis.every_look import compare_guarded
 from analysis.sums import Sums, sum_values
 
 
@@ -82,3 +86,20 @@ def test_cells_are_summed_along_an_axis() -> None:
     )
     with pytest.raises(ValueError, match="shifts differ"):
         apart.summed(0)
+
+
+@pytest.mark.parametrize("level", [1e9, -1e9, 1e9 + 0.123456])
+def test_a_tiny_difference_of_large_means_keeps_its_digits(level: float) -> None:
+    """1e12 users, means of 1e9 that are 5e-6 apart: a mean's last digit is 1e-7."""
+    n, c = np.array(1e12), np.array([level])
+    sums = [Sums(n, c, np.array([d * 1e12]), np.array([[1e12]])) for d in (0.0, 5e-6)]
+    arms = [sample_of(each.moments, Quantity(0)) for each in sums]
+    for found in (compare_means(*arms), compare_guarded(*arms, is_share=False)):
+        assert float(found.difference) == pytest.approx(5e-6, rel=1e-12)
+        relative = found.relative_interval(1.96)
+        assert np.mean(relative) == pytest.approx(5e-6 / 1e9, rel=1e-6)
+    covered = [replace(each, shift=np.append(c, 0.0), total=np.append(each.total, 0.0),
+                       products=np.diag([1e12, 0.0])) for each in sums]  # fmt: skip
+    adjusted = adjust([each.moments for each in covered], Quantity(0), [Quantity(1)])
+    difference = compare_means(*adjusted.samples).difference
+    assert float(difference) == pytest.approx(5e-6, rel=1e-12)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import requests
@@ -18,7 +17,6 @@ from dashboards.exported_metrics import (
     TrafficShare,
     push_metrics,
     render_metrics,
-    write_metrics,
 )
 from tests.dashboards.real_servers import free_port, pushgateway
 
@@ -101,14 +99,6 @@ def test_of_two_looks_at_the_same_version_the_later_counts_and_the_other_is_name
     assert text == render_metrics([EXAM, older])
     assert parsed(text) == EXPECTED
     assert "of other left out: exam-canary looked later" in text
-
-
-def test_the_file_is_for_the_textfile_collector(tmp_path: Path) -> None:
-    path = write_metrics([EXAM], tmp_path / "textfile" / "split-verdict.prom")
-    assert parsed(path.read_text()) == EXPECTED
-    assert [found.name for found in path.parent.iterdir()] == ["split-verdict.prom"]
-    with pytest.raises(ValueError, match=r"reads only files that end in \.prom"):
-        write_metrics([EXAM], tmp_path / "metrics.txt")
 
 
 def test_a_push_replaces_the_experiments_group_only() -> None:

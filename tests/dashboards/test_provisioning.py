@@ -10,11 +10,18 @@ from typing import Any
 import pytest
 import yaml
 
+from dashboards.atomic_file import prepared
 from dashboards.experiment_dashboard import experiment_dashboard
 from dashboards.grafana import to_json
 from dashboards.prometheus_server import DEFAULT_SERVER, PrometheusServer
-from dashboards.provisioning import write_dashboards
+from dashboards.provisioning import dashboard_files
 from tests.dashboards import views
+
+
+def write_dashboards(*arguments: Any, **options: Any) -> tuple[Path, ...]:
+    """Writes what publishing writes."""
+    with prepared(dashboard_files(*arguments, **options)) as put_in_place:
+        return put_in_place()
 
 
 def test_every_experiment_and_the_fleet_get_a_file(tmp_path: Path) -> None:

@@ -45,6 +45,9 @@ class ScrapedSource:
             self.warnings,
         )
 
+    def metric_names(self) -> list[str]:
+        return sorted({dict(key)["__name__"] for key in self.series})
+
 
 def matches(selector: Selector, labels: Mapping[str, str]) -> bool:
     """Whether a series has the selector's name and meets all its conditions."""

@@ -128,10 +128,10 @@ def _add_requests(con: Any) -> None:
         "('checkout', ?, ?, 'canary', 'envoy_cluster_upstream_rq_retry', 9)",
         [START, first],
     )
-    for start_h, end_h in ((0, 1), (1, 2), (3, 4)):
+    for start_h, end_h, warnings in ((0, 1, ["slow"]), (1, 2, ["slow", "away"]), (3, 4, [])):
         con.execute(
-            "insert into pulls values ('checkout', 'requests', ?, ?, 1, 10, 4, [], 'x')",
-            [START + timedelta(hours=start_h), START + timedelta(hours=end_h)],
+            "insert into pulls values ('checkout', 'requests', ?, ?, 1, 10, 4, ?, 'x')",
+            [START + timedelta(hours=start_h), START + timedelta(hours=end_h), warnings],
         )
 
 

@@ -15,7 +15,7 @@ import pytest
 from scipy import stats
 
 from flows.aggregate_file import aggregates_schema
-from flows.scorecard_document import scorecard_schema
+from flows.analyze_document import scorecard_schema
 
 ROWS: list[dict[str, Any]] = [
     {"metric": "bought", "variant": "a", "type": "proportion", "n": 2000, "sum": 200, "share": 0.5},

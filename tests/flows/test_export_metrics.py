@@ -20,7 +20,8 @@ from dashboards.experiment_dashboard import experiment_dashboard
 from dashboards.fleet_dashboard import fleet_dashboard
 from flows.dashboard_view import view_of
 from flows.publish import latest_marts
-from flows.spec_file import load_specs
+from flows.selection import select
+from flows.workspace import Workspace
 from tests.dashboards.reading import PanelQuery, queries_of, read
 from tests.dashboards.real_servers import free_port, pushgateway
 from tests.lab.processes import PortPool, wait_until
@@ -115,7 +116,7 @@ def found_in(series: Series, name: str, **labels: str) -> list[float]:
 
 def exported_queries(root: Path) -> dict[str, list[PanelQuery]]:
     """The queries for exported metrics on each experiment's dashboard."""
-    views = [view_of(spec) for _, spec in load_specs(root / "experiments")]
+    views = [view_of(spec) for spec in select(Workspace(root)).experiments]
     return {
         view.name: [q for q in queries_of(read(experiment_dashboard(view))) if "edtech_" in q.expr]
         for view in views
@@ -144,7 +145,7 @@ def test_every_panel_of_exported_metrics_finds_its_series(exported: Exported) ->
 
 
 def test_every_panel_of_the_fleet_finds_its_series(exported: Exported) -> None:
-    views = tuple(view_of(spec) for _, spec in load_specs(exported.root / "experiments"))
+    views = tuple(view_of(spec) for spec in select(Workspace(exported.root)).experiments)
     queries = [q for q in queries_of(read(fleet_dashboard(views))) if "edtech_" in q.expr]
     found = {query.panel: len(exported.prometheus.query(query.expr)) for query in queries}
     assert found == {
@@ -195,7 +196,7 @@ def test_shares_are_those_of_the_last_stage(exported: Exported) -> None:
 def test_scores_and_rates_are_the_verdicts(exported: Exported, name: str) -> None:
     (path,) = (exported.root / "verdicts" / name).glob("*.json")
     document = json.loads(path.read_text())
-    spec = next(s for _, s in load_specs(exported.root / "experiments") if s.experiment == name)
+    spec = select(Workspace(exported.root), [name]).experiments[0]
     (candidate,) = view_of(spec).candidates
     series = file_of(exported.root)
     assert found_in(series, SCORE, deployment_version=candidate.deployment_version) == [

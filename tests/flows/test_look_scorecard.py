@@ -97,7 +97,11 @@ def test_a_look_and_analyze_agree_on_every_number(tmp_path: Path) -> None:
         assert row.fixed.model_dump() == pytest.approx(other.fixed.model_dump(), rel=1e-8)
         assert row.anytime.model_dump() == pytest.approx(other.anytime.model_dump(), rel=1e-8)
         assert row.tightest_at_users == pytest.approx(_TUNED)
-        assert row.posterior.prior == "relative lift ~ normal(0, 0.2)"
+        # Each metric's own prior; the default is that of analyze.
+        sd = 0.2 if row.metric == "spend" else 0.1
+        assert row.posterior.prior == f"relative lift ~ normal(0, {sd})"
+        if sd == 0.1:
+            assert row.posterior.lift == pytest.approx(other.posterior.lift, rel=1e-8)
 
     marts = publish(tmp_path / "w.duckdb", tmp_path / "marts")
     import duckdb  # noqa: PLC0415

@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
@@ -90,3 +92,103 @@ def test_users_without_a_history_are_planned_by_what_is_expected(
     assert completion["detectable_fixed"] == pytest.approx(
         2.8016 * (0.12 * 0.88 * 4 / n) ** 0.5, rel=1e-3
     )
+
+
+def _planned(folder: Path, *options: str, spec: str | None = None) -> dict[str, Any]:
+    """The figures of a spec without a history, or of quiz-format with its plan replaced."""
+    (folder / "experiments").mkdir(parents=True, exist_ok=True)
+    text = (REPOSITORY / "experiments" / "quiz-format.yaml").read_text()
+    (folder / "experiments" / "quiz-format.yaml").write_text(text if spec is None else spec)
+    done = _verdict(folder, "plan", "quiz-format", *options, "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+SPEC = """
+experiment: quiz-format
+service: quiz
+variants: {{a: {{}}, b: {{}}}}
+{split}
+metrics:
+  bought: {{kind: proportion, outcome: buy, window: {window}}}
+  spend: {{kind: mean, outcome: spend, margin: 5%, role: guardrail, window: 1h}}
+plan: {{{plan}, look_every: 1d, bucket: 1h}}
+sources:
+  exposures: {{files: "exposures-*.parquet"}}
+  outcomes: {{files: "outcomes-*.parquet"}}
+"""
+EVEN = "split: {a: 50, b: 50}"
+GIVEN = ("--users-per-day", "1000", "--mean", "bought=0.2", "--mean", "spend=-3", "--sd", "spend=9")
+
+
+def test_users_have_a_table_of_shares_against_time(tmp_path: Path) -> None:
+    spec = SPEC.format(split=EVEN, window="1d", plan="duration: 20d")
+    bought, spend = _planned(tmp_path, *GIVEN, spec=spec)["users"]
+    assert bought["users_at_end"] == 19_000
+    assert spend["baseline"] == -3
+    assert spend["margin"] == pytest.approx(0.15)
+    rows = bought["rows"]
+    assert [row["share"] for row in rows] == [0.01, 0.05, 0.10, 0.25, 0.50, 0.50]
+    assert rows[-1] | {"as_planned": False} == rows[-2]
+    for row in rows:
+        assert row["smallest_fixed"] < row["smallest_anytime"]
+        known = [day for day in row["days"] if day is not None]
+        assert known == sorted(known, reverse=True)
+    smallest = [row["smallest_anytime"] for row in rows[:5]]
+    assert smallest == sorted(smallest, reverse=True)
+
+
+def test_a_longer_window_leaves_fewer_users_with_a_final_value(tmp_path: Path) -> None:
+    spec = SPEC.format(split=EVEN, window="7d", plan="duration: 14d")
+    bought, _ = _planned(tmp_path, *GIVEN, spec=spec)["users"]
+    assert bought["users_at_end"] == 7_000
+
+
+def test_a_ramp_sees_less_than_an_even_split_and_more_than_its_first_stage(tmp_path: Path) -> None:
+    stages = ", ".join(f"{{duration: 7d, weights: {{a: {100 - b}, b: {b}}}}}" for b in (5, 50))
+    spec = SPEC.format(split="", window="1h", plan=f"stages: [{stages}]")
+    bought, _ = _planned(tmp_path, *GIVEN, spec=spec)["users"]
+    rows = {row["share"]: row for row in bought["rows"] if not row["as_planned"]}
+    planned = bought["rows"][-1]
+    assert planned["as_planned"]
+    assert rows[0.5]["smallest_fixed"] < planned["smallest_fixed"] < rows[0.05]["smallest_fixed"]
+    # n_b n_c / (n_b + n_c), summed over the stages; the last hour has no final values.
+    users = np.array([7_000.0, 7_000.0 * (1 - 1 / 168)])
+    information = (users * np.array([0.95 * 0.05, 0.25])).sum()
+    assert planned["smallest_fixed"] == pytest.approx(
+        (1.959964 + 0.841621) * np.sqrt(0.16 / information), rel=2e-3
+    )
+
+
+def test_what_a_share_can_not_do_is_no_effect(tmp_path: Path) -> None:
+    spec = SPEC.format(split=EVEN, window="1h", plan="duration: 2d")
+    few = ("--users-per-day", "3", "--mean", "bought=0.2", "--mean", "spend=1", "--sd", "spend=1")
+    bought, spend = _planned(tmp_path, *few, spec=spec)["users"]
+    assert bought["detectable_fixed"] is None
+    assert bought["detectable_anytime"] is None
+    assert 1 < spend["detectable_fixed"] < spend["detectable_anytime"]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--mean", "0.5"), "bought: how many users come isn't known; give --users-per-day"),
+        (("--mean", "bought=3", *GIVEN[:2]), "bought: --mean is 3, a share's must lie between"),
+        (("--mean", "spend=3", *GIVEN[:2]), "spend: --mean of a value needs its --sd, too"),
+        (("--mean", "sold=3"), "--mean sold=...: no such metric; there are bought, spend"),
+        (("--sd", "1e200"), "'1e200' must be a number from 1e-60 to 1e+60"),
+    ],
+)
+def test_what_is_missing_to_plan_is_said(
+    tmp_path: Path, options: tuple[str, ...], problem: str
+) -> None:
+    (tmp_path / "experiments").mkdir()
+    spec = SPEC.format(split=EVEN, window="1h", plan="duration: 2d")
+    (tmp_path / "experiments" / "quiz-format.yaml").write_text(spec)
+    done = _verdict(tmp_path, "plan", "quiz-format", *options)
+    assert done.returncode == 2
+    assert problem in done.stderr
+    assert "Warning" not in done.stderr
+    assert "Traceback" not in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,11 +11,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from flows.look import look_at_experiment
+from flows.prefect_artifacts import dashboard_link
 from flows.publish import latest_marts
+from flows.spec_file import find_spec
 from flows.workspace import Workspace
 from tests.flows.delivery_workspace import canary_share, delivery_workspace
 from tests.flows.prefect_server import PrefectServer, prefect_server
@@ -47,7 +51,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
 
 
 def _workspace(root: Path, *, broken: bool) -> Path:
-    """A workspace with a good experiment and, if broken, one whose recording is missing."""
+    """A workspace with a good experiment; if broken, one without its recording, one no spec."""
     shutil.copytree(REPOSITORY / "demo", root / "demo")
     (root / "experiments").mkdir()
     for name in (GOOD, BAD) if broken else (GOOD,):
@@ -55,6 +59,8 @@ def _workspace(root: Path, *, broken: bool) -> Path:
         if name == BAD:
             text = text.replace("requests.parquet", "missing.parquet")
         (root / "experiments" / f"{name}.yaml").write_text(text)
+    if broken:
+        (root / "experiments" / "unreadable.yaml").write_text("experiment: unreadable\n")
     return root
 
 
@@ -130,6 +136,33 @@ def test_schedule_fires_and_leaves_verdicts_and_marts(
     assert f"score-{GOOD}" in _task_names(server, run)
 
 
+@pytest.mark.usefixtures("runs")
+def test_artifacts_link_to_the_verdict_and_the_dashboard(
+    server: PrefectServer, whole: Path
+) -> None:
+    def link(key: str) -> Path:
+        """The file that the latest link of the whole workspace leads to."""
+        found = server.post("/artifacts/filter", artifacts={"key": {"any_": [key]}})
+        (address, *_) = re.findall(r"\((file://[^)]*)\)", " ".join(each["data"] for each in found
+            if str(whole) in each["data"]))  # fmt: skip
+        return Path(unquote(urlsplit(address).path))
+
+    document = json.loads(link(f"verdict-json-{GOOD}").read_text())
+    assert (document["experiment"], document["decision"]) == (GOOD, "promote")
+    assert json.loads(link(f"dashboard-{GOOD}").read_text())["uid"] == f"sv-{GOOD}"
+
+
+def test_dashboard_is_linked_in_grafana_where_one_is_named(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, spec = find_spec(whole / "experiments", GOOD)
+    monkeypatch.setenv("VERDICT_GRAFANA_URL", "https://grafana.example/base/")
+    link = dashboard_link(Workspace(whole), spec)
+    assert link == f"https://grafana.example/base/d/sv-{GOOD}"
+    monkeypatch.delenv("VERDICT_GRAFANA_URL")
+    assert dashboard_link(Workspace(whole / "elsewhere"), spec) is None
+
+
 def test_one_failing_experiment_does_not_stop_the_other(
     server: PrefectServer, runs: dict[str, dict[str, Any]], broken: Path
 ) -> None:
@@ -138,7 +171,8 @@ def test_one_failing_experiment_does_not_stop_the_other(
     assert BAD in run["state"]["message"]
     assert "missing.parquet: no such recording" in run["state"]["message"]
     _assert_promoted(broken)
-    assert _verdict_rows(server, run) == {GOOD: "promote", BAD: "failed"}
+    assert "unreadable.yaml:1: variants: is missing" in run["state"]["message"]
+    assert _verdict_rows(server, run) == {GOOD: "promote", BAD: "failed", "unreadable": "failed"}
     assert {f"score-{GOOD}", f"score-{BAD}"} <= _task_names(server, run)
 
 

@@ -375,6 +375,17 @@ def test_unknown_metric_names_the_mesh_that_has_series(warehouse: Path) -> None:
 def test_empty_source_says_so(warehouse: Path) -> None:
     message = _refused(ScrapedSource(), warehouse, NoSuchMetric)
     assert "checkout: the source has no series of istio_requests_total" in message
+    assert message.endswith("nor of any other mesh. It has no metrics at all")
+
+
+def test_metric_that_was_renamed_is_suggested(warehouse: Path) -> None:
+    source = ScrapedSource()
+    for name in ("mesh:istio_requests_total", "go_goroutines"):
+        add_pod(source, istio("v1", "a", __name__=name), START, START + HOUR)
+    message = _refused(source, warehouse, NoSuchMetric)
+    assert (
+        ". The metrics it has that are most like that are go_goroutines, mesh:istio_requ" in message
+    )
 
 
 def test_unknown_service_names_those_that_exist(warehouse: Path) -> None:

@@ -15,14 +15,15 @@ import pytest
 import yaml
 
 from flows.aggregate_file import aggregates_schema
+from flows.analyze_document import scorecard_schema
 from flows.calibration_document import calibration_schema
 from flows.cli import main
-from flows.scorecard_document import scorecard_schema
 from flows.spec import Experiment
 from flows.spec_file import SpecError, find_spec, load_spec
 from flows.spec_parts import understand
 from flows.spec_rules import check_rules
 from flows.spec_schema import experiment_schema
+from flows.spec_sources import PrometheusSource
 from flows.verdict_document import verdict_schema
 
 REPOSITORY = Path(__file__).parents[2]
@@ -336,7 +337,7 @@ def test_number_that_is_none_is_refused(tmp_path: Path, added: str, said: str) -
         (
             '  requests: {prometheus: "http://prometheus:9090"}',
             "  requests: http://prometheus:9090",
-            "must hold fields: url; if wanted also scrape_interval, token_env, ca_file",
+            "must hold fields: url; if wanted also scrape_interval, token_env, user_env, password",
         ),
         ("mesh: istio", "mesh: istio\nmetrics: {x: 5}", "metrics.x: is 5, must hold fields"),
         ("mesh: istio", "mesh: istio\nplan:", "plan: is empty, must hold fields: start, duration"),
@@ -502,3 +503,47 @@ def test_every_default_that_an_editor_offers_is_valid() -> None:
     assert {"1m", "15s", "5m", "7d"} <= {str(part["default"]) for part in found}
     for part in found:
         jsonschema.validate(part["default"], {**part, "$defs": schema["$defs"]})
+
+
+def test_folder_in_a_specs_place_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "exam.yaml").mkdir()
+    with pytest.raises(SpecError, match=r"exam\.yaml:1: is a folder, must be a spec file"):
+        find_spec(tmp_path, "exam")
+    with pytest.raises(SpecError, match=r"there is no experiment 'exan'; .* has no specs"):
+        find_spec(tmp_path, "exan")
+
+
+def test_one_problem_is_counted_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = tmp_path / "exam.yaml"
+    spec.write_text(SHORTEST.replace("experiment: exam", "experiment: other"))
+    assert main(["validate", str(spec)]) == 2
+    assert capsys.readouterr().out.splitlines()[-1] == "1 problem"
+
+
+def test_password_in_a_url_is_neither_kept_nor_shown(tmp_path: Path) -> None:
+    path = tmp_path / "exam.yaml"
+    secret = "http://joe:s3cret@prometheus:9090"
+    path.write_text(SHORTEST.replace("http://prometheus:9090", secret))
+    spec = load_spec(path)
+    assert isinstance(spec.sources.requests, PrometheusSource)
+    assert spec.sources.requests.url == secret
+    assert "s3cret" not in spec.model_dump_json()
+    plain = tmp_path / "plain" / "exam.yaml"
+    plain.parent.mkdir()
+    plain.write_text(SHORTEST)
+    # Another password is no other experiment.
+    assert spec.spec_hash == load_spec(plain).spec_hash
+    (found,) = _problems(tmp_path, SHORTEST.replace("http://", "htp://joe:s3cret@"))
+    assert "is 'htp://prometheus:9090', must be a URL" in found
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ("user_env: U", "user_env and password_env are needed together"),
+        ("token_env: T, user_env: U, password_env: P", "not both"),
+    ],
+)
+def test_one_way_to_log_in_is_complete(tmp_path: Path, fields: str, said: str) -> None:
+    text = SHORTEST.replace('9090"}', f'9090", {fields}}}')
+    assert any(said in problem for problem in _problems(tmp_path, text))

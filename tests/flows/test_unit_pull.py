@@ -254,6 +254,19 @@ def test_truncated_parquet_is_refused(folder: Path, kept: float) -> None:
     assert "\n" not in error
 
 
+@pytest.mark.parametrize("column", ["user_id", "variant"])
+def test_bytes_in_parquet_that_are_no_text_are_called_so(folder: Path, column: str) -> None:
+    target = folder / "exposures-2.parquet"
+    columns = {"user_id": "'1'", "variant": "'a'"} | {column: "'caf\\xE9'::blob"}
+    duckdb.sql(
+        f"copy (select {columns['user_id']} as user_id, {columns['variant']} as variant, "
+        f"date '2026-01-01' as exposed_at) to '{target}'"
+    )
+    error = refusal(folder)
+    assert error.startswith(f"{target}: a text that is not UTF-8 (")
+    assert "whole" not in error
+
+
 @pytest.mark.parametrize("end", [",", "", ",\n\n"])
 @pytest.mark.parametrize("packed", [False, True])
 def test_truncated_json_array_is_refused(folder: Path, end: str, packed: bool) -> None:

@@ -91,11 +91,24 @@ def _history(seed: int, users: int) -> tuple[Rows, Rows]:
     return exposures, outcomes
 
 
-def _pull(folder: Path, until: datetime) -> None:
-    pull_units(_spec(), folder / "w.duckdb", spec_dir=folder, until_ms=milliseconds_of(until))
+# Three splits; the second begins in the middle of a day.
+RAMP: dict[str, Any] = {
+    "start": day(0).isoformat(),
+    "stages": [
+        {"duration": "204h", "weights": {"a": 90, "b": 10}},
+        {"duration": "156h", "weights": {"a": 70, "b": 30}},
+        {"duration": "20d", "weights": {"a": 50, "b": 50}},
+    ],
+}
 
 
-def _from_rows(folder: Path, at: datetime) -> UnitStatistics:
+def _pull(folder: Path, until: datetime, **changes: Any) -> None:
+    pull_units(
+        _spec(**changes), folder / "w.duckdb", spec_dir=folder, until_ms=milliseconds_of(until)
+    )
+
+
+def _from_rows(folder: Path, at: datetime, **changes: Any) -> UnitStatistics:
     """What the same look says where nothing was kept."""
     bare = folder / "bare"
     bare.mkdir(exist_ok=True)
@@ -103,7 +116,7 @@ def _from_rows(folder: Path, at: datetime) -> UnitStatistics:
     with open_writer(bare / "w.duckdb") as con:
         for table in ("unit_state", "unit_sums", "unit_users"):
             con.execute(f"delete from {table}")
-    return read(_spec(), bare, at)
+    return read(_spec(**changes), bare, at)
 
 
 def _flat(found: UnitStatistics) -> dict[str, float]:
@@ -124,18 +137,19 @@ def _flat(found: UnitStatistics) -> dict[str, float]:
                     add(f"{dimension}={segment} {metric} {arm}", sample)
     numbers |= {f"removed {k}": v for k, v in found.variance_removed.items()}
     numbers |= {f"users {k}": v for k, v in found.users.items()}
-    numbers |= {f"{k} {a}": n for k, v in found.users_by_day.items() for a, n in v.items()}
-    numbers |= {
-        f"{d} {s} {a}": n
-        for d, v in found.users_by_segment.items()
-        for s, w in v.items()
-        for a, n in w.items()
-    }
+    exposed = {f"{day}": users for day, users in found.users_by_day.items()}
+    for dimension, segments in found.users_by_segment.items():
+        exposed |= {f"{dimension} {name}": users for name, users in segments.items()}
+    for part, by_split in (exposed | {"all": found.users_by_split}).items():
+        for i, users in enumerate(by_split):
+            numbers |= {f"{part} {i} {a}": n for a, n in users.items()}
     return numbers | {"mixed": found.mixed_users}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_kept_sums_equal_those_of_the_rows_after_every_pull(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "changes"), [(1, {}), (2, {"plan": RAMP})])
+def test_kept_sums_equal_those_of_the_rows_after_every_pull(
+    tmp_path: Path, seed: int, changes: dict[str, Any]
+) -> None:
     """Ten pulls, three days apart; a fifth of the rows arrives late, in a later file."""
     exposures, outcomes = _history(seed, 300)
     rng = np.random.default_rng(seed)
@@ -152,8 +166,9 @@ def test_kept_sums_equal_those_of_the_rows_after_every_pull(tmp_path: Path, seed
         _write(tmp_path, batches[number][0], f"exposures-{number:02}.csv")
         write_outcomes(tmp_path, batches[number][1], f"outcomes-{number:02}.csv")
         until = day(3 * number)
-        _pull(tmp_path, until)
-        kept, rows = _flat(read(_spec(), tmp_path, until)), _flat(_from_rows(tmp_path, until))
+        _pull(tmp_path, until, **changes)
+        kept = _flat(read(_spec(**changes), tmp_path, until))
+        rows = _flat(_from_rows(tmp_path, until, **changes))
         assert kept.keys() == rows.keys()
         for name, value in rows.items():
             assert kept[name] == pytest.approx(value, rel=1e-9, abs=1e-12, nan_ok=True), name
@@ -253,6 +268,24 @@ def test_each_kind_of_metric_agrees_with_a_loop_over_the_rows(tmp_path: Path) ->
     fit = np.linalg.lstsq(design, np.concatenate([y["a"], y["b"]]), rcond=None)[0]
     spend = found.metrics["spend"]
     assert float(spend["b"].mean - spend["a"].mean) == pytest.approx(fit[1], rel=1e-9)
+
+
+def test_a_quantile_that_too_few_users_bound_has_no_known_variance(tmp_path: Path) -> None:
+    """600 users in each arm bound a p99 (rank 600 of 600); 500 do not (rank 501)."""
+    for users, bounded in ((1000, False), (1200, True)):
+        folder = tmp_path / str(users)
+        folder.mkdir()
+        exposures: Rows = [(user, "ab"[user % 2], 0.0, "ke", "app") for user in range(users)]
+        _write(folder, exposures, "exposures.csv")
+        write_outcomes(folder, [(user, "buy", 1.0, float(user)) for user in range(users)])
+        p99 = {"p99": {"kind": "quantile", "outcome": "buy", "quantile": 0.99}}
+        spec = spec_of(metrics=p99)
+        until = day(30)
+        pull_units(spec, folder / "w.duckdb", spec_dir=folder, until_ms=milliseconds_of(until))
+        for sample in read(spec, folder, until).metrics["p99"].values():
+            assert float(sample.n) == users / 2
+            assert np.isfinite(sample.mean)
+            assert np.isfinite(sample.variance) == bounded
 
 
 def test_segments_sum_to_the_whole_and_a_missing_one_is_named(tmp_path: Path) -> None:

@@ -206,6 +206,11 @@ def test_data_is_known_up_to_the_first_hole(con: duckdb.DuckDBPyConnection) -> N
     assert found == [("requests", START + timedelta(hours=2), 3, 1, 30)]
 
 
+def test_what_a_source_warned_of_is_told_in_its_words(con: duckdb.DuckDBPyConnection) -> None:
+    found = rows(con, "select source, warnings, warning_texts from marts.pulled_data order by all")
+    assert found == [("exposures", 0, []), ("outcomes", 0, []), ("requests", 3, ["away", "slow"])]
+
+
 def test_users_are_counted_by_their_first_exposure(con: duckdb.DuckDBPyConnection) -> None:
     found = rows(
         con,

@@ -171,10 +171,8 @@ def test_bad_selector_is_refused_in_the_servers_words(server: Server) -> None:
         server.source(remote_read=False).read([Selector("bad{")], 0, 1000)
 
 
-def test_metrics_and_labels_are_discovered(server: Server) -> None:
-    source = server.source(remote_read=False)
-    assert "requests_total" in source.metric_names()
-    assert source.label_values("job") == ["mesh"]
+def test_metrics_are_discovered(server: Server) -> None:
+    assert "requests_total" in server.source(remote_read=False).metric_names()
 
 
 def test_too_many_samples_are_read_in_halves(history: Path, tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 from analysis.comparison import Sample
 from flows.instants import milliseconds_of
+from flows.plan_at import plan_at
 from flows.spec import Experiment
 from flows.unit_pull import pull_units
 from flows.unit_report import UnitPull
+from flows.unit_splits import split_starts
 from flows.unit_statistics import UnitStatistics, read_unit_statistics
 from flows.warehouse import open_writer
 
@@ -68,7 +70,8 @@ def pull(spec: Experiment, folder: Path) -> UnitPull:
 def read(spec: Experiment, folder: Path, at: datetime = LOOK) -> UnitStatistics:
     """The statistics of a look."""
     with open_writer(folder / "w.duckdb") as con:
-        return read_unit_statistics(con, spec, at)
+        splits = split_starts(plan_at(con, spec, at=at))
+        return read_unit_statistics(con, spec, at, splits=splits)
 
 
 def rows_of(folder: Path, query: str) -> Rows:

@@ -84,15 +84,15 @@ def test_every_user_is_in_one_variant_and_no_value_is_lost() -> None:
     arms = _assign(setting, range(4))
     history = setting.history
     both = [_so_far(arm) for arm in arms]
-    assert (both[0].n[:, -1] + both[1].n[:, -1]).tolist() == [history.users] * 4
-    total = sum(m.n[:, -1] * m.mean[:, -1, 0] for m in both)
+    assert (both[0].n[:, -1, 0] + both[1].n[:, -1, 0]).tolist() == [history.users] * 4
+    total = sum(m.n[:, -1, 0] * m.mean[:, -1, 0, 0] for m in both)
     np.testing.assert_allclose(total, (history.values[:, 0] + 8.0).sum(), rtol=1e-12)
     draws = np.random.default_rng([setting.seed, 0, 2]).random(history.users)
     seen = (draws >= 0.5) & (history.final_ms <= setting.looks_ms[10])
     values = history.values[seen, 0] + 8.0
-    assert both[1].n[2, 10] == seen.sum()
-    assert both[1].mean[2, 10, 0] == pytest.approx(values.mean(), rel=1e-12)
-    assert both[1].covariance[2, 10, 0, 0] == pytest.approx(values.var(ddof=1), rel=1e-9)
+    assert both[1].n[2, 10, 0] == seen.sum()
+    assert both[1].mean[2, 10, 0, 0] == pytest.approx(values.mean(), rel=1e-12)
+    assert both[1].covariance[2, 10, 0, 0, 0] == pytest.approx(values.var(ddof=1), rel=1e-9)
 
 
 @pytest.mark.parametrize("share", [None, 0.1])
@@ -109,6 +109,29 @@ def test_only_a_t_test_at_each_look_raises_more_false_alarms_than_alpha(
     once = 1 - _rates(found[UserJudge.FIXED_TEST])[2]
     assert once == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 1000))
     assert 1 - _rates(found[UserJudge.T_TEST])[2] > 0.2
+
+
+def test_a_ramp_is_replayed_as_such_and_rates_that_drift_are_no_effect() -> None:
+    """The share falls from 30 to 10 % while the candidate's part grows from 5 to 50 %."""
+    setting = _setting(users=12_000, share=0.2)
+    rng = np.random.default_rng(3)
+    days = setting.history.final_ms / DAY - 1
+    falling = rng.random(12_000) < 0.3 - 0.2 * days / 19
+    values = np.column_stack([falling.astype(float), setting.history.values[:, 1]])
+    history = replace(setting.history, values=values, shift=np.array([0.0, 8.0]))
+    ends = (0, 5 * DAY, 10 * DAY, 20 * DAY)
+    stages = tuple(
+        Stage(begin, end, {"a": 1 - share, "b": share})
+        for begin, end, share in zip(ends, ends[1:], (0.05, 0.25, 0.5), strict=False)
+    )
+    ramp = replace(setting, history=history, plan=replace(setting.plan, stages=stages))
+    found = replay_users(ramp, (0.0,), 300)[0.0]
+    worse, better, _ = _rates(found[UserJudge.VERDICT])
+    assert worse <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / 300)
+    assert better <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / 300)
+    once = 1 - _rates(found[UserJudge.FIXED_TEST])[2]
+    # Falling within a stage, too, the share varies less than at random: never more than it says.
+    assert once <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
 
 
 def test_fixed_test_detects_as_often_as_the_power_formula_says() -> None:
@@ -182,7 +205,7 @@ def test_lifted_shares_are_those_of_users_who_changed_their_mind(lift: float) ->
     chance = lift * 0.2 / 0.8 if lift > 0 else -lift
     changed = (y == (0 if lift > 0 else 1)) & (rng.random(len(y)) < chance)
     y[changed] = 1 - y[changed]
-    mean, covariance = moments.mean[0, -1], moments.covariance[0, -1]
+    mean, covariance = moments.mean[0, -1, 0], moments.covariance[0, -1, 0]
     expected = np.cov(y, history.values[:, 1])
     assert mean[0] == pytest.approx(0.2 * (1 + lift), abs=0.01)
     np.testing.assert_allclose(covariance, expected, rtol=0.06)

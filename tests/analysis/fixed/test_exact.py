@@ -52,20 +52,33 @@ def test_p_values_are_those_of_scipy(
     )
 
 
-@pytest.mark.parametrize("users", [(4, 4), (6, 9), (10, 3), (9, 9)])
-def test_size_is_at_most_alpha_for_every_common_share(users: tuple[int, int]) -> None:
-    """Every table and 101 common shares: the probability of a p-value of at most alpha."""
-    tables = list(product(range(users[0] + 1), range(users[1] + 1)))
+@pytest.mark.parametrize("of_baseline", range(1, 13))
+def test_size_is_at_most_alpha_for_every_pair_of_sizes(of_baseline: int) -> None:
+    """Every table of every two sizes up to 12, at 101 common shares.
+
+    The largest chance of a p-value of at most alpha is that of some extreme tables, so all levels
+    at which the test can alarm are held against their own size, not only the usual ones.
+    """
     shares = np.linspace(0, 1, 101)
-    chance = np.array(
-        [binom.pmf(x, users[0], shares) * binom.pmf(y, users[1], shares) for x, y in tables]
-    )
-    for test in (fisher, barnard, boschloo):
-        for side in SIDES:
-            p_values = np.array([test(users, table, side) for table in tables])
-            for alpha in (0.01, 0.05, 0.2):
-                size = chance[p_values <= alpha].sum(axis=0).max(initial=0.0)
-                assert size <= alpha + 1e-9, (test.__name__, side, alpha)
+    for of_candidate in range(1, 13):
+        users = (of_baseline, of_candidate)
+        tables = np.indices((of_baseline + 1, of_candidate + 1)).reshape(2, -1)
+        arms = [binom.pmf(x[:, None], n, shares) for x, n in zip(tables, users, strict=True)]
+        chance = np.asarray(arms[0] * arms[1])
+        for test, side in product((fisher, barnard, boschloo), SIDES):
+            p_values = test(users, (tables[0], tables[1]), side)
+            order = np.argsort(p_values, kind="stable")
+            size = np.cumsum(chance[order], axis=0).max(axis=1)
+            last = np.append(np.diff(p_values[order]) > 1e-9, True)
+            excess = size[last] - p_values[order][last]
+            assert excess.max() <= 1e-9, (test.__name__, users, side)
+
+
+def test_several_tables_at_once_are_each_of_them_alone() -> None:
+    successes = (np.array([0, 3, 9]), np.array([4, 3, 1]))
+    for test, side in product((fisher, barnard, boschloo), SIDES):
+        alone = [float(test((12, 7), (b, c), side)) for b, c in zip(*successes, strict=True)]
+        np.testing.assert_allclose(test((12, 7), successes, side), alone, rtol=1e-12)
 
 
 def test_boschloo_is_never_weaker_than_fisher() -> None:

@@ -141,6 +141,12 @@ def test_welchs_analysis_of_variance_is_scipys() -> None:
     assert found.p_value == pytest.approx(expected.pvalue)
 
 
+@pytest.mark.parametrize(("successes", "pooled"), [((0, 1), False), ((1, 1), True), ((0, 0), True)])
+def test_z_test_without_a_variance_has_no_p_value(successes: tuple[int, int], pooled: bool) -> None:
+    found = z_test((1, 1), successes, pooled=pooled)
+    assert np.isnan([found.statistic, found.p_value, found.p_greater, found.p_less]).all()
+
+
 def test_one_sided_p_values_are_halves_and_complements() -> None:
     found = z_test((2000, 2000), (200, 240), pooled=True)
     assert found.p_greater == pytest.approx(float(found.p_value) / 2)

@@ -20,7 +20,17 @@ from analysis.planning.detection import (
 from analysis.verdict import Decision, reach_verdict
 
 TRAFFIC = Traffic(requests=600.0, bad=0.01, overdispersion=2.0)
-RULE = Rule(0.005, 0.0, 0.0125, 0.025, buckets=60, harm_buckets=30, first_promote=20, look_every=4)
+RULE = Rule(
+    0.005,
+    0.0,
+    0.0125,
+    0.025,
+    buckets=60,
+    harm_buckets=30,
+    promote_buckets=60,
+    first_promote=20,
+    look_every=4,
+)
 
 
 def _plan() -> Plan:
@@ -136,3 +146,32 @@ def test_the_detectable_harm_is_found_in_four_of_five_runs() -> None:
     found = simulate_detection(TRAFFIC, RULE, share=0.5, harm=harm, seed=2)
     assert 0.7 < found.rolled_back < 0.97
     assert np.isnan(detectable_harm(TRAFFIC, RULE, share=1e-6, seed=1))
+
+
+def _long(buckets: int) -> Rule:
+    return replace(RULE, buckets=buckets, harm_buckets=120, promote_buckets=480)
+
+
+def test_a_week_is_planned_with_the_minutes_in_which_harm_is_found() -> None:
+    hour, week = (
+        simulate_detection(TRAFFIC, _long(buckets), share=0.5, harm=0.02, seed=1)
+        for buckets in (240, 40_320)
+    )
+    assert week.rolled_back > 0.99
+    assert week.median == pytest.approx(hour.median, rel=0.3)
+
+
+def test_buckets_that_are_simulated_together_say_what_each_would(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def found() -> tuple[float, float]:
+        harmful, healthy = (
+            simulate_detection(Traffic(20, 0.01, 2.0), _long(960), share=0.5, harm=h, seed=1)
+            for h in (0.015, 0.0)
+        )
+        return harmful.rolled_back, healthy.promoted
+
+    together = found()
+    monkeypatch.setattr("analysis.planning.detection._ALONE", 960)
+    assert together == pytest.approx(found(), abs=0.12)
+    assert 0.15 < together[0] < 0.9

@@ -86,3 +86,13 @@ def test_a_sequences_power_at_the_end_is_a_lower_bound_of_finding_it() -> None:
     found = (sums - design.multiplier(2 * n) * np.sqrt(2 / n) > 0).any(axis=1).mean()
     promised = float(power(design, 0.08, 10_000))
     assert promised - 0.02 <= found <= promised + 0.1
+
+
+def test_watching_at_every_look_never_costs_less() -> None:
+    """Also with a handful of users, where Student's t is far from the normal."""
+    users = np.geomspace(4, 1e7, 200)
+    for share in (0.5, 0.05):
+        fixed, anytime = Design(1.0, 1.0, share), Design(1.0, 1.0, share, n_opt=5000.0)
+        once, always = detectable_effect(fixed, users), detectable_effect(anytime, users)
+        assert np.all(always > once)
+        assert np.all(np.diff(always) < 0)

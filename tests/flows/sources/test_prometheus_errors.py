@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -132,6 +134,36 @@ def test_token_is_sent_and_its_absence_is_named(monkeypatch: pytest.MonkeyPatch)
         assert all(h["Authorization"] == "Bearer open sesame" for _, h, _ in server.asked)
 
 
+def test_user_and_password_of_the_environment_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted(Reply(200, EMPTY)) as server:
+        settings = PrometheusSource(url=server.url, user_env="PROM_USER", password_env="PROM_PASS")
+        monkeypatch.setenv("PROM_USER", "joe")
+        with pytest.raises(SourceRefused, match=r"password_env: .* PROM_PASS is not set"):
+            PrometheusSamples(settings)
+        monkeypatch.setenv("PROM_PASS", "s3cr/et")
+        PrometheusSamples(settings, HASTY).read(UP, 0, HOUR)
+        basic = "Basic " + base64.b64encode(b"joe:s3cr/et").decode()
+        assert all(headers["Authorization"] == basic for _, headers, _ in server.asked)
+
+
+def test_password_in_the_url_is_sent_but_never_said() -> None:
+    with scripted(Reply(403, b"<html>forbidden</html>")) as server:
+        host = server.url.removeprefix("http://")
+        source = _source(f"http://joe%40home:s3cr%2Fet@{host}/")
+        with pytest.raises(SourceRefused, match=f"^http://{host} refused") as refused:
+            source.read(UP, 0, HOUR)
+        basic = "Basic " + base64.b64encode(b"joe@home:s3cr/et").decode()
+        assert all(headers["Authorization"] == basic for _, headers, _ in server.asked)
+    # Where requests can't make sense of the URL it repeats it in its own words.
+    for url in (f"http://joe:s3cret@127.0.0.1:{free_port()}", "http://joe:s3/cret@prometheus:9090"):
+        with pytest.raises((SourceUnavailable, SourceRefused)) as away:
+            _source(url).read(UP, 0, HOUR)
+        with pytest.raises((SourceUnavailable, SourceRefused)) as unknown:
+            _source(url).metric_names()
+        for said in (str(refused.value), str(away.value), str(unknown.value)):
+            assert not re.search("joe|s3|cret", said)
+
+
 def test_nobody_listening_is_unavailable_with_what_to_check() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(SourceUnavailable, match=f"{url}.*Is the URL right, and the server up"):
@@ -197,6 +229,6 @@ def test_own_authority_is_trusted_whatever_the_environment_says(
         with pytest.raises(SourceRefused, match="no trusted connection"):
             _source(server.url).read(UP, 0, HOUR)
         with pytest.raises(SourceRefused, match="no trusted connection"):
-            _source(server.url).label_values("job")
+            _source(server.url).metric_names()
         settings = PrometheusSource(url=server.url, ca_file=str(certificate))
         assert PrometheusSamples(settings, HASTY).read(UP, 0, HOUR).values.tolist() == [5]

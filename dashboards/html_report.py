@@ -1,0 +1,117 @@
+"""The HTML report: a page per experiment and an index of the fleet, each a file by itself.
+
+The pages need no script, no network and no other file, say nothing by colour alone, and are the
+same for the same verdicts, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from analysis.verdict import Decision
+from dashboards import report_numbers as numbers
+from dashboards import report_sections as sections
+from dashboards.html_table import paragraph, section, small, table, tag
+from dashboards.report_view import ExperimentReport
+
+INDEX = "index.html"
+_STYLE = Path(__file__).with_name("report.css")
+# What needs somebody comes first.
+_URGENCY = (Decision.ROLLBACK, Decision.INVALID, Decision.HOLD, Decision.PROMOTE)
+_PAGE = Markup(
+    '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+    '<link rel="icon" href="data:,">\n<title>{}</title>\n<style>\n{}</style>\n</head>\n'
+    "<body>\n{}</body>\n</html>\n"
+)
+
+
+def report_files(reports: Sequence[ExperimentReport], folder: Path) -> dict[Path, str]:
+    """A page per experiment and the index, by their path; the index last, when its links lead."""
+    ordered = sorted(reports, key=lambda report: report.experiment)
+    pages = {folder / file_name(report.experiment): experiment_page(report) for report in ordered}
+    return pages | {folder / INDEX: index_page(ordered)}
+
+
+def file_name(experiment: str) -> str:
+    """The page of an experiment; one that is called index doesn't take the index's place."""
+    name = f"{experiment}.html"
+    return f"{experiment}_.html" if name == INDEX else name
+
+
+def experiment_page(report: ExperimentReport) -> str:
+    """The page of one experiment: the decision and why, then what it rests on."""
+    where = f"{report.service} in {report.namespace}"
+    head = Markup('<nav><a href="{}">All experiments</a></nav>\n<main>\n<h1>{}</h1>\n').format(
+        INDEX, report.experiment
+    )
+    parts = [
+        head,
+        paragraph(f"{where}: {report.description}" if report.description else where, "soft"),
+        sections.verdict_box(report),
+        paragraph(f"Look at {numbers.moment(report.look_at)}.", "soft small"),
+        sections.notes_section(report),
+        sections.metrics_section(report),
+        sections.history_section(report),
+        sections.split_section(report),
+        sections.latency_section(report),
+        sections.quality_section(report),
+        sections.facts_section(report),
+        Markup("</main>\n"),
+    ]
+    return _page(f"{report.decision.value}: {report.experiment}", parts)
+
+
+def index_page(reports: Sequence[ExperimentReport]) -> str:
+    """Every experiment with its decision and the first reason, those that need somebody first."""
+    ordered = sorted(reports, key=lambda r: (_URGENCY.index(r.decision), r.experiment))
+    rows = [
+        (
+            _link(report),
+            tag(report.decision.value, report.decision.value),
+            numbers.score(report.decision, report.score),
+            Markup("{}{}").format(
+                report.reasons[0] if report.reasons else "", small(_more(report.reasons))
+            ),
+            numbers.moment(report.look_at),
+        )
+        for report in ordered
+    ]
+    headings = ("experiment", "decision", "score", "why", "look")
+    caption = "The latest look at each, those that need somebody first."
+    parts = [
+        Markup("<main>\n<h1>Traffic experiments</h1>\n"),
+        paragraph(_totals(reports)),
+        section("Verdicts", table(caption, headings, rows)) if rows else Markup(),
+        Markup("</main>\n"),
+    ]
+    return _page("Traffic experiments", parts)
+
+
+def _page(title: str, parts: Sequence[Markup]) -> str:
+    # Our own style sheet, which holds nothing that HTML reads; as an argument it would be escaped.
+    style = Markup(_STYLE.read_text(encoding="utf-8"))
+    return str(_PAGE.format(title, style, Markup("").join(parts)))
+
+
+def _link(report: ExperimentReport) -> Markup:
+    return Markup('<a href="{}">{}</a>{}').format(
+        quote(file_name(report.experiment)), report.experiment, small(report.service)
+    )
+
+
+def _more(reasons: Sequence[str]) -> str:
+    rest = len(reasons) - 1
+    return f"and {rest} more" if rest > 0 else ""
+
+
+def _totals(reports: Sequence[ExperimentReport]) -> Markup:
+    counts = [(d, sum(report.decision is d for report in reports)) for d in _URGENCY]
+    named = [
+        tag(f"{count} {decision.value}", decision.value) for decision, count in counts if count
+    ]
+    return Markup(", ").join(named) if named else Markup("No verdicts yet.")

@@ -1,0 +1,100 @@
+"""Numbers of the HTML report as people read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+
+from analysis.latency import QuantileRange
+from analysis.metric_result import Estimate
+from analysis.verdict import Decision
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def moment(at: datetime) -> str:
+    """A time to the second."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def count(value: float) -> str:
+    """How many."""
+    return f"{value:,.0f}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share in percent."""
+    return "unknown" if share is None or not math.isfinite(share) else f"{100 * share:.{digits}f} %"
+
+
+def probability(value: float) -> str:
+    """In percent; no estimate is certain."""
+    if value > 0.999:
+        return "over 99.9 %"
+    return "under 0.1 %" if value < 0.001 else percent(value)
+
+
+def score(decision: Decision, value: float | None) -> str:
+    """Of 100, rounded down: 99.97 is not a full 100. Bad data has none that may be trusted."""
+    if decision is Decision.INVALID:
+        return "not valid"
+    return "none" if value is None else f"{int(value)} of 100"
+
+
+def unbroken(text: str) -> str:
+    """A number and its unit on one line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def signed(value: float, *, is_share: bool) -> str:
+    """A difference: points for shares."""
+    # A negative zero is none.
+    text = f"{round(100 * value, 2) + 0.0:+.2f}" if is_share else f"{value + 0.0:+.4g}"
+    return text.replace("-", MINUS)
+
+
+def interval(estimate: Estimate, *, is_share: bool) -> str:
+    """The difference's bounds, in a sentence's words."""
+    unit = " points" if is_share else ""
+    low, high = (signed(end, is_share=is_share) for end in (estimate.lower, estimate.upper))
+    if math.isfinite(estimate.lower) and math.isfinite(estimate.upper):
+        return f"between {low} and {high}{unit}"
+    if math.isfinite(estimate.lower):
+        return f"at least {low}{unit}"
+    return f"at most {high}{unit}" if math.isfinite(estimate.upper) else "no bounds yet"
+
+
+def possible(estimate: Estimate, *, is_share: bool) -> Estimate:
+    """The same without what can't be: no two shares are further apart than 1."""
+    if not is_share:
+        return estimate
+    ends = (
+        end if math.isinf(end) else min(max(end, -1.0), 1.0)
+        for end in (estimate.lower, estimate.upper)
+    )
+    return Estimate(estimate.value, *ends)
+
+
+def difference(estimate: Estimate, *, is_share: bool) -> str:
+    """The difference itself."""
+    if not math.isfinite(estimate.value):
+        return "unknown"
+    return signed(estimate.value, is_share=is_share) + (" points" if is_share else "")
+
+
+def milliseconds(found: QuantileRange) -> str:
+    """The edges that a quantile lies between."""
+    if math.isfinite(found.upper_ms):
+        return f"{found.lower_ms:g} to {found.upper_ms:g} ms"
+    return f"above {found.lower_ms:g} ms"
+
+
+def label_ms(value: float) -> str:
+    """An interpolated latency, marked as what it is."""
+    return f"\N{ALMOST EQUAL TO} {value:.3g} ms, interpolated".replace("-", MINUS)
+
+
+def edges(values: Sequence[float]) -> str:
+    """Latency edges."""
+    return ", ".join(f"{value:g}" for value in values) + " ms"

@@ -1,0 +1,16 @@
+-- one row per window whose source said that its answer may be partial, or whose scrapes nobody knows
+-- reads: pulls; parameters: experiment, from, until
+select
+    source,
+    epoch_ms(window_start) as start_ms,
+    epoch_ms(window_end) as end_ms,
+    warnings,
+    row_count > 0 and targets_up = 0 as is_blind
+from pulls
+where
+    experiment = $experiment
+    and source in ('requests', 'conversions')
+    and window_end > $from
+    and window_start < $until
+    and (len(warnings) > 0 or (row_count > 0 and targets_up = 0))
+order by source desc, window_start

@@ -1,0 +1,100 @@
+"""Users of a ramp: compared among those first exposed under the same split, by its own share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.verdict import Decision
+from flows.score import score_experiment
+from flows.spec import Experiment
+from flows.verdict_document import VerdictDocument
+from tests.flows.unit_specs import START, Rows, day, pull, spec_of, write_exposures, write_outcomes
+
+SHARES = (0.05, 0.25, 0.5)
+A_DAY = 4000
+
+
+def _spec(shares: tuple[float, ...] = SHARES, **bought: Any) -> Experiment:
+    metrics: dict[str, dict[str, Any]] = {
+        "bought": {"kind": "proportion", "outcome": "purchase", "window": "12h"},
+        "spend": {
+            "kind": "mean",
+            "outcome": "purchase",
+            "window": "12h",
+            "adjust": [{"before": "1d"}],
+        },
+        "median": {"kind": "quantile", "outcome": "visit", "quantile": 0.5, "window": "12h"},
+    }
+    stages = [{"duration": "2d", "weights": {"a": 100 - 100 * s, "b": 100 * s}} for s in shares]
+    for metric in metrics.values():
+        metric |= {"role": "guardrail", "margin": "2%"}
+    metrics["bought"] |= bought
+    plan = {"start": START.isoformat(), "stages": stages, "bucket": "1h", "look_every": "1h"}
+    return spec_of(metrics=metrics, plan=plan)
+
+
+def _fill(
+    folder: Path, spec: Experiment, rates: tuple[float, ...], *, lift: float = 0.0, seed: int = 1
+) -> None:
+    """Users over three stages of two days; rates: who buys in each, whatever the variant."""
+    rng = np.random.default_rng(seed)
+    exposures: Rows = []
+    outcomes: Rows = []
+    for user in range(6 * A_DAY):
+        at = user / A_DAY
+        arm = "b" if rng.random() < SHARES[int(at // 2)] else "a"
+        exposures.append((user, arm, at))
+        rate = rates[int(at // 2)] * (1 + lift * (arm == "b"))
+        if rng.random() < rate:
+            outcomes.append((user, "purchase", at + 0.1, round(float(rng.gamma(2, 10)), 2)))
+        if rng.random() < 0.3:
+            outcomes.append((user, "purchase", at - 0.1, round(20 * rates[int(at // 2)], 2)))
+        outcomes.append(
+            (user, "visit", at + 0.2, round(float(rng.gamma(5, rates[int(at // 2)])), 4))
+        )
+    write_exposures(folder, exposures)
+    write_outcomes(folder, outcomes)
+    pull(spec, folder)
+
+
+def _look(folder: Path, spec: Experiment, at: float) -> VerdictDocument:
+    return score_experiment(spec, folder / "w.duckdb", at=day(at))
+
+
+def test_rates_that_fall_during_a_ramp_are_no_harm(tmp_path: Path) -> None:
+    """Pooled, the candidate has 15 % and the baseline 18 %: its users came when fewer bought."""
+    spec = _spec()
+    _fill(tmp_path, spec, (0.20, 0.17, 0.14))
+    for at in (3.0, 4.5, 6.0):
+        found = _look(tmp_path, spec, at)
+        assert found.decision in {Decision.HOLD, Decision.PROMOTE}, found.reasons
+    by_name = {metric.metric: metric for metric in found.metrics}
+    for name in ("bought", "spend", "median"):
+        ratio = by_name[name].candidate / by_name[name].baseline
+        assert ratio == pytest.approx(1, abs=0.1), name
+    users = by_name["bought"].exposure_baseline + by_name["bought"].exposure_candidate
+    assert users == pytest.approx(5.5 * A_DAY, abs=1)
+
+
+def test_rates_that_rise_hide_no_harm(tmp_path: Path) -> None:
+    """Pooled, a candidate that sells 30 % less would sell nearly as much."""
+    spec = _spec()
+    _fill(tmp_path, spec, (0.10, 0.15, 0.20), lift=-0.3)
+    assert _look(tmp_path, spec, 6.0).decision is Decision.ROLLBACK
+
+
+def test_every_split_is_held_against_its_own_share(tmp_path: Path) -> None:
+    """Users were divided as the stages say; a spec that says otherwise of one stage is invalid."""
+    spec = _spec()
+    _fill(tmp_path, spec, (0.2, 0.2, 0.2))
+    check = {c.name: c for c in _look(tmp_path, spec, 6.0).quality}["split of users"]
+    assert check.passed
+    assert "no split is configured" not in check.detail
+    wrong = _look(tmp_path, _spec((0.05, 0.5, 0.5)), 6.0)
+    assert wrong.decision is Decision.INVALID
+    assert any("split of users" in reason for reason in wrong.reasons)
+    assert any("2026-01-03" in note for note in wrong.notes)
