@@ -79,20 +79,22 @@ def _what_is_right(detail: ErrorDetails, text: str | None) -> str:
         case "string_type":
             right = f'must be text; put it in quotes: "{text}"' if text else "must be text"
         case "model_type" | "model_attributes_type":
-            right = f"must hold fields: {_fields_of(context.get('class_name', ''))}"
+            right = f"must hold fields{_fields_of(context.get('class_name'))}"
         case _:
             right = _SAID.get(kind, detail["msg"].replace("Input should be", "must be"))
     return right
 
 
-def _fields_of(model_name: str) -> str:
-    """A model's fields in a sentence, those that it needs first."""
-    model = next(model for model in _models() if model.__name__ == model_name)
+def _fields_of(model_name: str | None) -> str:
+    """A model's fields in a sentence, those that it needs first; empty if it may be of many."""
+    model = next((model for model in _models() if model.__name__ == model_name), None)
+    if model is None:
+        return ""
     needed = [name for name, field in model.model_fields.items() if field.is_required()]
     wanted = [name for name in model.model_fields if name not in needed]
     if not needed:
-        return ", ".join(wanted)
-    return ", ".join(needed) + (f"; if wanted also {', '.join(wanted)}" if wanted else "")
+        return f": {', '.join(wanted)}"
+    return f": {', '.join(needed)}" + (f"; if wanted also {', '.join(wanted)}" if wanted else "")
 
 
 def _as_number(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,6 +20,8 @@ from flows.calibration_document import calibration_schema
 from flows.cli import main
 from flows.spec import Experiment
 from flows.spec_file import SpecError, find_spec, load_spec
+from flows.spec_parts import understand
+from flows.spec_rules import check_rules
 from flows.spec_schema import experiment_schema
 from flows.spec_sources import PrometheusSource
 from flows.verdict_document import verdict_schema
@@ -334,8 +337,9 @@ def test_number_that_is_none_is_refused(tmp_path: Path, added: str, said: str) -
         (
             '  requests: {prometheus: "http://prometheus:9090"}',
             "  requests: http://prometheus:9090",
-            "must hold fields: url; if wanted also scrape_interval, token_env, ca_file",
+            "must hold fields: url; if wanted also scrape_interval, token_env, user_env, password",
         ),
+        ("mesh: istio", "mesh: istio\nmetrics: {x: 5}", "metrics.x: is 5, must hold fields"),
         ("mesh: istio", "mesh: istio\nplan:", "plan: is empty, must hold fields: start, duration"),
         (
             "mesh: istio",
@@ -357,6 +361,28 @@ def test_message_says_what_would_be_right(tmp_path: Path, old: str, new: str, sa
     found = _problems(tmp_path, SHORTEST.replace(old, new))
     assert any(said in one for one in found), found
     assert "Node(" not in "".join(found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_wrong_it_is_said(seed: int) -> None:
+    """Fields left out, renamed, or with any other value: never an error of ours."""
+    rng = random.Random(seed)
+    others = [None, 1, -1, "x", "", [], {}, [1], {"a": 1}, True, float("inf"), "5%", "1h"]
+    for _ in range(150):
+        data = yaml.safe_load(rng.choice([SEVEN, USERS + STAGES, SHORTEST]))
+        for _ in range(rng.randint(1, 4)):
+            fields = data
+            while True:
+                name = rng.choice(list(fields) or [None])
+                if name is None or not isinstance(fields[name], dict) or rng.random() < 0.3:
+                    break
+                fields = fields[name]
+            kept = fields.pop(name, None)
+            if rng.random() < 0.7:
+                fields["x" if rng.random() < 0.3 else str(name)] = rng.choice([kept, *others])
+        parts = understand(data, {})
+        assert parts.findings or parts.spec == Experiment.model_validate(data)
+        assert all(finding.message for finding in check_rules(parts))
 
 
 def test_number_of_problems_is_counted_in_words(
