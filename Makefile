@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_ENV := PREFECT_LOGGING_LEVEL=WARNING
 
-.PHONY: help demo test lint bench live servers schemas lock clean
+.PHONY: help demo test lint bench live live-all servers schemas lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: $(VENV)/runtime ## run the main job on the recorded traffic of the lab; no server, no root
 	@$(BIN)/verdict run --replay
@@ -26,8 +26,11 @@ bench: $(VENV)/dev servers ## print ratios of speed, memory and decision quality
 		name=$$(basename $$module .py); \
 		[ $$name = __init__ ] || $(BIN)/python -m benchmarks.$$name || exit 1; done
 
-live: $(VENV)/dev servers ## the whole job on real traffic: Envoy, Prometheus, load, verdicts
+live: $(VENV)/dev servers ## the whole job on real traffic, three canaries in under 5 minutes
 	@$(BIN)/python -m tests.lab.live
+
+live-all: $(VENV)/dev servers ## the same for all that can happen to a canary, in a quarter of an hour
+	@$(BIN)/python -m tests.lab.live --all
 
 servers: ## install what the tests need, where it may be installed
 	@scripts/install-servers

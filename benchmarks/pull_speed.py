@@ -2,10 +2,13 @@
 
 `python -m benchmarks.pull_speed [--hours 24] [--quick]`: a real Prometheus holds --hours at 15 s of
 100 pods (600 series of istio_requests_total). Each way runs in a process of its own, so that peak
-memory is its own; floors receive the same bytes, in the same windows, and parse nothing. Our window
-of chunks is a day; `2 h floor` receives them by windows of a block each, as memory would have it
-where answers aren't streamed. --quick takes 2 hours: fixed costs weigh more there, so ratios are
-lower than a day's.
+memory is its own. `json` and `chunks` store the samples as they were scraped, as the api-client's
+way does; `whole` pulls are the product's: they also read which scrapes worked, take differences
+and say why each is what it is, and write series, samples, buckets and losses into the warehouse.
+Floors receive the same bytes, in the same windows, and parse nothing. Our window of chunks is a
+day; `2 h floor` receives them by windows of a block each, as memory would have it where answers
+aren't streamed.
+--quick takes 2 hours: fixed costs weigh more there, so ratios are lower than a day's.
 """
 
 from __future__ import annotations
@@ -28,7 +31,11 @@ from typing import Any
 _END = 1_760_000_000
 _STEP_S = 15
 _PODS, _CODES = 100, ("200", "204", "404", "429", "500", "503")
-_PADDING = ",".join(f'label_{i}="some value {i}"' for i in range(28))
+_SERVICE = (
+    'reporter="destination",destination_service_name="exam-service",'
+    'destination_service_namespace="edtech-production",destination_workload="exam-service"'
+)
+_PADDING = ",".join(f'label_{i}="some value {i}"' for i in range(23))
 
 
 def main() -> None:
@@ -99,17 +106,25 @@ def _wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> None:
 def _exposition(hours: float) -> Iterator[str]:
     yield "# TYPE istio_requests counter\n"
     samples = int(hours * 3600 / _STEP_S)
+    times = [_END - (samples - i) * _STEP_S for i in range(samples)]
     for pod in range(_PODS):
+        version = f'destination_version="v{1 + pod % 2}"'
         for index, code in enumerate(_CODES):
-            labels = f'pod="p{pod}",instance="10.0.0.{pod}:15020",job="mesh",response_code="{code}"'
-            series = f"istio_requests_total{{{labels},{_PADDING}}}"
-            for i in range(samples):
-                ts = _END - (samples - i) * _STEP_S
-                yield f"{series} {i * (7 + index) + (i * i) % 11} {ts}\n"
+            labels = f'{_target(pod)},response_code="{code}",{version},{_SERVICE},{_PADDING}'
+            for i, ts in enumerate(times):
+                count = i * (7 + index) + (i * i) % 11
+                yield f"istio_requests_total{{{labels}}} {count} {ts}\n"
+    yield "# TYPE up gauge\n"
+    for pod in range(_PODS):
+        yield from (f"up{{{_target(pod)}}} 1 {ts}\n" for ts in times)
     yield "# EOF\n"
 
 
-WAYS = ("json floor", "json", "chunks floor", "2 h floor", "chunks")
+def _target(pod: int) -> str:
+    return f'pod="p{pod}",instance="10.0.0.{pod}:15020",job="mesh"'
+
+
+WAYS = ("json floor", "json", "whole json", "chunks floor", "2 h floor", "chunks", "whole chunks")
 _BLOCK_MS = 7_200_000
 _ROUNDS = 5
 
@@ -125,13 +140,15 @@ def _compare(url: str, folder: str, hours: float) -> None:
         _print_way(way, one)
     client = _run("api-client", url, folder, hours)
     _print_way("api-client", client)
-    for way, target in (("json", 25), ("chunks", 60)):
-        ours, floor = found[way], found[f"{way} floor"]
-        print(
-            f"{way}: {client['seconds'] / ours['seconds']:.1f} times the api-client's speed "
-            f"(wanted {target}), {floor['seconds'] / ours['seconds']:.2f} of the speed of "
-            f"receiving the bytes (wanted 0.5), peak {ours['peak_mb']:.0f} MB (wanted below 600)"
-        )
+    for wire, target in (("json", 25), ("chunks", 60)):
+        for way in (wire, f"whole {wire}"):
+            ours, floor = found[way], found[f"{wire} floor"]
+            print(
+                f"{way}: {client['seconds'] / ours['seconds']:.1f} times the api-client's speed "
+                f"(wanted {target}), {floor['seconds'] / ours['seconds']:.2f} of the speed of "
+                f"receiving the bytes (wanted 0.5), peak {ours['peak_mb']:.0f} MB (wanted below "
+                "600)"
+            )
     chunks = found["chunks"]["seconds"]
     for name, way in (("chunks by 2 h", "2 h floor"), ("the same samples' JSON", "json floor")):
         ratio = found[way]["seconds"] / chunks
@@ -166,6 +183,8 @@ def _measure(way: str, url: str, folder: str, hours: float) -> None:
     run: Callable[[], int] = {
         "json": lambda: _ours(url, folder, start_ms, end_ms, is_json=True),
         "chunks": lambda: _ours(url, folder, start_ms, end_ms, is_json=False),
+        "whole json": lambda: _whole(url, folder, start_ms, end_ms, is_json=True),
+        "whole chunks": lambda: _whole(url, folder, start_ms, end_ms, is_json=False),
         "json floor": lambda: _floor(url, start_ms, end_ms, is_json=True),
         "chunks floor": lambda: _floor(url, start_ms, end_ms, is_json=False),
         "2 h floor": lambda: _floor(url, start_ms, end_ms, is_json=False, step_ms=_BLOCK_MS),
@@ -186,7 +205,34 @@ def _import_all() -> None:
     import pyarrow  # noqa: F401, PLC0415
     import yaml  # noqa: F401, PLC0415
 
+    import flows.request_pull  # noqa: PLC0415
     import flows.sources.prometheus  # noqa: F401, PLC0415
+
+
+def _whole(url: str, folder: str, start_ms: int, end_ms: int, *, is_json: bool) -> int:
+    """The product's own pull, into a warehouse that it creates."""
+    from flows.request_pull import pull_requests  # noqa: PLC0415
+    from flows.sources.prometheus import PrometheusSamples  # noqa: PLC0415
+    from flows.spec import Experiment, PrometheusSource  # noqa: PLC0415
+
+    spec = Experiment.model_validate(
+        {
+            "experiment": "pull-speed",
+            "service": "exam-service",
+            "namespace": "edtech-production",
+            "mesh": "istio",
+            "variants": {"stable": {"version": "v1"}, "canary": {"version": "v2"}},
+            "plan": {
+                "start": datetime.fromtimestamp(start_ms / 1000, UTC),
+                "duration": f"{(end_ms - start_ms) // 1000 + 60}s",
+            },
+            "sources": {"requests": {"prometheus": url}},
+        }
+    )
+    source = PrometheusSamples(PrometheusSource(url=url))
+    source.remote_read = not is_json
+    warehouse = Path(tempfile.mkdtemp(dir=folder)) / "warehouse.duckdb"
+    return pull_requests(spec, source, warehouse, until_ms=end_ms + 1).samples
 
 
 def _ours(url: str, folder: str, start_ms: int, end_ms: int, *, is_json: bool) -> int:

@@ -231,7 +231,7 @@ def _spec(one: Scenario, lab: Lab) -> str:
     stable, canary = one.versions
     envoy = lab.gateway.envoy
     stages = "\n".join(
-        f"    - {{duration: {seconds}s, at_most: 10m, "
+        f"    - {{duration: {seconds}s, at_most: {one.longest_s}s, "
         f"weights: {{stable: {100 - percent}, canary: {percent}}}}}"
         for seconds, percent in one.stages
     )

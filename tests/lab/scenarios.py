@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 STAGED = ((30, 5), (30, 25), (30, 50))
+# What `make live` plays: a promote and two rollbacks, seen through Istio, Linkerd and Envoy.
+SHOWN = ("healthy", "faulty", "broken")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class Change:
 class Scenario:
     """One service with a canary, how the mesh names its versions, and what the verdict must be.
 
-    stages: seconds and percent of the canary; delivered by `verdict deliver`. Without stages, the
+    stages: shortest seconds and percent of the canary; delivered by `verdict deliver`. longest_s:
+    of each; the tests are tuned to their sum, so a short one is decided sooner. Without stages, the
     split is fixed at 75/25 and `verdict gate` is asked. applied: percent that the canary really
     gets then. test_rate: requests a second that a header sends to the canary, whatever the split.
     expected: outcome of the delivery or decision of the gate; within_s: of the start.
@@ -37,6 +40,7 @@ class Scenario:
     mesh: str = "istio"
     rate: float = 60.0
     stages: tuple[tuple[int, int], ...] = ()
+    longest_s: int = 600
     applied: int = 25
     test_rate: float = 0.0
     pods: int = 2
@@ -81,7 +85,8 @@ FIRST = (
         "promoted: stable 0, canary 100",
         420,
         stages=STAGED,
-        rate=100,
+        longest_s=180,
+        rate=120,
     ),
     Scenario(
         "faulty",
@@ -91,7 +96,8 @@ FIRST = (
         420,
         mesh="linkerd",
         stages=((30, 5), (30, 25)),
-        rate=150,
+        longest_s=240,
+        rate=250,
         at_stage=1,
         changes=(Change(0, "canary", {"error_share": 0.03}),),
     ),
@@ -103,6 +109,7 @@ FIRST = (
         60,
         mesh="envoy",
         stages=STAGED,
+        rate=40,
         at_stage=1,
         changes=(Change(0, "canary", {"error_share": 1.0}),),
     ),

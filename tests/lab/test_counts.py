@@ -121,6 +121,7 @@ def test_pulling_twice_changes_nothing(session: Session, tmp_path: Path) -> None
 def test_requests_that_died_unscraped_are_reported(session: Session, tmp_path: Path) -> None:
     lab, service = session.lab, "exam-service"
     pod = lab.pods(service, "stable")[0].name
+    _, before = _pull(session, "istio", tmp_path / "before.duckdb")
     lab.drive(80, 2.5)
     lab.restart_pod(service, pod, graceful=False)
     lab.drive(50, 3)
@@ -128,5 +129,9 @@ def test_requests_that_died_unscraped_are_reported(session: Session, tmp_path: P
     ended = Session(lab, session.began, datetime.now(UTC))
     spec, pulled = _pull(ended, "istio", tmp_path / "w.duckdb")
     missing = _truth(lab).total() - _counted(tmp_path / "w.duckdb", spec.experiment).total()
+    estimate = sum(pulled.lost.values()) - sum(before.lost.values())
+    # Half of the traffic is stable's, which has two pods: what one answers from scrape to scrape.
+    unscraped = 80 / 2 / 2 * lab.scrape_interval_s
     assert missing >= 0
-    assert sum(pulled.lost.values()) > 0
+    assert estimate > 0
+    assert estimate == pytest.approx(missing, abs=unscraped + 3 * unscraped**0.5)
