@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.evidence import Coverage, Evidence, RequestEvidence
+from analysis.gross_failure import gross_failure_log_e
+from analysis.judge_requests import gross_gap
 from analysis.paired_buckets import BucketCounts, PairedBuckets, pair_buckets
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.pods import PodCounts
@@ -181,6 +183,36 @@ def first_decisions(
             none = found.upper(alpha=alpha, n_opt=traffic.buckets) <= margin
             excluded[none] = np.minimum(excluded[none], seen)
     return FirstDecisions(excluded, proven)
+
+
+def may_decide(
+    plan: Plan, baseline: BucketCounts, candidate: BucketCounts, buckets: int
+) -> NDArray[np.bool_]:
+    """Runs in which a look after so many buckets can be more than a hold: bool[runs].
+
+    By the bounds of the plan's one guardrail at the levels of one test, where the judge shares them
+    between several, and by half of the evidence for a gross failure, in bursts or not. So the
+    judge, who takes milliseconds, needs to be asked of these runs only.
+    """
+    metric = plan.metrics[0]
+    alpha = np.full(len(baseline.total), plan.harm_alpha(metric) / 2)
+    baseline, candidate = until(baseline, buckets), until(candidate, buckets)
+    excess, margin = pair_buckets(baseline, candidate).contrast(), metric.margin.absolute
+    proven = excess.lower(alpha=plan.harm_alpha(metric), n_opt=plan.harm_buckets) > margin
+    excluded = excess.upper(alpha=plan.promote_alpha, n_opt=plan.promote_buckets) <= margin
+    gross = [
+        gross_failure_log_e(
+            baseline,
+            candidate,
+            gap=np.full(len(alpha), gross_gap(margin)),
+            alpha=alpha,
+            planned_buckets=plan.planned_buckets,
+            overdispersion=burst,
+        )
+        > -np.log(alpha) / 2
+        for burst in (1.0, 5.0)
+    ]
+    return np.asarray(proven | excluded | gross[0] | gross[1])
 
 
 def evidence_until(

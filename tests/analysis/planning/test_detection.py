@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from analysis.evidence import Evidence, QualityLimits, RequestEvidence
-from analysis.paired_buckets import BucketCounts, pair_buckets
+from analysis.paired_buckets import BucketCounts
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.planning.detection import (
     Rule,
@@ -19,6 +19,7 @@ from analysis.planning.detection import (
     simulate_detection,
 )
 from analysis.verdict import Decision, reach_verdict
+from tests.analysis.streams import may_decide
 
 Counts = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
@@ -52,14 +53,11 @@ def _plan() -> Plan:
 
 
 def _verdicts(harm: float, runs: int) -> tuple[float, float]:
-    """Shares of runs that the product rolls back and promotes, looking every fourth bucket.
-
-    It is asked where a bound has crossed the margin or failures are gross: else it can only hold.
-    """
+    """Shares of runs that the product rolls back and promotes, looking every fourth bucket."""
     rng = np.random.default_rng(9)
     plan, ended = _plan(), {Decision.ROLLBACK: 0, Decision.PROMOTE: 0}
     drawn = [_drawn(rng, harm) for _ in range(runs)]
-    arms = tuple(
+    stable, canary = (
         BucketCounts(
             np.stack([run[name][0] for run in drawn]), np.stack([r[name][1] for r in drawn])
         )
@@ -67,7 +65,7 @@ def _verdicts(harm: float, runs: int) -> tuple[float, float]:
     )
     undecided = np.ones(runs, dtype=np.bool_)
     for look in range(4, 61, 4):
-        for run in np.flatnonzero(undecided & _may_decide(plan, arms, look)).tolist():
+        for run in np.flatnonzero(undecided & may_decide(plan, stable, canary, look)).tolist():
             decision = _decision(plan, drawn[run], look)
             if decision in ended:
                 ended[decision] += 1
@@ -83,16 +81,6 @@ def _drawn(rng: np.random.Generator, harm: float) -> Counts:
         rates = rng.beta(p * size, (1 - p) * size, 60)
         counts[name] = total.astype(float), rng.binomial(total, rates).astype(float)
     return counts
-
-
-def _may_decide(plan: Plan, arms: tuple[BucketCounts, ...], look: int) -> NDArray[np.bool_]:
-    baseline, candidate = (BucketCounts(x.total[:, :look], x.bad[:, :look]) for x in arms)
-    excess, margin = pair_buckets(baseline, candidate).contrast(), 0.005
-    alpha = plan.harm_alpha(plan.metrics[0])
-    proven = excess.lower(alpha=alpha, n_opt=plan.harm_buckets) > margin
-    excluded = excess.upper(alpha=plan.promote_alpha, n_opt=plan.promote_buckets) <= margin
-    gross = candidate.share.max(axis=1) > 0.1
-    return np.asarray(proven | excluded | gross)
 
 
 def _decision(plan: Plan, counts: Counts, look: int) -> Decision:
