@@ -41,7 +41,7 @@ class SourcePull:
     def warnings(self) -> tuple[str, ...]:
         """What a person should know about the data."""
         found = [
-            f"{count:,} rows of {self.kind} left out: {why}"
+            f"{_rows(count)} of {self.kind} left out: {why}"
             for count, why in (
                 (self.left_out.without_user, "no user"),
                 (self.left_out.without_name, f"no {self.kind.name_column}"),
@@ -58,11 +58,15 @@ class SourcePull:
 
     def _about_unknown(self) -> str:
         names = list(self.unknown.items())
-        listed = ", ".join(f"{name!r} ({rows:,} rows)" for name, rows in names[:_MOST_NAMES])
+        listed = ", ".join(f"{name!r} ({_rows(rows)})" for name, rows in names[:_MOST_NAMES])
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         if self.kind is UnitKind.EXPOSURES:
             return f"variants that the spec doesn't have are ignored: {listed}{more}"
         return f"no metric asks for any of these outcomes: {listed}{more}"
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 @dataclass(frozen=True, slots=True)

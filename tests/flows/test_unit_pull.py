@@ -213,7 +213,7 @@ def test_unknown_variants_are_reported_but_not_refused(folder: Path) -> None:
 
 def test_outcomes_that_no_metric_asks_for_are_reported(folder: Path) -> None:
     write_outcomes(folder, [(1, "Purchase", 2, 1)])
-    assert "no metric asks for any of these outcomes: 'Purchase' (1 rows)" in (
+    assert "no metric asks for any of these outcomes: 'Purchase' (1 row)" in (
         pull(spec_of(), folder).warnings
     )
 
