@@ -155,7 +155,7 @@ def test_rows_of_users_that_were_left_out_are_said(
     (folder / "quiz.yaml").write_text(
         "experiment: quiz\nservice: quiz\nvariants: {a: {}, b: {}}\n"
         "metrics: {bought: {kind: proportion, outcome: bought}}\n"
-        "plan: {start: 2026-01-01T00:00:00Z, duration: 7d}\n"
+        "plan: {start: 2026-01-01T00:00:00Z, duration: 14d}\n"
         "sources: {exposures: {files: users.csv}, outcomes: {files: bought.csv}}\n"
     )
     times = [("1", "a"), ("2", "b"), ("", "a"), ("4", "c")]
@@ -164,9 +164,9 @@ def test_rows_of_users_that_were_left_out_are_said(
     )
     (folder / "bought.csv").write_text("user_id,outcome,occurred_at\n1,sold,2026-01-02\n")
     expected = [
-        "1 rows of exposures left out: no user",
-        "variants that the spec doesn't have are ignored: 'c' (1 rows)",
-        "no metric asks for any of these outcomes: 'sold' (1 rows)",
+        "1 row of exposures left out: no user",
+        "variants that the spec doesn't have are ignored: 'c' (1 row)",
+        "no metric asks for any of these outcomes: 'sold' (1 row)",
     ]
     for _ in range(2):
         document, said = gate(tmp_path, "quiz", capsys)
