@@ -55,6 +55,18 @@ class BucketCounts:
         """
         return self._variance(_BURSTS_MISSED * (2 * overdispersion - 1), overdispersion)
 
+    def burst_cumulants(
+        self, weights: FloatArray, overdispersion: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Variance and third cumulant that bursts give a weighted mean of the shares.
+
+        Of a negative binomial count the third is 2 overdispersion - 1 times the variance; that of
+        single failures, whose skewness the sequences bear, is left out.
+        """
+        variance = self._variance(1.0, overdispersion)
+        third = variance * 2 * (overdispersion - 1)[..., None] / np.maximum(self.total, 1)
+        return (weights**2 * variance).sum(-1), (weights**3 * third).sum(-1)
+
     def _variance(
         self, added: FloatArray | float, overdispersion: FloatArray | float
     ) -> FloatArray:
@@ -71,6 +83,7 @@ class PairedBuckets:
     their spread are low together. So a bound believes no less than sampling gives, and on the side
     where a version's bursts may still be to come (harm's upper bound: the candidate's; its lower
     bound: the baseline's) no less than bursts give.
+    cumulants_*: second and third that bursts give each mean.
     overdispersion_*: variance of failures over the binomial one, shared shocks taken off: the
     baseline's by itself alone, the candidate's by both versions.
     pods: what pods add, where they are known.
@@ -85,6 +98,8 @@ class PairedBuckets:
     sampling_candidate: FloatArray
     burst_baseline: FloatArray
     burst_candidate: FloatArray
+    cumulants_baseline: tuple[FloatArray, FloatArray]
+    cumulants_candidate: tuple[FloatArray, FloatArray]
     overdispersion_baseline: FloatArray
     overdispersion_candidate: FloatArray
     buckets: FloatArray
@@ -114,7 +129,8 @@ class PairedBuckets:
         between = None if self.pods is None else self.pods.of_contrast(f, self.baseline)
         estimate = self.candidate - f * self.baseline
         errors = np.sqrt(lower), np.sqrt(upper)
-        return Estimator(estimate, errors, self.buckets, degrees, between)
+        skew = _skew(self.cumulants_candidate, self.cumulants_baseline, f)
+        return Estimator(estimate, errors, self.buckets, degrees, skew, between)
 
     def relative_bounds(
         self,
@@ -184,11 +200,28 @@ def pair_buckets(baseline: BucketCounts, candidate: BucketCounts) -> PairedBucke
         sampling_candidate=sampling_c,
         burst_baseline=(weights**2 * baseline.burst_variance(phi_b)).sum(-1),
         burst_candidate=(weights**2 * candidate.burst_variance(phi_c)).sum(-1),
+        cumulants_baseline=baseline.burst_cumulants(weights, phi_b),
+        cumulants_candidate=candidate.burst_cumulants(weights, phi_c),
         overdispersion_baseline=alone_b,
         overdispersion_candidate=phi_c,
         buckets=buckets,
         products=lagged_products(off_b, off_c, buckets),
     )
+
+
+def _skew(
+    candidate: tuple[FloatArray, FloatArray],
+    baseline: tuple[FloatArray, FloatArray],
+    factor: FloatArray | float,
+) -> FloatArray:
+    """A sixth of the third cumulant of candidate - factor * baseline over its variance, or 0.
+
+    Bursts of both versions alike cancel where they have the same traffic.
+    """
+    f = np.asarray(factor)
+    variance = candidate[0] + f**2 * baseline[0]
+    third = candidate[1] - f**3 * baseline[1]
+    return np.asarray(np.maximum(third, 0.0) / (6 * np.maximum(variance, _TINY)))
 
 
 def _overdispersion(both: FloatArray, counts: BucketCounts, other: FloatArray) -> FloatArray:
@@ -220,4 +253,6 @@ def estimate_share(counts: BucketCounts, overdispersion: FloatArray) -> Estimato
     spread = inflation * plain
     lower, upper = (np.where(seen, np.sqrt(np.maximum(spread, x)), np.inf) for x in (least, most))
     degrees = degrees_left(buckets, inflation, spread, np.minimum(least, most))
-    return Estimator(np.where(seen, mean, np.nan), (lower, upper), buckets, degrees)
+    nobody = (np.zeros_like(mean), np.zeros_like(mean))
+    skew = _skew(counts.burst_cumulants(weights, overdispersion), nobody, 1.0)
+    return Estimator(np.where(seen, mean, np.nan), (lower, upper), buckets, degrees, skew)
