@@ -25,7 +25,7 @@ from flows.spec import Experiment
 from flows.warehouse import open_writer
 
 # Read at most about so many samples at once, while as many are written: bounds the memory.
-_MOST_SAMPLES = 1_000_000
+_MOST_SAMPLES = 500_000
 
 
 @dataclass(frozen=True, slots=True)
