@@ -45,6 +45,13 @@ def one_step(workspace: Workspace, *, again: bool = False) -> Step:
     return step
 
 
+def end_lease_sooner(workspace: Workspace, seconds: float) -> None:
+    """In place of waiting: the lease ends so much earlier."""
+    with open_writer(workspace.warehouse) as con, transaction(con):
+        con.execute("update delivery_leases set until = until - to_microseconds(?)",
+                    [round(seconds * 1e6)])  # fmt: skip
+
+
 def events(workspace: Workspace) -> list[tuple[str, int]]:
     with open_reader(workspace.warehouse) as con:
         rows = con.execute("select kind, stage from marts.deliveries order by delivery, event")
@@ -112,7 +119,15 @@ def test_killed_between_decision_and_shift_it_is_resumed_without_a_double_shift(
         killed.send_signal(signal.SIGKILL)
         killed.wait()
     assert version(workspace) == 7
-    step = one_step(workspace)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        end_lease_sooner(workspace, seconds)
+
+    (step,) = deliver(workspace, "exam", once=True, sleep=wait)
+    # The dead one's lease is waited for, once; had it been too short, LeaseHeld would be raised.
+    assert len(waits) == 1
     assert step.state.stage == 1
     assert version(workspace) == 8
     assert events(workspace) == [("began", 2), ("shifting", 1), ("shifted", 1)]

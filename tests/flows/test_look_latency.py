@@ -60,8 +60,10 @@ def test_equal_latencies_are_shown_without_a_note(tmp_path: Path) -> None:
 def test_slower_candidate_is_noted_and_decides_nothing_by_itself(tmp_path: Path) -> None:
     document = _look(tmp_path / "w.duckdb", SLOWER)
     assert document.notes == (
-        "p99: slow is slower than 100 ms, not 80 ms as asked for: the next bucket edge that all "
-        "versions export",
+        (
+            "p99: slow is slower than 100 ms, not 80 ms as asked for: the next bucket edge that "
+            "all versions export"
+        ),
         "canary's latencies are slower than stable's at every edge (5 to 100 ms)",
     )
 
