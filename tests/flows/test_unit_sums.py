@@ -153,7 +153,7 @@ def _flat(found: UnitStatistics) -> dict[str, float]:
 def test_kept_sums_equal_those_of_the_rows_after_every_pull(
     tmp_path: Path, seed: int, changes: dict[str, Any]
 ) -> None:
-    """Seven pulls, five days apart; a fifth of the rows arrives late, in a later file."""
+    """Seven pulls within a day, five days apart; a fifth of the rows comes in a later file."""
     spec = _spec(**changes)
     exposures, outcomes = _history(seed, 300)
     rng = np.random.default_rng(seed)
@@ -169,7 +169,7 @@ def test_kept_sums_equal_those_of_the_rows_after_every_pull(
     for number in range(1, 8):
         _write(tmp_path, batches[number][0], f"exposures-{number:02}.csv")
         write_outcomes(tmp_path, batches[number][1], f"outcomes-{number:02}.csv")
-        until = day(5 * number)
+        until = day(5 * number - 0.4)
         _pull(tmp_path, until, **changes)
         kept = _flat(read(spec, tmp_path, until))
         rows = _flat(_from_rows(tmp_path, spec, until))
