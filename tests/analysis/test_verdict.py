@@ -11,7 +11,14 @@ from analysis.evidence import Coverage, Evidence, QualityLimits
 from analysis.paired_buckets import BucketCounts
 from analysis.plan import Plan
 from analysis.verdict import Decision, Verdict, reach_verdict
-from tests.analysis.streams import BUCKET_MS, Traffic, evidence_until, plan_for, simulate
+from tests.analysis.streams import (
+    BUCKET_MS,
+    Traffic,
+    evidence_until,
+    may_decide,
+    plan_for,
+    simulate,
+)
 
 LIMITS = QualityLimits(split_tolerance=3.0)
 LOOKS = range(4, 121, 8)
@@ -112,20 +119,43 @@ def test_same_evidence_gives_the_same_verdict() -> None:
     assert repr(_verdict(Traffic(harm=0.01))) == repr(_verdict(Traffic(harm=0.01)))
 
 
+def _decision(arms: tuple[BucketCounts, BucketCounts], run: int, buckets: int) -> Decision:
+    one, other = (BucketCounts(counts.total[[run]], counts.bad[[run]]) for counts in arms)
+    evidence = evidence_until(one, other, buckets)
+    return reach_verdict(plan_for(), evidence, LIMITS, at_ms=buckets * BUCKET_MS).decision
+
+
 def _outcomes(traffic: Traffic, runs: int) -> dict[Decision, float]:
-    """Share of runs by the first decision over all looks."""
-    rng = np.random.default_rng(20261123)
-    plan, counts = plan_for(), dict.fromkeys(Decision, 0)
-    for _ in range(runs):
-        baseline, candidate = simulate(rng, traffic)
-        decision = Decision.HOLD
-        for buckets in LOOKS:
-            evidence = evidence_until(baseline, candidate, buckets)
-            decision = reach_verdict(plan, evidence, LIMITS, at_ms=buckets * BUCKET_MS).decision
-            if decision in (Decision.ROLLBACK, Decision.PROMOTE):
-                break
-        counts[decision] += 1
-    return {decision: count / runs for decision, count in counts.items()}
+    """Share of runs that were ever promoted or rolled back, by which came first."""
+    arms = simulate(np.random.default_rng(20261123), traffic, runs)
+    found = dict.fromkeys((Decision.ROLLBACK, Decision.PROMOTE), 0)
+    undecided = np.ones(runs, dtype=np.bool_)
+    for buckets in LOOKS:
+        for run in np.flatnonzero(undecided & may_decide(plan_for(), *arms, buckets)).tolist():
+            decision = _decision(arms, run, buckets)
+            if decision in found:
+                found[decision] += 1
+                undecided[run] = False
+    return {decision: count / runs for decision, count in found.items()}
+
+
+@pytest.mark.parametrize(
+    "traffic",
+    [
+        Traffic(harm=0.005),
+        Traffic(harm=0.005, overdispersion=5),
+        Traffic(harm=0.005, rate=20),
+        Traffic(rate=400),
+    ],
+    ids=["at the margin", "bursts", "low traffic", "healthy"],
+)
+def test_looks_that_the_simulations_leave_out_decide_nothing(traffic: Traffic) -> None:
+    """The tests below ask the judge at the others only, and so miss no decision."""
+    runs = 8
+    arms = simulate(np.random.default_rng(3), traffic, runs)
+    for buckets in LOOKS:
+        for run in np.flatnonzero(~may_decide(plan_for(), *arms, buckets)).tolist():
+            assert _decision(arms, run, buckets) not in {Decision.ROLLBACK, Decision.PROMOTE}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +169,7 @@ def _outcomes(traffic: Traffic, runs: int) -> dict[Decision, float]:
     ids=["at the margin", "bursts", "shared shocks", "low traffic"],
 )
 def test_false_rollbacks_over_all_looks_stay_below_alpha(traffic: Traffic) -> None:
-    runs = 100
+    runs = 300
     found = _outcomes(traffic, runs)
     assert found[Decision.ROLLBACK] <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / runs)
 
@@ -154,6 +184,6 @@ def test_one_point_of_harm_is_found_where_there_is_traffic_enough() -> None:
 
 @pytest.mark.parametrize("overdispersion", [1.0, 5.0], ids=["single failures", "bursts"])
 def test_harm_at_the_margin_is_rarely_promoted(overdispersion: float) -> None:
-    runs = 100
+    runs = 300
     found = _outcomes(Traffic(harm=0.005, overdispersion=overdispersion), runs)
     assert found[Decision.PROMOTE] <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / runs)

@@ -7,9 +7,13 @@ person can let the delivery go on.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
+from flows.deliver import deliver
+from flows.delivery_step import Step
 from flows.targets.envoy_routes import EnvoyRoutes
+from flows.warehouse import open_reader
 from flows.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[2]
@@ -57,3 +61,41 @@ def target(workspace: Workspace) -> EnvoyRoutes:
 def canary_share(workspace: Workspace) -> float:
     """Percent of the traffic that the routes give to the canary."""
     return target(workspace).read().weights["canary"]
+
+
+def version(workspace: Workspace) -> int:
+    """Of the routes file: 7 before the first shift."""
+    return int(json.loads((workspace.root / "routes.json").read_text())["version_info"])
+
+
+def one_step(workspace: Workspace, *, again: bool = False) -> Step:
+    """The next step of the delivery, which is left alone then."""
+    (step,) = deliver(workspace, "exam", once=True, again=again)
+    return step
+
+
+def events(workspace: Workspace) -> list[tuple[str, int]]:
+    """The log's kinds and stages."""
+    with open_reader(workspace.warehouse) as con:
+        rows = con.execute("select kind, stage from marts.deliveries order by delivery, event")
+        return [(kind, stage) for kind, stage in rows.fetchall()]
+
+
+def command(workspace: Workspace, *arguments: str) -> list[str]:
+    """To run as a process."""
+    return [sys.executable, "-m", "flows.cli", "--root", str(workspace.root), *arguments]
+
+
+class Clock:
+    """In place of flows.deliver's clock: who sleeps by it has slept, and lost no time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        """As time.monotonic."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """As time.sleep."""
+        self.now += seconds

@@ -16,6 +16,7 @@ from scipy import stats
 
 from flows.aggregate_file import aggregates_schema
 from flows.analyze_document import scorecard_schema
+from tests.flows.own_process import verdict
 
 ROWS: list[dict[str, Any]] = [
     {"metric": "bought", "variant": "a", "type": "proportion", "n": 2000, "sum": 200, "share": 0.5},
@@ -32,8 +33,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows.cli", "analyze", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return verdict("analyze", *arguments)
 
 
 def _written(folder: Path, rows: list[dict[str, Any]], name: str = "sums.json") -> Path:
@@ -73,6 +73,15 @@ def test_published_examples_come_out_of_every_kind_of_file(tmp_path: Path, name:
     assert ctr["difference"] == pytest.approx(0.0224570, abs=5e-8)
     assert bought["split_p"] == 1.0
     assert ctr["split_p"] is None
+
+
+def test_a_process_says_the_same(tmp_path: Path) -> None:
+    path = _written(tmp_path, ROWS)
+    for arguments, code in (((), 0), (("--json",), 0), (("--baseline", "z"), 2)):
+        command = [sys.executable, "-m", "flows.cli", "analyze", str(path), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        same = _run(path, *arguments)
+        assert (done.returncode, done.stdout, done.stderr) == (code, same.stdout, same.stderr)
 
 
 def test_rows_of_days_and_shifts_add_up(tmp_path: Path) -> None:

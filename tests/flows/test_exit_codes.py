@@ -14,6 +14,7 @@ import pytest
 from flows import cli
 from flows.look_time import TimeInFuture, look_time
 from flows.prefect_flows import pull_one, score_one
+from tests.flows import own_process
 from tests.flows.small_disk import small_disk
 
 REPOSITORY = Path(__file__).parents[2]
@@ -85,7 +86,9 @@ def test_installation_that_is_not_whole_is_no_rollback(tmp_path: Path) -> None:
 
 
 def test_time_before_all_times_is_wrong_usage(tmp_path: Path) -> None:
-    done = verdict(tmp_path, "gate", REQUESTS, "--at", "0001-01-01T00:00:00+14:00")
+    done = own_process.verdict(
+        "--root", tmp_path, "gate", REQUESTS, "--at", "0001-01-01T00:00:00+14:00"
+    )
     assert done.returncode == 2
     assert "is no time" in done.stderr
     assert "Traceback" not in done.stderr
@@ -95,7 +98,7 @@ def test_time_before_all_times_is_wrong_usage(tmp_path: Path) -> None:
 def test_verdicts_that_is_a_file_is_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
     root = workspace(tmp_path, REQUESTS)
     (root / "verdicts").touch()
-    done = verdict(root, *command)
+    done = own_process.verdict("--root", root, *command)
     assert done.returncode == 2
     assert f"{root}/verdicts/{REQUESTS}/" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -143,7 +146,7 @@ def test_time_to_come_is_refused_before_anything_is_recorded(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     root = workspace(tmp_path, REQUESTS)
-    done = verdict(root, *command)
+    done = own_process.verdict("--root", root, *command)
     assert done.returncode == 2
     assert done.stderr.startswith("2099-01-01 00:00:00 UTC is in the future")
     assert len(done.stderr.splitlines()) == 1

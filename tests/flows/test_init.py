@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
+from unittest.mock import patch
 
 import jsonschema
 import pytest
@@ -13,6 +16,7 @@ import yaml
 
 from flows.spec_file import load_spec
 from flows.spec_schema import experiment_schema
+from tests.flows import own_process
 
 REPOSITORY = Path(__file__).parents[2]
 SPLIT = """\
@@ -40,6 +44,13 @@ sources:
 
 
 def verdict(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """In the folder, without any program to ask."""
+    with chdir(root), patch.dict(os.environ, PATH=""):
+        return own_process.verdict("--root", root, *arguments)
+
+
+def process(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The same, as a process that knows nothing of the environment."""
     return subprocess.run(
         [sys.executable, "-m", "flows.cli", "--root", str(root), *arguments],
         cwd=root,
@@ -58,7 +69,7 @@ def manifest(tmp_path: Path) -> Path:
 
 
 def test_a_manifest_becomes_a_spec_that_is_valid(tmp_path: Path, manifest: Path) -> None:
-    done = verdict(tmp_path, "init", "--from", manifest.name, "--prometheus", "http://p:9090")
+    done = process(tmp_path, "init", "--from", manifest.name, "--prometheus", "http://p:9090")
     assert (done.returncode, done.stderr) == (0, "")
     path = tmp_path / "experiments" / "exam-service-canary.yaml"
     spec = load_spec(path)

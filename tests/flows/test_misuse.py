@@ -1,4 +1,4 @@
-"""Specs that ask for what isn't there: `verdict gate` as a process says what there is instead."""
+"""Specs that ask for what isn't there: `verdict gate` says what there is instead."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from tests.dashboards.planted_series import Planted
 from tests.dashboards.real_servers import prometheus_with
+from tests.flows.own_process import verdict
 
 REPOSITORY = Path(__file__).parents[2]
 NAME = "exam-service-canary"
@@ -20,8 +21,7 @@ LABELS = "destination_version or destination_canonical_revision"
 
 
 def gate(root: Path, name: str = NAME, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows.cli", "--root", str(root), "gate", name, *more]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return verdict("--root", root, "gate", name, *more)
 
 
 def reasons(done: subprocess.CompletedProcess[str]) -> list[str]:

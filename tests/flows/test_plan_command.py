@@ -7,18 +7,28 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.flows.own_process import verdict
+
 REPOSITORY = Path(__file__).parents[2]
 AT = "2026-11-23T17:32:28Z"
 
 
-def _verdict(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows.cli", "--root", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def _verdict(root: Path, *arguments: str) -> CompletedProcess[str]:
+    return verdict("--root", root, *arguments)
+
+
+def test_a_process_says_the_same(pulled: Path) -> None:
+    arguments = ["--root", str(pulled), "plan", "tagalog-support", "--users-per-day", "x"]
+    command = [sys.executable, "-m", "flows.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == verdict(*arguments).stderr.splitlines()[-1]
 
 
 @pytest.fixture(scope="module")

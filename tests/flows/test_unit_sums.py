@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
@@ -14,11 +13,13 @@ import pytest
 
 from analysis.comparison import Sample
 from flows.instants import milliseconds_of
+from flows.plan_at import plan_at
 from flows.sources.unit_rows import UnitDataRefused
 from flows.spec import Experiment
 from flows.spec_file import SpecError, load_spec
 from flows.unit_pull import pull_units
-from flows.unit_statistics import UnitStatistics
+from flows.unit_splits import split_starts
+from flows.unit_statistics import UnitStatistics, read_unit_statistics
 from flows.warehouse import open_writer
 from tests.flows.unit_specs import Rows, day, read, rows_of, spec_of, write_csv, write_outcomes
 
@@ -108,15 +109,17 @@ def _pull(folder: Path, until: datetime, **changes: Any) -> None:
     )
 
 
-def _from_rows(folder: Path, at: datetime, **changes: Any) -> UnitStatistics:
+def _from_rows(folder: Path, spec: Experiment, at: datetime) -> UnitStatistics:
     """What the same look says where nothing was kept."""
-    bare = folder / "bare"
-    bare.mkdir(exist_ok=True)
-    shutil.copy(folder / "w.duckdb", bare / "w.duckdb")
-    with open_writer(bare / "w.duckdb") as con:
-        for table in ("unit_state", "unit_sums", "unit_users"):
-            con.execute(f"delete from {table}")
-    return read(_spec(**changes), bare, at)
+    with open_writer(folder / "w.duckdb") as con:
+        splits = split_starts(plan_at(con, spec, at=at))
+        con.begin()
+        try:
+            for table in ("unit_state", "unit_sums", "unit_users"):
+                con.execute(f"delete from {table}")
+            return read_unit_statistics(con, spec, at, splits=splits)
+        finally:
+            con.rollback()
 
 
 def _flat(found: UnitStatistics) -> dict[str, float]:
@@ -150,25 +153,26 @@ def _flat(found: UnitStatistics) -> dict[str, float]:
 def test_kept_sums_equal_those_of_the_rows_after_every_pull(
     tmp_path: Path, seed: int, changes: dict[str, Any]
 ) -> None:
-    """Ten pulls, three days apart; a fifth of the rows arrives late, in a later file."""
+    """Seven pulls within a day, five days apart; a fifth of the rows comes in a later file."""
+    spec = _spec(**changes)
     exposures, outcomes = _history(seed, 300)
     rng = np.random.default_rng(seed)
 
     def arrival(at: float) -> int:
-        return int(at // 3) + int(rng.integers(1, 4) if rng.random() < 0.2 else 1)
+        return int(at // 5) + int(rng.integers(1, 3) if rng.random() < 0.4 else 1)
 
     batches = defaultdict[int, tuple[Rows, Rows]](lambda: ([], []))
     for exposure in exposures:
         batches[arrival(exposure[2])][0].append(exposure)
     for outcome in outcomes:
         batches[max(1, arrival(outcome[2]))][1].append(outcome)
-    for number in range(1, 13):
+    for number in range(1, 8):
         _write(tmp_path, batches[number][0], f"exposures-{number:02}.csv")
         write_outcomes(tmp_path, batches[number][1], f"outcomes-{number:02}.csv")
-        until = day(3 * number)
+        until = day(5 * number - 0.4)
         _pull(tmp_path, until, **changes)
-        kept = _flat(read(_spec(**changes), tmp_path, until))
-        rows = _flat(_from_rows(tmp_path, until, **changes))
+        kept = _flat(read(spec, tmp_path, until))
+        rows = _flat(_from_rows(tmp_path, spec, until))
         assert kept.keys() == rows.keys()
         for name, value in rows.items():
             assert kept[name] == pytest.approx(value, rel=1e-9, abs=1e-12, nan_ok=True), name
@@ -182,7 +186,7 @@ def test_a_look_before_the_last_pull_sees_only_what_was_known(tmp_path: Path) ->
     write_outcomes(tmp_path, outcomes)
     _pull(tmp_path, day(40))
     assert _flat(read(_spec(), tmp_path, day(15))) == pytest.approx(
-        _flat(_from_rows(tmp_path, day(15))), rel=1e-9, abs=1e-12, nan_ok=True
+        _flat(_from_rows(tmp_path, _spec(), day(15))), rel=1e-9, abs=1e-12, nan_ok=True
     )
     assert read(_spec(), tmp_path, day(15)).users["a"] < read(_spec(), tmp_path, day(40)).users["a"]
 
@@ -196,7 +200,7 @@ def test_a_replaced_file_replaces_what_was_kept(tmp_path: Path) -> None:
     _pull(tmp_path, day(40))
     kept = _flat(read(_spec(), tmp_path, day(40)))
     assert kept == pytest.approx(
-        _flat(_from_rows(tmp_path, day(40))), rel=1e-9, abs=1e-12, nan_ok=True
+        _flat(_from_rows(tmp_path, _spec(), day(40))), rel=1e-9, abs=1e-12, nan_ok=True
     )
 
 

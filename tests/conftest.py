@@ -1,0 +1,29 @@
+"""What a run of all tests begins with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+# A file is one worker's. These start servers and wait for them, or run whole jobs: begun last, one
+# would keep the other workers waiting for its end. All others follow by name.
+_LONGEST_FIRST = (
+    "flows/test_prefect_worker.py",
+    "flows/test_main_job.py",
+    "flows/test_prefect_flows.py",
+    "lab/test_lab.py",
+    "lab/test_counts.py",
+    "flows/test_unit_pull.py",
+    "flows/test_export_metrics.py",
+    "flows/test_conversion_counters_live.py",
+    "flows/test_sql_readme.py",
+    "flows/service/test_concurrency.py",
+    "flows/service/test_operation.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Needs --no-loadscope-reorder, or else xdist begins with files of many tests."""
+    place = {Path(__file__).parent / name: i for i, name in enumerate(_LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
