@@ -35,6 +35,10 @@ class Sample:
         )
 
 
+# The baseline, and a candidate.
+Pair = tuple[Sample, Sample]
+
+
 def mean_sample(n: ArrayLike, mean: ArrayLike, variance: ArrayLike) -> Sample:
     """A sample of values, its variance with n - 1 in the denominator."""
     arrays = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (n, mean, variance)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.comparison import Sample
+from analysis.comparison import Pair
 from analysis.latency import LatencyCounts
 from analysis.paired_buckets import BucketCounts
 from analysis.pods import PodCounts
@@ -39,30 +39,31 @@ class RequestEvidence:
 class UserEvidence:
     """Users by variant, each with a final value.
 
-    samples: by metric and variant; proportions: the metrics whose means are shares of users. Where
-        the split changed, estimates are of users compared under the same split, and n is what they
-        are worth (analysis/splits.py); final_users says then how many they are.
+    samples: by metric and candidate, the baseline's estimate and its own; proportions: the metrics
+        whose means are shares of users. Where the split changed, estimates are of users compared
+        under the same split, so that the baseline's is another for each candidate, and n is what
+        they are worth (analysis/splits.py); final_users says then how many they are.
     exposed: users by variant, one variant each; mixed: users seen in two variants, left out.
     exposed_by_split: the same by the split they were first exposed under, in the order of the
         plan's; empty if it never changed. exposed_by_part: and by part of the users ("2026-11-23",
         "country = ke"), days first.
-    segments: samples by dimension, segment, metric and variant.
-    trends: by metric and variant, each user's trend over the days of the window; trend_days: how
-        many those are. largest: by metric and variant, the largest value of one user.
+    segments: samples by dimension, segment, metric and candidate.
+    trends: by metric and candidate, both arms' trends of each user over the days of the window;
+    trend_days: how many those are. largest: by metric and variant, the largest value of one user.
     variance_removed: by metric, the share of variance that covariates explain.
     """
 
-    samples: Mapping[str, Mapping[str, Sample]]
+    samples: Mapping[str, Mapping[str, Pair]]
     proportions: frozenset[str]
     exposed: Mapping[str, int]
     mixed: int = 0
     final_users: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     exposed_by_split: tuple[Mapping[str, int], ...] = ()
     exposed_by_part: Mapping[str, tuple[Mapping[str, int], ...]] = field(default_factory=dict)
-    segments: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Sample]]]] = field(
+    segments: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Pair]]]] = field(
         default_factory=dict
     )
-    trends: Mapping[str, Mapping[str, Sample]] = field(default_factory=dict)
+    trends: Mapping[str, Mapping[str, Pair]] = field(default_factory=dict)
     trend_days: Mapping[str, int] = field(default_factory=dict)
     largest: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     variance_removed: Mapping[str, float] = field(default_factory=dict)

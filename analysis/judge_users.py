@@ -37,8 +37,7 @@ def _judge(
     plan: Plan, metric: MetricPlan, evidence: UserEvidence, candidate: str, *, at_end: bool
 ) -> MetricResult:
     is_share = metric.name in evidence.proportions
-    samples = evidence.samples.get(metric.name, {})
-    arms = tuple(samples.get(variant, _NO_USERS) for variant in (plan.baseline, candidate))
+    arms = evidence.samples.get(metric.name, {}).get(candidate, (_NO_USERS, _NO_USERS))
     tightest = plan.planned_users(metric, candidate)
     harm = bound_harm(plan, metric, arms, is_share=is_share, n_opt=tightest, at_end=at_end)
     comparison, error = harm.comparison, float(harm.standard_error)
@@ -89,11 +88,11 @@ def judge_segments(plan: Plan, evidence: UserEvidence | None) -> tuple[SegmentTa
     return tuple(
         compare_segments(
             metric.name,
-            (plan.baseline, candidate),
+            candidate,
             {
-                dimension: {name: samples[metric.name] for name, samples in parts.items()}
+                dimension: {name: pairs[metric.name][candidate] for name, pairs in parts.items()}
                 for dimension, parts in evidence.segments.items()
-                if all(metric.name in samples for samples in parts.values())
+                if all(metric.name in pairs for pairs in parts.values())
             },
             is_share=metric.name in evidence.proportions,
             alpha=plan.alpha,

@@ -75,6 +75,8 @@ def _adjustments(plan: Plan, metrics: tuple[MetricResult, ...]) -> Iterator[str]
         if metric.variance_removed is not None:
             said[metric.metric] = metric.variance_removed
     for name, removed in said.items():
+        if removed < 0:  # chance: strata or covariates that explain nothing cost a little
+            continue
         what = how.get(name) or "what users did before"
         yield f"{name}: {what} takes {removed:.0%} of the variance away"
 
@@ -82,16 +84,16 @@ def _adjustments(plan: Plan, metrics: tuple[MetricResult, ...]) -> Iterator[str]
 def _doubts(plan: Plan, users: UserEvidence, metric: MetricResult) -> Iterator[str]:
     """Whether the effect rests on one user, changes with time, or is too large to be true."""
     arms = (metric.baseline_variant, metric.candidate_variant)
-    samples = users.samples.get(metric.metric, {})
     largest = users.largest.get(metric.metric, {})
     if metric.variance_removed is None and all(arm in largest for arm in arms):
-        one = largest_user(samples[arms[0]], samples[arms[1]], (largest[arms[0]], largest[arms[1]]))
+        baseline, candidate = users.samples[metric.metric][metric.candidate_variant]
+        one = largest_user(baseline, candidate, (largest[arms[0]], largest[arms[1]]))
         if one is not None and one.influential:
             yield (
                 f"{metric.metric}: the difference is {amount(metric, one.difference)}, without the "
                 f"one largest user of each variant {amount(metric, one.without)}; a cap would help"
             )
-    yield from _trend(users, metric, arms)
+    yield from _trend(users, metric)
     prior_sd = next(m.prior_sd for m in plan.metrics if m.name == metric.metric)
     if too_large_to_be_true(metric.relative.lower, metric.relative.upper, prior_sd):
         yield (
@@ -100,13 +102,12 @@ def _doubts(plan: Plan, users: UserEvidence, metric: MetricResult) -> Iterator[s
         )
 
 
-def _trend(users: UserEvidence, metric: MetricResult, arms: tuple[str, str]) -> Iterator[str]:
-    samples = users.trends.get(metric.metric)
-    if samples is None or any(float(samples[arm].n) < 2 for arm in arms):
+def _trend(users: UserEvidence, metric: MetricResult) -> Iterator[str]:
+    arms = users.trends.get(metric.metric, {}).get(metric.candidate_variant)
+    if arms is None or any(float(arm.n) < 2 for arm in arms):
         return
     trend = effect_trend(
-        samples[arms[0]],
-        samples[arms[1]],
+        *arms,
         days=users.trend_days[metric.metric],
         effect=metric.difference.value,
     )

@@ -46,7 +46,7 @@ def post_stratify(
     Strata in which a variant has few users are taken together, so that every user counts. The
     effect may differ between strata: that their shares are estimated is part of the variance.
     """
-    strata = _large_enough(variants)
+    strata = large_enough(variants)
     whole = [sum_of(arm).moments for arm in strata]
     if min(float(m.n) for m in whole) < 2:
         return Stratified(tuple(sample_of(m, outcome) for m in whole), 0.0, 1)
@@ -107,7 +107,7 @@ def weighted_estimates(
     return found
 
 
-def _large_enough(variants: Sequence[Sequence[Sums]]) -> list[list[Sums]]:
+def large_enough(variants: Sequence[Sequence[Sums]]) -> list[list[Sums]]:
     """The strata, those in which any variant has few users put together; by counts alone."""
     least = np.min([[float(s.n) for s in arm] for arm in variants], axis=0)
     order = np.argsort(-least, kind="stable")

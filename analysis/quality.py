@@ -37,7 +37,7 @@ def check_quality(
     if any(metric.unit is Unit.REQUEST for metric in plan.metrics) and evidence.requests:
         checks += _request_checks(plan, evidence, evidence.requests, limits, at_ms)
     if any(metric.unit is Unit.USER for metric in plan.metrics) and evidence.users:
-        checks += _user_checks(plan, evidence.users, limits)
+        checks += _user_checks(plan, evidence.users, limits, at_ms)
     return tuple(checks)
 
 
@@ -52,7 +52,9 @@ def _request_checks(
     totals = {name: float(count.sum()) for name, count in requests.requests.items()}
     # A plan without a start begins with the candidate's first request: before that, nothing that
     # the baseline had is counted, and nothing can be said of it.
-    counted = (plan.baseline, *plan.candidates) if len(requests.stage) else plan.candidates
+    counted = [
+        name for name in _expected(plan, at_ms) if len(requests.stage) or name != plan.baseline
+    ]
     yield _has_data(counted, totals, "requests")
     yield _is_fresh(coverage.watermark_ms, limits.stale_ms, at_ms)
     yield _is_moving(plan, requests, limits.stale_ms)
@@ -86,9 +88,11 @@ def _stage_counts(plan: Plan, requests: RequestEvidence) -> list[StageCounts]:
     return counts
 
 
-def _user_checks(plan: Plan, users: UserEvidence, limits: QualityLimits) -> Iterator[QualityCheck]:
+def _user_checks(
+    plan: Plan, users: UserEvidence, limits: QualityLimits, at_ms: int
+) -> Iterator[QualityCheck]:
     exposed = {name: float(count) for name, count in users.exposed.items()}
-    yield _has_data((plan.baseline, *plan.candidates), exposed, "users")
+    yield _has_data(_expected(plan, at_ms), exposed, "users")
     stages = user_stages(plan, users.by_split)
     found = check_sample_ratio(stages, tolerance=limits.user_split_tolerance)
     yield _split(found, "users", configured=any(stage.shares for stage in stages))
@@ -108,6 +112,20 @@ def user_stages(plan: Plan, exposed: Sequence[Mapping[str, int]]) -> list[StageC
     return [
         StageCounts({name: float(n) for name, n in counts.items()}, split.shares)
         for counts, split in zip(padded, plan.splits, strict=True)
+    ]
+
+
+def _expected(plan: Plan, at_ms: int) -> list[str]:
+    """The variants that should have data by now: those with a share in a stage that has begun.
+
+    A candidate that is still at 0 can't be judged, but doesn't hide what is known of another one.
+    A stage has begun with its first whole bucket; before that nothing of it is read.
+    """
+    begun = [stage.shares for stage in plan.stages if stage.start_ms + plan.bucket_ms <= at_ms]
+    return [
+        name
+        for name in (plan.baseline, *plan.candidates)
+        if not begun or any(not shares or shares.get(name, 0.0) > 0 for shares in begun)
     ]
 
 

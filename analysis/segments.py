@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from analysis.comparison import Sample
+from analysis.comparison import Pair, Sample
 from analysis.estimates import stratified_samples
 from analysis.every_look import compare_guarded
 from analysis.metric_result import Estimate
 from analysis.scorecard import Cells, make_scorecard
 
 FloatArray = NDArray[np.float64]
-_Row = tuple[str, str, Mapping[str, Sample]]
+_Row = tuple[str, str, Pair]
 
 # Below so many users of a variant a segment's variance is a guess.
 _LEAST_USERS = 30
@@ -75,31 +75,31 @@ class SegmentTable:
 
 def compare_segments(
     metric: str,
-    variants: tuple[str, str],
-    samples: Mapping[str, Mapping[str, Mapping[str, Sample]]],
+    candidate: str,
+    samples: Mapping[str, Mapping[str, Pair]],
     *,
     is_share: bool,
     alpha: float,
     n_opt: float,
 ) -> SegmentTable:
-    """The segments of one metric. variants: baseline and candidate.
+    """The segments of one metric and candidate.
 
-    Effects and their evidence are a scorecard's at every look. samples: by dimension, segment and
-    variant. Segments with too few users are left out.
+    Effects and their evidence are a scorecard's at every look. samples: by dimension and segment,
+    the baseline's and the candidate's. Segments with too few users are left out.
     """
     rows = [
         (dimension, segment, arms)
         for dimension, parts in samples.items()
         for segment, arms in parts.items()
-        if all(float(arms[v].n) >= _LEAST_USERS for v in variants)
+        if all(float(arm.n) >= _LEAST_USERS for arm in arms)
     ]
     if not rows:
-        return SegmentTable(metric, variants[1], (), ())
-    baseline, candidate = (_stack([arms[v] for _, _, arms in rows]) for v in variants)
+        return SegmentTable(metric, candidate, (), ())
+    left, right = (_stack([arms[i] for _, _, arms in rows]) for i in (0, 1))
     card = make_scorecard(
         Cells(
-            baseline,
-            candidate,
+            left,
+            right,
             np.full(len(rows), is_share),
             np.zeros(len(rows), dtype=np.int64),
             np.full(len(rows), np.nan),
@@ -112,18 +112,18 @@ def compare_segments(
         SegmentEffect(
             dimension=dimension,
             segment=segment,
-            baseline=float(baseline.mean[i]),
-            candidate=float(candidate.mean[i]),
+            baseline=float(left.mean[i]),
+            candidate=float(right.mean[i]),
             difference=Estimate(float(card.difference[i]), float(low[i]), float(high[i])),
-            users_baseline=float(baseline.n[i]),
-            users_candidate=float(candidate.n[i]),
+            users_baseline=float(left.n[i]),
+            users_candidate=float(right.n[i]),
             log_e=float(card.log_e[i]),
             notable=bool(card.discovery[i]),
         )
         for i, (dimension, segment, _) in enumerate(rows)
     )
-    interactions = tuple(_interactions(rows, baseline, candidate, is_share=is_share))
-    return SegmentTable(metric, variants[1], effects, interactions)
+    interactions = tuple(_interactions(rows, left, right, is_share=is_share))
+    return SegmentTable(metric, candidate, effects, interactions)
 
 
 def _interactions(

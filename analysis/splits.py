@@ -3,7 +3,9 @@
 Where the split changes and the outcome drifts, variants pooled over the whole plan have users of
 different times: with rates that fall, an identical candidate that got its users late looks worse.
 So users are compared among those first exposed under the same split, and the differences are
-combined with the information that each has, n_b n_c / (n_b + n_c), as requests are.
+combined with the information that each has, n_b n_c / (n_b + n_c), as requests are. That is of one
+candidate: another that had few users under a split takes nothing away. So the baseline's estimate
+is another for each candidate.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.comparison import Sample
+from analysis.comparison import Pair, Sample
 from analysis.estimates import Quantity
 from analysis.post_strata import sum_of, weighted_estimates
 from analysis.sums import Sums
@@ -26,35 +28,42 @@ _TINY = 1e-300
 
 
 def compare_within_splits(
-    variants: Sequence[Sequence[Sums]], outcome: Quantity, covariates: Sequence[Quantity] = ()
-) -> tuple[Sample, ...]:
-    """Every variant's estimate of one metric, in the order given.
+    baseline: Sequence[Sums],
+    candidate: Sequence[Sums],
+    outcome: Quantity,
+    covariates: Sequence[Quantity] = (),
+) -> Pair:
+    """Both variants' estimates of one metric.
 
-    variants: for each variant, the sums of the users under each split (and of each stratum there),
-    in the same order. A sample's n is the number of users that its weights are worth, so that its
+    baseline, candidate: the sums of the users under each split (and of each stratum there), in the
+    same order. A sample's n is the number of users that its weights are worth, so that its
     variance is that of one user; strata in which a variant has few users weigh nothing. nan where
     none is left.
     """
+    variants = baseline, candidate
     n = np.array([[float(part.n) for part in arm] for arm in variants])
     weights = information_weights(n)
     kept = np.flatnonzero(weights)
     if not kept.size:
-        return tuple(Sample(np.array(row.sum()), *2 * (np.array(np.nan),)) for row in n)
+        nan = np.array(np.nan)
+        return Sample(np.array(n[0].sum()), nan, nan), Sample(np.array(n[1].sum()), nan, nan)
     arms = [[arm[i] for i in kept.tolist()] for arm in variants]
     whole = [sum_of(arm).moments for arm in arms]
     found = weighted_estimates(arms, weights[kept], whole, outcome, covariates)
     worth = worth_of(n[:, kept], weights[kept])
-    return tuple(
+    left, right = (
         Sample(np.array(users), np.array(each.value), np.array(each.variance * users))
         for users, each in zip(worth, found, strict=True)
     )
+    return left, right
 
 
-def combine_within_splits(variants: Sequence[Sample]) -> tuple[Sample, ...]:
+def combine_within_splits(baseline: Sample, candidate: Sample) -> Pair:
     """The same of estimates that were made split by split, each variant's: float64[..., splits].
 
     A split weighs nothing where a variance isn't known.
     """
+    variants = baseline, candidate
     known = np.all([np.isfinite(arm.variance) & np.isfinite(arm.mean) for arm in variants], axis=0)
     n = np.stack([np.where(known, arm.n, 0.0) for arm in variants])
     weights = information_weights(n)
@@ -72,14 +81,14 @@ def combine_within_splits(variants: Sequence[Sample]) -> tuple[Sample, ...]:
                 np.where(nothing, np.nan, variance),
             )
         )
-    return tuple(samples)
+    return samples[0], samples[1]
 
 
 def information_weights(n: FloatArray) -> FloatArray:
     """What each stratum's difference is worth, summing to 1: float64[..., strata].
 
-    n: float64[variants, ..., strata], users. Inverse to the variance of a difference where users
-    vary alike; 0 where a variant has few.
+    n: float64[2, ..., strata], users of the baseline and of one candidate. Inverse to the variance
+    of a difference where users vary alike; 0 where a variant has few.
     """
     usable = (n >= _LEAST_USERS).all(axis=0)
     weights = np.where(usable, 1 / (1 / np.maximum(n, 1.0)).sum(axis=0), 0.0)

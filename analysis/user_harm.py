@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
-from analysis.comparison import Comparison, Sample
+from analysis.comparison import Comparison, Pair
 from analysis.confidence import one_sided_multiplier
 from analysis.every_look import compare_guarded, student_multiplier
 from analysis.plan import MetricPlan, Plan, Role
@@ -38,7 +38,7 @@ class Harm:
 def bound_harm(
     plan: Plan,
     metric: MetricPlan,
-    arms: tuple[Sample, ...],
+    arms: Pair,
     *,
     is_share: bool,
     n_opt: float,

@@ -29,7 +29,7 @@ def scorecard_of(
         for candidate in plan.candidates
         for metric in plan.metrics
         if metric.unit is Unit.USER
-        for row in _rows(plan, metric, candidate, users)
+        for row in _rows(metric, candidate, users)
     ]
     if not rows:
         return ()
@@ -65,23 +65,22 @@ def _prior(metric: MetricPlan) -> NormalPrior:
     return NormalPrior(0.0, metric.prior_sd)
 
 
-def _rows(plan: Plan, metric: MetricPlan, candidate: str, users: UserEvidence) -> list[_Row]:
+def _rows(metric: MetricPlan, candidate: str, users: UserEvidence) -> list[_Row]:
     """One metric of one candidate: all users, then segment by segment."""
     parts = {"": users.samples} | {
-        f"{dimension} = {name}": samples
+        f"{dimension} = {name}": pairs
         for dimension, segments in users.segments.items()
-        for name, samples in segments.items()
+        for name, pairs in segments.items()
     }
     return [
         (
             metric,
             candidate,
             part,
-            samples[metric.name][plan.baseline],
-            samples[metric.name][candidate],
+            *pairs[metric.name][candidate],
         )
-        for part, samples in parts.items()
-        if metric.name in samples
+        for part, pairs in parts.items()
+        if metric.name in pairs
     ]
 
 

@@ -35,7 +35,7 @@ def user_plans(
         if metric.unit is not Unit.USER:
             continue
         is_share = metric.name in expected.shares
-        mean, variance = _mean_and_variance(metric, users, plan.baseline, expected)
+        mean, variance = _mean_and_variance(metric, users, plan.candidates[0], expected)
         if not variance > 0:
             continue
         if not rate > 0:
@@ -143,13 +143,13 @@ def _within(effect: float, room: float) -> float:
 
 
 def _mean_and_variance(
-    metric: MetricPlan, users: UserEvidence | None, baseline: str, expected: Expected
+    metric: MetricPlan, users: UserEvidence | None, candidate: str, expected: Expected
 ) -> tuple[float, float]:
     """Of one user's value: as expected (without a deviation, of a share), else as known."""
     mean, sd = expected.mean_of(metric.name), expected.sd_of(metric.name)
     if mean is not None:
         return mean, _expected_variance(metric.name, mean, sd, expected)
-    known = users.samples[metric.name][baseline] if users else None
+    known = users.samples[metric.name][candidate][0] if users else None
     if known is None or not float(known.n) > 1:
         return float("nan"), float("nan")
     return float(known.mean), float(known.variance) if sd is None else sd**2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.comparison import Sample, mean_sample, proportion_sample
+from analysis.comparison import Pair, Sample, mean_sample, proportion_sample
 from analysis.splits import combine_within_splits
 from flows.spec import Experiment
 from flows.statements import statement
@@ -31,10 +31,10 @@ _NOBODY = Sample(np.array(0.0), np.array(np.nan), np.array(np.nan))
 class Estimates:
     """What has been found so far, as UnitStatistics has it; removed is its variance_removed."""
 
-    metrics: dict[str, Mapping[str, Sample]]
+    metrics: dict[str, Mapping[str, Pair]]
     final_users: dict[str, Mapping[str, float]]
-    segments: dict[str, dict[str, dict[str, Mapping[str, Sample]]]]
-    trends: dict[str, Mapping[str, Sample]]
+    segments: dict[str, dict[str, dict[str, Mapping[str, Pair]]]]
+    trends: dict[str, Mapping[str, Pair]]
     trend_days: dict[str, int]
     largest: dict[str, Mapping[str, float]]
     removed: dict[str, float]
@@ -47,9 +47,7 @@ def add_estimates(
     samples, removed = _samples(spec, name, places, sums, ("", ""))
     strata = spec.strata_of(spec.unit_metrics[name])
     if strata and sums.whole:
-        within = compare_within_strata(spec, strata, places, sums)
-        samples = dict(zip(spec.variants, within.samples, strict=True))
-        removed = within.variance_removed
+        samples, removed = compare_within_strata(spec, strata, places, sums)
     found.metrics[name] = samples
     whole = {variant: sums.whole.get((variant, "", "")) for variant in spec.variants}
     found.final_users[name] = {v: float(each.n) if each else 0.0 for v, each in whole.items()}
@@ -60,8 +58,7 @@ def add_estimates(
         variant: each[numerator] for variant, each in sums.largest.items() if numerator in each
     }
     if places.trend is not None and sums.whole:
-        trends = compare_part(spec, MetricQuantities(places.trend), sums, ("", ""))[0]
-        found.trends[name] = dict(zip(spec.variants, trends, strict=True))
+        found.trends[name] = compare_part(spec, MetricQuantities(places.trend), sums, ("", ""))[0]
         found.trend_days[name] = places.trend_days
     for dimension, segment in sorted({key[1:] for key in sums.whole if key[1] in spec.segments}):
         of_segment = found.segments.setdefault(dimension, {}).setdefault(segment, {})
@@ -74,14 +71,18 @@ def _samples(
     places: MetricQuantities,
     sums: CohortSums,
     part: tuple[str, str],
-) -> tuple[dict[str, Sample], float]:
-    """One metric of one part of the users, by variant, and the variance that covariates removed."""
+) -> tuple[dict[str, Pair], float]:
+    """One metric of a part of the users, by candidate, and the variance that covariates removed."""
     if not sums.whole:
-        return dict.fromkeys(spec.variants, _NOBODY), 0.0
-    samples, removed = compare_part(spec, places, sums, part)
+        return dict.fromkeys(spec.candidates, (_NOBODY, _NOBODY)), 0.0
+    pairs, removed = compare_part(spec, places, sums, part)
     if spec.unit_metrics[name].is_share and not places.covariates and len(sums.by_split) < 2:
-        samples = tuple(proportion_sample(s.n, np.round(s.n * s.mean)) for s in samples)
-    return dict(zip(spec.variants, samples, strict=True)), removed
+        pairs = {name: (_as_share(pair[0]), _as_share(pair[1])) for name, pair in pairs.items()}
+    return pairs, removed
+
+
+def _as_share(sample: Sample) -> Sample:
+    return proportion_sample(sample.n, np.round(sample.n * sample.mean))
 
 
 def read_quantiles(
@@ -114,9 +115,12 @@ def read_quantiles(
         n[place], estimate[place] = users, value
         bounded = lower is not None and upper is not None
         error[place] = (upper - lower) / (2 * _Z95) if bounded else np.inf
-    arms = [Sample(n[i], estimate[i], n[i] * error[i] ** 2) for i in range(len(order))]
-    samples = combine_within_splits(arms) if splits else [_only(arm) for arm in arms]
-    found.metrics[name] = dict(zip(order, samples, strict=True))
+    arms = {v: Sample(n[i], estimate[i], n[i] * error[i] ** 2) for i, v in enumerate(order)}
+    pairs = {v: (arms[spec.baseline], arms[v]) for v in spec.candidates}
+    found.metrics[name] = {
+        v: combine_within_splits(*pair) if splits else (_only(pair[0]), _only(pair[1]))
+        for v, pair in pairs.items()
+    }
     found.final_users[name] = dict(zip(order, n.sum(axis=1).tolist(), strict=True))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from analysis.comparison import Sample, proportion_sample
+from analysis.comparison import Pair, proportion_sample
 from flows.spec import CounterSource, Experiment, UnitMetric
 from flows.statements import statement
 from flows.unit_estimates import Estimates, add_estimates, read_quantiles
@@ -37,8 +37,9 @@ _BySplit = tuple[dict[str, int], ...]
 class UnitStatistics:
     """Users and what they did, up to a look.
 
-    metrics: by metric and variant of the spec, all of both; after adjustment by covariates.
-    segments: by dimension, segment, metric and variant; empty where the spec names no segments.
+    metrics: by metric and candidate of the spec, all of both, the baseline's estimate and its own;
+    after adjustment by covariates.
+    segments: by dimension, segment, metric and candidate; empty where the spec names no segments.
     trends: by metric, users' trends over the days of the window, where it has several; trend_days:
     how many. largest: by metric and variant, the largest value of one user.
     variance_removed: by metric, the share of the variance that the covariates explain.
@@ -51,9 +52,9 @@ class UnitStatistics:
     was earlier. warnings: what contradicts itself in the data.
     """
 
-    metrics: Mapping[str, Mapping[str, Sample]]
-    segments: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Sample]]]]
-    trends: Mapping[str, Mapping[str, Sample]]
+    metrics: Mapping[str, Mapping[str, Pair]]
+    segments: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Pair]]]]
+    trends: Mapping[str, Mapping[str, Pair]]
     trend_days: Mapping[str, int]
     largest: Mapping[str, Mapping[str, float]]
     variance_removed: Mapping[str, float]
@@ -110,13 +111,14 @@ def read_unit_statistics(
         if spec.sources.exposures is None:
             users = {variant: counts[variant, counters.exposed] for variant in spec.variants}
         for name, metric in _proportions(spec):
-            found.metrics[name] = {
+            arms = {
                 variant: proportion_sample(
                     counts[variant, counters.exposed], counts[variant, metric.outcome]
                 )
                 for variant in spec.variants
             }
-            found.final_users[name] = {v: float(found.metrics[name][v].n) for v in spec.variants}
+            found.metrics[name] = {v: (arms[spec.baseline], arms[v]) for v in spec.candidates}
+            found.final_users[name] = {v: float(arm.n) for v, arm in arms.items()}
             maturing[name] = dict.fromkeys(spec.variants, 0)
         warnings = tuple(_contradictions(spec, counters, counts))
     metrics = {name: found.metrics[name] for name in spec.unit_metrics}

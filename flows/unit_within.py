@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.comparison import Sample
+from analysis.comparison import Pair, Sample
 from analysis.estimates import adjust, sample_of
-from analysis.post_strata import Stratified, post_stratify
+from analysis.post_strata import large_enough, post_stratify
 from analysis.splits import compare_within_splits
-from analysis.sums import Sums
+from analysis.sums import Moments, Sums
 from flows.spec import Experiment
 from flows.unit_quantities import MetricQuantities
 from flows.unit_strata import dimension_name
@@ -23,65 +22,102 @@ def compare_within_strata(
     strata: Sequence[str],
     places: MetricQuantities,
     sums: CohortSums,
-) -> Stratified:
-    """One metric within its strata; users whose segments aren't known are a stratum too."""
+) -> tuple[dict[str, Pair], float]:
+    """One metric within its strata, by candidate; users of unknown segments are a stratum too.
+
+    Returns the estimates and the share of their variance that strata and covariates removed.
+    """
+    plain = compare_part(spec, MetricQuantities(places.value), sums, ("", ""))[0]
     if len(sums.by_split) < 2:
-        cells = _cells(spec, strata, sums.whole)
-        found = post_stratify(_baseline_first(spec, cells), places.value, places.covariates)
-        return replace(found, samples=_as_in_spec(spec, found.samples))
-    cells = _of_every_split(sums, lambda parts: _cells(spec, strata, parts))
-    samples = compare_within_splits(cells, places.value, places.covariates)
-    plain = compare_within_splits(_whole(spec, sums, ("", "")), places.value)
-    return Stratified(samples, _removed(plain, samples), len(cells[0]))
+        arms = _cells(spec, strata, sums.whole)
+        found = {
+            candidate: _two(
+                post_stratify(
+                    [arms[spec.baseline], arms[candidate]], places.value, places.covariates
+                ).samples
+            )
+            for candidate in spec.candidates
+        }
+        return found, _removed(plain, found)
+    splits = [_cells(spec, strata, parts) for _, parts in sorted(sums.by_split.items())]
+    found = {}
+    for candidate in spec.candidates:
+        # Within each split alone, so that no user is compared with one of another split.
+        merged = [large_enough([arms[spec.baseline], arms[candidate]]) for arms in splits]
+        left, right = ([cell for arms in merged for cell in arms[i]] for i in (0, 1))
+        found[candidate] = compare_within_splits(left, right, places.value, places.covariates)
+    return found, _removed(plain, found)
 
 
 def compare_part(
     spec: Experiment, places: MetricQuantities, sums: CohortSums, part: tuple[str, str]
-) -> tuple[tuple[Sample, ...], float]:
+) -> tuple[dict[str, Pair], float]:
     """One metric of some users (all, or a segment), each split's compared among themselves.
 
-    Returns every variant's estimate and the share of their variance that covariates removed.
+    Returns the estimates by candidate and the share of their variance that covariates removed.
+    Candidates are compared one by one: one that had no users under a split takes nothing of what
+    that split says of another.
     """
+    plain = _compared(spec, MetricQuantities(places.value), sums, part)
+    if not places.covariates:
+        return plain, 0.0
+    found = _compared(spec, places, sums, part)
+    return found, _removed(plain, found)
+
+
+def _compared(
+    spec: Experiment, places: MetricQuantities, sums: CohortSums, part: tuple[str, str]
+) -> dict[str, Pair]:
     if len(sums.by_split) < 2:
-        moments = [_of(sums.whole, (variant, *part)).moments for variant in spec.variants]
-        if places.covariates:
-            adjusted = adjust(moments, places.value, places.covariates)
-            return adjusted.samples, float(adjusted.variance_removed)
-        return tuple(sample_of(each, places.value) for each in moments), 0.0
-    cells = _whole(spec, sums, part)
-    samples = compare_within_splits(cells, places.value, places.covariates)
-    plain = compare_within_splits(cells, places.value) if places.covariates else samples
-    return samples, _removed(plain, samples)
+        return {
+            candidate: _one_split(
+                [_of(sums.whole, (v, *part)).moments for v in (spec.baseline, candidate)], places
+            )
+            for candidate in spec.candidates
+        }
+    arms = {
+        variant: [_of(parts, (variant, *part)) for _, parts in sorted(sums.by_split.items())]
+        for variant in spec.variants
+    }
+    return {
+        candidate: compare_within_splits(
+            arms[spec.baseline], arms[candidate], places.value, places.covariates
+        )
+        for candidate in spec.candidates
+    }
 
 
-def _whole(spec: Experiment, sums: CohortSums, part: tuple[str, str]) -> list[list[Sums]]:
-    """For each variant, a part's users under every split."""
-    return _of_every_split(
-        sums, lambda parts: [[_of(parts, (variant, *part))] for variant in spec.variants]
-    )
+def _one_split(moments: Sequence[Moments], places: MetricQuantities) -> Pair:
+    if places.covariates:
+        return _two(adjust(moments, places.value, places.covariates).samples)
+    return _two([sample_of(each, places.value) for each in moments])
 
 
-def _removed(before: Sequence[Sample], after: Sequence[Sample]) -> float:
-    whole, left = (sum(float(s.variance_of_mean) for s in each) for each in (before, after))
-    return (whole - left) / whole if np.isfinite(whole) and whole > 0 else 0.0
+def _two(samples: Sequence[Sample]) -> Pair:
+    baseline, candidate = samples
+    return baseline, candidate
 
 
-def _of_every_split(
-    sums: CohortSums, cells_of: Callable[[Mapping[Part, Sums]], list[list[Sums]]]
-) -> list[list[Sums]]:
-    """For each variant, the cells of every split one after the other."""
-    by_split = [cells_of(parts) for _, parts in sorted(sums.by_split.items())]
-    return [[cell for arms in by_split for cell in arms[i]] for i in range(len(by_split[0]))]
+def _removed(before: Mapping[str, Pair], after: Mapping[str, Pair]) -> float:
+    """The share of the differences' variance that is gone, over the candidates that have users."""
+    whole, left = 0.0, 0.0
+    for candidate, pair in before.items():
+        was, now = (sum(float(s.variance_of_mean) for s in p) for p in (pair, after[candidate]))
+        if np.isfinite(was) and np.isfinite(now):
+            whole, left = whole + was, left + now
+    return (whole - left) / whole if whole > 0 else 0.0
 
 
-def _cells(spec: Experiment, strata: Sequence[str], parts: Mapping[Part, Sums]) -> list[list[Sums]]:
-    """For each variant of the spec, the sums of every stratum in the same order."""
+def _cells(
+    spec: Experiment, strata: Sequence[str], parts: Mapping[Part, Sums]
+) -> dict[str, list[Sums]]:
+    """By variant of the spec, the sums of every stratum in the same order."""
     dimension = dimension_name(strata)
     names = sorted({part for _, of, part in parts if of == dimension})
-    arms = []
+    arms = {}
     for variant in spec.variants:
         cells = [_of(parts, (variant, dimension, name)) for name in names]
-        arms.append([*cells, _rest(_of(parts, (variant, "", "")), cells)])
+        arms[variant] = [*cells, _rest(_of(parts, (variant, "", "")), cells)]
     return arms
 
 
@@ -93,19 +129,6 @@ def _of(parts: Mapping[Part, Sums], part: Part) -> Sums:
     shift = next((each.shift for each in parts.values()), np.zeros(0))
     q = len(shift)
     return Sums(np.array(0.0), shift, np.zeros(q), np.zeros((q, q)))
-
-
-# The baseline comes first where what strata add to the variance is of differences to it.
-
-
-def _baseline_first(spec: Experiment, arms: Sequence[list[Sums]]) -> list[list[Sums]]:
-    by_name = dict(zip(spec.variants, arms, strict=True))
-    return [by_name[v] for v in (spec.baseline, *spec.candidates)]
-
-
-def _as_in_spec(spec: Experiment, samples: Sequence[Sample]) -> tuple[Sample, ...]:
-    by_name = dict(zip((spec.baseline, *spec.candidates), samples, strict=True))
-    return tuple(by_name[v] for v in spec.variants)
 
 
 def _rest(whole: Sums, parts: Sequence[Sums]) -> Sums:

@@ -89,11 +89,15 @@ def segments_differ(
         )
         for candidate in candidates:
             shared = {
-                dimension: {name: arms for name, arms in parts.items() if candidate in arms}
+                dimension: {
+                    name: (arms[baseline], arms[candidate])
+                    for name, arms in parts.items()
+                    if candidate in arms
+                }
                 for dimension, parts in dimensions.items()
             }
             table = compare_segments(
-                metric, (baseline, candidate), shared, is_share=is_share, alpha=alpha, n_opt=n_opt
+                metric, candidate, shared, is_share=is_share, alpha=alpha, n_opt=n_opt
             )
             for one in table.interactions:
                 yield SegmentsDiffer(

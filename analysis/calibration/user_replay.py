@@ -188,7 +188,7 @@ def _samples(setting: UserSetting, arms: tuple[Sums, Sums]) -> tuple[Sample, Sam
         if history.is_share:
             by_split = tuple(proportion_sample(s.n, np.round(s.n * s.mean)) for s in by_split)
     if len(setting.shares) > 1:
-        first, second = combine_within_splits(by_split)
+        first, second = combine_within_splits(*by_split)
     else:
         first, second = (Sample(s.n[..., 0], s.mean[..., 0], s.variance[..., 0]) for s in by_split)
     return first, second

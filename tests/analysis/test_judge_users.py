@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.comparison import Sample, mean_sample, proportion_sample
+from analysis.comparison import Pair, Sample, mean_sample, proportion_sample
 from analysis.confidence import one_sided_multiplier
 from analysis.evidence import UserEvidence
 from analysis.judge_users import judge_users
@@ -30,10 +30,15 @@ def _metric(
     return MetricPlan("value", Unit.USER, role, margin, higher_is_better)
 
 
+def _evidence(samples: Mapping[str, Sample]) -> dict[str, dict[str, Pair]]:
+    nobody = mean_sample(0, math.nan, math.nan)
+    return {"value": {"b": (samples.get("a", nobody), samples.get("b", nobody))}}
+
+
 def _judge(
     metric: MetricPlan, samples: Mapping[str, Sample], *, at_ms: int = END, share: bool = False
 ) -> MetricResult:
-    evidence = UserEvidence({"value": samples}, frozenset({"value"} if share else ()), {})
+    evidence = UserEvidence(_evidence(samples), frozenset({"value"} if share else ()), {})
     return judge_users(_plan(metric), evidence, "b", at_ms=at_ms)[0]
 
 
@@ -55,7 +60,7 @@ def test_gain_is_decided_at_the_planned_end_only() -> None:
 
 def test_end_that_falls_inside_a_bucket_is_reached_by_its_last_look() -> None:
     plan = _plan(_metric(), end_ms=END + 4_000)
-    evidence = UserEvidence({"value": RISE}, frozenset({"value"}), {})
+    evidence = UserEvidence(_evidence(RISE), frozenset({"value"}), {})
     assert plan.last_look_ms == END
     found = judge_users(plan, evidence, "b", at_ms=END)[0]
     assert found.classification is Classification.PASS
@@ -159,7 +164,7 @@ def test_bounds_are_tightest_for_the_users_that_the_plan_expects() -> None:
     def width(users: float | None, n: int) -> float:
         samples = {"a": mean_sample(n / 2, 10.0, 4.0), "b": mean_sample(n / 2, 10.0, 4.0)}
         plan = replace(_plan(_metric(Role.GUARDRAIL)), users=users)
-        found = judge_users(plan, UserEvidence({"value": samples}, frozenset(), {}), "b", at_ms=1)
+        found = judge_users(plan, UserEvidence(_evidence(samples), frozenset(), {}), "b", at_ms=1)
         return (found[0].excess.upper - found[0].excess.lower) / found[0].standard_error
 
     for n in (500, 200_000):

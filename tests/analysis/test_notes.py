@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.comparison import Sample, mean_sample, proportion_sample
+from analysis.comparison import Pair, mean_sample, proportion_sample
 from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvidence
 from analysis.notes import notes_on_edges
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
@@ -34,14 +34,14 @@ def _plan() -> Plan:
     )
 
 
-def _samples(bought: int = 2020, spend: float = 5.05) -> dict[str, dict[str, Sample]]:
+def _samples(bought: int = 2020, spend: float = 5.05) -> dict[str, dict[str, Pair]]:
     return {
-        "bought": {"a": proportion_sample(20_000, 2000), "b": proportion_sample(20_000, bought)},
-        "spend": {"a": mean_sample(20_000, 5.0, 90.0), "b": mean_sample(20_000, spend, 90.0)},
+        "bought": {"b": (proportion_sample(20_000, 2000), proportion_sample(20_000, bought))},
+        "spend": {"b": (mean_sample(20_000, 5.0, 90.0), mean_sample(20_000, spend, 90.0))},
     }
 
 
-def _verdict(samples: Mapping[str, Mapping[str, Sample]] | None = None, **more: object) -> Verdict:
+def _verdict(samples: Mapping[str, Mapping[str, Pair]] | None = None, **more: object) -> Verdict:
     users = UserEvidence(
         samples=samples or _samples(),
         proportions=frozenset({"bought"}),
@@ -54,7 +54,7 @@ def _verdict(samples: Mapping[str, Mapping[str, Sample]] | None = None, **more: 
 def test_sound_data_needs_no_note() -> None:
     days = {f"2026-01-{i:02}": {"a": 1000 + i, "b": 1000 - i} for i in range(1, 21)}
     largest = {"spend": {"a": 120.0, "b": 130.0}}
-    trends = {"spend": {"a": mean_sample(20_000, 0.0, 9.0), "b": mean_sample(20_000, 0.01, 9.0)}}
+    trends = {"spend": {"b": (mean_sample(20_000, 0.0, 9.0), mean_sample(20_000, 0.01, 9.0))}}
     found = _verdict(
         exposed_by_part={k: (v,) for k, v in days.items()},
         largest=largest,
@@ -79,13 +79,12 @@ def test_the_segment_that_broke_the_split_is_named() -> None:
 
 def test_covariates_one_user_trend_and_a_miracle_are_noted() -> None:
     samples = _samples(bought=6000)
-    samples["spend"]["b"] = mean_sample(20_000, 6.0, 90.0 + 400_000.0**2 / 20_000**2)
+    outlier = mean_sample(20_000, 6.0, 90.0 + 400_000.0**2 / 20_000**2)
+    samples["spend"]["b"] = samples["spend"]["b"][0], outlier
     notes = _verdict(
         samples,
         largest={"spend": {"a": 120.0, "b": 20_000.0}},
-        trends={
-            "bought": {"a": mean_sample(20_000, 0.0, 9.0), "b": mean_sample(20_000, -0.5, 9.0)}
-        },
+        trends={"bought": {"b": (mean_sample(20_000, 0.0, 9.0), mean_sample(20_000, -0.5, 9.0))}},
         trend_days={"bought": 7},
     ).notes
     assert any("bought: the effect is fading with the days" in note for note in notes)
@@ -98,12 +97,12 @@ def test_covariates_one_user_trend_and_a_miracle_are_noted() -> None:
 def test_segments_are_in_the_verdict_and_their_paradox_in_its_notes() -> None:
     rng = np.random.default_rng(1)
 
-    def part(n_a: int, n_b: int, rate: float, lift: float) -> dict[str, dict[str, Sample]]:
-        bought = {
-            "a": proportion_sample(n_a, rng.binomial(n_a, rate)),
-            "b": proportion_sample(n_b, rng.binomial(n_b, rate * lift)),
-        }
-        return {"bought": bought, "spend": _samples()["spend"]}
+    def part(n_a: int, n_b: int, rate: float, lift: float) -> dict[str, dict[str, Pair]]:
+        bought = (
+            proportion_sample(n_a, rng.binomial(n_a, rate)),
+            proportion_sample(n_b, rng.binomial(n_b, rate * lift)),
+        )
+        return {"bought": {"b": bought}, "spend": _samples()["spend"]}
 
     found = _verdict(
         segments={

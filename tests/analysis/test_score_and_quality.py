@@ -9,9 +9,11 @@ import pytest
 
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence, UserEvidence
 from analysis.metric_result import Classification
+from analysis.paired_buckets import BucketCounts
 from analysis.plan import Plan, Stage, Unit
 from analysis.quality import QualityCheck, check_quality
 from analysis.score import health_score
+from analysis.verdict import Decision, reach_verdict
 from tests.analysis.streams import BUCKET_MS, plan_for
 from tests.analysis.test_reasons import ERRORS
 
@@ -131,6 +133,35 @@ def test_users_in_two_variants_are_tolerated_up_to_a_limit(mixed: int, passed: b
 def test_missing_variant_is_named() -> None:
     found = _named(plan_for(), _requests([100], [0], [0]), "requests present")
     assert (found.passed, found.detail) == (False, "no requests of canary up to the look")
+
+
+def test_only_variants_with_a_share_so_far_must_have_data() -> None:
+    """A candidate that is at 0 until a later stage doesn't hide another one's harm."""
+    shares = [{"stable": 0.9, "canary": 0.1, "late": 0.0}, {"stable": 0.8, "canary": 0.1}]
+    shares[1]["late"] = 0.1
+    plan = replace(_long(*shares, buckets=40), candidates=("canary", "late"))
+    bad = {"stable": 0.01, "canary": 0.3, "late": 0.0}
+    requests = {"stable": np.full(40, 900.0), "canary": np.full(40, 100.0), "late": np.zeros(40)}
+    counts = {
+        name: BucketCounts(n[None], np.round(n[None] * bad[name])) for name, n in requests.items()
+    }
+    seen = RequestEvidence(np.zeros(40, dtype=np.int64), requests, ("errors",), counts)
+    end = 40 * BUCKET_MS
+    evidence = Evidence(seen, None, Coverage(watermark_ms=end))
+    found = reach_verdict(plan, evidence, QualityLimits(), at_ms=end)
+    assert found.decision is Decision.ROLLBACK, found.reasons
+    late = reach_verdict(plan, evidence, QualityLimits(), at_ms=end + BUCKET_MS)
+    assert late.reasons == ("no requests of late up to the look",)
+    user_plan, users = _users(plan, 9000, 1000)
+    (early,) = _present(user_plan, users, at_ms=end)
+    (later,) = _present(user_plan, users, at_ms=end + BUCKET_MS)
+    assert early.passed
+    assert later.detail == "no users of late up to the look"
+
+
+def _present(plan: Plan, evidence: Evidence, *, at_ms: int) -> list[QualityCheck]:
+    found = check_quality(plan, evidence, QualityLimits(), at_ms=at_ms)
+    return [check for check in found if check.name == "users present"]
 
 
 def test_data_that_ends_long_before_the_look_is_stale() -> None:

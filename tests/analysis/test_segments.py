@@ -13,7 +13,11 @@ ARMS = ("a", "b")
 
 
 def _table(samples: dict[str, dict[str, dict[str, Sample]]]) -> SegmentTable:
-    return compare_segments("m", ARMS, samples, is_share=True, alpha=0.05, n_opt=5000.0)
+    pairs = {
+        dimension: {name: (arms["a"], arms["b"]) for name, arms in parts.items()}
+        for dimension, parts in samples.items()
+    }
+    return compare_segments("m", "b", pairs, is_share=True, alpha=0.05, n_opt=5000.0)
 
 
 def _shares(

@@ -27,7 +27,7 @@ from flows.spec import Experiment
 from flows.spec_file import load_spec
 from flows.unit_report import ConversionPull
 from tests.dashboards.real_servers import program
-from tests.flows.unit_specs import read, rows_of
+from tests.flows.unit_specs import arms_of, read, rows_of
 from tests.lab.processes import PortPool, wait_until
 from tests.lab.prometheus_server import Job, PrometheusServer, Target
 
@@ -165,7 +165,7 @@ def test_pulled_counts_equal_what_was_incremented(scene: Scene) -> None:
     assert scene.pull().users == dict(TRUTH)
     found = read(scene.spec, scene.root, instant(scene.known_ms))
     assert found.users == {"a": TRUTH["a", "exposed"], "b": TRUTH["b", "exposed"]}
-    shares = {variant: each.mean for variant, each in found.metrics["done"].items()}
+    shares = {variant: each.mean for variant, each in arms_of(found.metrics["done"]).items()}
     assert shares == {v: TRUTH[v, "finished"] / TRUTH[v, "exposed"] for v in "ab"}
 
 

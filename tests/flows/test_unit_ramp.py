@@ -11,8 +11,19 @@ import pytest
 from analysis.verdict import Decision
 from flows.score import score_experiment
 from flows.spec import Experiment
+from flows.unit_statistics import read_unit_statistics
 from flows.verdict_document import VerdictDocument
-from tests.flows.unit_specs import START, Rows, day, pull, spec_of, write_exposures, write_outcomes
+from flows.warehouse import open_writer
+from tests.flows.unit_specs import (
+    START,
+    Rows,
+    day,
+    numbers,
+    pull,
+    spec_of,
+    write_exposures,
+    write_outcomes,
+)
 
 SHARES = (0.05, 0.25, 0.5)
 A_DAY = 4000
@@ -98,3 +109,56 @@ def test_every_split_is_held_against_its_own_share(tmp_path: Path) -> None:
     assert wrong.decision is Decision.INVALID
     assert any("split of users" in reason for reason in wrong.reasons)
     assert any("2026-01-03" in note for note in wrong.notes)
+
+
+def test_a_candidate_without_users_yet_hides_nothing_of_another(tmp_path: Path) -> None:
+    """What a split says of one pair of variants doesn't depend on a third one that isn't in it."""
+    rng = np.random.default_rng(3)
+    exposures: Rows = []
+    outcomes: Rows = []
+    for user in range(6000):
+        at = user / 3000
+        arm = str(rng.choice(list("abc"), p=[0.5, 0.5, 0.0] if at < 1 else [0.45, 0.45, 0.1]))
+        exposures.append((user, arm, at))
+        rate = 0.2 if arm == "a" else 0.1
+        if rng.random() < rate:
+            outcomes.append((user, "purchase", at + 0.1, float(rng.gamma(2, 10))))
+        outcomes.append((user, "visit", at + 0.2, float(rng.gamma(5, 1.0))))
+    write_exposures(tmp_path, exposures)
+    write_outcomes(tmp_path, outcomes)
+    stages = [
+        {"duration": "1d", "weights": {"a": 50, "b": 50, "c": 0}},
+        {"duration": "1d", "weights": {"a": 45, "b": 45, "c": 10}},
+    ]
+    metrics = {
+        "bought": {"kind": "proportion", "outcome": "purchase", "window": "3h"},
+        "spend": {
+            "kind": "mean",
+            "outcome": "purchase",
+            "window": "12h",
+            "adjust": [{"before": "1d"}],
+        },
+        "median": {"kind": "quantile", "outcome": "visit", "quantile": 0.5, "window": "12h"},
+    }
+    plan = {"start": START.isoformat(), "bucket": "1h", "look_every": "1h"}
+    three = spec_of(
+        variants={v: {} for v in "abc"}, metrics=metrics, plan=plan | {"stages": stages}
+    )
+    pull(three, tmp_path)
+    # The same users without c, under the same splits.
+    with open_writer(tmp_path / "w.duckdb") as con:
+        pair = three.model_copy(update={"variants": {v: three.variants[v] for v in "ab"}})
+        splits = [day(1.0)]
+        whole = read_unit_statistics(con, three, day(2.5), splits=splits)
+        alone = read_unit_statistics(con, pair, day(2.5), splits=splits)
+        early = read_unit_statistics(con, three, day(0.9), splits=splits)
+    for name in metrics:
+        for found, expected in zip(whole.metrics[name]["b"], alone.metrics[name]["b"], strict=True):
+            assert numbers(found) == pytest.approx(numbers(expected)), name
+    left, right = early.metrics["bought"]["b"]
+    assert float(left.n) + float(right.n) > 2000
+    assert float(right.mean - left.mean) == pytest.approx(-0.1, abs=0.03)
+    assert float(whole.metrics["bought"]["c"][1].n) < 400
+    verdict = _look(tmp_path, three, 0.9)
+    assert verdict.decision is Decision.ROLLBACK, verdict.reasons
+    assert all(check.passed for check in verdict.quality)

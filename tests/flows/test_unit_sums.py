@@ -21,7 +21,17 @@ from flows.unit_pull import pull_units
 from flows.unit_splits import split_starts
 from flows.unit_statistics import UnitStatistics, read_unit_statistics
 from flows.warehouse import open_writer
-from tests.flows.unit_specs import Rows, day, read, rows_of, spec_of, write_csv, write_outcomes
+from tests.flows.unit_specs import (
+    Rows,
+    arms_of,
+    day,
+    read,
+    rows_of,
+    sample_in,
+    spec_of,
+    write_csv,
+    write_outcomes,
+)
 
 METRICS: dict[str, Any] = {
     "bought": {"kind": "proportion", "outcome": "buy"},
@@ -131,12 +141,12 @@ def _flat(found: UnitStatistics) -> dict[str, float]:
         numbers.update({f"{name} {i}": float(value) for i, value in enumerate(values)})
 
     for metric, arms in found.metrics.items():
-        for arm, sample in arms.items():
+        for arm, sample in arms_of(arms).items():
             add(f"{metric} {arm}", sample)
     for dimension, parts in found.segments.items():
         for segment, metrics in parts.items():
             for metric, arms in metrics.items():
-                for arm, sample in arms.items():
+                for arm, sample in arms_of(arms).items():
                     add(f"{dimension}={segment} {metric} {arm}", sample)
     numbers |= {f"removed {k}": v for k, v in found.variance_removed.items()}
     numbers |= {f"users {k}": v for k, v in found.users.items()}
@@ -238,12 +248,14 @@ def test_each_kind_of_metric_agrees_with_a_loop_over_the_rows(tmp_path: Path) ->
     for arm in "ab":
         clicks, views = values(arm, "click", 0, 3), values(arm, "view", 0, 3)
         ratio = clicks.sum() / views.sum()
-        assert found.metrics["clicks"][arm].mean == pytest.approx(ratio)
+        assert sample_in(found.metrics, "clicks", arm).mean == pytest.approx(ratio)
         influence = (clicks - ratio * views) / views.mean()
-        assert found.metrics["clicks"][arm].variance == pytest.approx(np.var(influence, ddof=1))
+        assert sample_in(found.metrics, "clicks", arm).variance == pytest.approx(
+            np.var(influence, ddof=1)
+        )
         back = values(arm, "view", 2, 3) > 0
-        assert found.metrics["back"][arm].mean == pytest.approx(back.mean())
-        assert found.metrics["p80"][arm].mean == pytest.approx(
+        assert sample_in(found.metrics, "back", arm).mean == pytest.approx(back.mean())
+        assert sample_in(found.metrics, "p80", arm).mean == pytest.approx(
             np.quantile(spent[arm], 0.8, method="inverted_cdf")
         )
     y = {arm: np.minimum(spent[arm], kept_cap) for arm in "ab"}
@@ -270,7 +282,7 @@ def test_each_kind_of_metric_agrees_with_a_loop_over_the_rows(tmp_path: Path) ->
         ]
     )
     fit = np.linalg.lstsq(design, np.concatenate([y["a"], y["b"]]), rcond=None)[0]
-    spend = found.metrics["spend"]
+    spend = arms_of(found.metrics["spend"])
     assert float(spend["b"].mean - spend["a"].mean) == pytest.approx(fit[1], rel=1e-9)
 
 
@@ -286,7 +298,7 @@ def test_a_quantile_that_too_few_users_bound_has_no_known_variance(tmp_path: Pat
         spec = spec_of(metrics=p99)
         until = day(30)
         pull_units(spec, folder / "w.duckdb", spec_dir=folder, until_ms=milliseconds_of(until))
-        for sample in read(spec, folder, until).metrics["p99"].values():
+        for sample in arms_of(read(spec, folder, until).metrics["p99"]).values():
             assert float(sample.n) == users / 2
             assert np.isfinite(sample.mean)
             assert np.isfinite(sample.variance) == bounded
@@ -302,7 +314,8 @@ def test_segments_sum_to_the_whole_and_a_missing_one_is_named(tmp_path: Path) ->
     assert set(found.segments["country"]) == {"", "ke", "ph"}
     for parts in found.segments.values():
         for arm in "ab":
-            assert sum(p["bought"][arm].n for p in parts.values()) == found.metrics["bought"][arm].n
+            users = [sample_in(metrics, "bought", arm).n for metrics in parts.values()]
+            assert sum(users) == sample_in(found.metrics, "bought", arm).n
     write_csv(tmp_path / "exposures.csv", "user_id,variant,exposed_at,country", [])
     wanted = r"no column .device., by which sources\.exposures\.segments"
     with pytest.raises(UnitDataRefused, match=wanted):
@@ -380,7 +393,7 @@ def test_strata_are_the_crossed_segments_of_every_user(tmp_path: Path) -> None:
     treated = np.array(arms)[:, None]
     design = np.hstack([np.ones((1200, 1)), treated, centred, treated * centred])
     effect = np.linalg.lstsq(design, np.array(values), rcond=None)[0][1]
-    samples = found.metrics["within"]
+    samples = arms_of(found.metrics["within"])
     assert float(samples["b"].mean - samples["a"].mean) == pytest.approx(effect, rel=1e-9)
     assert found.variance_removed["within"] == pytest.approx(1 - 1 / (1 + 25 * 35 / 12), abs=0.005)
     assert set(found.segments) == {"country", "device"}

@@ -17,6 +17,7 @@ from flows.spec import Experiment
 from flows.unit_statistics import read_unit_statistics
 from flows.warehouse import open_writer
 from tests.flows.small_warehouse import BUCKET, INFINITY, QUIZ, START, small_warehouse
+from tests.flows.unit_specs import sample_in
 
 
 @pytest.fixture(scope="module")
@@ -256,8 +257,8 @@ def test_conversions_add_up_to_what_the_verdict_sees(con: duckdb.DuckDBPyConnect
     )
     assert len(found) == 4
     for metric, variant, users, mean, maturing in found:
-        assert users == seen.metrics[metric][variant].n
-        assert mean == pytest.approx(seen.metrics[metric][variant].mean)
+        assert users == sample_in(seen.metrics, metric, variant).n
+        assert mean == pytest.approx(sample_in(seen.metrics, metric, variant).mean)
         assert maturing == seen.maturing[metric][variant]
 
 

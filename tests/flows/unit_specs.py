@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from analysis.comparison import Sample
+from analysis.comparison import Pair, Sample
 from flows.instants import milliseconds_of
 from flows.plan_at import plan_at
 from flows.spec import Experiment
@@ -84,3 +85,14 @@ def rows_of(folder: Path, query: str) -> Rows:
 def numbers(sample: Sample) -> tuple[int, float, float]:
     """Users, mean and variance."""
     return int(sample.n), float(sample.mean), float(sample.variance)
+
+
+def arms_of(pairs: Mapping[str, Pair], baseline: str = "a") -> dict[str, Sample]:
+    """By variant, where the baseline is the same for every candidate."""
+    return {baseline: next(iter(pairs.values()))[0]} | {v: pair[1] for v, pair in pairs.items()}
+
+
+def sample_in(metrics: Mapping[str, Mapping[str, Pair]], name: str, variant: str) -> Sample:
+    """One metric's estimate of one variant."""
+    pairs = metrics[name]
+    return pairs[variant][1] if variant in pairs else next(iter(pairs.values()))[0]

@@ -181,11 +181,11 @@ def test_decisions_are_those_that_production_takes_on_the_same_users(lift: float
     for run in range(12):
         expected, at = OPEN, int(setting.looks_ms[-1])
         for number, look in enumerate(setting.looks_ms.tolist()):
-            seen = {
-                name: Sample(*(np.array(x[run, number]) for x in (s.n, s.mean, s.variance)))
-                for name, s in zip("ab", samples, strict=True)
-            }
-            evidence = UserEvidence({"value": seen}, frozenset({"value"}), {})
+            left, right = (
+                Sample(*(np.array(x[run, number]) for x in (s.n, s.mean, s.variance)))
+                for s in samples
+            )
+            evidence = UserEvidence({"value": {"b": (left, right)}}, frozenset({"value"}), {})
             (result,) = judge_users(setting.plan, evidence, "b", at_ms=look)
             if result.classification in words:
                 expected, at = words[result.classification], look
