@@ -89,6 +89,22 @@ def test_shortest_useful_spec_has_the_guides_defaults(tmp_path: Path) -> None:
             "metrics: {errors: {kind: error_share, margin: lots}}",
             "10: metrics.errors.margin: is 'lots', must be a number",
         ),
+        (
+            "metrics: {errors: {kind: error_share, margin: 5}}",
+            "10: metrics.errors.margin: is 5, that is 500 points; say 0.05 for 5 points, or 5% of",
+        ),
+        (
+            "metrics: {slow: {kind: slow_share, above: 1s, margin: {absolute: 1.0}}}",
+            "10: metrics.slow.margin: that is 100 points; say 0.01 for 1 point, or 1% of",
+        ),
+        (
+            "metrics: {done: {kind: proportion, outcome: done, margin: 500}}",
+            "10: metrics.done.margin: is 500, that is 50000 points; say 0.05 for 5 points, or 5%",
+        ),
+        (
+            "metrics: {back: {kind: retention, outcome: done, day: 1, margin: 1}}",
+            "10: metrics.back.margin: is 1, that is 100 points; say 0.01 for 1 point, or 1%",
+        ),
         ("metrics: {x: {kind: errors}}", "10: metrics.x: needs `kind`, one of 'error_share'"),
         (
             "metrics: {c: {kind: proportion, outcome: done}}",
