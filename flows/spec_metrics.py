@@ -90,7 +90,9 @@ class _Metric(Strict):
         1.0, description="Weight in the score."
     )
     critical: bool = Field(False, description="If it fails, the score is 0.")
-    group: str = Field("all", description="Metrics of a group are scored together.")
+    group: str = Field(
+        "all", description="A name for metrics that belong together; it changes no score."
+    )
 
 
 class ErrorShare(_Metric):

@@ -475,7 +475,7 @@ def test_experiments_of_the_repository_are_valid(path: Path) -> None:
     _check_by_schema(path.read_text())
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/users.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/requests.md", "docs/users.md"])
 def test_examples_of_the_docs_are_valid(page: str, tmp_path: Path) -> None:
     text = (REPOSITORY / page).read_text()
     (example,) = re.findall(r"```yaml\n(experiment: .*?)```", text, re.DOTALL)
@@ -499,6 +499,9 @@ def test_what_is_no_spec_is_none_for_an_editor_either() -> None:
         SHORTEST.replace("http://", "ftp://"),
         SHORTEST + "plan: {duration: PT15S}\n",
         SHORTEST + "metrics: {errors: {kind: error_share, margin: lots}}\n",
+        SHORTEST + "metrics: {errors: {kind: error_share, margin: 5}}\n",
+        SHORTEST + "metrics: {errors: {kind: error_share, margin: {absolute: 5}}}\n",
+        SHORTEST + "metrics: {done: {kind: proportion, outcome: done, margin: 5}}\n",
     ):
         with pytest.raises(jsonschema.ValidationError):
             _check_by_schema(wrong)
