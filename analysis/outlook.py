@@ -7,7 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import Plan, Role, Unit
-from analysis.reasons import describe_harm, describe_objective, describe_pods, level
+from analysis.reasons import (
+    describe_absence,
+    describe_harm,
+    describe_objective,
+    describe_pods,
+    level,
+)
 
 # So many standard errors, or little less, lie between an estimate and its bound once a few dozen
 # buckets are known.
@@ -61,7 +67,7 @@ def _undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
 
 def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
     if metric.classification is Classification.NO_DATA:
-        return f"no data of {metric.baseline_variant} or {metric.candidate_variant}"
+        return describe_absence(metric)
     objective = metric.objective
     if objective is not None and objective.shared and objective.state is Classification.FAIL:
         return (
