@@ -22,6 +22,7 @@ from flows.deliver import deliver, tell
 from flows.delivery_controller import CannotDeliver
 from flows.delivery_lease import LeaseHeld, LeaseLost, take_lease
 from flows.delivery_log import Kind, Outcome, read_delivery
+from flows.delivery_preview import preview
 from flows.delivery_step import Step
 from flows.spec_file import SpecError, load_spec
 from flows.targets.envoy_routes import EnvoyRoutes
@@ -207,10 +208,21 @@ def test_a_dry_run_changes_nothing(workspace: Workspace) -> None:
         check=True,
     ).stdout
     assert "now has stable 100, canary 0" in shown
-    assert "stage 2: stable 50, canary 50 for 1:00:00 to 2:00:00" in shown
+    assert "stage 2: stable 50, canary 50 for 1h to 2h" in shown
     assert shown.splitlines()[-1] == "next: stage 1 would be applied"
     assert version(workspace) == 7
-    assert events(workspace) == []
+    assert not (workspace.root / "var").exists()
+    assert not workspace.verdicts.exists()
+
+
+def test_a_dry_run_within_a_stage_looks_and_records_nothing(workspace: Workspace) -> None:
+    one_step(workspace)
+    written = sorted(path for path in workspace.root.rglob("*") if path.is_file())
+    before = {path: path.read_bytes() for path in written}
+    *_, last = preview(workspace, "exam")
+    assert last.startswith("in stage 1, next: stay (invalid: the stage lasts 60 min more at least")
+    after = sorted(path for path in workspace.root.rglob("*") if path.is_file())
+    assert {path: path.read_bytes() for path in after} == before
 
 
 def test_it_stops_when_told_and_the_lease_is_free_at_once(workspace: Workspace) -> None:
