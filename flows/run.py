@@ -13,6 +13,7 @@ from flows.instants import instant, milliseconds_of
 from flows.look import score_with_notes
 from flows.look_plan import milliseconds
 from flows.look_time import look_time
+from flows.lost_output import lost_output
 from flows.plan_at import plan_at
 from flows.pull import pull_experiment
 from flows.selection import Selection, select
@@ -140,7 +141,11 @@ def _apart(name: str, failed: list[str]) -> Iterator[None]:
     except TROUBLE as error:
         print(f"{name}: {error}", file=sys.stderr)
         failed.append(name)
-    except Exception as error:  # noqa: BLE001  # nothing is hidden: all of it is printed
+    except Exception as error:
+        if lost_output(error):
+            # Nothing that follows could be printed either.
+            raise
+        # Nothing is hidden: all of it is printed.
         traceback.print_exc()
         print(f"{name}: failed, nothing was decided: {type(error).__name__}", file=sys.stderr)
         failed.append(name)
@@ -154,7 +159,8 @@ def _run_one(
     for look in (*looks, at):
         document = score_with_notes(spec, workspace.warehouse, spec_dir=path.parent, at=look)
         document.write(workspace.verdicts)
-    print(f"  {len(looks) + 1} looks: {document.decision.value}", flush=True)
+    taken = f"{len(looks) + 1} looks" if looks else "1 look"
+    print(f"  {taken}: {document.decision.value}", flush=True)
     return document
 
 
