@@ -6,8 +6,10 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.instants import instant, milliseconds_of
 from flows.look import score_with_notes
@@ -18,10 +20,14 @@ from flows.plan_at import plan_at
 from flows.pull import pull_experiment
 from flows.selection import Selection, select
 from flows.spec import Experiment
+from flows.spec_file import Problem
 from flows.trouble import TROUBLE
 from flows.verdict_document import VerdictDocument
 from flows.warehouse import open_reader
 from flows.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dashboards.report_view import BrokenSpec
 
 
 def run_all(
@@ -86,6 +92,7 @@ def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
         metrics_path,
         push_all,
     )
+    from flows.leftovers import remove_leftovers  # noqa: PLC0415
     from flows.publish import PublishFailed, publish  # noqa: PLC0415
     from flows.report_view import report_views  # noqa: PLC0415
 
@@ -100,12 +107,17 @@ def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
         prefix=prefix,
     )
     texts[metrics_path(workspace)] = render_metrics(metrics, prefix=prefix)
-    report = report_files(report_views(workspace.warehouse, specs), workspace.report)
+    report = report_files(
+        report_views(workspace.warehouse, specs),
+        workspace.report,
+        broken=_broken_specs(workspace, chosen),
+    )
     try:
         # All together: marts, dashboards and report tell of the same looks, or stay as they were.
         with prepared(texts | report) as put_in_place:
             marts = publish(workspace.warehouse, workspace.marts)
             written = put_in_place()
+        remove_leftovers(workspace, [path.stem for path in workspace.experiments.glob("*.yaml")])
     except OSError as error:
         raise PublishFailed(
             f"could not publish to {workspace.dashboards.parent}: {error}. Free some space, or "
@@ -115,6 +127,25 @@ def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
         print(f"warning: {warning}", file=sys.stderr)
     pages = report.keys() - {workspace.report / INDEX}
     return [marts, *(path for path in written if path not in pages)]
+
+
+def _broken_specs(workspace: Workspace, chosen: Selection) -> list[BrokenSpec]:
+    from dashboards.html_report import file_name  # noqa: PLC0415
+    from dashboards.report_view import BrokenSpec  # noqa: PLC0415
+
+    return [
+        BrokenSpec(
+            name,
+            tuple(_without_folder(problem) for problem in error.problems),
+            (workspace.report / file_name(name)).is_file(),
+        )
+        for name, error in chosen.broken.items()
+    ]
+
+
+def _without_folder(problem: Problem) -> str:
+    """The report is the same wherever the project lies."""
+    return str(replace(problem, file=Path(problem.file).name))
 
 
 def _tell_broken(chosen: Selection) -> list[str]:
