@@ -7,7 +7,14 @@ from collections.abc import Iterator, Sequence
 
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import Plan, Role, Unit
-from analysis.reasons import describe_harm, describe_objective, describe_pods, level
+from analysis.reasons import (
+    describe_absence,
+    describe_harm,
+    describe_objective,
+    describe_pods,
+    level,
+)
+from analysis.spans import span
 
 # So many standard errors, or little less, lie between an estimate and its bound once a few dozen
 # buckets are known.
@@ -34,7 +41,7 @@ def missing_for_decision(
 def _too_early(plan: Plan, at_ms: int) -> Iterator[str]:
     rest = plan.start_ms + plan.minimum_ms - at_ms
     if rest > 0:
-        yield f"the minimum duration is {_span(plan.minimum_ms)}; {_span(rest)} to go"
+        yield f"the minimum duration is {span(plan.minimum_ms)}; {span(rest)} to go"
 
 
 def _too_few(plan: Plan, metrics: Sequence[MetricResult]) -> Iterator[str]:
@@ -61,7 +68,7 @@ def _undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
 
 def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
     if metric.classification is Classification.NO_DATA:
-        return f"no data of {metric.baseline_variant} or {metric.candidate_variant}"
+        return describe_absence(metric)
     objective = metric.objective
     if objective is not None and objective.shared and objective.state is Classification.FAIL:
         return (
@@ -82,7 +89,7 @@ def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
     if at_ms >= plan.last_look_ms:
         return f"the plan's end is reached and {why}; {found}"
     if metric.role is Role.GOAL and metric.unit is Unit.USER:
-        left = _span(plan.last_look_ms - at_ms)
+        left = span(plan.last_look_ms - at_ms)
         return f"the gain is tested at the planned end, in {left}; {found}"
     return f"{found}; {_time_needed(plan, metric, at_ms)}"
 
@@ -96,11 +103,11 @@ def _time_needed(plan: Plan, metric: MetricResult, at_ms: int) -> str:
     more_ms = int(elapsed * max(growth - 1, 0.0)) + plan.bucket_ms
     requests = (metric.exposure_baseline + metric.exposure_candidate) * more_ms / elapsed
     if plan.tuned_ms is None and at_ms + more_ms > plan.last_look_ms:
-        left = _span(plan.last_look_ms - at_ms)
+        left = span(plan.last_look_ms - at_ms)
         return f"no decision is likely before the plan's end, {left} away"
     return (
         f"a decision is likely after about {requests:.0f} more {metric.unit}s "
-        f"({_span(more_ms)} at today's rate)"
+        f"({span(more_ms)} at today's rate)"
     )
 
 
@@ -135,13 +142,3 @@ def _growth(metric: MetricResult, estimate: Estimate, allowed: float) -> tuple[b
         return value > 0, math.inf
     narrower = abs(half_width / value)
     return value > 0, max(narrower, narrower**2 * min(settled, 1.0) ** 2)
-
-
-def _span(ms: float) -> str:
-    """A duration as a person says it: 45 s, 12 min, 3.5 h, 6 days."""
-    seconds = ms / 1000
-    if seconds < 90:
-        return f"{math.ceil(seconds)} s"
-    if seconds < 5400:
-        return f"{math.ceil(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"

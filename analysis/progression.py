@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Role
+from analysis.spans import span
 from analysis.verdict import Decision
 
 
@@ -72,8 +73,9 @@ def next_move(
     if stage.approved:
         return NextMove(Move.GO_ON, "a person has approved")
     if stage.seen_ms < stage.shortest_ms:
-        left_s = -(-(stage.shortest_ms - stage.seen_ms) // 1000)
-        return NextMove(Move.STAY, f"the stage lasts {left_s} s more at least")
+        # Data that ends before the stage began makes no stage longer.
+        left = span(stage.shortest_ms - max(0, stage.seen_ms))
+        return NextMove(Move.STAY, f"the stage lasts {left} more at least")
     if _may_go_on(stage, decision, metrics):
         if stage.next_needs_approval:
             return NextMove(Move.STAY, "the next stage needs a person's approval", asks=True)
@@ -100,4 +102,4 @@ def _may_go_on(stage: StageNow, decision: Decision, metrics: tuple[MetricResult,
 def _why_on(stage: StageNow, decision: Decision, first: str) -> str:
     if decision is Decision.PROMOTE:
         return first
-    return f"no harm is seen in {stage.seen_ms // 1000} s, and no guardrail is likely broken"
+    return f"no harm is seen in {span(stage.seen_ms)}, and no guardrail is likely broken"

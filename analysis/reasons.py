@@ -11,8 +11,25 @@ from analysis.pods import BadPod
 
 def explain(result: MetricResult) -> str:
     """One sentence: both versions' values, the harm that is proven or excluded, and the margin."""
-    said = [f"{result.metric}: {_values(result)}; {_finding(result)}", *describe_pods(result)]
-    return ". ".join(said)
+    if result.classification is Classification.NO_DATA:
+        found = describe_absence(result)
+    else:
+        found = f"{_values(result)}; {_finding(result)}"
+    return ". ".join([f"{result.metric}: {found}", *describe_pods(result)])
+
+
+def describe_absence(result: MetricResult) -> str:
+    """Of which version there is no data, and how much there is of the other."""
+    unit = "requests" if result.unit is Unit.REQUEST else "users"
+    arms = (
+        (result.candidate_variant, result.exposure_candidate),
+        (result.baseline_variant, result.exposure_baseline),
+    )
+    without = [f"{name} (0 {unit})" for name, seen in arms if not seen > 0]
+    others = [f"{name} has {seen:,.0f}" for name, seen in arms if seen > 0]
+    if not without:
+        return f"too little data to compare: {', '.join(others)} {unit}"
+    return ", ".join([f"no data of {' and '.join(without)}", *others])
 
 
 def describe_pods(result: MetricResult) -> tuple[str, ...]:
@@ -36,14 +53,19 @@ def _pod(result: MetricResult, pod: BadPod) -> str:
 
 def describe_harm(result: MetricResult) -> str:
     """The interval of harm as found so far, beside what is allowed."""
-    low, high = result.excess.lower + result.margin, result.excess.upper + result.margin
-    if result.is_share:
-        # Wider is no news: no two shares are further apart.
-        low, high = max(low, -1.0), min(high, 1.0)
+    low, high = _harm_bounds(result)
     return (
         f"the harm so far lies between {amount(result, low)} and {amount(result, high)}, "
         f"{_allowed(result)}"
     )
+
+
+def _harm_bounds(result: MetricResult) -> tuple[float, float]:
+    low, high = result.excess.lower + result.margin, result.excess.upper + result.margin
+    if not result.is_share:
+        return low, high
+    # Wider is no news: no two shares are further apart.
+    return min(max(low, -1.0), 1.0), min(max(high, -1.0), 1.0)
 
 
 def describe_objective(result: MetricResult, share: Estimate, limit: float) -> str:
@@ -91,17 +113,16 @@ def _values(result: MetricResult) -> str:
 def _finding(result: MetricResult) -> str:
     if result.classification is Classification.FAIL:
         return _failure(result)
-    gain = -(result.excess.upper + result.margin)
-    if result.role is Role.GOAL and gain > 0:
-        return f"the gain is at least {amount(result, gain)}"
-    most = amount(result, max(0.0, result.excess.upper + result.margin))
-    return f"the harm is at most {most}, {_allowed(result)}"
+    _, high = _harm_bounds(result)
+    if result.role is Role.GOAL and high < 0:
+        return f"the gain is at least {amount(result, -high)}"
+    return f"the harm is at most {amount(result, max(0.0, high))}, {_allowed(result)}"
 
 
 def _failure(result: MetricResult) -> str:
     """The strongest of what failed: the margin, the objective, or the exact test alone."""
     if result.excess.lower > 0:
-        least = amount(result, result.excess.lower + result.margin)
+        least = amount(result, _harm_bounds(result)[0])
         return f"the harm is at least {least}, {_allowed(result)}"
     if result.objective is not None and result.objective.violated:
         objective = result.objective

@@ -82,9 +82,14 @@ class ExperimentView:
 
     @property
     def uid(self) -> str:
-        """The dashboard's stable id, from the experiment's name alone, at most 40 characters."""
-        uid = f"sv-{self.name}"
-        if len(uid) <= _UID_LENGTH:
-            return uid
-        digest = hashlib.sha256(self.name.encode()).hexdigest()[:8]
-        return f"{uid[: _UID_LENGTH - 9]}-{digest}"
+        """The dashboard's stable id."""
+        return uid_of(self.name)
+
+
+def uid_of(experiment: str) -> str:
+    """The stable id of an experiment's dashboard, from its name alone, at most 40 characters."""
+    uid = f"sv-{experiment}"
+    if len(uid) <= _UID_LENGTH:
+        return uid
+    digest = hashlib.sha256(experiment.encode()).hexdigest()[:8]
+    return f"{uid[: _UID_LENGTH - 9]}-{digest}"

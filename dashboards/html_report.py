@@ -16,7 +16,7 @@ from analysis.verdict import Decision
 from dashboards import report_numbers as numbers
 from dashboards import report_sections as sections
 from dashboards.html_table import paragraph, section, small, table, tag
-from dashboards.report_view import ExperimentReport
+from dashboards.report_view import BrokenSpec, ExperimentReport
 
 INDEX = "index.html"
 _STYLE = Path(__file__).with_name("report.css")
@@ -30,11 +30,16 @@ _PAGE = Markup(
 )
 
 
-def report_files(reports: Sequence[ExperimentReport], folder: Path) -> dict[Path, str]:
-    """A page per experiment and the index, by their path; the index last, when its links lead."""
+def report_files(
+    reports: Sequence[ExperimentReport], folder: Path, *, broken: Sequence[BrokenSpec] = ()
+) -> dict[Path, str]:
+    """A page per experiment and the index, by their path; the index last, when its links lead.
+
+    broken: experiments whose specs can't be read, which the index names.
+    """
     ordered = sorted(reports, key=lambda report: report.experiment)
     pages = {folder / file_name(report.experiment): experiment_page(report) for report in ordered}
-    return pages | {folder / INDEX: index_page(ordered)}
+    return pages | {folder / INDEX: index_page(ordered, broken)}
 
 
 def file_name(experiment: str) -> str:
@@ -43,14 +48,22 @@ def file_name(experiment: str) -> str:
     return f"{experiment}_.html" if name == INDEX else name
 
 
+def is_page_of(experiment: str, text: str) -> bool:
+    """Whether a text is the page that was published of an experiment."""
+    return text.startswith(_PAGE.partition("{}")[0]) and _head(experiment) in text
+
+
+def _head(experiment: str) -> Markup:
+    return Markup('<nav><a href="{}">All experiments</a></nav>\n<main>\n<h1>{}</h1>\n').format(
+        INDEX, experiment
+    )
+
+
 def experiment_page(report: ExperimentReport) -> str:
     """The page of one experiment: the decision and why, then what it rests on."""
     where = f"{report.service} in {report.namespace}"
-    head = Markup('<nav><a href="{}">All experiments</a></nav>\n<main>\n<h1>{}</h1>\n').format(
-        INDEX, report.experiment
-    )
     parts = [
-        head,
+        _head(report.experiment),
         paragraph(f"{where}: {report.description}" if report.description else where, "soft"),
         sections.verdict_box(report),
         paragraph(f"Look at {numbers.moment(report.look_at)}.", "soft small"),
@@ -66,10 +79,12 @@ def experiment_page(report: ExperimentReport) -> str:
     return _page(f"{report.decision.value}: {report.experiment}", parts)
 
 
-def index_page(reports: Sequence[ExperimentReport]) -> str:
+def index_page(reports: Sequence[ExperimentReport], broken: Sequence[BrokenSpec] = ()) -> str:
     """Every experiment with its decision and the first reason, those that need somebody first."""
     ordered = sorted(reports, key=lambda r: (_URGENCY.index(r.decision), r.experiment))
-    rows = [
+    unread = sorted(broken, key=lambda one: one.experiment)
+    rows: list[tuple[str, ...]] = [_broken_row(one) for one in unread]
+    rows += [
         (
             _link(report),
             tag(report.decision.value, report.decision.value),
@@ -102,6 +117,18 @@ def _link(report: ExperimentReport) -> Markup:
     return Markup('<a href="{}">{}</a>{}').format(
         quote(file_name(report.experiment)), report.experiment, small(report.service)
     )
+
+
+def _broken_row(broken: BrokenSpec) -> tuple[str, ...]:
+    name: str = broken.experiment
+    if broken.has_page:
+        name = Markup('<a href="{}">{}</a>{}').format(
+            quote(file_name(name)), name, small("its last page")
+        )
+    why = Markup("{}{}").format(
+        f"spec can't be read: {broken.problems[0]}", small(_more(broken.problems))
+    )
+    return name, tag("no verdict", "invalid"), "none", why, "none"
 
 
 def _more(reasons: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -68,7 +68,8 @@ def dashboard_files(
     """The texts of a dashboard per experiment, the fleet's, and provisioning, by their path.
 
     directory: is to get <uid>.json files and provisioning/.
-    servers: that Grafana is to ask; of the same URL the shortest scrape interval counts.
+    servers: that Grafana is to ask; of the same URL the shortest scrape interval counts,
+        and one login.
     grafana_directory: where Grafana finds the directory, if elsewhere (in a container, say).
     prefix: of the exported metrics.
     Raises ValueError if two experiments have the same name.
@@ -88,7 +89,8 @@ def dashboard_files(
 def _by_url(servers: Sequence[PrometheusServer]) -> tuple[PrometheusServer, ...]:
     longest_first = sorted(servers, key=lambda server: -server.scrape_interval_s)
     found = {server.url: server for server in longest_first}
-    return tuple(found[url] for url in sorted(found))
+    logins = {server.url: server.login for server in servers if server.login}
+    return tuple(replace(found[url], login=logins.get(url)) for url in sorted(found))
 
 
 def _refuse_twins(views: tuple[ExperimentView, ...]) -> None:

@@ -94,8 +94,12 @@ def _metric(metric: MetricResult) -> tuple[str, ...]:
 
 def _arm(metric: MetricResult, variant: str, value: float, exposure: float) -> Markup:
     unit = "requests" if metric.unit is Unit.REQUEST else "users"
+    shown = numbers.unbroken(level(metric, value))
+    if not math.isfinite(value):
+        # Without the other version's data a version's own value isn't worked out.
+        shown = "not compared" if exposure > 0 else "no data"
     return Markup('<div class="arm">{} <b>{}</b></div>{}').format(
-        variant, numbers.unbroken(level(metric, value)), small(f"{numbers.count(exposure)} {unit}")
+        variant, shown, small(f"{numbers.count(exposure)} {unit}")
     )
 
 

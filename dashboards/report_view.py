@@ -82,3 +82,15 @@ class ExperimentReport:
     watermark: datetime | None
     spec_hash: str
     software_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenSpec:
+    """An experiment whose spec can't be read.
+
+    problems: at least one. has_page: a page of the time before is there.
+    """
+
+    experiment: str
+    problems: tuple[str, ...]
+    has_page: bool

@@ -27,15 +27,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    from flows.lost_output import lost_output, print_nowhere  # noqa: PLC0415
     from flows.trouble import TROUBLE  # noqa: PLC0415
 
     options = _parser().parse_args(arguments)
     action: Callable[[argparse.Namespace], int] = options.run
     try:
-        return action(options)
+        code = action(options)
+        # What is only printed while Python ends would end with a code of its own.
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except TROUBLE as error:
         print(error, file=sys.stderr)
-    return _FAILED
+        return _FAILED
+    except (OSError, SystemExit) as error:
+        lost = lost_output(error)
+        if lost is None:
+            raise
+        print_nowhere()
+        print(f"what was decided is recorded, but could not be printed: {lost}", file=sys.stderr)
+        return _FAILED
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

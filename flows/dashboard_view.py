@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dashboards.experiment_view import ExperimentView, VariantView
-from dashboards.prometheus_server import PrometheusServer
+from dashboards.prometheus_server import Login, PrometheusServer
 from flows.spec import Experiment, PrometheusSource, SlowShare
+from flows.url_passwords import credentials_of, without_password
 
 
 def view_of(spec: Experiment) -> ExperimentView:
@@ -38,6 +39,26 @@ def servers_of(spec: Experiment) -> tuple[PrometheusServer, ...]:
         *([requests] if isinstance(requests, PrometheusSource) else []),
         *([conversions.prometheus] if conversions else []),
     ]
-    return tuple(
-        PrometheusServer(source.url, source.scrape_interval.total_seconds()) for source in sources
+    return tuple(_server(source) for source in sources)
+
+
+def _server(source: PrometheusSource) -> PrometheusServer:
+    """The server without the URL's password: what is published is read by many."""
+    return PrometheusServer(
+        url=without_password(source.url),
+        scrape_interval_s=source.scrape_interval.total_seconds(),
+        login=_login(source),
     )
+
+
+def _login(source: PrometheusSource) -> Login | None:
+    if source.token_env is not None:
+        return Login(token_env=source.token_env)
+    if source.user_env is not None:
+        return Login(user_env=source.user_env, password_env=source.password_env)
+    _, credentials = credentials_of(source.url)
+    if credentials is None:
+        return None
+    user, password = credentials
+    # Without a password the user is a token, which is one.
+    return Login(user=user if password else None)

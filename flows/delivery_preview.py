@@ -1,41 +1,54 @@
-"""What `verdict deliver` would do now, without doing it."""
+"""What `verdict deliver` would do now, without doing it.
+
+A look records what it saw, so it is taken on a copy of the warehouse, which is thrown away.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from flows.delivery_log import DeliveryState, read_delivery
 from flows.delivery_step import move_after, shown_split, weights_of
 from flows.look import look_by_spec
 from flows.spec import Experiment
+from flows.spec_fields import shown_duration
 from flows.spec_file import find_spec
 from flows.targets.open_target import open_target
-from flows.warehouse import open_writer
+from flows.warehouse import copy_warehouse, open_reader
 from flows.workspace import Workspace
 
 
 def preview(workspace: Workspace, name: str) -> Iterator[str]:
     """Lines for a person: the target as it is, the stages, and the next move.
 
-    Asks the target and the source; shifts nothing. Raises what `deliver` raises.
+    Asks the target and the source; shifts, records and writes nothing. Raises what `deliver`
+    raises.
     """
     path, spec = find_spec(workspace.experiments, name)
     target = open_target(spec, spec_dir=path.parent)
     yield f"{target.title} now has {shown_split(target.read().weights)}"
     for number, stage in enumerate(spec.stages, start=1):
         after = " after a person's approval" if stage.approval else ""
-        yield (
-            f"stage {number}: {shown_split(stage.weights)} for {stage.duration} to {stage.longest}"
-            f"{after}"
-        )
+        lasts = f"{shown_duration(stage.duration)} to {shown_duration(stage.longest)}"
+        yield f"stage {number}: {shown_split(stage.weights)} for {lasts}{after}"
     yield f"promoted: {shown_split(weights_of(spec, len(spec.stages) + 1))}"
-    with open_writer(workspace.warehouse) as con:
-        state = read_delivery(con, name)
-    yield from _next(workspace, spec, state)
+    if not workspace.warehouse.exists():
+        yield from _next(workspace, path, spec, None)
+        return
+    with TemporaryDirectory(prefix="verdict-dry-run-") as folder:
+        copy = Workspace(Path(folder))
+        copy_warehouse(workspace.warehouse, copy.warehouse)
+        with open_reader(copy.warehouse) as con:
+            state = read_delivery(con, name)
+        yield from _next(copy, path, spec, state)
 
 
-def _next(workspace: Workspace, spec: Experiment, state: DeliveryState | None) -> Iterator[str]:
+def _next(
+    copy: Workspace, path: Path, spec: Experiment, state: DeliveryState | None
+) -> Iterator[str]:
     if state is None or state.stage == 0 or state.outcome is not None:
         ended = (
             f"the last delivery has ended: {state.outcome.value}; "
@@ -48,9 +61,8 @@ def _next(workspace: Workspace, spec: Experiment, state: DeliveryState | None) -
         stage = state.pending.stage if state.pending else 0
         yield f"next: {shown_split(weights_of(spec, stage))}, as was decided"
         return
-    path, _ = find_spec(workspace.experiments, spec.experiment)
     at = datetime.now(UTC)
-    document = look_by_spec(workspace, path, spec, at=at)
+    document = look_by_spec(copy, path, spec, at=at)
     move = move_after(spec, state, document, at)
     why = f"{document.decision.value}: {move.reason}"
     yield f"in stage {state.stage}, next: {move.move.value} ({why})"

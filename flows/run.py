@@ -6,21 +6,28 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.instants import instant, milliseconds_of
 from flows.look import score_with_notes
 from flows.look_plan import milliseconds
 from flows.look_time import look_time
+from flows.lost_output import lost_output
 from flows.plan_at import plan_at
 from flows.pull import pull_experiment
 from flows.selection import Selection, select
 from flows.spec import Experiment
+from flows.spec_file import Problem
 from flows.trouble import TROUBLE
 from flows.verdict_document import VerdictDocument
 from flows.warehouse import open_reader
 from flows.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dashboards.report_view import BrokenSpec
 
 
 def run_all(
@@ -85,6 +92,7 @@ def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
         metrics_path,
         push_all,
     )
+    from flows.leftovers import remove_leftovers  # noqa: PLC0415
     from flows.publish import PublishFailed, publish  # noqa: PLC0415
     from flows.report_view import report_views  # noqa: PLC0415
 
@@ -99,12 +107,17 @@ def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
         prefix=prefix,
     )
     texts[metrics_path(workspace)] = render_metrics(metrics, prefix=prefix)
-    report = report_files(report_views(workspace.warehouse, specs), workspace.report)
+    report = report_files(
+        report_views(workspace.warehouse, specs),
+        workspace.report,
+        broken=_broken_specs(workspace, chosen),
+    )
     try:
         # All together: marts, dashboards and report tell of the same looks, or stay as they were.
         with prepared(texts | report) as put_in_place:
             marts = publish(workspace.warehouse, workspace.marts)
             written = put_in_place()
+        remove_leftovers(workspace, [path.stem for path in workspace.experiments.glob("*.yaml")])
     except OSError as error:
         raise PublishFailed(
             f"could not publish to {workspace.dashboards.parent}: {error}. Free some space, or "
@@ -114,6 +127,25 @@ def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
         print(f"warning: {warning}", file=sys.stderr)
     pages = report.keys() - {workspace.report / INDEX}
     return [marts, *(path for path in written if path not in pages)]
+
+
+def _broken_specs(workspace: Workspace, chosen: Selection) -> list[BrokenSpec]:
+    from dashboards.html_report import file_name  # noqa: PLC0415
+    from dashboards.report_view import BrokenSpec  # noqa: PLC0415
+
+    return [
+        BrokenSpec(
+            name,
+            tuple(_without_folder(problem) for problem in error.problems),
+            (workspace.report / file_name(name)).is_file(),
+        )
+        for name, error in chosen.broken.items()
+    ]
+
+
+def _without_folder(problem: Problem) -> str:
+    """The report is the same wherever the project lies."""
+    return str(replace(problem, file=Path(problem.file).name))
 
 
 def _tell_broken(chosen: Selection) -> list[str]:
@@ -140,7 +172,11 @@ def _apart(name: str, failed: list[str]) -> Iterator[None]:
     except TROUBLE as error:
         print(f"{name}: {error}", file=sys.stderr)
         failed.append(name)
-    except Exception as error:  # noqa: BLE001  # nothing is hidden: all of it is printed
+    except Exception as error:
+        if lost_output(error):
+            # Nothing that follows could be printed either.
+            raise
+        # Nothing is hidden: all of it is printed.
         traceback.print_exc()
         print(f"{name}: failed, nothing was decided: {type(error).__name__}", file=sys.stderr)
         failed.append(name)
@@ -154,7 +190,8 @@ def _run_one(
     for look in (*looks, at):
         document = score_with_notes(spec, workspace.warehouse, spec_dir=path.parent, at=look)
         document.write(workspace.verdicts)
-    print(f"  {len(looks) + 1} looks: {document.decision.value}", flush=True)
+    taken = f"{len(looks) + 1} looks" if looks else "1 look"
+    print(f"  {taken}: {document.decision.value}", flush=True)
     return document
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from flows.spec_fields import PERCENT_PATTERN, Duration, Number, Percent, Share, Strict, Whole
 
@@ -48,20 +48,58 @@ MarginField = Annotated[
 ]
 
 
+class ShareMargin(Margin):
+    """The same of a share: no two shares are a whole apart, so 5 would allow any harm."""
+
+    absolute: Annotated[Number, Field(ge=0, lt=1)] | None = None
+
+
+def too_large_for_a_share(margin: Margin) -> str | None:
+    """What is wrong with a margin in points that was written as a number; None if nothing is."""
+    written = margin.absolute
+    if written is None or written < 1:
+        return None
+    points = written if written < 100 else 5
+    unit = "point" if points == 1 else "points"
+    return (
+        f"that is {100 * written:g} points; say {points / 100:g} for {points:g} {unit}, or "
+        f"{points:g}% of the baseline"
+    )
+
+
+def _no_larger_than_a_share(margin: Margin) -> Margin:
+    problem = too_large_for_a_share(margin)
+    if problem is not None:
+        raise ValueError(problem)
+    return margin
+
+
+ShareMarginField = Annotated[
+    Margin,
+    BeforeValidator(
+        _parse_margin,
+        json_schema_input_type=ShareMargin | Annotated[float, Field(ge=0, lt=1)] | Percent,
+    ),
+    AfterValidator(_no_larger_than_a_share),
+]
+
+
 class _Metric(Strict):
     role: Role = Role.GUARDRAIL
     weight: Annotated[Number, Field(ge=0.001, le=1000)] = Field(
         1.0, description="Weight in the score."
     )
     critical: bool = Field(False, description="If it fails, the score is 0.")
-    group: str = Field("all", description="Metrics of a group are scored together.")
+    group: str = Field(
+        "all", description="A name for metrics that belong together; it changes no score."
+    )
 
 
 class ErrorShare(_Metric):
     """Share of requests that failed: 5xx, failed gRPC status, or classified as failure."""
 
     kind: Literal["error_share"]
-    margin: MarginField = Margin(absolute=0.005)
+    margin: ShareMarginField = Margin(absolute=0.005)
     objective: Annotated[Share, Field(gt=0, lt=1)] | None = Field(
         None, description="The share that must not be exceeded, whatever the baseline does."
     )
@@ -73,7 +111,7 @@ class SlowShare(_Metric):
     kind: Literal["slow_share"]
     above: Duration
     quantile: Annotated[Share, Field(gt=0, lt=1)] | None = None
-    margin: MarginField = Margin(absolute=0.01)
+    margin: ShareMarginField = Margin(absolute=0.01)
     objective: Annotated[Share, Field(gt=0, lt=1)] | None = None
 
 
@@ -109,6 +147,21 @@ class UnitMetric(_Metric):
     another's, of all users; retention: did it happen on the given day after the first exposure;
     quantile: of the users' totals.
     """
+
+    # A share's margin is less than 1; spec_unit_rules.py says so in words.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"kind": {"enum": ["proportion", "retention"]}}},
+            "then": {
+                "properties": {
+                    "margin": {
+                        "exclusiveMaximum": 1,
+                        "properties": {"absolute": {"exclusiveMaximum": 1}},
+                    }
+                }
+            },
+        }
+    )
 
     kind: Literal["proportion", "count", "mean", "ratio", "retention", "quantile"]
     outcome: str

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from flows.spec import Experiment, UnitMetric
 from flows.spec_fields import shown_duration
 from flows.spec_finding import Finding
+from flows.spec_metrics import too_large_for_a_share
 from flows.spec_parts import Parts
 
 _SOURCES = ("exposures", "outcomes", "conversions")
@@ -19,6 +20,7 @@ def check_units(parts: Parts, spec: Experiment) -> Iterator[Finding]:
         yield from _check_sources(spec)
     for name in spec.unit_metrics:
         yield from _check_kind(parts, spec, name)
+        yield from _check_margin(parts, spec, name)
         yield from _check_window(parts, spec, name)
         if parts.is_sound("metrics", name, "stratify") and parts.is_sound("sources", "exposures"):
             yield from _check_strata(spec, name)
@@ -99,6 +101,14 @@ def _check_kind(parts: Parts, spec: Experiment, name: str) -> Iterator[Finding]:
         yield Finding(("metrics", name, "adjust"), "isn't possible for the kind quantile")
     if metric.kind == "retention" and "window" in metric.model_fields_set:
         yield Finding(("metrics", name, "window"), "follows from `day` for the kind retention")
+
+
+def _check_margin(parts: Parts, spec: Experiment, name: str) -> Iterator[Finding]:
+    metric, path = spec.unit_metrics[name], ("metrics", name, "margin")
+    known = parts.is_sound(*path) and parts.is_sound("metrics", name, "kind")
+    problem = too_large_for_a_share(metric.margin)
+    if known and metric.is_share and problem is not None:
+        yield Finding(path, f"is {metric.margin.absolute:g}, {problem}")
 
 
 def _check_strata(spec: Experiment, name: str) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +69,20 @@ def open_reader(path: Path, *, wait_s: float = 60.0) -> Iterator[duckdb.DuckDBPy
             pass
         with _read_only(path, deadline, wait_s) as con:
             yield con
+
+
+def copy_warehouse(path: Path, to: Path, *, wait_s: float = 60.0) -> None:
+    """A copy of the file as it is between two writers, to try something out on.
+
+    Raises WarehouseBusy after wait_s, WarehouseUnusable where it can't be read or copied.
+    """
+    deadline = time.monotonic() + wait_s
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with _told_apart(path), _locked(path, shared=True, deadline=deadline, wait_s=wait_s):
+        for suffix in ("", ".wal"):
+            source = path.with_name(f"{path.name}{suffix}")
+            if source.exists():
+                shutil.copyfile(source, to.with_name(f"{to.name}{suffix}"))
 
 
 @contextmanager

@@ -33,7 +33,9 @@ def add(commands: Commands) -> None:
         "--again", action="store_true", help="begin anew, where the last delivery has ended"
     )
     deliver.add_argument(
-        "--dry-run", action="store_true", help="say what would be done; change nothing"
+        "--dry-run",
+        action="store_true",
+        help="say what would be done; shift, record and write nothing",
     )
     for name, run, text in (
         ("approve", _approve, "let a delivery go on to its next stage"),

@@ -13,6 +13,7 @@ from analysis.reasons import explain
 from tests.analysis.streams import BUCKET_MS, plan_for
 
 PASS, FAIL, UNCERTAIN = Classification.PASS, Classification.FAIL, Classification.UNCERTAIN
+NO_DATA = Classification.NO_DATA
 ERRORS = MetricResult(
     metric="errors",
     baseline_variant="stable",
@@ -95,6 +96,43 @@ def test_decided_metric_is_explained(result: MetricResult, sentence: str) -> Non
     assert explain(result) == sentence
 
 
+UNKNOWN = Estimate(float("nan"), float("nan"), float("nan"))
+ABSENT = replace(
+    ERRORS,
+    classification=NO_DATA,
+    baseline=float("nan"),
+    candidate=float("nan"),
+    excess=UNKNOWN,
+    exposure_baseline=180_000,
+    exposure_candidate=0,
+)
+
+
+@pytest.mark.parametrize(
+    ("result", "sentence"),
+    [
+        (ABSENT, "errors: no data of canary (0 requests), stable has 180,000"),
+        (
+            replace(ABSENT, edge_ms=1000.0, exposure_baseline=0, exposure_candidate=7),
+            "errors: no data of stable (0 requests), canary has 7",
+        ),
+        (
+            replace(ABSENT, unit=Unit.USER, exposure_baseline=0),
+            "errors: no data of canary (0 users) and stable (0 users)",
+        ),
+    ],
+)
+def test_metric_without_data_claims_nothing(result: MetricResult, sentence: str) -> None:
+    assert explain(result) == sentence
+
+
+def test_no_two_shares_are_further_apart_than_all() -> None:
+    wide = replace(ERRORS, excess=Estimate(0.1, -3.0, 3.0))
+    assert "the harm is at most 100.00 points" in explain(wide)
+    far = replace(ERRORS, classification=FAIL, excess=Estimate(3.0, 2.0, 4.0))
+    assert "the harm is at least 100.00 points" in explain(far)
+
+
 AFTER = "a decision is likely after about 36056 more requests (19 min at today's rate)"
 HARM = "the harm so far lies between -0.30 points and 0.70 points, allowed are 0.50 points"
 
@@ -147,7 +185,11 @@ HARM = "the harm so far lies between -0.30 points and 0.70 points, allowed are 0
                 "rate)"
             ),
         ),
-        (replace(ERRORS, classification=Classification.NO_DATA), 10, "no data of stable or canary"),
+        (
+            replace(ERRORS, classification=NO_DATA),
+            10,
+            "too little data to compare: canary has 1,000, stable has 19,000 requests",
+        ),
         (
             replace(ERRORS, objective=_objective(FAIL, shared=True)),
             10,

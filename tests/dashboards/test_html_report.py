@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.metric_result import Estimate
+from analysis.metric_result import Classification, Estimate
 from analysis.verdict import Decision
 from dashboards.html_report import experiment_page, file_name, index_page, report_files
 from dashboards.report_svg import HarmThen, history_svg, interval_svg
@@ -52,6 +52,24 @@ def test_every_decision_is_told_by_a_word(decision: Decision) -> None:
 def test_bad_data_shows_no_score_and_a_score_is_not_rounded_up() -> None:
     assert "Score: not valid." in Page(experiment_page(report(decision=Decision.INVALID))).text
     assert "Score: 99 of 100." in Page(experiment_page(report(decision=Decision.HOLD))).text
+
+
+def test_metric_without_data_says_of_whom() -> None:
+    unknown = Estimate(float("nan"), -INF, INF)
+    absent = replace(
+        metric(),
+        classification=Classification.NO_DATA,
+        baseline=float("nan"),
+        candidate=float("nan"),
+        difference=unknown,
+        excess=unknown,
+        exposure_baseline=180_000.0,
+        exposure_candidate=0.0,
+    )
+    text = Page(experiment_page(replace(report(), metrics=(absent,)))).text
+    assert "nothing" not in text
+    assert "canary no data 0 requests" in " ".join(text.split())
+    assert "stable not compared 180,000 requests" in " ".join(text.split())
 
 
 def test_words_from_elsewhere_stay_words() -> None:

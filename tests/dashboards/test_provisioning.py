@@ -65,7 +65,7 @@ def _datasources(folder: Path) -> list[dict[str, Any]]:
 
 def test_every_server_is_a_datasource_of_its_own(tmp_path: Path) -> None:
     """Of one URL the shortest interval counts; uids are the URL's, whatever stands beside it."""
-    one, other = "https://user:secret@one:9090/prometheus", "http://other:9090"
+    one, other = "https://one:9090/prometheus", "http://other:9090"
     servers = [PrometheusServer(one, 30), PrometheusServer(other, 60), PrometheusServer(one, 0.5)]
     write_dashboards([views.ISTIO], tmp_path, servers=servers)
     found = _datasources(tmp_path)

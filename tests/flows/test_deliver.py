@@ -14,6 +14,7 @@ import pytest
 from flows.deliver import deliver, tell
 from flows.delivery_controller import CannotDeliver
 from flows.delivery_log import Kind, Outcome, read_delivery
+from flows.delivery_preview import preview
 from flows.warehouse import open_reader
 from flows.workspace import Workspace
 from tests.flows.delivery_workspace import (
@@ -104,6 +105,16 @@ def test_other_stages_are_refused_while_it_goes_on_and_other_margins_are_not(
     spec.write_text(SPEC.replace("canary: 50", "canary: 40").replace("stable: 50", "stable: 60"))
     with pytest.raises(CannotDeliver, match=r"exam\.yaml: the variants or stages were changed"):
         one_step(workspace)
+
+
+def test_a_dry_run_within_a_stage_looks_and_records_nothing(workspace: Workspace) -> None:
+    one_step(workspace)
+    written = sorted(path for path in workspace.root.rglob("*") if path.is_file())
+    before = {path: path.read_bytes() for path in written}
+    *_, last = preview(workspace, "exam")
+    assert last.startswith("in stage 1, next: stay (invalid: the stage lasts 60 min more at least")
+    after = sorted(path for path in workspace.root.rglob("*") if path.is_file())
+    assert {path: path.read_bytes() for path in after} == before
 
 
 def test_a_person_is_heard_within_a_pause(workspace: Workspace, clock: Clock) -> None:

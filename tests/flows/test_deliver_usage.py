@@ -13,7 +13,6 @@ from tests.flows.delivery_workspace import (
     SPEC,
     command,
     delivery_workspace,
-    events,
     version,
 )
 
@@ -31,10 +30,11 @@ def test_a_dry_run_changes_nothing(workspace: Workspace) -> None:
         check=True,
     ).stdout
     assert "now has stable 100, canary 0" in shown
-    assert "stage 2: stable 50, canary 50 for 1:00:00 to 2:00:00" in shown
+    assert "stage 2: stable 50, canary 50 for 1h to 2h" in shown
     assert shown.splitlines()[-1] == "next: stage 1 would be applied"
     assert version(workspace) == 7
-    assert events(workspace) == []
+    assert not (workspace.root / "var").exists()
+    assert not workspace.verdicts.exists()
 
 
 def test_nothing_is_shifted_before_the_source_has_answered(workspace: Workspace) -> None:

@@ -64,6 +64,28 @@ def test_crash_is_no_rollback(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert said.splitlines()[-1] == "verdict failed, nothing was decided: ZeroDivisionError"
 
 
+@pytest.mark.parametrize("arguments", [("gate", REQUESTS), ("run",), ("watch", REQUESTS, "--once")])
+@pytest.mark.parametrize("output", ["/dev/full", "a reader that is gone"])
+def test_verdict_that_can_not_be_printed_is_no_decision(
+    tmp_path: Path, output: str, arguments: tuple[str, ...]
+) -> None:
+    root = workspace(tmp_path, REQUESTS)
+    if output == "/dev/full":
+        out = os.open(output, os.O_WRONLY)
+    else:
+        reader, out = os.pipe()
+        os.close(reader)
+    command = [sys.executable, "-m", "flows.cli", "--root", str(root), *arguments]
+    ended = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(out)
+    assert ended.returncode == 2
+    (said,) = ended.stderr.splitlines()
+    why = "No space left on device" if output == "/dev/full" else "Broken pipe"
+    assert said == f"what was decided is recorded, but could not be printed: {why}"
+    # A run ends at its first line; the others print when all is done.
+    assert list((root / "verdicts").glob("*/*.json")) or "run" in arguments
+
+
 @pytest.mark.usefixtures("crash")
 def test_crash_in_one_experiment_does_not_stop_the_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

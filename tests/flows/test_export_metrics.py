@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import requests
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from dashboards.experiment_dashboard import experiment_dashboard
@@ -316,3 +317,46 @@ def test_grafana_asks_the_servers_of_the_specs(tmp_path: Path) -> None:
     assert "url: http://mesh:9090\n" in sources.read_text()
     assert "timeInterval: 4s\n" in sources.read_text()
     assert "localhost" not in sources.read_text()
+
+
+@pytest.mark.parametrize(
+    ("server", "login"),
+    [
+        (
+            "url: 'http://reader:geheim-123@mesh:9090'",
+            {"basicAuth": True, "basicAuthUser": "reader"},
+        ),
+        ("url: 'http://geheim-123@mesh:9090'", {"basicAuth": True}),
+        (
+            "url: 'http://mesh:9090', user_env: MESH_USER, password_env: MESH_PASSWORD",
+            {
+                "basicAuth": True,
+                "basicAuthUser": "$__env{MESH_USER}",
+                "secureJsonData": {"basicAuthPassword": "$__env{MESH_PASSWORD}"},
+            },
+        ),
+        (
+            "url: 'http://mesh:9090', token_env: MESH_TOKEN",
+            {"secureJsonData": {"httpHeaderValue1": "Bearer $__env{MESH_TOKEN}"}},
+        ),
+    ],
+)
+def test_password_of_a_server_is_written_nowhere(
+    tmp_path: Path, server: str, login: dict[str, object]
+) -> None:
+    root = workspace(tmp_path, "exam-service-canary")
+    path = root / "experiments" / "exam-service-canary.yaml"
+    assert verdict(root, "gate", "exam-service-canary").returncode == 0
+    text = path.read_text()
+    path.write_text(
+        f"{text.partition('  requests:')[0]}  requests: {{{server}, scrape_interval: 4s}}\n"
+    )
+    assert verdict(root, "publish").returncode == 0
+    written = root / "var/dashboards/provisioning/datasources/split-verdict.yaml"
+    (source,) = yaml.safe_load(written.read_text())["datasources"]
+    assert source["url"] == "http://mesh:9090"
+    fields = ("basicAuth", "basicAuthUser", "secureJsonData")
+    assert {field: source[field] for field in fields if field in source} == login
+    files = [file for folder in ("var", "verdicts") for file in (root / folder).rglob("*")]
+    assert len(files) > 5
+    assert [file for file in files if file.is_file() and b"geheim-123" in file.read_bytes()] == []

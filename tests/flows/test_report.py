@@ -131,6 +131,45 @@ def test_experiment_without_a_spec_or_a_look_has_no_page(tmp_path: Path) -> None
     assert report_views(workspace.warehouse, [other]) == []
 
 
+def test_experiment_whose_spec_broke_stays_in_the_index(tmp_path: Path) -> None:
+    workspace = _workspace(tmp_path, looks=1)
+    publish_all(workspace, select(workspace))
+    page = workspace.report / "checkout.html"
+    before = page.read_bytes()
+    (workspace.experiments / "checkout.yaml").write_text("experiment: checkout\n")
+    publish_all(workspace, select(workspace))
+    index = (workspace.report / "index.html").read_text(encoding="utf-8")
+    assert "spec can&#39;t be read: checkout.yaml:1: " in index
+    assert "no verdict" in index
+    assert 'href="checkout.html"' in index
+    assert page.read_bytes() == before
+    assert (workspace.dashboards / "sv-checkout.json").is_file()
+
+
+def test_what_was_published_of_a_removed_experiment_goes_and_nothing_else(tmp_path: Path) -> None:
+    workspace = _workspace(tmp_path, looks=1)
+    publish_all(workspace, select(workspace))
+    dashboard = workspace.dashboards / "sv-checkout.json"
+    foreign = [
+        workspace.report / "notes.html",
+        workspace.report / "checkout-2.html",
+        workspace.dashboards / "sv-ours.json",
+        workspace.dashboards / "sv-copy.json",
+        workspace.dashboards / "ours.json",
+    ]
+    for path in foreign[:3]:
+        path.write_text("<h1>ours</h1>")
+    for path in foreign[3:]:
+        path.write_text(dashboard.read_text())
+    (workspace.experiments / "checkout.yaml").rename(workspace.experiments / "other.yaml")
+    publish_all(workspace, select(workspace))
+    assert not dashboard.exists()
+    assert not (workspace.report / "checkout.html").exists()
+    assert all(path.exists() for path in foreign)
+    assert (workspace.report / "index.html").exists()
+    assert (workspace.dashboards / "split-verdict-fleet.json").exists()
+
+
 @dataclass(frozen=True, slots=True)
 class _Newer:
     """A record with fields that older software didn't write."""

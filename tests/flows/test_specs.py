@@ -89,6 +89,22 @@ def test_shortest_useful_spec_has_the_guides_defaults(tmp_path: Path) -> None:
             "metrics: {errors: {kind: error_share, margin: lots}}",
             "10: metrics.errors.margin: is 'lots', must be a number",
         ),
+        (
+            "metrics: {errors: {kind: error_share, margin: 5}}",
+            "10: metrics.errors.margin: is 5, that is 500 points; say 0.05 for 5 points, or 5% of",
+        ),
+        (
+            "metrics: {slow: {kind: slow_share, above: 1s, margin: {absolute: 1.0}}}",
+            "10: metrics.slow.margin: that is 100 points; say 0.01 for 1 point, or 1% of",
+        ),
+        (
+            "metrics: {done: {kind: proportion, outcome: done, margin: 500}}",
+            "10: metrics.done.margin: is 500, that is 50000 points; say 0.05 for 5 points, or 5%",
+        ),
+        (
+            "metrics: {back: {kind: retention, outcome: done, day: 1, margin: 1}}",
+            "10: metrics.back.margin: is 1, that is 100 points; say 0.01 for 1 point, or 1%",
+        ),
         ("metrics: {x: {kind: errors}}", "10: metrics.x: needs `kind`, one of 'error_share'"),
         (
             "metrics: {c: {kind: proportion, outcome: done}}",
@@ -459,7 +475,7 @@ def test_experiments_of_the_repository_are_valid(path: Path) -> None:
     _check_by_schema(path.read_text())
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/users.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/requests.md", "docs/users.md"])
 def test_examples_of_the_docs_are_valid(page: str, tmp_path: Path) -> None:
     text = (REPOSITORY / page).read_text()
     (example,) = re.findall(r"```yaml\n(experiment: .*?)```", text, re.DOTALL)
@@ -483,6 +499,9 @@ def test_what_is_no_spec_is_none_for_an_editor_either() -> None:
         SHORTEST.replace("http://", "ftp://"),
         SHORTEST + "plan: {duration: PT15S}\n",
         SHORTEST + "metrics: {errors: {kind: error_share, margin: lots}}\n",
+        SHORTEST + "metrics: {errors: {kind: error_share, margin: 5}}\n",
+        SHORTEST + "metrics: {errors: {kind: error_share, margin: {absolute: 5}}}\n",
+        SHORTEST + "metrics: {done: {kind: proportion, outcome: done, margin: 5}}\n",
     ):
         with pytest.raises(jsonschema.ValidationError):
             _check_by_schema(wrong)

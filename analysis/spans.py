@@ -1,0 +1,15 @@
+"""Spans of time as people say them."""
+
+from __future__ import annotations
+
+import math
+
+
+def span(ms: float) -> str:
+    """A duration as a person says it: 45 s, 12 min, 3.5 h, 6 days."""
+    seconds = ms / 1000
+    if seconds < 90:
+        return f"{math.ceil(seconds)} s"
+    if seconds < 5400:
+        return f"{math.ceil(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
