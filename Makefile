@@ -14,7 +14,7 @@ demo: $(VENV)/runtime ## run the main job on the recorded traffic of the lab; no
 	@$(BIN)/verdict run --replay
 
 test: $(VENV)/dev servers ## run all tests, on real servers where they can be installed
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev ## formatting, lint, types, and the direction of imports
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

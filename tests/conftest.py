@@ -24,6 +24,6 @@ _LONGEST_FIRST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Needs --no-loadscope-reorder, or else xdist begins with files of many tests."""
+    """Needs --no-loadscope-reorder (make test), or else xdist begins with files of many tests."""
     place = {Path(__file__).parent / name: i for i, name in enumerate(_LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
