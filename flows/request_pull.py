@@ -6,7 +6,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +23,8 @@ from flows.sources.samples import SampleSource
 from flows.spec import Experiment
 from flows.warehouse import open_writer
 
-# Read at most about so many samples at once, while as many are written: bounds the memory.
-_MOST_SAMPLES = 500_000
+# Read at most about so many samples at once: bounds the memory.
+_MOST_SAMPLES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +106,15 @@ def pull_requests(
 def _counted_spans(
     family: Family, spec: Experiment, source: SampleSource, pending: Sequence[Window]
 ) -> Iterator[SpanCounts]:
-    """All pending windows, so many at once as fit; at first one, for its size is unknown.
-
-    The next are read and counted while those before are being written.
-    """
-    with ThreadPoolExecutor(max_workers=1) as one_ahead:
-        windows = next_span(pending, 1)
-        done, most = len(windows), 1
-        waiting = one_ahead.submit(count_span, family, spec, source, windows) if windows else None
-        while waiting:
-            span = waiting.result()
-            fitting = _MOST_SAMPLES * len(windows) // max(span.samples, 1)
-            most = max(1, min(16 * most, fitting))
-            windows = next_span(pending[done:], most)
-            done += len(windows)
-            waiting = (
-                one_ahead.submit(count_span, family, spec, source, windows) if windows else None
-            )
-            yield span
+    """All pending windows, so many at once as fit; at first one, for its size is unknown."""
+    most, done = 1, 0
+    while done < len(pending):
+        windows = next_span(pending[done:], most)
+        span = count_span(family, spec, source, windows)
+        yield span
+        done += len(windows)
+        fitting = _MOST_SAMPLES * len(windows) // max(span.samples, 1)
+        most = max(1, min(16 * most, fitting))
 
 
 def _variants(span: SpanCounts) -> set[str]:
