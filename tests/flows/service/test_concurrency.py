@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -16,6 +17,7 @@ import requests
 from flows.service.limits import Limits
 from tests.flows.other_process import HOLD, let_go, process
 from tests.flows.service.service_process import Service, demo_workspace, running
+from tests.lab.processes import wait_until
 
 DECISIONS = {
     "adaptive-algorithm": "hold",
@@ -110,8 +112,7 @@ def test_too_many_calls_are_told_when_to_come_back(tmp_path: Path) -> None:
 def test_held_up_verdict_is_given_up_and_others_are_answered(tmp_path: Path) -> None:
     limits = Limits(verdict_timeout_s=0.5, waiting=2)
     with running(demo_workspace(tmp_path), limits=limits) as strict:
-        strict.get("/argo/exam-service-canary")
-        time.sleep(1.5)
+        _wait_for_a_verdict(strict)
         warehouse = tmp_path / "var" / "warehouse.duckdb"
         with process(HOLD, "reader", str(warehouse)) as other:
             late = strict.get("/argo/exam-service-canary")
@@ -123,5 +124,14 @@ def test_held_up_verdict_is_given_up_and_others_are_answered(tmp_path: Path) -> 
             assert "too many looks wait" in crowded.json()["error"]
             assert strict.get("/readyz").json()["ready"]
             let_go(other)
-        time.sleep(1.5)
-        assert strict.get("/argo/exam-service-canary").json()["decision"] == "promote"
+        assert _wait_for_a_verdict(strict) == "promote"
+
+
+def _wait_for_a_verdict(service: Service) -> str:
+    """The decision, as soon as looks that were held up are through."""
+
+    def answer() -> dict[str, Any]:
+        return dict(service.get("/argo/exam-service-canary").json())
+
+    wait_until(lambda: "decision" in answer(), what="a verdict", timeout_s=60, every_s=0.2)
+    return str(answer()["decision"])
