@@ -113,6 +113,7 @@ def test_held_up_verdict_is_given_up_and_others_are_answered(tmp_path: Path) -> 
     limits = Limits(verdict_timeout_s=0.5, waiting=2)
     with running(demo_workspace(tmp_path), limits=limits) as strict:
         _wait_for_a_verdict(strict)
+        time.sleep(1.5)  # for a second the same verdict is given again
         warehouse = tmp_path / "var" / "warehouse.duckdb"
         with process(HOLD, "reader", str(warehouse)) as other:
             late = strict.get("/argo/exam-service-canary")
