@@ -96,7 +96,8 @@ def read_quantiles(
 ) -> None:
     """Adds a quantile of users' totals; its variance from the order statistics around it.
 
-    The variance is infinite where users are too few for the quantile to be bounded.
+    The variance is infinite where users are too few for the quantile to be bounded, and where the
+    order statistics around it are tied: of counts that many users share, the estimate jumps.
     """
     until = known_until - cohort.window_us * _MICROSECOND
     con.execute(
@@ -113,7 +114,8 @@ def read_quantiles(
     ).fetchall():
         place = order.index(variant), split
         n[place], estimate[place] = users, value
-        bounded = lower is not None and upper is not None
+        # Where users' values tie at the quantile the width is 0 or a step: nothing of the error.
+        bounded = lower is not None and upper is not None and lower < value < upper
         error[place] = (upper - lower) / (2 * _Z95) if bounded else np.inf
     arms = {v: Sample(n[i], estimate[i], n[i] * error[i] ** 2) for i, v in enumerate(order)}
     pairs = {v: (arms[spec.baseline], arms[v]) for v in spec.candidates}
