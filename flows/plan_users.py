@@ -15,19 +15,21 @@ from flows.plan_expected import Expected, NoHistory
 from flows.planning_document import EffectRow, UserPlan
 
 DAY_MS = 86_400_000
-_LEAST_DAYS = 1 / 1440  # a rate from less than a minute is none
+_LEAST_DAYS = 1 / 1440
 _MOST_LOOKS = 500
 _RELATIVE_EFFECTS = (0.02, 0.05, 0.10)  # of the baseline's size
 SHARES = (0.01, 0.05, 0.10, 0.25, 0.50)
 
 
 def user_plans(
-    plan: Plan, users: UserEvidence | None, expected: Expected, at_ms: int
+    plan: Plan, users: UserEvidence | None, expected: Expected, seen_rate: float | None
 ) -> Iterator[UserPlan]:
-    """One per metric that something is known of. Raises NoHistory where a figure is missing."""
+    """One per metric that something is known of. Raises NoHistory where a figure is missing.
+
+    seen_rate: users a day in the warehouse, if any.
+    """
     exposed = sum(users.exposed.values()) if users else 0
-    elapsed_days = max((min(at_ms, plan.end_ms) - plan.start_ms) / DAY_MS, _LEAST_DAYS)
-    rate = expected.users_per_day or exposed / elapsed_days
+    rate = expected.users_per_day or seen_rate or 0.0
     length = (plan.end_ms - plan.start_ms) / DAY_MS
     # As the judge will be: by the spec's number of users, else by the rate of arrivals.
     tuned = replace(plan, users=plan.users or max(rate * length, exposed) or None)
