@@ -45,6 +45,23 @@ def test_near_a_baseline_of_zero_the_interval_is_fiellers() -> None:
 
 
 @pytest.mark.parametrize("method", ["delta", "log"])
+@pytest.mark.parametrize("counts", [(0, 10), (10, 0), (10, 10), (0, 0)])
+def test_lifts_of_users_who_are_all_alike_claim_no_certainty(
+    method: Literal["delta", "log"], counts: tuple[int, int]
+) -> None:
+    """A candidate at nothing had a lift of -100 % with no error at all by the delta method."""
+    baseline, candidate = (proportion_sample(np.array([10]), np.array([x])) for x in counts)
+    comparison = compare_proportions(baseline, candidate)
+    found = relative_lift(comparison, np.array([1.96]), method)
+    assert np.all(np.isinf(found.lower))
+    assert not np.any(found.p_value < 0.05)
+    mixed = compare_proportions(proportion_sample([100], [50]), proportion_sample([100], [0]))
+    lift = relative_lift(mixed, np.array([1.96]), method)
+    assert lift.is_fieller.all()
+    assert np.all(lift.lower < lift.upper)
+
+
+@pytest.mark.parametrize("method", ["delta", "log"])
 @pytest.mark.parametrize("baseline", [0.02, 0.5, 2.0, -2.0])
 def test_lifts_p_value_and_interval_are_one_test(
     method: Literal["delta", "log"], baseline: float
