@@ -282,6 +282,17 @@ def test_each_kind_of_metric_agrees_with_a_loop_over_the_rows(tmp_path: Path) ->
     assert float(spend["b"].mean - spend["a"].mean) == pytest.approx(fit[1], rel=1e-9)
 
 
+def test_the_largest_user_is_named_of_plain_means_only(tmp_path: Path) -> None:
+    """A ratio's numerator of one user is no value of it; nor is a split's part one of the whole."""
+    exposures, outcomes = _history(6, 200)
+    _write(tmp_path, exposures, "exposures.csv")
+    write_outcomes(tmp_path, outcomes)
+    _pull(tmp_path, day(40))
+    found = read(_spec(), tmp_path, day(40)).largest
+    assert found["spend"].keys() == {"a", "b"}
+    assert found["clicks"] == found["adjusted"] == {}
+
+
 def test_a_quantile_that_too_few_users_bound_has_no_known_variance(tmp_path: Path) -> None:
     """600 users in each arm bound a p99 (rank 600 of 600); 500 do not (rank 501)."""
     for users, bounded in ((1000, False), (1200, True)):
