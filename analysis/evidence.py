@@ -49,7 +49,8 @@ class UserEvidence:
         "country = ke"), days first.
     segments: samples by dimension, segment, metric and candidate.
     trends: by metric and candidate, both arms' trends of each user over the days of the window;
-    trend_days: how many those are. largest: by metric and variant, the largest value of one user.
+    trend_days: how many those are. largest: by metric and variant, the largest value of one user,
+        where the metric is a plain mean of all of them.
     variance_removed: by metric, the share of variance that covariates explain.
     """
 

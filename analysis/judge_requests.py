@@ -41,9 +41,7 @@ def judge_requests(
         BucketCounts(evidence.counts[name].total[rows], evidence.counts[name].bad[rows])
         for name in (plan.baseline, candidate)
     )
-    leaves = any(_is_alone(plan, i) for i in range(len(plan.stages)))
-    tests = np.array([2.0 if metric.objective is None else 3.0 + leaves for metric in metrics])
-    alpha = np.array([plan.harm_alpha(metric) for metric in metrics]) / tests
+    alpha = np.array([plan.request_alpha(metric) for metric in metrics])
     of_requests = pair_buckets(baseline, arm)
     pairs = _with_pods(of_requests, evidence, metrics, (plan.baseline, candidate))
     absolute = np.array([metric.allowed_harm.absolute for metric in metrics])
@@ -151,7 +149,7 @@ def _gross(
 
 def _is_alone(plan: Plan, stage: int) -> bool:
     """Whether the baseline is to have no traffic in a stage: nothing can be compared there."""
-    return plan.stages[stage].shares.get(plan.baseline) == 0
+    return plan.stages[stage].is_without(plan.baseline)
 
 
 def _gross_alone(

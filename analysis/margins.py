@@ -69,7 +69,9 @@ def means_within(
         factor = 1 - sign * margin * np.sign(b.mean)
         error = np.sqrt(c.variance_of_mean + factor**2 * b.variance_of_mean)
         beyond = sign * (c.mean - factor * b.mean)
-        p_values.append(non_inferiority(beyond, error, degrees, margin=0.0, alpha=alpha).p_value)
+        found = non_inferiority(beyond, error, degrees, margin=0.0, alpha=alpha).p_value
+        # As the interval beside it, nothing is claimed where the error isn't known.
+        p_values.append(np.where(np.isfinite(comparison.standard_error), found, np.nan))
     return WithinMargin(p_values[0], p_values[1], low, high)
 
 

@@ -82,6 +82,10 @@ class Stage:
     end_ms: int
     shares: dict[str, float]
 
+    def is_without(self, variant: str) -> bool:
+        """Whether the variant is configured to have no traffic."""
+        return self.shares.get(variant) == 0
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -202,6 +206,16 @@ class Plan:
         """
         total = sum(other.weight for other in self.metrics) * len(self.candidates)
         return self.alpha / 2 * metric.weight / total
+
+    def request_alpha(self, metric: MetricPlan) -> float:
+        """What each of a request metric's tests that can fail it has of the metric's part.
+
+        The difference, the gross failure and, with an objective, its violation; also its gross
+        violation, where a stage leaves a candidate alone with the traffic.
+        """
+        leaves = any(stage.is_without(self.baseline) for stage in self.stages)
+        tests = 2 if metric.objective is None else 3 + leaves
+        return self.harm_alpha(metric) / tests
 
     @property
     def promote_alpha(self) -> float:

@@ -29,6 +29,7 @@ from flows.plan_users import SHARES, user_plans
 from flows.planning_document import DetectableHarm, DetectionRow, PlanningDocument, RequestPlan
 from flows.spec import Experiment
 from flows.spec_file import find_spec
+from flows.unit_tuning import rate_of_arrivals
 from flows.warehouse import open_reader
 from flows.workspace import Workspace
 
@@ -46,11 +47,9 @@ def plan_experiment(
     is_share = (metric for metric, one in spec.unit_metrics.items() if one.is_share)
     expected = replace(expected, shares=frozenset(is_share))
     look = at or datetime.now(UTC)
-    plan, evidence = _history(workspace, spec, look)
+    plan, evidence, rate = _history(workspace, spec, look)
     requests = tuple(_request_plans(plan, evidence, expected))
-    users = tuple(
-        user_plans(plan, evidence.users if evidence else None, expected, milliseconds_of(look))
-    )
+    users = tuple(user_plans(plan, evidence.users if evidence else None, expected, rate))
     if not requests and not users:
         raise NoHistory(
             f"{name}: no history to plan with; pull it first (verdict pull {name}), or give "
@@ -61,12 +60,17 @@ def plan_experiment(
     )
 
 
-def _history(workspace: Workspace, spec: Experiment, at: datetime) -> tuple[Plan, Evidence | None]:
+def _history(
+    workspace: Workspace, spec: Experiment, at: datetime
+) -> tuple[Plan, Evidence | None, float | None]:
+    """The plan, what was seen by then, and how many users came in a day."""
     if not workspace.warehouse.exists():
-        return plan_of(spec, start_ms=milliseconds_of(spec.plan.start or at)), None
+        return plan_of(spec, start_ms=milliseconds_of(spec.plan.start or at)), None, None
     with open_reader(workspace.warehouse) as con:
         plan = plan_at(con, spec, at=at)
-        return plan, read_evidence(con, spec, plan, at_ms=plan.last_look_ms)
+        at_ms = min(milliseconds_of(at), plan.last_look_ms)
+        evidence = read_evidence(con, spec, plan, at_ms=at_ms)
+        return plan, evidence, rate_of_arrivals(con, spec, plan, evidence.users, at_ms=at_ms)
 
 
 def _said(plan: Plan, evidence: Evidence | None, expected: Expected) -> str:
@@ -165,11 +169,10 @@ def _traffic(
 
 
 def _rule(plan: Plan, metric: MetricPlan) -> Rule:
-    tests = 2.0 if metric.objective is None else 3.0
     return Rule(
         margin_absolute=metric.allowed_harm.absolute,
         margin_relative=metric.allowed_harm.relative,
-        harm_alpha=plan.harm_alpha(metric) / tests,
+        harm_alpha=plan.request_alpha(metric),
         promote_alpha=plan.promote_alpha,
         buckets=plan.planned_buckets,
         harm_buckets=plan.harm_buckets,

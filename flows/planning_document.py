@@ -47,14 +47,20 @@ class EffectRow(BaseModel):
     days: tuple[float, ...] = Field(
         description="Until each is found in four of five cases, watched at every look."
     )
-    smallest_fixed: float = Field(description="Found in four of five cases at the end, one look.")
+    smallest_fixed: float = Field(
+        description="Found in four of five cases at the end, one look; null of a guardrail."
+    )
     smallest_anytime: float = Field(description="The same, watched at every look.")
 
 
 class UserPlan(BaseModel):
-    """One user metric, in its unit; null where it can't be said, or can't be."""
+    """One user metric, in its unit; null where it can't be said, or can't be.
+
+    A guardrail's harm is found beyond its margin, at every look; it has no single look at the end.
+    """
 
     metric: str
+    role: str = Field(description="guardrail or goal.")
     users_per_day: float
     baseline: float
     users_at_end: float = Field(description="Of both variants, with a final value by then.")
@@ -62,7 +68,10 @@ class UserPlan(BaseModel):
     detectable_anytime: float = Field(description="The same by bounds that hold at every look.")
     margin: float = Field(description="Harm that is allowed; for a goal its smallest gain.")
     users_for_margin: float = Field(description="Users to find as much, one look at the end.")
-    users_for_margin_anytime: float
+    users_for_margin_anytime: float = Field(
+        description="The same, watched at every look; of a guardrail to exclude as much harm where "
+        "there is none, as a promote has to."
+    )
     days_for_margin_anytime: float
     power_for_margin: float = Field(description="To find as much, one look at the planned end.")
     rows: tuple[EffectRow, ...]

@@ -53,16 +53,25 @@ def add_estimates(
     found.final_users[name] = {v: float(each.n) if each else 0.0 for v, each in whole.items()}
     if places.covariates or strata:
         found.removed[name] = removed
-    numerator = places.value.numerator
-    found.largest[name] = {
-        variant: each[numerator] for variant, each in sums.largest.items() if numerator in each
-    }
+    found.largest[name] = _largest(places, sums)
     if places.trend is not None and sums.whole:
         found.trends[name] = compare_part(spec, MetricQuantities(places.trend), sums, ("", ""))[0]
         found.trend_days[name] = places.trend_days
     for dimension, segment in sorted({key[1:] for key in sums.whole if key[1] in spec.segments}):
         of_segment = found.segments.setdefault(dimension, {}).setdefault(segment, {})
         of_segment[name] = _samples(spec, name, places, sums, (dimension, segment))[0]
+
+
+def _largest(places: MetricQuantities, sums: CohortSums) -> dict[str, float]:
+    """By variant, the largest value of one user that the estimate is a plain mean of.
+
+    Empty for ratios, where one user's part is no value, and under several splits, where n is what
+    users are worth: nobody can be left out of such an estimate by its mean and n alone.
+    """
+    numerator = places.value.numerator
+    if places.value.denominator is not None or len(sums.by_split) > 1:
+        return {}
+    return {v: each[numerator] for v, each in sums.largest.items() if numerator in each}
 
 
 def _samples(
@@ -96,7 +105,8 @@ def read_quantiles(
 ) -> None:
     """Adds a quantile of users' totals; its variance from the order statistics around it.
 
-    The variance is infinite where users are too few for the quantile to be bounded.
+    The variance is infinite where users are too few for the quantile to be bounded, and where the
+    order statistics around it are tied: of counts that many users share, the estimate jumps.
     """
     until = known_until - cohort.window_us * _MICROSECOND
     con.execute(
@@ -113,7 +123,8 @@ def read_quantiles(
     ).fetchall():
         place = order.index(variant), split
         n[place], estimate[place] = users, value
-        bounded = lower is not None and upper is not None
+        # Where users' values tie at the quantile the width is 0 or a step: nothing of the error.
+        bounded = lower is not None and upper is not None and lower < value < upper
         error[place] = (upper - lower) / (2 * _Z95) if bounded else np.inf
     arms = {v: Sample(n[i], estimate[i], n[i] * error[i] ** 2) for i, v in enumerate(order)}
     pairs = {v: (arms[spec.baseline], arms[v]) for v in spec.candidates}

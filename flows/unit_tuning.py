@@ -44,8 +44,23 @@ def with_expected_users(
         return replace(plan, users=float(spec.plan.users))
     rate = _known_rate(con, spec)
     if rate is None:
-        rate = _set_rate(con, spec, plan, sum(users.exposed.values()), at_ms)
+        rate = _set_rate(con, spec, plan, users, at_ms)
     return plan if rate is None else replace(plan, users=rate * plan.planned_ms / _DAY_MS)
+
+
+def rate_of_arrivals(
+    con: DuckDBPyConnection,
+    spec: Experiment,
+    plan: Plan,
+    users: UserEvidence | None,
+    *,
+    at_ms: int,
+) -> float | None:
+    """Users a day, as written down or else as seen up to a look; None where nothing can be said."""
+    if users is None:
+        return None
+    known = _known_rate(con, spec)
+    return _seen_rate(con, spec, plan, users, at_ms)[0] if known is None else known
 
 
 def _known_rate(con: DuckDBPyConnection, spec: Experiment) -> float | None:
@@ -53,10 +68,14 @@ def _known_rate(con: DuckDBPyConnection, spec: Experiment) -> float | None:
     return float(row[0]) if row else None
 
 
-def _set_rate(
-    con: DuckDBPyConnection, spec: Experiment, plan: Plan, exposed: int, at_ms: int
-) -> float | None:
-    """Users a day since the first one came (or the start, where only counters say), if any."""
+def _seen_rate(
+    con: DuckDBPyConnection, spec: Experiment, plan: Plan, users: UserEvidence, at_ms: int
+) -> tuple[float | None, int]:
+    """Users a day since the first one came (or the start, where only counters say), if any.
+
+    Returns also up to when they are known.
+    """
+    exposed = sum(users.exposed.values())
     pulled = last_pull(con, spec)
     until_ms = at_ms if pulled is None else min(at_ms, milliseconds_of(pulled))
     row = con.execute(
@@ -64,8 +83,17 @@ def _set_rate(
     ).fetchone()
     since_ms = milliseconds_of(row[0]) if row and row[0] else plan.start_ms
     if exposed < _LEAST_USERS or until_ms <= since_ms:
+        return None, until_ms
+    return exposed * _DAY_MS / (until_ms - since_ms), until_ms
+
+
+def _set_rate(
+    con: DuckDBPyConnection, spec: Experiment, plan: Plan, users: UserEvidence, at_ms: int
+) -> float | None:
+    """Writes down the rate that a look sees, if it sees one."""
+    rate, until_ms = _seen_rate(con, spec, plan, users, at_ms)
+    if rate is None:
         return None
-    rate = exposed * _DAY_MS / (until_ms - since_ms)
     con.execute(
         statement("load/unit_rate"),
         {

@@ -1,4 +1,4 @@
-"""What one estimate shows at one planned look: a difference, superiority, non-inferiority, TOST.
+"""What one estimate shows at one planned look: a difference, non-inferiority, TOST.
 
 Each p-value and its interval come of one test, so they can't contradict each other.
 """
@@ -42,13 +42,6 @@ def two_sided(
         p_value = 2 * stdtr(nu, -np.abs(d - null) / se)
         half_width = -stdtrit(nu, alpha / 2) * se
     return Shown(p_value, p_value < alpha, d - half_width, d + half_width)
-
-
-def superiority(
-    difference: ArrayLike, error: ArrayLike, degrees: ArrayLike = np.inf, *, alpha: float = 0.05
-) -> Shown:
-    """Whether the difference is above zero: one-sided, its lower bound of level alpha."""
-    return non_inferiority(difference, error, degrees, margin=0.0, alpha=alpha)
 
 
 def non_inferiority(

@@ -28,8 +28,10 @@ _MOST_DEGREES = 1e15  # Student's t is the normal to the last digit there
 class Lift:
     """Candidate over baseline less 1: float64[...] each, and which method gave the answer.
 
-    p_value: two-sided, of no lift, from the test whose inversion the interval is: it is below alpha
-        exactly where the interval of level 1 - alpha leaves 0 out.
+    p_value: two-sided, of no lift, from the test whose inversion the interval is: below alpha
+        exactly where a bounded interval of level 1 - alpha leaves 0 out. Fieller's may be
+        unbounded though the difference is sure: the baseline may be zero. nan, and unbounded, where
+        an arm has no known error.
     """
 
     lift: FloatArray
@@ -69,15 +71,19 @@ def relative_lift(
             lower, upper = ratio / spread - 1, ratio * spread - 1
             statistic = np.log(np.where(ratio > 0, ratio, np.nan)) / np.sqrt(relative_variance)
         unsure = ~(np.abs(b.mean) > _SURE_BASELINE * np.sqrt(v_b))
+    # An arm in which nobody differs from another shows no error: its lift would be certain.
+    known = np.isfinite(comparison.standard_error) & (v_b > 0) & (v_c > 0)
+    unsure = unsure | ~known
     if method == "log":
         unsure = unsure | ~(ratio > 0)
     fieller_low, fieller_high = comparison.relative_interval(z)
     degrees = np.minimum(comparison.degrees_of_freedom, _MOST_DEGREES)
+    p_value = 2 * stdtr(degrees, -np.abs(statistic))
     return Lift(
         ratio - 1,
-        np.where(unsure, fieller_low, lower),
-        np.where(unsure, fieller_high, upper),
-        np.where(unsure, comparison.p_value, 2 * stdtr(degrees, -np.abs(statistic))),
+        np.where(known, np.where(unsure, fieller_low, lower), -np.inf),
+        np.where(known, np.where(unsure, fieller_high, upper), np.inf),
+        np.where(known, np.where(unsure, comparison.p_value, p_value), np.nan),
         unsure,
         method,
     )

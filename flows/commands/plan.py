@@ -152,7 +152,8 @@ def _users_table(plan: UserPlan) -> Table:
         table.add_column(_effect(effect, plan.baseline))
     table.add_column("smallest")
     for row in plan.rows:
-        ends = (row.smallest_anytime, row.smallest_fixed)
+        ends = [row.smallest_anytime]
+        ends += [] if math.isnan(row.smallest_fixed) else [row.smallest_fixed]
         table.add_row(
             "as planned" if row.as_planned else f"{row.share:.0%}",
             *(_time(days) for days in row.days),
@@ -180,8 +181,15 @@ def _on_users(plan: UserPlan) -> str:
         f"{plan.metric}: {plan.baseline:.4g}, {plan.users_per_day:,.0f} users a day, "
         f"{plan.users_at_end:,.0f} with a final value by the end"
     )
-    if math.isnan(plan.users_for_margin):
+    if math.isnan(plan.users_for_margin_anytime):
         return known
+    if plan.role == "guardrail":
+        return (
+            f"{known}\n"
+            f"  to exclude harm of {plan.margin:.3g} where there is none takes "
+            f"{plan.users_for_margin_anytime:,.0f} users ({_time(plan.days_for_margin_anytime)}), "
+            "watched at every look"
+        )
     return (
         f"{known}\n"
         f"  to find {plan.margin:.3g} takes {plan.users_for_margin:,.0f} users, watched at every "

@@ -35,11 +35,6 @@ class Manifest:
         """Its spec; empty if it has none."""
         return fields_of(self.data.get("spec"))
 
-    @property
-    def says_namespace(self) -> bool:
-        """Whether the namespace is written in it."""
-        return text_of(fields_of(self.data.get("metadata")).get("namespace")) is not None
-
     def line(self, path: Path) -> int:
         """The line of a field of it."""
         return self.document.line((*self.at, *path))

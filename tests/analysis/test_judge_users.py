@@ -186,3 +186,15 @@ def test_plan_tuned_at_the_first_look_alarms_at_most_as_often_as_promised() -> N
         z = np.cumsum(steps) / np.sqrt(arrived)
         alarms += bool(np.any(z > one_sided_multiplier(arrived, alpha=alpha, n_opt=n_opt)))
     assert alarms / 2000 <= alpha + 2 * math.sqrt(alpha * (1 - alpha) / 2000)
+
+
+@pytest.mark.parametrize(("higher_is_better", "factor"), [(True, 0.9), (False, 1.1)])
+def test_a_relative_margin_moves_with_the_baselines_mean(
+    higher_is_better: bool, factor: float
+) -> None:
+    """Harm is the candidate less the scaled baseline, whose error is scaled alike."""
+    samples = {"a": mean_sample(4000, 10.0, 100.0), "b": mean_sample(4000, 10.0, 100.0)}
+    metric = _metric(Role.GUARDRAIL, Margin(relative=0.1), higher_is_better=higher_is_better)
+    found = _judge(metric, samples)
+    assert found.excess.value == pytest.approx(-1.0)
+    assert found.standard_error**2 == pytest.approx((1 + factor**2) * 100 / 4000, rel=1e-3)

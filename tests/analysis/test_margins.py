@@ -88,3 +88,12 @@ def test_nobody_shows_nothing() -> None:
     empty = proportion_sample(np.array([0.0]), np.array([0.0]))
     found = shares_within(empty, empty, np.array([0.1]), relative=False, alpha=0.05)
     assert np.isnan(found.p_equivalent).all()
+
+
+def test_a_relative_margin_of_users_who_are_all_alike_shows_nothing() -> None:
+    """Both sides had p = 0 beside an interval without bounds."""
+    same = Sample(np.array([50.0]), np.array([3.0]), np.array([0.0]))
+    found = means_within(compare_means(same, same), np.array([0.02]), relative=True, alpha=0.05)
+    assert np.isneginf(found.lower[0])
+    assert np.isposinf(found.upper[0])
+    assert np.isnan(found.p_equivalent[0])

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from analysis.sample_ratio import ALARM_P_VALUE, SampleRatio, StageCounts, check_sample_ratio
 from analysis.sequential.multinomial import one_sided_log_e
 from analysis.sequential.ramp import compare_steps
+from analysis.stray_traffic import check_strays
 from tests.analysis.sequential.paths import ever_alarms_one
 
 HALF = {"a": 0.5, "b": 0.5}
@@ -134,6 +135,19 @@ def test_a_stage_at_0_weakens_the_others_by_a_half_at_most() -> None:
     assert beside.log_e == pytest.approx(alone.log_e - np.log(2), abs=0.1)
     found = _check(_all_on_a(500, 500), _two(5000, 5000), tolerance=0.01)
     assert (found.mismatch, found.worst_variant, found.worst_stage) == (True, "b", 0)
+
+
+def test_strays_of_several_variants_are_the_mean_of_their_evidence() -> None:
+    """Each e-value is of the same data: their mean is one again, their sum isn't."""
+    shares = {"a": 1.0, "b": 0.0, "c": 0.0}
+    both = check_strays(
+        [StageCounts({"a": 900, "b": 100, "c": 0}, shares)], tolerance=0.25, alpha=0.05
+    )
+    assert both is not None
+    edge = 0.05 / 1.05
+    each = one_sided_log_e(np.array([[900.0, 100.0], [1000.0, 0.0]]), edge, 2.0)
+    assert both.log_e == pytest.approx(np.log(np.exp(each).mean()))
+    assert both.variant == "b"
 
 
 def test_exact_probability_that_test_traffic_at_the_limit_ever_alarms() -> None:

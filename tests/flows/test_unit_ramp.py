@@ -21,6 +21,7 @@ from tests.flows.unit_specs import (
     numbers,
     pull,
     spec_of,
+    write_csv,
     write_exposures,
     write_outcomes,
 )
@@ -162,3 +163,35 @@ def test_a_candidate_without_users_yet_hides_nothing_of_another(tmp_path: Path) 
     verdict = _look(tmp_path, three, 0.9)
     assert verdict.decision is Decision.ROLLBACK, verdict.reasons
     assert all(check.passed for check in verdict.quality)
+
+
+def test_small_strata_of_a_split_are_put_together_and_no_user_is_lost(tmp_path: Path) -> None:
+    """At 5 % most of twelve countries have fewer than ten users of the candidate."""
+    rng = np.random.default_rng(4)
+    exposures: Rows = []
+    outcomes: Rows = []
+    for user in range(3000):
+        at = user / 1500
+        arm = "b" if rng.random() < (0.05 if at < 1 else 0.5) else "a"
+        country = int(rng.integers(12))
+        exposures.append((user, arm, day(at).isoformat(), f"c{country}"))
+        outcomes.append((user, "purchase", at + 0.1, country + float(rng.gamma(2, 1))))
+    write_csv(tmp_path / "exposures.csv", "user_id,variant,exposed_at,country", exposures)
+    write_outcomes(tmp_path, outcomes)
+    spend = {"kind": "mean", "outcome": "purchase", "window": "12h"}
+    spec = spec_of(
+        {
+            "exposures": {"files": "exposures*", "segments": ["country"]},
+            "outcomes": {"files": "outcomes*"},
+        },
+        metrics={"plain": spend, "within": spend | {"stratify": True}},
+        plan={"start": START.isoformat(), "bucket": "1h", "look_every": "1h", "duration": "3d"},
+    )
+    pull(spec, tmp_path)
+    with open_writer(tmp_path / "w.duckdb") as con:
+        found = read_unit_statistics(con, spec, day(3), splits=[day(1.0)])
+    plain, within = (found.metrics[name]["b"] for name in ("plain", "within"))
+    # A split's information is n_b n_c / (n_b + n_c); strata share it out, and lose next to none.
+    worth = [float(p[0].n) * float(p[1].n) / float(p[0].n + p[1].n) for p in (plain, within)]
+    assert worth[1] == pytest.approx(worth[0], rel=0.03)
+    assert found.variance_removed["within"] > 0.7

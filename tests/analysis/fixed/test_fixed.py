@@ -17,7 +17,7 @@ from analysis.comparison import (
     proportion_sample,
 )
 from analysis.fixed import several_arms
-from analysis.fixed.hypotheses import equivalence, non_inferiority, superiority, two_sided
+from analysis.fixed.hypotheses import equivalence, non_inferiority, two_sided
 from analysis.fixed.proportions import share_bounds, share_statistic, z_test
 from analysis.fixed.quantile_difference import compare_quantiles, estimate_quantile
 from analysis.fixed.relative import relative_lift
@@ -42,6 +42,23 @@ def test_near_a_baseline_of_zero_the_interval_is_fiellers() -> None:
     assert found.is_fieller
     assert str(found.method) == "fieller"
     assert np.isinf(found.upper)
+
+
+@pytest.mark.parametrize("method", ["delta", "log"])
+@pytest.mark.parametrize("counts", [(0, 10), (10, 0), (10, 10), (0, 0)])
+def test_lifts_of_users_who_are_all_alike_claim_no_certainty(
+    method: Literal["delta", "log"], counts: tuple[int, int]
+) -> None:
+    """A candidate at nothing had a lift of -100 % with no error at all by the delta method."""
+    baseline, candidate = (proportion_sample(np.array([10]), np.array([x])) for x in counts)
+    comparison = compare_proportions(baseline, candidate)
+    found = relative_lift(comparison, np.array([1.96]), method)
+    assert np.all(np.isinf(found.lower))
+    assert not np.any(found.p_value < 0.05)
+    mixed = compare_proportions(proportion_sample([100], [50]), proportion_sample([100], [0]))
+    lift = relative_lift(mixed, np.array([1.96]), method)
+    assert lift.is_fieller.all()
+    assert np.all(lift.lower < lift.upper)
 
 
 @pytest.mark.parametrize("method", ["delta", "log"])
@@ -103,7 +120,7 @@ def test_non_inferiority_equals_the_published_example() -> None:
 @pytest.mark.parametrize("degrees", [3.0, 40.0, np.inf])
 def test_hypotheses_say_the_same_as_their_intervals(degrees: float) -> None:
     d = np.linspace(-3, 3, 61)
-    better, no_worse = superiority(d, 0.5, degrees), non_inferiority(d, 0.5, degrees, margin=1.0)
+    better, no_worse = (non_inferiority(d, 0.5, degrees, margin=m) for m in (0.0, 1.0))
     same = equivalence(d, 0.5, degrees, margin=1.5)
     np.testing.assert_array_equal(better.shown, better.lower > 0)
     np.testing.assert_array_equal(no_worse.shown, no_worse.lower > -1.0)
