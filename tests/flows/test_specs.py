@@ -573,6 +573,11 @@ def test_folder_in_a_specs_place_is_called_one(tmp_path: Path) -> None:
         find_spec(tmp_path, "exan")
 
 
+def test_time_that_can_not_be_is_said_once(tmp_path: Path) -> None:
+    (found,) = _problems(tmp_path, SHORTEST + "plan: {start: 2026-13-45T00:00:00Z}\n")
+    assert found.startswith("10: plan.start: is 2026-13-45T00:00:00Z, which can't be: month must")
+
+
 def test_one_problem_is_counted_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = tmp_path / "exam.yaml"
     spec.write_text(SHORTEST.replace("experiment: exam", "experiment: other"))
