@@ -43,7 +43,7 @@ class Verdict:
     """The answer of one look.
 
     look_at_ms, window_start_ms, watermark_ms: milliseconds since the epoch.
-    score: canary health, 0..100; None without data.
+    score: canary health, 0..100; None without data and where the data can't be trusted.
     reasons: plain sentences, the decisive ones first.
     notes: what decides nothing, but a reader of the verdict should know.
     segments: user metrics by segment; exploratory.
@@ -78,7 +78,8 @@ def reach_verdict(plan: Plan, evidence: Evidence, limits: QualityLimits, *, at_m
     return Verdict(
         experiment=plan.experiment,
         decision=decision,
-        score=health_score(metrics),
+        # Data that can't be trusted has no score that somebody might act on.
+        score=None if decision is Decision.INVALID else health_score(metrics),
         reasons=_reasons(decision, metrics, quality, missing),
         notes=(
             *notes_on_edges(plan, evidence.requests),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ _STYLES = {
     Decision.ROLLBACK: "bold red",
     Decision.INVALID: "bold magenta",
 }
+
+_NAME_WIDTH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +43,25 @@ def verdict_table(rows: Sequence[VerdictRow]) -> RenderableType:
     """A table with a row per verdict, and a line with how many there are of each decision."""
     table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False, collapse_padding=True)
     # A long name folds: it never takes the room that the reasons need.
-    table.add_column("experiment", overflow="fold", min_width=10, max_width=20)
+    table.add_column("experiment", overflow="fold", min_width=10, max_width=_NAME_WIDTH)
     table.add_column("verdict", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("why, and what was measured", overflow="fold", ratio=1)
     for row in rows:
         decision = Text(row.decision.value, style=_STYLES[row.decision])
-        table.add_row(Text(row.experiment), decision, _score(row.score), _why(row))
+        table.add_row(Text(_folded(row.experiment)), decision, _score(row.score), _why(row))
         table.add_section()
     return Group(table, _totals(rows))
+
+
+def _folded(name: str) -> str:
+    """The name on lines that end at its dashes; what has none is folded anywhere."""
+    lines = [""]
+    for part in re.findall("[^-]*-|[^-]+", name):
+        if lines[-1] and len(lines[-1]) + len(part) > _NAME_WIDTH:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _score(score: float | None) -> Text:

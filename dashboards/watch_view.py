@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,8 @@ from rich.text import Text
 
 from analysis.latency import QuantileRange
 from analysis.verdict import Decision
+from dashboards import report_numbers as numbers
+from dashboards.report_view import PastHarm
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _STYLES = {
@@ -42,12 +45,12 @@ class VariantNow:
 
 @dataclass(frozen=True, slots=True)
 class LookThen:
-    """One look: its score, and the harm of each metric beyond what is allowed, with bounds."""
+    """One look: its score, and the harm of each metric beside what is allowed."""
 
     at: datetime
     decision: Decision
     score: float | None
-    harms: tuple[tuple[str, float, float, float], ...]
+    harms: tuple[PastHarm, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +81,13 @@ def watch_screen(watched: Watched) -> RenderableType:
 
 
 def _variants(watched: Watched) -> Table:
-    table = Table(
-        title=f"last {watched.over_s / 60:g} min", title_justify="left", box=box.SIMPLE_HEAD
-    )
+    table = Table(title=f"last {_span(watched.over_s)}", title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("version", "requests/s", "split", "success", "p50", "p99"):
         table.add_column(heading, justify="left" if heading == "version" else "right")
     for each in watched.variants:
         table.add_row(
             each.variant,
-            f"{each.requests_per_second:.3g}",
+            _rate(each.requests_per_second),
             _split(each),
             "-" if each.success is None else f"{each.success:.2%}",
             _quantile(each.p50),
@@ -111,25 +112,44 @@ def _quantile(found: QuantileRange | None) -> str:
 def _looks(looks: Sequence[LookThen]) -> Table:
     table = Table(title="looks", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("score over time")
-    for name, *_ in looks[-1].harms:
-        table.add_column(f"{name}: harm beyond what is allowed")
-    table.add_row(
-        "".join(_bar(look.score) for look in looks),
-        *(
-            f"{value:+.3g} ({lower:+.3g} to {upper:+.3g})"
-            for _, value, lower, upper in looks[-1].harms
-        ),
-    )
+    several = len({harm.candidate for harm in looks[-1].harms}) > 1
+    for harm in looks[-1].harms:
+        table.add_column(_heading(harm, several=several))
+    table.add_row("".join(_bar(look.score) for look in looks), *map(_harm, looks[-1].harms))
     if len(looks) > 1:
         earlier = looks[-min(len(looks), 6)]
+        known = {(harm.metric, harm.candidate): _harm(harm) for harm in earlier.harms}
         table.add_row(
             f"from {earlier.at:%H:%M:%S}",
-            *(
-                f"{value:+.3g} ({lower:+.3g} to {upper:+.3g})"
-                for _, value, lower, upper in earlier.harms
-            ),
+            *(known.get((harm.metric, harm.candidate), "-") for harm in looks[-1].harms),
         )
     return table
+
+
+def _heading(harm: PastHarm, *, several: bool) -> str:
+    name = f"{harm.metric} of {harm.candidate}" if several else harm.metric
+    if not harm.allowed:
+        return f"{name}: harm (none is allowed)"
+    allowed = numbers.signed(harm.allowed, is_share=harm.is_share).removeprefix("+")
+    return f"{name}: harm (allowed {allowed}{' points' if harm.is_share else ''})"
+
+
+def _harm(harm: PastHarm) -> str:
+    if not math.isfinite(harm.harm.value):
+        return "-"
+    said = numbers.difference(harm.harm, is_share=harm.is_share)
+    return f"{said}, {numbers.interval(harm.harm, is_share=harm.is_share)}"
+
+
+def _span(seconds: float) -> str:
+    """A few minutes: 1 min 40 s."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    parts = [f"{minutes} min"] * (minutes > 0) + [f"{rest} s"] * (rest > 0 or minutes == 0)
+    return " ".join(parts)
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:,.0f}" if per_second >= 100 else f"{per_second:.3g}"
 
 
 def _bar(score: float | None) -> str:

@@ -26,9 +26,10 @@ def show_verdict(workspace: Workspace, document: VerdictDocument) -> None:
     """One verdict with its reasons and notes as a list, and a link to its JSON."""
     lines = [f"- {reason}" for reason in document.reasons]
     lines += [f"- note: {note}" for note in document.notes]
+    score = "no score" if document.score is None else f"score {document.score:g}"
     create_markdown_artifact(
         f"**{document.decision.value}** at {document.look_at:%Y-%m-%d %H:%M:%S} UTC, "
-        f"score {document.score}\n\n" + "\n".join(lines),
+        f"{score}\n\n" + "\n".join(lines),
         key=f"verdict-{document.experiment}",
         description=f"Verdict of {document.experiment}",
     )

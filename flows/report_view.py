@@ -84,13 +84,13 @@ def _looks(con: DuckDBPyConnection, spec: Experiment, until: datetime) -> tuple[
             at.astimezone(UTC),
             Decision(decision),
             score,
-            tuple(_harm(restored(MetricResult, each)) for each in json.loads(metrics)),
+            tuple(harm_of(restored(MetricResult, each)) for each in json.loads(metrics)),
         )
         for at, decision, score, metrics in reversed(rows)
     )
 
 
-def _harm(metric: MetricResult) -> PastHarm:
+def harm_of(metric: MetricResult) -> PastHarm:
     """Harm is what it is beyond the allowed, and the allowed."""
     excess, allowed = metric.excess, metric.margin
     harm = Estimate(excess.value + allowed, excess.lower + allowed, excess.upper + allowed)

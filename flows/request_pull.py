@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.lost_exposure import Cause
+from flows.counted import counted
 from flows.data_remarks import BLIND
 from flows.request_counts import SpanCounts, count_span
 from flows.request_load import Loaded, load_span
@@ -57,7 +58,7 @@ class RequestPull:
         """One sentence."""
         counts = ", ".join(f"{name} {count:,}" for name, count in self.requests.items())
         return (
-            f"{self.samples:,} samples in {len(self.windows)} windows"
+            f"{counted(self.samples, 'sample')} in {counted(len(self.windows), 'window')}"
             + (f"; requests: {counts}" if counts else "")
             + (f"; unattributed failures: {self.unattributed:,}" if self.unattributed else "")
         )

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.counted import counted
 from flows.instants import instant, milliseconds_of
 from flows.look import score_with_notes
 from flows.look_plan import milliseconds
@@ -190,8 +191,7 @@ def _run_one(
     for look in (*looks, at):
         document = score_with_notes(spec, workspace.warehouse, spec_dir=path.parent, at=look)
         document.write(workspace.verdicts)
-    taken = f"{len(looks) + 1} looks" if looks else "1 look"
-    print(f"  {taken}: {document.decision.value}", flush=True)
+    print(f"  {counted(len(looks) + 1, 'look')}: {document.decision.value}", flush=True)
     return document
 
 

@@ -69,8 +69,11 @@ def find_spec(folder: Path, name: str) -> tuple[Path, Experiment]:
 
 
 def _spec_error(path: Path, document: Document, findings: Sequence[Finding]) -> SpecError:
-    found = (
+    found = [
         Problem(str(path), document.line(f.path), ".".join(map(str, f.path)), f.message)
         for f in findings
-    )
-    return SpecError(list(dict.fromkeys((*document.problems, *found))))
+    ]
+    # A value that YAML itself can't read is a text to the fields' types, and wrong once more.
+    unread = {problem.field for problem in document.problems if problem.message.startswith("is ")}
+    others = [problem for problem in found if problem.field not in unread]
+    return SpecError(list(dict.fromkeys((*document.problems, *others))))

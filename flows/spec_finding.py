@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from flows.spec_fields import NAME_PATTERN, PERCENT_PATTERN, URL_PATTERN, Strict
 from flows.spec_metrics import Metric
+from flows.spec_places import fields_at, places_of
 from flows.url_passwords import without_password
 
 Path = tuple[str | int, ...]
@@ -50,7 +51,7 @@ def finding_of(detail: ErrorDetails, path: Path, text: str | None = None) -> Fin
     if kind == "missing":
         return Finding(path, "is missing")
     if kind == "extra_forbidden":
-        return Finding(path, f"is no field{did_you_mean(str(path[-1]), known_fields())}")
+        return Finding(path, _no_field(str(path[-1]), fields_for(detail)))
     return Finding(path, f"{_shown(value, text)}{_what_is_right(detail, text)}")
 
 
@@ -138,9 +139,18 @@ def _written(loc: Path, data: Any) -> Iterator[str | int]:
             yield part
 
 
-def known_fields() -> list[str]:
-    """Every field name of every model: the nearest is what was meant."""
-    return sorted({name for model in _models() for name in model.model_fields})
+def fields_for(detail: ErrorDetails) -> list[str]:
+    """The fields that may stand where an unknown one is."""
+    loc = detail["loc"]
+    kind = str(loc[2]) if loc[0] == "metrics" and len(loc) > 3 else None
+    return fields_at(_without_kind(loc)[:-1], kind)
+
+
+def _no_field(name: str, known: Sequence[str]) -> str:
+    places = [] if name in known else places_of(name)
+    if places:
+        return f"is no field here; it belongs to {', or to '.join(places)}"
+    return f"is no field{did_you_mean(name, [field for field in known if field != name])}"
 
 
 def _models() -> list[type[Strict]]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from flows.spec import Experiment
-from flows.spec_finding import Finding, Path, finding_of, known_fields, nearest, written_path
+from flows.spec_finding import Finding, Path, fields_for, finding_of, nearest, written_path
 
 # Stand in for what is needed and missing or wrong; no rule is checked on them.
 _PLACEHOLDERS: dict[str, Any] = {
@@ -27,6 +27,11 @@ _PLACEHOLDERS: dict[str, Any] = {
     "weights": {},
     "url": "http://unknown",
     "metric": "unknown",
+}
+# The same in place of an item of a list, so that the other items are checked.
+_ITEMS: dict[str, Any] = {
+    "stages": {"duration": "1h", "weights": {}},
+    "adjust": {"before": "1h"},
 }
 _ROUNDS = 10
 
@@ -118,7 +123,7 @@ def _meant(path: Path, detail: ErrorDetails) -> Path:
     """The part that isn't known: of a misspelt field, the field that was meant."""
     if detail["type"] != "extra_forbidden":
         return path
-    return (*path[:-1], nearest(str(path[-1]), known_fields()) or path[-1])
+    return (*path[:-1], nearest(str(path[-1]), fields_for(detail)) or path[-1])
 
 
 def _mend(data: Any, path: Path, *, missing: bool) -> None:
@@ -130,7 +135,9 @@ def _mend(data: Any, path: Path, *, missing: bool) -> None:
         if not _has(parent, part):
             return
         parent = parent[part]
-    if isinstance(parent, list):
+    if isinstance(parent, list) and isinstance(path[-1], int) and path[-2] in _ITEMS:
+        parent[path[-1]] = deepcopy(_ITEMS[str(path[-2])])
+    elif isinstance(parent, list):
         _mend(data, path[:-1], missing=False)
     elif isinstance(parent, dict) and path[-1] in parent:
         del parent[path[-1]]

@@ -32,7 +32,8 @@ def _check_splits(parts: Parts, spec: Experiment) -> Iterator[Finding]:
     yield from _check_split(parts, ("split",), parts.data.get("split"), spec.split)
     written = parts.written_stages
     for index, stage in enumerate(spec.plan.stages):
-        weights = written[index].get("weights")
+        item = written[index]
+        weights = item.get("weights") if isinstance(item, dict) else None
         yield from _check_split(parts, ("plan", "stages", index, "weights"), weights, stage.weights)
     if written and parts.data.get("split") is not None:
         yield Finding(("split",), "can't stand beside plan.stages, which say the split themselves")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from flows.counted import counted
 from flows.sources.unit_rows import LeftOut, UnitKind
 
 _MOST_NAMES = 5
@@ -33,7 +34,7 @@ class SourcePull:
     def summary(self) -> str:
         """A part of a sentence."""
         return (
-            f"{self.row_count:,} {self.kind} ({len(self.replaced)} parts read, "
+            f"{self.row_count:,} {self.kind} ({counted(len(self.replaced), 'part')} read, "
             f"{self.unchanged} unchanged)"
         )
 
@@ -86,7 +87,8 @@ class ConversionPull:
     def summary(self) -> str:
         """A part of a sentence."""
         counts = ", ".join(f"{v} {o} {n:,}" for (v, o), n in sorted(self.users.items()))
-        return f"conversion counters in {self.windows} windows" + (f": {counts}" if counts else "")
+        windows = counted(self.windows, "window")
+        return f"conversion counters in {windows}" + (f": {counts}" if counts else "")
 
     @property
     def warnings(self) -> tuple[str, ...]:

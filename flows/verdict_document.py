@@ -35,7 +35,9 @@ class VerdictDocument(BaseModel):
     experiment: str
     decision: Decision
     exit_code: int = Field(description="What the gate exits with.")
-    score: float | None = Field(description="Canary health, 0 to 100.")
+    score: float | None = Field(
+        description="Canary health, 0 to 100; null without data, and of an invalid verdict."
+    )
     reasons: tuple[str, ...]
     notes: tuple[str, ...] = Field(description="What decides nothing, but should be known.")
     look_at: datetime

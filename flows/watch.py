@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -12,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.latency import Histogram, QuantileRange, quantile_range
+from analysis.metric_result import MetricResult
 from analysis.plan import Plan, Stage
 from analysis.verdict import Decision
 from dashboards.watch_view import LookThen, VariantNow, Watched
 from flows.instants import instant, milliseconds_of
 from flows.look import look_at_experiment
 from flows.plan_at import plan_at
+from flows.report_view import harm_of
 from flows.spec import Experiment
 from flows.spec_file import find_spec
 from flows.statements import statement
+from flows.stored_verdict import restored
 from flows.verdict_document import VerdictDocument
 from flows.warehouse import open_reader
 from flows.workspace import Workspace
@@ -76,15 +78,8 @@ def _gather(workspace: Workspace, spec: Experiment, document: VerdictDocument) -
 
 
 def _look(at: datetime, decision: str, score: float | None, metrics: str) -> LookThen:
-    harms = tuple(
-        (metric["metric"], *(_number(metric["excess"][end]) for end in ("value", "lower", "upper")))
-        for metric in json.loads(metrics)
-    )
+    harms = tuple(harm_of(restored(MetricResult, metric)) for metric in json.loads(metrics))
     return LookThen(at.astimezone(UTC), Decision(decision), score, harms)
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 def _variants(

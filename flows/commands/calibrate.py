@@ -142,11 +142,12 @@ def _introduction(document: CalibrationDocument) -> Iterator[str]:
 
 def _requests(document: CalibrationDocument, history: HistoryDocument) -> Iterator[str]:
     from flows.calibration_numbers import span  # noqa: PLC0415
+    from flows.counted import counted  # noqa: PLC0415
 
     yield (
         f"{document.experiment}: {history.requests} requests of {history.variant} in "
         f"{history.buckets} buckets, {history.failed_share:.2%} failed; {document.runs} runs of "
-        f"{span(document.plan_s)} each, {document.looks} looks"
+        f"{span(document.plan_s)} each, {counted(document.looks, 'look')}"
     )
     bursts = ", ".join(f"{name} {size:.2g}" for name, size in history.bursts.items())
     yield f"bad requests come in bursts of about: {bursts}"

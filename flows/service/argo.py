@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from analysis.verdict import Decision
 from flows.verdict_document import VerdictDocument
 
 
@@ -12,12 +11,11 @@ def measurement(document: VerdictDocument) -> dict[str, object]:
     Every decision is a measurement: another status than 200 would be an error to Argo. score is
     null without data or with bad data: a condition on it alone must not pass then.
     """
-    score = None if document.decision is Decision.INVALID else document.score
     return {
         "experiment": document.experiment,
         "decision": document.decision.value,
         "exit_code": document.exit_code,
-        "score": score,
+        "score": document.score,
         "reasons": list(document.reasons),
         "look_at": document.look_at.isoformat(),
     }

@@ -94,11 +94,29 @@ def _parse_pairs(pairs: list[bytes]) -> Numbers:
     try:
         frame = pl.read_csv(text, has_header=False, schema=_SCHEMA, columns=[1, 2], quote_char=None)
     except pl.exceptions.PolarsError as error:
-        raise SourceRefused(f"the server's answer holds what is no number: {error}") from error
+        wrong = _first_wrong(text)
+        raise SourceRefused(f"the server's answer holds what is no number: {wrong}") from error
     if frame["seconds"].null_count() or frame["value"].null_count():
         raise SourceRefused("the server's answer lacks a time or a value")
     ts_ms = np.rint(frame["seconds"].to_numpy() * 1000).astype(np.int64)
     return ts_ms, frame["value"].to_numpy()
+
+
+def _first_wrong(text: bytes) -> str:
+    """The first pair that is no time and value, shortened: what the server sent."""
+    for line in text.decode(errors="replace").split("\n"):
+        pair = line.split(",")[1:]
+        if len(pair) != 2 or not all(map(_is_number, pair)):
+            return f"{', '.join(pair)[:60]!r} in the place of a time and a value"
+    return "a time or a value"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _said(answer: dict[str, Any], field: str) -> list[str]:

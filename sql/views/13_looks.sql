@@ -24,6 +24,6 @@ comment on column marts.looks.watermark is
     'Up to when requests were known without a hole (UTC); null without request metrics.';
 comment on column marts.looks.elapsed_s is 'Seconds from window_start to the look.';
 comment on column marts.looks.decision is 'promote, hold, rollback or invalid.';
-comment on column marts.looks.score is 'Canary health, 0 to 100; null without data.';
+comment on column marts.looks.score is 'Canary health, 0 to 100; null without data, and where invalid.';
 comment on column marts.looks.spec_hash is 'Identity of the spec that was judged by.';
 comment on column marts.looks.software_version is 'Version of split-verdict.';

@@ -27,7 +27,7 @@ comment on column marts.latest_verdict.look_at is 'The time of the look (UTC).';
 comment on column marts.latest_verdict.decision is 'promote, hold, rollback or invalid.';
 comment on column marts.latest_verdict.exit_code is
     'What the gate exits with: promote 0, rollback 1, hold 3, invalid 4.';
-comment on column marts.latest_verdict.score is 'Canary health, 0 to 100; null without data.';
+comment on column marts.latest_verdict.score is 'Canary health, 0 to 100; null without data, and where invalid.';
 comment on column marts.latest_verdict.first_reason is 'The decisive reason, as a sentence.';
 comment on column marts.latest_verdict.reasons is 'All reasons, the decisive ones first.';
 comment on column marts.latest_verdict.verdict is

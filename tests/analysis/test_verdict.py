@@ -85,6 +85,7 @@ def test_no_traffic_is_invalid() -> None:
         plan_for(), evidence_until(baseline, nothing, 40), LIMITS, at_ms=40 * BUCKET_MS
     )
     assert verdict.decision is Decision.INVALID
+    assert verdict.score is None
     assert verdict.decision.exit_code == 4
     assert "no requests of canary up to the look" in verdict.reasons
 
@@ -104,6 +105,7 @@ def test_bad_data_is_invalid_and_never_a_promote(coverage: Coverage, reason: str
     evidence = Evidence(good.requests, None, coverage)
     verdict = reach_verdict(plan_for(), evidence, LIMITS, at_ms=120 * BUCKET_MS)
     assert verdict.decision is Decision.INVALID
+    assert verdict.score is None
     assert any(reason in one for one in verdict.reasons)
 
 

@@ -49,6 +49,13 @@ def test_nothing_is_cut_off(width: int) -> None:
     assert text.count("x") >= 63
 
 
+def test_a_long_name_is_folded_at_its_dashes() -> None:
+    text = shown(80, rows=(VerdictRow("payment-service-blue-green", Decision.HOLD, None),))
+    starts = [line.split()[0] for line in text.splitlines() if line.strip()]
+    assert "payment-service-" in starts
+    assert "blue-green" in starts
+
+
 def test_an_almost_full_score_is_not_a_full_one() -> None:
     line = next(line for line in shown(120).splitlines() if "exam-canary" in line)
     assert line.split()[:3] == ["exam-canary", "promote", "99"]

@@ -186,5 +186,5 @@ def test_units_are_pulled_with_their_counters(service: Service, tmp_path: Path) 
         until_ms=service.now_ms,
         counters=service.source,
     )
-    assert result.summary.startswith("conversion counters in 1 windows: a exposed 20")
+    assert result.summary.startswith("conversion counters in 1 window: a exposed 20")
     assert shares(service, tmp_path)["a"] == (20, 0.25)

@@ -179,6 +179,47 @@ def test_seven_problems_of_fields_rules_and_files_are_said_at_once(tmp_path: Pat
     ]
 
 
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        (
+            "plan: {margin: 0.1}",
+            "10: plan.margin: is no field here; it belongs to metrics of kind error_share, or to ",
+        ),
+        (
+            "metrics: {errors: {kind: error_share, above: 1s}}",
+            "10: metrics.errors.above: is no field here; it belongs to metrics of kind slow_share",
+        ),
+        ("plan: {mesh: istio}", "10: plan.mesh: is no field here; it belongs to the top level"),
+        ("bucket: 15s", "10: bucket: is no field here; it belongs to plan"),
+        # `quality` is the nearest name of all, and of another part.
+        (
+            "metrics: {slow: {kind: slow_share, above: 1s, quantil: 0.9}}",
+            "10: metrics.slow.quantil: is no field; did you mean 'quantile'?",
+        ),
+        ("plan: {scrape_intervl: 1s}", "10: plan.scrape_intervl: is no field"),
+    ],
+)
+def test_unknown_field_is_compared_with_those_of_its_own_part(
+    tmp_path: Path, added: str, said: str
+) -> None:
+    (found,) = _problems(tmp_path, f"{SHORTEST}{added}\n")
+    assert found.startswith(said)
+    assert "scrape_interval'" not in found
+
+
+def test_wrong_stage_hides_nothing_of_the_others(tmp_path: Path) -> None:
+    stages = (
+        "plan:\n  stages:\n    - half\n    - {duration: 5m, weights: {stable: 90, canary: 5}}\n"
+        "    - {duration: 5m, weights: {stable: 50, canary: 50}, at_most: 1m}\n"
+    )
+    assert [line.partition(", ")[0] for line in _problems(tmp_path, SHORTEST + stages)] == [
+        "12: plan.stages.0: is 'half'",
+        "13: plan.stages.1.weights: sums to 95",
+        "14: plan.stages.2.at_most: is shorter than the stage's duration: 1m",
+    ]
+
+
 USERS = """\
 experiment: exam
 service: exam-service
@@ -530,6 +571,11 @@ def test_folder_in_a_specs_place_is_called_one(tmp_path: Path) -> None:
         find_spec(tmp_path, "exam")
     with pytest.raises(SpecError, match=r"there is no experiment 'exan'; .* has no specs"):
         find_spec(tmp_path, "exan")
+
+
+def test_time_that_can_not_be_is_said_once(tmp_path: Path) -> None:
+    (found,) = _problems(tmp_path, SHORTEST + "plan: {start: 2026-13-45T00:00:00Z}\n")
+    assert found.startswith("10: plan.start: is 2026-13-45T00:00:00Z, which can't be: month must")
 
 
 def test_one_problem_is_counted_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,7 +109,10 @@ def test_native_histograms_are_named_and_the_rest_is_read() -> None:
         (b"", "no Prometheus answer"),
         (b"[]", "no Prometheus answer"),
         (b'{"status":"success","data":{"resultType":"vector","result":[]}}', "a vector, no matrix"),
-        (_answer([({}, {1000: "one"})]), "no number"),
+        (
+            _answer([({}, {1000: "one"})]),
+            "no number: '1, one' in the place of a time and a value$",
+        ),
         (_answer([({}, {1000: ""})]), "lacks a time or a value"),
         (_answer([({}, {1000: "1"})])[:-9], "no Prometheus answer"),
         (_answer([({}, {1000: "1"})]).replace(b'[[1,"1"]]', b"[7]"), "no time and value"),

@@ -1,0 +1,53 @@
+"""What `verdict watch` shows: numbers as people read them, and a dash where there is none."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from analysis.metric_result import Estimate
+from analysis.verdict import Decision
+from dashboards.report_view import PastHarm
+from dashboards.watch_view import LookThen, VariantNow, Watched, watch_screen
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+NAN, INF = float("nan"), float("inf")
+
+
+def shown(*harms: PastHarm) -> str:
+    now = LookThen(AT, Decision.HOLD, None, harms)
+    variants = (
+        VariantNow("stable", 1234.5, 0.95, 0.95, 0.99, None, None),
+        VariantNow("canary", 1.234567, 0.05, 0.05, None, None, None),
+    )
+    console = Console(file=io.StringIO(), width=200)
+    console.print(watch_screen(Watched("exam", 100.0, variants, (now,), ("why",), ())))
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
+
+
+def test_harm_of_a_share_is_in_points_and_of_a_mean_in_its_unit() -> None:
+    text = shown(
+        PastHarm("errors", "canary", Estimate(0.0011, -0.002, 0.0042), 0.005, is_share=True),
+        PastHarm("minutes", "canary", Estimate(1.23456, -INF, INF), 0.0, is_share=False),
+    )
+    assert "errors: harm (allowed 0.50 points)" in text
+    assert "+0.11 points, between \N{MINUS SIGN}0.20 and +0.42 points" in text
+    assert "minutes: harm (none is allowed)" in text
+    assert "+1.235, no bounds yet" in text
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    text = shown(PastHarm("errors", "canary", Estimate(NAN, NAN, NAN), 0.005, is_share=True))
+    assert "nan" not in text
+
+
+def test_times_and_rates_are_said_as_people_say_them() -> None:
+    text = shown()
+    assert "last 1 min 40 s" in text
+    assert "1,234" in text
+    assert "1.23 " in text
+    assert "e+" not in text
