@@ -86,7 +86,8 @@ def added(rows: Iterable[SumsRow], cohort: Cohort, scales: Scales) -> CohortSums
     """Sums over all days."""
     by_part: dict[tuple[int, Part], list[SumsRow]] = {}
     maxima: dict[str, list[Sequence[float]]] = {}
-    for row in rows:
+    # DuckDB hands groups back in any order, and sums of floats depend on it.
+    for row in sorted(rows, key=lambda row: row.exposed_on):
         part = (row.variant, row.dimension, row.segment)
         by_part.setdefault((row.split, part), []).append(row)
         if not row.dimension:

@@ -2,7 +2,7 @@
 -- reads: unit_arms, outcomes, unit_quantities; yields: unit_values, a temporary table; parameters:
 --   experiment, exposed_until, earliest, latest; lists filled in: totals, values, split
 -- A user enters once, when the cohort's window has elapsed (exposed_until). Users without an
--- outcome have the value 0. earliest and latest bound the outcomes that can count for anybody. split
+-- outcome have the value 0. In a fixed order, as sums of floats depend on it. earliest and latest bound the outcomes that can count for anybody. split
 -- says under which of the plan's splits a user was first exposed.
 create or replace temporary table unit_values as
 with final_users as (
@@ -61,3 +61,4 @@ select
     {values}
 from final_users as u
 left join user_totals as t on u.user_id = t.user_id
+order by u.user_id

@@ -88,6 +88,13 @@ def test_first_look_sets_the_rate_for_good_though_users_come_slower_later(tmp_pa
     assert rate[1] == day(10)
 
 
+def test_the_same_look_says_the_same_byte_for_byte(tmp_path: Path) -> None:
+    """Its rows are read anew each time; sums of floats depend on the order of their parts."""
+    spec = _spec()
+    _fill(tmp_path, spec)
+    assert len({_look(spec, tmp_path, day(20)).to_json() for _ in range(20)}) == 1
+
+
 def test_longer_plan_expects_more_users_at_the_same_rate(tmp_path: Path) -> None:
     _fill(tmp_path, _spec())
     short = _tuned(_look(_spec(), tmp_path, day(10)))["bought"]
