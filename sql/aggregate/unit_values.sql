@@ -2,8 +2,9 @@
 -- reads: unit_arms, outcomes, unit_quantities; yields: unit_values, a temporary table; parameters:
 --   experiment, exposed_until, earliest, latest; lists filled in: totals, values, split
 -- A user enters once, when the cohort's window has elapsed (exposed_until). Users without an
--- outcome have the value 0. In a fixed order, as sums of floats depend on it. earliest and latest bound the outcomes that can count for anybody. split
--- says under which of the plan's splits a user was first exposed.
+-- outcome have the value 0. earliest and latest bound the outcomes that can count for anybody. split
+-- says under which of the plan's splits a user was first exposed. In a fixed order, as sums of floats
+-- depend on it (of over 122,880 users, threads may still differ in the last digit).
 create or replace temporary table unit_values as
 with final_users as (
     select
