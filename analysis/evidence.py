@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.comparison import Pair
-from analysis.latency import LatencyCounts
-from analysis.paired_buckets import BucketCounts
-from analysis.pods import PodCounts
+from analysis.fixed.comparison import Pair
+from analysis.requests.latency import LatencyCounts
+from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.pods import PodCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class UserEvidence:
     samples: by metric and candidate, the baseline's estimate and its own; proportions: the metrics
         whose means are shares of users. Where the split changed, estimates are of users compared
         under the same split, so that the baseline's is another for each candidate, and n is what
-        they are worth (analysis/splits.py); final_users says then how many they are.
+        they are worth (analysis/users/splits.py); final_users says then how many they are.
     exposed: users by variant, one variant each; mixed: users seen in two variants, left out.
     exposed_by_split: the same by the split they were first exposed under, in the order of the
         plan's; empty if it never changed. exposed_by_part: and by part of the users ("2026-11-23",
@@ -112,3 +112,16 @@ class Evidence:
     requests: RequestEvidence | None
     users: UserEvidence | None
     coverage: Coverage = Coverage()
+
+
+@dataclass(frozen=True, slots=True)
+class StageCounts:
+    """Observed counts and configured shares by variant, in one stage.
+
+    settled: the counts without those around a change of the split, which are chosen by time alone;
+        None if they are the same. By them are tested the variants that are configured at 0.
+    """
+
+    counts: Mapping[str, float]
+    shares: Mapping[str, float]
+    settled: Mapping[str, float] | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from analysis.plan import Role, Unit
-from analysis.pods import BadPod
+from analysis.requests.pods import BadPod
 
 
 class Classification(StrEnum):

@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from analysis.evidence import Evidence, QualityLimits
-from analysis.judge import judge_metrics
-from analysis.judge_users import judge_segments
-from analysis.latency_table import LatencyTable, compare_latencies
+from analysis.explain.notes import notes_on_edges, take_notes
+from analysis.explain.reasons import explain
+from analysis.explain.time_to_decision import missing_for_decision
+from analysis.judge.judge import health_score, judge_metrics
+from analysis.judge.latency_table import LatencyTable, compare_latencies
+from analysis.judge.segments import SegmentTable
+from analysis.judge.users import judge_segments
 from analysis.metric_result import Classification, MetricResult
-from analysis.notes import notes_on_edges, take_notes
-from analysis.outlook import missing_for_decision
 from analysis.plan import Plan
-from analysis.quality import QualityCheck, check_quality
-from analysis.reasons import explain
-from analysis.score import health_score
-from analysis.segments import SegmentTable
+from analysis.quality.checks import QualityCheck, check_quality
 
 
 class Decision(StrEnum):

@@ -15,17 +15,12 @@ import argparse
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.comparison import (
-    Sample,
-    compare_means,
-    mean_sample,
-    proportion_sample,
-)
+from analysis.fixed.comparison import Sample, compare_means, mean_sample, proportion_sample
 from analysis.fixed.relative import relative_lift
+from analysis.judge.user_harm import bound_harm
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
-from analysis.scorecard import Cells, Scorecard, make_scorecard
-from analysis.user_harm import bound_harm
-from tests.analysis.user_streams import Values, arrivals
+from analysis.scorecard.scorecard import Cells, Scorecard, make_scorecard
+from tests.builders.user_streams import Values, arrivals
 
 FloatArray = NDArray[np.float64]
 

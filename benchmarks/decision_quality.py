@@ -44,12 +44,12 @@ from scipy.special import betaincinv
 
 from analysis.calibration.judges import Judge, Runs, Setting, decide
 from analysis.calibration.outcome import HOLD, PROMOTE, ROLLBACK, Decisions
-from analysis.confidence import one_sided_multiplier
 from analysis.evidence import QualityLimits
-from analysis.paired_buckets import BucketCounts, pair_buckets
 from analysis.plan import Plan
+from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from analysis.sequential.confidence_sequence import one_sided_multiplier
 from analysis.verdict import Decision, reach_verdict
-from tests.analysis.streams import (
+from tests.builders.streams import (
     BUCKET_MS,
     Traffic,
     evidence_until,

@@ -7,8 +7,8 @@ better of two passes:
 - kayenta: `analysis.kayenta.classify.classify_metrics`, labels with interval, effect and reason;
 - verdict, series: `analysis.kayenta.paired_values.judge_values`, what `verdict judge --judge
   verdict` runs: three series of excess, their bounds at every look, label and reason of each;
-- verdict, requests: `analysis.paired_buckets.pair_buckets` and its `contrast().lower` and `.upper`
-  on counts of requests and failures, the core of what `verdict gate` judges request metrics by;
+- verdict, requests: `analysis.requests.paired_buckets.pair_buckets`, its `contrast().lower` and
+  `.upper` on counts of requests and failures, the core of what `verdict gate` judges by;
 - scipy, test: `scipy.stats.mannwhitneyu` of one metric after the other, without an interval, which
   scipy doesn't have, so without Kayenta's label;
 - scipy, interval: the same test, and beside it Kayenta's interval by its definition: the ranks of
@@ -36,7 +36,7 @@ from scipy.stats import mannwhitneyu
 from analysis.kayenta.classify import CONFIDENCE, MetricJudgement, classify_metrics
 from analysis.kayenta.config import MetricConfig
 from analysis.kayenta.paired_values import ValueJudgement, ValueLabel, ValuePlan, judge_values
-from analysis.paired_buckets import BucketCounts, pair_buckets
+from analysis.requests.paired_buckets import BucketCounts, pair_buckets
 from tests.analysis.kayenta.definition import label_by_definition
 
 FloatArray = NDArray[np.float64]

@@ -23,12 +23,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.confidence import one_sided_multiplier
-from analysis.gross_failure import gross_failure_path
-from analysis.judge_requests import gross_gap
-from analysis.paired_buckets import BucketCounts, pair_buckets
+from analysis.judge.requests import gross_gap
 from analysis.plan import Plan
-from tests.analysis.streams import Traffic, plan_for, simulate, until
+from analysis.requests.gross_failure import gross_failure_path
+from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from analysis.sequential.confidence_sequence import one_sided_multiplier
+from tests.builders.streams import Traffic, plan_for, simulate, until
 
 FloatArray = NDArray[np.float64]
 

@@ -23,8 +23,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.paired_buckets import BucketCounts, PairedBuckets, pair_buckets
-from tests.analysis.streams import FirstDecisions, Traffic, first_decisions
+from analysis.requests.paired_buckets import BucketCounts, PairedBuckets, pair_buckets
+from tests.builders.streams import FirstDecisions, Traffic, first_decisions
 
 _ALPHA, _MARGIN = 0.025, 0.005
 _COEFFICIENTS = (0.0, 0.4, 0.6, 0.8, 0.9, 0.95, 0.97)

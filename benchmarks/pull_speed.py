@@ -205,15 +205,16 @@ def _import_all() -> None:
     import pyarrow  # noqa: F401, PLC0415
     import yaml  # noqa: F401, PLC0415
 
-    import flows.request_pull  # noqa: PLC0415
-    import flows.sources.prometheus  # noqa: F401, PLC0415
+    import flows.ingest.requests.pull  # noqa: PLC0415
+    import flows.ingest.sources.prometheus  # noqa: F401, PLC0415
 
 
 def _whole(url: str, folder: str, start_ms: int, end_ms: int, *, is_json: bool) -> int:
     """The product's own pull, into a warehouse that it creates."""
-    from flows.request_pull import pull_requests  # noqa: PLC0415
-    from flows.sources.prometheus import PrometheusSamples  # noqa: PLC0415
-    from flows.spec import Experiment, PrometheusSource  # noqa: PLC0415
+    from flows.ingest.requests.pull import pull_requests  # noqa: PLC0415
+    from flows.ingest.sources.prometheus import PrometheusSamples  # noqa: PLC0415
+    from flows.spec.experiment import Experiment  # noqa: PLC0415
+    from flows.spec.sources import PrometheusSource  # noqa: PLC0415
 
     spec = Experiment.model_validate(
         {
@@ -239,9 +240,9 @@ def _ours(url: str, folder: str, start_ms: int, end_ms: int, *, is_json: bool) -
     import numpy as np  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
 
-    from flows.sources.prometheus import PrometheusSamples  # noqa: PLC0415
-    from flows.sources.samples import Selector  # noqa: PLC0415
-    from flows.spec import PrometheusSource  # noqa: PLC0415
+    from flows.ingest.sources.prometheus import PrometheusSamples  # noqa: PLC0415
+    from flows.ingest.sources.samples import Selector  # noqa: PLC0415
+    from flows.spec.sources import PrometheusSource  # noqa: PLC0415
 
     source = PrometheusSamples(PrometheusSource(url=url))
     source.remote_read = not is_json
@@ -275,9 +276,9 @@ def _floor(
     """Receives what our way receives, by default in the same windows, and parses nothing."""
     import requests  # noqa: PLC0415
 
-    from flows.sources.prometheus import JSON_WINDOW_MS, STREAMED_WINDOW_MS  # noqa: PLC0415
-    from flows.sources.remote_read import HEADERS, encode_request  # noqa: PLC0415
-    from flows.sources.samples import Selector  # noqa: PLC0415
+    from flows.ingest.sources.prometheus import JSON_WINDOW_MS, STREAMED_WINDOW_MS  # noqa: PLC0415
+    from flows.ingest.sources.remote_read import HEADERS, encode_request  # noqa: PLC0415
+    from flows.ingest.sources.samples import Selector  # noqa: PLC0415
 
     session = requests.Session()
     session.headers["Accept-Encoding"] = "identity"

@@ -18,8 +18,8 @@ from statistics import median
 
 import numpy as np
 
-from analysis.comparison import Sample
-from analysis.scorecard import Cells, make_scorecard
+from analysis.fixed.comparison import Sample
+from analysis.scorecard.scorecard import Cells, make_scorecard
 
 _ROUNDS = 7
 
@@ -81,7 +81,7 @@ def _tea_tasting(cells: Cells, loop: int) -> None:
 def _imports() -> None:
     ways = {
         "numpy, scipy.special": "import numpy, scipy.special",
-        "the analysis": "import analysis.verdict, analysis.scorecard",
+        "the analysis": "import analysis.verdict, analysis.scorecard.scorecard",
         "scipy.stats": "import scipy.stats",
     }
     print("importing")

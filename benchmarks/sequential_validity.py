@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtrc, ndtr, stdtr
 
-from analysis.sample_ratio import ALARM_P_VALUE, StageCounts, check_sample_ratio
+from analysis.evidence import StageCounts
+from analysis.quality.sample_ratio import ALARM_P_VALUE, check_sample_ratio
 from analysis.sequential.bernoulli import compare_failures, failures_by_block
 from analysis.sequential.group_sequential import obrien_fleming_spending, spend_alpha
 from analysis.sequential.multinomial import compare_rates, compare_shares

@@ -1,7 +1,7 @@
 """Users to sufficient statistics: our statements beside plain sums and tea-tasting on DuckDB.
 
 `python -m benchmarks.user_sums [--users 1e7] [--metrics 20] [--quick]`. First: a table of users'
-final values, a covariate beside the metrics, reduced by sql/aggregate/unit_sums.sql, by one pass of
+final values, a covariate beside the metrics, reduced by sql/aggregate/user_sums.sql, by one pass of
 hand-written sums over the same columns, and by tea-tasting (Ibis on DuckDB); ways take turns, the
 medians of 5 runs are compared. Then: a warehouse takes in users and outcomes day by day; what the
 last day costs, pull and look, beside the first ones and beside a look that reads every row.
@@ -21,12 +21,12 @@ from typing import Any
 
 import duckdb
 
-from flows.instants import milliseconds_of
-from flows.spec import Experiment
-from flows.statements import statement
-from flows.unit_pull import pull_units
-from flows.unit_statistics import read_unit_statistics
-from flows.warehouse import open_writer
+from flows.formats.time import milliseconds_of
+from flows.ingest.users.pull import pull_users
+from flows.look.user_statistics import read_user_statistics
+from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_writer
+from flows.warehouse.statements import statement
 
 _ROUNDS = 5
 _START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,14 +48,14 @@ def _compare_passes(users: int, metrics: int) -> None:
     con = duckdb.connect()
     values = ", ".join(f"random() * {i + 1} + x as q{i}" for i in range(metrics))
     con.execute(
-        f"create table unit_values as select *, {values} from (select 'ab'[1 + i % 2] as variant, "
+        f"create table user_values as select *, {values} from (select 'ab'[1 + i % 2] as variant, "
         f"date '2026-01-01' + cast(i * 30 // {users} as integer) as exposed_on, "
         f"cast(0 as smallint) as split, "
         f"random() as x, random() as q{metrics} from range({users}) as r(i))"
     )
     ways: dict[str, Callable[[], object]] = {
         "plain sums": lambda: con.execute(_plain_sums(metrics)).fetchall(),
-        "sql/aggregate/unit_sums": lambda: con.execute(_our_sums(metrics)).fetchall(),
+        "sql/aggregate/user_sums": lambda: con.execute(_our_sums(metrics)).fetchall(),
         "tea-tasting": lambda: _tea_tasting(con, metrics),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -75,14 +75,14 @@ def _plain_sums(metrics: int) -> str:
     sums = [f"sum({covariate})", f"sum({covariate} * {covariate})"]
     for i in range(metrics):
         sums += [f"sum(q{i})", f"sum(q{i} * q{i})", f"sum(q{i} * {covariate})"]
-    return f"select variant, count(*), {', '.join(sums)} from unit_values group by variant"
+    return f"select variant, count(*), {', '.join(sums)} from user_values group by variant"
 
 
 def _our_sums(metrics: int) -> str:
-    """The statement as flows/unit_values.py fills it in, for metrics with one common covariate."""
+    """The statement as final_values fills it in, for metrics with one common covariate."""
     pairs = [(i, j) for i in range(metrics + 1) for j in {i, metrics}]
     return statement(
-        "aggregate/unit_sums",
+        "aggregate/user_sums",
         totals=", ".join(f"sum(q{i})" for i in range(metrics + 1)),
         products=", ".join(f"sum(q{i} * q{j})" for i, j in pairs),
     )
@@ -92,7 +92,7 @@ def _tea_tasting(con: duckdb.DuckDBPyConnection, metrics: int) -> object:
     import ibis  # noqa: PLC0415
     import tea_tasting as tt  # noqa: PLC0415
 
-    table = ibis.duckdb.from_connection(con).table("unit_values")
+    table = ibis.duckdb.from_connection(con).table("user_values")
     asked = {f"m{i}": tt.Mean(f"q{i}", covariate=f"q{metrics}") for i in range(metrics)}
     return tt.Experiment(asked, variant="variant").analyze(table)
 
@@ -128,11 +128,11 @@ def _compare_days(users_a_day: int, days: int = 30) -> None:
         with open_writer(folder / "w.duckdb") as con:
             until = _START + timedelta(days=days)
             begin = time.perf_counter()
-            kept = read_unit_statistics(con, _spec(), until)
+            kept = read_user_statistics(con, _spec(), until)
             kept_s = time.perf_counter() - begin
-            con.execute("begin; delete from unit_state")
+            con.execute("begin; delete from user_state")
             begin = time.perf_counter()
-            rows = read_unit_statistics(con, _spec(), until)
+            rows = read_user_statistics(con, _spec(), until)
             rows_s = time.perf_counter() - begin
             con.execute("rollback")
         if rows.users != kept.users:
@@ -165,9 +165,9 @@ def _write_day(folder: Path, day: int, users: int) -> None:
 
 def _seconds_of_day(folder: Path, until: datetime) -> float:
     begin = time.perf_counter()
-    pull_units(_spec(), folder / "w.duckdb", spec_dir=folder, until_ms=milliseconds_of(until))
+    pull_users(_spec(), folder / "w.duckdb", spec_dir=folder, until_ms=milliseconds_of(until))
     with open_writer(folder / "w.duckdb") as con:
-        found: Any = read_unit_statistics(con, _spec(), until)
+        found: Any = read_user_statistics(con, _spec(), until)
     seconds = time.perf_counter() - begin
     if found.known_until != until:
         raise AssertionError(f"known until {found.known_until}, not {until}")

@@ -11,7 +11,7 @@ from statistics import median
 
 import duckdb
 
-from flows.warehouse import open_reader, open_writer
+from flows.warehouse.connection import open_reader, open_writer
 
 _RUNS = 15
 

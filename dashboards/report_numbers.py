@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 
-from analysis.latency import QuantileRange
 from analysis.metric_result import Estimate
+from analysis.requests.latency import QuantileRange
 from analysis.verdict import Decision
 
 MINUS = "\N{MINUS SIGN}"

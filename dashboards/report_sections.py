@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
-from analysis.latency_table import LatencyTable, SlowerShare
+from analysis.explain.reasons import level
+from analysis.judge.latency_table import LatencyTable, SlowerShare
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Unit
-from analysis.reasons import level
 from analysis.verdict import Decision
 from dashboards import report_numbers as numbers
 from dashboards.html_table import bullets, facts, paragraph, section, small, table, tag

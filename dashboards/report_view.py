@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from analysis.latency_table import LatencyTable
+from analysis.judge.latency_table import LatencyTable
 from analysis.metric_result import Estimate, MetricResult
-from analysis.quality import QualityCheck
+from analysis.quality.checks import QualityCheck
 from analysis.verdict import Decision
 
 

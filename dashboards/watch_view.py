@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analysis.latency import QuantileRange
+from analysis.requests.latency import QuantileRange
 from analysis.verdict import Decision
 from dashboards import report_numbers as numbers
 from dashboards.report_view import PastHarm

@@ -13,10 +13,10 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
-from flows.dashboard_view import view_of
-from flows.spec import Experiment
-from flows.verdict_document import VerdictDocument
-from flows.workspace import Workspace
+from flows.look.verdict_document import VerdictDocument
+from flows.publish.dashboards import view_of
+from flows.spec.experiment import Experiment
+from flows.workspace.paths import Workspace
 
 # The Grafana that shows the dashboards; a link names the dashboard's uid, which stays the same.
 GRAFANA = "VERDICT_GRAFANA_URL"

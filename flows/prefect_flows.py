@@ -19,23 +19,21 @@ from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists
 
-from flows.deliver import deliver, tell
-from flows.delivery_log import Kind
-from flows.look import look_at_experiment
-from flows.look_time import look_time
+from flows.delivery.deliver import deliver, tell
+from flows.ingest.pull import pull_experiment
+from flows.ingest.sources.samples import SourceUnavailable
+from flows.look.look import look_at_experiment, look_time
 from flows.prefect_artifacts import (
     show_dashboard,
     show_published,
     show_table,
     show_verdict,
 )
-from flows.pull import pull_experiment
-from flows.run import publish_all
-from flows.selection import select
-from flows.sources.samples import SourceUnavailable
-from flows.spec_file import find_spec
-from flows.warehouse import WarehouseBusy
-from flows.workspace import Workspace
+from flows.publish.publish_all import publish_all
+from flows.warehouse.connection import WarehouseBusy
+from flows.warehouse.delivery_log import Kind
+from flows.workspace.experiments import find_spec, select
+from flows.workspace.paths import Workspace
 
 WRITER_LIMIT = "warehouse-writer"
 _RETRIES = 3

@@ -9,17 +9,17 @@ import pytest
 # A file is one worker's. These start servers and wait for them, or run whole jobs: begun last, one
 # would keep the other workers waiting for its end. All others follow by name.
 _LONGEST_FIRST = (
-    "flows/test_prefect_worker.py",
-    "flows/test_main_job.py",
+    "jobs/test_prefect_worker.py",
+    "jobs/test_main_job.py",
     "flows/test_prefect_flows.py",
     "lab/test_lab.py",
     "lab/test_counts.py",
-    "flows/test_unit_pull.py",
-    "flows/test_export_metrics.py",
-    "flows/test_conversion_counters_live.py",
-    "flows/test_sql_readme.py",
+    "flows/ingest/users/test_pull.py",
+    "flows/publish/test_exported_metrics.py",
+    "jobs/test_conversion_counters.py",
+    "jobs/test_sql_readme.py",
     "flows/service/test_concurrency.py",
-    "flows/service/test_operation.py",
+    "flows/service/test_server.py",
 )
 
 

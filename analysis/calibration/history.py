@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.latency import Histogram, interpolated_quantile
+from analysis.requests.latency import Histogram, interpolated_quantile
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.calibration.history import FAILED, GOOD, LATENCY, History
-from analysis.paired_buckets import BucketCounts
+from analysis.requests.paired_buckets import BucketCounts
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from analysis.calibration.outcome import HOLD, PROMOTE, ROLLBACK, Decisions
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence
-from analysis.judge_requests import judge_requests
+from analysis.judge.requests import judge_requests
 from analysis.kayenta.classify import MetricLabel, classify_metrics
 from analysis.kayenta.config import MetricConfig
 from analysis.metric_result import Classification
-from analysis.paired_buckets import BucketCounts
 from analysis.plan import MetricPlan, Plan
+from analysis.requests.paired_buckets import BucketCounts
 from analysis.verdict import Decision, reach_verdict
 
 FloatArray = NDArray[np.float64]

@@ -21,8 +21,8 @@ from analysis.calibration.injections import (
 from analysis.calibration.judges import Judge, Runs, Setting, decide
 from analysis.calibration.outcome import Decisions, Outcome
 from analysis.calibration.resample import draw_timeline, thin
-from analysis.paired_buckets import BucketCounts
 from analysis.plan import Plan
+from analysis.requests.paired_buckets import BucketCounts
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.estimates import Quantity
+from analysis.users.estimates import Quantity
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.calibration.user_history import UserHistory
-from analysis.comparison import Sample, compare_means, proportion_sample
-from analysis.estimates import adjust, sample_of
+from analysis.fixed.comparison import Sample, compare_means, proportion_sample
+from analysis.judge.user_harm import bound_harm
 from analysis.plan import MetricPlan, Plan, Role
-from analysis.splits import combine_within_splits
-from analysis.sums import Moments, Sums
-from analysis.user_harm import bound_harm
+from analysis.users.estimates import adjust, sample_of
+from analysis.users.splits import combine_within_splits
+from analysis.users.sums import Moments, Sums
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from analysis.comparison import Bounds, Sample
+from analysis.fixed.comparison import Bounds, Sample
 from analysis.sequential.roots import bracket_root
 
 FloatArray = NDArray[np.float64]

@@ -1,9 +1,9 @@
 """Relative lift by other ways than Fieller's, for those who compare with engines that use them.
 
-The product's own interval is Fieller's (analysis/comparison.py): it agrees with the test of the
-difference, and stays right where the baseline is near zero. The ways here don't: the delta method
-covers too seldom for large lifts, and neither knows that a baseline may be zero; there the answer
-is Fieller's, and says so.
+The product's own interval is Fieller's (analysis/fixed/comparison.py): it agrees with the test of
+the difference, and stays right where the baseline is near zero. The ways here don't: the delta
+method covers too seldom for large lifts, and neither knows that a baseline may be zero; there the
+answer is Fieller's, and says so.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr
 
-from analysis.comparison import Comparison
+from analysis.fixed.comparison import Comparison
 
 FloatArray = NDArray[np.float64]
 

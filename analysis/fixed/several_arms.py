@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, fdtrc
 
-from analysis.comparison import Sample
+from analysis.fixed.comparison import Sample
 
 FloatArray = NDArray[np.float64]
 

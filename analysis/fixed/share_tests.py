@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.comparison import Sample
+from analysis.fixed.comparison import Sample
 from analysis.fixed.exact import barnard, boschloo, fisher
 from analysis.fixed.proportions import z_test
 

@@ -8,7 +8,6 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.kayenta.autocorrelation import lag_one_autocorrelation
 from analysis.kayenta.classify import (
     CONFIDENCE,
     TOLERANCE,
@@ -18,6 +17,7 @@ from analysis.kayenta.classify import (
 )
 from analysis.kayenta.config import Direction, EffectMeasure, MetricConfig, NanStrategy
 from analysis.kayenta.mann_whitney import location_shifts
+from analysis.kayenta.series_means import lag_one_autocorrelation
 
 FloatArray = NDArray[np.float64]
 

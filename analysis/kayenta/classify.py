@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.kayenta.config import EffectMeasure, MetricConfig, NanStrategy, OutlierStrategy
-from analysis.kayenta.effect_size import effect_sizes
 from analysis.kayenta.mann_whitney import location_shifts
-from analysis.kayenta.outliers import without_outliers
 
 FloatArray = NDArray[np.float64]
 
+
 CONFIDENCE = 0.98
+
+
 # The interval must clear zero by this part of the estimate.
 TOLERANCE = 0.25
+
 
 _DEFAULT = MetricConfig.default()
 
@@ -234,3 +236,36 @@ def _judgement(
         control_values=sizes[0],
         experiment_values=sizes[1],
     )
+
+
+def effect_sizes(
+    measure: EffectMeasure, experiment: FloatArray, control: FloatArray, statistic: FloatArray
+) -> FloatArray:
+    """The effect of each pair of series: float64[pairs].
+
+    experiment: float64[pairs, m]; control: float64[pairs, n]; statistic: float64[pairs], the
+    experiment's U.
+    meanRatio: mean of the experiment / mean of the control; NaN if either is 0.
+    cles: (2 R - m (m + 1)) / (2 m n) with R the experiment's rank sum, which is U / (m n):
+    the probability that a value of the experiment exceeds one of the control, ties half.
+    """
+    if measure is EffectMeasure.CLES:
+        return np.asarray(statistic / (experiment.shape[1] * control.shape[1]))
+    ours, theirs = experiment.mean(axis=1), control.mean(axis=1)
+    known = (ours != 0) & (theirs != 0)
+    with np.errstate(over="ignore"):  # beyond the largest float a ratio is infinite, and counts so
+        return np.asarray(np.divide(ours, theirs, out=np.full_like(ours, np.nan), where=known))
+
+
+def without_outliers(values: FloatArray, *, factor: float) -> FloatArray:
+    """The values within min(P1, P25 - factor IQR) and max(P99, P75 + factor IQR), in order.
+
+    values: float64[n] without NaN. Percentiles are R's type 7. The outer percentiles keep the
+    fences from closing where the inner half of the values is equal.
+    """
+    if values.size == 0:
+        return values
+    p1, p25, p75, p99 = np.percentile(values, [1, 25, 75, 99])
+    reach = factor * (p75 - p25)
+    low, high = min(p1, p25 - reach), max(p99, p75 + reach)
+    return np.asarray(values[(values >= low) & (values <= high)])

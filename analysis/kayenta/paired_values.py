@@ -20,9 +20,9 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.kayenta.classify import without_outliers
 from analysis.kayenta.config import MetricConfig, NanStrategy, OutlierStrategy
 from analysis.kayenta.harms import Harm, harm_excesses, harm_margins, tested_harms
-from analysis.kayenta.outliers import without_outliers
 from analysis.kayenta.series_means import FEWEST_TO_PASS, SeriesMeans, bounded_means
 from analysis.metric_result import Estimate
 

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from analysis.confidence import one_sided_multiplier, student_adjusted
-from analysis.kayenta.autocorrelation import lag_one_autocorrelation
 from analysis.metric_result import Estimate
+from analysis.sequential.confidence_sequence import one_sided_multiplier, student_adjusted
 
 FloatArray = NDArray[np.float64]
 
+
 FEWEST_TO_FAIL = 5
+
+
 FEWEST_TO_PASS = 10
 
 
@@ -77,3 +79,24 @@ def _times(multiplier: FloatArray, error: FloatArray) -> FloatArray:
     """The product; an infinite multiplier stays infinite where the error is 0."""
     tiny = np.maximum(error, np.finfo(np.float64).tiny)
     return np.where(np.isinf(multiplier), np.inf, multiplier * tiny)
+
+
+_MOST = 0.95  # keeps the number of independent values above 0
+
+
+def lag_one_autocorrelation(values: FloatArray) -> FloatArray:
+    """The correlation of each row with itself one interval later: float64[rows], 0 to 0.95.
+
+    values: float64[rows, intervals], NaN where nothing is known; a pair of neighbours counts
+    where both are known. The estimate's bias of -1 / n is taken off; a negative one counts as 0,
+    as it would make intervals narrower than those of independent values.
+    """
+    known = ~np.isnan(values)
+    count = np.maximum(known.sum(axis=1), 1)
+    mean = np.where(known, values, 0.0).sum(axis=1) / count
+    off = np.where(known, values - mean[:, None], 0.0)
+    square = (off**2).sum(axis=1)
+    product = (off[:, 1:] * off[:, :-1]).sum(axis=1)
+    correlation = np.divide(product, square, out=np.zeros_like(square), where=square > 0)
+    varied = np.where(square > 0, correlation + 1 / count, 0.0)
+    return np.clip(varied, 0.0, _MOST)

@@ -2,8 +2,8 @@
 
 Universal inference (Wasserman, Ramdas, Balakrishnan 2020): a mixture of likelihoods over the
 largest likelihood under the null. No approximation, so it holds for three requests or a rate of
-1e-9; the price is a wide interval for common events, where analysis.confidence is sharper. For
-failures that come in buckets with drifting rates see failures_by_block.
+1e-9; the price is a wide interval for common events, where analysis.sequential.confidence_sequence
+is sharper. For failures that come in buckets with drifting rates see failures_by_block.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, xlogy
 
-from analysis.confidence import tuning
+from analysis.sequential.confidence_sequence import tuning
 
 FloatArray = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ def planned_concentration(alpha: float, n_opt: ArrayLike) -> FloatArray:
     """The concentration k with which a sequence of level alpha is tightest at n_opt counts.
 
     The normal limit of the mixture has the variance 1 / k in units of one count's, so this is the
-    tuning of analysis.confidence; Howard, Ramdas 2022, section 3.3, take 1 off.
+    tuning of analysis.sequential.confidence_sequence; Howard, Ramdas 2022, section 3.3, take 1 off.
     """
     scale = tuning(alpha, 1.0) ** 2
     return np.maximum(np.asarray(n_opt, dtype=np.float64) / scale - 1, _LEAST_CONCENTRATION)

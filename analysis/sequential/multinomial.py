@@ -1,7 +1,7 @@
 """Counts of categories, and rates of two streams of events, at every look.
 
 Events must be independent: bursts make such tests alarm far too often (26 % of the time at a
-variance of twice the mean). For requests in bursts see analysis.paired_buckets.
+variance of twice the mean). For requests in bursts see analysis.requests.paired_buckets.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, logsumexp
 
-from analysis.confidence import tuning
+from analysis.sequential.confidence_sequence import tuning
 from analysis.sequential.e_values import always_valid_p, log_average
 from analysis.sequential.roots import bracket_root
 

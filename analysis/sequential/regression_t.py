@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.confidence import tuning
+from analysis.sequential.confidence_sequence import tuning
 from analysis.sequential.e_values import always_valid_p, check_level
 
 FloatArray = NDArray[np.float64]

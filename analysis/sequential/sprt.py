@@ -1,9 +1,9 @@
 """Mixture sequential probability ratio test of a normal estimate.
 
 The mixture N(0, tau^2) over the effect gives the same test as the asymptotic confidence sequence
-with tau^2 = r^2 n SE^2 (r: analysis.confidence.tuning); so do the sequences that GrowthBook and
-Eppo document. This module only speaks the other language: a variance of the estimate instead of a
-number of units, an effect to be found instead of n_opt.
+with tau^2 = r^2 n SE^2 (r: analysis.sequential.confidence_sequence.tuning); so do the sequences
+that GrowthBook and Eppo document. This module only speaks the other language: a variance of the
+estimate instead of a number of units, an effect to be found instead of n_opt.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.confidence import log_e_value, tuning, two_sided_multiplier
+from analysis.sequential.confidence_sequence import log_e_value, tuning, two_sided_multiplier
 from analysis.sequential.e_values import always_valid_p, check_level
 
 FloatArray = NDArray[np.float64]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flows.manifests.known_fields import FieldFinding
-from flows.manifests.manifest import Manifest, Surroundings, service_of
-from flows.manifests.plain import fields_of, items_of, text_of
+from flows.formats.problems import FieldPath
+from flows.manifests.fields.check import FieldFinding
+from flows.manifests.objects import Manifest, Surroundings, service_of
 from flows.manifests.split import Severity
-from flows.spec_finding import Path
+from flows.manifests.values import fields_of, items_of, text_of
 
 _Found = tuple[Manifest, FieldFinding]
 
@@ -22,7 +22,7 @@ def check_together(around: Surroundings) -> Iterator[_Found]:
     yield from _check_rules(around)
 
 
-def _destinations(manifest: Manifest) -> Iterator[tuple[Path, dict[str, object]]]:
+def _destinations(manifest: Manifest) -> Iterator[tuple[FieldPath, dict[str, object]]]:
     for protocol in ("http", "tls", "tcp"):
         for index, item in enumerate(items_of(manifest.spec.get(protocol))):
             for place, target in enumerate(items_of(fields_of(item).get("route"))):
@@ -31,7 +31,7 @@ def _destinations(manifest: Manifest) -> Iterator[tuple[Path, dict[str, object]]
 
 
 def _check_destination(
-    manifest: Manifest, around: Surroundings, path: Path, destination: dict[str, object]
+    manifest: Manifest, around: Surroundings, path: FieldPath, destination: dict[str, object]
 ) -> Iterator[_Found]:
     host, subset = text_of(destination.get("host")), text_of(destination.get("subset"))
     if host is None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from flows.manifests.read import Manifests
 from flows.manifests.split import Backend, RolloutStage, Split
-from flows.spec import Mesh
-from flows.spec_fields import NAME_PATTERN
+from flows.spec.experiment import Mesh
+from flows.spec.fields import NAME_PATTERN
 
 _BASELINE = re.compile(r"stable|primary|baseline|control|blue|current|v1\b")
 _CHECK = "# CHECK: "

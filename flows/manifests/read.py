@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
+from flows.formats.problems import Problem, SpecError
+from flows.formats.yaml_file import Document, read_documents
 from flows.manifests.cross_checks import check_together
-from flows.manifests.kinds import KINDS, Kind, kind_of
-from flows.manifests.known_fields import FieldFinding, check_fields, dotted
-from flows.manifests.manifest import Manifest, Surroundings, manifests_of
+from flows.manifests.fields.check import FieldFinding, check_fields, dotted
+from flows.manifests.objects import Manifest, Surroundings, manifests_of
+from flows.manifests.registry import KINDS, Kind, kind_of
 from flows.manifests.split import ManifestFinding, Severity, Split
-from flows.manifests.yaml_documents import Document, read_documents
-from flows.spec_file import Problem, SpecError
 
 
 @dataclass(frozen=True, slots=True)

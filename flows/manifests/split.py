@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-from flows.spec import Mesh
+from flows.spec.experiment import Mesh
 
 
 class Severity(StrEnum):

@@ -16,22 +16,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dashboards.exported_metrics import render_metrics
-from flows.export_metrics import latest_metrics
-from flows.selection import select_readable
+from flows.formats.time import as_utc
+from flows.publish.exported_metrics import latest_metrics
 from flows.service import argo, flagger
 from flows.service.authentication import Authentication
-from flows.service.experiments import named, of_service
 from flows.service.guard import Guard
-from flows.service.limits import Limits
-from flows.service.looks import Looks
-from flows.service.readiness import readiness_of
-from flows.service.refusal import Refused, json_response, shown
-from flows.service.request_body import json_object, read_body
-from flows.service.service_metrics import ServiceMetrics
+from flows.service.health import ServiceMetrics, readiness_of
+from flows.service.http import Limits, Refused, json_object, json_response, read_body, shown
 from flows.service.shared_calls import Overloaded, SharedCalls, TookTooLong
-from flows.spec_fields import as_utc
-from flows.warehouse import WarehouseBusy, WarehouseUnusable
-from flows.workspace import Workspace
+from flows.service.verdicts import Looks, named, of_service
+from flows.warehouse.connection import WarehouseBusy, WarehouseUnusable
+from flows.workspace.experiments import select_readable
+from flows.workspace.paths import Workspace
 
 _log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flows.verdict_document import VerdictDocument
+from flows.look.verdict_document import VerdictDocument
 
 
 def measurement(document: VerdictDocument) -> dict[str, object]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from flows.service.refusal import Refused
+from flows.service.http import Refused
 
 _SHORTEST = 16
 

@@ -6,7 +6,7 @@ import asyncio
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from flows.service.limits import Limits
+from flows.service.http import Limits
 from flows.service.rate_limit import client_of
 
 

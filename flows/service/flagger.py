@@ -8,8 +8,8 @@ from typing import Any
 
 from analysis.plan import Role
 from analysis.verdict import Decision
-from flows.service.refusal import Refused
-from flows.verdict_document import VerdictDocument
+from flows.look.verdict_document import VerdictDocument
+from flows.service.http import Refused
 
 # Flagger takes 200 to 202 for yes and everything else for no.
 CONTINUES = 200

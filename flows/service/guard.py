@@ -9,11 +9,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flows.service.authentication import Authentication
-from flows.service.limits import Limits
+from flows.service.health import ServiceMetrics
+from flows.service.http import Limits, Refused, check_declared_size
 from flows.service.rate_limit import RateLimit, client_of
-from flows.service.refusal import Refused
-from flows.service.request_body import check_declared_size
-from flows.service.service_metrics import ServiceMetrics
 
 # Probes come without a token; readyz tells details only to those who have it.
 _OPEN = ("/healthz", "/readyz")

@@ -9,8 +9,8 @@ import uvicorn
 
 from flows.service.application import application
 from flows.service.connections import guarded_protocol
-from flows.service.limits import Limits
-from flows.workspace import Workspace
+from flows.service.http import Limits
+from flows.workspace.paths import Workspace
 
 _BACKLOG = 1024
 

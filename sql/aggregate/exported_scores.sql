@@ -1,6 +1,6 @@
 -- one row per candidate of a look: its own health score, 0 to 100; none without data
 -- reads: verdicts; parameters: experiment, look_at
--- The verdict's score is the worst candidate's: the same rule as in analysis/score.py.
+-- The verdict's score is the worst candidate's: the same rule as in analysis/judge/judge.py.
 with results as (
     select
         found.value ->> '$.candidate_variant' as candidate,

@@ -26,7 +26,7 @@ create table counter_samples (
     ts timestamptz not null,
     value double not null,
     delta double not null,         -- requests since the sample before, by the rules of `reason`
-    reason utinyint not null       -- analysis.counters.Reason
+    reason utinyint not null       -- analysis.counting.counters.Reason
 );
 
 -- One row per (variant, bucket, route, class, code, flags) that had requests.

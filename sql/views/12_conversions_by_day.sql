@@ -1,7 +1,7 @@
 -- one row per (variant, day, user metric): users with a final value, and what they did
 -- reads: exposures, outcomes, conversion_buckets, pulls, marts.experiments, marts.variants,
 --   marts.metrics; yields: marts.conversions_by_day
--- As sql/aggregate/unit_statistics: the first exposure wins, users seen in two variants are left
+-- As sql/aggregate/user_statistics: the first exposure wins, users seen in two variants are left
 -- out, outcomes count from the exposure to the end of the metric's window, and a user counts once
 -- that window has elapsed. Kinds that need more than a total (ratio, retention, quantile) are not
 -- here. Values are neither capped nor adjusted. Where the spec names counters, they say what its proportions are.

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from analysis.evidence import Coverage, Evidence, QualityLimits
-from analysis.paired_buckets import BucketCounts
 from analysis.plan import Plan
+from analysis.requests.paired_buckets import BucketCounts
 from analysis.verdict import Decision, Verdict, reach_verdict
-from tests.analysis.streams import (
+from tests.builders.streams import (
     BUCKET_MS,
     Traffic,
     evidence_until,

@@ -7,7 +7,7 @@ from pathlib import Path
 from dashboards.experiment_dashboard import experiment_dashboard
 from dashboards.fleet_dashboard import fleet_dashboard
 from dashboards.grafana import overview, to_json
-from tests.dashboards import views
+from tests.builders import views
 
 GOLDEN = Path(__file__).parent / "golden"
 REVIEWED = {

@@ -14,7 +14,7 @@ from dashboards.experiment_dashboard import experiment_dashboard
 from dashboards.experiment_view import ExperimentView, VariantView
 from dashboards.fleet_dashboard import fleet_dashboard
 from dashboards.grafana import overview, to_json
-from tests.dashboards import views
+from tests.builders import views
 from tests.dashboards.golden_files import GOLDEN, REVIEWED
 from tests.dashboards.reading import panels_of, queries_of, read, variables_in
 

@@ -18,7 +18,7 @@ from dashboards.exported_metrics import (
     push_metrics,
     render_metrics,
 )
-from tests.dashboards.real_servers import free_port, pushgateway
+from tests.servers.real_servers import free_port, pushgateway
 
 EXAM = ExperimentMetrics(
     experiment="exam-canary",

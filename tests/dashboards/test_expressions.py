@@ -15,10 +15,10 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from dashboards.experiment_dashboard import experiment_dashboard
 from dashboards.experiment_view import ExperimentView
 from dashboards.fleet_dashboard import fleet_dashboard
-from tests.dashboards import views
-from tests.dashboards.planted_series import NAMESPACE, planted_series
+from tests.builders import views
+from tests.builders.planted_series import NAMESPACE, planted_series
 from tests.dashboards.reading import PanelQuery, queries_of, read
-from tests.dashboards.real_servers import prometheus_with
+from tests.servers.real_servers import prometheus_with
 
 BY_NAME = pytest.mark.parametrize("view", views.ALL, ids=lambda view: view.name)
 

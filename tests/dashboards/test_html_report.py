@@ -13,7 +13,7 @@ from analysis.metric_result import Classification, Estimate
 from analysis.verdict import Decision
 from dashboards.html_report import experiment_page, file_name, index_page, report_files
 from dashboards.report_svg import HarmThen, history_svg, interval_svg
-from tests.dashboards.reports import INF, START, Page, latency, metric, report
+from tests.builders.reports import INF, START, Page, latency, metric, report
 
 HOSTILE = """<script>alert("1")</script>'"><img src=x onerror=alert(1)> & {0} {name} %s"""
 STYLE = Path("dashboards/report.css")

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards.atomic_file import prepared
 from dashboards.experiment_dashboard import experiment_dashboard
 from dashboards.grafana import to_json
 from dashboards.prometheus_server import DEFAULT_SERVER, PrometheusServer
 from dashboards.provisioning import dashboard_files
-from tests.dashboards import views
+from flows.formats.atomic_file import prepared
+from tests.builders import views
 
 
 def write_dashboards(*arguments: Any, **options: Any) -> tuple[Path, ...]:

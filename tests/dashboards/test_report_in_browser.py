@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dashboards.html_report import experiment_page, index_page
-from tests.dashboards.browser import loaded
-from tests.dashboards.reports import report
+from tests.builders.reports import report
+from tests.servers.browser import loaded
 
 # The page's own width, then every element that reaches out of it, then whether rows are cards.
 MEASURE = """

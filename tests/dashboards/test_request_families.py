@@ -11,9 +11,9 @@ import pytest
 from dashboards.experiment_view import MeshName, Reporter
 from dashboards.promql import Match
 from dashboards.request_families import ENVOY_FLAG_COUNTERS, side_of
-from flows.sources.families import FAMILIES
-from flows.sources.mesh import ResponseClass
-from flows.spec import Mesh
+from flows.ingest.requests.mesh.families import FAMILIES
+from flows.ingest.requests.mesh.family import ResponseClass
+from flows.spec.experiment import Mesh
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,15 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from flows.look import look_at_experiment
+from flows.look.look import look_at_experiment
 from flows.prefect_artifacts import dashboard_link
-from flows.publish import latest_marts
-from flows.spec_file import find_spec
-from flows.workspace import Workspace
-from tests.flows.delivery_workspace import canary_share, delivery_workspace
-from tests.flows.prefect_server import PrefectServer, prefect_server
+from flows.publish.marts import latest_marts
+from flows.workspace.experiments import find_spec
+from flows.workspace.paths import Workspace
+from tests.builders.delivery_workspace import canary_share, delivery_workspace
+from tests.places import REPOSITORY
+from tests.servers.prefect_server import PrefectServer, prefect_server
 
-REPOSITORY = Path(__file__).parents[2]
 GOOD, BAD = "exam-service-canary", "progress-service-canary"
 
 _SERVE = """\

@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
+from tests.places import REPOSITORY
+
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 _alive: weakref.WeakSet[Child] = weakref.WeakSet()
@@ -117,7 +119,7 @@ class Child:
 
 def start_python(module: str, *arguments: str, log: Path) -> Child:
     """A child that runs a module of this repository with this interpreter."""
-    root = Path(__file__).resolve().parents[2]
+    root = REPOSITORY
     code = f"import sys; sys.path.insert(0, {str(root)!r}); import runpy; "
     code += f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
     return Child([sys.executable, "-c", code, *arguments], log=log)

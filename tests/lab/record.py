@@ -13,10 +13,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from flows.sources.prometheus import PrometheusSamples
-from flows.sources.recording import write_recording
-from flows.sources.samples import Matcher, Samples, Selector
-from flows.spec import PrometheusSource
+from flows.ingest.sources.prometheus import PrometheusSamples
+from flows.ingest.sources.recording import write_recording
+from flows.ingest.sources.samples import Matcher, Samples, Selector
+from flows.spec.sources import PrometheusSource
 from tests.lab.lab import Lab
 from tests.lab.session import CROWDS, PROFILES, SERVICES, STAGES, enter_stage, set_behaviours
 

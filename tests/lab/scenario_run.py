@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from flows.delivery_log import read_delivery
-from flows.warehouse import open_reader
-from flows.workspace import Workspace
+from flows.warehouse.connection import open_reader
+from flows.warehouse.delivery_log import read_delivery
+from flows.workspace.paths import Workspace
 from tests.lab.lab import Lab
 from tests.lab.processes import Child
 from tests.lab.scenarios import Change, Scenario, expected_path

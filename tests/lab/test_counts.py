@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.request_pull import RequestPull, pull_requests
-from flows.sources.prometheus import PrometheusSamples
-from flows.spec import Experiment, PrometheusSource
-from flows.warehouse import open_reader
+from flows.ingest.requests.pull import RequestPull, pull_requests
+from flows.ingest.sources.prometheus import PrometheusSamples
+from flows.spec.experiment import Experiment
+from flows.spec.sources import PrometheusSource
+from flows.warehouse.connection import open_reader
 from tests.lab import needs_prometheus
 from tests.lab.lab import Lab
 from tests.lab.topology import ServiceSpec, VariantSpec

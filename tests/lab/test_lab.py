@@ -21,6 +21,7 @@ from tests.lab.lab import Lab
 from tests.lab.load_plan import Crowd, Profile
 from tests.lab.processes import wait_until
 from tests.lab.topology import FaultSpec, RouteSpec, ServiceSpec, VariantSpec
+from tests.places import REPOSITORY
 
 NAMESPACE = "edtech-production"
 
@@ -236,7 +237,7 @@ def test_a_variant_can_appear_later_and_its_errors_are_new_series(lab: Lab) -> N
 
 
 def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[2]
+    root = REPOSITORY
     program = (
         "import time; from pathlib import Path; from tests.lab.processes import Child; "
         f"child = Child(['sleep', '60'], log=Path({str(tmp_path / 'log')!r})); "

@@ -17,7 +17,7 @@ from analysis.calibration.injections import (
     slow_probability,
 )
 from analysis.calibration.replay import injections_of, simulate
-from tests.analysis.calibration.replays import EDGES_MS, MARGIN, bursty_history, replay_of
+from tests.builders.replays import EDGES_MS, MARGIN, bursty_history, replay_of
 
 HISTORY = bursty_history()
 INJECTIONS = (*error_injections(MARGIN), *latency_injections(HISTORY))

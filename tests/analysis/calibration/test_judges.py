@@ -14,9 +14,9 @@ from analysis.calibration.judges import Judge, Runs, decide, evidence_of
 from analysis.calibration.outcome import HOLD, PROMOTE, ROLLBACK
 from analysis.calibration.replay import Replay, simulate
 from analysis.kayenta.classify import MetricLabel, classify_metric
-from analysis.paired_buckets import BucketCounts
+from analysis.requests.paired_buckets import BucketCounts
 from analysis.verdict import Decision, reach_verdict
-from tests.analysis.calibration.replays import plan_of, replay_of, without_split
+from tests.builders.replays import plan_of, replay_of, without_split
 
 FIVE_POINTS = Injection("five-points", "", "", share=0.05)
 TWO_POINTS = Injection("two-points", "", "", share=0.02)

@@ -17,7 +17,7 @@ from analysis.calibration.replay import (
     simulate,
     summarise,
 )
-from tests.analysis.calibration.replays import MARGIN, plan_of, replay_of
+from tests.builders.replays import MARGIN, plan_of, replay_of
 
 RUNS = 120
 

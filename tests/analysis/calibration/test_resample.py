@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from analysis.calibration.history import FAILED, GOOD
 from analysis.calibration.resample import LONGEST_BLOCK, SHORTEST_BLOCK, draw_timeline, thin
-from tests.analysis.calibration.replays import bursty_history
+from tests.builders.replays import bursty_history
 
 
 def test_every_bucket_of_the_history_is_drawn_equally_often() -> None:

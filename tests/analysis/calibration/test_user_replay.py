@@ -23,13 +23,13 @@ from analysis.calibration.user_replay import (
     _so_far,
     replay_users,
 )
-from analysis.comparison import Sample
-from analysis.estimates import Quantity
 from analysis.evidence import UserEvidence
-from analysis.judge_users import judge_users
+from analysis.fixed.comparison import Sample
+from analysis.judge.users import judge_users
 from analysis.metric_result import Classification
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
-from analysis.planning.power import Design, power
+from analysis.power.power import Design, power
+from analysis.users.estimates import Quantity
 
 DAY = 86_400_000
 

@@ -9,15 +9,15 @@ import pytest
 from scipy import stats
 from scipy.stats import binom
 
-from analysis.comparison import (
+from analysis.fixed import several_arms
+from analysis.fixed.comparison import (
     Sample,
     compare_means,
     compare_proportions,
     mean_sample,
     proportion_sample,
 )
-from analysis.fixed import several_arms
-from analysis.fixed.hypotheses import equivalence, non_inferiority, two_sided
+from analysis.fixed.margins import equivalence, non_inferiority, two_sided
 from analysis.fixed.proportions import share_bounds, share_statistic, z_test
 from analysis.fixed.quantile_difference import compare_quantiles, estimate_quantile
 from analysis.fixed.relative import relative_lift

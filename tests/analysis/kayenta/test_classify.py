@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.kayenta.classify import MetricJudgement, classify_metric, classify_metrics
+from analysis.kayenta.classify import (
+    MetricJudgement,
+    classify_metric,
+    classify_metrics,
+    without_outliers,
+)
 from analysis.kayenta.config import (
     Direction,
     EffectMeasure,
@@ -17,7 +22,6 @@ from analysis.kayenta.config import (
     NanStrategy,
     OutlierStrategy,
 )
-from analysis.kayenta.outliers import without_outliers
 from tests.analysis.kayenta.definition import label_by_definition
 
 FloatArray = NDArray[np.float64]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.confidence import log_e_value, tuning, two_sided_multiplier
+from analysis.sequential.confidence_sequence import log_e_value, tuning, two_sided_multiplier
 from analysis.sequential.sprt import mixture_sprt, planned_mixture_variance
 from tests.analysis.sequential.paths import at_most
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from flows.formats.problems import SpecError
+from flows.formats.yaml_file import parse_documents
 from flows.manifests.new_spec import CannotInit, Wanted, choose_split, new_spec
 from flows.manifests.read import Manifests, manifests_in, read_manifests
 from flows.manifests.split import Severity
-from flows.manifests.yaml_documents import parse_documents
-from flows.spec_file import SpecError, load_spec
+from flows.workspace.experiments import load_spec
+from tests.places import SHARED
 
-SHARED = Path(__file__).resolve().parents[4] / "shared"
 MANIFESTS, GUIDE = SHARED / "data" / "manifests", SHARED / "seed"
 pytestmark = pytest.mark.skipif(
     not MANIFESTS.exists(), reason="no real manifests here: they are not part of the repository"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.flows.service.service_process import Service, demo_workspace, running
+from tests.servers.service_process import Service, demo_workspace, running
 
 
 @pytest.fixture(scope="package")

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from flows.service.authentication import TokenRefused, token_for
-from tests.flows.service.service_process import TOKEN, Service, demo_workspace, running
+from tests.servers.service_process import TOKEN, Service, demo_workspace, running
 
 PATHS = ("/argo/quiz-format", "/argo/no-such", "/metrics", "/verdict/quiz-format", "/nothing")
 

@@ -14,10 +14,10 @@ import duckdb
 import pytest
 import requests
 
-from flows.service.limits import Limits
-from tests.flows.other_process import HOLD, let_go, process
-from tests.flows.service.service_process import Service, demo_workspace, running
+from flows.service.http import Limits
 from tests.lab.processes import wait_until
+from tests.servers.other_process import HOLD, let_go, process
+from tests.servers.service_process import Service, demo_workspace, running
 
 DECISIONS = {
     "adaptive-algorithm": "hold",

@@ -1,0 +1,148 @@
+"""What decides nothing, but a reader of the verdict should know before believing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from analysis.evidence import QualityLimits, RequestEvidence, UserEvidence
+from analysis.explain.latency import latency_notes
+from analysis.explain.reasons import amount
+from analysis.judge.latency_table import LatencyTable
+from analysis.judge.segments import SegmentTable
+from analysis.metric_result import MetricResult
+from analysis.plan import Plan, Unit
+from analysis.quality.checks import user_stages
+from analysis.quality.sample_ratio import ALARM_P_VALUE, check_sample_ratio
+from analysis.users.plausibility import effect_trend, largest_user, too_large_to_be_true
+
+# Of equal effects in all segments, over a handful of dimensions and metrics.
+_INTERACTION_LEVEL = 0.001
+
+
+def take_notes(
+    plan: Plan,
+    users: UserEvidence | None,
+    metrics: tuple[MetricResult, ...],
+    segments: tuple[SegmentTable, ...],
+    latency: tuple[LatencyTable, ...],
+    limits: QualityLimits,
+) -> tuple[str, ...]:
+    """All that applies, as sentences."""
+    found = [note for table in latency for note in latency_notes(table)]
+    if users is None:
+        return tuple(found)
+    found += [*_broken_parts(plan, users, limits), *_adjustments(plan, metrics)]
+    for metric in metrics:
+        if metric.unit is Unit.USER:
+            found += _doubts(plan, users, metric)
+    for table in segments:
+        found += _interactions(table)
+        found += _notable(table)
+    return tuple(found)
+
+
+def notes_on_edges(plan: Plan, requests: RequestEvidence | None) -> Iterator[str]:
+    """Where slow requests are counted from another bound than the one that was asked for."""
+    edges = {} if requests is None else requests.edges_ms
+    for metric in plan.metrics:
+        edge = edges.get(metric.name)
+        if edge is not None and metric.above_ms is not None and edge != metric.above_ms:
+            yield (
+                f"{metric.name}: slow is slower than {edge:g} ms, not {metric.above_ms:g} ms as "
+                f"asked for: the next bucket edge that all versions export"
+            )
+
+
+def _broken_parts(plan: Plan, users: UserEvidence, limits: QualityLimits) -> Iterator[str]:
+    """The days and segments whose users aren't divided as configured."""
+    parts = {
+        part: check_sample_ratio(user_stages(plan, exposed), tolerance=limits.user_split_tolerance)
+        for part, exposed in users.exposed_by_part.items()
+    }
+    level = ALARM_P_VALUE / max(len(parts), 1)
+    for part, ratio in parts.items():
+        if ratio is not None and ratio.mismatch and ratio.p_value < level:
+            yield (
+                f"the split of users is off in {part}: odds of {ratio.worst_variant} are "
+                f"{ratio.worst_odds_ratio:.3f} times the configured ones (p = {ratio.p_value:.2g})"
+            )
+
+
+def _adjustments(plan: Plan, metrics: tuple[MetricResult, ...]) -> Iterator[str]:
+    how = {metric.name: metric.adjusted_by for metric in plan.metrics}
+    said: dict[str, float] = {}
+    for metric in metrics:
+        if metric.variance_removed is not None:
+            said[metric.metric] = metric.variance_removed
+    for name, removed in said.items():
+        if removed < 0:  # chance: strata or covariates that explain nothing cost a little
+            continue
+        what = how.get(name) or "what users did before"
+        yield f"{name}: {what} takes {removed:.0%} of the variance away"
+
+
+def _doubts(plan: Plan, users: UserEvidence, metric: MetricResult) -> Iterator[str]:
+    """Whether the effect rests on one user, changes with time, or is too large to be true."""
+    arms = (metric.baseline_variant, metric.candidate_variant)
+    largest = users.largest.get(metric.metric, {})
+    if metric.variance_removed is None and all(arm in largest for arm in arms):
+        baseline, candidate = users.samples[metric.metric][metric.candidate_variant]
+        one = largest_user(baseline, candidate, (largest[arms[0]], largest[arms[1]]))
+        if one is not None and one.influential:
+            yield (
+                f"{metric.metric}: the difference is {amount(metric, one.difference)}, without the "
+                f"one largest user of each variant {amount(metric, one.without)}; a cap would help"
+            )
+    yield from _trend(users, metric)
+    prior_sd = next(m.prior_sd for m in plan.metrics if m.name == metric.metric)
+    if too_large_to_be_true(metric.relative.lower, metric.relative.upper, prior_sd):
+        yield (
+            f"{metric.metric}: a change of {metric.relative.value:+.0%} is too large to be true, "
+            f"where {prior_sd:.0%} is typical; look for a fault in the data first (Twyman's law)"
+        )
+
+
+def _trend(users: UserEvidence, metric: MetricResult) -> Iterator[str]:
+    arms = users.trends.get(metric.metric, {}).get(metric.candidate_variant)
+    if arms is None or any(float(arm.n) < 2 for arm in arms):
+        return
+    trend = effect_trend(
+        *arms,
+        days=users.trend_days[metric.metric],
+        effect=metric.difference.value,
+    )
+    if trend.kind == "steady":
+        return
+    cause = "novelty" if trend.kind == "fading" else "learning"
+    yield (
+        f"{metric.metric}: the effect is {trend.kind} with the days since a user's first exposure "
+        f"(p = {trend.p_value:.1g}), as {cause} does; in the long run it may be another"
+    )
+
+
+def _interactions(table: SegmentTable) -> Iterator[str]:
+    for found in table.interactions:
+        if found.reversed:
+            yield (
+                f"{table.metric}: pooled, the difference is {found.pooled:+.3g}, but within "
+                f"{found.dimension} it is {found.stratified:+.3g}: the variants have different "
+                f"users (Simpson's paradox); trust the second"
+            )
+        elif found.p_value < _INTERACTION_LEVEL:
+            yield (
+                f"{table.metric}: the effect differs by {found.dimension} "
+                f"(p = {found.p_value:.1g}); one number for all users hides it"
+            )
+
+
+def _notable(table: SegmentTable) -> Iterator[str]:
+    shown: dict[str, list[str]] = {}
+    for effect in table.effects:
+        if effect.notable:
+            name = f"{effect.segment or 'none'} {effect.difference.value:+.3g}"
+            shown.setdefault(effect.dimension, []).append(name)
+    for dimension, effects in shown.items():
+        yield (
+            f"{table.metric}: by {dimension}, an effect stands out in {', '.join(effects)} "
+            f"(exploratory; e-BH over the segments)"
+        )

@@ -1,0 +1,141 @@
+"""What a metric showed, in a sentence that a person on call understands."""
+
+from __future__ import annotations
+
+import math
+
+from analysis.metric_result import Classification, Estimate, MetricResult
+from analysis.plan import Role, Unit
+from analysis.requests.pods import BadPod
+
+
+def explain(result: MetricResult) -> str:
+    """One sentence: both versions' values, the harm that is proven or excluded, and the margin."""
+    if result.classification is Classification.NO_DATA:
+        found = describe_absence(result)
+    else:
+        found = f"{_values(result)}; {_finding(result)}"
+    return ". ".join([f"{result.metric}: {found}", *describe_pods(result)])
+
+
+def describe_absence(result: MetricResult) -> str:
+    """Of which version there is no data, and how much there is of the other."""
+    unit = "requests" if result.unit is Unit.REQUEST else "users"
+    arms = (
+        (result.candidate_variant, result.exposure_candidate),
+        (result.baseline_variant, result.exposure_baseline),
+    )
+    without = [f"{name} (0 {unit})" for name, seen in arms if not seen > 0]
+    others = [f"{name} has {seen:,.0f}" for name, seen in arms if seen > 0]
+    if not without:
+        return f"too little data to compare: {', '.join(others)} {unit}"
+    return ", ".join([f"no data of {' and '.join(without)}", *others])
+
+
+def describe_pods(result: MetricResult) -> tuple[str, ...]:
+    """One sentence per pod that is worse than its siblings; the last says what it explains."""
+    found = result.bad_pods
+    said = [_pod(result, pod) for pod in found]
+    if said:
+        without = amount(result, found[-1].difference_without)
+        which = "it" if len(found) == 1 else "these pods"
+        said[-1] += f": without {which} the difference is {without}"
+    return tuple(said)
+
+
+def _pod(result: MetricResult, pod: BadPod) -> str:
+    siblings = "its sibling" if pod.siblings == 1 else f"its {pod.siblings} siblings"
+    return (
+        f"Pod {pod.pod} of {pod.variant} answers {level(result, pod.share)} of its requests with "
+        f"failures, {siblings} {level(result, pod.siblings_share)}"
+    )
+
+
+def describe_harm(result: MetricResult) -> str:
+    """The interval of harm as found so far, beside what is allowed."""
+    low, high = _harm_bounds(result)
+    return (
+        f"the harm so far lies between {amount(result, low)} and {amount(result, high)}, "
+        f"{_allowed(result)}"
+    )
+
+
+def _harm_bounds(result: MetricResult) -> tuple[float, float]:
+    low, high = result.excess.lower + result.margin, result.excess.upper + result.margin
+    if not result.is_share:
+        return low, high
+    # Wider is no news: no two shares are further apart.
+    return min(max(low, -1.0), 1.0), min(max(high, -1.0), 1.0)
+
+
+def describe_objective(result: MetricResult, share: Estimate, limit: float) -> str:
+    """The interval of the candidate's own share, beside what it must not exceed."""
+    low, high = max(0.0, share.lower), min(1.0, share.upper)
+    return (
+        f"its share lies between {level(result, low)} and {level(result, high)}, "
+        f"never more than {level(result, limit)} is acceptable"
+    )
+
+
+def _allowed(result: MetricResult) -> str:
+    if result.margin == 0:
+        return "none is allowed"
+    return f"allowed are {amount(result, result.margin)}"
+
+
+def amount(result: MetricResult, value: float) -> str:
+    """A difference in the metric's unit: points for shares, a plain number for means."""
+    if not math.isfinite(value):
+        return "an unknown amount"
+    return f"{100 * value:.2f} points" if result.is_share else f"{value:.4g}"
+
+
+def level(result: MetricResult, value: float) -> str:
+    """A value in the metric's unit: percent for shares."""
+    if not math.isfinite(value):
+        return "nothing"
+    return f"{100 * value:.2f} %" if result.is_share else f"{value:.4g}"
+
+
+def _values(result: MetricResult) -> str:
+    if result.unit is Unit.USER:
+        what = "of users" if result.is_share else "per user"
+    elif result.edge_ms is not None:
+        what = f"of requests slower than {result.edge_ms:g} ms"
+    else:
+        what = "of requests failed"
+    return (
+        f"{result.candidate_variant} has {level(result, result.candidate)} {what}, "
+        f"{result.baseline_variant} {level(result, result.baseline)}"
+    )
+
+
+def _finding(result: MetricResult) -> str:
+    if result.classification is Classification.FAIL:
+        return _failure(result)
+    _, high = _harm_bounds(result)
+    if result.role is Role.GOAL and high < 0:
+        return f"the gain is at least {amount(result, -high)}"
+    return f"the harm is at most {amount(result, max(0.0, high))}, {_allowed(result)}"
+
+
+def _failure(result: MetricResult) -> str:
+    """The strongest of what failed: the margin, the objective, or the exact test alone."""
+    if result.excess.lower > 0:
+        least = amount(result, _harm_bounds(result)[0])
+        return f"the harm is at least {least}, {_allowed(result)}"
+    if result.objective is not None and result.objective.violated:
+        objective = result.objective
+        return (
+            f"its share is at least {level(result, objective.candidate.lower)}, "
+            f"never more than {level(result, objective.limit)} is acceptable"
+        )
+    if any(pod.gross and pod.variant == result.candidate_variant for pod in result.bad_pods):
+        return "one pod fails grossly, so that users are hurt beyond the margin"
+    own = result.objective
+    if own is not None and result.alone:
+        return (
+            f"since it has the traffic alone {level(result, own.candidate.value)} of all its "
+            f"requests do, far beyond the {level(result, own.limit)} that is acceptable"
+        )
+    return "this is a gross failure, far beyond what chance or a burst explains"

@@ -1,0 +1,144 @@
+"""What is still missing for a promote, and how long it is likely to take at today's rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from analysis.explain.reasons import (
+    describe_absence,
+    describe_harm,
+    describe_objective,
+    describe_pods,
+    level,
+)
+from analysis.explain.spans import span
+from analysis.metric_result import Classification, Estimate, MetricResult
+from analysis.plan import Plan, Role, Unit
+
+# So many standard errors, or little less, lie between an estimate and its bound once a few dozen
+# buckets are known.
+_SETTLED = 4.0
+# A bound so much farther off says nothing yet.
+_FAR_OFF = 0.1
+
+
+def missing_for_decision(
+    plan: Plan, metrics: Sequence[MetricResult], *, at_ms: int
+) -> tuple[str, ...]:
+    """Sentences that say what is missing; empty when nothing is."""
+    return (
+        *_too_early(plan, at_ms),
+        *_too_few(plan, metrics),
+        *(
+            _undecided(plan, m, at_ms)
+            for m in metrics
+            if m.classification is not Classification.PASS
+        ),
+    )
+
+
+def _too_early(plan: Plan, at_ms: int) -> Iterator[str]:
+    rest = plan.start_ms + plan.minimum_ms - at_ms
+    if rest > 0:
+        yield f"the minimum duration is {span(plan.minimum_ms)}; {span(rest)} to go"
+
+
+def _too_few(plan: Plan, metrics: Sequence[MetricResult]) -> Iterator[str]:
+    seen: dict[tuple[str, Unit], float] = {}
+    for metric in metrics:
+        for variant, exposure in (
+            (metric.baseline_variant, metric.exposure_baseline),
+            (metric.candidate_variant, metric.exposure_candidate),
+        ):
+            key = (variant, metric.unit)
+            seen[key] = max(seen.get(key, 0.0), exposure)
+    least = plan.minimum_exposure
+    for (variant, unit), exposure in seen.items():
+        if exposure < least:
+            yield f"{variant} has {exposure:.0f} {unit}s, at least {least} are needed"
+
+
+def _undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
+    """One sentence on one metric; it names the candidate where there are several."""
+    several = len(plan.candidates) > 1
+    name = f"{metric.metric} of {metric.candidate_variant}" if several else metric.metric
+    return ". ".join((f"{name}: {_why_undecided(plan, metric, at_ms)}", *describe_pods(metric)))
+
+
+def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
+    if metric.classification is Classification.NO_DATA:
+        return describe_absence(metric)
+    objective = metric.objective
+    if objective is not None and objective.shared and objective.state is Classification.FAIL:
+        return (
+            f"both versions exceed the objective of {level(metric, objective.limit)}, "
+            f"so it is not {metric.candidate_variant}'s doing"
+        )
+    if metric.pods_differ:
+        return (
+            f"its pods differ by more than chance explains, so more pods would say more than more "
+            f"time; {describe_harm(metric)}"
+        )
+    if objective is not None and metric.excess.upper <= 0:
+        why = "the objective is neither met nor missed for sure"
+        found = describe_objective(metric, objective.candidate, objective.limit)
+    else:
+        why = "the effect is smaller than this plan can see"
+        found = describe_harm(metric)
+    if at_ms >= plan.last_look_ms:
+        return f"the plan's end is reached and {why}; {found}"
+    if metric.role is Role.GOAL and metric.unit is Unit.USER:
+        left = span(plan.last_look_ms - at_ms)
+        return f"the gain is tested at the planned end, in {left}; {found}"
+    return f"{found}; {_time_needed(plan, metric, at_ms)}"
+
+
+def _time_needed(plan: Plan, metric: MetricResult, at_ms: int) -> str:
+    """Intervals narrow with the square root of time: when will the nearer end reach the margin?"""
+    elapsed = max(at_ms - plan.start_ms, plan.bucket_ms)
+    growth = _growth_needed(metric)
+    if not math.isfinite(growth):
+        return "too little has been seen to say how much longer it takes"
+    more_ms = int(elapsed * max(growth - 1, 0.0)) + plan.bucket_ms
+    requests = (metric.exposure_baseline + metric.exposure_candidate) * more_ms / elapsed
+    if plan.tuned_ms is None and at_ms + more_ms > plan.last_look_ms:
+        left = span(plan.last_look_ms - at_ms)
+        return f"no decision is likely before the plan's end, {left} away"
+    return (
+        f"a decision is likely after about {requests:.0f} more {metric.unit}s "
+        f"({span(more_ms)} at today's rate)"
+    )
+
+
+def _growth_needed(metric: MetricResult) -> float:
+    """How many times as much data, if the estimates stay.
+
+    One harm that is proven is enough for a rollback, whatever else is open; a promote needs all.
+    An interval around no failure at all narrows with the requests, not with their square root.
+    """
+    found = [_growth(metric, metric.excess, 0.0)]
+    if metric.objective is not None:
+        found.append(_growth(metric, metric.objective.candidate, metric.objective.limit))
+    harms = [growth for harmful, growth in found if harmful]
+    growth = min(harms) if harms else max(growth for _, growth in found)
+    none = metric.is_share and metric.baseline == 0 and metric.candidate == 0
+    return math.sqrt(growth) if none else growth
+
+
+def _growth(metric: MetricResult, estimate: Estimate, allowed: float) -> tuple[bool, float]:
+    """Whether it is beyond what is allowed, and how many times as much data would prove its side.
+
+    Bounds settle at some standard errors, and narrow with the square root of time from then on.
+    Before, while there are few buckets, they lie farther off and narrow at least with time itself.
+    """
+    value = estimate.value - allowed
+    half_width = (estimate.upper if value < 0 else estimate.lower) - estimate.value
+    if value == 0 or not math.isfinite(half_width):
+        return value > 0, math.inf
+    of_excess = metric.excess.upper if value < 0 else metric.excess.lower
+    settled = _SETTLED * metric.standard_error / (abs(of_excess - metric.excess.value) or math.inf)
+    if settled < _FAR_OFF:
+        return value > 0, math.inf
+    narrower = abs(half_width / value)
+    return value > 0, max(narrower, narrower**2 * min(settled, 1.0) ** 2)

@@ -1,0 +1,83 @@
+"""How much worse a candidate is for users, with bounds: one comparison or thousands at once.
+
+The bounds hold at every look; the upper one of a goal at the planned end is that of a single test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
+
+from analysis.fixed.comparison import Comparison, Pair
+from analysis.plan import MetricPlan, Plan, Role
+from analysis.sequential.confidence_sequence import one_sided_multiplier
+from analysis.users.guarded_comparison import compare_guarded, student_multiplier
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Harm:
+    """Harm beyond what is allowed, in the metric's unit: float64[...] each.
+
+    lower, upper: its bounds, so many standard errors off (lower_z, upper_z).
+    """
+
+    comparison: Comparison
+    value: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    standard_error: FloatArray
+    lower_z: FloatArray
+    upper_z: FloatArray
+
+
+def bound_harm(
+    plan: Plan,
+    metric: MetricPlan,
+    arms: Pair,
+    *,
+    is_share: bool,
+    n_opt: float,
+    at_end: ArrayLike,
+) -> Harm:
+    """The harm that the second of two arms does; at_end: bool[...], at the planned end.
+
+    What is allowed relatively is a part of the baseline's size, whatever its sign.
+    """
+    comparison = compare_guarded(arms[0], arms[1], is_share=is_share)
+    lower_z, upper_z = _multipliers(plan, metric, comparison, n_opt, np.asarray(at_end))
+    baseline, candidate = comparison.baseline, comparison.candidate
+    sign = -1.0 if metric.higher_is_better else 1.0
+    allowed = metric.allowed_harm
+    factor = 1 + sign * allowed.relative * np.sign(baseline.mean)
+    allowance = allowed.relative * np.abs(baseline.mean) + allowed.absolute
+    value = sign * comparison.difference - allowance
+    variance = candidate.variance_of_mean + factor**2 * baseline.variance_of_mean
+    error = np.sqrt(variance)
+    with np.errstate(invalid="ignore"):
+        lower, upper = value - lower_z * error, value + upper_z * error
+    return Harm(comparison, value, lower, upper, error, lower_z, upper_z)
+
+
+def _multipliers(
+    plan: Plan,
+    metric: MetricPlan,
+    comparison: Comparison,
+    n_opt: float,
+    at_end: NDArray[np.bool_],
+) -> tuple[FloatArray, FloatArray]:
+    """Standard errors to the lower and to the upper bound of harm."""
+    n = comparison.baseline.n + comparison.candidate.n
+    dof = comparison.degrees_of_freedom
+    lower, upper = (
+        student_multiplier(one_sided_multiplier(n, alpha=level, n_opt=n_opt), dof)
+        for level in (plan.harm_alpha(metric), plan.promote_alpha)
+    )
+    if metric.role is Role.GOAL:
+        once = -stdtrit(np.maximum(dof, 1.0), plan.promote_alpha)
+        upper = np.where(at_end & (dof >= 1), once, upper)
+    return lower, upper

@@ -1,0 +1,113 @@
+"""User metrics: harm watched at every look, gain tested once, at the planned end."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import ndtr
+
+from analysis.evidence import UserEvidence
+from analysis.fixed.comparison import Sample
+from analysis.judge.segments import SegmentTable, compare_segments
+from analysis.judge.user_harm import bound_harm
+from analysis.metric_result import Classification, Estimate, MetricResult
+from analysis.plan import MetricPlan, Plan, Role, Unit
+
+_NO_USERS = Sample(np.array(0.0), np.array(np.nan), np.array(np.nan))
+
+
+def judge_users(
+    plan: Plan, evidence: UserEvidence | None, candidate: str, *, at_ms: int
+) -> tuple[MetricResult, ...]:
+    """Every user metric of one candidate against the baseline.
+
+    Half of alpha watches for harm at every look; a goal's gain is tested at the planned end with
+    the other half, nearly as sharp as a test that never looked before.
+    """
+    metrics = [metric for metric in plan.metrics if metric.unit is Unit.USER]
+    if metrics and evidence is None:
+        raise ValueError("the plan has user metrics, but no user evidence was given")
+    return tuple(
+        _judge(plan, metric, evidence, candidate, at_end=at_ms >= plan.last_look_ms)
+        for metric in metrics
+        if evidence is not None
+    )
+
+
+def _judge(
+    plan: Plan, metric: MetricPlan, evidence: UserEvidence, candidate: str, *, at_end: bool
+) -> MetricResult:
+    is_share = metric.name in evidence.proportions
+    arms = evidence.samples.get(metric.name, {}).get(candidate, (_NO_USERS, _NO_USERS))
+    tightest = plan.planned_users(metric, candidate)
+    harm = bound_harm(plan, metric, arms, is_share=is_share, n_opt=tightest, at_end=at_end)
+    comparison, error = harm.comparison, float(harm.standard_error)
+    excess = Estimate(float(harm.value), float(harm.lower), float(harm.upper))
+    # Bounds of harm become bounds of the difference, turned round where more is better.
+    multipliers = float(harm.lower_z), float(harm.upper_z)
+    down, up = multipliers[::-1] if metric.higher_is_better else multipliers
+    relative_low, relative_high = (
+        comparison.relative_interval(down)[0],
+        comparison.relative_interval(up)[1],
+    )
+    difference, spread = float(comparison.difference), float(comparison.standard_error)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lift = float(comparison.difference / np.abs(comparison.baseline.mean))
+    margin = metric.allowed_harm
+    final = evidence.final_users.get(metric.name, {})
+    return MetricResult(
+        metric=metric.name,
+        baseline_variant=plan.baseline,
+        candidate_variant=candidate,
+        unit=metric.unit,
+        role=metric.role,
+        classification=_classify(metric, excess, at_end=at_end),
+        baseline=float(comparison.baseline.mean),
+        candidate=float(comparison.candidate.mean),
+        difference=Estimate(difference, difference - down * spread, difference + up * spread),
+        relative=Estimate(lift, float(relative_low), float(relative_high)),
+        excess=excess,
+        standard_error=error,
+        margin=margin.absolute + margin.relative * abs(float(comparison.baseline.mean)),
+        probability_within_margin=float(ndtr(-excess.value / error)) if error > 0 else np.nan,
+        exposure_baseline=final.get(plan.baseline, float(comparison.baseline.n)),
+        exposure_candidate=final.get(candidate, float(comparison.candidate.n)),
+        weight=metric.weight,
+        critical=metric.critical,
+        group=metric.group,
+        is_share=is_share,
+        higher_is_better=metric.higher_is_better,
+        variance_removed=evidence.variance_removed.get(metric.name),
+        tightest_at_users=tightest,
+    )
+
+
+def judge_segments(plan: Plan, evidence: UserEvidence | None) -> tuple[SegmentTable, ...]:
+    """Every user metric of every candidate by segment; empty without segments."""
+    if evidence is None or not evidence.segments:
+        return ()
+    return tuple(
+        compare_segments(
+            metric.name,
+            candidate,
+            {
+                dimension: {name: pairs[metric.name][candidate] for name, pairs in parts.items()}
+                for dimension, parts in evidence.segments.items()
+                if all(metric.name in pairs for pairs in parts.values())
+            },
+            is_share=metric.name in evidence.proportions,
+            alpha=plan.alpha,
+            n_opt=plan.planned_users(metric, candidate),
+        )
+        for candidate in plan.candidates
+        for metric in plan.metrics
+        if metric.unit is Unit.USER
+    )
+
+
+def _classify(metric: MetricPlan, excess: Estimate, *, at_end: bool) -> Classification:
+    if not np.isfinite(excess.value):
+        return Classification.NO_DATA
+    if excess.lower > 0:
+        return Classification.FAIL
+    decisive = metric.role is Role.GUARDRAIL or at_end
+    return Classification.PASS if excess.upper <= 0 and decisive else Classification.UNCERTAIN

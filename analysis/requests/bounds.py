@@ -1,0 +1,256 @@
+"""An estimate from buckets with the bounds that hold at every look at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
+
+from analysis.sequential.confidence_sequence import one_sided_multiplier, student_adjusted
+
+FloatArray = NDArray[np.float64]
+
+
+_TINY = 1e-300  # keeps a division finite where there are no degrees of freedom
+
+
+# Persistence, as inflation of a variance, that a spread's degrees of freedom always allow for.
+_LEAST_INFLATION = 2.0
+
+
+# From so many on, bursts that were missed no longer weigh enough by themselves.
+_MANY_BUCKETS = 240.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """An estimate with its standard errors and effective number of buckets: float64[..., metrics].
+
+    over_time: standard errors from buckets, for the lower and for the upper bound.
+    degrees: of freedom of these: fewer where buckets persist.
+    skew: a sixth of the third cumulant over the variance: how far bursts that may still be to come
+        lift the upper bound.
+    between: what pods add, where they are known.
+    """
+
+    estimate: FloatArray
+    over_time: tuple[FloatArray, FloatArray]
+    buckets: FloatArray
+    degrees: FloatArray
+    skew: FloatArray
+    between: PodError | None = None
+
+    @property
+    def standard_error(self) -> FloatArray:
+        """On the side of the lower bound, pods included."""
+        return self._with_pods(self.over_time[0])
+
+    @property
+    def upper_error(self) -> FloatArray:
+        """On the side of the upper bound, pods included."""
+        return self._with_pods(self.over_time[1])
+
+    def lower(self, *, alpha: FloatArray | float, n_opt: float) -> FloatArray:
+        """The lower bound of level alpha, at every look at once; tightest after n_opt buckets."""
+        width = self._multiplier(alpha, n_opt)[1] * self.over_time[0]
+        if self.between is None:
+            return self.estimate - width
+        return self.between.lower(self.estimate, width, alpha)
+
+    def upper(self, *, alpha: FloatArray | float, n_opt: float) -> FloatArray:
+        """The upper bound of level alpha, at every look at once; tightest after n_opt buckets.
+
+        A sum of bursts and its spread are low together, so that its studentised lower tail is
+        heavier than Student's; z standard errors go (1 + 2 z^2) skew farther (Johnson 1978). Early,
+        bursts that were missed weigh more (over_time), and the sequence itself is wide.
+        """
+        normal, student = self._multiplier(alpha, n_opt)
+        late = np.minimum(1.0, self.buckets / _MANY_BUCKETS)
+        with np.errstate(invalid="ignore"):  # no skew times an unbounded multiplier
+            skewed = np.where(self.skew > 0, self.skew * (1 + 2 * normal**2) * late, 0.0)
+        width = np.maximum(
+            student * self.over_time[1], np.asarray(student * self.over_time[0] + skewed)
+        )
+        return self.estimate + (width if self.between is None else self.between.add(width, alpha))
+
+    def _with_pods(self, error: FloatArray) -> FloatArray:
+        return error if self.between is None else np.hypot(error, self.between.error)
+
+    def _multiplier(self, alpha: FloatArray | float, n_opt: float) -> tuple[FloatArray, FloatArray]:
+        """Standard errors to a one-sided bound: of a known variance, and of one from buckets."""
+        normal = one_sided_multiplier(self.buckets, alpha=alpha, n_opt=n_opt)
+        return normal, student_adjusted(normal, self.degrees)
+
+
+@dataclass(frozen=True, slots=True)
+class PodError:
+    """What pods add to the error of candidate - factor * baseline: float64[..., metrics] each.
+
+    Pods are drawn once and not at each look, so a multiplier is that of one look; of a quarter of
+    the level, as pods' shares are skewed and few.
+
+    error, degrees: as pods are seen to differ, and the degrees of freedom of that. Of two or three
+    pods little is seen, and such a bound says nothing.
+    baseline: factor times its share. relative_*: standard error of a version's share for each unit
+    of it, if pods differ as much as they plausibly do; NaN where they differ by more.
+    """
+
+    error: FloatArray
+    degrees: FloatArray
+    baseline: FloatArray
+    relative_baseline: FloatArray
+    relative_candidate: FloatArray
+
+    def add(self, width: FloatArray, alpha: FloatArray | float) -> FloatArray:
+        """The width by buckets with that by pods, as they are seen to differ."""
+        return np.hypot(width, -stdtrit(self.degrees, np.asarray(alpha) / 4) * self.error)
+
+    def lower(
+        self, estimate: FloatArray, width: FloatArray, alpha: FloatArray | float
+    ) -> FloatArray:
+        """The lower bound: as pods are seen to differ or as they plausibly do, whichever is higher.
+
+        Plausibly: the difference s at which the estimate d is just not too high, where pods
+        differ in proportion to shares of b and b + s: (d - s)^2 = width^2 + (y b)^2 + (x (b + s))^2
+        with x and y the relative errors times a normal quantile.
+        """
+        seen = estimate - self.add(width, alpha)
+        z = -ndtri(np.asarray(alpha) / 4)
+        b, x2 = self.baseline, (z * self.relative_candidate) ** 2
+        fixed = width**2 + (z * self.relative_baseline * b) ** 2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            root = np.sqrt(x2 * (estimate + b) ** 2 + fixed * (1 - x2))
+            plausible = (estimate**2 - fixed - x2 * b**2) / (estimate + x2 * b + root)
+        usable = (estimate > 0) & np.isfinite(plausible)
+        return np.maximum(seen, np.where(usable, plausible, -np.inf))
+
+
+@dataclass(frozen=True, slots=True)
+class BetweenPods:
+    """How far each version's share depends on which pods it has: float64[metrics] each.
+
+    var_*: of the share, beyond what requests within pods explain. degrees_*: pods minus one.
+    relative_*: as in PodError.
+    """
+
+    var_baseline: FloatArray
+    var_candidate: FloatArray
+    degrees_baseline: FloatArray
+    degrees_candidate: FloatArray
+    relative_baseline: FloatArray
+    relative_candidate: FloatArray
+
+    def of_contrast(self, factor: FloatArray, share: FloatArray) -> PodError:
+        """Of candidate - factor * baseline, of which the share is so much: float64[..., metrics].
+
+        Degrees of freedom as Satterthwaite (1946) has them.
+        """
+        baseline = factor**2 * self.var_baseline
+        degrees = pooled_degrees(
+            self.var_candidate, self.degrees_candidate, baseline, self.degrees_baseline
+        )
+        return PodError(
+            np.sqrt(self.var_candidate + baseline),
+            degrees,
+            factor * share,
+            self.relative_baseline,
+            self.relative_candidate,
+        )
+
+
+def degrees_left(
+    buckets: FloatArray, inflation: FloatArray, spread: FloatArray, least: FloatArray
+) -> FloatArray:
+    """Degrees of freedom of a spread over persistent buckets: float64[..., metrics].
+
+    inflation: of the spread's variance by persistence; a few buckets can't rule a little of it
+    out. least: the variance that is believed whatever was seen; what persists in a spread far
+    below it (rounding, at worst) costs nothing.
+    """
+    believed = np.clip(spread / np.maximum(least, _TINY), 0.0, 1.0)
+    return np.asarray(buckets / (1 + (np.maximum(inflation, _LEAST_INFLATION) - 1) * believed) - 1)
+
+
+def pooled_degrees(
+    first: FloatArray, first_degrees: FloatArray, second: FloatArray, second_degrees: FloatArray
+) -> FloatArray:
+    """Degrees of freedom of a sum of two variances, each with its own (Satterthwaite 1946)."""
+    share = np.divide(
+        first,
+        first + second,
+        out=np.ones(np.shape(first + second)),
+        where=np.isfinite(first) & (first + second > 0),
+    )
+    doubt = share**2 / np.maximum(first_degrees, _TINY)
+    doubt = doubt + (1 - share) ** 2 / np.maximum(second_degrees, _TINY)
+    return np.asarray(1 / np.maximum(doubt, _TINY))
+
+
+BoolArray = NDArray[np.bool_]
+
+
+# rejects(ratios float64[k, metrics]) -> bool[k, metrics]
+RatioTest = Callable[[FloatArray], BoolArray]
+
+
+_INTERIOR, _ROUNDS = 64, 4
+
+
+_LARGEST = 1e9  # a ratio beyond it is as good as infinite
+
+
+def lowest_accepted(rejects: RatioTest, point: FloatArray, anchors: FloatArray) -> FloatArray:
+    """The lowest ratio that a test against larger ones doesn't reject: float64[metrics].
+
+    point: float64[metrics], the estimated ratio, accepted; infinite or NaN without a denominator.
+    anchors: float64[k, metrics], ratios at which test and answer must agree exactly.
+    0 where no ratio is rejected: shares have no negative ratio.
+    """
+    end = _position(np.where(np.isfinite(point), point, _LARGEST))
+    start = np.zeros_like(end)
+    for anchor in _position(np.sort(anchors, axis=0)):
+        start = np.where(rejects(_ratio(anchor)[None])[0] & (anchor < end), anchor, start)
+    for anchor in _position(np.sort(anchors, axis=0))[::-1]:
+        inside = (anchor > start) & (anchor < end)
+        end = np.where(inside & ~rejects(_ratio(anchor)[None])[0], anchor, end)
+    end = np.where(rejects(np.zeros((1, end.size)))[0] | (start > 0), end, 0.0)
+    return _ratio(_narrowed(rejects, start, end))
+
+
+def highest_accepted(rejects: RatioTest, point: FloatArray, anchors: FloatArray) -> FloatArray:
+    """The highest ratio that a test against smaller ones doesn't reject; infinite without one."""
+    end = _position(np.where(np.isfinite(point), point, _LARGEST))
+    start = np.full_like(end, _position(np.array(_LARGEST)))
+    for anchor in _position(np.sort(anchors, axis=0))[::-1]:
+        start = np.where(rejects(_ratio(anchor)[None])[0] & (anchor > end), anchor, start)
+    for anchor in _position(np.sort(anchors, axis=0)):
+        inside = (anchor < start) & (anchor > end)
+        end = np.where(inside & ~rejects(_ratio(anchor)[None])[0], anchor, end)
+    bounded = rejects(_ratio(start)[None])[0]
+    return np.where(bounded, _ratio(_narrowed(rejects, start, end)), np.inf)
+
+
+def _narrowed(rejects: RatioTest, rejected: FloatArray, accepted: FloatArray) -> FloatArray:
+    """The accepted end of a bracket, moved towards the rejected one until they all but meet."""
+    steps = np.arange(1, _INTERIOR + 1)[:, None] / (_INTERIOR + 1)
+    columns = np.arange(accepted.size)
+    for _ in range(_ROUNDS):
+        inner = rejected + (accepted - rejected) * steps
+        grid = np.concatenate([rejected[None], inner, accepted[None]])
+        refused = rejects(_ratio(inner))
+        # The first step that is accepted, counted from the rejected end.
+        first = np.where(refused.all(axis=0), _INTERIOR, (~refused).argmax(axis=0)) + 1
+        rejected, accepted = grid[first - 1, columns], grid[first, columns]
+    return accepted
+
+
+def _position(ratio: FloatArray) -> FloatArray:
+    """From [0, infinity) to [0, 1)."""
+    return np.asarray(ratio / (1 + ratio))
+
+
+def _ratio(position: FloatArray) -> FloatArray:
+    return np.asarray(position / (1 - position))

@@ -1,0 +1,182 @@
+"""Exact sequential test for gross failures: a total outage of a candidate within a minute.
+
+The asymptotic sequences need about ten buckets before they may speak. This test counts requests,
+so two buckets are enough. Counts are fooled by bursts near the margin; its null hypothesis lies
+far beyond the margin, and no single bucket can decide alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaln, xlog1py, xlogy
+
+from analysis.requests.paired_buckets import BucketCounts
+
+FloatArray = NDArray[np.float64]
+
+_BISECTIONS = 50
+# Beyond it an outage under heavy shocks would be found minutes late.
+_LARGEST_BURST = 5.0
+_SMALLEST_SHARE = 1e-16  # keeps a division finite at the edge of the interval
+
+
+def gross_failure_log_e(
+    baseline: BucketCounts,
+    candidate: BucketCounts,
+    *,
+    gap: FloatArray,
+    alpha: FloatArray,
+    planned_buckets: int,
+    factor: FloatArray | float = 1.0,
+    overdispersion: FloatArray | float = 1.0,
+) -> FloatArray:
+    """Largest log e-value so far: float64[metrics]; see gross_failure_path."""
+    path = gross_failure_path(
+        baseline,
+        candidate,
+        gap=gap,
+        alpha=alpha,
+        planned_buckets=planned_buckets,
+        factor=factor,
+        overdispersion=overdispersion,
+    )
+    return np.asarray(path.max(axis=-1, initial=0.0))
+
+
+def gross_failure_path(
+    baseline: BucketCounts,
+    candidate: BucketCounts,
+    *,
+    gap: FloatArray,
+    alpha: FloatArray,
+    planned_buckets: int,
+    factor: FloatArray | float = 1.0,
+    overdispersion: FloatArray | float = 1.0,
+) -> FloatArray:
+    """Log e-value after each bucket against "in no bucket is the candidate grossly worse".
+
+    Grossly worse: its share is above factor times the baseline's, plus gap.
+    baseline, candidate: counts [metrics, buckets]. gap, factor, alpha: float64[metrics].
+    overdispersion: float64[metrics], at least 1: so many failures in a burst say as much as one,
+        up to a limit.
+    Returns float64[metrics, buckets], at most the planned ones; the hypothesis is refuted at level
+    alpha where it reaches log(1 / alpha), at whatever look.
+
+    Per bucket, the e-value is the universal-inference ratio (Wasserman, Ramdas, Balakrishnan
+    2020): a Beta(1/2, 1/2) mixture over each version's share, divided by the largest likelihood
+    under the null hypothesis in that bucket. So base rates may change from bucket to bucket.
+    A failure can begin in any bucket in which both versions are seen: the process averages over
+    that bucket (uniform over the planned ones). One bucket's e-value is capped so that at least
+    two are needed; capping keeps an e-value.
+    """
+    baseline, candidate = (
+        BucketCounts(c.total[:, :planned_buckets], c.bad[:, :planned_buckets])
+        for c in (baseline, candidate)
+    )
+    seen = (baseline.total > 0) & (candidate.total > 0)
+    factor_column = np.broadcast_to(factor, gap.shape)[:, None]
+    log_e = _bucket_log_e(baseline, candidate, gap[:, None], factor_column)
+    return _from_any_bucket(log_e / _burst(overdispersion, gap), seen, alpha, planned_buckets)
+
+
+def gross_share_log_e(
+    candidate: BucketCounts,
+    *,
+    limit: FloatArray,
+    alone: NDArray[np.bool_],
+    alpha: FloatArray,
+    planned_buckets: int,
+    overdispersion: FloatArray | float = 1.0,
+) -> FloatArray:
+    """Largest log e-value so far against "where it is alone, its share is at most the limit".
+
+    The same test for a candidate with all the traffic, which nothing can be compared with.
+    limit, alpha: float64[metrics]. alone: bool[buckets].
+    """
+    counts = BucketCounts(candidate.total[:, :planned_buckets], candidate.bad[:, :planned_buckets])
+    seen = (counts.total > 0) & alone[:planned_buckets]
+    fitted = np.minimum(counts.share, limit[:, None])
+    log_e = _log_mixture(counts) - _log_likelihood(counts, fitted)
+    path = _from_any_bucket(log_e / _burst(overdispersion, limit), seen, alpha, planned_buckets)
+    return np.asarray(path.max(axis=-1, initial=0.0))
+
+
+def _burst(overdispersion: FloatArray | float, like: FloatArray) -> FloatArray:
+    """What log e-values are divided by: a power below 1 of an e-value is an e-value (Jensen)."""
+    return np.asarray(
+        np.minimum(np.broadcast_to(overdispersion, like.shape), _LARGEST_BURST)[:, None]
+    )
+
+
+def _from_any_bucket(
+    log_e: FloatArray, seen: NDArray[np.bool_], alpha: FloatArray, planned_buckets: int
+) -> FloatArray:
+    """The process that averages over the bucket in which a failure begins, each capped."""
+    log_cap = (np.log(planned_buckets) - np.log(alpha))[:, None] / 2
+    totals = np.cumsum(np.where(seen, np.minimum(log_e, log_cap), 0.0), axis=-1)
+    before = np.concatenate([np.zeros_like(totals[:, :1]), totals[:, :-1]], axis=-1)
+    starts = np.where(seen, -before, -np.inf)
+    started = totals + np.logaddexp.accumulate(starts, axis=-1) - np.log(planned_buckets)
+    # Starts that lie ahead, or that found no traffic, stay at 1 each.
+    waiting = 1 - np.cumsum(seen, axis=-1) / planned_buckets
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.logaddexp(started, np.log(np.maximum(waiting, 0.0))))
+
+
+def worse_log_e(baseline: BucketCounts, candidate: BucketCounts, *, gap: float) -> FloatArray:
+    """Log e-value against "the candidate's share is at most the baseline's plus gap".
+
+    float64[metrics, buckets], of each bucket's counts alone; exact at every look while they grow.
+    """
+    edges = np.full((len(baseline.total), 1), gap)
+    return _bucket_log_e(baseline, candidate, edges, np.ones_like(edges))
+
+
+def _bucket_log_e(
+    baseline: BucketCounts, candidate: BucketCounts, gap: FloatArray, factor: FloatArray
+) -> FloatArray:
+    """Log e-value of each bucket alone: float64[metrics, buckets]."""
+    mixture = _log_mixture(baseline) + _log_mixture(candidate)
+    return mixture - _largest_null_likelihood(baseline, candidate, gap, factor)
+
+
+def _log_mixture(counts: BucketCounts) -> FloatArray:
+    good = counts.total - counts.bad
+    return np.asarray(betaln(counts.bad + 0.5, good + 0.5) - betaln(0.5, 0.5))
+
+
+def _largest_null_likelihood(
+    baseline: BucketCounts, candidate: BucketCounts, gap: FloatArray, factor: FloatArray
+) -> FloatArray:
+    """Log of the largest likelihood with candidate's share at most factor baseline's + gap."""
+    fitted_b, fitted_c = baseline.share, candidate.share
+    beyond = fitted_c > factor * fitted_b + gap
+    gap, factor = (np.broadcast_to(x, beyond.shape)[beyond] for x in (gap, factor))
+    b, c = (BucketCounts(x.total[beyond], x.bad[beyond]) for x in (baseline, candidate))
+    on_edge = _constrained_baseline_share(b, c, gap, factor)
+    fitted_b[beyond], fitted_c[beyond] = on_edge, np.minimum(factor * on_edge + gap, 1.0)
+    return _log_likelihood(baseline, fitted_b) + _log_likelihood(candidate, fitted_c)
+
+
+def _log_likelihood(counts: BucketCounts, share: FloatArray) -> FloatArray:
+    good = counts.total - counts.bad
+    return np.asarray(xlogy(counts.bad, share) + xlog1py(good, -share))
+
+
+def _constrained_baseline_share(
+    baseline: BucketCounts, candidate: BucketCounts, gap: FloatArray, factor: FloatArray
+) -> FloatArray:
+    """The baseline's share p that makes (p, factor p + gap) likeliest; the likelihood is concave.
+
+    All float64[cases], each with a candidate beyond the edge, so the likeliest p lies inside.
+    """
+    low, high = np.zeros_like(gap), (1 - gap) / factor
+    good_b, good_c = baseline.total - baseline.bad, candidate.total - candidate.bad
+    for _ in range(_BISECTIONS):
+        p = (low + high) / 2
+        q = factor * p + gap
+        slope = baseline.bad / p - good_b / (1 - p)
+        slope += factor * (candidate.bad / q - good_c / np.maximum(1 - q, _SMALLEST_SHARE))
+        low, high = np.where(slope > 0, p, low), np.where(slope > 0, high, p)
+    return np.asarray((low + high) / 2)

@@ -1,0 +1,105 @@
+"""Whether a delivery goes on to its next stage, stays, or goes back: one look, one move.
+
+Harm that is shown goes back at once, at whatever stage. Going on needs less than a promote: good
+data, and no guardrail that is more likely broken than not, since the next stage is what gathers the
+evidence for the promote. Only a promote ends the last stage. Where a stage can't be decided in its
+longest time, a person is asked; nothing is rolled back for lack of evidence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from analysis.explain.spans import span
+from analysis.metric_result import Classification, MetricResult
+from analysis.plan import Role
+from analysis.verdict import Decision
+
+
+class Move(StrEnum):
+    """What a controller does after a look."""
+
+    STAY = "stay"
+    GO_ON = "go on"
+    GO_BACK = "go back"
+
+
+@dataclass(frozen=True, slots=True)
+class StageNow:
+    """Where a delivery stands.
+
+    number: from 1; of: how many stages there are. elapsed_ms: since its split was applied; seen_ms:
+    of that, what the data covers.
+    shortest_ms, longest_ms: how long it is to last.
+    next_needs_approval: a person must approve before the next stage (after the last: the promote).
+    approved: a person has approved going on from here.
+    """
+
+    number: int
+    of: int
+    elapsed_ms: int
+    seen_ms: int
+    shortest_ms: int
+    longest_ms: int
+    next_needs_approval: bool
+    approved: bool
+
+    @property
+    def is_last(self) -> bool:
+        """Whether all traffic is next."""
+        return self.number == self.of
+
+
+@dataclass(frozen=True, slots=True)
+class NextMove:
+    """The move, why, and whether a person is asked to decide."""
+
+    move: Move
+    reason: str
+    asks: bool = False
+
+
+def next_move(
+    stage: StageNow,
+    decision: Decision,
+    reasons: tuple[str, ...],
+    metrics: tuple[MetricResult, ...],
+) -> NextMove:
+    """The move after one look; decision, reasons and metrics are its verdict's."""
+    first = reasons[0] if reasons else "nothing speaks against it"
+    if decision is Decision.ROLLBACK:
+        return NextMove(Move.GO_BACK, first)
+    if stage.approved:
+        return NextMove(Move.GO_ON, "a person has approved")
+    if stage.seen_ms < stage.shortest_ms:
+        # Data that ends before the stage began makes no stage longer.
+        left = span(stage.shortest_ms - max(0, stage.seen_ms))
+        return NextMove(Move.STAY, f"the stage lasts {left} more at least")
+    if _may_go_on(stage, decision, metrics):
+        if stage.next_needs_approval:
+            return NextMove(Move.STAY, "the next stage needs a person's approval", asks=True)
+        return NextMove(Move.GO_ON, _why_on(stage, decision, first))
+    asks = stage.elapsed_ms >= stage.longest_ms
+    return NextMove(
+        Move.STAY, f"{first}; the stage's longest time is over" if asks else first, asks
+    )
+
+
+def _may_go_on(stage: StageNow, decision: Decision, metrics: tuple[MetricResult, ...]) -> bool:
+    if decision is Decision.PROMOTE:
+        return True
+    if decision is not Decision.HOLD or stage.is_last:
+        return False
+    return all(
+        metric.classification is not Classification.NO_DATA
+        and metric.probability_within_margin >= 0.5
+        for metric in metrics
+        if metric.role is Role.GUARDRAIL
+    )
+
+
+def _why_on(stage: StageNow, decision: Decision, first: str) -> str:
+    if decision is Decision.PROMOTE:
+        return first
+    return f"no harm is seen in {span(stage.seen_ms)}, and no guardrail is likely broken"

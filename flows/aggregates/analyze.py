@@ -1,0 +1,159 @@
+"""From aggregates to every answer that applies, through the scorecard that looks use too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.fixed.share_tests import MOST_EXACT_USERS, ShareTests, share_tests
+from analysis.scorecard.bayes import BetaPrior, NormalPrior, beta_posterior
+from analysis.scorecard.scorecard import Cells, make_scorecard
+from flows.aggregates.across_variants import over_variants, segments_differ
+from flows.aggregates.document import AnalyzedRow, ScorecardDocument
+from flows.aggregates.estimates import Estimated, estimate, joined, part_of
+from flows.aggregates.groups import groups_of, place_of
+from flows.aggregates.other_methods import Asked, further_answers
+from flows.aggregates.rows import AggregateRow
+from flows.formats.problems import Problem, SpecError
+from flows.look.scorecard_document import Belief, row_of
+
+FloatArray = NDArray[np.float64]
+
+# The exact posterior of one share takes 3 ms.
+_MOST_BELIEFS = 300
+# Exact tests of one table of 100 users each take 10 ms.
+_MOST_EXACT = 300
+
+
+def analyze(
+    rows: Sequence[AggregateRow],
+    path: Path,
+    *,
+    baseline: str | None = None,
+    alpha: float = 0.05,
+    n_opt: float = 5000.0,
+    prior: NormalPrior | None = None,
+    asked: Asked | None = None,
+) -> ScorecardDocument:
+    """Every candidate against its baseline: the named variant, else the first one of its metric.
+
+    Raises SpecError where a metric has no baseline, no candidate, or rows that contradict, and
+    where something is asked of a metric that isn't there.
+    """
+    asked = asked or Asked()
+    _check_names(rows, path, asked)
+    estimated = estimate(groups_of(rows, path, baseline))
+    identities, cells, removed = _cells(estimated)
+    card = make_scorecard(cells, alpha=alpha, n_opt=n_opt, prior=prior or NormalPrior())
+    beliefs = _share_beliefs(cells, alpha)
+    other_p, tests = _tests_of_shares(cells)
+    further = further_answers(
+        identities, cells, card, plain=np.isnan(removed), alpha=alpha, n_opt=n_opt, asked=asked
+    )
+    found = [
+        AnalyzedRow(
+            **dict(
+                row_of(
+                    identity,
+                    cells,
+                    card,
+                    i,
+                    variance_removed=None if np.isnan(removed[i]) else float(removed[i]),
+                    share_posterior=beliefs[i],
+                    tightest_at_users=n_opt,
+                    other_p=other_p[i],
+                )
+            ),
+            further=further[i],
+        )
+        for i, identity in enumerate(identities)
+    ]
+    place = {name: i for i, name in enumerate(dict.fromkeys(map(place_of, rows)))}
+    whole = list(over_variants(estimated, alpha=alpha, n_opt=n_opt))
+    for answers in (found, whole):
+        answers.sort(key=lambda row: place[row.experiment, row.metric, row.segment])
+    return ScorecardDocument(
+        alpha=alpha,
+        tightest_at_users=n_opt,
+        limits=tuple(_limits(tests, int(cells.is_share.sum()))),
+        rows=tuple(found),
+        over_variants=tuple(whole),
+        segments=tuple(segments_differ(estimated, alpha=alpha, n_opt=n_opt)),
+    )
+
+
+def _check_names(rows: Sequence[AggregateRow], path: Path, asked: Asked) -> None:
+    metrics = {row.metric for row in rows}
+    unknown = [name for name in (*asked.margins, *asked.weights) if name not in {"", *metrics}]
+    if unknown:
+        problem = f"has no metric {unknown[0]!r}; there are {', '.join(sorted(metrics))}"
+        raise SpecError([Problem(str(path), 1, "", problem)])
+
+
+def _cells(estimated: Sequence[Estimated]) -> tuple[list[dict[str, str]], Cells, FloatArray]:
+    """Every candidate of every group: who it is, its numbers, and the share of variance removed."""
+    pairs = [(part, v) for part in estimated for v in range(1, len(part.samples))]
+    identities = [
+        {**group.identity, "candidate": group.variants[v]}
+        for part, v in pairs
+        for group in part.groups
+    ]
+    experiments = dict.fromkeys(one["experiment"] for one in identities)
+    family = {name: i for i, name in enumerate(experiments)}
+    cells = Cells(
+        joined([part.samples[0] for part, _ in pairs]),
+        joined([part.samples[v] for part, v in pairs]),
+        np.concatenate([np.full(len(part.groups), part.is_share) for part, _ in pairs]),
+        np.array([family[one["experiment"]] for one in identities], dtype=np.int64),
+        np.concatenate(
+            [part.share[:, v] / (part.share[:, 0] + part.share[:, v]) for part, v in pairs]
+        ),
+    )
+    return identities, cells, np.concatenate([part.removed for part, _ in pairs])
+
+
+def _tests_of_shares(cells: Cells) -> tuple[list[dict[str, float]], ShareTests]:
+    """Each cell's p-values by the tests that people know; none of what is no share."""
+    kept = np.flatnonzero(cells.is_share)
+    tests = share_tests(
+        *(part_of(s, kept) for s in (cells.baseline, cells.candidate)), most_exact=_MOST_EXACT
+    )
+    answer: list[dict[str, float]] = [{} for _ in cells.is_share]
+    for place, i in enumerate(kept):
+        by_test = {name: float(values[place]) for name, values in tests.p_values.items()}
+        answer[i] = {name: p for name, p in by_test.items() if not np.isnan(p) or name[0] == "z"}
+    return answer, tests
+
+
+def _limits(tests: ShareTests, shares: int) -> list[str]:
+    """What was left out as it takes long."""
+    found = []
+    if tests.tested < tests.small:
+        found.append(
+            f"exact tests: of the first {tests.tested:,} of {tests.small:,} shares of at most "
+            f"{MOST_EXACT_USERS} users ({_MOST_EXACT} different tables)"
+        )
+    if shares > _MOST_BELIEFS:
+        found.append(f"exact posteriors: of the first {_MOST_BELIEFS} of {shares:,} shares")
+    return found
+
+
+def _share_beliefs(cells: Cells, alpha: float) -> list[Belief | None]:
+    """The exact posterior of the first shares; None for what isn't one."""
+    kept = np.flatnonzero(cells.is_share)[:_MOST_BELIEFS]
+    answer: list[Belief | None] = [None] * len(cells.is_share)
+    if not len(kept):
+        return answer
+    arms = [part_of(s, kept) for s in (cells.baseline, cells.candidate)]
+    posterior = beta_posterior(
+        (arms[0].n, arms[1].n),
+        (np.round(arms[0].n * arms[0].mean), np.round(arms[1].n * arms[1].mean)),
+        BetaPrior(),
+        alpha=alpha,
+    )
+    for place, i in enumerate(kept):
+        answer[i] = Belief.of(posterior, place)
+    return answer

@@ -1,0 +1,157 @@
+"""Aggregates by metric and segment: each variant's sums, and what contradicts itself in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from analysis.users.sums import Moments, Sums
+from flows.aggregates.rows import AggregateRow
+from flows.formats.problems import Problem, SpecError
+
+Shape = tuple[str, bool, bool, int]
+VALUE, DENOMINATOR, COVARIATE = range(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The variants of one metric and segment, baseline first.
+
+    share: each variant's configured share of the users; nan where none is said.
+    strata: each variant's sums by stratum; empty where the rows name none.
+    """
+
+    identity: dict[str, str]
+    variants: tuple[str, ...]
+    moments: tuple[Moments, ...]
+    share: tuple[float, ...]
+    has_covariate: bool
+    strata: tuple[tuple[Sums, ...], ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        """Groups of one shape are computed together."""
+        return self.identity["type"], self.has_covariate, bool(self.strata), len(self.variants)
+
+
+def place_of(row: AggregateRow) -> tuple[str, str, str]:
+    """What the rows of one comparison have in common."""
+    return row.experiment, row.metric, row.segment
+
+
+def groups_of(rows: Sequence[AggregateRow], path: Path, baseline: str | None) -> list[Group]:
+    """The rows by metric and segment, those of one variant added.
+
+    Raises SpecError where a metric has no baseline, no candidate, or rows that contradict.
+    """
+    byplace_of: dict[tuple[str, str, str], dict[str, list[AggregateRow]]] = {}
+    for row in rows:
+        byplace_of.setdefault(place_of(row), {}).setdefault(row.variant, []).append(row)
+    problems, found = [], []
+    for (experiment, metric, segment), variants in byplace_of.items():
+        name = " ".join(part for part in (experiment, metric, segment) if part)
+        wrong = _contradiction(variants, baseline)
+        if wrong is not None:
+            problems.append(Problem(str(path), _row_number(rows, variants), name, wrong))
+            continue
+        first = baseline or next(iter(variants))
+        order = (first, *(each for each in variants if each != first))
+        any_row = variants[first][0]
+        found.append(
+            Group(
+                {
+                    "experiment": experiment,
+                    "metric": metric,
+                    "segment": segment,
+                    "type": any_row.type,
+                    "baseline": first,
+                },
+                order,
+                tuple(_moments(variants[each]) for each in order),
+                tuple(_share(variants[each]) for each in order),
+                any_row.has_covariate,
+                _strata([variants[each] for each in order]),
+            )
+        )
+    if problems:
+        raise SpecError(problems)
+    return found
+
+
+def _row_number(rows: Sequence[AggregateRow], variants: dict[str, list[AggregateRow]]) -> int:
+    """Where the metric's first row stands in the file, from 1."""
+    first = next(iter(variants.values()))[0]
+    return next(i for i, row in enumerate(rows, start=1) if row is first)
+
+
+def _contradiction(variants: dict[str, list[AggregateRow]], baseline: str | None) -> str | None:
+    """What is wrong with the rows of one metric, if anything."""
+    if baseline is not None and baseline not in variants:
+        return f"has no variant {baseline!r}, the baseline; there are {', '.join(variants)}"
+    if len(variants) < 2:
+        return f"has only the variant {next(iter(variants))!r}; it needs a baseline and a candidate"
+    rows = [row for same in variants.values() for row in same]
+    if len({row.type for row in rows}) > 1:
+        return f"is of several types: {', '.join(sorted({row.type for row in rows}))}"
+    for field, given in (
+        ("covariate", {row.has_covariate for row in rows}),
+        ("stratum", {row.stratum != "" for row in rows}),
+    ):
+        if len(given) > 1:
+            return f"has a {field} in some rows only; give it in all or none"
+    if any(len({row.share for row in same}) > 1 for same in variants.values()):
+        return "has several configured shares for one variant"
+    return None
+
+
+def _share(rows: Sequence[AggregateRow]) -> float:
+    share = rows[0].share
+    return float("nan") if share is None else share
+
+
+def _strata(variants: Sequence[Sequence[AggregateRow]]) -> tuple[tuple[Sums, ...], ...]:
+    """By variant and stratum; a stratum that a variant has no row of has no users."""
+    names = sorted({row.stratum for rows in variants for row in rows} - {""})
+    nobody = Sums(np.array(0.0), np.zeros(3), np.zeros(3), np.zeros((3, 3)))
+    if not names:
+        return ()
+    return tuple(
+        tuple(
+            _total(kept) if (kept := [row for row in rows if row.stratum == name]) else nobody
+            for name in names
+        )
+        for rows in variants
+    )
+
+
+def _moments(rows: Sequence[AggregateRow]) -> Moments:
+    return _total(rows).moments
+
+
+def _total(rows: Sequence[AggregateRow]) -> Sums:
+    total = _sums(rows[0])
+    for row in rows[1:]:
+        total = total + _sums(row)
+    return total
+
+
+def _sums(row: AggregateRow) -> Sums:
+    """One row as sums of value, denominator and covariate; 0 where there is none."""
+    products = np.zeros((3, 3))
+    for prefix, i in (("", VALUE), ("denominator", DENOMINATOR), ("covariate", COVARIATE)):
+        products[i, i] = row.summed[prefix].squares if prefix in row.summed else 0.0
+    for i, j, value in (
+        (VALUE, DENOMINATOR, row.denominator_product),
+        (VALUE, COVARIATE, row.covariate_product),
+        (DENOMINATOR, COVARIATE, row.covariate_denominator_product),
+    ):
+        products[i, j] = products[j, i] = value or 0.0
+    return Sums(
+        np.array(float(row.n)),
+        np.array([row.shift, row.denominator_shift, row.covariate_shift]),
+        np.array([row.sum, row.denominator_sum or 0.0, row.covariate_sum or 0.0]),
+        products,
+    )

@@ -1,0 +1,213 @@
+"""Sufficient statistics that another warehouse has aggregated, from Parquet, CSV or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from flows.aggregates.row_checks import Summed, contradictions
+from flows.formats.problems import Problem, SpecError
+
+SCHEMA_ID = "https://split-verdict.invalid/aggregates.schema.json"
+# A CSV is read as text: guessed types would make 1 of a variant named 01.
+_READERS = {
+    ".parquet": "read_parquet($path)",
+    ".csv": "read_csv($path, all_varchar = true)",
+    ".tsv": "read_csv($path, all_varchar = true)",
+    ".json": "read_json($path)",
+    ".jsonl": "read_json($path)",
+    ".ndjson": "read_json($path)",
+}
+_MOST_PROBLEMS = 20
+
+
+def _text(value: object) -> object:
+    """A name as text: other warehouses write variants as 1 and 2, or true and false."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float | Decimal) and value % 1 == 0:
+        return str(int(value))
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | float | bool)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class AggregateRow(BaseModel):
+    """One variant of one metric: users and sums over them.
+
+    Rows of one variant and metric (days, partitions) are added. Sums may be about a constant
+    (`*_shift`: sum of y - shift, of its square, of its products), which keeps large means exact.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Aggregate")
+
+    experiment: Text = "experiment"
+    metric: Text
+    variant: Text
+    segment: Text = Field("", description="A part of the users; '' for all of them.")
+    stratum: Text = Field(
+        "", description="What is compared within (post-stratification): the strata are all users."
+    )
+    type: Literal["proportion", "mean", "count", "ratio"] = Field(
+        description="Of users: a share, a mean per user (count: of events), a ratio of two sums."
+    )
+    n: NotNegative = Field(description="Users.")
+    sum: Finite = Field(description="Of the values; proportion: users with the outcome.")
+    sum_squares: NotNegative | None = Field(None, description="Not needed for a proportion.")
+    shift: Finite = 0.0
+    denominator_sum: Finite | None = Field(None, description="ratio: sum of what is divided by.")
+    denominator_sum_squares: NotNegative | None = None
+    denominator_shift: Finite = 0.0
+    denominator_product: Finite | None = Field(None, description="Sum of value x denominator.")
+    covariate_sum: Finite | None = Field(None, description="What was known before the exposure.")
+    covariate_sum_squares: NotNegative | None = None
+    covariate_shift: Finite = 0.0
+    covariate_product: Finite | None = Field(None, description="Sum of value x covariate.")
+    covariate_denominator_product: Finite | None = Field(
+        None, description="ratio with a covariate: sum of denominator x covariate."
+    )
+    share: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="Configured share of the users; tested against the users seen."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for field in self._missing():
+            raise ValueError(f"{field} is missing: type {self.type} needs it")
+        if self.type == "proportion" and not 0 <= self.sum + self.n * self.shift <= self.n:
+            raise ValueError(f"sum is {self.sum:g}, a proportion's must lie between 0 and n")
+        squares = self._squares_of_ones()
+        if self.type == "proportion" and abs(self._squares() - squares) > 1e-9 * abs(squares):
+            raise ValueError(
+                f"sum_squares is {self.sum_squares:g}, a proportion's is {squares:g}: "
+                "of zeros and ones; leave it out"
+            )
+        wrong = next(contradictions(self.n, self.summed, self._products()), None)
+        if wrong is not None:
+            raise ValueError(wrong)
+        return self
+
+    @property
+    def has_covariate(self) -> bool:
+        """Whether there is anything known from before."""
+        return self.covariate_sum is not None
+
+    @property
+    def summed(self) -> dict[str, Summed]:
+        """The quantities by the prefix of their fields; the value's is empty."""
+        found = {"": Summed(self.shift, self.sum, self._squares())}
+        if self.type == "ratio":
+            found["denominator"] = Summed(
+                self.denominator_shift,
+                self.denominator_sum or 0.0,
+                self.denominator_sum_squares or 0.0,
+            )
+        if self.has_covariate:
+            found["covariate"] = Summed(
+                self.covariate_shift, self.covariate_sum or 0.0, self.covariate_sum_squares or 0.0
+            )
+        return found
+
+    def _squares(self) -> float:
+        return self._squares_of_ones() if self.sum_squares is None else self.sum_squares
+
+    def _squares_of_ones(self) -> float:
+        """Of zeros and ones about the shift; products, as a power raises where it overflows."""
+        ones, rest = self.sum + self.n * self.shift, 1 - self.shift
+        return ones * rest * rest + (self.n - ones) * self.shift * self.shift
+
+    def _products(self) -> dict[tuple[str, str], tuple[str, float]]:
+        pairs = {
+            ("", "denominator"): "denominator_product",
+            ("", "covariate"): "covariate_product",
+            ("denominator", "covariate"): "covariate_denominator_product",
+        }
+        known = self.summed
+        return {
+            pair: (field, getattr(self, field) or 0.0)
+            for pair, field in pairs.items()
+            if all(name in known for name in pair)
+        }
+
+    def _missing(self) -> Iterator[str]:
+        needed = [] if self.type == "proportion" else ["sum_squares"]
+        if self.type == "ratio":
+            needed += ["denominator_sum", "denominator_sum_squares", "denominator_product"]
+        if self.has_covariate:
+            needed += ["covariate_sum_squares", "covariate_product"]
+            needed += ["covariate_denominator_product"] if self.type == "ratio" else []
+        yield from (field for field in needed if getattr(self, field) is None)
+
+
+def read_aggregates(path: Path) -> tuple[AggregateRow, ...]:
+    """All rows of a file. Raises SpecError with every problem: row, field, value, remedy."""
+    found, problems = [], []
+    for number, record in enumerate(_records(path), start=1):
+        try:
+            found.append(AggregateRow.model_validate(record))
+        except ValidationError as error:
+            problems += [_problem(path, number, detail) for detail in error.errors()]
+    if problems:
+        rest = len(problems) - _MOST_PROBLEMS
+        more = [Problem(str(path), problems[-1].line, "", f"{rest} more problems")]
+        raise SpecError(problems[:_MOST_PROBLEMS] + (more if rest > 0 else []))
+    if not found:
+        raise SpecError([Problem(str(path), 1, "", "has no rows; it needs one per variant")])
+    return tuple(found)
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """The rows as they came; a null is a field that isn't there."""
+    import duckdb  # noqa: PLC0415
+
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        wanted = ", ".join(_READERS)
+        raise SpecError([Problem(str(path), 1, "", f"is of an unknown kind; must be {wanted}")])
+    if not path.is_file():
+        raise SpecError([Problem(str(path), 1, "", "no such file")])
+    try:
+        with duckdb.connect() as con:
+            answer = con.execute(f"select * from {reader}", {"path": str(path)})
+            columns = [(name, str(kind)) for name, kind, *_ in answer.description or ()]
+            rows = answer.fetchall()
+    except duckdb.Error as error:
+        text = str(error).splitlines()[0]
+        raise SpecError([Problem(str(path), 1, "", f"can't be read: {text}")]) from error
+    # A JSON column of texts and numbers comes as JSON, each text in quotes.
+    return [
+        {
+            name: json.loads(value) if kind == "JSON" else value
+            for (name, kind), value in zip(columns, row, strict=True)
+            if value is not None
+        }
+        for row in rows
+    ]
+
+
+def _problem(path: Path, row: int, detail: Any) -> Problem:
+    field = ".".join(str(part) for part in detail["loc"])
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "missing":
+        message = "is missing"
+    elif detail["type"] == "extra_forbidden":
+        message = f"is no field; there are {', '.join(AggregateRow.model_fields)}"
+    elif detail["type"] != "value_error":
+        message = f"is {detail['input']!r}: {message}"
+    return Problem(str(path), row, field, message)
+
+
+def aggregates_schema() -> str:
+    """JSON Schema (draft 2020-12) of a file of aggregates, as JSON: a list of rows."""
+    schema = AggregateRow.model_json_schema()
+    definition = {"type": "array", "items": schema, "minItems": 1}
+    header = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID}
+    return json.dumps({**header, **definition}, indent=2) + "\n"

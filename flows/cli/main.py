@@ -1,0 +1,85 @@
+"""The `verdict` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+# No decision, as wrong usage.
+_FAILED = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code. Trouble is one line on standard error, and 2.
+
+    A mistake of ours, or of an installation that isn't whole, shows as one, with its traceback, and
+    is 2 as well: left to Python it would end with 1, which tells a pipeline to roll back.
+    """
+    try:
+        return _run(arguments)
+    except Exception as error:  # noqa: BLE001  # nothing is hidden: all of it is printed
+        traceback.print_exc()
+        print(f"verdict failed, nothing was decided: {type(error).__name__}", file=sys.stderr)
+    return _FAILED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    from flows.cli.stdout import lost_output, print_nowhere  # noqa: PLC0415
+    from flows.formats.problems import UserError  # noqa: PLC0415
+
+    options = _parser().parse_args(arguments)
+    action: Callable[[argparse.Namespace], int] = options.run
+    try:
+        code = action(options)
+        # What is only printed while Python ends would end with a code of its own.
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return _FAILED
+    except (OSError, SystemExit) as error:
+        lost = lost_output(error)
+        if lost is None:
+            raise
+        print_nowhere()
+        print(f"what was decided is recorded, but could not be printed: {lost}", file=sys.stderr)
+        return _FAILED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Imported here, for what fails while it is imported ends with 2 as well.
+    from flows.cli import (  # noqa: PLC0415
+        analyze,
+        calibrate,
+        deliver,
+        gate,
+        init,
+        judge,
+        plan,
+        run,
+        serve,
+        spec,
+        watch,
+    )
+
+    parser = argparse.ArgumentParser(
+        prog="verdict", description="Is the new version behind the traffic split good?"
+    )
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=Path(),
+        help="the folder with experiments/; var/ and verdicts/ are made in it (default: .)",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in (init, gate, watch, deliver, run, serve, spec, plan, calibrate, analyze, judge):
+        module.add(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

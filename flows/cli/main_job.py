@@ -1,0 +1,155 @@
+"""The main job without a server: pull, score, publish, and show the verdicts."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.cli.stdout import lost_output
+from flows.formats.problems import UserError
+from flows.formats.text import counted
+from flows.formats.time import instant, milliseconds, milliseconds_of
+from flows.ingest.pull import pull_experiment
+from flows.look.look import look_time, score_with_notes
+from flows.look.verdict_document import VerdictDocument
+from flows.plan.effective import plan_at
+from flows.publish.publish_all import publish_all
+from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_reader
+from flows.workspace.experiments import Selection, select
+from flows.workspace.paths import Workspace
+
+if TYPE_CHECKING:
+    pass
+
+
+def run_all(
+    workspace: Workspace, names: Sequence[str], *, at: datetime | None, replay: bool
+) -> int:
+    """Runs the experiments, one failing one doesn't stop the others; returns the exit code.
+
+    0: every experiment has a verdict, whatever it is; 2: at least one could not be judged.
+    """
+    look_at = look_time(at)
+    chosen = select(workspace, names)
+    documents: list[VerdictDocument] = []
+    failed = _tell_broken(chosen)
+    for path, spec in chosen.specs:
+        with _apart(spec.experiment, failed):
+            documents.append(_run_one(workspace, path, spec, look_at, replay=replay))
+    if documents:
+        _show(documents)
+        written = [workspace.warehouse, workspace.verdicts]
+        with _apart("publish", failed):
+            written += publish_all(workspace, _all_readable(workspace, chosen))
+        print("written:", *written, sep="\n  ")
+    return 2 if failed else 0
+
+
+def pull_all(workspace: Workspace, names: Sequence[str], *, until: datetime | None) -> int:
+    """Brings the warehouse up to date for the experiments; returns the exit code."""
+    pull_until = look_time(until)
+    chosen = select(workspace, names)
+    failed = _tell_broken(chosen)
+    for path, spec in chosen.specs:
+        with _apart(spec.experiment, failed):
+            _pull(workspace, path, spec, pull_until)
+    return 2 if failed else 0
+
+
+def publish_readable(workspace: Workspace) -> int:
+    """Publishes, and prints what was written; returns the exit code, 2 if a spec is broken."""
+    chosen = select(workspace)
+    failed = _tell_broken(chosen)
+    if chosen.specs:
+        print(*publish_all(workspace, chosen), sep="\n")
+    return 2 if failed else 0
+
+
+def _tell_broken(chosen: Selection) -> list[str]:
+    """Says everything that is wrong with broken specs; returns their names."""
+    for line in chosen.problems:
+        print(line, file=sys.stderr)
+    return list(chosen.broken)
+
+
+def _all_readable(workspace: Workspace, chosen: Selection) -> Selection:
+    """What is published: also what wasn't chosen; broken specs that nobody chose are a warning."""
+    found = select(workspace)
+    for line in found.problems:
+        if line not in chosen.problems:
+            print(f"warning: {line}", file=sys.stderr)
+    return found
+
+
+@contextmanager
+def _apart(name: str, failed: list[str]) -> Iterator[None]:
+    """Says what is wrong with one experiment and notes its name, so that the others go on."""
+    try:
+        yield
+    except UserError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        failed.append(name)
+    except Exception as error:
+        if lost_output(error):
+            # Nothing that follows could be printed either.
+            raise
+        # Nothing is hidden: all of it is printed.
+        traceback.print_exc()
+        print(f"{name}: failed, nothing was decided: {type(error).__name__}", file=sys.stderr)
+        failed.append(name)
+
+
+def _run_one(
+    workspace: Workspace, path: Path, spec: Experiment, at: datetime, *, replay: bool
+) -> VerdictDocument:
+    _pull(workspace, path, spec, at)
+    looks = list(_planned_looks(workspace, spec, at)) if replay else []
+    for look in (*looks, at):
+        document = score_with_notes(spec, workspace.warehouse, spec_dir=path.parent, at=look)
+        document.write(workspace.verdicts)
+    print(f"  {counted(len(looks) + 1, 'look')}: {document.decision.value}", flush=True)
+    return document
+
+
+def _pull(workspace: Workspace, path: Path, spec: Experiment, until: datetime) -> None:
+    print(f"{spec.experiment}", flush=True)
+    pulled = pull_experiment(spec, workspace.warehouse, spec_dir=path.parent, until=until)
+    for line in pulled.summary:
+        print(f"  {line}", flush=True)
+    for line in pulled.warnings:
+        print(f"  warning: {line}", file=sys.stderr)
+
+
+def _planned_looks(workspace: Workspace, spec: Experiment, at: datetime) -> Iterator[datetime]:
+    """Every look of the schedule before the last one."""
+    with open_reader(workspace.warehouse) as con:
+        plan = plan_at(con, spec, at=at)
+    end = min(milliseconds_of(at), plan.end_ms)
+    step = milliseconds(spec.plan.look_every)
+    return (instant(ms) for ms in range(plan.start_ms + step, end, step))
+
+
+def _show(documents: Sequence[VerdictDocument]) -> None:
+    """Prints the table of verdicts; before anything else can fail."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from analysis.explain.reasons import explain  # noqa: PLC0415
+    from dashboards.verdict_table import VerdictRow, verdict_table  # noqa: PLC0415
+
+    rows = [
+        VerdictRow(
+            document.experiment,
+            document.decision,
+            document.score,
+            tuple(line for line in map(explain, document.metrics) if line not in document.reasons),
+            document.reasons,
+        )
+        for document in documents
+    ]
+    Console().print(verdict_table(rows))

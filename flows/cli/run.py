@@ -1,0 +1,44 @@
+"""`verdict run`, `pull` and `publish`: the main job and its parts."""
+
+from __future__ import annotations
+
+import argparse
+
+from flows.cli.arguments import Commands, command, parse_instant
+from flows.workspace.paths import Workspace
+
+
+def add(commands: Commands) -> None:
+    """Adds the commands."""
+    run = command(commands, "run", _run, "pull, score and publish; the scheduled main job")
+    run.add_argument("experiments", nargs="*", help="default: all")
+    run.add_argument("--at", type=parse_instant, help="look at this time (default: now)")
+    run.add_argument(
+        "--replay",
+        action="store_true",
+        help="take every look of the plan up to then, as a schedule would have",
+    )
+    pull = command(commands, "pull", _pull, "bring the warehouse up to date")
+    pull.add_argument("experiments", nargs="*", help="default: all")
+    pull.add_argument("--until", type=parse_instant, help="up to this time (default: now)")
+    command(commands, "publish", _publish, "publish marts and dashboards for people to read")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from flows.cli.main_job import run_all  # noqa: PLC0415
+
+    return run_all(
+        Workspace(options.root), options.experiments, at=options.at, replay=options.replay
+    )
+
+
+def _pull(options: argparse.Namespace) -> int:
+    from flows.cli.main_job import pull_all  # noqa: PLC0415
+
+    return pull_all(Workspace(options.root), options.experiments, until=options.until)
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from flows.cli.main_job import publish_readable  # noqa: PLC0415
+
+    return publish_readable(Workspace(options.root))

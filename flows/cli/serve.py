@@ -1,0 +1,56 @@
+"""`verdict serve`: the gate over HTTP, for Flagger, Argo Rollouts and pipelines."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from flows.cli.arguments import USAGE_ERROR, Commands, command
+from flows.workspace.paths import Workspace
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    serve = command(
+        commands, "serve", _serve, "answer Flagger's and Argo Rollouts' calls over HTTP"
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
+    serve.add_argument("--port", type=_port, default=8080, help="default: 8080; 0: a free one")
+    serve.add_argument(
+        "--token-env",
+        metavar="NAME",
+        help="environment variable with the token that callers must send; needed for a --host "
+        "that others reach",
+    )
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import logging  # noqa: PLC0415
+    import os  # noqa: PLC0415
+
+    from flows.service.authentication import TokenRefused, token_for  # noqa: PLC0415
+    from flows.service.server import listen, serve  # noqa: PLC0415
+
+    try:
+        token = token_for(options.host, options.token_env, os.environ)
+        listening = listen(options.host, options.port)
+    except TokenRefused as error:
+        print(error, file=sys.stderr)
+        return USAGE_ERROR
+    except OSError as error:
+        reason = error.strerror or error
+        print(f"can't listen on {options.host} port {options.port}: {reason}", file=sys.stderr)
+        return USAGE_ERROR
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    serve(Workspace(options.root), listening, token=token)
+    return 0
+
+
+def _port(text: str) -> int:
+    try:
+        port = int(text)
+    except ValueError:
+        port = -1
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a port, 0 to 65535")
+    return port

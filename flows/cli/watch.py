@@ -1,0 +1,41 @@
+"""`verdict watch`: one experiment on the terminal, look by look."""
+
+from __future__ import annotations
+
+import argparse
+
+from flows.cli.arguments import Commands, command, parse_instant
+from flows.workspace.paths import Workspace
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    watch = command(
+        commands, "watch", _watch, "watch split, success, latency and score, look by look"
+    )
+    watch.add_argument("experiment")
+    watch.add_argument("--once", action="store_true", help="one look, then end (for scripts)")
+    watch.add_argument(
+        "--at", type=parse_instant, help="look at this time, then end (default: now)"
+    )
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+
+    from dashboards.watch_view import watch_screen  # noqa: PLC0415
+    from flows.cli.watch_screen import watch  # noqa: PLC0415
+
+    console = Console()
+    screens = watch(Workspace(options.root), options.experiment, at=options.at)
+    if options.once or options.at is not None or not console.is_terminal:
+        console.print(watch_screen(next(screens)))
+        return 0
+    try:
+        with Live(console=console, auto_refresh=False) as live:
+            for watched in screens:
+                live.update(watch_screen(watched), refresh=True)
+    except KeyboardInterrupt:
+        pass
+    return 0

@@ -1,0 +1,130 @@
+"""Looks at one experiment again and again, and gathers what a person watching wants to see."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.metric_result import MetricResult
+from analysis.plan import Plan, Stage
+from analysis.requests.latency import Histogram, QuantileRange, quantile_range
+from analysis.verdict import Decision
+from dashboards.watch_view import LookThen, VariantNow, Watched
+from flows.formats.time import instant, milliseconds_of
+from flows.look.look import look_at_experiment
+from flows.look.verdict_document import VerdictDocument, restored
+from flows.plan.effective import plan_at
+from flows.publish.report import harm_of
+from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_reader
+from flows.warehouse.statements import statement
+from flows.workspace.experiments import find_spec
+from flows.workspace.paths import Workspace
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_OVER_MS = 300_000
+_MOST_LOOKS = 40
+
+
+def watch(
+    workspace: Workspace,
+    name: str,
+    *,
+    at: datetime | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Watched]:
+    """A screen for every look, at the pace of the plan; without end, unless a time is given.
+
+    Raises what a gate's look raises.
+    """
+    _, spec = find_spec(workspace.experiments, name)
+    while True:
+        begin = time.monotonic()
+        document = look_at_experiment(workspace, name, at=at)
+        yield _gather(workspace, spec, document)
+        if at is not None:
+            return
+        sleep(max(0.0, spec.plan.look_every.total_seconds() - (time.monotonic() - begin)))
+
+
+def _gather(workspace: Workspace, spec: Experiment, document: VerdictDocument) -> Watched:
+    at_ms = milliseconds_of(document.look_at)
+    with open_reader(workspace.warehouse) as con:
+        plan = plan_at(con, spec, at=document.look_at)
+        # A split is that of one stage; the one before had another.
+        stage = next((s for s in reversed(plan.stages) if s.start_ms < at_ms), plan.stages[0])
+        begin_ms = max(stage.start_ms, at_ms - _OVER_MS)
+        variants = _variants(con, spec, plan, stage, (begin_ms, at_ms))
+        rows = con.execute(
+            statement("aggregate/latest_looks"),
+            {"experiment": spec.experiment, "until": document.look_at, "looks": _MOST_LOOKS},
+        ).fetchall()
+    return Watched(
+        experiment=spec.experiment,
+        over_s=(at_ms - begin_ms) / 1000,
+        variants=variants,
+        looks=tuple(_look(*row) for row in reversed(rows)),
+        reasons=document.reasons,
+        notes=document.notes,
+    )
+
+
+def _look(at: datetime, decision: str, score: float | None, metrics: str) -> LookThen:
+    harms = tuple(harm_of(restored(MetricResult, metric)) for metric in json.loads(metrics))
+    return LookThen(at.astimezone(UTC), Decision(decision), score, harms)
+
+
+def _variants(
+    con: DuckDBPyConnection, spec: Experiment, plan: Plan, stage: Stage, span: tuple[int, int]
+) -> tuple[VariantNow, ...]:
+    """Every variant over the last minutes; empty where requests aren't compared."""
+    begin_ms, at_ms = span
+    if not spec.request_metrics or at_ms <= begin_ms:
+        return ()
+    window = {
+        "experiment": spec.experiment,
+        "from": instant(begin_ms),
+        "until": instant(at_ms),
+    }
+    rows = con.execute(statement("aggregate/look_requests"), window).fetchnumpy()
+    histograms = con.execute(statement("aggregate/look_histogram"), window).fetchnumpy()
+    names = (plan.baseline, *plan.candidates)
+    counts = {name: _sums(rows, name) for name in names}
+    total = sum(requests for requests, _, _ in counts.values())
+    return tuple(
+        VariantNow(
+            variant=name,
+            requests_per_second=requests / ((at_ms - begin_ms) / 1000),
+            share=requests / total if total else None,
+            configured=stage.shares.get(name),
+            success=1 - failed / answered if answered else None,
+            p50=_quantile(histograms, name, 0.5, plan),
+            p99=_quantile(histograms, name, 0.99, plan),
+        )
+        for name, (requests, answered, failed) in counts.items()
+    )
+
+
+def _sums(rows: Any, variant: str) -> tuple[float, float, float]:
+    keep = rows["variant"] == variant
+    requests, answered, failed = (
+        float(rows[column][keep].sum()) for column in ("requests", "answered", "failed")
+    )
+    return requests, answered, failed
+
+
+def _quantile(rows: Any, variant: str, share: float, plan: Plan) -> QuantileRange | None:
+    keep = rows["variant"] == variant
+    if not keep.any():
+        return None
+    histogram = Histogram(
+        rows["le_ms"][keep].astype(np.float64), rows["at_most"][keep].astype(np.float64)
+    )
+    return quantile_range(histogram, share, alpha=plan.alpha)

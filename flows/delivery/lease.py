@@ -1,0 +1,101 @@
+"""One controller per experiment: a lease in the warehouse, with a number that only grows.
+
+The lease keeps two controllers from running side by side; the number (fence) goes with every shift,
+so that a target refuses a controller that slept through the end of its lease.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.formats.problems import UserError
+from flows.warehouse.connection import open_writer, transaction
+from flows.warehouse.statements import statement
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+LEASE = timedelta(seconds=30)
+
+
+class LeaseHeld(UserError):
+    """Another controller delivers this experiment."""
+
+    def __init__(self, experiment: str, holder: str, until: datetime) -> None:
+        super().__init__(
+            f"{experiment} is being delivered by {holder}; if that one is gone, its lease ends at "
+            f"{until:%H:%M:%S} UTC"
+        )
+        self.until = until
+
+
+class LeaseLost(UserError):
+    """Another controller took over; this one must not act any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to shift one experiment's traffic, as long as nobody else has taken it."""
+
+    experiment: str
+    holder: str
+    fence: int
+
+    def renew(self, con: DuckDBPyConnection, now: datetime) -> None:
+        """Prolongs it; within a transaction it makes sure that what else is written is ours.
+
+        Raises LeaseLost.
+        """
+        self._set(con, now, now + LEASE)
+
+    def release(self, warehouse: Path) -> None:
+        """Gives it up, so that another controller need not wait; not if it was lost."""
+        now = datetime.now(UTC)
+        with open_writer(warehouse) as con, transaction(con):
+            if _holder(con, self.experiment)[:2] == (self.fence, self.holder):
+                self._set(con, now, now)
+
+    def _set(self, con: DuckDBPyConnection, now: datetime, until: datetime) -> None:
+        fence, holder, _ = _holder(con, self.experiment)
+        if (fence, holder) != (self.fence, self.holder):
+            raise LeaseLost(
+                f"{self.experiment} was taken over by {holder} (lease {fence}, ours was "
+                f"{self.fence}, now is {now:%H:%M:%S} UTC): this controller stops"
+            )
+        _write(con, self, until)
+
+
+def take_lease(warehouse: Path, experiment: str) -> Lease:
+    """The lease of an experiment, with a higher fence than any before. Raises LeaseHeld."""
+    now = datetime.now(UTC)
+    name = f"process {os.getpid()} on {socket.gethostname()} ({secrets.token_hex(3)})"
+    with open_writer(warehouse) as con, transaction(con):
+        fence, holder, until = _holder(con, experiment)
+        if until > now:
+            raise LeaseHeld(experiment, holder, until)
+        lease = Lease(experiment, name, fence + 1)
+        _write(con, lease, now + LEASE)
+    return lease
+
+
+def _holder(con: DuckDBPyConnection, experiment: str) -> tuple[int, str, datetime]:
+    row = con.execute(statement("aggregate/delivery_lease"), {"experiment": experiment}).fetchone()
+    return row or (0, "nobody", datetime.fromtimestamp(0, UTC))
+
+
+def _write(con: DuckDBPyConnection, lease: Lease, until: datetime) -> None:
+    con.execute(
+        statement("load/delivery_lease"),
+        {
+            "experiment": lease.experiment,
+            "fence": lease.fence,
+            "holder": lease.holder,
+            "until": until,
+        },
+    )

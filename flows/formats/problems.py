@@ -1,0 +1,61 @@
+"""What is wrong with a spec file, line by line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+FieldPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong at a path of the spec, and what would be right."""
+
+    path: FieldPath
+    message: str
+
+
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """The known name that is most like this one, if one is."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return near[0] if near else None
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """A question that names the nearest; empty without one."""
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong: where it is, and what would be right."""
+
+    file: str
+    line: int
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.field}: " if self.field else ""
+        return f"{self.file}:{self.line}: {where}{self.message}"
+
+
+class UserError(Exception):
+    """What a person can act on: the command line shows its message as one line, no traceback."""
+
+
+class SpecError(UserError):
+    """One or more specs are wrong; `problems` holds every one of the problems."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def file_error(path: Path, line: int, message: str) -> SpecError:
+    """The error of a file as a whole."""
+    return SpecError([Problem(str(path), line, "", message)])

@@ -1,0 +1,56 @@
+"""How far the pulled data reaches, and which of its windows may be incomplete."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flows.formats.time import instant, milliseconds_of
+from flows.spec.experiment import Experiment
+from flows.warehouse.statements import statement
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+def watermark(con: DuckDBPyConnection, spec: Experiment, source: str) -> int | None:
+    """Up to when the source is known without a hole, in milliseconds; None before a pull."""
+    row = con.execute(
+        statement("aggregate/request_watermark"), {"experiment": spec.experiment, "source": source}
+    ).fetchone()
+    return milliseconds_of(row[0]) if row and row[0] else None
+
+
+BLIND = (
+    "no good scrape is known (`up` of the targets is missing), so the first count of a "
+    "new series can't be told from an old one and is left out"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtfulWindow:
+    """A window whose source said something beside its answer; is_blind: without known scrapes."""
+
+    source: str
+    start_ms: int
+    end_ms: int
+    warnings: Sequence[str]
+    is_blind: bool
+
+
+def doubtful_windows(
+    con: DuckDBPyConnection, spec: Experiment, *, start_ms: int, until_ms: int
+) -> list[DoubtfulWindow]:
+    """Those that overlap the time, requests first, oldest first."""
+    asked = {
+        "experiment": spec.experiment,
+        "from": instant(start_ms),
+        "until": instant(until_ms),
+    }
+    rows = con.execute(statement("aggregate/standing_warnings"), asked).fetchall()
+    return [DoubtfulWindow(*row) for row in rows]

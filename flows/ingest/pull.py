@@ -1,0 +1,128 @@
+"""Pulls what one experiment needs into the warehouse: requests, users, conversions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.formats.time import instant, milliseconds_of
+from flows.ingest.coverage import doubtful_windows, watermark
+from flows.plan.effective import plan_at
+from flows.spec.experiment import Experiment
+from flows.spec.sources import PrometheusSource
+from flows.warehouse.connection import open_reader
+
+if TYPE_CHECKING:
+    from flows.ingest.requests.pull import RequestPull
+    from flows.ingest.sources.samples import SampleSource
+    from flows.ingest.users.pull_report import UserPull
+
+# A window is closed when its last scrapes must have arrived: two intervals, and their time-out.
+_SCRAPE_TIMEOUT = timedelta(seconds=10)
+# For so long after its time a sample may still arrive at the server.
+_LATEST_SAMPLES = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What one pull of one experiment did: sentences for people, and what is wrong in the data."""
+
+    experiment: str
+    summary: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def pull_experiment(
+    spec: Experiment, warehouse: Path, *, spec_dir: Path, until: datetime
+) -> Pulled:
+    """Brings the warehouse up to `until`, or as near as the sources are complete.
+
+    Pulling again changes nothing. Raises SourceUnavailable, SourceRefused, UserDataRefused,
+    WarehouseBusy or WarehouseUnusable; then the warehouse is as it was before the failed window.
+    """
+    pulled: list[RequestPull | UserPull] = []
+    if spec.request_metrics:
+        pulled.append(_pull_requests(spec, warehouse, spec_dir, until))
+    if spec.user_metrics:
+        pulled.append(_pull_users(spec, warehouse, spec_dir, until))
+    return Pulled(
+        spec.experiment,
+        tuple(one.summary for one in pulled),
+        tuple(warning for one in pulled for warning in one.warnings),
+    )
+
+
+def pull_if_behind(
+    spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetime
+) -> tuple[str, ...]:
+    """Pulls the requests that aren't known up to the look, and looks for new users.
+
+    Returns what is wrong in the data. Raises what pull_experiment raises.
+    """
+    warnings: list[str] = []
+    if spec.request_metrics and (until := _behind(spec, warehouse, at)):
+        warnings += _pull_requests(spec, warehouse, spec_dir, until).warnings
+    if spec.user_metrics:
+        warnings += _pull_users(spec, warehouse, spec_dir, at).warnings
+    return tuple(warnings)
+
+
+# The sources import pyarrow and requests; a gate that needs no pull must not pay for them.
+
+
+def _pull_requests(
+    spec: Experiment, warehouse: Path, spec_dir: Path, until: datetime
+) -> RequestPull:
+    from flows.ingest.requests.pull import pull_requests  # noqa: PLC0415
+
+    source, end_ms = open_source(spec, spec_dir, until)
+    return pull_requests(spec, source, warehouse, until_ms=end_ms)
+
+
+def _pull_users(spec: Experiment, warehouse: Path, spec_dir: Path, until: datetime) -> UserPull:
+    from flows.ingest.users.pull import pull_users  # noqa: PLC0415
+
+    return pull_users(spec, warehouse, spec_dir=spec_dir, until_ms=milliseconds_of(until))
+
+
+def open_source(spec: Experiment, spec_dir: Path, until: datetime) -> tuple[SampleSource, int]:
+    """The source of the spec's requests, and up to when it is complete, in milliseconds.
+
+    A live server is complete up to two scrapes and a time-out ago, a recording up to its end.
+    """
+    from flows.ingest.sources.prometheus import PrometheusSamples  # noqa: PLC0415
+    from flows.ingest.sources.recording import Recording  # noqa: PLC0415
+
+    wanted = spec.sources.requests
+    if isinstance(wanted, PrometheusSource):
+        closed = datetime.now(UTC) - 2 * wanted.scrape_interval - _SCRAPE_TIMEOUT
+        return PrometheusSamples(wanted), milliseconds_of(min(until, closed))
+    if wanted is None:
+        raise ValueError(f"{spec.experiment} names no source of requests")
+    recording = Recording(spec_dir / wanted.recording)
+    return recording, min(milliseconds_of(until), recording.end_ms)
+
+
+def _behind(spec: Experiment, warehouse: Path, at: datetime) -> datetime | None:
+    """Up to when requests are to be pulled for a look; None if the source can have nothing new."""
+    if not warehouse.exists():
+        return at
+    with open_reader(warehouse) as con:
+        known = watermark(con, spec, "requests")
+        plan = plan_at(con, spec, at=at)
+        seen_ms = min(milliseconds_of(at), plan.end_ms)
+        doubtful = doubtful_windows(con, spec, start_ms=plan.start_ms, until_ms=seen_ms)
+    if known is None or known < seen_ms:
+        return at
+    # A server that has healed heals the verdict: what it marked as partial is asked for again, as
+    # far as it is known, so that the last window is not cut short.
+    is_partial = any(window.source == "requests" and window.warnings for window in doubtful)
+    return instant(known) if is_partial or _may_still_arrive(spec, seen_ms) else None
+
+
+def _may_still_arrive(spec: Experiment, seen_ms: int) -> bool:
+    """Whether late samples (remote write, a slow replica) can come in the last windows."""
+    is_live = isinstance(spec.sources.requests, PrometheusSource)
+    return is_live and datetime.now(UTC) < instant(seen_ms) + _LATEST_SAMPLES

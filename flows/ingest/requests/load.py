@@ -1,0 +1,218 @@
+"""Writes counted windows into the warehouse: all of a span in one transaction, or nothing."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.counting.lost_exposure import Cause
+from flows.formats.time import instant
+from flows.ingest.requests.counts import SpanCounts, WindowCounts
+from flows.ingest.requests.mesh.family import UNATTRIBUTED, ResponseClass, SeriesRole
+from flows.ingest.requests.series import SeriesRow
+from flows.ingest.requests.windows import LoadedWindow, bucket_ms, loaded_windows, selection_of
+from flows.spec.experiment import Experiment
+from flows.warehouse.arrow_columns import instants, numbers, table, texts
+from flows.warehouse.connection import open_writer, transaction
+from flows.warehouse.statements import statement
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_STATEMENTS = (
+    "load/forget_counter_samples",
+    "load/forget_request_buckets",
+    "load/forget_latency_buckets",
+    "load/forget_optional_counters",
+    "load/forget_exposure_lost",
+    "load/forget_series",
+    "load/series",
+    "load/counter_samples",
+    "load/exposure_lost",
+    "load/request_buckets",
+    "load/latency_buckets",
+    "load/optional_counters",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LostRow:
+    """A row of the table `exposure_lost`."""
+
+    window_start_ms: int
+    bucket_start_ms: int
+    variant: str
+    cause: Cause
+    events: int
+    requests: float
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load did: windows written, and why the others were left as they are."""
+
+    windows: tuple[WindowCounts, ...]
+    kept: tuple[str, ...]
+    lost: tuple[LostRow, ...]
+
+
+def load_span(spec: Experiment, span: SpanCounts, warehouse: Path) -> Loaded:
+    """Replaces the span's windows, except where the warehouse has fuller data.
+
+    Raises WarehouseBusy or WarehouseUnusable, and then nothing was written.
+    """
+    with open_writer(warehouse) as con, transaction(con):
+        known = loaded_windows(con, spec.experiment)
+        refusals = {w.window: _refusal(known, w, span, selection_of(spec)) for w in span.windows}
+        written = tuple(w for w in span.windows if refusals[w.window] is None)
+        lost = _lost_rows(spec, span.series.rows, written)
+        if written:
+            _write(con, spec, span, written, lost)
+    return Loaded(written, tuple(text for text in refusals.values() if text), lost)
+
+
+def _refusal(
+    known: Mapping[int, LoadedWindow], new: WindowCounts, span: SpanCounts, selection: str
+) -> str | None:
+    """Why a window stays as it is; None if it is to be replaced. Less never replaces more."""
+    old = known.get(new.window.start_ms)
+    if old is None:
+        return None
+    name = f"window {instant(new.window.start_ms):%Y-%m-%d %H:%M} UTC kept as loaded before"
+    if span.warnings and not old.has_warnings:
+        return f"{name}: the new answer is marked partial ({'; '.join(span.warnings)})"
+    if old.selection != selection:
+        gone = old.row_count > 0 and not len(new.ts_ms)
+        return f"{name}: the source has nothing for the changed spec" if gone else None
+    if new.targets_up < old.targets_up:
+        return f"{name}: {new.targets_up} good scrapes now, {old.targets_up} then"
+    if new.targets_up == 0 and len(new.ts_ms) < old.row_count:
+        return f"{name}: {len(new.ts_ms)} samples now, {old.row_count} then"
+    return None
+
+
+def _write(
+    con: DuckDBPyConnection,
+    spec: Experiment,
+    span: SpanCounts,
+    written: Sequence[WindowCounts],
+    lost: Sequence[LostRow],
+) -> None:
+    incoming = {
+        "incoming_windows": _windows_table(written),
+        "incoming_series": _series_table(span.series.rows),
+        "incoming_samples": _samples_table(spec, span.series.rows, written),
+        "incoming_losses": _losses_table(lost),
+    }
+    for name, rows in incoming.items():
+        con.register(name, rows)
+    control = {"selection": selection_of(spec), "warnings": list(span.warnings)}
+    con.execute(statement("load/request_control"), {"experiment": spec.experiment, **control})
+    for name in _STATEMENTS:
+        con.execute(statement(name), {"experiment": spec.experiment})
+    for name in incoming:
+        con.unregister(name)
+
+
+def _windows_table(written: Sequence[WindowCounts]) -> Any:
+    windows = [counts.window for counts in written]
+    return table(
+        {
+            "window_start": instants(np.array([window.start_ms for window in windows])),
+            "window_end": instants(np.array([window.end_ms for window in windows])),
+            "row_count": numbers(np.array([len(counts.ts_ms) for counts in written])),
+            "targets_up": numbers(np.array([counts.targets_up for counts in written])),
+        }
+    )
+
+
+def _series_table(rows: Sequence[SeriesRow]) -> Any:
+    columns = {
+        name: texts([getattr(row, name) for row in rows])
+        for name in (field.name for field in fields(SeriesRow))
+        if name not in ("series_id", "le_ms")
+    }
+    ids = np.array([row.series_id for row in rows], np.uint64)
+    edges = np.array([np.nan if row.le_ms is None else row.le_ms for row in rows], np.float64)
+    return table({"series_id": numbers(ids), "le_ms": numbers(edges), **columns})
+
+
+def _samples_table(
+    spec: Experiment, rows: Sequence[SeriesRow], written: Sequence[WindowCounts]
+) -> Any:
+    ids = np.array([row.series_id for row in rows], np.uint64)
+    lengths = [len(counts.ts_ms) for counts in written]
+    ts_ms = np.concatenate([counts.ts_ms for counts in written])
+    width = bucket_ms(spec)
+    return table(
+        {
+            "window_start": instants(np.repeat([w.window.start_ms for w in written], lengths)),
+            "bucket_start": instants((ts_ms - 1) // width * width),
+            "series_id": numbers(ids[np.concatenate([counts.series for counts in written])]),
+            "ts": instants(ts_ms),
+            "value": numbers(np.concatenate([counts.value for counts in written])),
+            "delta": numbers(np.concatenate([counts.delta for counts in written])),
+            "reason": numbers(np.concatenate([counts.reason for counts in written])),
+        }
+    )
+
+
+def _losses_table(lost: Sequence[LostRow]) -> Any:
+    return table(
+        {
+            "window_start": instants(np.array([row.window_start_ms for row in lost], np.int64)),
+            "bucket_start": instants(np.array([row.bucket_start_ms for row in lost], np.int64)),
+            "variant": texts([row.variant for row in lost]),
+            "cause": texts([row.cause for row in lost]),
+            "events": numbers(np.array([row.events for row in lost], np.int64)),
+            "requests": numbers(np.array([row.requests for row in lost], np.float64)),
+        }
+    )
+
+
+def _lost_rows(
+    spec: Experiment, rows: Sequence[SeriesRow], written: Sequence[WindowCounts]
+) -> tuple[LostRow, ...]:
+    """Losses of request series, summed per bucket, variant and cause."""
+    targets = defaultdict[tuple[int, int, str, Cause], set[str]](set)
+    requests = defaultdict[tuple[int, int, str, Cause], list[float]](list)
+    width = bucket_ms(spec)
+    for window in written:
+        for cause, index, ts_ms, amount in _losses(rows, window):
+            row = rows[index]
+            if row.role is SeriesRole.REQUESTS and amount > 0:
+                bucket = (ts_ms - 1) // width * width
+                key = (window.window.start_ms, bucket, row.variant, cause)
+                targets[key].add(row.target)
+                requests[key].append(amount)
+    # fsum: the order in which a server lists its series must not show in the last digit.
+    return tuple(
+        LostRow(*key, events=len(targets[key]), requests=math.fsum(requests[key]))
+        for key in sorted(requests)
+    )
+
+
+def _losses(rows: Sequence[SeriesRow], window: WindowCounts) -> list[tuple[Cause, int, int, float]]:
+    """Cause, series, time and estimate of every loss, unattributed failures among them."""
+    found = [
+        (loss.cause, *loss_row)
+        for loss in window.losses
+        for loss_row in zip(
+            loss.series.tolist(), loss.ts_ms.tolist(), loss.requests.tolist(), strict=True
+        )
+    ]
+    is_lost = np.array(
+        [r.variant == UNATTRIBUTED and r.response_class == ResponseClass.FAILED for r in rows],
+        np.bool_,
+    )
+    sample = np.flatnonzero(is_lost[window.series]) if len(rows) else np.zeros(0, np.int64)
+    index, ts_ms = window.series[sample].tolist(), window.ts_ms[sample].tolist()
+    amount = window.delta[sample].tolist()
+    found += [(Cause.UNATTRIBUTED, i, t, a) for i, t, a in zip(index, ts_ms, amount, strict=True)]
+    return found

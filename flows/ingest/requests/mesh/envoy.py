@@ -1,0 +1,65 @@
+"""A bare Envoy: one cluster per version behind weighted clusters, counted by final answers."""
+
+from __future__ import annotations
+
+from flows.ingest.requests.mesh.family import Family, Labels, Response, ResponseClass, View
+from flows.ingest.sources.samples import Matcher
+from flows.spec.experiment import Experiment, Mesh
+
+# Counts of attempts, retries, ejections and limits: they explain a verdict, never decide it.
+# Attempts (rq_total) and final answers (rq) must not be mixed in one share.
+_CLUSTER = (
+    "upstream_rq_total",
+    "upstream_rq_timeout",
+    "upstream_rq_per_try_timeout",
+    "upstream_rq_retry",
+    "upstream_rq_retry_success",
+    "upstream_rq_retry_limit_exceeded",
+    "upstream_rq_retry_overflow",
+    "upstream_rq_pending_overflow",
+    "upstream_rq_pending_failure_eject",
+    "upstream_cx_overflow",
+    "upstream_cx_connect_fail",
+    "upstream_cx_none_healthy",
+    "outlier_detection_ejections_enforced_total",
+    "lb_healthy_panic",
+)
+_LISTENER = (
+    "http_fault_aborts_injected",
+    "http_fault_delays_injected",
+    "http_local_rate_limit_rate_limited",
+    "http_downstream_rq_rx_reset",
+    "http_no_route",
+    "http_no_cluster",
+)
+
+
+def envoy_response(labels: Labels) -> Response:
+    """5xx failed; a client that left isn't counted by code at all."""
+    code = labels.get("envoy_response_code", "")
+    failed = code.startswith("5")
+    return Response(ResponseClass.FAILED if failed else ResponseClass.OK, code)
+
+
+def _nothing(_: Experiment) -> tuple[Matcher, ...]:
+    """Series name no service, only clusters: the variants pick them."""
+    return ()
+
+
+_CLUSTERS = View(
+    where=(), scope=_nothing, version_labels=("envoy_cluster_name",), names_service=False
+)
+
+ENVOY = Family(
+    mesh=Mesh.ENVOY,
+    # Exactly this name: the _xx, external, internal, canary and zone twins count again.
+    requests=("envoy_cluster_upstream_rq",),
+    latency=("envoy_cluster_upstream_rq_time_bucket",),
+    ms_per_unit=1.0,
+    views=dict.fromkeys(("destination", "source", "waypoint"), _CLUSTERS),
+    route_labels=(),
+    response=envoy_response,
+    optional=tuple(f"envoy_cluster_{name}" for name in _CLUSTER),
+    shared=tuple(f"envoy_{name}" for name in _LISTENER),
+    start_metrics=("envoy_server_uptime", "process_start_time_seconds"),
+)

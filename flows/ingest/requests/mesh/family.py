@@ -1,0 +1,192 @@
+"""How the metric families of a mesh tell variant, route, outcome and latency of a request.
+
+A family is a table (istio.py, linkerd.py, envoy.py); everything here works on any of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from flows.ingest.sources.samples import Matcher, Selector, SourceRefused
+from flows.spec.experiment import Experiment, Mesh, Variant
+
+Labels = Mapping[str, str]
+
+UNATTRIBUTED = "unattributed"
+
+
+class SeriesRole(StrEnum):
+    """What a series counts."""
+
+    REQUESTS = "requests"
+    LATENCY = "latency"
+    OPTIONAL = "optional"
+
+
+class ResponseClass(StrEnum):
+    """How a request ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    """The client left: neither good nor the service's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """How the requests of one series ended; flags are sorted, each once."""
+
+    response_class: ResponseClass
+    code: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One place where requests are counted: a reporter, or a direction.
+
+    where: conditions that select it.
+    scope: conditions for the experiment's service and namespace.
+    version_labels: labels that can name a variant's version; any of them may.
+    names_service: whether the scope tells the service; if not, only series with the versions of
+        the variants are read.
+    """
+
+    where: tuple[Matcher, ...]
+    scope: Callable[[Experiment], tuple[Matcher, ...]]
+    version_labels: tuple[str, ...]
+    names_service: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The metric families of one mesh.
+
+    requests, latency, optional, shared: counter names; latency ones are histogram buckets with
+        `le`, shared ones are optional and never name a version.
+    views: by the spec's reporter.
+    response: how a request series' requests ended.
+    has_no_version: whether the version labels of a series are only fallbacks.
+    start_metrics: what tells a new process, best first.
+    """
+
+    mesh: Mesh
+    requests: tuple[str, ...]
+    latency: tuple[str, ...]
+    ms_per_unit: float
+    views: Mapping[str, View]
+    route_labels: tuple[str, ...]
+    response: Callable[[Labels], Response]
+    has_no_version: Callable[[Labels], bool] = field(default=lambda _: False)
+    optional: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    start_metrics: tuple[str, ...] = ("process_start_time_seconds",)
+
+    @property
+    def roles(self) -> dict[str, SeriesRole]:
+        """The role of each metric name."""
+        return (
+            dict.fromkeys((*self.optional, *self.shared), SeriesRole.OPTIONAL)
+            | dict.fromkeys(self.latency, SeriesRole.LATENCY)
+            | dict.fromkeys(self.requests, SeriesRole.REQUESTS)
+        )
+
+    def route(self, labels: Labels) -> str:
+        """The route's name; empty where the series have none."""
+        return "/".join(labels[name] for name in self.route_labels if labels.get(name))
+
+
+class VariantsOverlap(SourceRefused):
+    """One series matches two variants: the spec can't tell them apart."""
+
+
+def equals(**labels: str) -> tuple[Matcher, ...]:
+    """Matchers that want exactly these label values."""
+    return tuple(Matcher(label, "=", value) for label, value in labels.items())
+
+
+def split_flags(text: str) -> tuple[str, ...]:
+    """The flags of a text like "DI,FI", sorted; "-" and "" are none."""
+    return tuple(sorted({flag for flag in text.split(",") if flag not in ("", "-")}))
+
+
+def selectors(family: Family, spec: Experiment) -> tuple[Selector, ...]:
+    """What to read so that the experiment's series travel and few others do."""
+    view = family.views[spec.reporter]
+    scope = _scope(view, spec)
+    picks = ((),) if view.names_service else _picks(view, spec)
+    versioned = (*family.requests, *family.latency, *family.optional)
+    native = tuple(name.removesuffix("_bucket") for name in family.latency)
+    return (
+        *(Selector(metric, (*scope, *pick)) for metric in versioned for pick in picks),
+        *(Selector(m, (*scope, *pick), native=True) for m in native for pick in picks),
+        *(Selector(metric, scope) for metric in family.shared),
+    )
+
+
+def diagnostic_selectors(family: Family, spec: Experiment) -> tuple[tuple[Selector, ...], ...]:
+    """Ever wider selections of the request counter, to say what exists where nothing matched."""
+    view = family.views[spec.reporter]
+    widths: tuple[tuple[Matcher, ...], ...] = (_scope(view, spec), view.where, ())
+    return tuple(tuple(Selector(m, scope) for m in family.requests) for scope in widths)
+
+
+def _scope(view: View, spec: Experiment) -> tuple[Matcher, ...]:
+    """Reporter, service and `match`; a label that the spec names itself is the spec's to choose."""
+    named = set(spec.match).union(*(variant.labels for variant in spec.variants.values()))
+    own = tuple(m for m in (*view.where, *view.scope(spec)) if m.label not in named)
+    return own + equals(**spec.match)
+
+
+def _picks(view: View, spec: Experiment) -> tuple[tuple[Matcher, ...], ...]:
+    """One condition per version label, and one per variant that has only labels."""
+    versions = sorted({v.version for v in spec.variants.values() if v.version is not None})
+    pattern = "|".join(re.escape(version) for version in versions)
+    by_version = ((Matcher(label, "=~", pattern),) for label in view.version_labels if versions)
+    by_labels = (equals(**v.labels) for v in spec.variants.values() if v.version is None)
+    return (*by_version, *by_labels)
+
+
+def versions_of(family: Family, spec: Experiment, labels: Labels) -> tuple[str, ...]:
+    """The versions that a series names; empty, "unknown" and mere fallbacks name none."""
+    if family.has_no_version(labels):
+        return ()
+    values = (labels.get(name, "") for name in family.views[spec.reporter].version_labels)
+    return tuple(value for value in values if value not in ("", "unknown"))
+
+
+def variant_of(family: Family, spec: Experiment, labels: Labels, role: SeriesRole) -> str | None:
+    """The variant that a series belongs to, `unattributed`, or None for somebody else's.
+
+    Unattributed are failures that reached no version, and shared counters.
+    Raises VariantsOverlap when the series belongs to two variants.
+    """
+    versions = versions_of(family, spec, labels)
+    found = [n for n, v in spec.variants.items() if _is_of_variant(v, versions, labels)]
+    if len(found) > 1:
+        raise VariantsOverlap(
+            f"{spec.experiment}: a series of {labels.get('__name__', '?')} with version "
+            f"{', '.join(versions) or 'none'} matches the variants {' and '.join(found)}; "
+            "their version and labels must tell them apart"
+        )
+    if found:
+        return found[0]
+    return UNATTRIBUTED if not versions and _is_reported(family, labels, role) else None
+
+
+def _is_of_variant(variant: Variant, versions: tuple[str, ...], labels: Labels) -> bool:
+    if variant.version is None and not variant.labels:
+        return False
+    if variant.version is not None and variant.version not in versions:
+        return False
+    return all(labels.get(name) == value for name, value in variant.labels.items())
+
+
+def _is_reported(family: Family, labels: Labels, role: SeriesRole) -> bool:
+    """Whether a series without a version matters: failures and shared counters do."""
+    if role is SeriesRole.REQUESTS:
+        return family.response(labels).response_class is not ResponseClass.OK
+    return labels["__name__"] in family.shared

@@ -1,0 +1,62 @@
+"""Istio's standard metrics: the destination counts per version, the source what users saw."""
+
+from __future__ import annotations
+
+from flows.ingest.requests.mesh.family import (
+    Family,
+    Labels,
+    Response,
+    ResponseClass,
+    View,
+    equals,
+    split_flags,
+)
+from flows.ingest.sources.samples import Matcher
+from flows.spec.experiment import Experiment, Mesh
+
+
+def istio_response(labels: Labels) -> Response:
+    """5xx and failed gRPC statuses failed; code 0 or flag DC means that the client left."""
+    code = labels.get("response_code", "")
+    flags = split_flags(labels.get("response_flags", ""))
+    grpc_status = labels.get("grpc_response_status", "")
+    if code == "0" or "DC" in flags:
+        return Response(ResponseClass.CANCELLED, code, flags)
+    if code.startswith("5"):
+        return Response(ResponseClass.FAILED, code, flags)
+    if grpc_status not in ("", "0"):
+        return Response(ResponseClass.FAILED, f"{code} grpc {grpc_status}", flags)
+    return Response(ResponseClass.OK, code, flags)
+
+
+def _has_no_peer(labels: Labels) -> bool:
+    """A request that reached no pod: the revision "latest" is then only Istio's fallback."""
+    return labels.get("destination_workload", "unknown") in ("", "unknown")
+
+
+def _service(spec: Experiment) -> tuple[Matcher, ...]:
+    return equals(
+        destination_service_name=spec.service, destination_service_namespace=spec.namespace
+    )
+
+
+def _view(reporter: str) -> View:
+    return View(
+        where=equals(reporter=reporter),
+        scope=_service,
+        version_labels=("destination_version", "destination_canonical_revision"),
+    )
+
+
+ISTIO = Family(
+    mesh=Mesh.ISTIO,
+    requests=("istio_requests_total",),
+    latency=("istio_request_duration_milliseconds_bucket",),
+    ms_per_unit=1.0,
+    views={reporter: _view(reporter) for reporter in ("destination", "source", "waypoint")},
+    route_labels=(),
+    response=istio_response,
+    has_no_version=_has_no_peer,
+    # The sidecar's own age first: a merged scrape carries the application's start time.
+    start_metrics=("envoy_server_uptime", "process_start_time_seconds"),
+)

@@ -1,0 +1,164 @@
+"""From scraped series to an experiment's own: normalised, merged, and told what they count."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.counting.counters import CounterSeries
+from flows.ingest.requests.mesh.family import (
+    Family,
+    Labels,
+    Response,
+    ResponseClass,
+    SeriesRole,
+    variant_of,
+    versions_of,
+)
+from flows.ingest.sources.samples import Samples, take, without_replicas
+from flows.spec.experiment import Experiment
+
+# Labels of the Prometheus that answered, not of what it scraped.
+_SERVER_LABELS = ("prometheus", "prometheus_replica", "__replica__")
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """What one series counts; a row of the table `series`."""
+
+    series_id: int
+    metric: str
+    role: SeriesRole
+    variant: str
+    target: str
+    route: str
+    response_class: str
+    response_code: str
+    response_flags: str
+    le_ms: float | None
+    labels: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSeries:
+    """The experiment's series and their samples.
+
+    rows: one per series of `counters`; targets: names, indexed by counters.target;
+    target_labels: labels of one series of each target.
+    foreign: how many series matched no variant; foreign_versions: the versions they name.
+    quarantined: how many samples were no number, or negative.
+    """
+
+    rows: tuple[SeriesRow, ...]
+    counters: CounterSeries
+    targets: tuple[str, ...]
+    target_labels: tuple[Labels, ...]
+    foreign: int
+    foreign_versions: frozenset[str]
+    quarantined: int
+
+
+def target_of(labels: Labels) -> str:
+    """The scraped target's name: job and instance, or the pod where the instance was dropped."""
+    if labels.get("instance"):
+        return f"{labels.get('job', '')}/{labels['instance']}"
+    return labels.get("pod") or labels.get("job", "")
+
+
+def experiment_series(family: Family, spec: Experiment, samples: Samples) -> RequestSeries:
+    """The series that belong to a variant or are unattributed, with comparable labels.
+
+    Raises VariantsOverlap.
+    """
+    samples = without_replicas(samples)
+    rows: list[SeriesRow] = []
+    kept: list[int] = []
+    foreign, versions = 0, set[str]()
+    roles = family.roles
+    for index, raw in enumerate(samples.labels):
+        labels = normalised(raw)
+        role = roles[labels["__name__"]]
+        variant = variant_of(family, spec, labels, role)
+        if variant is None:
+            foreign += 1
+            versions.update(versions_of(family, spec, labels))
+            continue
+        rows.append(_row(family, labels, role, variant))
+        kept.append(index)
+    ids, offsets, ts_ms, values = _merged([row.series_id for row in rows], kept, samples)
+    by_id = {row.series_id: row for row in rows}
+    merged_rows = tuple(by_id[series_id] for series_id in ids)
+    usable = np.isfinite(values) & (values >= 0)
+    quarantined = int(len(usable) - usable.sum())
+    if quarantined:
+        offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(usable, dtype=np.int64)))[
+            offsets
+        ]
+        ts_ms, values = ts_ms[usable], values[usable]
+    labels_of = {row.target: samples.labels[i] for row, i in zip(rows, kept, strict=True)}
+    targets = tuple(sorted(labels_of))
+    position = {name: index for index, name in enumerate(targets)}
+    target = np.array([position[row.target] for row in merged_rows], np.int64)
+    return RequestSeries(
+        merged_rows,
+        CounterSeries(offsets, ts_ms, values, target),
+        targets,
+        tuple(labels_of[name] for name in targets),
+        foreign,
+        frozenset(versions),
+        quarantined,
+    )
+
+
+def normalised(labels: Labels) -> Mapping[str, str]:
+    """Labels that name one series one way: `le` as a number, nothing of the server's own."""
+    clean = {name: value for name, value in labels.items() if name not in _SERVER_LABELS and value}
+    if "le" in clean:
+        clean["le"] = repr(float(clean["le"]))
+    return clean
+
+
+def _row(family: Family, labels: Labels, role: SeriesRole, variant: str) -> SeriesRow:
+    text = json.dumps(labels, sort_keys=True, ensure_ascii=False)
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    is_request = role is SeriesRole.REQUESTS
+    response = family.response(labels) if is_request else Response(ResponseClass.OK, "")
+    is_latency = role is SeriesRole.LATENCY
+    return SeriesRow(
+        series_id=int.from_bytes(digest, "big"),
+        metric=labels["__name__"],
+        role=role,
+        variant=variant,
+        target=target_of(labels),
+        route=family.route(labels),
+        response_class=response.response_class if is_request else "all",
+        response_code=response.code,
+        response_flags=",".join(response.flags),
+        le_ms=float(labels["le"]) * family.ms_per_unit if is_latency else None,
+        labels=text,
+    )
+
+
+def _merged(
+    series_ids: list[int], kept: list[int], samples: Samples
+) -> tuple[list[int], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Series with the same normalised labels as one: their samples by time, no time twice."""
+    chosen = take(samples, kept)
+    if len(set(series_ids)) == len(series_ids):
+        return series_ids, chosen.offsets, chosen.ts_ms, chosen.values
+    unique = list(dict.fromkeys(series_ids))
+    position = {series_id: index for index, series_id in enumerate(unique)}
+    group = np.array([position[series_id] for series_id in series_ids], np.int64)
+    row = group[chosen.series_of_sample]
+    order = np.lexsort((chosen.ts_ms, row))
+    row, ts_ms, values = row[order], chosen.ts_ms[order], chosen.values[order]
+    is_new = np.ones(len(row), np.bool_)
+    is_new[1:] = (np.diff(row) != 0) | (np.diff(ts_ms) != 0)
+    row, ts_ms, values = row[is_new], ts_ms[is_new], values[is_new]
+    offsets = np.searchsorted(row, np.arange(len(unique) + 1))
+    return unique, offsets.astype(np.int64), ts_ms, values

@@ -1,0 +1,136 @@
+"""Which windows of an experiment's requests are to be read, and which are known already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from flows.formats.time import milliseconds_of
+from flows.spec.experiment import Experiment
+from flows.warehouse.statements import statement
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_HOUR_MS = 3_600_000
+# Late samples (remote write, a slow replica) still arrive in the windows before.
+_READ_AGAIN = 2
+_MOST_DOUBTFUL = 6
+# Without a start in the spec: the plan's length before the first pull, and this much more.
+_EARLIER = timedelta(hours=6)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The samples with start_ms < time <= end_ms."""
+
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedWindow:
+    """What the warehouse holds of a window."""
+
+    end_ms: int
+    row_count: int
+    targets_up: int
+    has_warnings: bool
+    selection: str
+
+
+def bucket_ms(spec: Experiment) -> int:
+    """Width of a bucket in milliseconds."""
+    return round(spec.plan.bucket.total_seconds() * 1000)
+
+
+def window_length_ms(spec: Experiment) -> int:
+    """An hour, or the next multiple of the bucket, so that no bucket spans two windows."""
+    width = bucket_ms(spec)
+    return -(-_HOUR_MS // width) * width
+
+
+def selection_of(spec: Experiment) -> str:
+    """Identity of everything in the spec that decides what is counted as what."""
+    chosen = spec.model_dump(
+        mode="json", include={"service", "namespace", "mesh", "reporter", "match", "variants"}
+    )
+    text = json.dumps([chosen, bucket_ms(spec)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def loaded_windows(con: DuckDBPyConnection, experiment: str) -> dict[int, LoadedWindow]:
+    """The windows in the warehouse, by their start."""
+    rows = con.execute(
+        statement("aggregate/request_windows"), {"experiment": experiment}
+    ).fetchall()
+    return {start: LoadedWindow(*rest) for start, *rest in rows}
+
+
+def pending_windows(
+    spec: Experiment, loaded: Mapping[int, LoadedWindow], until_ms: int
+) -> list[Window]:
+    """The windows to read, oldest first: unknown, unfinished, and the last two again.
+
+    Also the newest of those that the source has marked as partial: so many that a server that goes
+    on marking them costs little; once they are whole, the next pull reads those before them. A
+    window that was counted for another selection of series is read again to its known end.
+    """
+    selection = selection_of(spec)
+    grid = list(_grid(spec, loaded, until_ms))
+    again = set(_doubtful(grid, loaded)[-_MOST_DOUBTFUL:]) | set(grid[-_READ_AGAIN:])
+    pending = []
+    for window in grid:
+        old = loaded.get(window.start_ms)
+        if old is None:
+            pending.append(window)
+        elif old.selection != selection:
+            pending.append(Window(window.start_ms, max(window.end_ms, old.end_ms)))
+        elif old.end_ms > window.end_ms:
+            continue
+        elif old.end_ms < window.end_ms or window in again:
+            pending.append(window)
+    return pending
+
+
+def _doubtful(grid: Sequence[Window], loaded: Mapping[int, LoadedWindow]) -> list[Window]:
+    known = ((window, loaded.get(window.start_ms)) for window in grid)
+    return [window for window, old in known if old is not None and old.has_warnings]
+
+
+def _grid(spec: Experiment, loaded: Mapping[int, LoadedWindow], until_ms: int) -> Iterator[Window]:
+    length, width = window_length_ms(spec), bucket_ms(spec)
+    until_ms = min(until_ms, _end_ms(spec) or until_ms) // width * width
+    for start in range(_start_ms(spec, loaded, until_ms) // length * length, until_ms, length):
+        yield Window(start, min(start + length, until_ms))
+
+
+def _start_ms(spec: Experiment, loaded: Mapping[int, LoadedWindow], until_ms: int) -> int:
+    if spec.plan.start is not None:
+        return milliseconds_of(spec.plan.start)
+    if loaded:
+        return min(loaded)
+    earlier = sum((stage.duration for stage in spec.stages), _EARLIER)
+    return until_ms - round(earlier.total_seconds() * 1000)
+
+
+def _end_ms(spec: Experiment) -> int | None:
+    """The end of the plan, rounded up to a bucket; None while its start isn't known."""
+    if spec.plan.start is None:
+        return None
+    end = spec.plan.start + sum((stage.duration for stage in spec.stages), timedelta())
+    return -(-milliseconds_of(end) // bucket_ms(spec)) * bucket_ms(spec)
+
+
+def next_span(pending: Sequence[Window], most: int) -> list[Window]:
+    """The first pending windows that follow each other, at most so many."""
+    span = list(pending[:1])
+    for window in pending[1:most]:
+        if window.start_ms != span[-1].end_ms:
+            break
+        span.append(window)
+    return span

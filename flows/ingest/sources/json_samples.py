@@ -1,0 +1,130 @@
+"""Decodes Prometheus' JSON answer to a range selector, column by column."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from flows.ingest.sources.native_samples import native_samples
+from flows.ingest.sources.samples import Samples, SourceRefused, without_oddities
+
+# Inside a JSON string each quote is escaped, so no label can hold this text.
+_VALUES = b'"values":[['
+# From `1700000015,"6"],[1700000030,"7"` to the lines `,1700000015,6`: one pass over the bytes.
+_LINES = bytes.maketrans(b"]", b"\n")
+_NO_LINES = b'["'
+_SCHEMA = {"nothing": pl.String, "seconds": pl.Float64, "value": pl.Float64}
+
+Numbers = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+def decode_matrix(body: bytes, *, native: bool = False) -> Samples:
+    """The samples of a `/api/v1/query` answer whose resultType is matrix.
+
+    native: the native histograms instead, as classic buckets; else a warning names them.
+    The pairs of time and value, nearly all of the bytes, go through one CSV parser; what is left
+    of the answer is small and goes through the JSON parser, so labels and warnings are exact.
+    Raises SourceRefused if the body is no such answer.
+    """
+    head, *parts = body.split(_VALUES)
+    pairs, rest = [], [head]
+    for part in parts:
+        # Times and values hold no bracket, so the first two in a row end the series.
+        numbers, _, after = part.partition(b"]]")
+        pairs.append(numbers)
+        rest += [b'"values":[', str(_count(numbers)).encode(), b"]", after]
+    answer = _parse(b"".join(rest))
+    result = answer["data"]["result"]
+    said = (*_said(answer, "warnings"), *_said(answer, "infos"))
+    if native:
+        found = native_samples(result)
+        return replace(found, warnings=(*said, *found.warnings))
+    series = [item for item in result if item.get("values")]
+    if any(not isinstance(item["values"][0], int) for item in series):
+        return decode_matrix(_compact(body))
+    ts_ms, values = _parse_pairs(pairs)
+    counts = [item["values"][0] for item in series]
+    if sum(counts) != ts_ms.size:
+        raise SourceRefused("the server's answer holds pairs that are no time and value")
+    samples = Samples(
+        labels=tuple(item["metric"] for item in series),
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        ts_ms=ts_ms,
+        values=values,
+        warnings=(*said, *_unread(result)),
+    )
+    return without_oddities(samples)
+
+
+def _count(numbers: bytes) -> int:
+    """How many pairs the numbers of a series are."""
+    return int(np.count_nonzero(np.frombuffer(numbers, dtype=np.uint8) == ord("]"))) + 1
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(text)
+        if answer["data"]["resultType"] != "matrix":
+            raise SourceRefused(f"the server answered a {answer['data']['resultType']}, no matrix")
+    except (ValueError, KeyError, TypeError) as error:
+        start = " ".join(text[:80].decode(errors="replace").split())
+        raise SourceRefused(f"the server's answer is no Prometheus answer: {start!r}") from error
+    return dict(answer)
+
+
+def _compact(body: bytes) -> bytes:
+    """The answer as Prometheus writes it; something on the way put spaces in."""
+    text = json.dumps(json.loads(body), separators=(",", ":")).encode()
+    if text == body:
+        raise SourceRefused("the server's answer holds values that are no pairs")
+    return text
+
+
+def _parse_pairs(pairs: list[bytes]) -> Numbers:
+    """Times in milliseconds and values of all series, one after the other."""
+    if not pairs:
+        return np.empty(0, np.int64), np.empty(0, np.float64)
+    text = b"," + b"],[".join(pairs).translate(_LINES, _NO_LINES)
+    try:
+        frame = pl.read_csv(text, has_header=False, schema=_SCHEMA, columns=[1, 2], quote_char=None)
+    except pl.exceptions.PolarsError as error:
+        wrong = _first_wrong(text)
+        raise SourceRefused(f"the server's answer holds what is no number: {wrong}") from error
+    if frame["seconds"].null_count() or frame["value"].null_count():
+        raise SourceRefused("the server's answer lacks a time or a value")
+    ts_ms = np.rint(frame["seconds"].to_numpy() * 1000).astype(np.int64)
+    return ts_ms, frame["value"].to_numpy()
+
+
+def _first_wrong(text: bytes) -> str:
+    """The first pair that is no time and value, shortened: what the server sent."""
+    for line in text.decode(errors="replace").split("\n"):
+        pair = line.split(",")[1:]
+        if len(pair) != 2 or not all(map(_is_number, pair)):
+            return f"{', '.join(pair)[:60]!r} in the place of a time and a value"
+    return "a time or a value"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _said(answer: dict[str, Any], field: str) -> list[str]:
+    """Warnings or infos: some servers send null instead of none."""
+    return [str(text) for text in answer.get(field) or () if text]
+
+
+def _unread(result: list[dict[str, Any]]) -> list[str]:
+    native = sorted(
+        {item["metric"].get("__name__", "?") for item in result if "histograms" in item}
+    )
+    return [f"{name} has native histograms, which are not read" for name in native]

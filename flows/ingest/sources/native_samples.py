@@ -1,0 +1,96 @@
+"""Reads native histograms out of Prometheus' JSON answer, as the classic buckets they stand for.
+
+A series with `histograms` (https://prometheus.io/docs/prometheus/latest/querying/api/#histograms)
+becomes one counter series per edge, named as a classic histogram's, so that everything behind it
+(differences with their reasons, resets, births, sums over pods) is the same for both kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.counting.native_histograms import NativeHistogram, cumulative, exponential_edges
+from flows.ingest.sources.samples import Samples, SourceRefused, kept_samples
+
+FloatArray = NDArray[np.float64]
+
+# Edges of schema 2 (each 19 % above the one before), from a thousandth to 2 ** 17 of the unit:
+# the same for every series and window, so that cumulative counts can be summed.
+EDGES = exponential_edges(2, 2.0**-10, 2.0**17)
+
+
+def native_samples(result: Sequence[Mapping[str, Any]], edges: FloatArray = EDGES) -> Samples:
+    """The classic bucket series of every series in a matrix result that has `histograms`.
+
+    An edge that any of a series' histograms straddles is left out for that series; its names are
+    in the warnings if none but infinity is left. Raises SourceRefused if an entry is no histogram.
+    """
+    labels: list[Mapping[str, str]] = []
+    columns: list[tuple[NDArray[np.int64], FloatArray]] = []
+    warnings = set[str]()
+    for item in result:
+        if not item.get("histograms"):
+            continue
+        ts_ms, counts = _cumulative_rows(item, edges)
+        known = np.isfinite(counts).all(axis=0)
+        name = item["metric"].get("__name__", "?")
+        if known.sum() < 2:
+            warnings.add(f"the native histograms of {name} are too coarse to be read")
+        for edge, column in zip(edges[known], counts[:, known].T, strict=True):
+            labels.append(_bucket_labels(item["metric"], float(edge)))
+            columns.append((ts_ms, column))
+    empty = (np.empty(0, np.int64), np.empty(0, np.float64))
+    times, values = zip(*columns, strict=True) if columns else ((empty[0],), (empty[1],))
+    sizes = [column.size for _, column in columns]
+    return Samples(
+        labels=tuple(labels),
+        offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        ts_ms=np.concatenate(times),
+        values=np.concatenate(values),
+        warnings=tuple(sorted(warnings)),
+    )
+
+
+def without_twins(native: Samples, classic: Sequence[Samples]) -> Samples:
+    """The buckets of series that have no classic buckets: a server may keep both of one."""
+    if not native.labels:
+        return native
+    known = {_without_edge(labels) for piece in classic for labels in piece.labels}
+    twin = np.array([_without_edge(labels) in known for labels in native.labels], dtype=np.bool_)
+    return kept_samples(native, ~np.repeat(twin, np.diff(native.offsets)))
+
+
+def _without_edge(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    return frozenset((name, value) for name, value in labels.items() if name != "le")
+
+
+def _bucket_labels(metric: Mapping[str, str], edge: float) -> dict[str, str]:
+    le = "+Inf" if np.isinf(edge) else repr(edge)
+    return {**metric, "__name__": f"{metric.get('__name__', '')}_bucket", "le": le}
+
+
+def _cumulative_rows(
+    item: Mapping[str, Any], edges: FloatArray
+) -> tuple[NDArray[np.int64], FloatArray]:
+    """Times in milliseconds, and float64[samples, edges] of observations at most each edge."""
+    rows = list(_histograms(item))
+    ts_ms = np.array([round(float(seconds) * 1000) for seconds, _ in rows], dtype=np.int64)
+    return ts_ms, np.array([cumulative(histogram, edges) for _, histogram in rows])
+
+
+def _histograms(item: Mapping[str, Any]) -> Iterator[tuple[float, NativeHistogram]]:
+    for entry in item["histograms"]:
+        try:
+            seconds, fields = entry
+            buckets = [[float(x) for x in bucket] for bucket in fields.get("buckets") or ()]
+            # [boundary rule, left, right, count]; whether a bound itself belongs to a bucket
+            # doesn't show in a latency.
+            _, left, right, counts = np.array(buckets, dtype=np.float64).reshape(-1, 4).T
+            yield float(seconds), NativeHistogram(left, right, counts)
+        except (TypeError, ValueError, AttributeError) as error:
+            name = item["metric"].get("__name__", "?")
+            raise SourceRefused(f"{name}: the server's answer holds no native histogram") from error

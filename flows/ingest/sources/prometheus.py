@@ -1,0 +1,262 @@
+"""Reads raw samples from a Prometheus over prometheus-api-client's connection."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from flows.ingest.sources.json_samples import decode_matrix
+from flows.ingest.sources.native_samples import without_twins
+from flows.ingest.sources.prometheus_connection import (
+    Answer,
+    AskForLess,
+    Patience,
+    PrometheusConnection,
+)
+from flows.ingest.sources.remote_read import HEADERS as REMOTE_READ_HEADERS
+from flows.ingest.sources.remote_read import (
+    STREAMED,
+    decode_answer,
+    encode_request,
+    external_labels,
+)
+from flows.ingest.sources.samples import (
+    Matcher,
+    Samples,
+    Selector,
+    SourceRefused,
+    SourceUnavailable,
+    join_samples,
+    kept_samples,
+)
+from flows.ingest.sources.series_frames import Damaged, NotReadable, check_frames
+from flows.spec.sources import PrometheusSource
+
+JSON_WINDOW_MS = 2 * 3_600_000  # keeps an answer's memory and the server's sample limit in bounds
+# Chunks are small, and no sample limit holds for them; each window brings all labels again.
+STREAMED_WINDOW_MS = 24 * 3_600_000
+_SMALLEST_WINDOW_MS = 60_000
+_PROBE_S = 5.0
+
+Window = tuple[int, int]
+
+
+class AnswerDamaged(SourceUnavailable):
+    """Answers go on arriving with wrong checksums; JSON has none, and must not stand in."""
+
+
+class PrometheusSamples:
+    """A Prometheus server as a source of raw samples.
+
+    Counters are read by range selectors at the window's end: rate() and increase() extrapolate,
+    and query_range repeats samples over gaps.
+    """
+
+    def __init__(self, source: PrometheusSource, patience: Patience | None = None) -> None:
+        self._source = source
+        self._connection = PrometheusConnection(source, patience or Patience())
+        self.url = self._connection.url
+        self.connection = self._connection.client
+        # Used until the server shows that it has none; what it adds to labels is asked once.
+        self.remote_read = True
+        self._external: dict[str, str] | None = None
+        self._trouble: tuple[str, ...] = ()
+
+    def read(self, selectors: Sequence[Selector], start_ms: int, end_ms: int) -> Samples:
+        """Every sample with start_ms < time <= end_ms of every series that a selector matches.
+
+        Raises SourceUnavailable if the server can't be reached or goes on failing, SourceRefused
+        if it says no; both name the server and give its words. A server whose remote read alone
+        fails is asked for JSON, and a note says so.
+        """
+        pieces: list[Samples] = []
+        for selector in selectors:
+            if selector.native:
+                # Remote read would have to decode another kind of chunk.
+                found = self._read_json(selector, start_ms, end_ms)
+                pieces += [without_twins(piece, pieces) for piece in found]
+                continue
+            chunks = self._read_chunks(selector, start_ms, end_ms)
+            if chunks is not None and len(selectors) == 1:
+                return chunks  # in order already
+            pieces += self._read_json(selector, start_ms, end_ms) if chunks is None else [chunks]
+        joined = join_samples(pieces)
+        return replace(joined, notes=self._trouble)
+
+    def metric_names(self) -> list[str]:
+        """All metric names that the server knows."""
+        return self._connection.metric_names()
+
+    def _read_chunks(self, selector: Selector, start_ms: int, end_ms: int) -> Samples | None:
+        """The samples by remote read, or None where it has no answer, or another than JSON.
+
+        Raises AnswerDamaged, or SourceUnavailable if JSON is not to be had either.
+        """
+        if not self.remote_read:
+            return None
+        try:
+            if self._external is None:
+                self._external = self._ask_external()
+            external = self._external
+            if self._hides_labels(selector, external, start_ms, end_ms):
+                return None
+            answers = self._answers(
+                lambda window: self._ask_chunks(selector, window),
+                (start_ms, end_ms),
+                STREAMED_WINDOW_MS,
+            )
+            # Together: a series' labels and its chunks at the windows' edges come again and again.
+            body = b"".join([answer.body for _, answer in answers])
+            return decode_answer(body, external, start_ms, end_ms)
+        except (NotReadable, SourceRefused, AskForLess):
+            # Not offered, not allowed, or in chunks that can't be decoded: not asked for again.
+            self.remote_read = False
+            return None
+        except AnswerDamaged:
+            raise
+        except SourceUnavailable as error:
+            if not self._answers_queries():
+                raise
+            self.remote_read = False
+            self._trouble = (f"remote read failed, so JSON was read instead: {error}",)
+            return None
+
+    def _answers_queries(self) -> bool:
+        """Whether the server answers a trivial query at once."""
+        patience = self._connection.patience
+        hasty = replace(
+            patience,
+            attempts=1,
+            read_s=min(_PROBE_S, patience.read_s),
+            whole_s=min(_PROBE_S, patience.whole_s),
+        )
+        try:
+            PrometheusConnection(self._source, hasty).answer("/api/v1/query", [("query", "1")])
+        except (SourceUnavailable, SourceRefused, AskForLess):
+            return False
+        return True
+
+    def _hides_labels(
+        self, selector: Selector, external: dict[str, str], start_ms: int, end_ms: int
+    ) -> bool:
+        """Whether remote read and JSON differ in more than that one adds external labels.
+
+        A series' own label that equals an external one can't be told from it in the answer, and
+        the server takes a condition on an external label as met.
+        """
+        if not external:
+            return False
+        if any(matcher.label in external for matcher in selector.matchers):
+            return True
+        own = [
+            Selector(selector.metric, (*selector.matchers, Matcher(name, "=", value)))
+            for name, value in external.items()
+        ]
+        form = [("start", _seconds(start_ms)), ("end", _seconds(end_ms))]
+        form += [("match[]", promql(one)) for one in own]
+        return bool(self._data(self._connection.answer("/api/v1/series", form)))
+
+    def _read_json(self, selector: Selector, start_ms: int, end_ms: int) -> list[Samples]:
+        pieces = []
+        for window, answer in self._answers(
+            lambda window: self._ask_json(selector, window), (start_ms, end_ms), JSON_WINDOW_MS
+        ):
+            try:
+                samples = decode_matrix(answer.body, native=selector.native)
+            except SourceRefused as error:
+                raise SourceRefused(f"{self.url}: {error}") from error
+            # A closed selector (before Prometheus 3) also has the sample at the window's start.
+            inside = (samples.ts_ms > window[0]) & (samples.ts_ms <= window[1])
+            pieces.append(kept_samples(samples, inside))
+        return pieces
+
+    def _answers(
+        self, ask: Callable[[Window], Answer], whole: Window, longest_ms: int
+    ) -> Iterator[tuple[Window, Answer]]:
+        """The windows one after the other; the next is asked for while one is being decoded.
+
+        From where the server can't answer for so long a window on, windows are half as long.
+        """
+        begin, end = whole
+        with ThreadPoolExecutor(max_workers=1) as one_ahead:
+            window = begin, min(begin + longest_ms, end)
+            waiting = one_ahead.submit(ask, window) if begin < end else None
+            while waiting:
+                try:
+                    answer = waiting.result()
+                except AskForLess as error:
+                    length_ms = window[1] - window[0]
+                    if length_ms < 2 * _SMALLEST_WINDOW_MS:
+                        raise SourceRefused(
+                            f"{self.url}: {error}, even for {length_ms / 1000:g} s"
+                        ) from error
+                    longest_ms = length_ms // 2
+                    window = window[0], window[0] + longest_ms
+                    waiting = one_ahead.submit(ask, window)
+                    continue
+                done, window = window, (window[1], min(window[1] + longest_ms, end))
+                waiting = one_ahead.submit(ask, window) if window[0] < end else None
+                yield done, answer
+
+    def _ask_json(self, selector: Selector, window: Window) -> Answer:
+        form = [
+            ("query", f"{promql(selector)}[{window[1] - window[0]}ms]"),
+            ("time", _seconds(window[1])),
+            ("timeout", f"{self._connection.patience.server_s * 1000:.0f}ms"),
+        ]
+        return self._connection.answer("/api/v1/query", form)
+
+    def _ask_chunks(self, selector: Selector, window: Window) -> Answer:
+        """An answer whose checksums are right; one that was damaged is asked for again."""
+        request, patience = encode_request(selector, *window), self._connection.patience
+        pause_s, attempt = patience.first_pause_s, 0
+        while True:
+            attempt += 1
+            answer = self._connection.answer("/api/v1/read", request, REMOTE_READ_HEADERS)
+            if not answer.content_type.startswith(STREAMED):
+                raise NotReadable("the server doesn't stream chunks")
+            try:
+                check_frames(answer.body)
+            except Damaged as error:
+                if attempt == patience.attempts:
+                    raise AnswerDamaged(
+                        f"{self.url} failed {attempt} times: {error}. "
+                        "Does something between here and there change answers?"
+                    ) from error
+                time.sleep(min(pause_s, patience.longest_pause_s))
+                pause_s *= 2
+            else:
+                return answer
+
+    def _ask_external(self) -> dict[str, str]:
+        """The labels that remote read adds; raises NotReadable if the server doesn't say."""
+        settings = self._data(self._connection.answer("/api/v1/status/config"))
+        if not isinstance(settings, dict) or not isinstance(settings.get("yaml"), str):
+            raise NotReadable("the server doesn't show its configuration")
+        return external_labels(settings["yaml"])
+
+    def _data(self, answer: Answer) -> Any:
+        """What a JSON answer holds; raises NotReadable if it is none."""
+        try:
+            return json.loads(answer.body)["data"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise NotReadable(f"{self.url} gave no Prometheus answer") from error
+
+
+def promql(selector: Selector) -> str:
+    """The selector as PromQL, its label values escaped."""
+    matchers = ",".join(f"{m.label}{m.op}{_quoted(m)}" for m in selector.matchers)
+    return f"{selector.metric}{{{matchers}}}"
+
+
+def _quoted(matcher: Matcher) -> str:
+    text = matcher.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{text}"'
+
+
+def _seconds(time_ms: int) -> str:
+    return f"{time_ms / 1000:.3f}"

@@ -1,0 +1,198 @@
+"""Raw samples as every source of request metrics yields them, before any difference is taken."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.formats.problems import UserError
+
+_REPLICA_LABELS = ("prometheus_replica", "__replica__")
+
+
+def without_replicas(samples: Samples) -> Samples:
+    """One replica of a highly available pair, the fullest: their scrape times differ."""
+    for label in _REPLICA_LABELS:
+        counts = Counter[str]()
+        for labels, count in zip(samples.labels, np.diff(samples.offsets).tolist(), strict=True):
+            counts[labels.get(label, "")] += count
+        if len(counts) > 1:
+            best = max(sorted(counts), key=lambda name: counts[name])
+            chosen = [i for i, ls in enumerate(samples.labels) if ls.get(label, "") == best]
+            samples = take(samples, chosen)
+    return samples
+
+
+def take(samples: Samples, series: Iterable[int]) -> Samples:
+    """The given series only, in the given order."""
+    chosen = np.fromiter(series, np.int64)
+    if np.array_equal(chosen, np.arange(len(samples.labels))):
+        return samples
+    counts = np.diff(samples.offsets)[chosen]
+    offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
+    entry = np.arange(offsets[-1]) + np.repeat(samples.offsets[chosen] - offsets[:-1], counts)
+    labels = tuple(samples.labels[index] for index in chosen.tolist())
+    return replace(
+        samples,
+        labels=labels,
+        offsets=offsets,
+        ts_ms=samples.ts_ms[entry],
+        values=samples.values[entry],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Samples of many series, stored series after series.
+
+    labels: one mapping per series, `__name__` included.
+    offsets: int64[series + 1]; series i owns samples offsets[i]:offsets[i + 1].
+    ts_ms: int64[samples], scrape time in milliseconds since the epoch, ascending within a series,
+        no time twice in a series.
+    values: float64[samples], as scraped; staleness markers are removed.
+    warnings: what the server said beside its answer, never empty text: the answer may be partial.
+    notes: what a person should know of how it was read; the answer is whole.
+    """
+
+    labels: tuple[Mapping[str, str], ...]
+    offsets: NDArray[np.int64]
+    ts_ms: NDArray[np.int64]
+    values: NDArray[np.float64]
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def series_of_sample(self) -> NDArray[np.int64]:
+        """int64[samples], the series that each sample belongs to."""
+        return np.repeat(np.arange(len(self.labels)), np.diff(self.offsets))
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One label condition of a selector; op is one of =, !=, =~, !~."""
+
+    label: str
+    op: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which series to read: a metric name and conditions on its labels.
+
+    native: only native histograms of that name, as the classic buckets that they stand for; not
+    those whose classic buckets an earlier selector has read.
+    """
+
+    metric: str
+    matchers: tuple[Matcher, ...] = ()
+    native: bool = False
+
+
+class SampleSource(Protocol):
+    """Where raw samples come from: a Prometheus, or a recording of one."""
+
+    def read(self, selectors: Sequence[Selector], start_ms: int, end_ms: int) -> Samples:
+        """Every sample with start_ms < time <= end_ms of every series that any selector matches.
+
+        A series without such a sample is left out. Raises SourceUnavailable or SourceRefused.
+        """
+        ...
+
+    def metric_names(self) -> Sequence[str]:
+        """The names of all metrics, also of those that nothing here reads.
+
+        Raises SourceUnavailable or SourceRefused.
+        """
+        ...
+
+
+class SourceUnavailable(UserError):
+    """The source can't be reached or kept failing after the retries: later may help."""
+
+
+class SourceRefused(UserError):
+    """The source understood and said no (selector, rights, limits): again won't help."""
+
+
+def join_samples(pieces: Sequence[Samples]) -> Samples:
+    """The pieces as one; a series that several of them hold becomes one series, in time's order.
+
+    pieces: those of one selector in time's order; selectors may overlap, and a sample that was
+    read twice is held once.
+    """
+    if len(pieces) == 1:
+        return in_order(pieces[0])
+    index: dict[frozenset[tuple[str, str]], int] = {}
+    owners = [
+        np.array([index.setdefault(frozenset(one.items()), len(index)) for one in piece.labels])
+        for piece in pieces
+    ]
+    sizes = np.zeros(len(index), dtype=np.int64)
+    for piece, owner in zip(pieces, owners, strict=True):
+        np.add.at(sizes, owner.astype(np.int64), np.diff(piece.offsets))
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    ts_ms, values = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.float64)
+    free = offsets[:-1].copy()
+    for piece, owner in zip(pieces, owners, strict=True):
+        for series, begin, end in zip(owner, piece.offsets, piece.offsets[1:], strict=False):
+            place = slice(free[series], free[series] + end - begin)
+            ts_ms[place], values[place] = piece.ts_ms[begin:end], piece.values[begin:end]
+            free[series] = place.stop
+    warnings = tuple(dict.fromkeys(w for piece in pieces for w in piece.warnings))
+    labels = tuple(dict(sorted(key)) for key in index)
+    return in_order(Samples(labels, offsets, ts_ms, values, warnings))
+
+
+def in_order(samples: Samples) -> Samples:
+    """The samples in time's order within each series, no time twice."""
+    falling = np.diff(samples.ts_ms) <= 0
+    inner = samples.offsets[(samples.offsets > 0) & (samples.offsets < samples.ts_ms.size)]
+    falling[inner - 1] = False  # from one series to the next, time may fall
+    if not falling.any():
+        return samples
+    order = np.lexsort((samples.ts_ms, samples.series_of_sample))
+    series, ts_ms = samples.series_of_sample[order], samples.ts_ms[order]
+    first = np.ones(ts_ms.size, dtype=bool)
+    first[1:] = (np.diff(series) != 0) | (np.diff(ts_ms) != 0)
+    ordered = Samples(
+        samples.labels, samples.offsets, ts_ms, samples.values[order], samples.warnings
+    )
+    return kept_samples(ordered, first)
+
+
+def kept_samples(samples: Samples, keep: NDArray[np.bool_]) -> Samples:
+    """The samples where keep, bool[samples], is true; a series without any is left out."""
+    if keep.all() and np.diff(samples.offsets).all():
+        return samples
+    ends = np.concatenate([[0], np.cumsum(keep)])[samples.offsets]
+    filled = np.diff(ends) > 0
+    return Samples(
+        tuple(one for one, is_filled in zip(samples.labels, filled, strict=True) if is_filled),
+        np.concatenate([[0], ends[1:][filled]]).astype(np.int64),
+        samples.ts_ms[keep],
+        samples.values[keep],
+        samples.warnings,
+    )
+
+
+def without_oddities(samples: Samples) -> Samples:
+    """The samples without NaN and infinite values, which no counter has; a warning counts them."""
+    odd = ~np.isfinite(samples.values)
+    if not odd.any():
+        return samples
+    names = sorted({samples.labels[i].get("__name__", "?") for i in samples.series_of_sample[odd]})
+    warning = f"{int(odd.sum())} samples of {', '.join(names)} were not finite and are left out"
+    warned = Samples(
+        samples.labels,
+        samples.offsets,
+        samples.ts_ms,
+        samples.values,
+        (*samples.warnings, warning),
+    )
+    return kept_samples(warned, ~odd)

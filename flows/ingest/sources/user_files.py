@@ -1,0 +1,204 @@
+"""Exposures and outcomes in Parquet, CSV and JSON files, read by DuckDB itself."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import glob
+import gzip
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, Wanted, check_columns, stage
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+_PARQUET = (".parquet", ".pq")
+_CSV = (".csv", ".tsv", ".txt")
+_JSON = (".json", ".jsonl", ".ndjson")
+_DELIMITERS = ",;\t|"
+# A file can change twice within one tick of the file system's clock.
+_CLOCK_TICK_NS = 2_000_000_000
+_CHUNK = 1 << 20
+
+
+def find_files(pattern: str, spec_dir: Path) -> dict[str, Path]:
+    """The files that a glob names, by their path relative to the spec.
+
+    Raises UserDataRefused if there are none.
+    """
+    # Unlike Path.glob this takes "../data/*.csv" and absolute patterns.
+    names = sorted(glob.glob(pattern, root_dir=spec_dir, recursive=True))  # noqa: PTH207
+    files = {name: spec_dir / name for name in names if (spec_dir / name).is_file()}
+    if not files:
+        raise UserDataRefused(
+            f"{spec_dir / pattern}: no such file; `files` is a path or a glob, relative to the spec"
+        )
+    return files
+
+
+def file_state(path: Path, *, now_ns: int | None = None) -> str:
+    """What tells that a file was changed, without reading it; '' if it changed just now.
+
+    The change time is part of it: it moves even where a copy keeps size and modification time.
+    """
+    status = path.stat()
+    now_ns = time.time_ns() if now_ns is None else now_ns
+    if now_ns - max(status.st_mtime_ns, status.st_ctime_ns) < _CLOCK_TICK_NS:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def stage_file(
+    con: DuckDBPyConnection, file: Path, wanted: Wanted, *, part: str, path: Path
+) -> StagedPart:
+    """Reads one file into a staged part at path.
+
+    Raises UserDataRefused; duckdb.Error where not the file is at fault (memory, a full disk).
+    """
+    import duckdb  # noqa: PLC0415
+
+    state = file_state(file)
+    try:
+        relation = _open(con, file, wanted)
+        return stage(con, relation, wanted, part=part, state=state, where=str(file), path=path)
+    except (duckdb.ParserException, duckdb.BinderException, duckdb.OutOfMemoryException):
+        raise
+    except duckdb.Error as error:
+        if str(path) in str(error):
+            raise
+        raise UserDataRefused(_explained(file, error)) from error
+    except UnicodeDecodeError as error:
+        raise UserDataRefused(_first_bad_byte(file) or f"{file}: not UTF-8: {error}") from error
+    except (OSError, EOFError) as error:
+        raise UserDataRefused(f"{file}: can't be read: {error}") from error
+
+
+def _open(con: DuckDBPyConnection, file: Path, wanted: Wanted) -> DuckDBPyRelation:
+    kind = _kind(file)
+    # The name is a glob to DuckDB as well.
+    name = glob.escape(str(file))
+    if kind in _PARQUET:
+        return con.read_parquet(name)
+    if kind in _CSV:
+        columns, delimiter = _header(file)
+        return con.read_csv(
+            name,
+            columns=dict.fromkeys(columns, "VARCHAR"),
+            header=True,
+            auto_detect=False,
+            sep=delimiter,
+            quotechar='"',
+            escapechar='"',
+        )
+    _check_whole_array(file)
+    # Every column as text: what the first rows look like says nothing about the last.
+    found = con.read_json(name, maximum_depth=1, sample_size=-1).columns
+    check_columns(wanted, found, str(file))
+    used = [column for column in wanted.names.values() if column in found]
+    return con.read_json(name, columns=dict.fromkeys(used, "VARCHAR"))
+
+
+def _check_whole_array(file: Path) -> None:
+    """Raises UserDataRefused for a JSON array without its end, which DuckDB reads as if whole."""
+    with _open_bytes(file) as stream:
+        last = start = stream.read(_CHUNK).removeprefix(codecs.BOM_UTF8).strip()
+        if not start.startswith(b"["):
+            return
+        while chunk := stream.read(_CHUNK):
+            last = chunk.strip() or last
+    if not last.endswith(b"]"):
+        raise UserDataRefused(
+            f"{file}: not a whole JSON array: it begins with [ and must end with ]; was it still "
+            "being written?"
+        )
+
+
+def _kind(file: Path) -> str:
+    suffixes = [suffix.lower() for suffix in file.suffixes]
+    packed = suffixes[-1:] == [".gz"]
+    kind = "".join(suffixes[-2:-1] if packed else suffixes[-1:])
+    if kind in (*_CSV, *_JSON) or (kind in _PARQUET and not packed):
+        return kind
+    raise UserDataRefused(
+        f"{file}: unknown kind of file; the name must end with .parquet, .csv, .tsv, .json or "
+        ".jsonl (the last four also with .gz)"
+    )
+
+
+def _open_bytes(file: Path) -> BinaryIO:
+    if file.suffix.lower() == ".gz":
+        return cast("BinaryIO", gzip.open(file, "rb"))
+    return file.open("rb")
+
+
+def _header(file: Path) -> tuple[list[str], str]:
+    """The column names of a CSV file, and its delimiter: the most frequent in the first line.
+
+    Raises UserDataRefused if the file is empty or names a column twice.
+    """
+    with _open_bytes(file) as stream:
+        line = stream.readline(_CHUNK).decode("utf-8-sig").rstrip("\r\n")
+    if not line.strip():
+        raise UserDataRefused(f"{file}: empty; the first line must name the columns")
+    delimiter = max(_DELIMITERS, key=line.count)
+    columns = next(csv.reader([line], delimiter=delimiter))
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise UserDataRefused(f"{file}: line 1 names the column {twice[0]!r} more than once")
+    return columns, delimiter
+
+
+def _explained(file: Path, error: Exception) -> str:
+    """One sentence for what DuckDB says about a file in many lines."""
+    kind, lines = _kind(file), str(error).split("\n")
+    said = lines[0].split(" Error: ", 1)[-1]
+    is_no_text = any(word in str(error).lower() for word in ("unicode", "utf-8", "utf8"))
+    if kind in _PARQUET and is_no_text:
+        return f"{file}: a text that is not UTF-8 ({said})"
+    if kind in _PARQUET:
+        return f"{file}: not a whole Parquet file ({said}); was it still being written?"
+    if is_no_text:
+        return _first_bad_byte(file) or f"{file}: not UTF-8 ({said})"
+    facts = _csv_facts(lines) if kind in _CSV else said
+    return f"{file}: {facts}"
+
+
+def _csv_facts(lines: list[str]) -> str:
+    """Line, what is wrong there, and the line itself, from DuckDB's report on a CSV file."""
+    where = lines[0].split("Error on ", 1)[-1].replace("Line:", "line")
+    named: Mapping[str, str] = dict(
+        part for line in lines[1:] if len(part := line.split(": ", 1)) == 2
+    )
+    original = named.get("Original Line", "")
+    if "Expected Number of Columns" in named:
+        wanted, found = named["Expected Number of Columns"].split(" Found: ")
+        return f"{where}: {found} columns, must be {wanted} as in line 1: {original!r}"
+    return f"{where}: {' '.join(lines[1:3])}"
+
+
+def _first_bad_byte(file: Path) -> str | None:
+    """Where a file stops being UTF-8; None if it doesn't."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset, line = 0, 1
+    with _open_bytes(file) as stream:
+        while True:
+            chunk = stream.read(_CHUNK)
+            pending = decoder.getstate()[0]
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                at = offset - len(pending) + error.start
+                line += (pending + chunk)[: error.start].count(b"\n")
+                bad = error.object[error.start]
+                return (
+                    f"{file}: line {line}, byte {at + 1}: 0x{bad:02x} is not UTF-8; save the file "
+                    "as UTF-8 (it looks like Latin-1 or Windows-1252)"
+                )
+            if not chunk:
+                return None
+            offset += len(chunk)
+            line += chunk.count(b"\n")

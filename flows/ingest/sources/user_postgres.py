@@ -1,0 +1,138 @@
+"""Exposures and outcomes from a PostgreSQL query, streamed as Arrow record batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from flows.ingest.sources.samples import SourceUnavailable
+from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, Wanted, stage
+from flows.spec.sources import PostgresSource
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+PART = "postgresql"
+# A server that vanishes without a word must not block a run for hours.
+_PATIENCE = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
+_BATCH_BYTES = 16 << 20
+# How the server refuses for good; anything else that keeps one from connecting may pass.
+_REFUSALS = (
+    "authentication failed",
+    "no password supplied",
+    "does not exist",
+    "pg_hba.conf",
+    "not permitted to log in",
+    "permission denied",
+    "invalid",
+    'missing "="',
+)
+
+
+def stage_query(
+    con: DuckDBPyConnection, source: PostgresSource, wanted: Wanted, *, path: Path
+) -> StagedPart:
+    """Reads a query's whole answer, in a read-only transaction, into a staged part at path.
+
+    A few batches at a time are in memory. Raises UserDataRefused (no DSN, wrong password, query
+    refused, missing column, unreadable rows) or SourceUnavailable (no connection, or lost).
+    """
+    import adbc_driver_manager  # noqa: PLC0415
+    import duckdb  # noqa: PLC0415
+
+    dsn = _dsn(source)
+    where = f"PostgreSQL {_address(dsn)} (from ${source.dsn_env})"
+    lost: list[OSError] = []
+    with closing(_connect(dsn, where)) as server, server.cursor() as cursor:
+        try:
+            cursor.execute("set transaction read only")
+            cursor.adbc_statement.set_options(
+                **{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)}
+            )
+            cursor.execute(source.query)
+            relation = con.from_arrow(_watched(cursor.fetch_record_batch(), lost))
+            return stage(con, relation, wanted, part=PART, state="", where=where, path=path)
+        except adbc_driver_manager.Error as error:
+            raise _trouble(where, error) from error
+        except (duckdb.Error, OSError) as error:
+            if not lost and (
+                isinstance(error, duckdb.OutOfMemoryException) or str(path) in str(error)
+            ):
+                raise  # not the server's fault
+            raise _trouble(where, lost[0] if lost else error) from error
+
+
+def _watched(reader: Any, lost: list[OSError]) -> Any:
+    """The same batches; what breaks the stream is kept, for DuckDB reports it as its own."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    def batches() -> Iterator[Any]:
+        try:
+            yield from reader
+        except OSError as error:
+            lost.append(error)
+            raise
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+
+def _connect(dsn: str, where: str) -> Any:
+    import adbc_driver_manager  # noqa: PLC0415
+    import adbc_driver_postgresql.dbapi  # noqa: PLC0415
+
+    try:
+        return adbc_driver_postgresql.dbapi.connect(dsn)
+    except adbc_driver_manager.Error as error:
+        said = _said(error)
+        if any(text in said for text in _REFUSALS):
+            raise UserDataRefused(f"{where}: {said}") from error
+        raise SourceUnavailable(f"{where}: {said}") from error
+
+
+def _trouble(where: str, error: Exception) -> Exception:
+    """An answer of the server is final; a broken connection is not."""
+    said = _said(error)
+    if "ERROR:" in said or getattr(error, "sqlstate", None):
+        return UserDataRefused(f"{where}: the query failed: {said}")
+    return SourceUnavailable(f"{where}: the connection was lost: {said}")
+
+
+def _said(error: Exception) -> str:
+    """What the server said, in one line and without the driver's wrapping."""
+    text = str(error).split("\n\nQuery was:")[0]
+    text = text.split("Failed to connect: ", 1)[-1].split("Failed to prepare query: ", 1)[-1]
+    return " ".join(text.split())
+
+
+def _dsn(source: PostgresSource) -> str:
+    dsn = os.environ.get(source.dsn_env, "").strip()
+    if not dsn:
+        raise UserDataRefused(
+            f"${source.dsn_env} is not set; it must hold the connection URI, such as "
+            "postgresql://user:password@host:5432/database"
+        )
+    if "://" not in dsn:
+        # The driver takes the keyword form as well: host=... dbname=...
+        extra = (f"{key}={value}" for key, value in _PATIENCE.items() if f"{key}=" not in dsn)
+        return " ".join((dsn, *extra))
+    parts = urlsplit(dsn)
+    query = _PATIENCE | dict(parse_qsl(parts.query))
+    return parts._replace(query=urlencode(query, quote_via=quote)).geturl()
+
+
+def _address(dsn: str) -> str:
+    """Host, port and database: never the password."""
+    if "://" in dsn:
+        parts = urlsplit(dsn)
+        return parts.netloc.rpartition("@")[2] + parts.path
+    words = (word for word in dsn.split() if word.startswith(("host=", "port=", "dbname=")))
+    return " ".join(words)

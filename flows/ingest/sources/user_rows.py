@@ -1,0 +1,229 @@
+"""Rows of users, from whatever source: which columns they need, and what is wrong in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.formats.problems import UserError
+from flows.warehouse.statements import statement
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation, Expression
+
+_TIMES = ("TIMESTAMP", "DATE", "VARCHAR", "NULL")
+_NUMBERS = ("DOUBLE", "FLOAT", "DECIMAL", "BOOLEAN", "VARCHAR", "NULL")
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_TIME_WANTED = "a time such as 2026-01-31T09:30:00Z (without a zone it is UTC)"
+
+
+class UserDataRefused(UserError):
+    """Exposures or outcomes can't be taken in as they are; the message says where and why."""
+
+
+class UserRows(StrEnum):
+    """What rows of users are about."""
+
+    EXPOSURES = "exposures"
+    OUTCOMES = "outcomes"
+
+    @property
+    def name_column(self) -> str:
+        """What a row names beside the user: a variant, or an outcome."""
+        return "variant" if self is UserRows.EXPOSURES else "outcome"
+
+    def columns(self, mapping: Mapping[str, str]) -> dict[str, str]:
+        """The column of each role; `value` and `experiment` may be absent from the data."""
+        at = "exposed_at" if self is UserRows.EXPOSURES else "occurred_at"
+        names = {"user": "user_id", self.name_column: self.name_column, "at": at}
+        names |= {"experiment": "experiment"}
+        names |= {"value": "value"} if self is UserRows.OUTCOMES else {}
+        return {role: mapping.get(role, name) for role, name in names.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """How many rows were not taken in, each counted for the first thing that it lacks."""
+
+    other_experiment: int = 0
+    without_user: int = 0
+    without_name: int = 0
+    without_time: int = 0
+    not_finite: int = 0
+
+    def __add__(self, other: LeftOut) -> LeftOut:
+        """Both together."""
+        return LeftOut(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class StagedPart:
+    """A part that was read and found good, waiting in a file.
+
+    state: a file's size and times, '' where only reading can tell; checksum: of the rows taken.
+    """
+
+    part: str
+    state: str
+    path: Path
+    checksum: str
+    row_count: int
+    left_out: LeftOut
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be read from a source.
+
+    columns: the spec's own names, by role; the others have their default name.
+    segments: columns by which users are split.
+    """
+
+    kind: UserRows
+    experiment: str
+    columns: Mapping[str, str]
+    segments: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The column of each role."""
+        return self.kind.columns(self.columns)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Columns without which the rows can't be read: all but those that have a default."""
+        return tuple(
+            name
+            for role, name in self.names.items()
+            if role not in ("value", "experiment") or role in self.columns
+        )
+
+
+def check_columns(wanted: Wanted, found: list[str], where: str) -> None:
+    """Raises UserDataRefused if a required column is missing."""
+    missing = [name for name in wanted.required if name not in found]
+    if missing:
+        raise UserDataRefused(
+            f"{where}: no column {', '.join(map(repr, missing))} in these {wanted.kind}; it has "
+            f"{', '.join(map(repr, found))}. Name the right one in the spec, such as "
+            f"sources.{wanted.kind}.columns: {{{_role_of(wanted, missing[0])}: <column>}}"
+        )
+    absent = [name for name in wanted.segments if name not in found]
+    if absent:
+        raise UserDataRefused(
+            f"{where}: no column {', '.join(map(repr, absent))}, by which "
+            f"sources.{wanted.kind}.segments splits users; it has {', '.join(map(repr, found))}"
+        )
+
+
+def stage(
+    con: DuckDBPyConnection,
+    relation: DuckDBPyRelation,
+    wanted: Wanted,
+    *,
+    part: str,
+    state: str,
+    where: str,
+    path: Path,
+) -> StagedPart:
+    """Reads a relation once, into a file at path, and judges every row.
+
+    Raises UserDataRefused for a missing column, a column of the wrong type, or a time or a value
+    that can't be read; duckdb.Error where reading itself fails.
+    """
+    _open(relation, wanted, where)
+    con.execute(
+        statement("load/user_stage"),
+        {
+            "experiment": wanted.experiment,
+            "has_experiment": wanted.names["experiment"] in relation.columns,
+            "staged": str(path),
+        },
+    )
+    found = _check(con, path)
+    _refuse_unreadable(wanted, found, where)
+    left_out = LeftOut(*(int(str(found[f.name])) for f in fields(LeftOut)))
+    return StagedPart(
+        part, state, path, str(found["checksum"]), int(str(found["row_count"])), left_out
+    )
+
+
+def _open(relation: DuckDBPyRelation, wanted: Wanted, where: str) -> None:
+    """Makes the view `incoming` over the relation, its columns named by role."""
+    from duckdb import ConstantExpression, FunctionExpression  # noqa: PLC0415
+    from duckdb.sqltypes import VARCHAR  # noqa: PLC0415
+
+    check_columns(wanted, relation.columns, where)
+    types = {n: str(t) for n, t in zip(relation.columns, relation.types, strict=True)}
+    names = wanted.names
+    _check_types(wanted, types, where)
+    absent = {"experiment": ConstantExpression(None), "value": ConstantExpression(1.0)}
+    roles = {"user": "user_id", wanted.kind.name_column: "name", "at": "happened_at"}
+    columns = [
+        (_column(names[role], types) if names.get(role) in types else absent[role]).alias(
+            roles.get(role, role)
+        )
+        for role in ("user", wanted.kind.name_column, "at", "value", "experiment")
+    ]
+    segments = [_column(name, types).cast(VARCHAR) for name in wanted.segments]
+    columns.append(FunctionExpression("list_value", *segments).alias("segments"))
+    relation.select(*columns).create_view("incoming", replace=True)
+
+
+def _column(name: str, types: Mapping[str, str]) -> Expression:
+    """The column; bytes (a PostgreSQL enum, a Parquet string without its mark) as text."""
+    from duckdb import ColumnExpression, FunctionExpression  # noqa: PLC0415
+
+    column = ColumnExpression(name)
+    return FunctionExpression("decode", column) if types[name] == "BLOB" else column
+
+
+def _check_types(wanted: Wanted, types: Mapping[str, str], where: str) -> None:
+    at, value = wanted.names["at"], wanted.names.get("value")
+    if types[at] != "JSON" and not types[at].strip('"').startswith(_TIMES):
+        hint = "; seconds or milliseconds since 1970 must be converted first"
+        raise UserDataRefused(
+            f"{where}: column {at!r} has the type {types[at]}, it must hold {_TIME_WANTED}"
+            + (hint if types[at].lstrip("U").startswith((*_INTEGERS, *_NUMBERS[:3])) else "")
+        )
+    kind = types.get(value or "", "NULL").strip('"')
+    if not kind.lstrip("U").startswith(_INTEGERS) and not kind.startswith(_NUMBERS):
+        raise UserDataRefused(f"{where}: column {value!r} has the type {kind}, it must be a number")
+
+
+def _check(con: DuckDBPyConnection, path: Path) -> dict[str, object]:
+    answer = con.execute(statement("aggregate/user_check"), {"staged": str(path)})
+    names = [column[0] for column in answer.description or ()]
+    return dict(zip(names, answer.fetchall()[0], strict=True))
+
+
+def _refuse_unreadable(wanted: Wanted, found: Mapping[str, object], where: str) -> None:
+    if found["bad_times"]:
+        text = str(found["bad_time"])
+        hint = "; this looks like seconds since 1970" if _is_number(text) else ""
+        raise UserDataRefused(
+            f"{where}: row {found['bad_time_row']}: {wanted.names['at']} is {text!r}, must be "
+            f"{_TIME_WANTED}{hint}{_others(found['bad_times'])}"
+        )
+    if found["bad_values"]:
+        raise UserDataRefused(
+            f"{where}: row {found['bad_value_row']}: {wanted.names['value']} is "
+            f"{str(found['bad_value'])!r}, must be a number such as 12.5"
+            f"{_others(found['bad_values'])}"
+        )
+
+
+def _others(count: object) -> str:
+    more = int(str(count)) - 1
+    return f" ({more:,} more such rows)" if more else ""
+
+
+def _role_of(wanted: Wanted, column: str) -> str:
+    return next(role for role, name in wanted.names.items() if name == column)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()

@@ -1,0 +1,135 @@
+"""What `verdict judge --json` prints, and its JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from importlib.metadata import version
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import GenerateJsonSchema
+
+from analysis.kayenta.config import CanaryConfig
+from analysis.kayenta.score import GroupScore
+from flows.kayenta.metric_document import JudgedMetric
+
+SCHEMA_ID = "https://split-verdict.invalid/judgement.schema.json"
+
+
+class JudgeKind(StrEnum):
+    """kayenta: as Netflix's judge; verdict: ours, by paired intervals."""
+
+    KAYENTA = "kayenta"
+    VERDICT = "verdict"
+
+
+class Judgement(StrEnum):
+    """What all metrics say together."""
+
+    PASS = "pass"
+    MARGINAL = "marginal"
+    UNCERTAIN = "uncertain"
+    FAIL = "fail"
+    NO_DATA = "no_data"
+
+    @property
+    def exit_code(self) -> int:
+        """What the command exits with; 2 stays for files that can't be judged."""
+        return {"pass": 0, "fail": 1, "marginal": 3, "uncertain": 3, "no_data": 4}[self.value]
+
+
+class JudgedGroup(BaseModel):
+    """One group: its score in percent, null without data, and its weight in percent."""
+
+    name: str
+    score: float | None
+    weight: float
+
+    @classmethod
+    def of(cls, group: GroupScore) -> Self:
+        """The group as the judge scored it."""
+        return cls(name=group.name, score=group.score, weight=group.weight)
+
+
+class JudgedLook(BaseModel):
+    """One look of several: what the values of its window say."""
+
+    start: datetime
+    end: datetime
+    decision: Judgement
+    score: float
+    reason: str
+
+    @classmethod
+    def of(cls, document: JudgementDocument, start: datetime, end: datetime) -> Self:
+        """The look whose window this document judges."""
+        return cls(
+            start=start,
+            end=end,
+            decision=document.decision,
+            score=document.score,
+            reason=document.reason,
+        )
+
+
+class JudgementDocument(BaseModel):
+    """One judgement of series of values, with everything that is needed to understand it."""
+
+    model_config = ConfigDict(title="Judgement")
+
+    judge: JudgeKind
+    config: str
+    decision: Judgement
+    exit_code: int = Field(description="What `verdict judge` exits with.")
+    score: float = Field(description="0 to 100.")
+    pass_threshold: float = Field(description="Of the score; without a part in our judge.")
+    marginal_threshold: float
+    reason: str
+    warnings: tuple[str, ...] = Field(description="What the score can't show.")
+    groups: tuple[JudgedGroup, ...]
+    metrics: tuple[JudgedMetric, ...] = Field(description="Of several looks, the last one's.")
+    looks: tuple[JudgedLook, ...] = Field(default=(), description="With --every: up to the end.")
+    software_version: str
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        judge: JudgeKind,
+        config: CanaryConfig,
+        decision: Judgement,
+        score: float,
+        reason: str,
+        groups: Sequence[JudgedGroup],
+        metrics: Sequence[JudgedMetric],
+        warnings: Sequence[str],
+    ) -> Self:
+        """The document of a judgement by this config."""
+        return cls(
+            judge=judge,
+            config=config.name,
+            decision=decision,
+            exit_code=decision.exit_code,
+            score=score,
+            pass_threshold=config.pass_threshold,
+            marginal_threshold=config.marginal_threshold,
+            reason=reason,
+            warnings=tuple(warnings),
+            groups=tuple(groups),
+            metrics=tuple(metrics),
+            software_version=version("split-verdict"),
+        )
+
+    def to_json(self) -> str:
+        """The JSON text, byte for byte the same for the same judgement."""
+        return self.model_dump_json(indent=2) + "\n"
+
+
+def judgement_schema() -> str:
+    """JSON Schema (draft 2020-12) of a judgement."""
+    schema = JudgementDocument.model_json_schema(mode="serialization")
+    header = {"$schema": GenerateJsonSchema.schema_dialect, "$id": SCHEMA_ID}
+    return json.dumps({**header, **schema}, indent=2) + "\n"

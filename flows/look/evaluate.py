@@ -1,0 +1,130 @@
+"""Scores one experiment at one look: the function that the gate and the Prefect flow both call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.metric_result import MetricResult
+from analysis.plan import Plan
+from analysis.verdict import reach_verdict
+from flows.formats.time import milliseconds_of
+from flows.look.evidence import read_evidence
+from flows.look.expected_users import with_expected_users
+from flows.look.scorecard import scorecard_of
+from flows.look.verdict_document import VerdictDocument
+from flows.plan.effective import plan_at
+from flows.plan.from_spec import limits_of
+from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_writer, transaction
+from flows.warehouse.statements import statement
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+def score_experiment(
+    spec: Experiment,
+    warehouse: Path,
+    *,
+    at: datetime,
+    notes: Sequence[str] = (),
+    remarks: Sequence[str] = (),
+) -> VerdictDocument:
+    """The verdict of one look, recorded in the warehouse.
+
+    A look after the planned end is the look at the end: later data is no part of the plan. A look
+    between two buckets sees whole buckets only. Scoring the same look again changes nothing.
+    notes: sentences from outside the warehouse that come first among the reasons; remarks: such
+        that decide nothing, and come first among the notes.
+    Raises WarehouseBusy or WarehouseUnusable.
+    """
+    with open_writer(warehouse) as con:
+        plan = plan_at(con, spec, at=at)
+        at_ms = _look_time(plan, milliseconds_of(at))
+        evidence = read_evidence(con, spec, plan, at_ms=at_ms)
+        plan = with_expected_users(con, spec, plan, evidence.users, at_ms=at_ms)
+        verdict = reach_verdict(plan, evidence, limits_of(spec), at_ms=at_ms)
+        verdict = replace(
+            verdict, reasons=(*notes, *verdict.reasons), notes=(*remarks, *verdict.notes)
+        )
+        scorecard = scorecard_of(spec, plan, evidence.users)
+        document = VerdictDocument.of(verdict, spec_hash=spec.spec_hash, scorecard=scorecard)
+        with transaction(con):
+            _record(con, spec, document)
+    return document
+
+
+def _look_time(plan: Plan, at_ms: int) -> int:
+    """The end of the last whole bucket at the look; never after the plan's end.
+
+    Before the plan's start it stays there: a look recorded at a far start would be the latest one
+    for as long.
+    """
+    clamped = min(at_ms, plan.end_ms)
+    return plan.start_ms + (clamped - plan.start_ms) // plan.bucket_ms * plan.bucket_ms
+
+
+def _record(con: DuckDBPyConnection, spec: Experiment, document: VerdictDocument) -> None:
+    look = {"experiment": document.experiment, "look_at": document.look_at}
+    con.execute(
+        statement("load/spec"),
+        {
+            "experiment": document.experiment,
+            "spec_hash": document.spec_hash,
+            "spec": spec.model_dump_json(),
+            "used_at": document.look_at,
+        },
+    )
+    con.execute(
+        statement("load/look"),
+        {
+            **look,
+            "window_start": document.window_start,
+            "watermark": document.watermark,
+            "spec_hash": document.spec_hash,
+            "software_version": document.software_version,
+        },
+    )
+    con.execute(statement("load/forget_metric_results"), look)
+    for metric in document.metrics:
+        con.execute(statement("load/metric_result"), {**look, **_metric_row(metric)})
+    con.execute(
+        statement("load/verdict"),
+        {
+            **look,
+            "decision": document.decision.value,
+            "score": document.score,
+            "reasons": list(document.reasons),
+            "verdict": document.model_dump_json(),
+        },
+    )
+
+
+def _metric_row(result: MetricResult) -> dict[str, object]:
+    numbers = {
+        "baseline_estimate": result.baseline,
+        "candidate_estimate": result.candidate,
+        "difference": result.difference.value,
+        "lower": result.difference.lower,
+        "upper": result.difference.upper,
+        "relative_difference": result.relative.value,
+        "relative_lower": result.relative.lower,
+        "relative_upper": result.relative.upper,
+        "margin": result.margin,
+        "probability_within_margin": result.probability_within_margin,
+    }
+    return {
+        "metric": result.metric,
+        "candidate": result.candidate_variant,
+        "role": result.role.value,
+        "classification": result.classification.value,
+        **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
+        "baseline_exposure": result.exposure_baseline,
+        "candidate_exposure": result.exposure_candidate,
+        "critical": result.critical,
+    }

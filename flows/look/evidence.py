@@ -1,0 +1,64 @@
+"""Reads from the warehouse what one look sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from analysis.evidence import Coverage, Evidence, UserEvidence
+from analysis.plan import Plan
+from flows.formats.time import instant
+from flows.ingest.coverage import watermark
+from flows.ingest.users.final_values import split_starts
+from flows.look.request_grid import RequestGrid
+from flows.look.user_statistics import UserStatistics, read_user_statistics
+from flows.spec.experiment import Experiment
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+def read_evidence(con: DuckDBPyConnection, spec: Experiment, plan: Plan, *, at_ms: int) -> Evidence:
+    """Everything that a look at at_ms sees; only whole buckets inside the plan."""
+    requests, coverage = None, Coverage()
+    if spec.request_metrics:
+        buckets = max(0, min(at_ms, plan.end_ms) - plan.start_ms) // plan.bucket_ms
+        grid = RequestGrid(con, spec, plan, int(buckets))
+        requests, coverage = grid.evidence(), grid.coverage(watermark(con, spec, "requests"))
+    return Evidence(
+        requests, _users(con, spec, plan, at_ms) if spec.user_metrics else None, coverage
+    )
+
+
+def _users(con: DuckDBPyConnection, spec: Experiment, plan: Plan, at_ms: int) -> UserEvidence:
+    """Users up to the look, each with a final value."""
+    found = read_user_statistics(con, spec, instant(at_ms), splits=split_starts(plan))
+    proportions = frozenset(
+        name
+        for name, metric in spec.user_metrics.items()
+        if metric.is_share and name not in found.variance_removed
+    )
+    return UserEvidence(
+        samples=found.metrics,
+        proportions=proportions,
+        exposed=found.users,
+        mixed=found.mixed_users,
+        final_users=found.final_users,
+        exposed_by_split=found.users_by_split,
+        exposed_by_part=_parts(found),
+        segments=found.segments,
+        trends=found.trends,
+        trend_days=found.trend_days,
+        largest=found.largest,
+        variance_removed=found.variance_removed,
+    )
+
+
+def _parts(found: UserStatistics) -> dict[str, tuple[Mapping[str, int], ...]]:
+    """Exposed users by day and by segment, named as in a sentence; of each split apart."""
+    parts: dict[str, tuple[Mapping[str, int], ...]] = {
+        day.isoformat(): users for day, users in sorted(found.users_by_day.items())
+    }
+    for dimension, segments in found.users_by_segment.items():
+        parts |= {f"{dimension} = {name}": users for name, users in sorted(segments.items())}
+    return parts

@@ -1,0 +1,102 @@
+"""One look at one experiment, by name: what the gate, the command line and Prefect all call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from analysis.verdict import Decision
+from flows.formats.problems import UserError
+from flows.formats.time import as_utc
+from flows.ingest.pull import pull_if_behind
+from flows.look.evaluate import score_experiment
+from flows.look.notes import has_begun, notes_on, remarks_on_data, remarks_on_manifests
+from flows.look.verdict_document import VerdictDocument
+from flows.spec.experiment import Experiment
+from flows.workspace.experiments import find_spec
+from flows.workspace.paths import Workspace
+
+
+def look_at_experiment(
+    workspace: Workspace,
+    experiment: str,
+    *,
+    at: datetime | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> VerdictDocument:
+    """The verdict at one time (now, if not said), recorded and written as JSON.
+
+    Pulls first what isn't known up to then; warn is told what was wrong with that, of which the
+    verdict's notes keep what the warehouse knows.
+    Raises TimeInFuture, SpecError, SourceUnavailable, SourceRefused, UserDataRefused,
+    StagingFailed, WarehouseBusy, WarehouseUnusable or VerdictNotWritten.
+    """
+    look_at = look_time(at)
+    path, spec = find_spec(workspace.experiments, experiment)
+    return look_by_spec(workspace, path, spec, at=look_at, warn=warn)
+
+
+def look_by_spec(
+    workspace: Workspace,
+    path: Path,
+    spec: Experiment,
+    *,
+    at: datetime,
+    warn: Callable[[str], None] | None = None,
+) -> VerdictDocument:
+    """The same, by a spec that has been read from path. Raises what look_at_experiment raises."""
+    warnings = pull_if_behind(spec, workspace.warehouse, spec_dir=path.parent, at=at)
+    if warn is not None:
+        for warning in warnings:
+            warn(warning)
+    document = score_with_notes(spec, workspace.warehouse, spec_dir=path.parent, at=at)
+    document.write(workspace.verdicts)
+    return document
+
+
+def score_with_notes(
+    spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetime
+) -> VerdictDocument:
+    """The verdict of one look; its reasons also say if the plan or the data hasn't begun.
+
+    Its notes say what is doubtful in the data and in the manifests.
+    Raises WarehouseBusy or WarehouseUnusable.
+    """
+    remarks = (
+        *remarks_on_manifests(spec, spec_dir),
+        *remarks_on_data(spec, warehouse, at=at),
+    )
+    document = score_experiment(spec, warehouse, at=at, remarks=remarks)
+    if document.decision is not Decision.INVALID and has_begun(spec, at):
+        return document
+    # Asked only now, and without the warehouse's lock: the sources may be slow.
+    notes = notes_on(spec, warehouse, spec_dir=spec_dir, at=at)
+    if not notes:
+        return document
+    return score_experiment(spec, warehouse, at=at, notes=notes, remarks=remarks)
+
+
+# Another machine's clock may be ahead by that much.
+_AHEAD = timedelta(minutes=1)
+
+
+class TimeInFuture(UserError):
+    """A look was asked for at a time that is yet to come: it would stay the latest until then."""
+
+
+def look_time(asked: datetime | None, *, now: datetime | None = None) -> datetime:
+    """The time of a look in UTC: as asked (UTC without a zone), or now.
+
+    now: the clock, for tests. Raises TimeInFuture if it is over a minute ahead of now.
+    """
+    now = now or datetime.now(UTC)
+    if asked is None:
+        return now
+    at = as_utc(asked)
+    if at > now + _AHEAD:
+        raise TimeInFuture(
+            f"{at:%Y-%m-%d %H:%M:%S} UTC is in the future, nothing is known of then (now "
+            f"{now:%Y-%m-%d %H:%M:%S} UTC): name an earlier time, or none for now"
+        )
+    return at

@@ -1,0 +1,140 @@
+"""A metric compared within strata, and within the plan's splits where these changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from analysis.fixed.comparison import Pair, Sample
+from analysis.users.estimates import adjust, sample_of
+from analysis.users.post_stratification import large_enough, post_stratify
+from analysis.users.splits import compare_within_splits
+from analysis.users.sums import Moments, Sums
+from flows.ingest.users.daily_sums import CohortSums, Part
+from flows.ingest.users.quantities import MetricQuantities, dimension_name
+from flows.spec.experiment import Experiment
+
+
+def compare_within_strata(
+    spec: Experiment,
+    strata: Sequence[str],
+    places: MetricQuantities,
+    sums: CohortSums,
+) -> tuple[dict[str, Pair], float]:
+    """One metric within its strata, by candidate; users of unknown segments are a stratum too.
+
+    Returns the estimates and the share of their variance that strata and covariates removed.
+    """
+    plain = compare_part(spec, MetricQuantities(places.value), sums, ("", ""))[0]
+    if len(sums.by_split) < 2:
+        arms = _cells(spec, strata, sums.whole)
+        found = {
+            candidate: _two(
+                post_stratify(
+                    [arms[spec.baseline], arms[candidate]], places.value, places.covariates
+                ).samples
+            )
+            for candidate in spec.candidates
+        }
+        return found, _removed(plain, found)
+    splits = [_cells(spec, strata, parts) for _, parts in sorted(sums.by_split.items())]
+    found = {}
+    for candidate in spec.candidates:
+        # Within each split alone, so that no user is compared with one of another split.
+        merged = [large_enough([arms[spec.baseline], arms[candidate]]) for arms in splits]
+        left, right = ([cell for arms in merged for cell in arms[i]] for i in (0, 1))
+        found[candidate] = compare_within_splits(left, right, places.value, places.covariates)
+    return found, _removed(plain, found)
+
+
+def compare_part(
+    spec: Experiment, places: MetricQuantities, sums: CohortSums, part: tuple[str, str]
+) -> tuple[dict[str, Pair], float]:
+    """One metric of some users (all, or a segment), each split's compared among themselves.
+
+    Returns the estimates by candidate and the share of their variance that covariates removed.
+    Candidates are compared one by one: one that had no users under a split takes nothing of what
+    that split says of another.
+    """
+    plain = _compared(spec, MetricQuantities(places.value), sums, part)
+    if not places.covariates:
+        return plain, 0.0
+    found = _compared(spec, places, sums, part)
+    return found, _removed(plain, found)
+
+
+def _compared(
+    spec: Experiment, places: MetricQuantities, sums: CohortSums, part: tuple[str, str]
+) -> dict[str, Pair]:
+    if len(sums.by_split) < 2:
+        return {
+            candidate: _one_split(
+                [_of(sums.whole, (v, *part)).moments for v in (spec.baseline, candidate)], places
+            )
+            for candidate in spec.candidates
+        }
+    arms = {
+        variant: [_of(parts, (variant, *part)) for _, parts in sorted(sums.by_split.items())]
+        for variant in spec.variants
+    }
+    return {
+        candidate: compare_within_splits(
+            arms[spec.baseline], arms[candidate], places.value, places.covariates
+        )
+        for candidate in spec.candidates
+    }
+
+
+def _one_split(moments: Sequence[Moments], places: MetricQuantities) -> Pair:
+    if places.covariates:
+        return _two(adjust(moments, places.value, places.covariates).samples)
+    return _two([sample_of(each, places.value) for each in moments])
+
+
+def _two(samples: Sequence[Sample]) -> Pair:
+    baseline, candidate = samples
+    return baseline, candidate
+
+
+def _removed(before: Mapping[str, Pair], after: Mapping[str, Pair]) -> float:
+    """The share of the differences' variance that is gone, over the candidates that have users."""
+    whole, left = 0.0, 0.0
+    for candidate, pair in before.items():
+        was, now = (sum(float(s.variance_of_mean) for s in p) for p in (pair, after[candidate]))
+        if np.isfinite(was) and np.isfinite(now):
+            whole, left = whole + was, left + now
+    return (whole - left) / whole if whole > 0 else 0.0
+
+
+def _cells(
+    spec: Experiment, strata: Sequence[str], parts: Mapping[Part, Sums]
+) -> dict[str, list[Sums]]:
+    """By variant of the spec, the sums of every stratum in the same order."""
+    dimension = dimension_name(strata)
+    names = sorted({part for _, of, part in parts if of == dimension})
+    arms = {}
+    for variant in spec.variants:
+        cells = [_of(parts, (variant, dimension, name)) for name in names]
+        arms[variant] = [*cells, _rest(_of(parts, (variant, "", "")), cells)]
+    return arms
+
+
+def _of(parts: Mapping[Part, Sums], part: Part) -> Sums:
+    """The sums of a part, or of nobody."""
+    found = parts.get(part)
+    if found is not None:
+        return found
+    shift = next((each.shift for each in parts.values()), np.zeros(0))
+    q = len(shift)
+    return Sums(np.array(0.0), shift, np.zeros(q), np.zeros((q, q)))
+
+
+def _rest(whole: Sums, parts: Sequence[Sums]) -> Sums:
+    """Users in no part; all sums are about the same shift."""
+    n, total, products = whole.n, whole.total, whole.products
+    for part in parts:
+        n, total, products = n - part.n, total - part.total, products - part.products
+    if float(n) == 0:
+        return Sums(n, whole.shift, np.zeros_like(total), np.zeros_like(products))
+    return Sums(n, whole.shift, total, products)

@@ -1,0 +1,159 @@
+"""The verdict as others read it: verdicts/<experiment>/<look>.json and its JSON Schema."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Hashable, Mapping
+from datetime import datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from types import UnionType
+from typing import Any, Self, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from analysis.judge.latency_table import LatencyTable
+from analysis.judge.segments import SegmentTable
+from analysis.metric_result import MetricResult
+from analysis.quality.checks import QualityCheck
+from analysis.verdict import Decision, Verdict
+from flows.formats.atomic_file import write_atomically
+from flows.formats.json_schema import NullableNumbers
+from flows.formats.problems import UserError
+from flows.formats.time import instant
+from flows.look.scorecard_document import ScorecardRow
+
+SCHEMA_ID = "https://split-verdict.invalid/verdict.schema.json"
+
+
+class VerdictNotWritten(UserError):
+    """The verdict's file can't be written; the verdict itself is recorded in the warehouse."""
+
+
+class VerdictDocument(BaseModel):
+    """One verdict with everything that is needed to understand and to replay it."""
+
+    model_config = ConfigDict(title="Verdict", ser_json_inf_nan="null")
+
+    experiment: str
+    decision: Decision
+    exit_code: int = Field(description="What the gate exits with.")
+    score: float | None = Field(
+        description="Canary health, 0 to 100; null without data, and of an invalid verdict."
+    )
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...] = Field(description="What decides nothing, but should be known.")
+    look_at: datetime
+    window_start: datetime
+    watermark: datetime | None = Field(description="Up to when requests are known without a hole.")
+    metrics: tuple[MetricResult, ...]
+    quality: tuple[QualityCheck, ...]
+    segments: tuple[SegmentTable, ...] = Field(description="Users by segment; exploratory.")
+    latency: tuple[LatencyTable, ...] = Field(
+        description="By candidate, beside the baseline's, in the same buckets; decides nothing."
+    )
+    scorecard: tuple[ScorecardRow, ...] = Field(description="User metrics, by every method.")
+    spec_hash: str
+    software_version: str
+
+    @classmethod
+    def of(
+        cls, verdict: Verdict, *, spec_hash: str, scorecard: tuple[ScorecardRow, ...] = ()
+    ) -> Self:
+        """The document of a verdict that was reached under the spec with this hash."""
+        return cls(
+            experiment=verdict.experiment,
+            decision=verdict.decision,
+            exit_code=verdict.decision.exit_code,
+            score=verdict.score,
+            reasons=verdict.reasons,
+            notes=verdict.notes,
+            look_at=instant(verdict.look_at_ms),
+            window_start=instant(verdict.window_start_ms),
+            watermark=None if verdict.watermark_ms is None else instant(verdict.watermark_ms),
+            metrics=verdict.metrics,
+            quality=verdict.quality,
+            segments=verdict.segments,
+            latency=verdict.latency,
+            scorecard=scorecard,
+            spec_hash=spec_hash,
+            software_version=version("split-verdict"),
+        )
+
+    def to_json(self) -> str:
+        """The JSON text, byte for byte the same for the same verdict."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    def write(self, folder: Path) -> Path:
+        """Writes folder/<experiment>/<look>.json whole or not at all; returns its path.
+
+        Raises VerdictNotWritten.
+        """
+        path = self.path_in(folder)
+        try:
+            return write_atomically(path, self.to_json())
+        except OSError as error:
+            raise VerdictNotWritten(
+                f"{self.experiment}: {path} can't be written: {error.strerror or error}. Free some "
+                f"space, or make {folder} a folder that this user may write to"
+            ) from error
+
+    def path_in(self, folder: Path) -> Path:
+        """Where the verdict is written."""
+        return folder / self.experiment / f"{self.look_at:%Y%m%dT%H%M%SZ}.json"
+
+
+def verdict_schema() -> str:
+    """JSON Schema (draft 2020-12) of a verdict document."""
+    schema = VerdictDocument.model_json_schema(
+        mode="serialization", schema_generator=NullableNumbers
+    )
+    header = {"$schema": NullableNumbers.schema_dialect, "$id": SCHEMA_ID}
+    return json.dumps({**header, **schema}, indent=2) + "\n"
+
+
+T = TypeVar("T")
+
+
+# A bound that isn't known is infinite; any other number that isn't known is no number.
+_UNKNOWN = {"lower": -math.inf, "lower_ms": -math.inf, "upper": math.inf, "upper_ms": math.inf}
+
+
+def restored(kind: type[T], stored: Mapping[str, Any]) -> T:
+    """One of our dataclasses as it was before it was written.
+
+    Fields that older software didn't write have their default, or are unknown or empty.
+    """
+    hints = _hints(cast(Hashable, kind))
+    fields = {
+        field.name: _value(hints[field.name], stored.get(field.name), field.name)
+        for field in dataclasses.fields(kind)  # type: ignore[arg-type]  # a dataclass, as said
+        if field.name in stored or not _has_default(field)
+    }
+    return kind(**fields)
+
+
+@cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    missing = dataclasses.MISSING
+    return field.default is not missing or field.default_factory is not missing
+
+
+def _value(kind: Any, stored: Any, name: str) -> Any:
+    if get_origin(kind) is UnionType:
+        inner = next(part for part in get_args(kind) if part is not type(None))
+        return None if stored is None else _value(inner, stored, name)
+    if get_origin(kind) is tuple:
+        return tuple(_value(get_args(kind)[0], each, name) for each in stored or ())
+    if kind is float and stored is None:
+        return _UNKNOWN.get(name, math.nan)
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return restored(kind, stored or {})
+    return kind(stored)

@@ -1,0 +1,231 @@
+"""Compares a manifest with the fields that its kind has; says where a misplaced field belongs.
+
+A table is nested: a dict is an object (a key that ends in ! is required, the key * stands for any
+name), a list of one shape is a list of such items, everything else is a value.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeAlias
+
+from flows.formats.problems import FieldPath
+from flows.manifests.split import Severity
+
+
+class Value(Enum):
+    """What a field's value may be."""
+
+    TEXT = "text"
+    NUMBER = "a number"
+    FLAG = "true or false"
+    TEXT_OR_NUMBER = "a text or a number"
+    ANY = "anything"
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A text of a closed set; retired: old ones, with what stands for them today."""
+
+    values: tuple[str, ...]
+    retired: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """A field that was dropped or renamed; still_read: whether the mesh honours it."""
+
+    remedy: str
+    still_read: bool = False
+
+
+Shape: TypeAlias = "Value | OneOf | Retired | list[Shape] | dict[str, Shape]"
+Table: TypeAlias = "dict[str, Shape]"
+
+TEXT, NUMBER, FLAG, ANY = Value.TEXT, Value.NUMBER, Value.FLAG, Value.ANY
+TEXT_OR_NUMBER = Value.TEXT_OR_NUMBER
+TEXTS: Shape = [TEXT]
+TEXT_BY_NAME: Shape = {"*": TEXT}
+
+_FARTHEST = 6
+"""Steps from a misplaced field to the place where it is proposed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFinding:
+    """What is wrong at a path of one document."""
+
+    path: FieldPath
+    message: str
+    severity: Severity = Severity.WRONG
+
+
+def whole(spec: Shape, **more: Shape) -> Table:
+    """The table of a whole manifest from that of its spec."""
+    metadata: Table = {
+        "name": TEXT,
+        "namespace": TEXT,
+        "labels": {"*": ANY},
+        "annotations": {"*": ANY},
+        "*": ANY,
+    }
+    parts: Table = {"metadata!": metadata, "spec!": spec, "status": ANY}
+    return {"apiVersion!": TEXT, "kind!": TEXT, **parts, **more}
+
+
+def check_fields(data: Any, table: Table) -> Iterator[FieldFinding]:
+    """Every field of the manifest that its kind doesn't know, lacks or can't read."""
+    yield from _check(data, table, (), table)
+
+
+def _check(value: Any, shape: Shape, path: FieldPath, table: Table) -> Iterator[FieldFinding]:
+    if value is None or shape is ANY:
+        return
+    if isinstance(shape, dict):
+        yield from _check_object(value, shape, path, table)
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            yield FieldFinding(
+                path, f"must be a list (items start with a dash), is {_named(value)}"
+            )
+            return
+        for index, item in enumerate(value):
+            if item is None and isinstance(shape[0], dict):
+                yield FieldFinding((*path, index), "is empty")
+            yield from _check(item, shape[0], (*path, index), table)
+    else:
+        yield from _check_value(value, shape, path)
+
+
+def _check_object(
+    value: Any, shape: dict[str, Shape], path: FieldPath, table: Table
+) -> Iterator[FieldFinding]:
+    if not isinstance(value, dict):
+        yield FieldFinding(path, f"must hold fields (name: value), is {_named(value)}")
+        return
+    known = {name.removesuffix("!"): item for name, item in shape.items()}
+    unknown = [name for name in value if name not in known and "*" not in known]
+    for name, item in value.items():
+        if name in unknown:
+            remedy = _remedy(name, value, unknown, path, list(known), table)
+            yield FieldFinding(
+                (*path, name), f"is no field of {dotted(path) or 'a manifest'}; {remedy}"
+            )
+        else:
+            yield from _check(item, known.get(name, known.get("*", ANY)), (*path, name), table)
+    for name in shape:
+        if name.endswith("!") and value.get(name[:-1]) is None:
+            yield FieldFinding((*path, name[:-1]), "is missing")
+
+
+def _check_value(
+    value: Any, shape: Value | OneOf | Retired, path: FieldPath
+) -> Iterator[FieldFinding]:
+    if isinstance(shape, Retired):
+        severity = Severity.DOUBT if shape.still_read else Severity.WRONG
+        yield FieldFinding(path, shape.remedy, severity)
+    elif isinstance(shape, OneOf):
+        if value in shape.retired if isinstance(value, str) else False:
+            message = f"{value} is deprecated, {shape.retired[value]}"
+            yield FieldFinding(path, message, Severity.DOUBT)
+        elif value not in shape.values:
+            near = _nearest(str(value), shape.values)
+            yield FieldFinding(
+                path, f"is {value!r}, must be one of {', '.join(shape.values)}{near}"
+            )
+    elif not _fits(value, shape):
+        quotes = '; put it in quotes: "' + _json(value) + '"' if _needs_quotes(value, shape) else ""
+        yield FieldFinding(path, f"must be {shape.value}, is {_named(value)}{quotes}")
+
+
+def _fits(value: Any, shape: Value) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {
+        Value.TEXT: isinstance(value, str),
+        Value.NUMBER: is_number,
+        Value.FLAG: isinstance(value, bool),
+        Value.TEXT_OR_NUMBER: is_number or isinstance(value, str),
+        Value.ANY: True,
+    }[shape]
+
+
+def _needs_quotes(value: Any, shape: Value) -> bool:
+    return shape is Value.TEXT and not isinstance(value, dict | list)
+
+
+def _json(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _named(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    return "a list" if isinstance(value, list) else repr(value)[:60]
+
+
+def _remedy(
+    name: str,
+    value: dict[str, Any],
+    unknown: list[str],
+    path: FieldPath,
+    known: list[str],
+    table: Table,
+) -> str:
+    """Where the field belongs, or what was meant, or what there is."""
+    homes = _homes(name, value, unknown, path, table)
+    if homes:
+        return f"it belongs to {homes[0]}"
+    near = _nearest(name, known)
+    return near.removeprefix("; ") or f"there are {', '.join(sorted(known))}"
+
+
+def _homes(
+    name: str, value: dict[str, Any], unknown: list[str], path: FieldPath, table: Table
+) -> list[str]:
+    """Parents that know the field, best first: those that know its misplaced siblings too."""
+    ranked = []
+    for parent, fields in _objects(table, ()):
+        if name not in fields or any(_check(value[name], fields[name], (), table)):
+            continue
+        shared = _shared_steps(parent, path)
+        distance = len(path) + len(parent) - 2 * shared
+        if 0 < distance < _FARTHEST:
+            siblings = sum(other in fields for other in unknown)
+            place = dotted((*path[:shared], *parent[shared:]))
+            ranked.append((-siblings, distance, place))
+    return [place or "the manifest's top level" for _, _, place in sorted(ranked)]
+
+
+def _objects(shape: Shape, path: FieldPath) -> Iterator[tuple[FieldPath, dict[str, Shape]]]:
+    """Every object of the table with its path; a list's item is the step 0."""
+    if isinstance(shape, list):
+        yield from _objects(shape[0], (*path, 0))
+    elif isinstance(shape, dict):
+        fields = {name.removesuffix("!"): item for name, item in shape.items()}
+        yield path, fields
+        for name, item in fields.items():
+            if name != "*":
+                yield from _objects(item, (*path, name))
+
+
+def _shared_steps(parent: FieldPath, path: FieldPath) -> int:
+    shared = 0
+    for ours, theirs in zip(parent, path, strict=False):
+        if ours != theirs and not (isinstance(ours, int) and isinstance(theirs, int)):
+            break
+        shared += 1
+    return shared
+
+
+def dotted(path: FieldPath) -> str:
+    """The path as people write it: spec.http[0].route."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".")
+
+
+def _nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""

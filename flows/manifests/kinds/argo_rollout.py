@@ -1,0 +1,188 @@
+"""Argo's Rollout: setWeight and pause steps are stages between the stable and the canary pods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from flows.formats.problems import FieldPath
+from flows.manifests.fields.check import FieldFinding
+from flows.manifests.kinds.istio_matches import cohort_of
+from flows.manifests.objects import Manifest, Surroundings, service_of
+from flows.manifests.split import Backend, Cohort, Mirror, RolloutStage, Severity, Split
+from flows.manifests.values import fields_of, items_of, number_of, seconds_of, text_of
+from flows.spec.experiment import Mesh
+
+_STEPS: FieldPath = ("spec", "strategy", "canary", "steps")
+# Steps that take a while which the manifest doesn't tell.
+_ENDED_BY_OTHERS = ("analysis", "experiment", "plugin")
+_BY_REPLICAS = "no trafficRouting: weights are only approached, by the numbers of pods"
+
+
+def _canary(manifest: Manifest) -> dict[str, Any]:
+    return fields_of(fields_of(manifest.spec.get("strategy")).get("canary"))
+
+
+def read_splits(manifest: Manifest, around: Surroundings) -> Iterator[Split]:
+    """One split between stable and canary, or between active and preview (blue-green)."""
+    canary = _canary(manifest)
+    blue_green = fields_of(fields_of(manifest.spec.get("strategy")).get("blueGreen"))
+    if canary:
+        yield _read_canary(manifest, around, canary)
+    elif text_of(blue_green.get("activeService")):
+        yield _read_blue_green(manifest, around, blue_green)
+
+
+def _read_canary(manifest: Manifest, around: Surroundings, canary: dict[str, Any]) -> Split:
+    routing = fields_of(canary.get("trafficRouting"))
+    steps = [fields_of(item) for item in items_of(canary.get("steps"))]
+    service, namespace = _apex(manifest, around, canary)
+    backends = tuple(
+        _backend(manifest, around, canary, role, (service, namespace))
+        for role in ("stable", "canary")
+    )
+    return Split(
+        origin=manifest.origin(path=_STEPS if steps else ("spec", "strategy", "canary")),
+        mesh=_mesh(routing),
+        service=service,
+        namespace=namespace,
+        backends=backends,
+        cohort=_cohort(steps),
+        mirrors=tuple(_mirrors(steps, backends[1])),
+        stages=tuple(_stages(steps)),
+        knows_baseline=True,
+        notes=() if routing else (_BY_REPLICAS,),
+    )
+
+
+def _read_blue_green(manifest: Manifest, around: Surroundings, blue_green: dict[str, Any]) -> Split:
+    active = blue_green["activeService"]
+    preview = text_of(blue_green.get("previewService")) or f"{active}-preview"
+    backends = [
+        replace(around.backend(name, manifest.namespace, percent=None), name=role)
+        for role, name in (("active", active), ("preview", preview))
+    ]
+    return Split(
+        origin=manifest.origin(path=("spec", "strategy", "blueGreen")),
+        mesh=None,
+        service=active,
+        namespace=manifest.namespace,
+        backends=tuple(backends),
+        knows_baseline=True,
+        notes=("blue-green: the preview gets only what is sent to it",),
+    )
+
+
+def _backend(
+    manifest: Manifest,
+    around: Surroundings,
+    canary: dict[str, Any],
+    role: str,
+    apex: tuple[str, str],
+) -> Backend:
+    """A subset of one host (Istio) or a Service of its own."""
+    istio = fields_of(fields_of(canary.get("trafficRouting")).get("istio"))
+    subset = text_of(fields_of(istio.get("destinationRule")).get(f"{role}SubsetName"))
+    service = text_of(canary.get(f"{role}Service"))
+    found = around.backend(
+        service or apex[0], manifest.namespace, subset=None if service else subset, percent=None
+    )
+    return replace(found, name=role, subset=subset)
+
+
+def _apex(manifest: Manifest, around: Surroundings, canary: dict[str, Any]) -> tuple[str, str]:
+    """The service that clients call: the root service, the VirtualService's host, or stable's."""
+    routing = fields_of(canary.get("trafficRouting"))
+    root = text_of(fields_of(routing.get("smi")).get("rootService"))
+    istio = fields_of(routing.get("istio"))
+    route = text_of(fields_of(istio.get("virtualService")).get("name"))
+    service = around.named("VirtualService", route, manifest.namespace) if route else None
+    hosts = (
+        [host for host in items_of(service.spec.get("hosts")) if text_of(host)] if service else []
+    )
+    inside = [host for host in hosts if host.count(".") == 0 and host != "*"]
+    stable = text_of(canary.get("stableService"))
+    return service_of(
+        root or next(iter(inside), None) or stable or manifest.name, manifest.namespace
+    )
+
+
+def _mesh(routing: dict[str, Any]) -> Mesh | None:
+    if "istio" in routing:
+        return Mesh.ISTIO
+    if "smi" in routing:
+        return Mesh.LINKERD
+    plugins = fields_of(routing.get("plugins"))
+    return Mesh.LINKERD_POLICY if any("gatewayAPI" in name for name in plugins) else None
+
+
+def _stages(steps: list[dict[str, Any]]) -> Iterator[RolloutStage]:
+    """Each weight with the pauses after it; a weight without any pause is no stage."""
+    weight: float | None = None
+    seconds: float | None = 0.0
+    for step in [*steps, {"setWeight": 100}]:
+        if "setWeight" in step:
+            if weight is not None and seconds != 0:
+                yield RolloutStage(weight, seconds)
+            weight, seconds = number_of(step["setWeight"]), 0.0
+        elif "pause" in step:
+            pause = seconds_of(fields_of(step["pause"]).get("duration"))
+            seconds = None if seconds is None or not pause else seconds + pause
+        elif any(name in step for name in _ENDED_BY_OTHERS):
+            seconds = None
+
+
+def _cohort(steps: list[dict[str, Any]]) -> Cohort:
+    """Header routes send their requests to the canary whatever the weight is."""
+    alternatives: list[tuple[str, ...]] = []
+    for step in steps:
+        for match in map(fields_of, items_of(fields_of(step.get("setHeaderRoute")).get("match"))):
+            entry = {"headers": {str(match.get("headerName")): match.get("headerValue")}}
+            alternatives += cohort_of([entry]).alternatives
+    return Cohort(tuple(alternatives))
+
+
+def _mirrors(steps: list[dict[str, Any]], canary: Backend) -> Iterator[Mirror]:
+    for step in steps:
+        mirror = fields_of(step.get("setMirrorRoute"))
+        if mirror.get("match"):
+            share = number_of(mirror.get("percentage"))
+            yield Mirror(canary, 100.0 if share is None else share)
+
+
+def find_problems(manifest: Manifest, _: Surroundings) -> Iterator[FieldFinding]:
+    """Strategies and steps that Argo refuses."""
+    spec, canary = manifest.spec, _canary(manifest)
+    strategy = fields_of(spec.get("strategy"))
+    if spec and not (canary or strategy.get("blueGreen")):
+        yield FieldFinding(("spec", "strategy"), "needs canary or blueGreen", Severity.DOUBT)
+    if "canary" in strategy and "blueGreen" in strategy:
+        yield FieldFinding(("spec", "strategy", "blueGreen"), "can't stand beside canary")
+    if canary.get("trafficRouting") and not (
+        (canary.get("canaryService") and canary.get("stableService"))
+        or fields_of(fields_of(canary["trafficRouting"]).get("istio")).get("destinationRule")
+        or canary.get("pingPong")
+    ):
+        path = ("spec", "strategy", "canary", "trafficRouting")
+        yield FieldFinding(path, "needs canaryService and stableService beside it")
+    yield from _step_problems([fields_of(item) for item in items_of(canary.get("steps"))])
+
+
+def _step_problems(steps: list[dict[str, Any]]) -> Iterator[FieldFinding]:
+    for index, step in enumerate(steps):
+        if len(step) > 1:
+            message = f"does {' and '.join(sorted(step))} at once; write a step for each"
+            yield FieldFinding((*_STEPS, index), message)
+        weight = number_of(step.get("setWeight"))
+        if weight is not None and not 0 <= weight <= 100:
+            where = (*_STEPS, index, "setWeight")
+            yield FieldFinding(where, f"is {weight:g}, must be from 0 to 100")
+        duration = fields_of(step.get("pause")).get("duration")
+        if duration is not None and seconds_of(duration) is None:
+            message = f"is {duration!r}, must be seconds or a duration such as 10m"
+            yield FieldFinding((*_STEPS, index, "pause", "duration"), message)
+    weights = [number_of(step["setWeight"]) for step in steps if "setWeight" in step]
+    known = [weight for weight in weights if weight is not None]
+    if known != sorted(known):
+        yield FieldFinding(_STEPS, "has weights that go down again", Severity.DOUBT)

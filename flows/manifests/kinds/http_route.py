@@ -1,0 +1,157 @@
+"""Gateway API's HTTPRoute and GRPCRoute (Linkerd's too): weights of each rule's backendRefs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from flows.formats.problems import FieldPath
+from flows.manifests.fields.check import FieldFinding
+from flows.manifests.objects import Manifest, Surroundings, tell_apart
+from flows.manifests.split import Backend, Cohort, Mirror, Severity, Split, percents_of
+from flows.manifests.values import fields_of, items_of, number_of, quantity_of, text_of
+from flows.spec.experiment import Mesh
+
+_LINKERD = "policy.linkerd.io"
+_WORDS = {
+    "PathPrefix": "starts with",
+    "RegularExpression": "matches",
+    "Exact": "is",
+}
+
+
+def read_splits(manifest: Manifest, around: Surroundings) -> Iterator[Split]:
+    """One split for each rule with backends."""
+    for index, item in enumerate(items_of(manifest.spec.get("rules"))):
+        rule = fields_of(item)
+        if items_of(rule.get("backendRefs")):
+            yield _read_rule(manifest, around, rule, index)
+
+
+def _read_rule(manifest: Manifest, around: Surroundings, rule: dict[str, Any], index: int) -> Split:
+    references = [fields_of(item) for item in items_of(rule.get("backendRefs"))]
+    shares = percents_of([_weight(item) for item in references])
+    backends = [
+        _backend(manifest, around, item, shares[place] if shares else None)
+        for place, item in enumerate(references)
+    ]
+    parent = _parent_service(manifest)
+    service, namespace = parent or (backends[0].service, backends[0].namespace)
+    name = text_of(rule.get("name"))
+    return Split(
+        origin=manifest.origin(
+            f"rules[{index}]" + (f" ({name})" if name else ""), ("spec", "rules", index)
+        ),
+        mesh=_mesh(manifest, around, has_service_parent=parent is not None),
+        service=service,
+        namespace=namespace,
+        backends=tell_apart(backends),
+        cohort=Cohort(tuple(map(_conditions, map(fields_of, items_of(rule.get("matches")))))),
+        mirrors=tuple(_mirrors(manifest, around, rule)),
+        notes=() if parent else ("the route hangs on a Gateway: requests inside the mesh pass by",),
+    )
+
+
+def _weight(reference: dict[str, Any]) -> Fraction:
+    """A backend without a weight has 1; one whose weight is none gets nothing."""
+    weight = reference.get("weight")
+    return Fraction(1) if weight is None else quantity_of(weight) or Fraction(0)
+
+
+def _backend(
+    manifest: Manifest, around: Surroundings, reference: dict[str, Any], percent: float | None
+) -> Backend:
+    namespace = text_of(reference.get("namespace")) or manifest.namespace
+    return around.backend(text_of(reference.get("name")) or "(no name)", namespace, percent=percent)
+
+
+def _parent_service(manifest: Manifest) -> tuple[str, str] | None:
+    """The Service that the route hangs on, which makes it a route of the mesh."""
+    for parent in map(fields_of, items_of(manifest.spec.get("parentRefs"))):
+        name = text_of(parent.get("name"))
+        if parent.get("kind") == "Service" and name:
+            return name, text_of(parent.get("namespace")) or manifest.namespace
+    return None
+
+
+def _mesh(manifest: Manifest, around: Surroundings, *, has_service_parent: bool) -> Mesh | None:
+    """Linkerd takes routes on Services, Gateways tell by their class; None if nothing tells."""
+    if manifest.group == _LINKERD:
+        return Mesh.LINKERD_POLICY
+    if has_service_parent:
+        istio = around.of_kind("VirtualService") or around.of_kind("DestinationRule")
+        return Mesh.ISTIO if istio else Mesh.LINKERD_POLICY
+    for parent in map(fields_of, items_of(manifest.spec.get("parentRefs"))):
+        gateway = around.named("Gateway", str(parent.get("name")), manifest.namespace)
+        class_ = str(gateway.spec.get("gatewayClassName")) if gateway else ""
+        if "istio" in class_:
+            return Mesh.ISTIO
+        if class_ in ("eg", "envoy", "envoy-gateway"):
+            return Mesh.ENVOY
+    return None
+
+
+def _conditions(match: dict[str, Any]) -> tuple[str, ...]:
+    """One alternative in words; the prefix / is every path."""
+    found = []
+    path = fields_of(match.get("path"))
+    path_kind, value = path.get("type", "PathPrefix"), path.get("value", "/")
+    if path and (path_kind, value) != ("PathPrefix", "/"):
+        found.append(f"uri {_word(path_kind)} {value!r}")
+    for field, word in (("headers", "header"), ("queryParams", "query parameter")):
+        for item in map(fields_of, items_of(match.get(field))):
+            how = _word(item.get("type", "Exact"))
+            found.append(f"{word} {item.get('name')} {how} {item.get('value')!r}")
+    method = match.get("method")
+    if isinstance(method, dict):
+        called = [str(method[key]) for key in ("service", "method") if key in method]
+        found.append(f"gRPC call {_word(method.get('type', 'Exact'))} {'/'.join(called)}")
+    elif method is not None:
+        found.append(f"method is {method}")
+    return tuple(found)
+
+
+def _word(kind: Any) -> str:
+    return _WORDS.get(str(kind), str(kind))
+
+
+def _mirrors(manifest: Manifest, around: Surroundings, rule: dict[str, Any]) -> Iterator[Mirror]:
+    for item in map(fields_of, items_of(rule.get("filters"))):
+        mirror = fields_of(item.get("requestMirror"))
+        if not mirror:
+            continue
+        target = _backend(manifest, around, fields_of(mirror.get("backendRef")), None)
+        fraction = fields_of(mirror.get("fraction"))
+        part, whole = number_of(fraction.get("numerator")), number_of(fraction.get("denominator"))
+        percent = number_of(mirror.get("percent"))
+        if part is not None:
+            percent = 100 * part / (whole or 100)
+        yield Mirror(target, 100.0 if percent is None else percent)
+
+
+def find_problems(manifest: Manifest, _: Surroundings) -> Iterator[FieldFinding]:
+    """Weights out of range, rules that send everything nowhere, filters that don't fit."""
+    for index, item in enumerate(items_of(manifest.spec.get("rules"))):
+        yield from _rule_problems(fields_of(item), ("spec", "rules", index))
+
+
+def _rule_problems(rule: dict[str, Any], path: FieldPath) -> Iterator[FieldFinding]:
+    references = [fields_of(item) for item in items_of(rule.get("backendRefs"))]
+    for index, reference in enumerate(references):
+        weight = reference.get("weight")
+        where = (*path, "backendRefs", index)
+        if isinstance(weight, int | float) and (weight % 1 or not 0 <= weight <= 1_000_000):
+            message = f"is {weight}, must be a whole number from 0 to 1000000"
+            yield FieldFinding((*where, "weight"), message)
+        port = reference.get("port")
+        if isinstance(port, int | float) and not 0 < port < 65536:
+            yield FieldFinding((*where, "port"), f"is {port}, must be from 1 to 65535")
+    if references and not any(_weight(item) for item in references):
+        message = "gives nobody a weight above 0: every request is answered with 500"
+        yield FieldFinding((*path, "backendRefs"), message, Severity.DOUBT)
+    written = ["weight" in item for item in references]
+    if any(written) and not all(written):
+        lacking = written.index(False)
+        message = "is missing: it counts as 1 beside the other weights"
+        yield FieldFinding((*path, "backendRefs", lacking, "weight"), message, Severity.DOUBT)

@@ -1,0 +1,193 @@
+"""Istio's VirtualService: each HTTP, TLS or TCP route is a split of the requests it matches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from flows.formats.problems import FieldPath
+from flows.manifests.fields.check import FieldFinding
+from flows.manifests.kinds.istio_matches import cohort_of
+from flows.manifests.objects import Manifest, Surroundings, service_of, tell_apart
+from flows.manifests.split import Cohort, Fault, Mirror, Severity, Split, percents_of
+from flows.manifests.values import fields_of, items_of, number_of, quantity_of, text_of
+from flows.spec.experiment import Mesh
+
+_NO_REQUESTS = "TCP and TLS routes carry connections: Istio counts no requests for them"
+_ANSWERS = ("route", "redirect", "directResponse", "delegate")
+
+
+def read_splits(manifest: Manifest, around: Surroundings) -> Iterator[Split]:
+    """One split for each route that has destinations."""
+    for protocol in ("http", "tls", "tcp"):
+        for index, item in enumerate(items_of(manifest.spec.get(protocol))):
+            route = fields_of(item)
+            if items_of(route.get("route")):
+                yield _read_route(manifest, around, route, protocol, index)
+
+
+def _read_route(
+    manifest: Manifest, around: Surroundings, route: dict[str, Any], protocol: str, index: int
+) -> Split:
+    destinations = [fields_of(item) for item in items_of(route.get("route"))]
+    shares = percents_of(_weights(destinations))
+    backends = [
+        _backend(
+            manifest, around, fields_of(item.get("destination")), shares[place] if shares else None
+        )
+        for place, item in enumerate(destinations)
+    ]
+    name = text_of(route.get("name"))
+    label = f"{protocol}[{index}]" + (f" ({name})" if name else "")
+    service, namespace = _apex(manifest, [(b.service, b.namespace) for b in backends])
+    return Split(
+        origin=manifest.origin(label, ("spec", protocol, index)),
+        mesh=Mesh.ISTIO,
+        service=service,
+        namespace=namespace,
+        backends=tell_apart(backends),
+        cohort=cohort_of(route.get("match")) if protocol == "http" else Cohort(),
+        mirrors=tuple(_mirrors(manifest, around, route)),
+        faults=tuple(_faults(fields_of(route.get("fault")))),
+        notes=() if protocol == "http" else (_NO_REQUESTS,),
+    )
+
+
+def _weights(destinations: list[dict[str, Any]]) -> list[Fraction]:
+    """The weights; a destination that stands alone takes everything."""
+    if len(destinations) == 1:
+        return [Fraction(1)]
+    return [quantity_of(item.get("weight")) or Fraction(0) for item in destinations]
+
+
+def _backend(
+    manifest: Manifest, around: Surroundings, destination: dict[str, Any], percent: float | None
+) -> Any:
+    host = text_of(destination.get("host")) or text_of(destination.get("name")) or "(no host)"
+    service, namespace = service_of(host, manifest.namespace)
+    subset = text_of(destination.get("subset"))
+    return around.backend(service, namespace, subset=subset, percent=percent)
+
+
+def _apex(manifest: Manifest, services: list[tuple[str, str]]) -> tuple[str, str]:
+    """The service that clients call: where all go, else the host for which the manifest stands."""
+    if len(set(services)) == 1:
+        return services[0]
+    hosts = [host for host in items_of(manifest.spec.get("hosts")) if text_of(host)]
+    inside = [host for host in hosts if host != "*" and (host.count(".") < 2 or ".svc" in host)]
+    return service_of(inside[0], manifest.namespace) if inside else services[0]
+
+
+def _mirrors(manifest: Manifest, around: Surroundings, route: dict[str, Any]) -> Iterator[Mirror]:
+    if isinstance(route.get("mirror"), dict):
+        share = number_of(fields_of(route.get("mirrorPercentage")).get("value"))
+        old = number_of(route.get("mirrorPercent"))
+        percent = share if share is not None else (100.0 if old is None else old)
+        yield Mirror(_backend(manifest, around, route["mirror"], None), percent)
+    for item in map(fields_of, items_of(route.get("mirrors"))):
+        share = number_of(fields_of(item.get("percentage")).get("value"))
+        target = _backend(manifest, around, fields_of(item.get("destination")), None)
+        yield Mirror(target, 100.0 if share is None else share)
+
+
+def _faults(fault: dict[str, Any]) -> Iterator[Fault]:
+    delay, abort = fields_of(fault.get("delay")), fields_of(fault.get("abort"))
+    if delay:
+        yield Fault(f"delay {delay.get('fixedDelay') or 'without a length'}", _share(delay))
+    if abort:
+        status = next((abort[key] for key in ("httpStatus", "grpcStatus") if key in abort), None)
+        yield Fault(f"abort {status or 'without a status'}", _share(abort))
+
+
+def _share(fault: dict[str, Any]) -> float:
+    """The percent of the requests that get the fault; without a number all do."""
+    share = number_of(fields_of(fault.get("percentage")).get("value"))
+    old = number_of(fault.get("percent"))
+    return share if share is not None else (100.0 if old is None else old)
+
+
+def find_problems(manifest: Manifest, _: Surroundings) -> Iterator[FieldFinding]:
+    """What the fields' names and types can't tell."""
+    spec = manifest.spec
+    if not any(items_of(spec.get(protocol)) for protocol in ("http", "tls", "tcp")):
+        yield FieldFinding(("spec",), "has no route (http, tls or tcp)", Severity.DOUBT)
+    routes = [fields_of(item) for item in items_of(spec.get("http"))]
+    for index, route in enumerate(routes):
+        yield from _route_problems(route, ("spec", "http", index))
+    yield from _order_problems(manifest, routes)
+
+
+def _route_problems(route: dict[str, Any], path: FieldPath) -> Iterator[FieldFinding]:
+    answers = [name for name in _ANSWERS if route.get(name)]
+    if not answers:
+        yield FieldFinding(path, f"answers nothing; it needs one of {', '.join(_ANSWERS)}")
+    if len(answers) > 1:
+        yield FieldFinding(path, f"can't have {' and '.join(answers)} at once")
+    if not (route.get("mirror") or route.get("mirrors")) and "mirrorPercentage" in route:
+        yield FieldFinding((*path, "mirrorPercentage"), "does nothing without `mirror`")
+    yield from _weight_problems(route, path)
+    yield from _match_problems(items_of(route.get("match")), (*path, "match"))
+
+
+def _weight_problems(route: dict[str, Any], path: FieldPath) -> Iterator[FieldFinding]:
+    destinations = [fields_of(item) for item in items_of(route.get("route"))]
+    weights = [item.get("weight") for item in destinations]
+    for index, weight in enumerate(weights):
+        if isinstance(weight, int | float) and (weight < 0 or weight % 1):
+            where = (*path, "route", index, "weight")
+            yield FieldFinding(where, f"is {weight}, must be a whole number from 0")
+    total = sum(quantity_of(weight) or 0 for weight in weights)
+    if len(weights) == 1 and weights[0] is not None and total != 100:
+        message = f"is {weights[0]}, but the destination stands alone and gets 100 %"
+        yield FieldFinding((*path, "route", 0, "weight"), message, Severity.DOUBT)
+    elif len(weights) > 1 and total == 0:
+        yield FieldFinding((*path, "route"), "gives nobody a weight above 0; Istio refuses it")
+    elif len(weights) > 1 and total != 100:
+        message = f"has weights that sum to {float(total):g}; write percents that sum to 100"
+        yield FieldFinding((*path, "route"), message, Severity.DOUBT)
+
+
+def _match_problems(matches: list[Any], path: FieldPath) -> Iterator[FieldFinding]:
+    entries = [fields_of(item) for item in matches]
+    for index, entry in enumerate(entries):
+        for name in fields_of(entry.get("headers")):
+            if name != name.lower():
+                message = f"must be lower-case: {name.lower()}"
+                yield FieldFinding((*path, index, "headers", name), message)
+    subjects = [_subjects(entry) for entry in entries]
+    if (
+        len(entries) > 1
+        and all(subjects)
+        and len(set().union(*subjects)) == sum(map(len, subjects))
+    ):
+        message = (
+            "has entries that are alternatives: a request that fits any of them is taken. "
+            "If all must hold, write them in one entry (one dash)"
+        )
+        yield FieldFinding(path, message, Severity.DOUBT)
+
+
+def _subjects(entry: dict[str, Any]) -> set[str]:
+    """What the conditions of one entry look at."""
+    headers = {f"header {name}" for name in fields_of(entry.get("headers"))}
+    return headers | {name for name in entry if name not in ("headers", "name", "gateways")}
+
+
+def _order_problems(manifest: Manifest, routes: list[dict[str, Any]]) -> Iterator[FieldFinding]:
+    """Routes are tried in order: what follows one for all requests is never reached."""
+    takes_all = [_takes_all(route) for route in routes]
+    first = takes_all.index(True) if any(takes_all) else len(routes)
+    for index in range(first + 1, len(routes)):
+        message = f"is never reached: http[{first}] takes every request; put it before"
+        yield FieldFinding(("spec", "http", index), message)
+    gateways = items_of(manifest.spec.get("gateways"))
+    if routes and not any(takes_all) and (not gateways or "mesh" in gateways):
+        message = "has no route without `match`: requests that fit none are answered with 404"
+        yield FieldFinding(("spec", "http"), message, Severity.DOUBT)
+
+
+def _takes_all(route: dict[str, Any]) -> bool:
+    everything: tuple[Any, ...] = ({"uri": {"prefix": "/"}}, {"uri": {"regex": ".*"}}, {})
+    matches = items_of(route.get("match"))
+    return not matches or any(fields_of(entry) in everything for entry in matches)

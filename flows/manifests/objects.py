@@ -1,0 +1,168 @@
+"""One Kubernetes object of a YAML file, and what the objects beside it tell about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from flows.formats.problems import FieldPath
+from flows.formats.yaml_file import Document
+from flows.manifests.split import Backend, Origin
+from flows.manifests.values import fields_of, items_of, labels_of, text_of
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One object. at: its path in the document (an item of a List stands at items, 0).
+
+    group, version: the two parts of apiVersion. namespace: "default" where none is written.
+    """
+
+    document: Document
+    at: FieldPath
+    data: dict[str, Any]
+    group: str
+    version: str
+    kind: str
+    name: str
+    namespace: str
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Its spec; empty if it has none."""
+        return fields_of(self.data.get("spec"))
+
+    def line(self, path: FieldPath) -> int:
+        """The line of a field of it."""
+        return self.document.line((*self.at, *path))
+
+    def origin(self, route: str = "", path: FieldPath = ()) -> Origin:
+        """Where something in it comes from."""
+        line = self.line(path) if path else self.document.line(self.at)
+        return Origin(self.document.file, line, self.kind, self.namespace, self.name, route)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+def manifests_of(document: Document) -> Iterator[Manifest]:
+    """The objects of a document: itself, or the items of a List. Other documents have none."""
+    yield from _objects(document, document.data, (), depth=0)
+
+
+def _objects(document: Document, data: Any, at: FieldPath, *, depth: int) -> Iterator[Manifest]:
+    if not isinstance(data, dict) or not isinstance(data.get("kind"), str):
+        return
+    if data["kind"] == "List" and depth < 3:
+        for index, item in enumerate(items_of(data.get("items"))):
+            yield from _objects(document, item, (*at, "items", index), depth=depth + 1)
+        return
+    metadata = fields_of(data.get("metadata"))
+    group, _, version = (text_of(data.get("apiVersion")) or "").rpartition("/")
+    name = text_of(metadata.get("name")) or text_of(metadata.get("generateName")) or "(no name)"
+    namespace = text_of(metadata.get("namespace")) or "default"
+    yield Manifest(document, at, data, group, version, data["kind"], name, namespace)
+
+
+def service_of(host: str, namespace: str) -> tuple[str, str]:
+    """The Service and namespace that a host name means: exam, exam.prod, exam.prod.svc.cluster...
+
+    A name outside the cluster stays whole.
+    """
+    name, *rest = host.split(".")
+    if not rest:
+        return name, namespace
+    if len(rest) == 1 or rest[1] == "svc":
+        return name, rest[0]
+    return host, namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Every object of the files: they name each other.
+
+    Objects of another namespace count only where this one has none of that name, because many
+    manifests leave the namespace to the command that applies them.
+    """
+
+    manifests: tuple[Manifest, ...]
+    _by_kind: dict[str, list[Manifest]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for manifest in self.manifests:
+            self._by_kind.setdefault(manifest.kind, []).append(manifest)
+
+    def of_kind(self, kind: str) -> list[Manifest]:
+        """The objects of a kind, in the order of the files."""
+        return self._by_kind.get(kind, [])
+
+    def named(self, kind: str, name: str, namespace: str) -> Manifest | None:
+        """The object of that name, its own namespace first."""
+        found = [item for item in self.of_kind(kind) if item.name == name]
+        return _nearest(found, namespace)
+
+    def rules_for(self, service: str, namespace: str) -> list[Manifest]:
+        """The DestinationRules of a service; those of other namespaces where its own has none."""
+        rules = [rule for rule in self.of_kind("DestinationRule") if _host(rule)[0] == service]
+        return [rule for rule in rules if _host(rule)[1] == namespace] or rules
+
+    def subset_labels(self, service: str, namespace: str, subset: str) -> Labels | None:
+        """The labels of a subset; None if no DestinationRule has it."""
+        for rule in self.rules_for(service, namespace):
+            for item in items_of(rule.spec.get("subsets")):
+                if fields_of(item).get("name") == subset:
+                    return labels_of(fields_of(item).get("labels"))
+        return None
+
+    def backend(
+        self, service: str, namespace: str, *, subset: str | None = None, percent: float | None
+    ) -> Backend:
+        """The receiver of that name, with the labels and the workload behind it."""
+        object_ = self.named("Service", service, namespace)
+        selector = labels_of(object_.spec.get("selector")) if object_ else ()
+        chosen = self.subset_labels(service, namespace, subset) or () if subset else ()
+        labels = tuple(sorted((dict(selector) | dict(chosen)).items()))
+        deployment = self._deployment(labels, namespace) if labels else None
+        return Backend(subset or service, service, namespace, percent, subset, labels, deployment)
+
+    def _deployment(self, labels: Labels, namespace: str) -> str | None:
+        """The one Deployment whose pods have these labels."""
+        wanted = set(labels)
+        found = [
+            item
+            for item in self.of_kind("Deployment")
+            if wanted <= set(_pod_labels(item)) and wanted
+        ]
+        near = [item for item in found if item.namespace == namespace] or found
+        return near[0].name if len(near) == 1 else None
+
+
+def _host(rule: Manifest) -> tuple[str, str]:
+    return service_of(text_of(rule.spec.get("host")) or "", rule.namespace)
+
+
+def _pod_labels(workload: Manifest) -> Labels:
+    template = fields_of(workload.spec.get("template"))
+    return labels_of(fields_of(template.get("metadata")).get("labels"))
+
+
+def _nearest(found: list[Manifest], namespace: str) -> Manifest | None:
+    own = [item for item in found if item.namespace == namespace]
+    return next(iter(own or found), None)
+
+
+def tell_apart(backends: list[Backend]) -> tuple[Backend, ...]:
+    """The backends with names that differ: a subset of two services gets the service's name too."""
+    names = [backend.name for backend in backends]
+    seen: dict[str, int] = {}
+    told = []
+    for backend in backends:
+        name = backend.name
+        if names.count(name) > 1 and backend.subset:
+            name = f"{backend.service}-{backend.subset}"
+        seen[name] = seen.get(name, 0) + 1
+        told.append(replace(backend, name=name if seen[name] == 1 else f"{name}-{seen[name]}"))
+    return tuple(told)

@@ -1,0 +1,83 @@
+"""The split that a spec's manifests configure, beside what the spec itself says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from flows.manifests.read import Manifests, read_manifests
+from flows.manifests.split import Backend, Severity, Split
+from flows.spec.experiment import Experiment
+
+# Percent.
+_SAME = 0.05
+
+
+def manifests_of_spec(spec: Experiment, spec_dir: Path) -> Manifests:
+    """What the spec's manifests hold. Raises SpecError for a file that can't be read."""
+    return read_manifests([spec_dir / name for name in spec.manifests])
+
+
+def configured_splits(spec: Experiment, manifests: Manifests) -> dict[Split, dict[str, float]]:
+    """Percent by variant, of each split between the spec's variants."""
+    found = {}
+    for split in manifests.splits:
+        shares = {_variant(spec, backend): backend.percent for backend in split.backends}
+        if set(shares) >= set(spec.variants) and split.percents:
+            found[split] = {name: shares[name] or 0.0 for name in spec.variants}
+    return found
+
+
+def split_of_manifests(spec: Experiment, spec_dir: Path) -> dict[str, float] | None:
+    """The one split that the spec's manifests configure; None if there is none, or several.
+
+    Raises SpecError for a file that can't be read.
+    """
+    found = list(configured_splits(spec, manifests_of_spec(spec, spec_dir)).values())
+    return found[0] if found and all(_same(found[0], other) for other in found) else None
+
+
+def disagreements(spec: Experiment, manifests: Manifests) -> Iterator[str]:
+    """Sentences on what the manifests configure and the spec doesn't say.
+
+    A spec with stages agrees with a manifest that carries any of them, or one of their ends.
+    """
+    splits = configured_splits(spec, manifests)
+    if not splits:
+        files = ", ".join(manifests.files)
+        yield f"{files}: no route splits traffic between {' and '.join(spec.variants)}"
+    said = [dict(stage.weights) for stage in spec.stages if stage.weights]
+    ends = [{name: 100.0 * (name == one) for name in spec.variants} for one in spec.variants]
+    allowed = [*said, *ends] if spec.plan.stages else said
+    for split, shares in splits.items():
+        if said and not any(_same(shares, other) for other in allowed):
+            yield (
+                f"{split.origin.file}:{split.origin.line}: {split.origin} has {_shown(shares)}, "
+                f"the spec {' then '.join(map(_shown, said))}"
+            )
+
+
+def mistakes(manifests: Manifests) -> list[str]:
+    """What is wrong in the manifests, and what is doubtful."""
+    return [
+        f"{finding}" if finding.severity is Severity.WRONG else f"{finding} (doubtful)"
+        for finding in manifests.findings
+    ]
+
+
+def _variant(spec: Experiment, backend: Backend) -> str | None:
+    """The variant that receives: by its version, else by its name."""
+    names = {backend.name, backend.subset, backend.service, backend.deployment}
+    for name, variant in spec.variants.items():
+        versions = {backend.version, *names} - {None}
+        if variant.version in versions or name in names:
+            return name
+    return None
+
+
+def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    return all(abs(one.get(name, 0) - other.get(name, 0)) <= _SAME for name in {*one, *other})
+
+
+def _shown(weights: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {weight:g}" for name, weight in weights.items())

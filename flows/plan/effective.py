@@ -1,0 +1,116 @@
+"""The plan of an experiment as it is known at a time: with its start, and its real stages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from analysis.plan import Plan
+from flows.formats.time import milliseconds, milliseconds_of
+from flows.plan.from_spec import plan_of
+from flows.spec.experiment import Experiment
+from flows.warehouse.delivery_log import read_delivery
+from flows.warehouse.statements import statement
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
+
+from analysis.plan import Stage
+from flows.warehouse.delivery_log import DeliveryState, Shift
+
+
+def plan_at(con: DuckDBPyConnection, spec: Experiment, *, at: datetime) -> Plan:
+    """The plan with its start: as delivered, as configured, as observed, or the look itself."""
+    delivery = read_delivery(con, spec.experiment, until=at) if spec.delivery else None
+    if delivery is not None:
+        return delivered_plan(spec, delivery, at_ms=milliseconds_of(at))
+    bucket_ms = milliseconds(spec.plan.bucket)
+    if spec.plan.start is not None:
+        start_ms = milliseconds_of(spec.plan.start)
+    else:
+        start_ms = _observed_start(con, spec) or milliseconds_of(at)
+    return plan_of(spec, start_ms=-(-start_ms // bucket_ms) * bucket_ms)
+
+
+def _observed_start(con: DuckDBPyConnection, spec: Experiment) -> int | None:
+    """When a candidate first had requests, or the first user came; None before that."""
+    key: dict[str, object] = {"experiment": spec.experiment}
+    if spec.request_metrics:
+        key["candidates"] = list(spec.candidates)
+        row = con.execute(statement("aggregate/first_candidate_bucket"), key).fetchone()
+    else:
+        con.execute(statement("load/user_variants_table"), {"variants": list(spec.variants)})
+        row = con.execute(statement("aggregate/user_first_exposure"), key).fetchone()
+    return milliseconds_of(row[0]) if row and row[0] else None
+
+
+def delivered_plan(spec: Experiment, state: DeliveryState, *, at_ms: int) -> Plan:
+    """The plan of a delivery as it was known at a look.
+
+    Around each shift lies a stretch without a configured split: its requests are of both splits.
+    A stage that goes on ends after its longest time, later if need be; the rest is yet to come. The
+    tests stay tuned to the longest times, whatever the stages turn out to last.
+    """
+    bucket_ms = milliseconds(spec.plan.bucket)
+    planned = plan_of(spec, start_ms=_up(at_ms, bucket_ms))
+    longest = [milliseconds(stage.longest) for stage in spec.stages]
+    stages = _stages(spec, state, longest, bucket_ms, at_ms)
+    return replace(planned, stages=tuple(stages) or planned.stages, tuned_ms=sum(longest))
+
+
+def _stages(
+    spec: Experiment, state: DeliveryState, longest: list[int], bucket_ms: int, at_ms: int
+) -> list[Stage]:
+    """What has been applied, then what is to come; nothing before the first shift."""
+    applied = [shift for shift in state.shifts if shift.applied_ms is not None]
+    if not applied:
+        return []
+    stages: list[Stage] = []
+    settle_ms = _settle_ms(spec)
+    for shift, after in pairwise((*state.shifts, None)):
+        if shift is None or shift.applied_ms is None or not 0 < shift.stage <= state.stages:
+            break
+        settled = _up(shift.applied_ms + settle_ms, bucket_ms)
+        begin = max(settled, stages[-1].end_ms) if stages else settled
+        if stages and begin > stages[-1].end_ms:
+            stages.append(Stage(stages[-1].end_ms, begin, {}))
+        end = _end(shift, after, begin, longest, bucket_ms, at_ms)
+        stages.append(Stage(begin, end, {k: v / 100 for k, v in shift.weights.items()}))
+    if state.outcome is None:
+        stages += _ahead(spec, state, stages[-1].end_ms, longest)
+    return stages
+
+
+def _end(
+    shift: Shift, after: Shift | None, begin: int, longest: list[int], bucket_ms: int, at_ms: int
+) -> int:
+    if after is not None:
+        return max(begin, after.decided_ms // bucket_ms * bucket_ms)
+    return max(begin + longest[shift.stage - 1], _up(at_ms, bucket_ms) + bucket_ms)
+
+
+def _ahead(spec: Experiment, state: DeliveryState, begin: int, longest: list[int]) -> list[Stage]:
+    """The stages that have not begun; after a shift that isn't applied yet, without a split."""
+    pending = state.pending
+    if pending is not None and not 0 < pending.stage <= state.stages:
+        return []
+    stages = []
+    for index in range(state.stage, state.stages):
+        shares = {name: weight / 100 for name, weight in spec.stages[index].weights.items()}
+        stages.append(Stage(begin, begin + longest[index], {} if pending else shares))
+        begin += longest[index]
+    return stages
+
+
+def _settle_ms(spec: Experiment) -> int:
+    """Requests from before a shift are counted as late as at the next scrape."""
+    source = spec.sources.requests
+    scrape = source.scrape_interval if source else timedelta(0)
+    return milliseconds(scrape + (spec.delivery.settle if spec.delivery else timedelta(0)))
+
+
+def _up(ms: int, bucket_ms: int) -> int:
+    return -(-ms // bucket_ms) * bucket_ms

@@ -1,0 +1,83 @@
+"""From the spec that a person wrote to the plan that the analysis judges by."""
+
+from __future__ import annotations
+
+from analysis.evidence import QualityLimits
+from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
+from flows.formats.time import milliseconds
+from flows.spec.experiment import Experiment
+from flows.spec.metrics import ErrorShare, SlowShare, UserMetric
+
+
+def plan_of(spec: Experiment, *, start_ms: int) -> Plan:
+    """The plan of an experiment that starts at start_ms (spec.plan.start, or as observed)."""
+    stages: list[Stage] = []
+    begin = start_ms
+    for stage in spec.stages:
+        end = begin + milliseconds(stage.duration)
+        shares = {name: weight / 100 for name, weight in stage.weights.items()}
+        stages.append(Stage(begin, end, shares))
+        begin = end
+    return Plan(
+        experiment=spec.experiment,
+        baseline=spec.baseline,
+        candidates=spec.candidates,
+        metrics=tuple(_metric_plan(spec, name, metric) for name, metric in spec.metrics.items()),
+        stages=tuple(stages),
+        bucket_ms=milliseconds(spec.plan.bucket),
+        alpha=spec.plan.alpha,
+        minimum_ms=milliseconds(spec.plan.minimum_duration),
+        minimum_exposure=spec.plan.minimum_requests,
+        look_every_ms=milliseconds(spec.plan.look_every),
+    )
+
+
+def limits_of(spec: Experiment) -> QualityLimits:
+    """When the data is not good enough, as the spec says."""
+    quality = spec.quality
+    return QualityLimits(
+        split_tolerance=quality.split_tolerance,
+        user_split_tolerance=quality.user_split_tolerance,
+        lost_share=quality.lost_exposure,
+        mixed_share=quality.mixed_users,
+        stale_ms=milliseconds(quality.stale_after),
+    )
+
+
+def _metric_plan(
+    spec: Experiment, name: str, metric: ErrorShare | SlowShare | UserMetric
+) -> MetricPlan:
+    per_user = isinstance(metric, UserMetric)
+    return MetricPlan(
+        name=name,
+        unit=Unit.USER if per_user else Unit.REQUEST,
+        role=Role(metric.role.value),
+        margin=Margin(metric.margin.absolute or 0.0, metric.margin.relative or 0.0),
+        higher_is_better=isinstance(metric, UserMetric) and metric.better == "higher",
+        objective=None if isinstance(metric, UserMetric) else metric.objective,
+        quantile=metric.quantile if isinstance(metric, SlowShare) else None,
+        weight=metric.weight,
+        critical=metric.critical,
+        group=metric.group,
+        prior_sd=metric.prior if isinstance(metric, UserMetric) else 0.1,
+        window_ms=_window_ms(spec, metric),
+        adjusted_by=_adjusted_by(spec, metric),
+        above_ms=milliseconds(metric.above) if isinstance(metric, SlowShare) else None,
+    )
+
+
+def _window_ms(spec: Experiment, metric: ErrorShare | SlowShare | UserMetric) -> int:
+    """How long a user's value takes to be final; what counters say is final at once."""
+    if not isinstance(metric, UserMetric):
+        return 0
+    counted = metric.kind == "proportion" and spec.sources.conversions is not None
+    return 0 if counted else milliseconds(metric.span[1])
+
+
+def _adjusted_by(spec: Experiment, metric: ErrorShare | SlowShare | UserMetric) -> str:
+    """What is known of users from before, and used: as in a sentence."""
+    if not isinstance(metric, UserMetric):
+        return ""
+    strata = spec.strata_of(metric)
+    before = ["what users did before"] if metric.adjust else []
+    return " and ".join([*before, *([f"comparing within {' x '.join(strata)}"] if strata else [])])

@@ -1,0 +1,66 @@
+"""From the spec to what the dashboards need to know of an experiment."""
+
+from __future__ import annotations
+
+from dashboards.experiment_view import ExperimentView, VariantView
+from dashboards.prometheus_server import Login, PrometheusServer
+from flows.formats.urls import credentials_of, without_password
+from flows.spec.experiment import Experiment
+from flows.spec.metrics import SlowShare
+from flows.spec.sources import PrometheusSource
+
+
+def view_of(spec: Experiment) -> ExperimentView:
+    """The experiment as the dashboards see it."""
+    servers = servers_of(spec)
+    slow = [m for m in spec.request_metrics.values() if isinstance(m, SlowShare)]
+    variants = {
+        name: VariantView(name, variant.version, variant.labels)
+        for name, variant in spec.variants.items()
+    }
+    return ExperimentView(
+        name=spec.experiment,
+        service=spec.service,
+        namespace=spec.namespace,
+        mesh=None if spec.mesh is None or not spec.request_metrics else spec.mesh.value,
+        baseline=variants[spec.baseline],
+        candidates=tuple(variants[name] for name in spec.candidates),
+        description=spec.description,
+        reporter=spec.reporter,
+        match=spec.match,
+        has_conversions=bool(spec.user_metrics),
+        latency_bound_ms=slow[0].above.total_seconds() * 1000 if slow else None,
+        datasource=(servers[0].name, servers[0].uid) if servers else None,
+    )
+
+
+def servers_of(spec: Experiment) -> tuple[PrometheusServer, ...]:
+    """The Prometheus servers that a spec's data is from; none where it is from recordings."""
+    requests, conversions = spec.sources.requests, spec.sources.conversions
+    sources = [
+        *([requests] if isinstance(requests, PrometheusSource) else []),
+        *([conversions.prometheus] if conversions else []),
+    ]
+    return tuple(_server(source) for source in sources)
+
+
+def _server(source: PrometheusSource) -> PrometheusServer:
+    """The server without the URL's password: what is published is read by many."""
+    return PrometheusServer(
+        url=without_password(source.url),
+        scrape_interval_s=source.scrape_interval.total_seconds(),
+        login=_login(source),
+    )
+
+
+def _login(source: PrometheusSource) -> Login | None:
+    if source.token_env is not None:
+        return Login(token_env=source.token_env)
+    if source.user_env is not None:
+        return Login(user_env=source.user_env, password_env=source.password_env)
+    _, credentials = credentials_of(source.url)
+    if credentials is None:
+        return None
+    user, password = credentials
+    # Without a password the user is a token, which is one.
+    return Login(user=user if password else None)

@@ -1,0 +1,180 @@
+"""Publishes the marts: every view of the warehouse as a table of a new file for analysts."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from flows.formats.atomic_file import write_atomically
+from flows.formats.problems import UserError
+from flows.warehouse.connection import open_reader
+from flows.warehouse.file_lock import LockHeld, file_lock
+from flows.warehouse.statements import statement
+
+LATEST = "LATEST"
+_WAIT_S = 60.0
+_FILE = re.compile(r"marts-(\d{6,})-\d{8}T\d{6}Z\.duckdb")
+
+
+class PublishFailed(UserError):
+    """Nothing was published, and nothing that was there has changed; the message says why."""
+
+
+def publish(warehouse: Path, marts_dir: Path, *, keep: int = 3) -> Path:
+    """Writes the marts to a new file in marts_dir and points LATEST to it; returns its path.
+
+    The file is there whole or not at all, under a name of its own (marts-<number>-<time>.duckdb,
+    the numbers rising), so that an open reader keeps the one it has. Of the files, the newest
+    `keep` stay. Views and columns keep their comments.
+    Raises PublishFailed when the folder can't be written or the disk is full, WarehouseBusy or
+    WarehouseUnusable when the warehouse can't be read, ValueError when keep is less than 1.
+    """
+    if keep < 1:
+        raise ValueError(f"keep is {keep}, must be at least 1: the newest file always stays")
+    with _told_apart(marts_dir), _alone_in(marts_dir):
+        _remove_leftovers(marts_dir)
+        path = marts_dir / _next_name(marts_dir)
+        with open_reader(warehouse, wait_s=_WAIT_S) as con:
+            _write(con, path)
+        _point_to(path)
+        for old in _published(marts_dir)[:-keep]:
+            old.unlink()
+    return path
+
+
+def latest_marts(marts_dir: Path) -> Path | None:
+    """The file that was published last; None before the first time."""
+    pointer = marts_dir / LATEST
+    return marts_dir / pointer.read_text(encoding="utf-8").strip() if pointer.exists() else None
+
+
+@contextmanager
+def _told_apart(marts_dir: Path) -> Iterator[None]:
+    """Turns trouble with the folder into PublishFailed; trouble with the warehouse passes."""
+    try:
+        yield
+    except OSError as error:
+        raise _failed(marts_dir, error) from error
+    except LockHeld as error:
+        raise PublishFailed(
+            f"could not publish to {marts_dir}: another publish has been running there for "
+            f"{_WAIT_S:g} s. Try again when it has ended"
+        ) from error
+
+
+def _failed(marts_dir: Path, error: Exception) -> PublishFailed:
+    return PublishFailed(
+        f"could not publish to {marts_dir}: {error}. What was published before is untouched: free "
+        "some space, or make the folder writable, and publish again"
+    )
+
+
+@contextmanager
+def _alone_in(marts_dir: Path) -> Iterator[None]:
+    marts_dir.mkdir(parents=True, exist_ok=True)
+    with file_lock(marts_dir / ".lock", shared=False, deadline=time.monotonic() + _WAIT_S):
+        yield
+
+
+def _remove_leftovers(marts_dir: Path) -> None:
+    """What a killed publish left: unfinished files."""
+    for path in marts_dir.glob(".marts-*"):
+        path.unlink()
+
+
+def _published(marts_dir: Path) -> list[Path]:
+    """The published files, oldest first."""
+    found = [path for path in marts_dir.iterdir() if _FILE.fullmatch(path.name)]
+    return sorted(found, key=_number)
+
+
+def _number(path: Path) -> int:
+    match = _FILE.fullmatch(path.name)
+    return int(match[1]) if match else 0
+
+
+def _next_name(marts_dir: Path) -> str:
+    """A name that was never used here: the number rises even if files or the clock go back."""
+    used = _published(marts_dir)
+    latest = latest_marts(marts_dir)
+    number = 1 + max((_number(path) for path in (*used, *([latest] if latest else []))), default=0)
+    return f"marts-{number:06}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.duckdb"
+
+
+def _write(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Makes the file under a temporary name and renames it, or leaves nothing."""
+    unfinished = path.with_name(f".{path.name}")
+    try:
+        con.execute(f"attach {_text(str(unfinished))} as published (read_write)")
+        try:
+            con.begin()
+            _copy_views(con)
+            con.commit()
+            # All of it into the file itself: the write-ahead log isn't renamed along.
+            con.execute("checkpoint published")
+        finally:
+            _detach(con)
+        _sync(unfinished)
+        unfinished.rename(path)
+        _sync(path.parent)
+    except BaseException as error:
+        unfinished.unlink(missing_ok=True)
+        unfinished.with_name(f"{unfinished.name}.wal").unlink(missing_ok=True)
+        if isinstance(error, duckdb.Error) and unfinished.name in str(error):
+            raise _failed(path.parent, error) from error
+        raise
+
+
+def _detach(con: duckdb.DuckDBPyConnection) -> None:
+    # After a failed write the transaction is still open, or ended already.
+    with suppress(duckdb.Error):
+        con.rollback()
+    con.execute("detach published")
+
+
+def _copy_views(con: duckdb.DuckDBPyConnection) -> None:
+    """One table per view of the schema marts, sorted, with the comments of the view."""
+    for view, comment in con.execute(statement("schema/mart_views")).fetchall():
+        table = f"published.main.{_name(view)}"
+        con.execute(f"create table {table} as from marts.{_name(view)} order by all")
+        con.execute(f"comment on table {table} is {_text(comment)}")
+        columns = con.execute(statement("schema/mart_columns"), {"view": view}).fetchall()
+        for column, column_comment in columns:
+            con.execute(f"comment on column {table}.{_name(column)} is {_text(column_comment)}")
+
+
+def _name(identifier: str) -> str:
+    escaped = identifier.replace('"', '""')
+    return f'"{escaped}"'
+
+
+def _text(literal: str | None) -> str:
+    """A string for statements that take no parameters (ATTACH, COMMENT ON)."""
+    if literal is None:
+        return "null"
+    escaped = literal.replace("'", "''")
+    return f"'{escaped}'"
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _point_to(path: Path) -> None:
+    """Makes LATEST name the file; a file that LATEST can't name is taken away again."""
+    try:
+        write_atomically(path.with_name(LATEST), f"{path.name}\n")
+    except BaseException:
+        path.unlink()
+        raise

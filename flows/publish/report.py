@@ -1,0 +1,159 @@
+"""From the warehouse to what the HTML report shows of each experiment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.judge.latency_table import LatencyTable
+from analysis.metric_result import Estimate, MetricResult
+from analysis.plan import Plan
+from analysis.quality.checks import QualityCheck
+from analysis.verdict import Decision
+from dashboards.report_numbers import possible
+from dashboards.report_view import ExperimentReport, PastHarm, PastLook, StageSplit, VariantShare
+from flows.formats.time import instant, milliseconds_of
+from flows.look.verdict_document import restored
+from flows.plan.effective import plan_at
+from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_reader
+from flows.warehouse.statements import statement
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+# More can't be told apart in a picture of a page's width.
+_MOST_LOOKS = 120
+
+
+def report_views(warehouse: Path, specs: Sequence[Experiment]) -> list[ExperimentReport]:
+    """The report of every experiment with a look, by name; raises WarehouseBusy or -Unusable."""
+    by_name = {spec.experiment: spec for spec in specs}
+    with open_reader(warehouse) as con:
+        rows = con.execute(statement("aggregate/latest_verdicts")).fetchall()
+        return [
+            _report(con, by_name[name], json.loads(verdict), looks)
+            for name, looks, verdict in rows
+            if name in by_name
+        ]
+
+
+def _report(
+    con: DuckDBPyConnection, spec: Experiment, verdict: Mapping[str, Any], looks: int
+) -> ExperimentReport:
+    at = _time(verdict["look_at"])
+    metrics = tuple(restored(MetricResult, each) for each in verdict["metrics"])
+    past = _looks(con, spec, at)
+    return ExperimentReport(
+        experiment=spec.experiment,
+        service=spec.service,
+        namespace=spec.namespace,
+        description=spec.description,
+        decision=Decision(verdict["decision"]),
+        score=verdict["score"],
+        reasons=tuple(verdict["reasons"]),
+        notes=tuple(verdict["notes"]),
+        metrics=metrics,
+        quality=tuple(restored(QualityCheck, each) for each in verdict["quality"]),
+        latency=tuple(restored(LatencyTable, each) for each in verdict.get("latency", ())),
+        looks=past,
+        earlier_looks=looks - len(past),
+        split=tuple(_split(con, spec, plan_at(con, spec, at=at), metrics, at)),
+        look_at=at,
+        window_start=_time(verdict["window_start"]),
+        watermark=None if verdict["watermark"] is None else _time(verdict["watermark"]),
+        spec_hash=verdict["spec_hash"],
+        software_version=verdict["software_version"],
+    )
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _looks(con: DuckDBPyConnection, spec: Experiment, until: datetime) -> tuple[PastLook, ...]:
+    rows = con.execute(
+        statement("aggregate/latest_looks"),
+        {"experiment": spec.experiment, "until": until, "looks": _MOST_LOOKS},
+    ).fetchall()
+    return tuple(
+        PastLook(
+            at.astimezone(UTC),
+            Decision(decision),
+            score,
+            tuple(harm_of(restored(MetricResult, each)) for each in json.loads(metrics)),
+        )
+        for at, decision, score, metrics in reversed(rows)
+    )
+
+
+def harm_of(metric: MetricResult) -> PastHarm:
+    """Harm is what it is beyond the allowed, and the allowed."""
+    excess, allowed = metric.excess, metric.margin
+    harm = Estimate(excess.value + allowed, excess.lower + allowed, excess.upper + allowed)
+    shown = possible(harm, is_share=metric.is_share)
+    return PastHarm(metric.metric, metric.candidate_variant, shown, allowed, metric.is_share)
+
+
+def _split(
+    con: DuckDBPyConnection,
+    spec: Experiment,
+    plan: Plan,
+    metrics: Sequence[MetricResult],
+    at: datetime,
+) -> Iterator[StageSplit]:
+    """Stage by stage where requests are counted; else the users of the metric with the most."""
+    names = (plan.baseline, *plan.candidates)
+    at_ms = milliseconds_of(at)
+    if not spec.request_metrics:
+        if metrics:
+            seen = _users(metrics)
+            ends = instant(plan.start_ms), instant(min(at_ms, plan.end_ms))
+            yield StageSplit(*ends, "users", _shares(names, seen, plan.user_shares))
+        return
+    for stage in plan.stages:
+        if stage.start_ms >= at_ms:
+            return
+        start, end = instant(stage.start_ms), instant(min(stage.end_ms, at_ms))
+        rows = con.execute(
+            statement("aggregate/exported_traffic"),
+            {
+                "experiment": spec.experiment,
+                "variants": list(names),
+                "from": start,
+                "until": end,
+            },
+        ).fetchall()
+        seen = {variant: float(requests) for variant, requests in rows}
+        yield StageSplit(start, end, "requests", _shares(names, seen, stage.shares))
+
+
+def _users(metrics: Sequence[MetricResult]) -> dict[str, float]:
+    """Users with a final value by variant, for each the most that a metric has."""
+    seen: dict[str, float] = {}
+    for metric in metrics:
+        arms = (
+            (metric.baseline_variant, metric.exposure_baseline),
+            (metric.candidate_variant, metric.exposure_candidate),
+        )
+        for variant, users in arms:
+            seen[variant] = max(users, seen.get(variant, 0.0))
+    return seen
+
+
+def _shares(
+    names: Sequence[str], seen: Mapping[str, float], configured: Mapping[str, float]
+) -> tuple[VariantShare, ...]:
+    total = sum(seen.values())
+    return tuple(
+        VariantShare(
+            name,
+            seen.get(name, 0.0),
+            seen.get(name, 0.0) / total if total else None,
+            configured.get(name),
+        )
+        for name in names
+    )

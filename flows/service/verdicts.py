@@ -1,0 +1,103 @@
+"""Takes looks for callers: the same look as `verdict gate` takes."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from datetime import datetime
+
+from flows.formats.problems import UserError
+from flows.look.look import TimeInFuture, look_at_experiment, look_time
+from flows.look.verdict_document import VerdictDocument
+from flows.service.health import ServiceMetrics
+from flows.service.http import Limits, Refused, shown
+from flows.service.shared_calls import Overloaded, SharedCalls, TookTooLong
+from flows.spec.fields import NAME_PATTERN
+from flows.workspace.experiments import select_readable
+from flows.workspace.paths import Workspace
+
+_log = logging.getLogger(__name__)
+
+
+_AGAIN = {"Retry-After": "5"}
+
+
+class Looks:
+    """One look per experiment at a time; who asks the same within a second shares the answer."""
+
+    def __init__(self, workspace: Workspace, limits: Limits, metrics: ServiceMetrics) -> None:
+        self._workspace = workspace
+        self._limits = limits
+        self._metrics = metrics
+        self._calls = SharedCalls(
+            workers=limits.workers, waiting=limits.waiting, timeout_s=limits.verdict_timeout_s
+        )
+
+    async def look(self, experiment: str, at: datetime | None = None) -> VerdictDocument:
+        """The verdict on an experiment that exists. Raises Refused (400 or 503)."""
+        try:
+            look_time(at)
+            return await self._calls.call(
+                experiment, at, functools.partial(self._take, experiment, at)
+            )
+        except TimeInFuture as error:
+            raise Refused(400, f"at: {error}") from error
+        except TookTooLong as error:
+            waited = f"{self._limits.verdict_timeout_s:g} s"
+            raise Refused(503, f"no verdict within {waited}: call again", _AGAIN) from error
+        except Overloaded as error:
+            raise Refused(503, "too many looks wait already: call again", _AGAIN) from error
+        except UserError as error:
+            raise Refused(503, f"{experiment} can't be judged: {error}", _AGAIN) from error
+
+    def close(self) -> None:
+        """Waits for the looks that run."""
+        self._calls.close()
+
+    def _take(self, experiment: str, at: datetime | None) -> VerdictDocument:
+        """In a worker thread."""
+        with self._metrics.looking():
+            try:
+                document = look_at_experiment(
+                    self._workspace,
+                    experiment,
+                    at=at,
+                    warn=functools.partial(_log.warning, "%s: %s", experiment),
+                )
+            except UserError as error:
+                self._metrics.failed_look()
+                _log.warning("%s can't be judged: %s", experiment, error)
+                raise
+        self._metrics.look(document.decision)
+        _log.info("%s: %s at %s", experiment, document.decision.value, document.look_at)
+        return document
+
+
+def named(workspace: Workspace, name: str) -> str:
+    """The name, if there is such a spec; nothing else is ever made part of a path.
+
+    Raises Refused (404).
+    """
+    is_name = re.fullmatch(NAME_PATTERN, name) is not None
+    if not is_name or not (workspace.experiments / f"{name}.yaml").is_file():
+        raise Refused(404, f"there is no experiment {shown(name)}")
+    return name
+
+
+def of_service(workspace: Workspace, service: str, namespace: str) -> str:
+    """The one experiment on a service. Raises Refused: 404 none, 409 several."""
+    found = [
+        spec.experiment
+        for spec in select_readable(workspace).experiments
+        if (spec.service, spec.namespace) == (service, namespace)
+    ]
+    where = f"on service {shown(service)} in namespace {shown(namespace)}"
+    if not found:
+        raise Refused(404, f"there is no experiment {where}; name one in metadata.experiment")
+    if len(found) > 1:
+        raise Refused(
+            409, f"there are several experiments {where}: {', '.join(found)}; "
+            "name one in metadata.experiment",
+        )  # fmt: skip
+    return found[0]

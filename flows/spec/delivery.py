@@ -1,0 +1,93 @@
+"""The spec's `delivery` section: where the weights are that `verdict deliver` changes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
+
+from flows.spec.fields import URL_PATTERN, Duration, Name, Strict
+
+_OBJECT = r"^(TrafficSplit|VirtualService|HTTPRoute)/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
+
+
+class _Target(Strict):
+    names: dict[Name, str] = Field(
+        default_factory=dict,
+        description="What the target calls the variants (service, subset, cluster), where it is "
+        "not the variant's version.",
+    )
+
+    settle: Duration | None = Field(
+        None,
+        description="How long after a shift requests may still be split as before; by default 0 "
+        "(Envoy), 15 s (Kubernetes), 5 min (git).",
+    )
+
+
+class EnvoyTarget(_Target):
+    """A file of route configurations that Envoy watches."""
+
+    envoy: str = Field(description="The file, relative to the spec.")
+    route: str | None = Field(
+        None, description="Name of the route; by default every one that splits the clusters."
+    )
+    admin: Annotated[str, Field(pattern=URL_PATTERN)] | None = Field(
+        None, description="Envoy's admin address; with it a shift is done when Envoy obeys."
+    )
+
+
+class KubernetesTarget(_Target):
+    """An object of a Kubernetes cluster, changed by server-side apply."""
+
+    kubernetes: str = Field(
+        pattern=_OBJECT, description="Kind and name, such as VirtualService/exam-service."
+    )
+    context: str | None = Field(None, description="Of the kubeconfig; by default the current one.")
+    kubeconfig: str | None = Field(
+        None, description="File; by default the cluster that one is in, else ~/.kube/config."
+    )
+
+
+class GitTarget(_Target):
+    """A manifest in a git work tree; a change is a commit."""
+
+    git: str = Field(description="The manifest's file, relative to the spec.")
+    object: str = Field(pattern=_OBJECT, description="Kind and name within the file.")
+    push: bool = Field(False, description="Push each commit to the branch's remote.")
+
+
+def _kind_of_target(value: Any) -> str:
+    for kind in ("envoy", "kubernetes", "git"):
+        if kind in value if isinstance(value, dict) else hasattr(value, kind):
+            return kind
+    return "envoy"
+
+
+TargetField = Annotated[
+    Annotated[EnvoyTarget, Tag("envoy")]
+    | Annotated[KubernetesTarget, Tag("kubernetes")]
+    | Annotated[GitTarget, Tag("git")],
+    Discriminator(_kind_of_target),
+]
+
+
+_SETTLES: dict[type[_Target], timedelta] = {
+    KubernetesTarget: timedelta(seconds=15),
+    GitTarget: timedelta(minutes=5),
+}
+
+
+class Delivery(Strict):
+    """What the stages' weights are applied to."""
+
+    target: TargetField
+    approval: bool = Field(
+        False, description="A person must approve before all traffic goes to the candidate."
+    )
+
+    @property
+    def settle(self) -> timedelta:
+        """How long after a shift requests may still be split as before."""
+        return self.target.settle or _SETTLES.get(type(self.target), timedelta(0))

@@ -1,0 +1,225 @@
+"""What is wrong at one place of a spec: pydantic's errors in our words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from flows.formats.problems import FieldPath, Finding, did_you_mean
+from flows.formats.urls import without_password
+from flows.spec.experiment import Experiment
+from flows.spec.fields import NAME_PATTERN, PERCENT_PATTERN, URL_PATTERN, Strict
+from flows.spec.metrics import Metric
+from flows.spec.sources import PrometheusSource
+
+_PATTERNS = {
+    NAME_PATTERN: "lower-case letters, digits and dashes, at most 63",
+    URL_PATTERN: "a URL that starts with http:// or https://",
+}
+
+
+_SAID = {
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "dict_type": "must hold names, with a value each",
+    "list_type": "must be a list: [one, another]",
+}
+
+
+# Where a field may be of several kinds pydantic adds the kind's name to the path.
+_CHOICES = (
+    ("metrics", None),
+    ("sources", "requests"),
+    ("sources", "exposures"),
+    ("sources", "outcomes"),
+    ("delivery", "target"),
+)
+
+
+def finding_of(detail: ErrorDetails, path: FieldPath, text: str | None = None) -> Finding:
+    """One of pydantic's errors in our words. text: as written, where the value is none itself."""
+    value, kind = detail["input"], detail["type"]
+    if kind == "missing":
+        return Finding(path, "is missing")
+    if kind == "extra_forbidden":
+        return Finding(path, _no_field(str(path[-1]), fields_for(detail)))
+    return Finding(path, f"{_shown(value, text)}{_what_is_right(detail, text)}")
+
+
+def _shown(value: object, text: str | None) -> str:
+    if value is None:
+        return "is empty, "
+    if isinstance(value, dict | list):
+        return ""
+    return f"is {without_password(repr(value) if text is None else text)}, "
+
+
+def _what_is_right(detail: ErrorDetails, text: str | None) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    match kind:
+        case "value_error":
+            right = str(context["error"])
+        case "enum" | "literal_error":
+            right = f"must be {context['expected']}"
+        case "string_pattern_mismatch":
+            right = f"must be {_PATTERNS.get(context['pattern'], context['pattern'])}"
+        case "union_tag_invalid" | "union_tag_not_found":
+            right = f"needs `kind`, one of {', '.join(map(repr, _kinds()))}"
+        case "float_type" | "int_type":
+            whole = "whole " * (kind == "int_type")
+            right = f"must be a {whole}number{_as_number(detail['input'])}"
+        case "string_type":
+            right = f'must be text; put it in quotes: "{text}"' if text else "must be text"
+        case "model_type" | "model_attributes_type":
+            right = f"must hold fields{_fields_of(context.get('class_name'))}"
+        case _:
+            right = _SAID.get(kind, detail["msg"].replace("Input should be", "must be"))
+    return right
+
+
+def _fields_of(model_name: str | None) -> str:
+    """A model's fields in a sentence, those that it needs first; empty if it may be of many."""
+    model = next((model for model in _models() if model.__name__ == model_name), None)
+    if model is None:
+        return ""
+    needed = [name for name, field in model.model_fields.items() if field.is_required()]
+    wanted = [name for name in model.model_fields if name not in needed]
+    if not needed:
+        return f": {', '.join(wanted)}"
+    return f": {', '.join(needed)}" + (f"; if wanted also {', '.join(wanted)}" if wanted else "")
+
+
+def _as_number(value: object) -> str:
+    """How a text would be written as the number that is meant."""
+    if not isinstance(value, str):
+        return ""
+    if re.fullmatch(PERCENT_PATTERN, value):
+        return f": {float(value[:-1]):g}"
+    is_number = re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value)
+    return f", without quotes: {value}" if is_number else ""
+
+
+def _kinds() -> list[str]:
+    """Every kind of metric, in the order of their models."""
+    models = get_args(get_args(Metric)[0])
+    return [kind for model in models for kind in get_args(model.model_fields["kind"].annotation)]
+
+
+def written_path(loc: FieldPath, data: Any) -> FieldPath:
+    """The path as it stands in the file: without pydantic's names for the kinds of a field."""
+    return tuple(_written(_without_kind(loc), data))
+
+
+def _without_kind(loc: FieldPath) -> FieldPath:
+    for first, second in _CHOICES:
+        if len(loc) > 2 and loc[0] == first and second in (None, loc[1]):
+            return (*loc[:2], *loc[3:])
+    return loc
+
+
+def _written(loc: FieldPath, data: Any) -> Iterator[str | int]:
+    for index, part in enumerate(loc):
+        is_there = isinstance(data, dict) and part in data
+        is_item = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if is_there or is_item:
+            yield part
+            data = data[part]
+        elif part == "url" and isinstance(data, dict) and isinstance(data.get("prometheus"), str):
+            yield "prometheus"
+        elif index == len(loc) - 1 and isinstance(data, dict) and str(part).isidentifier():
+            yield part
+
+
+def fields_for(detail: ErrorDetails) -> list[str]:
+    """The fields that may stand where an unknown one is."""
+    loc = detail["loc"]
+    kind = str(loc[2]) if loc[0] == "metrics" and len(loc) > 3 else None
+    return fields_at(_without_kind(loc)[:-1], kind)
+
+
+def _no_field(name: str, known: Sequence[str]) -> str:
+    places = [] if name in known else places_of(name)
+    if places:
+        return f"is no field here; it belongs to {', or to '.join(places)}"
+    return f"is no field{did_you_mean(name, [field for field in known if field != name])}"
+
+
+def _models() -> list[type[Strict]]:
+    models = [*Strict.__subclasses__()]
+    for model in models:
+        models += model.__subclasses__()
+    return models
+
+
+_Model = type[BaseModel]
+
+
+def fields_at(loc: Sequence[str | int], kind: str | None = None) -> list[str]:
+    """The fields that may stand at a path of the spec.
+
+    kind: of the metric at the path, where it has one.
+    """
+    models = _models_at(Experiment, loc)
+    of_kind = [model for model in models if kind in _kinds_of(model)]
+    fields = [name for model in of_kind or models for name in model.model_fields]
+    # Its short form.
+    short = ["prometheus"] if PrometheusSource in models else []
+    return list(dict.fromkeys(fields + short))
+
+
+def places_of(name: str) -> list[str]:
+    """Where a field of this name belongs: parts of a spec, as a person calls them."""
+    found = [place for place, model in _places(Experiment, ()) if name in model.model_fields]
+    return list(dict.fromkeys(found))
+
+
+def _models_at(annotation: Any, loc: Sequence[str | int]) -> list[_Model]:
+    found = _options(annotation)
+    for part in loc:
+        found = [option for one in found for option in _inside(one, part)]
+    return [one for one in found if _is_model(one)]
+
+
+def _options(annotation: Any) -> list[Any]:
+    """The types that a field may have."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _options(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return [option for one in get_args(annotation) for option in _options(one)]
+    return [annotation]
+
+
+def _inside(one: Any, part: str | int) -> list[Any]:
+    if get_origin(one) in (dict, list):
+        return _options(get_args(one)[-1])
+    if _is_model(one) and part in one.model_fields:
+        return _options(one.model_fields[str(part)].annotation)
+    return []
+
+
+def _is_model(one: Any) -> bool:
+    return isinstance(one, type) and issubclass(one, BaseModel)
+
+
+def _kinds_of(model: _Model) -> tuple[str, ...]:
+    field = model.model_fields.get("kind")
+    is_named = field is not None and get_origin(field.annotation) is Literal
+    return get_args(field.annotation) if field is not None and is_named else ()
+
+
+def _places(model: _Model, path: tuple[str, ...]) -> Iterator[tuple[str, _Model]]:
+    kinds = _kinds_of(model)
+    place = ".".join(path) or "the top level"
+    yield (f"{place} of kind {' or '.join(kinds)}" if kinds else place), model
+    for name, field in model.model_fields.items():
+        for option in _options(field.annotation):
+            inner = _options(get_args(option)[-1]) if get_origin(option) in (dict, list) else []
+            for one in (option, *inner):
+                if _is_model(one):
+                    yield from _places(one, (*path, name))

@@ -1,0 +1,191 @@
+"""The experiment spec: what a person writes in one YAML file, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from flows.spec.delivery import Delivery
+from flows.spec.fields import Name, Number, Strict
+from flows.spec.metrics import (
+    Covariate,
+    ErrorShare,
+    Margin,
+    Metric,
+    Role,
+    SlowShare,
+    UserMetric,
+    default_metrics,
+)
+from flows.spec.plan import Plan, Quality, Stage
+from flows.spec.sources import (
+    CounterSource,
+    FileSource,
+    PostgresSource,
+    PrometheusSource,
+    RecordingSource,
+    Sources,
+)
+
+# The sections' parts are known by this one name as well.
+__all__ = [
+    "CounterSource",
+    "Covariate",
+    "ErrorShare",
+    "Experiment",
+    "FileSource",
+    "Margin",
+    "Mesh",
+    "Metric",
+    "Plan",
+    "PostgresSource",
+    "PrometheusSource",
+    "Quality",
+    "RecordingSource",
+    "Role",
+    "SlowShare",
+    "Sources",
+    "Stage",
+    "UserMetric",
+    "Variant",
+]
+
+
+_LEAST_DURATION = timedelta(minutes=30)
+
+
+class Mesh(StrEnum):
+    """Which metric families describe the requests."""
+
+    ISTIO = "istio"
+    LINKERD = "linkerd"
+    LINKERD_ROUTE = "linkerd-route"
+    LINKERD_POLICY = "linkerd-policy"
+    ENVOY = "envoy"
+
+
+class Variant(Strict):
+    """One arm of the split and how the mesh names it."""
+
+    baseline: bool = Field(False, description="The control; without a mark the first variant is.")
+    version: str | None = Field(
+        None, description="Value of the mesh's version label (Envoy: the cluster name)."
+    )
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="Further labels that pick out this variant's series."
+    )
+
+
+class Experiment(Strict):
+    """One traffic split under observation."""
+
+    experiment: Name
+    description: str = ""
+    service: str
+    namespace: str = "default"
+    mesh: Mesh | None = Field(None, description="Needed for request metrics.")
+    reporter: Literal["destination", "source", "waypoint"] = Field(
+        "destination",
+        description="Whose count is taken; Linkerd: destination is inbound, source outbound.",
+    )
+    match: dict[str, str] = Field(
+        default_factory=dict, description="Further labels that every series must have."
+    )
+    variants: dict[Name, Variant]
+    split: dict[str, Annotated[Number, Field(ge=0, le=100)]] | None = Field(
+        None,
+        description="Percent for each variant, 0 for none, where it doesn't change; sums to 100.",
+    )
+    manifests: list[str] = Field(
+        default_factory=list,
+        description="Files that configure the split, relative to the spec: they are compared with "
+        "it, and say the split where the spec doesn't.",
+    )
+    metrics: dict[Name, Metric] = Field(default_factory=default_metrics)
+    plan: Plan = Plan()
+    quality: Quality = Quality()
+    sources: Sources
+    delivery: Delivery | None = Field(
+        None, description="How `verdict deliver` shifts the traffic from stage to stage."
+    )
+
+    @property
+    def baseline(self) -> str:
+        """The name of the control."""
+        marked = [name for name, variant in self.variants.items() if variant.baseline]
+        return marked[0] if marked else next(iter(self.variants))
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The names of the other variants, in the order of the spec."""
+        return tuple(name for name in self.variants if name != self.baseline)
+
+    @property
+    def request_metrics(self) -> dict[str, ErrorShare | SlowShare]:
+        """The metrics that are counted in requests."""
+        return {k: m for k, m in self.metrics.items() if isinstance(m, ErrorShare | SlowShare)}
+
+    @property
+    def user_metrics(self) -> dict[str, UserMetric]:
+        """The metrics that are counted in users."""
+        return {k: m for k, m in self.metrics.items() if isinstance(m, UserMetric)}
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The columns of the exposures by which users are split."""
+        return tuple(self.sources.exposures.segments) if self.sources.exposures else ()
+
+    def strata_of(self, metric: UserMetric) -> tuple[str, ...]:
+        """The segments that a metric is compared within, in the order of the spec; mostly none."""
+        if isinstance(metric.stratify, bool):
+            return self.segments if metric.stratify else ()
+        return tuple(column for column in self.segments if column in metric.stratify)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The plan's stages; the guide's 5, 25, 50 % where the spec names neither.
+
+        A configured split without stages is one stage, and so is an experiment with metrics per
+        user only: nobody sends users to 5 % for five minutes. Weights are empty where no split is
+        configured (blue-green: the test traffic decides).
+        """
+        if self.plan.stages:
+            return tuple(self.plan.stages)
+        split_or_length = self.plan.duration is not None or self.split is not None
+        if split_or_length or not self.request_metrics:
+            duration = self.plan.duration or self._usual_duration
+            return (Stage(duration=duration, weights=self.split or {}),)
+        candidate = self.candidates[0]
+        return tuple(
+            Stage(
+                duration=timedelta(minutes=minutes),
+                weights={self.baseline: 100 - percent, candidate: percent},
+            )
+            for percent, minutes in ((5, 5), (25, 10), (50, 15))
+        )
+
+    @property
+    def _usual_duration(self) -> timedelta:
+        """Of a plan that says none; users alone need their window, and as long to arrive."""
+        if self.request_metrics:
+            return _LEAST_DURATION
+        return max([_LEAST_DURATION, *(2 * one.span[1] for one in self.user_metrics.values())])
+
+    @property
+    def spec_hash(self) -> str:
+        """Identity of what was asked: the same for two files that mean the same."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    @field_validator("variants")
+    @classmethod
+    def _two_variants_one_baseline(cls, variants: dict[str, Variant]) -> dict[str, Variant]:
+        if len(variants) < 2:
+            raise ValueError("must name at least two variants, a baseline and a candidate")
+        marked = [name for name, variant in variants.items() if variant.baseline]
+        if len(marked) > 1:
+            raise ValueError(f"must mark one baseline, not {len(marked)} ({', '.join(marked)})")
+        return variants

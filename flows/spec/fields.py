@@ -1,0 +1,69 @@
+"""What every part of a spec is made of: names, durations, times, and strictness."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from flows.formats.time import as_utc, parse_duration
+
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+
+
+URL_PATTERN = r"^https?://[^\s/]+"
+
+
+DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|[smhdw]))+$"
+
+
+PERCENT_PATTERN = r"^[0-9]+(\.[0-9]+)?%$"
+
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("must be longer than zero")
+    return value
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(
+        parse_duration, json_schema_input_type=Annotated[str, Field(pattern=DURATION_PATTERN)]
+    ),
+    AfterValidator(_positive),
+]
+
+
+Percent = Annotated[str, Field(pattern=PERCENT_PATTERN)]
+
+
+# Quoted numbers, truth values and infinity would pass as numbers, and mislead sums.
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+Whole = Annotated[int, Field(strict=True)]
+
+
+def parse_share(value: object) -> object:
+    """A text like 5% is the share 0.05; anything else stays what it is."""
+    if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, value):
+        return float(value[:-1]) / 100
+    return value
+
+
+Share = Annotated[Number, BeforeValidator(parse_share, json_schema_input_type=float | Percent)]
+
+
+Instant = Annotated[datetime, AfterValidator(as_utc)]
+
+
+class Strict(BaseModel):
+    """Unknown fields are errors: a misspelt margin must not become a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,52 @@
+"""Finds and reads spec files, and says everything that is wrong with them, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from flows.formats.problems import Finding, Problem, SpecError
+from flows.spec.document import Document, read_document
+from flows.spec.experiment import Experiment
+from flows.spec.recovery import Parts, understand
+from flows.spec.rules import check_rules
+
+
+def read_spec(path: Path) -> Experiment:
+    """The spec in one file, without its manifests. Raises SpecError with every problem it has."""
+    document = read_document(path)
+    parts = understand(document.data, document.texts)
+    findings = [*parts.findings, *check_rules(parts), *_check_name(parts, path)]
+    if findings or document.problems or parts.spec is None:
+        findings += _missing_manifests(parts, path.parent)
+        raise _spec_error(path, document, findings)
+    return parts.spec
+
+
+def _check_name(parts: Parts, path: Path) -> Iterator[Finding]:
+    spec = parts.spec
+    if spec is not None and parts.is_sound("experiment") and spec.experiment != path.stem:
+        yield Finding(
+            ("experiment",),
+            f"is {spec.experiment!r}, must be the file's name {path.stem!r}, "
+            "so that it is found by one guess",
+        )
+
+
+def _missing_manifests(parts: Parts, folder: Path) -> Iterator[Finding]:
+    """Beside other problems: by itself a missing one is named when the manifests are read."""
+    for index, name in enumerate(parts.spec.manifests if parts.spec else ()):
+        if not (folder / name).is_file():
+            message = f"is {name!r}, must be a file, relative to the spec; there is none"
+            yield Finding(("manifests", index), message)
+
+
+def _spec_error(path: Path, document: Document, findings: Sequence[Finding]) -> SpecError:
+    found = [
+        Problem(str(path), document.line(f.path), ".".join(map(str, f.path)), f.message)
+        for f in findings
+    ]
+    # A value that YAML itself can't read is a text to the fields' types, and wrong once more.
+    unread = {problem.field for problem in document.problems if problem.message.startswith("is ")}
+    others = [problem for problem in found if problem.field not in unread]
+    return SpecError(list(dict.fromkeys((*document.problems, *others))))

@@ -1,0 +1,173 @@
+"""Rules between the fields of a spec, checked on its sound parts, whatever else is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from flows.formats.problems import FieldPath, Finding
+from flows.formats.time import shown_duration
+from flows.spec.experiment import Experiment
+from flows.spec.metrics import Role
+from flows.spec.recovery import Parts
+from flows.spec.user_rules import check_users
+
+
+def check_rules(parts: Parts) -> Iterator[Finding]:
+    """Every broken rule, as far as the parts that it is about are known."""
+    if not isinstance(parts.data, dict) or parts.spec is None:
+        return
+    spec = parts.spec
+    yield from _check_splits(parts, spec)
+    yield from _check_plan(parts, spec)
+    yield from _check_requests(parts, spec)
+    yield from check_users(parts, spec)
+    yield from _check_delivery(parts, spec)
+    if not spec.metrics and parts.is_sound("metrics"):
+        yield Finding(("metrics",), "is empty: without a metric there is nothing to judge")
+
+
+def _check_splits(parts: Parts, spec: Experiment) -> Iterator[Finding]:
+    yield from _check_split(parts, ("split",), parts.data.get("split"), spec.split)
+    written = parts.written_stages
+    for index, stage in enumerate(spec.plan.stages):
+        item = written[index]
+        weights = item.get("weights") if isinstance(item, dict) else None
+        yield from _check_split(parts, ("plan", "stages", index, "weights"), weights, stage.weights)
+    if written and parts.data.get("split") is not None:
+        yield Finding(("split",), "can't stand beside plan.stages, which say the split themselves")
+    if written and "duration" in parts.written_plan:
+        yield Finding(("plan", "duration"), "can't stand beside plan.stages, which have their own")
+    if (
+        len(spec.candidates) > 1
+        and spec.request_metrics
+        and not {"duration", "stages"} & set(parts.written_plan)
+        and "split" not in parts.data
+    ):
+        yield Finding(("split",), "is missing: with several candidates, say the split")
+
+
+def _check_split(
+    parts: Parts, path: FieldPath, written: Any, weights: dict[str, float] | None
+) -> Iterator[Finding]:
+    """A split must name all variants, no others, and sum to 100.
+
+    A variant that it doesn't name would go unchecked, whatever traffic it gets.
+    """
+    if not isinstance(written, dict) or weights is None:
+        return
+    variants = parts.data.get("variants")
+    variants = list(variants) if isinstance(variants, dict) else list(written)
+    for name in written:
+        if name not in variants:
+            yield Finding((*path, name), f"is no variant; there are {', '.join(variants)}")
+    unnamed = [name for name in variants if name not in written]
+    if unnamed:
+        yield Finding(
+            path,
+            f"must name {' and '.join(variants)}; {' and '.join(unnamed)} isn't there (say 0 of a "
+            "variant that gets no traffic)",
+        )
+    total = math.fsum(weights.values())
+    if parts.is_sound(*path) and not math.isclose(total, 100, abs_tol=1e-9):
+        shown = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
+        yield Finding(path, f"sums to {total:g}, must sum to 100 ({shown})")
+
+
+def _check_plan(parts: Parts, spec: Experiment) -> Iterator[Finding]:
+    plan = spec.plan
+    if (
+        parts.is_sound("plan", "look_every")
+        and parts.is_sound("plan", "bucket")
+        and plan.look_every < plan.bucket
+    ):
+        yield Finding(
+            ("plan", "look_every"),
+            f"is shorter than plan.bucket: {shown_duration(plan.look_every)}, must be at least "
+            f"{shown_duration(plan.bucket)}, as a look needs one bucket",
+        )
+    length, least = parts.length, plan.minimum_duration
+    if length is not None and parts.is_sound("plan", "minimum_duration") and least > length:
+        yield Finding(
+            ("plan", "minimum_duration"),
+            f"is longer than the whole plan: {shown_duration(least)}, must be at most "
+            f"{shown_duration(length)}",
+        )
+    for index, stage in enumerate(plan.stages):
+        path = ("plan", "stages", index)
+        known = all(parts.is_sound(*path, field) for field in ("at_most", "duration"))
+        if known and stage.longest < stage.duration:
+            yield Finding(
+                (*path, "at_most"),
+                f"is shorter than the stage's duration: {shown_duration(stage.longest)}, must be "
+                f"at least {shown_duration(stage.duration)}",
+            )
+
+
+def _check_delivery(parts: Parts, spec: Experiment) -> Iterator[Finding]:
+    if spec.delivery is None:
+        return
+    if parts.is_sound("variants") and len(spec.candidates) > 1:
+        yield Finding(
+            ("delivery",), f"moves traffic to one candidate, not to {', '.join(spec.candidates)}"
+        )
+    if spec.plan.start is not None:
+        yield Finding(("plan", "start"), "isn't known before: a delivery begins when it is started")
+    is_written = parts.written_stages or "split" in parts.data
+    if not is_written and not all(stage.weights for stage in spec.stages):
+        names = " and ".join(spec.variants)
+        yield Finding(("split",), f"must name {names}: a delivery applies them")
+    for name, metric in spec.user_metrics.items():
+        if metric.role is Role.GOAL and parts.is_sound("metrics", name, "role"):
+            yield Finding(
+                ("metrics", name, "role"),
+                "goal needs a planned end, which a delivery doesn't have: make it a guardrail",
+            )
+    for name in spec.delivery.target.names:
+        if parts.is_sound("variants") and name not in spec.variants:
+            yield Finding(
+                ("delivery", "target", "names", name),
+                f"is no variant; there are {', '.join(spec.variants)}",
+            )
+
+
+def _check_requests(parts: Parts, spec: Experiment) -> Iterator[Finding]:
+    if not spec.request_metrics or ("metrics",) in parts.wrong:
+        return
+    names = ", ".join(spec.request_metrics)
+    source = spec.sources.requests
+    if source is None and parts.is_sound("sources", "requests"):
+        yield Finding(("sources",), f"needs `requests` for the metrics {names}")
+    if source is not None:
+        yield from _check_bucket(parts, spec, source.scrape_interval)
+    if spec.mesh is None and parts.is_sound("mesh"):
+        yield Finding(("mesh",), f"is missing: the metrics {names} count requests of a mesh")
+    yield from _check_identities(parts, spec)
+
+
+def _check_bucket(parts: Parts, spec: Experiment, scrape: timedelta) -> Iterator[Finding]:
+    known = parts.is_sound("sources", "requests", "scrape_interval")
+    if known and parts.is_sound("plan", "bucket") and spec.plan.bucket < scrape:
+        yield Finding(
+            ("plan", "bucket"),
+            "is shorter than sources.requests.scrape_interval: "
+            f"{shown_duration(spec.plan.bucket)}, must be at least {shown_duration(scrape)}",
+        )
+
+
+def _check_identities(parts: Parts, spec: Experiment) -> Iterator[Finding]:
+    """The mesh must name each variant, and tell them apart."""
+    identities: dict[tuple[object, ...], str] = {}
+    for name, variant in spec.variants.items():
+        if not parts.is_sound("variants", name):
+            continue
+        if variant.version is None and not variant.labels:
+            yield Finding(("variants", name), "needs `version` or `labels`: how the mesh names it")
+            continue
+        identity = (variant.version, *sorted(variant.labels.items()))
+        if identity in identities:
+            twin = identities[identity]
+            yield Finding(("variants", name), f"has the same identity as {twin}; tell them apart")
+        identities[identity] = name

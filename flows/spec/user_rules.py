@@ -1,0 +1,128 @@
+"""Rules between the fields of metrics per user, their sources and the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flows.formats.problems import Finding
+from flows.formats.time import shown_duration
+from flows.spec.experiment import Experiment
+from flows.spec.metrics import UserMetric, too_large_for_a_share
+from flows.spec.recovery import Parts
+
+_SOURCES = ("exposures", "outcomes", "conversions")
+_NEEDED = {"per": "ratio", "day": "retention", "quantile": "quantile"}
+
+
+def check_users(parts: Parts, spec: Experiment) -> Iterator[Finding]:
+    """Every broken rule of the metrics per user, as far as the parts it is about are known."""
+    if all(parts.is_sound("sources", source) for source in _SOURCES):
+        yield from _check_sources(spec)
+    for name in spec.user_metrics:
+        yield from _check_kind(parts, spec, name)
+        yield from _check_margin(parts, spec, name)
+        yield from _check_window(parts, spec, name)
+        if parts.is_sound("metrics", name, "stratify") and parts.is_sound("sources", "exposures"):
+            yield from _check_strata(spec, name)
+    yield from _check_counters(parts, spec)
+    outcomes = spec.sources.outcomes
+    if outcomes is not None and outcomes.segments:
+        yield Finding(
+            ("sources", "outcomes", "segments"), "belongs to exposures: users are split by them"
+        )
+
+
+def _check_sources(spec: Experiment) -> Iterator[Finding]:
+    names, sources = ", ".join(spec.user_metrics), spec.sources
+    rows = sources.exposures is not None and sources.outcomes is not None
+    if names and sources.conversions is None and not rows:
+        yield Finding(
+            ("sources",), f"needs `exposures` and `outcomes` (or `conversions`) for {names}"
+        )
+    counted = [
+        name
+        for name, metric in spec.user_metrics.items()
+        if metric.kind != "proportion" or metric.adjust
+    ]
+    if counted and sources.conversions is not None and not rows:
+        yield Finding(
+            ("sources",), f"conversions hold no values per user; {counted[0]} needs users"
+        )
+
+
+def _is_counted(spec: Experiment, metric: UserMetric) -> bool:
+    """Whether counters tell it: they hold no users, and no window."""
+    return metric.kind == "proportion" and spec.sources.conversions is not None
+
+
+def _check_counters(parts: Parts, spec: Experiment) -> Iterator[Finding]:
+    """Users are compared within the split that they came under, which counters don't know."""
+    counted = [name for name, m in spec.user_metrics.items() if _is_counted(spec, m)]
+    if not counted or not parts.is_sound("plan", "stages") or not parts.is_sound("split"):
+        return
+    if any(stage.weights != spec.stages[0].weights for stage in spec.stages):
+        yield Finding(
+            ("sources", "conversions"),
+            f"can't tell {', '.join(counted)} in stages of different splits: counters don't say "
+            "when a user was exposed; use exposures and outcomes, or one split",
+        )
+
+
+def _check_window(parts: Parts, spec: Experiment, name: str) -> Iterator[Finding]:
+    """A user enters when the window has passed: some must have come so long before the end."""
+    metric, field = spec.user_metrics[name], "window"
+    if metric.kind == "retention":
+        field = "day"
+    length = parts.longest if spec.delivery else parts.length
+    if _is_counted(spec, metric) or length is None or not parts.is_sound("metrics", name, field):
+        return
+    if metric.span[1] >= length:
+        yield Finding(
+            ("metrics", name, field),
+            f"is {shown_duration(metric.span[1])}, must be shorter than the whole plan, "
+            f"{shown_duration(length)}: else no user ever has a final value; say a longer "
+            f"{'plan.stages' if parts.written_stages else 'plan.duration'}",
+        )
+
+
+def _check_kind(parts: Parts, spec: Experiment, name: str) -> Iterator[Finding]:
+    """Fields that belong to one kind of metric per user."""
+    metric = spec.user_metrics[name]
+    for field, kind in _NEEDED.items():
+        path = ("metrics", name, field)
+        written = getattr(metric, field) is not None or not parts.is_sound(*path)
+        if not written and metric.kind == kind:
+            yield Finding(path, f"is missing: a metric of kind {kind} needs it")
+        if written and metric.kind != kind:
+            yield Finding(path, f"belongs to the kind {kind}, not to {metric.kind}")
+    if metric.kind in ("proportion", "retention", "quantile") and metric.cap is not None:
+        yield Finding(("metrics", name, "cap"), f"has no use for the kind {metric.kind}")
+    if metric.kind == "quantile" and metric.adjust:
+        yield Finding(("metrics", name, "adjust"), "isn't possible for the kind quantile")
+    if metric.kind == "retention" and "window" in metric.model_fields_set:
+        yield Finding(("metrics", name, "window"), "follows from `day` for the kind retention")
+
+
+def _check_margin(parts: Parts, spec: Experiment, name: str) -> Iterator[Finding]:
+    metric, path = spec.user_metrics[name], ("metrics", name, "margin")
+    known = parts.is_sound(*path) and parts.is_sound("metrics", name, "kind")
+    problem = too_large_for_a_share(metric.margin)
+    if known and metric.is_share and problem is not None:
+        yield Finding(path, f"is {metric.margin.absolute:g}, {problem}")
+
+
+def _check_strata(spec: Experiment, name: str) -> Iterator[Finding]:
+    metric, path = spec.user_metrics[name], ("metrics", name, "stratify")
+    if not metric.stratify:
+        return
+    if metric.kind == "quantile":
+        yield Finding(path, "isn't possible for the kind quantile")
+    elif metric.kind == "proportion" and spec.sources.conversions is not None:
+        yield Finding(path, "isn't possible with conversions, which know no segments of users")
+    elif not spec.segments:
+        yield Finding(path, "needs sources.exposures.segments: the columns that users are split by")
+    elif isinstance(metric.stratify, list):
+        known = ", ".join(spec.segments)
+        for column in metric.stratify:
+            if column not in spec.segments:
+                yield Finding(path, f"names {column!r}, which is no segment; there are {known}")

@@ -1,1 +1,0 @@
-"""Where traffic weights are changed: Envoy's files, Kubernetes objects, manifests in git."""

@@ -1,0 +1,230 @@
+"""Opens the warehouse: one writer at a time across processes, its tables up to date, UTC."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from flows.formats.problems import UserError
+from flows.warehouse.file_lock import LockHeld, file_lock
+from flows.warehouse.migrations import SchemaMismatch, bring_up_to_date, is_up_to_date
+from flows.warehouse.statements import statement
+
+_POLL_S = 0.1
+_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_DENIED = tuple(os.strerror(code) for code in (errno.EACCES, errno.EPERM, errno.EROFS))
+
+
+class WarehouseBusy(UserError):
+    """Another process holds the warehouse, and went on holding it for as long as we waited."""
+
+
+class WarehouseUnusable(UserError):
+    """The file can't be used as it is; the message names it and says what to do."""
+
+
+@contextmanager
+def open_writer(path: Path, *, wait_s: float = 60.0) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that may write; nobody else reads or writes while it is open.
+
+    A missing file is made, with its folder; older tables are brought up to date first. The
+    session's time zone is UTC. It is the only connection of this process: a second one, or any
+    open() of the file, waits in vain or drops DuckDB's lock. Keep it short.
+    Raises WarehouseBusy after wait_s; WarehouseUnusable for a file that is no warehouse, is newer
+    than this software or can't be written, and when the disk is full, also inside the with block.
+    """
+    deadline = time.monotonic() + wait_s
+    with _told_apart(path), _locked(path, shared=False, deadline=deadline, wait_s=wait_s):
+        con = _open_up_to_date(path, deadline, wait_s)
+        try:
+            yield con
+        finally:
+            con.close()
+
+
+@contextmanager
+def open_reader(path: Path, *, wait_s: float = 60.0) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection; other readers may have one too, a writer waits until it is closed.
+
+    Tables older than this software are brought up to date first, for which the file is opened to
+    write for a moment. The session's time zone is UTC.
+    Raises WarehouseBusy after wait_s, WarehouseUnusable as open_writer does and for a missing file.
+    """
+    deadline = time.monotonic() + wait_s
+    if not path.exists():
+        raise WarehouseUnusable(f"{path} does not exist: pull first (verdict pull)")
+    with _read_only(path, deadline, wait_s) as con:
+        is_ready = _is_ready(con, path)
+        if is_ready:
+            yield con
+    if not is_ready:
+        with open_writer(path, wait_s=max(0.0, deadline - time.monotonic())):
+            pass
+        with _read_only(path, deadline, wait_s) as con:
+            yield con
+
+
+def copy_warehouse(path: Path, to: Path, *, wait_s: float = 60.0) -> None:
+    """A copy of the file as it is between two writers, to try something out on.
+
+    Raises WarehouseBusy after wait_s, WarehouseUnusable where it can't be read or copied.
+    """
+    deadline = time.monotonic() + wait_s
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with _told_apart(path), _locked(path, shared=True, deadline=deadline, wait_s=wait_s):
+        for suffix in ("", ".wal"):
+            source = path.with_name(f"{path.name}{suffix}")
+            if source.exists():
+                shutil.copyfile(source, to.with_name(f"{to.name}{suffix}"))
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commits at the end of the with block; an exception undoes everything and goes on."""
+    con.begin()
+    try:
+        yield
+        con.commit()
+    except BaseException:
+        _roll_back(con)
+        raise
+
+
+def _roll_back(con: duckdb.DuckDBPyConnection) -> None:
+    try:
+        con.rollback()
+    except duckdb.Error:
+        # A failed commit has ended the transaction itself. The exception that is under way says
+        # what happened; this one would hide it.
+        return
+
+
+@contextmanager
+def _read_only(path: Path, deadline: float, wait_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    with _told_apart(path), _locked(path, shared=True, deadline=deadline, wait_s=wait_s):
+        con = _connect(path, read_only=True, deadline=deadline, wait_s=wait_s)
+        try:
+            yield con
+        finally:
+            con.close()
+
+
+@contextmanager
+def _locked(path: Path, *, shared: bool, deadline: float, wait_s: float) -> Iterator[None]:
+    """The lock beside the file, because DuckDB's own neither waits nor outlives a stray open()."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WarehouseUnusable(
+            f"{path} can't be made, its folder can't be: {error}. Name another file"
+        ) from error
+    try:
+        lock = path.with_name(f"{path.name}.lock")
+        with file_lock(lock, shared=shared, deadline=deadline):
+            yield
+    except LockHeld as error:
+        raise _busy(path, wait_s, error.holders) from error
+
+
+def _busy(path: Path, wait_s: float, holders: tuple[int, ...]) -> WarehouseBusy:
+    names = {pid: f"process {pid}" for pid in holders} | {os.getpid(): "this very process"}
+    who = " and ".join(names[pid] for pid in holders) or "another process"
+    return WarehouseBusy(
+        f"{path} is in use by {who}; waited {wait_s:g} s. Try again when it has ended"
+    )
+
+
+def _connect(
+    path: Path, *, read_only: bool, deadline: float, wait_s: float
+) -> duckdb.DuckDBPyConnection:
+    """Opens the file; waits for programs that opened it without our lock."""
+    while True:
+        try:
+            con = duckdb.connect(path, read_only=read_only)
+        except duckdb.Error as error:
+            if "Could not set lock" not in str(error):
+                raise _not_opened(path, error) from error
+            if time.monotonic() >= deadline:
+                holders = tuple(int(pid) for pid in re.findall(r"\(PID (\d+)\)", str(error)))
+                raise _busy(path, wait_s, holders) from error
+            time.sleep(_POLL_S)
+        else:
+            con.execute(statement("schema/session"))
+            return con
+
+
+def _not_opened(path: Path, error: duckdb.Error) -> Exception:
+    """What to raise for a file that DuckDB can't open; the error itself if _told_apart knows it."""
+    text = str(error)
+    if any(reason in text for reason in (*_FULL, *_DENIED)):
+        return error
+    if "not a valid DuckDB database file" in text:
+        return WarehouseUnusable(f"{path} is not a DuckDB file: move it away, or name another file")
+    return _damaged(path, error)
+
+
+def _damaged(path: Path, error: Exception) -> WarehouseUnusable:
+    return WarehouseUnusable(
+        f"{path} can't be read, it seems damaged: move it away and pull again ({error})"
+    )
+
+
+def _open_up_to_date(path: Path, deadline: float, wait_s: float) -> duckdb.DuckDBPyConnection:
+    """The writer's connection; a file that could not be made whole is not left behind."""
+    is_new = not path.exists()
+    try:
+        con = _connect(path, read_only=False, deadline=deadline, wait_s=wait_s)
+        try:
+            if not _is_ready(con, path):
+                with transaction(con):
+                    bring_up_to_date(con)
+        except BaseException:
+            con.close()
+            raise
+    except BaseException:
+        if is_new:
+            path.unlink(missing_ok=True)
+            path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+        raise
+    return con
+
+
+def _is_ready(con: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    try:
+        return is_up_to_date(con)
+    except SchemaMismatch as error:
+        raise WarehouseUnusable(f"{path} {error}") from error
+
+
+@contextmanager
+def _told_apart(path: Path) -> Iterator[None]:
+    """Turns a full disk, lacking permission and damage into WarehouseUnusable; all else passes.
+
+    DuckDB says them in several exceptions: IO errors, failed commits, errors without a kind.
+    """
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        text = str(error)
+        if path.name in text and any(reason in text for reason in _FULL):
+            raise WarehouseUnusable(
+                f"{path} can't be written, the disk is full: free some space in {path.parent}. "
+                f"Nothing of this step was kept ({text})"
+            ) from error
+        if path.name in text and any(reason in text for reason in _DENIED):
+            raise WarehouseUnusable(
+                f"{path} can't be opened, permission is lacking: make the file and its folder "
+                f"writable for this user ({text})"
+            ) from error
+        is_short = path.name in text and "Could not read enough bytes" in text
+        if is_short or text.startswith("Corrupt database file"):
+            raise _damaged(path, error) from error
+        raise

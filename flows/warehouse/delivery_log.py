@@ -1,0 +1,173 @@
+"""What happened to a delivery: a log that only grows, and the state that it amounts to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from flows.formats.time import instant, milliseconds_of
+from flows.warehouse.statements import statement
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+class Kind(StrEnum):
+    """What happened: by the controller, the last two by a person."""
+
+    BEGAN = "began"
+    SHIFTING = "shifting"
+    SHIFTED = "shifted"
+    ASKED = "asked"
+    APPROVED = "approved"
+    ABORTED = "aborted"
+
+
+class Outcome(StrEnum):
+    """How a delivery ended."""
+
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled back"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened.
+
+    stage: from 1; 0 is all back to the baseline, one more than there are stages is promoted. Of
+    BEGAN: how many stages there are. weights: percent by variant. detail: why; of BEGAN the plan's
+    identity.
+    """
+
+    delivery: int
+    happened_ms: int
+    kind: Kind
+    stage: int | None
+    weights: Mapping[str, float]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A decided change of the split; applied_ms: None while the target may not carry it yet."""
+
+    stage: int
+    weights: Mapping[str, float]
+    decided_ms: int
+    applied_ms: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryState:
+    """What the events of one delivery amount to.
+
+    stages: how many there are. shifts: all that were decided, in order.
+    asked, approved: since the last shift. aborted: why a person gave it up.
+    """
+
+    number: int
+    began_ms: int
+    stages: int
+    identity: str
+    shifts: tuple[Shift, ...] = ()
+    asked: bool = False
+    approved: bool = False
+    aborted: str | None = None
+
+    @property
+    def pending(self) -> Shift | None:
+        """The shift that is decided and not known to be applied."""
+        return self.shifts[-1] if self.shifts and self.shifts[-1].applied_ms is None else None
+
+    @property
+    def stage(self) -> int:
+        """The stage of the last applied shift; 0 before the first."""
+        applied = [shift.stage for shift in self.shifts if shift.applied_ms is not None]
+        return applied[-1] if applied else 0
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None while it goes on."""
+        if not self.shifts or self.pending is not None:
+            return None
+        if self.stage > self.stages:
+            return Outcome.PROMOTED
+        if self.stage > 0:
+            return None
+        return Outcome.ROLLED_BACK if self.aborted is None else Outcome.ABORTED
+
+
+def read_delivery(
+    con: DuckDBPyConnection, experiment: str, *, until: datetime | None = None
+) -> DeliveryState | None:
+    """The latest delivery, as it was known at a time if one is given; None before the first."""
+    rows = con.execute(
+        statement("aggregate/delivery_events"), {"experiment": experiment, "until": until}
+    ).fetchall()
+    return state_of(
+        [
+            Event(
+                number,
+                milliseconds_of(at),
+                Kind(kind),
+                stage,
+                json.loads(weights) if weights else {},
+                detail,
+            )
+            for number, at, kind, stage, weights, detail in rows
+        ]
+    )
+
+
+def add_event(con: DuckDBPyConnection, experiment: str, event: Event, *, fence: int | None) -> None:
+    """Adds an event to the log. fence: of the controller's lease; None for a person."""
+    con.execute(
+        statement("load/delivery_event"),
+        {
+            "experiment": experiment,
+            "delivery": event.delivery,
+            "happened_at": instant(event.happened_ms),
+            "kind": event.kind.value,
+            "stage": event.stage,
+            "weights": json.dumps(dict(event.weights)) if event.weights else None,
+            "fence": fence,
+            "detail": event.detail,
+        },
+    )
+
+
+def state_of(events: Sequence[Event]) -> DeliveryState | None:
+    """The state after the events of one delivery; None without any."""
+    if not events:
+        return None
+    first = events[0]
+    state = DeliveryState(first.delivery, first.happened_ms, first.stage or 0, first.detail)
+    for event in events[1:]:
+        state = _after(state, event)
+    return state
+
+
+def _after(state: DeliveryState, event: Event) -> DeliveryState:
+    match event.kind:
+        case Kind.SHIFTING:
+            shift = Shift(event.stage or 0, event.weights, event.happened_ms, None, event.detail)
+            # One that was never applied is given up for this one.
+            kept = state.shifts[:-1] if state.pending else state.shifts
+            return replace(state, shifts=(*kept, shift), asked=False, approved=False)
+        case Kind.SHIFTED:
+            applied = replace(state.shifts[-1], applied_ms=event.happened_ms)
+            return replace(state, shifts=(*state.shifts[:-1], applied))
+        case Kind.ASKED:
+            return replace(state, asked=True)
+        case Kind.APPROVED:
+            return replace(state, approved=True)
+        case Kind.ABORTED:
+            return replace(state, aborted=event.detail)
+        case Kind.BEGAN:
+            return state

@@ -1,0 +1,97 @@
+"""Which experiments a command is about: read one by one, for one broken spec stops no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from flows.formats.problems import Problem, SpecError, UserError, did_you_mean
+from flows.spec.experiment import Experiment
+from flows.spec.load import read_spec
+from flows.workspace.paths import Workspace
+
+
+class NoSpecs(UserError):
+    """The folder has no spec at all: is it the right one?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """specs: those that can be read, with their paths; broken: what is wrong with the others."""
+
+    specs: tuple[tuple[Path, Experiment], ...]
+    broken: Mapping[str, SpecError]
+
+    @property
+    def experiments(self) -> list[Experiment]:
+        """The specs without their paths."""
+        return [spec for _, spec in self.specs]
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that is wrong with the broken ones, a line each."""
+        return [str(problem) for error in self.broken.values() for problem in error.problems]
+
+
+def select(workspace: Workspace, names: Sequence[str] = ()) -> Selection:
+    """The named experiments, each once, or all of them. Raises NoSpecs if there is none."""
+    folder = workspace.experiments
+    if names:
+        return _each({name: partial(find_spec, folder, name) for name in names})
+    found = select_readable(workspace)
+    if not (found.specs or found.broken):
+        raise NoSpecs(f"{folder} has no specs (*.yaml)")
+    return found
+
+
+def select_readable(workspace: Workspace) -> Selection:
+    """All experiments, by name; there may be none."""
+    paths = sorted(workspace.experiments.glob("*.yaml"))
+    return _each({path.stem: partial(_read, path) for path in paths})
+
+
+def _read(path: Path) -> tuple[Path, Experiment]:
+    return path, load_spec(path)
+
+
+def _each(readers: Mapping[str, Callable[[], tuple[Path, Experiment]]]) -> Selection:
+    specs: list[tuple[Path, Experiment]] = []
+    broken: dict[str, SpecError] = {}
+    for name, read in readers.items():
+        try:
+            specs.append(read())
+        except SpecError as error:
+            broken[name] = error
+    return Selection(tuple(specs), broken)
+
+
+def load_spec(path: Path) -> Experiment:
+    """The spec in one file, with the split of its manifests. Raises SpecError."""
+    spec = read_spec(path)
+    return _with_configured_split(spec, path) if spec.manifests else spec
+
+
+def _with_configured_split(spec: Experiment, path: Path) -> Experiment:
+    """The spec, its split read from its manifests where it says none itself."""
+    # Most specs name no manifests, and a gate should not wait for their reader.
+    from flows.manifests.spec_split import split_of_manifests  # noqa: PLC0415
+
+    if spec.split is not None or spec.plan.stages:
+        return spec
+    split = split_of_manifests(spec, path.parent)
+    return spec.model_copy(update={"split": split}) if split else spec
+
+
+def find_spec(folder: Path, name: str) -> tuple[Path, Experiment]:
+    """The spec of one experiment. Raises SpecError with the names there are, if it isn't there."""
+    path = folder / f"{name}.yaml"
+    if path.is_file():
+        return path, load_spec(path)
+    if path.is_dir():
+        raise SpecError([Problem(str(path), 1, "", "is a folder, must be a spec file")])
+    known = sorted(item.stem for item in folder.glob("*.yaml") if item.is_file())
+    message = f"there is no experiment {name!r}{did_you_mean(name, known)}"
+    listed = f"; there are {', '.join(known)}" if known else f"; {folder} has no specs (*.yaml)"
+    raise SpecError([Problem(str(folder), 1, "", message + listed)])

@@ -1,6 +1,0 @@
--- one row: how many users there are, and the value that a share of them doesn't exceed
--- reads: unit_values; parameters: share; lists filled in: value (a column of unit_values)
-select
-    count(*) as users,
-    quantile_disc({value}, $share) as cap
-from unit_values

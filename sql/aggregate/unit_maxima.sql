@@ -1,9 +1,0 @@
--- one row per (day, split, variant): the largest values of some quantities
--- reads: unit_values; lists filled in: maxima
-select
-    exposed_on,
-    split,
-    variant,
-    [{maxima}] as maxima
-from unit_values
-group by exposed_on, split, variant

@@ -1,0 +1,6 @@
+-- one row: how many users there are, and the value that a share of them doesn't exceed
+-- reads: user_values; parameters: share; lists filled in: value (a column of user_values)
+select
+    count(*) as users,
+    quantile_disc({value}, $share) as cap
+from user_values

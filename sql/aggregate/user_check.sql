@@ -1,0 +1,37 @@
+-- one row: how many rows a staged part has, which are left out and why, and the first unreadable
+-- reads: a file of load/user_stage; parameters: staged (path)
+-- A row that lacks two things is counted once, for the first. Row numbers count from 1.
+with numbered as (
+    select
+        file_row_number + 1 as row_number,
+        is_ours,
+        is_taken,
+        user_id,
+        name,
+        happened_at,
+        value,
+        segments,
+        at_text,
+        value_text
+    from read_parquet($staged, file_row_number = true)
+)
+
+select
+    coalesce(sum(hash(user_id, name, happened_at, value, segments)) filter (is_taken), 0)::varchar as checksum,
+    count(*) filter (is_taken) as row_count,
+    count(*) filter (not is_ours) as other_experiment,
+    count(*) filter (is_ours and user_id is null) as without_user,
+    count(*) filter (is_ours and user_id is not null and name is null) as without_name,
+    count(*) filter (
+        is_ours and user_id is not null and name is not null and happened_at is null
+    ) as without_time,
+    count(*) filter (
+        is_ours and user_id is not null and name is not null and happened_at is not null and not is_taken
+    ) as not_finite,
+    count(*) filter (is_ours and at_text is not null) as bad_times,
+    min(row_number) filter (is_ours and at_text is not null) as bad_time_row,
+    arg_min(at_text, row_number) filter (is_ours and at_text is not null) as bad_time,
+    count(*) filter (is_ours and value_text is not null) as bad_values,
+    min(row_number) filter (is_ours and value_text is not null) as bad_value_row,
+    arg_min(value_text, row_number) filter (is_ours and value_text is not null) as bad_value
+from numbered

@@ -1,0 +1,17 @@
+-- one row per part of a source that the warehouse holds
+-- reads: user_parts; parameters: experiment, source
+select
+    part,
+    origin,
+    state,
+    checksum,
+    generation,
+    row_count,
+    other_experiment,
+    without_user,
+    without_name,
+    without_time,
+    not_finite
+from user_parts
+where experiment = $experiment and source = $source
+order by part

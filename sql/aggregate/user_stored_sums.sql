@@ -1,0 +1,14 @@
+-- the stored sums of a cohort, in the columns of user_sums
+-- reads: user_sums; parameters: experiment, cohort
+select
+    exposed_on,
+    split,
+    variant,
+    dimension,
+    segment,
+    users,
+    totals,
+    products,
+    maxima
+from user_sums
+where experiment = $experiment and cohort = $cohort

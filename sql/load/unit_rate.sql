@@ -1,5 +1,0 @@
--- sets how fast users come, if it is not set yet
--- writes: unit_rates; parameters: experiment, users_per_day, known_until
-insert into unit_rates (experiment, users_per_day, known_until)
-values ($experiment, $users_per_day, $known_until)
-on conflict (experiment) do nothing

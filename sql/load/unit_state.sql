@@ -1,7 +1,0 @@
--- says for which variants and segments the users hold, and up to when
--- writes: unit_state; parameters: experiment, asked, known_until
-insert into unit_state (experiment, asked, known_until)
-values ($experiment, $asked, $known_until)
-on conflict (experiment) do update set
-    asked = excluded.asked,
-    known_until = excluded.known_until

@@ -1,0 +1,5 @@
+-- sets how fast users come, if it is not set yet
+-- writes: user_rates; parameters: experiment, users_per_day, known_until
+insert into user_rates (experiment, users_per_day, known_until)
+values ($experiment, $users_per_day, $known_until)
+on conflict (experiment) do nothing

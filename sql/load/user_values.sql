@@ -1,0 +1,65 @@
+-- makes one row per user of a cohort, with a column q0, q1, ... for each of its quantities
+-- reads: users_at_look, outcomes, user_quantities; yields: user_values, a temporary table; parameters:
+--   experiment, exposed_until, earliest, latest; lists filled in: totals, values, split
+-- A user enters once, when the cohort's window has elapsed (exposed_until). Users without an
+-- outcome have the value 0. earliest and latest bound the outcomes that can count for anybody. split
+-- says under which of the plan's splits a user was first exposed. In a fixed order, as sums of floats
+-- depend on it (of over 122,880 users, threads may still differ in the last digit).
+create or replace temporary table user_values as
+with final_users as (
+    select
+        user_id,
+        variant,
+        exposed_at,
+        exposed_on,
+        segments
+    from users_at_look
+    where variant is not null and exposed_at <= $exposed_until
+),
+
+timed as (
+    select
+        o.user_id,
+        o.outcome,
+        o.value,
+        epoch_us(o.occurred_at) - epoch_us(u.exposed_at) as after_us
+    from outcomes as o
+    inner join final_users as u on o.user_id = u.user_id
+    where
+        o.experiment = $experiment
+        and o.occurred_at >= $earliest
+        and o.occurred_at < $latest
+),
+
+events as (
+    select
+        t.user_id,
+        q.quantity,
+        case q.counts when 'sum' then t.value else 1.0 end
+        * case
+            when q.middle_day is null then 1.0
+            else t.after_us // 86400000000 - q.middle_day
+        end as amount
+    from timed as t
+    inner join user_quantities as q
+        on t.outcome = q.outcome and t.after_us >= q.from_us and t.after_us < q.until_us
+),
+
+user_totals as (
+    select
+        user_id,
+        {totals}
+    from events
+    group by user_id
+)
+
+select
+    u.user_id,
+    u.variant,
+    u.exposed_on,
+    {split} as split,
+    u.segments,
+    {values}
+from final_users as u
+left join user_totals as t on u.user_id = t.user_id
+order by u.user_id

@@ -1,0 +1,15 @@
+-- makes the users of an experiment as they were known at a look: one row per user
+-- reads: exposures, user_variants (variant); yields: users_at_look, a temporary table; parameters:
+--   experiment, look_at
+-- The first exposure wins; variant is null for a user seen in two.
+create or replace temporary table users_at_look as
+select
+    e.user_id,
+    case when min(e.variant) = max(e.variant) then min(e.variant) end as variant,
+    min(e.exposed_at) as exposed_at,
+    cast(min(e.exposed_at) as date) as exposed_on,
+    arg_min(e.segments, e.exposed_at) as segments
+from exposures as e
+inner join user_variants as v on e.variant = v.variant
+where e.experiment = $experiment and e.exposed_at <= $look_at
+group by e.user_id

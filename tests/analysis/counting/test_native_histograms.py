@@ -1,0 +1,177 @@
+"""Native histograms: differences at exact edges, resets, and changes of resolution."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from analysis.counting.native_histograms import (
+    NativeHistogram,
+    cumulative,
+    difference,
+    differences,
+    exact_edges,
+    exponential_edges,
+)
+from flows.ingest.sources.native_samples import EDGES, native_samples
+from flows.ingest.sources.samples import SourceRefused
+
+INF = float("inf")
+Float = NDArray[np.float64]
+
+
+def _histogram(*buckets: tuple[float, float, float]) -> NativeHistogram:
+    left, right, counts = np.array(buckets, float).reshape(-1, 3).T
+    return NativeHistogram(left, right, counts)
+
+
+def _of(values: Float, schema: int) -> NativeHistogram:
+    """As a server counts: only buckets that hold something, at the bounds of the schema."""
+    index = np.ceil(np.log2(values) * 2.0**schema)
+    used, counts = np.unique(index, return_counts=True)
+    step = 2.0**-schema
+    return NativeHistogram(2.0 ** ((used - 1) * step), 2.0 ** (used * step), counts.astype(float))
+
+
+def test_counts_are_known_at_edges_that_no_bucket_straddles() -> None:
+    histogram = _histogram((0, 1, 2), (1, 2, 3), (4, 8, 5))
+    found = cumulative(histogram, np.array([0.5, 1, 1.5, 2, 3, 4, 5, 8, 100, INF]))
+    np.testing.assert_array_equal(found, [np.nan, 2, np.nan, 5, 5, 5, np.nan, 10, 10, 10])
+
+
+def test_two_scrapes_are_subtracted_edge_by_edge() -> None:
+    before, after = _histogram((1, 2, 3), (4, 8, 5)), _histogram((1, 2, 4), (2, 4, 1), (4, 8, 7))
+    found = difference(before, after)
+    assert not found.reset
+    assert found.edges.tolist() == [1, 2, 4, 8, INF]
+    assert found.at_most.tolist() == [0, 1, 2, 4, 4]
+
+
+def test_a_finer_histogram_is_read_at_the_edges_of_the_coarser_one() -> None:
+    before = _histogram((1, 2**0.5, 3), (2**0.5, 2, 4), (2, 2**1.5, 1))
+    after = _histogram((1, 2, 9), (2, 4, 3))
+    found = difference(before, after)
+    assert not found.reset
+    assert found.edges.tolist() == [1, 2, 4, INF]
+    assert found.at_most.tolist() == [0, 2, 4, 4]
+
+
+def test_one_bucket_that_shrank_is_a_reset_though_the_total_grew() -> None:
+    found = difference(_histogram((1, 2, 9), (2, 4, 1)), _histogram((1, 2, 5), (2, 4, 30)))
+    assert found.reset
+    assert found.at_most.tolist() == [0, 5, 35, 35]
+
+
+def test_first_histogram_after_a_birth_counts_whole() -> None:
+    found = difference(None, _histogram((1, 2, 9)))
+    assert found.at_most.tolist() == [0, 9, 9]
+    assert difference(None, _histogram()).at_most.tolist() == [0]
+
+
+def test_zero_bucket_that_grows_wider_swallows_the_edges_inside() -> None:
+    before, after = _histogram((0, 0.001, 1), (0.001, 0.002, 2)), _histogram((0, 0.004, 7))
+    assert difference(before, after).edges.tolist() == [0, 0.004, INF]
+
+
+def test_edges_that_differ_by_rounding_are_one() -> None:
+    edge = 2.0**0.25
+    before, after = _histogram((1, edge, 3)), _histogram((1, np.nextafter(edge, 2), 8))
+    found = difference(before, after)
+    assert len(found.edges) == 3
+    assert found.at_most.tolist() == [0, 5, 5]
+
+
+@given(
+    values=st.lists(st.floats(0.001, 1000), min_size=1, max_size=60),
+    more=st.lists(st.floats(0.001, 1000), max_size=60),
+    schemas=st.tuples(st.integers(0, 5), st.integers(0, 5)),
+)
+@settings(max_examples=200, deadline=None)
+def test_difference_counts_just_what_was_observed_in_between(
+    values: list[float], more: list[float], schemas: tuple[int, int]
+) -> None:
+    everything = np.array([*values, *more])
+    before, after = _of(np.array(values), schemas[0]), _of(everything, schemas[1])
+    found = difference(before, after)
+    assert not found.reset
+    assert found.edges[-1] == INF
+    assert found.at_most[-1] == len(more)
+    coarse = min(schemas)
+    at = np.ceil(np.log2(np.array(more)) * 2.0**coarse) if more else np.empty(0)
+    for edge, count in zip(found.edges[:-1], found.at_most[:-1], strict=True):
+        place = np.log2(edge) * 2.0**coarse
+        # Edges that are the coarse schema's: in between there are only empty stretches.
+        if abs(place - round(place)) < 1e-9:
+            assert count == (at <= round(place)).sum()
+
+
+@given(st.lists(st.lists(st.floats(0.01, 100), min_size=1, max_size=20), min_size=2, max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_differences_add_up_to_the_last_scrape(parts: list[list[float]]) -> None:
+    scrapes = [_of(np.concatenate([*map(np.array, parts[: k + 1])]), 3) for k in range(len(parts))]
+    found = differences(scrapes)
+    assert not any(step.reset for step in found)
+    assert sum(step.at_most[-1] for step in found) == scrapes[-1].total - scrapes[0].total
+
+
+def test_bounds_of_a_schema_are_among_those_of_every_finer_one() -> None:
+    coarse, fine = (exponential_edges(schema, 0.25, 4) for schema in (0, 3))
+    assert coarse.tolist() == [0.25, 0.5, 1, 2, 4, INF]
+    assert np.isin(coarse, fine).all()
+    assert len(fine) == 34
+    assert exact_edges([_of(np.array([0.3, 3.0]), 3)])[-1] == INF
+
+
+def _entry(seconds: float, *buckets: tuple[int, str, str, str]) -> list[object]:
+    total = str(sum(float(bucket[3]) for bucket in buckets))
+    return [seconds, {"count": total, "sum": "1", "buckets": [list(b) for b in buckets]}]
+
+
+def test_answer_of_the_api_becomes_classic_buckets() -> None:
+    """The fields of https://prometheus.io/docs/prometheus/latest/querying/api/#histograms."""
+    result = [
+        {"metric": {"__name__": "plain", "pod": "a"}, "values": [[1, "2"]]},
+        {
+            "metric": {"__name__": "latency_seconds", "pod": "a"},
+            "histograms": [
+                _entry(15.0, (0, "0.5", "1", "3")),
+                _entry(30.001, (0, "0.5", "1", "4"), (0, "1", "2", "2")),
+            ],
+        },
+    ]
+    found = native_samples(result)
+    assert found.warnings == ()
+    rows = {
+        labels["le"]: found.values[found.offsets[i] : found.offsets[i + 1]].tolist()
+        for i, labels in enumerate(found.labels)
+    }
+    assert {labels["__name__"] for labels in found.labels} == {"latency_seconds_bucket"}
+    assert {labels["pod"] for labels in found.labels} == {"a"}
+    assert rows["0.5"] == [0, 0]
+    assert rows["1.0"] == [3, 4]
+    assert rows["2.0"] == [3, 6]
+    assert rows["+Inf"] == [3, 6]
+    assert repr(float(2**0.5)) not in rows
+    assert found.ts_ms[:2].tolist() == [15_000, 30_001]
+    assert len(found.offsets) == len(found.labels) + 1
+
+
+def test_edges_are_the_same_for_every_series_but_those_it_straddles() -> None:
+    fine = {"metric": {"__name__": "x"}, "histograms": [_entry(1, (0, "1.0", "1.0905", "3"))]}
+    labels = {sample["le"] for sample in native_samples([fine]).labels}
+    assert len(labels) == len(EDGES)
+
+
+def test_histogram_that_is_too_coarse_is_named() -> None:
+    coarse = {"metric": {"__name__": "x"}, "histograms": [_entry(1, (3, "0", "1e9", "3"))]}
+    assert "too coarse" in native_samples([coarse]).warnings[0]
+
+
+def test_answer_that_holds_no_histogram_is_refused() -> None:
+    for entry in ([1, "2"], [1, {"buckets": [[0, "1"]]}], [1]):
+        with pytest.raises(SourceRefused, match="no native histogram"):
+            native_samples([{"metric": {"__name__": "x"}, "histograms": [entry]}])
+    assert native_samples([]).offsets.tolist() == [0]

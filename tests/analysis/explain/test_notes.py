@@ -1,0 +1,130 @@
+"""A verdict notes what its reader should doubt, and nothing about sound data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvidence
+from analysis.explain.notes import notes_on_edges
+from analysis.fixed.comparison import Pair, mean_sample, proportion_sample
+from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
+from analysis.verdict import Verdict, reach_verdict
+
+DAY = 86_400_000
+
+
+def _plan() -> Plan:
+    def metric(name: str) -> MetricPlan:
+        return MetricPlan(name, Unit.USER, Role.GOAL, Margin(0, 0.02), higher_is_better=True)
+
+    return Plan(
+        experiment="quiz",
+        baseline="a",
+        candidates=("b",),
+        metrics=(metric("bought"), metric("spend")),
+        stages=(Stage(0, 14 * DAY, {"a": 0.5, "b": 0.5}),),
+        bucket_ms=DAY,
+        alpha=0.05,
+        minimum_ms=DAY,
+        minimum_exposure=100,
+        look_every_ms=DAY,
+    )
+
+
+def _samples(bought: int = 2020, spend: float = 5.05) -> dict[str, dict[str, Pair]]:
+    return {
+        "bought": {"b": (proportion_sample(20_000, 2000), proportion_sample(20_000, bought))},
+        "spend": {"b": (mean_sample(20_000, 5.0, 90.0), mean_sample(20_000, spend, 90.0))},
+    }
+
+
+def _verdict(samples: Mapping[str, Mapping[str, Pair]] | None = None, **more: object) -> Verdict:
+    users = UserEvidence(
+        samples=samples or _samples(),
+        proportions=frozenset({"bought"}),
+        exposed={"a": 20_000, "b": 20_000},
+        **more,  # type: ignore[arg-type]
+    )
+    return reach_verdict(_plan(), Evidence(None, users), QualityLimits(), at_ms=7 * DAY)
+
+
+def test_sound_data_needs_no_note() -> None:
+    days = {f"2026-01-{i:02}": {"a": 1000 + i, "b": 1000 - i} for i in range(1, 21)}
+    largest = {"spend": {"a": 120.0, "b": 130.0}}
+    trends = {"spend": {"b": (mean_sample(20_000, 0.0, 9.0), mean_sample(20_000, 0.01, 9.0))}}
+    found = _verdict(
+        exposed_by_part={k: (v,) for k, v in days.items()},
+        largest=largest,
+        trends=trends,
+        trend_days={"spend": 7},
+    )
+    assert found.notes == ()
+
+
+def test_the_day_that_broke_the_split_is_named() -> None:
+    days = {f"2026-01-{i:02}": {"a": 1000, "b": 1000} for i in range(1, 21)}
+    days["2026-01-07"] = {"a": 1300, "b": 700}
+    (note,) = _verdict(exposed_by_part={k: (v,) for k, v in days.items()}).notes
+    assert note.startswith("the split of users is off in 2026-01-07: odds of ")
+
+
+def test_the_segment_that_broke_the_split_is_named() -> None:
+    parts = {"country = ke": {"a": 10_000, "b": 10_000}, "country = ph": {"a": 4000, "b": 3000}}
+    (note,) = _verdict(exposed_by_part={k: (v,) for k, v in parts.items()}).notes
+    assert "country = ph" in note
+
+
+def test_covariates_one_user_trend_and_a_miracle_are_noted() -> None:
+    samples = _samples(bought=6000)
+    outlier = mean_sample(20_000, 6.0, 90.0 + 400_000.0**2 / 20_000**2)
+    samples["spend"]["b"] = samples["spend"]["b"][0], outlier
+    notes = _verdict(
+        samples,
+        largest={"spend": {"a": 120.0, "b": 20_000.0}},
+        trends={"bought": {"b": (mean_sample(20_000, 0.0, 9.0), mean_sample(20_000, -0.5, 9.0))}},
+        trend_days={"bought": 7},
+    ).notes
+    assert any("bought: the effect is fading with the days" in note for note in notes)
+    assert any("bought: a change of +200% is too large to be true" in note for note in notes)
+    assert any("without the one largest user of each variant" in note for note in notes)
+    (adjusted,) = _verdict(variance_removed={"spend": 0.42}).notes
+    assert adjusted == "spend: what users did before takes 42% of the variance away"
+
+
+def test_segments_are_in_the_verdict_and_their_paradox_in_its_notes() -> None:
+    rng = np.random.default_rng(1)
+
+    def part(n_a: int, n_b: int, rate: float, lift: float) -> dict[str, dict[str, Pair]]:
+        bought = (
+            proportion_sample(n_a, rng.binomial(n_a, rate)),
+            proportion_sample(n_b, rng.binomial(n_b, rate * lift)),
+        )
+        return {"bought": {"b": bought}, "spend": _samples()["spend"]}
+
+    found = _verdict(
+        segments={
+            "device": {"app": part(4000, 16_000, 0.3, 0.85), "web": part(16_000, 4000, 0.05, 0.8)}
+        }
+    )
+    assert [(t.metric, len(t.effects)) for t in found.segments] == [("bought", 2), ("spend", 2)]
+    assert any("Simpson's paradox" in note for note in found.notes)
+    assert any("by device, an effect stands out in app -" in note for note in found.notes)
+
+
+def _slow(edge_ms: float, above_ms: float) -> tuple[str, ...]:
+    """The notes on a slow share that is counted at an edge."""
+    slow = MetricPlan(
+        "slow", Unit.REQUEST, Role.GUARDRAIL, Margin(0.01), quantile=0.99, above_ms=above_ms
+    )
+    edges = {"slow": edge_ms}
+    requests = RequestEvidence(np.zeros(0, np.int64), {}, ("slow",), {}, edges_ms=edges)
+    return tuple(notes_on_edges(replace(_plan(), metrics=(slow,)), requests))
+
+
+def test_bound_between_two_bucket_edges_is_said_to_be_judged_at_the_next() -> None:
+    assert _slow(1000, 1000) == ()
+    (said,) = _slow(1000, 777)
+    assert said.startswith("slow: slow is slower than 1000 ms, not 777 ms as asked for: the next")

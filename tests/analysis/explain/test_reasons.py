@@ -1,0 +1,239 @@
+"""The sentences that a person on call reads, word by word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from analysis.explain.reasons import explain
+from analysis.explain.time_to_decision import missing_for_decision
+from analysis.metric_result import Classification, Estimate, MetricResult, Objective
+from analysis.plan import Role, Unit
+from tests.builders.streams import BUCKET_MS, plan_for
+
+PASS, FAIL, UNCERTAIN = Classification.PASS, Classification.FAIL, Classification.UNCERTAIN
+NO_DATA = Classification.NO_DATA
+ERRORS = MetricResult(
+    metric="errors",
+    baseline_variant="stable",
+    candidate_variant="canary",
+    unit=Unit.REQUEST,
+    role=Role.GUARDRAIL,
+    classification=UNCERTAIN,
+    baseline=0.005,
+    candidate=0.007,
+    difference=Estimate(0.002, -0.003, 0.007),
+    relative=Estimate(0.4, -0.6, 1.4),
+    excess=Estimate(-0.003, -0.008, 0.002),
+    standard_error=0.002,
+    margin=0.005,
+    probability_within_margin=0.93,
+    exposure_baseline=19_000,
+    exposure_candidate=1_000,
+    weight=1,
+    critical=False,
+    group="all",
+    is_share=True,
+    higher_is_better=False,
+)
+CLICKS = replace(
+    ERRORS,
+    metric="clicks",
+    unit=Unit.USER,
+    role=Role.GOAL,
+    margin=0.0,
+    higher_is_better=True,
+    is_share=False,
+    baseline=2.0,
+    candidate=2.5,
+    excess=Estimate(-0.5, -0.8, -0.2),
+)
+VALUES = "errors: canary has 0.70 % of requests failed, stable 0.50 %; "
+
+
+def _objective(state: Classification, *, shared: bool = False) -> Objective:
+    return Objective(0.05, Estimate(0.06, 0.045, 0.075), state, shared)
+
+
+@pytest.mark.parametrize(
+    ("result", "sentence"),
+    [
+        (
+            replace(ERRORS, classification=PASS, excess=Estimate(-0.004, -0.006, -0.001)),
+            VALUES + "the harm is at most 0.40 points, allowed are 0.50 points",
+        ),
+        (
+            replace(ERRORS, classification=FAIL, excess=Estimate(0.02, 0.01, 0.03)),
+            VALUES + "the harm is at least 1.50 points, allowed are 0.50 points",
+        ),
+        (
+            replace(ERRORS, classification=FAIL, objective=_objective(FAIL)),
+            VALUES + "its share is at least 4.50 %, never more than 5.00 % is acceptable",
+        ),
+        (
+            replace(ERRORS, classification=FAIL, gross=True),
+            VALUES + "this is a gross failure, far beyond what chance or a burst explains",
+        ),
+        (
+            replace(ERRORS, classification=PASS, edge_ms=1000.0, excess=Estimate(-1, -1, -0.005)),
+            (
+                "errors: canary has 0.70 % of requests slower than 1000 ms, stable 0.50 %; "
+                "the harm is at most 0.00 points, allowed are 0.50 points"
+            ),
+        ),
+        (
+            replace(CLICKS, classification=PASS),
+            "clicks: canary has 2.5 per user, stable 2; the gain is at least 0.2",
+        ),
+        (
+            replace(CLICKS, classification=FAIL, excess=Estimate(0.5, 0.2, 0.8)),
+            "clicks: canary has 2.5 per user, stable 2; the harm is at least 0.2, none is allowed",
+        ),
+    ],
+)
+def test_decided_metric_is_explained(result: MetricResult, sentence: str) -> None:
+    assert explain(result) == sentence
+
+
+UNKNOWN = Estimate(float("nan"), float("nan"), float("nan"))
+ABSENT = replace(
+    ERRORS,
+    classification=NO_DATA,
+    baseline=float("nan"),
+    candidate=float("nan"),
+    excess=UNKNOWN,
+    exposure_baseline=180_000,
+    exposure_candidate=0,
+)
+
+
+@pytest.mark.parametrize(
+    ("result", "sentence"),
+    [
+        (ABSENT, "errors: no data of canary (0 requests), stable has 180,000"),
+        (
+            replace(ABSENT, edge_ms=1000.0, exposure_baseline=0, exposure_candidate=7),
+            "errors: no data of stable (0 requests), canary has 7",
+        ),
+        (
+            replace(ABSENT, unit=Unit.USER, exposure_baseline=0),
+            "errors: no data of canary (0 users) and stable (0 users)",
+        ),
+    ],
+)
+def test_metric_without_data_claims_nothing(result: MetricResult, sentence: str) -> None:
+    assert explain(result) == sentence
+
+
+def test_no_two_shares_are_further_apart_than_all() -> None:
+    wide = replace(ERRORS, excess=Estimate(0.1, -3.0, 3.0))
+    assert "the harm is at most 100.00 points" in explain(wide)
+    far = replace(ERRORS, classification=FAIL, excess=Estimate(3.0, 2.0, 4.0))
+    assert "the harm is at least 100.00 points" in explain(far)
+
+
+AFTER = "a decision is likely after about 36056 more requests (19 min at today's rate)"
+HARM = "the harm so far lies between -0.30 points and 0.70 points, allowed are 0.50 points"
+
+
+@pytest.mark.parametrize(
+    ("result", "minutes", "sentence"),
+    [
+        # The upper end is 0.005 off an estimate 0.003 below the margin: (5/3)^2 = 2.78 times
+        # the data, so 1.78 times what there is, and one bucket.
+        (
+            ERRORS,
+            10,
+            f"{HARM}; {AFTER}",
+        ),
+        (ERRORS, 15, f"{HARM}; no decision is likely before the plan's end, 15 min away"),
+        (
+            ERRORS,
+            30,
+            f"the plan's end is reached and the effect is smaller than this plan can see; {HARM}",
+        ),
+        (
+            replace(ERRORS, excess=Estimate(-0.003, -9.0, float("inf"))),
+            10,
+            (
+                "the harm so far lies between -100.00 points and 100.00 points, "
+                "allowed are 0.50 points; too little has been seen to say how much longer it takes"
+            ),
+        ),
+        # Few buckets: 20 standard errors to the bound narrow with time, so 4 times as much will do.
+        (
+            replace(ERRORS, excess=Estimate(0.01, -0.03, 0.06)),
+            5,
+            (
+                "the harm so far lies between -2.50 points and 6.50 points, allowed are 0.50 "
+                "points; a decision is likely after about 61000 more requests (16 min at today's "
+                "rate)"
+            ),
+        ),
+        # The harm is all but proven: that the objective is open doesn't matter.
+        (
+            replace(
+                ERRORS,
+                excess=Estimate(0.01, -0.001, 0.03),
+                objective=Objective(0.05, Estimate(0.049, 0.02, 0.08), UNCERTAIN, shared=False),
+            ),
+            10,
+            (
+                "the harm so far lies between 0.40 points and 3.50 points, allowed are 0.50 "
+                "points; a decision is likely after about 2500 more requests (75 s at today's "
+                "rate)"
+            ),
+        ),
+        (
+            replace(ERRORS, classification=NO_DATA),
+            10,
+            "too little data to compare: canary has 1,000, stable has 19,000 requests",
+        ),
+        (
+            replace(ERRORS, objective=_objective(FAIL, shared=True)),
+            10,
+            "both versions exceed the objective of 5.00 %, so it is not canary's doing",
+        ),
+        (
+            replace(
+                ERRORS,
+                excess=Estimate(-0.004, -0.006, -0.001),
+                objective=_objective(UNCERTAIN, shared=True),
+            ),
+            30,
+            (
+                "the plan's end is reached and the objective is neither met nor missed for sure; "
+                "its share lies between 4.50 % and 7.50 %, never more than 5.00 % is acceptable"
+            ),
+        ),
+        (
+            replace(CLICKS, metric="errors"),
+            10,
+            (
+                "the gain is tested at the planned end, in 20 min; "
+                "the harm so far lies between -0.8 and -0.2, none is allowed"
+            ),
+        ),
+    ],
+)
+def test_open_metric_says_what_is_missing(
+    result: MetricResult, minutes: int, sentence: str
+) -> None:
+    found = missing_for_decision(plan_for(), [result], at_ms=minutes * 4 * BUCKET_MS)
+    assert found == (f"errors: {sentence}",)
+
+
+def test_candidates_are_told_apart() -> None:
+    plan = replace(plan_for(), candidates=("canary", "other"))
+    results = [ERRORS, replace(ERRORS, candidate_variant="other")]
+    found = missing_for_decision(plan, results, at_ms=40 * BUCKET_MS)
+    assert [one.split(":")[0] for one in found] == ["errors of canary", "errors of other"]
+
+
+def test_time_and_exposure_that_are_missing_come_first() -> None:
+    few = replace(ERRORS, classification=PASS, exposure_candidate=40)
+    assert missing_for_decision(plan_for(), [few], at_ms=4 * BUCKET_MS) == (
+        "the minimum duration is 5 min; 4 min to go",
+        "canary has 40 requests, at least 100 are needed",
+    )

@@ -1,0 +1,190 @@
+"""What ends with which exit code: no trouble and no mistake of ours looks like a decision."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main as cli
+from flows.look.look import TimeInFuture, look_time
+from flows.prefect_flows import pull_one, score_one
+from tests.places import REPOSITORY
+from tests.servers import own_process
+from tests.servers.small_disk import small_disk
+
+REQUESTS, USERS = "exam-service-canary", "quiz-format"
+
+
+def verdict(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "flows.cli", "--root", str(root), *arguments]
+    return subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+def workspace(root: Path, *names: str) -> Path:
+    shutil.copytree(REPOSITORY / "demo", root / "demo")
+    (root / "experiments").mkdir()
+    for name in names:
+        shutil.copy(REPOSITORY / "experiments" / f"{name}.yaml", root / "experiments")
+    return root
+
+
+def fill(disk: Path) -> None:
+    """Leaves no room at all."""
+    with (disk / "ballast").open("wb", buffering=0) as file:
+        while True:
+            try:
+                file.write(b"x" * 4096)
+            except OSError:
+                return
+
+
+@pytest.fixture
+def crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a mistake of ours")
+
+    monkeypatch.setattr("flows.look.look.look_by_spec", broken)
+    monkeypatch.setattr("flows.cli.main_job.pull_experiment", broken)
+
+
+@pytest.mark.usefixtures("crash")
+def test_crash_is_no_rollback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = workspace(tmp_path, REQUESTS)
+    assert cli.main(["--root", str(root), "gate", REQUESTS]) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert said.splitlines()[-1] == "verdict failed, nothing was decided: ZeroDivisionError"
+
+
+@pytest.mark.parametrize("arguments", [("gate", REQUESTS), ("run",), ("watch", REQUESTS, "--once")])
+@pytest.mark.parametrize("output", ["/dev/full", "a reader that is gone"])
+def test_verdict_that_can_not_be_printed_is_no_decision(
+    tmp_path: Path, output: str, arguments: tuple[str, ...]
+) -> None:
+    root = workspace(tmp_path, REQUESTS)
+    if output == "/dev/full":
+        out = os.open(output, os.O_WRONLY)
+    else:
+        reader, out = os.pipe()
+        os.close(reader)
+    command = [sys.executable, "-m", "flows.cli", "--root", str(root), *arguments]
+    ended = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(out)
+    assert ended.returncode == 2
+    (said,) = ended.stderr.splitlines()
+    why = "No space left on device" if output == "/dev/full" else "Broken pipe"
+    assert said == f"what was decided is recorded, but could not be printed: {why}"
+    # A run ends at its first line; the others print when all is done.
+    assert list((root / "verdicts").glob("*/*.json")) or "run" in arguments
+
+
+@pytest.mark.usefixtures("crash")
+def test_crash_in_one_experiment_does_not_stop_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = workspace(tmp_path, REQUESTS, USERS)
+    assert cli.main(["--root", str(root), "run"]) == 2
+    said = capsys.readouterr().err
+    for name in (REQUESTS, USERS):
+        assert f"{name}: failed, nothing was decided: ZeroDivisionError" in said
+    assert "Traceback" in said
+
+
+def test_installation_that_is_not_whole_is_no_rollback(tmp_path: Path) -> None:
+    (tmp_path / "duckdb.py").write_text("raise ImportError('not for this machine')\n")
+    path = os.pathsep.join([str(tmp_path), str(REPOSITORY)])
+    done = verdict(tmp_path, "gate", REQUESTS, PYTHONPATH=path)
+    assert done.returncode == 2
+    assert "not for this machine" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("verdict failed, nothing was decided: Import")
+
+
+def test_time_before_all_times_is_wrong_usage(tmp_path: Path) -> None:
+    done = own_process.verdict(
+        "--root", tmp_path, "gate", REQUESTS, "--at", "0001-01-01T00:00:00+14:00"
+    )
+    assert done.returncode == 2
+    assert "is no time" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [("gate", REQUESTS), ("run",)])
+def test_verdicts_that_is_a_file_is_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
+    root = workspace(tmp_path, REQUESTS)
+    (root / "verdicts").touch()
+    done = own_process.verdict("--root", root, *command)
+    assert done.returncode == 2
+    assert f"{root}/verdicts/{REQUESTS}/" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_full_disk_under_the_verdicts_is_one_line(tmp_path: Path) -> None:
+    root = workspace(tmp_path, REQUESTS)
+    with small_disk(root / "verdicts", megabytes=0.25) as disk:
+        (disk / REQUESTS).mkdir()
+        fill(disk)
+        done = verdict(root, "gate", REQUESTS)
+        assert done.returncode == 2
+        assert "can't be written: No space left on device" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        assert list((disk / REQUESTS).iterdir()) == []
+        (disk / "ballast").unlink()
+        assert verdict(root, "gate", REQUESTS).returncode == 0
+
+
+def test_full_disk_for_temporary_files_stops_only_who_needs_it(tmp_path: Path) -> None:
+    root = workspace(tmp_path / "root", REQUESTS, USERS)
+    with small_disk(tmp_path / "tmp", megabytes=0.25) as disk:
+        (disk / "ballast").write_bytes(b"x" * 200 * 1024)
+        done = verdict(root, "run", TMPDIR=str(disk))
+        assert done.returncode == 2
+        assert f"{USERS}: users' rows can't be kept aside in {disk}: " in done.stderr
+        assert "No space left on device" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        assert (root / "verdicts" / REQUESTS).is_dir()
+        assert [path.name for path in disk.iterdir()] == ["ballast"]
+    assert verdict(root, "gate", USERS).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("gate", REQUESTS, "--at", "2099-01-01"),
+        ("run", "--at", "2099-01-01"),
+        ("pull", "--until", "2099-01-01"),
+        ("watch", REQUESTS, "--at", "2099-01-01"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_time_to_come_is_refused_before_anything_is_recorded(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    root = workspace(tmp_path, REQUESTS)
+    done = own_process.verdict("--root", root, *command)
+    assert done.returncode == 2
+    assert done.stderr.startswith("2099-01-01 00:00:00 UTC is in the future")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (root / "verdicts").exists()
+    assert not (root / "var").exists()
+
+
+def test_prefect_refuses_a_time_to_come_too(tmp_path: Path) -> None:
+    to_come = datetime(2099, 1, 1)  # noqa: DTZ001  # as a person may write it in Prefect's form
+    for task in (pull_one, score_one):
+        with pytest.raises(TimeInFuture):
+            task.fn(REQUESTS, str(tmp_path), to_come)
+
+
+def test_clock_that_is_a_little_ahead_is_borne() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    ahead = now + timedelta(seconds=59)
+    assert look_time(ahead, now=now) == ahead
+    assert look_time(None, now=now) == now

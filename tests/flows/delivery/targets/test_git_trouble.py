@@ -1,0 +1,186 @@
+"""Commits that stop halfway, and work trees in a state that hides them."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.delivery.targets.git_manifest import GitManifest
+from flows.delivery.targets.target import TargetRefused, TargetUnavailable
+from tests.builders.manifests import NAMES, TRAFFIC_SPLIT, VIRTUAL_SERVICE
+from tests.flows.delivery.targets.test_git_manifest import (
+    TO,
+    commit,
+    git,
+    manifest,
+    shift,
+    work_tree,
+)
+
+# A controller that dies when its shift is committed, but not yet pushed.
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from flows.targets.git_manifest import GitManifest
+GitManifest._push = lambda self, old: os.kill(os.getpid(), signal.SIGKILL)
+names = {"stable": "exam-stable", "canary": "exam-canary"}
+found = GitManifest(Path(sys.argv[1]), "VirtualService", "exam", names, True)
+found.shift({"stable": 75, "canary": 25}, fence=4, expected=found.read().revision, reason="-")
+"""
+
+
+# One that dies when the file is written, but not yet committed.
+_KILLED_EARLY = """
+import os, signal, sys
+from pathlib import Path
+from flows.targets.git_manifest import GitManifest
+write = GitManifest._write
+GitManifest._write = lambda self, text: (write(self, text), os.kill(os.getpid(), signal.SIGKILL))
+names = {"stable": "exam-stable", "canary": "exam-canary"}
+found = GitManifest(Path(sys.argv[1]), "TrafficSplit", "exam", names)
+found.shift({"stable": 75, "canary": 25}, fence=4, expected=found.read().revision, reason="-")
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return work_tree(tmp_path / "tree")
+
+
+@pytest.fixture
+def pushed(tmp_path: Path) -> GitManifest:
+    commit(work_tree(tmp_path / "seed"), VIRTUAL_SERVICE)
+    git(tmp_path, "clone", "-q", "--bare", "seed", "remote.git")
+    git(tmp_path, "clone", "-q", "remote.git", "clone")
+    return manifest(work_tree(tmp_path / "clone") / "exam.yaml", "VirtualService", push=True)
+
+
+def test_the_same_shift_again_makes_no_commit(tree: Path) -> None:
+    target = manifest(commit(tree, TRAFFIC_SPLIT))
+    shift(target)
+    before = git(tree, "rev-parse", "HEAD")
+    shift(target)
+    assert git(tree, "rev-parse", "HEAD") == before
+
+
+def test_a_newer_lease_is_kept_even_if_the_weights_stay(tree: Path) -> None:
+    target = manifest(commit(tree, TRAFFIC_SPLIT))
+    shift(target, fence=1)
+    text = target.path.read_text()
+    target.shift(TO, fence=2, expected=target.read().revision, reason="resumed")
+    assert target.path.read_text() == text
+    assert (
+        git(tree, "log", "-1", "--format=%(trailers:key=Split-Verdict-Fence,valueonly)")[0] == "2"
+    )
+
+
+def test_a_commit_on_no_branch_is_refused(tree: Path) -> None:
+    target = manifest(commit(tree, TRAFFIC_SPLIT))
+    git(tree, "checkout", "-q", "--detach")
+    with pytest.raises(
+        TargetRefused, match="symbolic-ref fails: fatal: ref HEAD is not a symbolic"
+    ):
+        shift(target)
+    assert target.path.read_text() == TRAFFIC_SPLIT
+
+
+def test_without_an_identity_git_says_what_to_set(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = manifest(commit(tree, TRAFFIC_SPLIT))
+    for name in ("user.name", "user.email"):
+        git(tree, "config", "--unset", name)
+    git(tree, "config", "user.useConfigOnly", "true")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
+    for name in ("EMAIL", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("GIT_COMMITTER_EMAIL", "GIT_COMMITTER_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(TargetRefused, match=r"git commit fails: .*user\.email"):
+        shift(target)
+    assert target.path.read_text() == TRAFFIC_SPLIT
+    assert git(tree, "status", "--porcelain") == ""
+
+
+def test_a_file_that_is_not_tracked_is_refused(tree: Path) -> None:
+    commit(tree, TRAFFIC_SPLIT)
+    (tree / "new.yaml").write_text(TRAFFIC_SPLIT)
+    with pytest.raises(TargetRefused, match="aren't committed: commit them first"):
+        GitManifest(tree / "new.yaml", "TrafficSplit", "exam", NAMES).read()
+
+
+def test_a_binary_file_is_explained(tree: Path) -> None:
+    path = commit(tree, TRAFFIC_SPLIT)
+    path.write_bytes(b"\x7fELF\xff")
+    git(tree, "commit", "-q", "-am", "By mistake")
+    with pytest.raises(TargetRefused, match=r"exam\.yaml: byte 4 is not UTF-8"):
+        manifest(path).read()
+
+
+def test_a_branch_that_the_remote_protects_is_no_race(pushed: GitManifest) -> None:
+    hook = pushed.path.parent.parent / "remote.git" / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho this branch is protected >&2\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(TargetRefused, match="this branch is protected"):
+        shift(pushed)
+    assert pushed.path.read_text() == VIRTUAL_SERVICE
+    assert pushed.read().fence == 0
+
+
+def test_a_shift_killed_before_its_push_never_came_about(pushed: GitManifest) -> None:
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(pushed.path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    again = pushed.read()
+    assert (again.weights, again.fence) == ({"stable": 90.0, "canary": 10.0}, 0)
+    assert git(pushed.path.parent, "status", "--porcelain") == ""
+    shift(pushed, fence=5)
+    assert git(pushed.path.parent, "log", "--format=%s", "@{upstream}").count("VirtualService") == 1
+
+
+def test_other_peoples_unpushed_commits_are_not_touched(pushed: GitManifest) -> None:
+    tree = pushed.path.parent
+    (tree / "other.txt").write_text("mine")
+    git(tree, "add", "other.txt")
+    git(tree, "commit", "-q", "-m", "Mine")
+    before = git(tree, "rev-parse", "HEAD")
+    with pytest.raises(TargetUnavailable, match="give the delivery a clone of its own"):
+        pushed.read()
+    assert git(tree, "rev-parse", "HEAD") == before
+
+
+def test_another_deliverys_commit_on_its_way_is_not_touched(pushed: GitManifest) -> None:
+    tree = pushed.path.parent
+    (tree / "other.yaml").write_text(TRAFFIC_SPLIT)
+    git(tree, "add", "other.yaml")
+    git(tree, "commit", "-q", "-m", "Other\n\nSplit-Verdict-Fence: 3")
+    before = git(tree, "rev-parse", "HEAD")
+    with pytest.raises(TargetUnavailable, match="aren't this delivery's"):
+        pushed.read()
+    assert git(tree, "rev-parse", "HEAD") == before
+
+
+def test_a_shift_killed_before_its_commit_is_taken_back(tree: Path) -> None:
+    target = manifest(commit(tree, TRAFFIC_SPLIT))
+    done = subprocess.run([sys.executable, "-c", _KILLED_EARLY, str(target.path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert target.path.read_text() != TRAFFIC_SPLIT
+    assert target.read().weights == {"stable": 90.0, "canary": 10.0}
+    assert target.path.read_text() == TRAFFIC_SPLIT
+    shift(target, fence=5)
+    assert target.read().weights == TO
+
+
+def test_what_a_person_wrote_after_such_a_kill_is_kept(tree: Path) -> None:
+    target = manifest(commit(tree, TRAFFIC_SPLIT))
+    subprocess.run([sys.executable, "-c", _KILLED_EARLY, str(target.path)], check=False)
+    edited = target.path.read_text() + "# by hand\n"
+    target.path.write_text(edited)
+    with pytest.raises(TargetRefused, match="aren't committed"):
+        target.read()
+    assert target.path.read_text() == edited

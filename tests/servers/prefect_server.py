@@ -1,0 +1,88 @@
+"""A real Prefect server for the tests, with a home and a PostgreSQL database of its own.
+
+On SQLite, its default, runs that report at once wait for each other's writes; on a busy disk that
+stopped every answer for over 30 s.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.servers import postgres_server
+
+
+@dataclass(frozen=True, slots=True)
+class PrefectServer:
+    """A running server: its API's address, and the environment that points to it."""
+
+    api: str
+    environment: Mapping[str, str]
+
+    def post(self, path: str, **body: object) -> Any:
+        """The answer to a POST with a JSON body."""
+        answer = requests.post(f"{self.api}{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+
+@contextmanager
+def prefect_server(folder: Path) -> Iterator[PrefectServer]:
+    """Starts a server, and ends it with the with block."""
+    with postgres_server.running() as database:
+        yield from _serve(folder, database.dsn.replace("postgresql:", "postgresql+asyncpg:"))
+
+
+def _serve(folder: Path, database: str) -> Iterator[PrefectServer]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    api = f"http://127.0.0.1:{port}/api"
+    environment = {
+        **os.environ,
+        "PREFECT_HOME": str(folder),
+        "PREFECT_API_URL": api,
+        "PREFECT_API_DATABASE_CONNECTION_URL": database,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        # Schedules become runs, and runs are picked up, within seconds instead of a minute.
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "2",
+    }
+    command = [sys.executable, "-m", "prefect", "server", "start"]
+    log = (folder / "server.log").open("wb")
+    server = subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        env=environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        _await_health(api, server)
+        yield PrefectServer(api, environment)
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+        log.close()
+
+
+def _await_health(api: str, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(240):
+        if server.poll() is not None:
+            break
+        try:
+            if requests.get(f"{api}/health", timeout=2).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.25)
+    raise RuntimeError("the Prefect server did not become ready")
