@@ -21,8 +21,8 @@ class Move(StrEnum):
     """What a controller does after a look."""
 
     STAY = "stay"
-    GO_ON = "go on"
-    GO_BACK = "go back"
+    ADVANCE = "advance"
+    ROLL_BACK = "roll back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +69,24 @@ def next_move(
     """The move after one look; decision, reasons and metrics are its verdict's."""
     first = reasons[0] if reasons else "nothing speaks against it"
     if decision is Decision.ROLLBACK:
-        return NextMove(Move.GO_BACK, first)
+        return NextMove(Move.ROLL_BACK, first)
     if stage.approved:
-        return NextMove(Move.GO_ON, "a person has approved")
+        return NextMove(Move.ADVANCE, "a person has approved")
     if stage.seen_ms < stage.shortest_ms:
         # Data that ends before the stage began makes no stage longer.
         left = span(stage.shortest_ms - max(0, stage.seen_ms))
         return NextMove(Move.STAY, f"the stage lasts {left} more at least")
-    if _may_go_on(stage, decision, metrics):
+    if _may_advance(stage, decision, metrics):
         if stage.next_needs_approval:
             return NextMove(Move.STAY, "the next stage needs a person's approval", asks=True)
-        return NextMove(Move.GO_ON, _why_on(stage, decision, first))
+        return NextMove(Move.ADVANCE, _why_advance(stage, decision, first))
     asks = stage.elapsed_ms >= stage.longest_ms
     return NextMove(
         Move.STAY, f"{first}; the stage's longest time is over" if asks else first, asks
     )
 
 
-def _may_go_on(stage: StageNow, decision: Decision, metrics: tuple[MetricResult, ...]) -> bool:
+def _may_advance(stage: StageNow, decision: Decision, metrics: tuple[MetricResult, ...]) -> bool:
     if decision is Decision.PROMOTE:
         return True
     if decision is not Decision.HOLD or stage.is_last:
@@ -99,7 +99,7 @@ def _may_go_on(stage: StageNow, decision: Decision, metrics: tuple[MetricResult,
     )
 
 
-def _why_on(stage: StageNow, decision: Decision, first: str) -> str:
+def _why_advance(stage: StageNow, decision: Decision, first: str) -> str:
     if decision is Decision.PROMOTE:
         return first
     return f"no harm is seen in {span(stage.seen_ms)}, and no guardrail is likely broken"

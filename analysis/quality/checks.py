@@ -184,8 +184,8 @@ def _split(found: SampleRatio | None, what: str, *, configured: bool) -> Quality
 
 
 def _deviation(found: SampleRatio, what: str) -> str:
-    if found.stray_share is not None:
-        return f"{found.worst_variant} has {found.stray_share:.2%} of the {what}, configured is 0"
+    if found.zero_share is not None:
+        return f"{found.worst_variant} has {found.zero_share:.2%} of the {what}, configured is 0"
     return (
         f"odds of {found.worst_variant} are {found.worst_odds_ratio:.3f} times the configured ones"
     )

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from analysis.evidence import StageCounts
-from analysis.quality.zero_share import Strays, check_strays
+from analysis.quality.zero_share import ZeroShareTraffic, check_zero_share
 from analysis.sequential.e_values import always_valid_p
 from analysis.sequential.ramp import compare_steps
 
@@ -59,7 +59,7 @@ class SampleRatio:
     odds_interval: bounds of that odds ratio that hold at every look, with all the others'.
     mismatch: the counts can't be chance and the deviation surely exceeds the tolerance.
     spreads: the tuning, standard deviations of the log odds that are looked for.
-    stray_share: the worst variant's share of the traffic, if it is one configured at 0; else None.
+    zero_share: the worst variant's share of the traffic, if it is one configured at 0; else None.
     """
 
     statistic: float
@@ -72,7 +72,7 @@ class SampleRatio:
     odds_interval: tuple[float, float]
     mismatch: bool
     spreads: tuple[float, ...]
-    stray_share: float | None = None
+    zero_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +105,10 @@ def check_sample_ratio(stages: Sequence[StageCounts], *, tolerance: float) -> Sa
     configured at 0, it is the mean of that and of theirs, and each of the two alarms by its half.
     """
     divided = _check_divided(stages, tolerance)
-    strays = check_strays(stages, tolerance=tolerance, alpha=_BEYOND_TOLERANCE_LEVEL / 2)
+    strays = check_zero_share(stages, tolerance=tolerance, alpha=_BEYOND_TOLERANCE_LEVEL / 2)
     if divided is None or strays is None:
-        return divided if strays is None else _of_strays(strays)
-    return _of_both(divided, _of_strays(strays))
+        return divided if strays is None else _of_zero_share(strays)
+    return _of_both(divided, _of_zero_share(strays))
 
 
 def _of_both(divided: SampleRatio, strays: SampleRatio) -> SampleRatio:
@@ -156,7 +156,7 @@ def _check_divided(stages: Sequence[StageCounts], tolerance: float) -> SampleRat
     )
 
 
-def _of_strays(found: Strays) -> SampleRatio:
+def _of_zero_share(found: ZeroShareTraffic) -> SampleRatio:
     """What the check says of the variants that are configured at 0."""
     p_value = float(always_valid_p(found.log_e))
     return SampleRatio(
@@ -170,7 +170,7 @@ def _of_strays(found: Strays) -> SampleRatio:
         odds_interval=found.odds_interval,
         mismatch=p_value < ALARM_P_VALUE,
         spreads=(),
-        stray_share=found.share,
+        zero_share=found.share,
     )
 
 

@@ -25,7 +25,7 @@ _CONCENTRATION = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Strays:
+class ZeroShareTraffic:
     """What was found of the variants configured at 0.
 
     log_e: of all of them together, against "each share is at most the largest that may be there".
@@ -42,7 +42,9 @@ class Strays:
     odds_interval: tuple[float, float]
 
 
-def check_strays(stages: Sequence[StageCounts], *, tolerance: float, alpha: float) -> Strays | None:
+def check_zero_share(
+    stages: Sequence[StageCounts], *, tolerance: float, alpha: float
+) -> ZeroShareTraffic | None:
     """Tests the settled counts of variants configured at 0; None where there are none.
 
     tolerance: as of the configured odds of other variants; a fifth of it is the odds that are still
@@ -62,7 +64,7 @@ def check_strays(stages: Sequence[StageCounts], *, tolerance: float, alpha: floa
     )
     variant, stage = list(rows)[worst]
     rest, own = counts[worst]
-    return Strays(
+    return ZeroShareTraffic(
         log_e=float(np.logaddexp.reduce(log_e) - np.log(len(rows))),
         variant=variant,
         stage=stage,

@@ -50,7 +50,7 @@ def compare_within_splits(
     arms = [[arm[i] for i in kept.tolist()] for arm in variants]
     whole = [sum_of(arm).moments for arm in arms]
     found = weighted_estimates(arms, weights[kept], whole, outcome, covariates)
-    worth = worth_of(n[:, kept], weights[kept])
+    worth = effective_sample_size(n[:, kept], weights[kept])
     left, right = (
         Sample(np.array(users), np.array(each.value), np.array(each.variance * users))
         for users, each in zip(worth, found, strict=True)
@@ -67,7 +67,7 @@ def combine_within_splits(baseline: Sample, candidate: Sample) -> Pair:
     known = np.all([np.isfinite(arm.variance) & np.isfinite(arm.mean) for arm in variants], axis=0)
     n = np.stack([np.where(known, arm.n, 0.0) for arm in variants])
     weights = information_weights(n)
-    worth = worth_of(n, weights)
+    worth = effective_sample_size(n, weights)
     nothing = ~(weights > 0).any(axis=-1)
     samples = []
     for arm, users in zip(variants, worth, strict=True):
@@ -95,6 +95,6 @@ def information_weights(n: FloatArray) -> FloatArray:
     return np.asarray(weights / np.maximum(weights.sum(axis=-1, keepdims=True), _TINY))
 
 
-def worth_of(n: FloatArray, weights: FloatArray) -> FloatArray:
+def effective_sample_size(n: FloatArray, weights: FloatArray) -> FloatArray:
     """How many users each variant's weighted mean is as sure as: float64[variants, ...]."""
     return np.asarray(1 / np.maximum((weights**2 / np.maximum(n, 1.0)).sum(axis=-1), _TINY))

@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fixed.comparison import Sample
-from analysis.fixed.several_arms import Heterogeneity, compare_means, compare_shares, compare_split
+from analysis.fixed.several_variants import (
+    Heterogeneity,
+    compare_means,
+    compare_shares,
+    compare_split,
+)
 from analysis.judge.segments import compare_segments
 from analysis.sequential.e_values import always_valid_p
 from analysis.sequential.multinomial import SharesTest

@@ -18,12 +18,12 @@ from flows.aggregates.groups import groups_of, place_of
 from flows.aggregates.other_methods import Asked, further_answers
 from flows.aggregates.rows import AggregateRow
 from flows.formats.problems import Problem, SpecError
-from flows.look.scorecard_document import Belief, row_of
+from flows.look.scorecard_document import PosteriorDocument, row_of
 
 FloatArray = NDArray[np.float64]
 
 # The exact posterior of one share takes 3 ms.
-_MOST_BELIEFS = 300
+_MOST_POSTERIORS = 300
 # Exact tests of one table of 100 users each take 10 ms.
 _MOST_EXACT = 300
 
@@ -48,7 +48,7 @@ def analyze(
     estimated = estimate(groups_of(rows, path, baseline))
     identities, cells, removed = _cells(estimated)
     card = make_scorecard(cells, alpha=alpha, n_opt=n_opt, prior=prior or NormalPrior())
-    beliefs = _share_beliefs(cells, alpha)
+    posteriors = _share_posteriors(cells, alpha)
     other_p, tests = _tests_of_shares(cells)
     further = further_answers(
         identities, cells, card, plain=np.isnan(removed), alpha=alpha, n_opt=n_opt, asked=asked
@@ -62,7 +62,7 @@ def analyze(
                     card,
                     i,
                     variance_removed=None if np.isnan(removed[i]) else float(removed[i]),
-                    share_posterior=beliefs[i],
+                    share_posterior=posteriors[i],
                     tightest_at_users=n_opt,
                     other_p=other_p[i],
                 )
@@ -136,15 +136,15 @@ def _limits(tests: ShareTests, shares: int) -> list[str]:
             f"exact tests: of the first {tests.tested:,} of {tests.small:,} shares of at most "
             f"{MOST_EXACT_USERS} users ({_MOST_EXACT} different tables)"
         )
-    if shares > _MOST_BELIEFS:
-        found.append(f"exact posteriors: of the first {_MOST_BELIEFS} of {shares:,} shares")
+    if shares > _MOST_POSTERIORS:
+        found.append(f"exact posteriors: of the first {_MOST_POSTERIORS} of {shares:,} shares")
     return found
 
 
-def _share_beliefs(cells: Cells, alpha: float) -> list[Belief | None]:
+def _share_posteriors(cells: Cells, alpha: float) -> list[PosteriorDocument | None]:
     """The exact posterior of the first shares; None for what isn't one."""
-    kept = np.flatnonzero(cells.is_share)[:_MOST_BELIEFS]
-    answer: list[Belief | None] = [None] * len(cells.is_share)
+    kept = np.flatnonzero(cells.is_share)[:_MOST_POSTERIORS]
+    answer: list[PosteriorDocument | None] = [None] * len(cells.is_share)
     if not len(kept):
         return answer
     arms = [part_of(s, kept) for s in (cells.baseline, cells.candidate)]
@@ -155,5 +155,5 @@ def _share_beliefs(cells: Cells, alpha: float) -> list[Belief | None]:
         alpha=alpha,
     )
     for place, i in enumerate(kept):
-        answer[i] = Belief.of(posterior, place)
+        answer[i] = PosteriorDocument.of(posterior, place)
     return answer

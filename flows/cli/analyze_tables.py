@@ -124,9 +124,9 @@ def _every_method(row: AnalyzedRow) -> Iterator[_Line]:
     if planned is not None:
         stop = "stop" if planned.crossed else "go on"
         yield f"look {planned.look} of {planned.looks} planned", _absolute(planned.interval), stop
-    belief = row.share_posterior or row.posterior
-    between = f"{_percent(belief.lower)} to {_percent(belief.upper)}"
-    yield f"posterior: wins {belief.chance_to_win:.1%}", between, ""
+    posterior = row.share_posterior or row.posterior
+    between = f"{_percent(posterior.lower)} to {_percent(posterior.upper)}"
+    yield f"posterior: wins {posterior.chance_to_win:.1%}", between, ""
     for name, p_value in (
         ("Bonferroni", further.p_bonferroni),
         ("Holm", row.p_holm),

@@ -97,7 +97,7 @@ def _look(controller: Controller, state: DeliveryState) -> Step:
     carried = controller.target.read().weights
     wanted = weights_of(spec, state.stage)
     move = move_after(spec, state, document, at)
-    if move.move is not Move.GO_BACK and not state.approved and not same_split(carried, wanted):
+    if move.move is not Move.ROLL_BACK and not state.approved and not same_split(carried, wanted):
         move = NextMove(
             Move.STAY,
             f"somebody has set {shown_split(carried)}, this stage has {shown_split(wanted)}: put "
@@ -107,13 +107,13 @@ def _look(controller: Controller, state: DeliveryState) -> Step:
     # A person may have decided while the look was taken.
     state = controller.read()
     if state.aborted is not None:
-        move = NextMove(Move.GO_BACK, state.aborted)
+        move = NextMove(Move.ROLL_BACK, state.aborted)
     if move.move is Move.STAY:
         if move.asks and not state.asked:
             state = controller.add(state, Kind.ASKED, state.stage, {}, move.reason)
         asking = "; a person is asked (verdict approve, verdict abort)" if move.asks else ""
         return _step(state, f"{document.decision.value}; {move.reason}{asking}", document)
-    stage = 0 if move.move is Move.GO_BACK else state.stage + 1
+    stage = 0 if move.move is Move.ROLL_BACK else state.stage + 1
     return _shift(controller, state, stage, move.reason, document)
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.kayenta.blindness import blind_spots
 from analysis.kayenta.classify import classify_metrics
 from analysis.kayenta.config import CanaryConfig
+from analysis.kayenta.known_limitations import known_limitations
 from analysis.kayenta.paired_values import ValueJudgement, ValueLabel, ValuePlan, judge_values
 from analysis.kayenta.score import (
     MOST_WITHOUT_DATA,
@@ -81,7 +81,7 @@ def _by_kayenta(config: CanaryConfig, series: Sequence[MetricSeries]) -> Judgeme
     score = canary_score(config, judged)
     metrics = []
     for item, metric, found in zip(series, config.metrics, judged, strict=True):
-        spots = blind_spots(item.control, item.experiment, metric, found)
+        spots = known_limitations(item.control, item.experiment, metric, found)
         cautions = tuple(Caution(kind=spot.kind.value, message=spot.message) for spot in spots)
         metrics.append(JudgedMetric.by_kayenta(item, metric, found, cautions))
     return JudgementDocument.of(

@@ -30,7 +30,7 @@ class Interval(BaseModel):
         )
 
 
-class Belief(BaseModel):
+class PosteriorDocument(BaseModel):
     """A Bayesian answer, with the prior that it rests on."""
 
     prior: str
@@ -85,8 +85,8 @@ class ScorecardRow(BaseModel):
     other_p: dict[str, float] = Field(
         default_factory=dict, description="By other tests of a share: z, Fisher, Boschloo, Barnard."
     )
-    posterior: Belief
-    share_posterior: Belief | None = Field(
+    posterior: PosteriorDocument
+    share_posterior: PosteriorDocument | None = Field(
         description="Exact, of the first 300 shares; null for others."
     )
     split_p: float = Field(description="Of the configured split, for one look.")
@@ -100,7 +100,7 @@ def row_of(
     i: int,
     *,
     variance_removed: float | None,
-    share_posterior: Belief | None,
+    share_posterior: PosteriorDocument | None,
     tightest_at_users: float,
     other_p: dict[str, float] | None = None,
 ) -> ScorecardRow:
@@ -120,7 +120,7 @@ def row_of(
             "anytime": Interval.of(card.anytime, i),
             "discovery": bool(card.discovery[i]),
             "variance_removed": variance_removed,
-            "posterior": Belief.of(card.posterior, i),
+            "posterior": PosteriorDocument.of(card.posterior, i),
             "share_posterior": share_posterior,
             "tightest_at_users": tightest_at_users,
             "other_p": other_p or {},

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from flows.formats.problems import FieldPath
 from flows.manifests.fields.check import FieldFinding
-from flows.manifests.objects import Manifest, Surroundings, service_of
+from flows.manifests.objects import Manifest, ManifestSet, service_of
 from flows.manifests.split import Severity
 from flows.manifests.values import fields_of, items_of, text_of
 
 _Found = tuple[Manifest, FieldFinding]
 
 
-def check_together(around: Surroundings) -> Iterator[_Found]:
+def check_together(around: ManifestSet) -> Iterator[_Found]:
     """Every finding with the manifest that it belongs to."""
     for manifest in around.of_kind("VirtualService"):
         for path, destination in _destinations(manifest):
@@ -31,7 +31,7 @@ def _destinations(manifest: Manifest) -> Iterator[tuple[FieldPath, dict[str, obj
 
 
 def _check_destination(
-    manifest: Manifest, around: Surroundings, path: FieldPath, destination: dict[str, object]
+    manifest: Manifest, around: ManifestSet, path: FieldPath, destination: dict[str, object]
 ) -> Iterator[_Found]:
     host, subset = text_of(destination.get("host")), text_of(destination.get("subset"))
     if host is None:
@@ -61,7 +61,7 @@ def _subset_names(rule: Manifest) -> list[str]:
     return [name for item in items if (name := text_of(fields_of(item).get("name")))]
 
 
-def _check_shadowed(around: Surroundings) -> Iterator[_Found]:
+def _check_shadowed(around: ManifestSet) -> Iterator[_Found]:
     """Inside the mesh only one VirtualService counts for a host; the others are ignored."""
     first: dict[tuple[str, str], Manifest] = {}
     for manifest in around.of_kind("VirtualService"):
@@ -81,7 +81,7 @@ def _check_shadowed(around: Surroundings) -> Iterator[_Found]:
                 yield manifest, FieldFinding(("spec", "hosts", index), message, Severity.DOUBT)
 
 
-def _check_rules(around: Surroundings) -> Iterator[_Found]:
+def _check_rules(around: ManifestSet) -> Iterator[_Found]:
     """Of several DestinationRules for a host only one traffic policy counts."""
     first: dict[tuple[str, str], Manifest] = {}
     for manifest in around.of_kind("DestinationRule"):

@@ -81,7 +81,7 @@ def service_of(host: str, namespace: str) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ManifestSet:
     """Every object of the files: they name each other.
 
     Objects of another namespace count only where this one has none of that name, because many

@@ -10,7 +10,7 @@ from flows.formats.problems import Problem, SpecError
 from flows.formats.yaml_file import Document, read_documents
 from flows.manifests.cross_checks import check_together
 from flows.manifests.fields.check import FieldFinding, check_fields, dotted
-from flows.manifests.objects import Manifest, Surroundings, manifests_of
+from flows.manifests.objects import Manifest, ManifestSet, manifests_of
 from flows.manifests.registry import KINDS, Kind, kind_of
 from flows.manifests.split import ManifestFinding, Severity, Split
 
@@ -45,7 +45,7 @@ def read_manifests(paths: Sequence[FilePath]) -> Manifests:
 def manifests_in(documents: Iterable[Document], files: tuple[str, ...]) -> Manifests:
     """The splits and findings of documents that are already read."""
     objects = tuple(manifest for document in documents for manifest in manifests_of(document))
-    around = Surroundings(objects)
+    around = ManifestSet(objects)
     splits: list[Split] = []
     findings: list[ManifestFinding] = []
     for manifest in objects:
@@ -62,7 +62,7 @@ def manifests_in(documents: Iterable[Document], files: tuple[str, ...]) -> Manif
     return Manifests(files, objects, tuple(splits), tuple(dict.fromkeys(findings)))
 
 
-def _check(manifest: Manifest, kind: Kind, around: Surroundings) -> Iterator[FieldFinding]:
+def _check(manifest: Manifest, kind: Kind, around: ManifestSet) -> Iterator[FieldFinding]:
     versions = kind.groups[manifest.group]
     if manifest.version not in versions:
         known = ", ".join(versions)

@@ -19,7 +19,7 @@ from flows.manifests.kinds import (
     traffic_split,
     virtual_service,
 )
-from flows.manifests.objects import Manifest, Surroundings
+from flows.manifests.objects import Manifest, ManifestSet
 from flows.manifests.split import Split
 
 
@@ -32,8 +32,8 @@ class Kind:
 
     groups: Mapping[str, tuple[str, ...]]
     fields: Callable[[str], Table]
-    read_splits: Callable[[Manifest, Surroundings], Iterator[Split]]
-    find_problems: Callable[[Manifest, Surroundings], Iterator[FieldFinding]]
+    read_splits: Callable[[Manifest, ManifestSet], Iterator[Split]]
+    find_problems: Callable[[Manifest, ManifestSet], Iterator[FieldFinding]]
 
 
 _ISTIO = {"networking.istio.io": ("v1", "v1beta1", "v1alpha3")}

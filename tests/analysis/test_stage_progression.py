@@ -78,19 +78,19 @@ def test_shown_harm_goes_back_at_once_even_where_a_person_has_approved() -> None
     harmful = verdict_on(30.0)
     assert harmful.decision is Decision.ROLLBACK
     early = replace(NOW, elapsed_ms=1000, seen_ms=500, approved=True)
-    assert move(early, harmful) == (Move.GO_BACK, False)
+    assert move(early, harmful) == (Move.ROLL_BACK, False)
 
 
 def test_an_undecided_stage_goes_on_after_its_shortest_time() -> None:
     assert move(replace(NOW, seen_ms=59_999), UNDECIDED) == (Move.STAY, False)
-    assert move(NOW, UNDECIDED) == (Move.GO_ON, False)
+    assert move(NOW, UNDECIDED) == (Move.ADVANCE, False)
 
 
 def test_the_last_stage_ends_by_a_promote_only() -> None:
     last = replace(NOW, number=3)
     assert move(last, UNDECIDED) == (Move.STAY, False)
     promoted = replace(UNDECIDED, decision=Decision.PROMOTE)
-    assert move(last, promoted) == (Move.GO_ON, False)
+    assert move(last, promoted) == (Move.ADVANCE, False)
 
 
 @pytest.mark.parametrize(
@@ -100,10 +100,10 @@ def test_a_stage_that_cannot_be_decided_stays_and_asks_a_person(verdict: Verdict
     assert move(NOW, verdict) == (Move.STAY, False)
     late = replace(NOW, elapsed_ms=120_000)
     assert move(late, verdict) == (Move.STAY, True)
-    assert move(replace(late, approved=True), verdict) == (Move.GO_ON, False)
+    assert move(replace(late, approved=True), verdict) == (Move.ADVANCE, False)
 
 
 def test_a_stage_that_needs_approval_waits_for_it() -> None:
     guarded = replace(NOW, next_needs_approval=True)
     assert move(guarded, UNDECIDED) == (Move.STAY, True)
-    assert move(replace(guarded, approved=True), UNDECIDED) == (Move.GO_ON, False)
+    assert move(replace(guarded, approved=True), UNDECIDED) == (Move.ADVANCE, False)

@@ -64,7 +64,7 @@ class PrometheusSamples:
         # Used until the server shows that it has none; what it adds to labels is asked once.
         self.remote_read = True
         self._external: dict[str, str] | None = None
-        self._trouble: tuple[str, ...] = ()
+        self._notes: tuple[str, ...] = ()
 
     def read(self, selectors: Sequence[Selector], start_ms: int, end_ms: int) -> Samples:
         """Every sample with start_ms < time <= end_ms of every series that a selector matches.
@@ -85,7 +85,7 @@ class PrometheusSamples:
                 return chunks  # in order already
             pieces += self._read_json(selector, start_ms, end_ms) if chunks is None else [chunks]
         joined = join_samples(pieces)
-        return replace(joined, notes=self._trouble)
+        return replace(joined, notes=self._notes)
 
     def metric_names(self) -> list[str]:
         """All metric names that the server knows."""
@@ -122,7 +122,7 @@ class PrometheusSamples:
             if not self._answers_queries():
                 raise
             self.remote_read = False
-            self._trouble = (f"remote read failed, so JSON was read instead: {error}",)
+            self._notes = (f"remote read failed, so JSON was read instead: {error}",)
             return None
 
     def _answers_queries(self) -> bool:

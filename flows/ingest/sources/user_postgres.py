@@ -62,13 +62,13 @@ def stage_query(
             relation = con.from_arrow(_watched(cursor.fetch_record_batch(), lost))
             return stage(con, relation, wanted, part=PART, state="", where=where, path=path)
         except adbc_driver_manager.Error as error:
-            raise _trouble(where, error) from error
+            raise _problem_of(where, error) from error
         except (duckdb.Error, OSError) as error:
             if not lost and (
                 isinstance(error, duckdb.OutOfMemoryException) or str(path) in str(error)
             ):
                 raise  # not the server's fault
-            raise _trouble(where, lost[0] if lost else error) from error
+            raise _problem_of(where, lost[0] if lost else error) from error
 
 
 def _watched(reader: Any, lost: list[OSError]) -> Any:
@@ -98,7 +98,7 @@ def _connect(dsn: str, where: str) -> Any:
         raise SourceUnavailable(f"{where}: {said}") from error
 
 
-def _trouble(where: str, error: Exception) -> Exception:
+def _problem_of(where: str, error: Exception) -> Exception:
     """An answer of the server is final; a broken connection is not."""
     said = _said(error)
     if "ERROR:" in said or getattr(error, "sqlstate", None):

@@ -9,7 +9,7 @@ from typing import Any
 from flows.formats.problems import FieldPath
 from flows.manifests.fields.check import FieldFinding
 from flows.manifests.kinds.istio_matches import cohort_of
-from flows.manifests.objects import Manifest, Surroundings, service_of
+from flows.manifests.objects import Manifest, ManifestSet, service_of
 from flows.manifests.split import Backend, Cohort, Mirror, RolloutStage, Severity, Split
 from flows.manifests.values import fields_of, items_of, number_of, seconds_of, text_of
 from flows.spec.experiment import Mesh
@@ -24,7 +24,7 @@ def _canary(manifest: Manifest) -> dict[str, Any]:
     return fields_of(fields_of(manifest.spec.get("strategy")).get("canary"))
 
 
-def read_splits(manifest: Manifest, around: Surroundings) -> Iterator[Split]:
+def read_splits(manifest: Manifest, around: ManifestSet) -> Iterator[Split]:
     """One split between stable and canary, or between active and preview (blue-green)."""
     canary = _canary(manifest)
     blue_green = fields_of(fields_of(manifest.spec.get("strategy")).get("blueGreen"))
@@ -34,7 +34,7 @@ def read_splits(manifest: Manifest, around: Surroundings) -> Iterator[Split]:
         yield _read_blue_green(manifest, around, blue_green)
 
 
-def _read_canary(manifest: Manifest, around: Surroundings, canary: dict[str, Any]) -> Split:
+def _read_canary(manifest: Manifest, around: ManifestSet, canary: dict[str, Any]) -> Split:
     routing = fields_of(canary.get("trafficRouting"))
     steps = [fields_of(item) for item in items_of(canary.get("steps"))]
     service, namespace = _apex(manifest, around, canary)
@@ -56,7 +56,7 @@ def _read_canary(manifest: Manifest, around: Surroundings, canary: dict[str, Any
     )
 
 
-def _read_blue_green(manifest: Manifest, around: Surroundings, blue_green: dict[str, Any]) -> Split:
+def _read_blue_green(manifest: Manifest, around: ManifestSet, blue_green: dict[str, Any]) -> Split:
     active = blue_green["activeService"]
     preview = text_of(blue_green.get("previewService")) or f"{active}-preview"
     backends = [
@@ -76,7 +76,7 @@ def _read_blue_green(manifest: Manifest, around: Surroundings, blue_green: dict[
 
 def _backend(
     manifest: Manifest,
-    around: Surroundings,
+    around: ManifestSet,
     canary: dict[str, Any],
     role: str,
     apex: tuple[str, str],
@@ -91,7 +91,7 @@ def _backend(
     return replace(found, name=role, subset=subset)
 
 
-def _apex(manifest: Manifest, around: Surroundings, canary: dict[str, Any]) -> tuple[str, str]:
+def _apex(manifest: Manifest, around: ManifestSet, canary: dict[str, Any]) -> tuple[str, str]:
     """The service that clients call: the root service, the VirtualService's host, or stable's."""
     routing = fields_of(canary.get("trafficRouting"))
     root = text_of(fields_of(routing.get("smi")).get("rootService"))
@@ -151,7 +151,7 @@ def _mirrors(steps: list[dict[str, Any]], canary: Backend) -> Iterator[Mirror]:
             yield Mirror(canary, 100.0 if share is None else share)
 
 
-def find_problems(manifest: Manifest, _: Surroundings) -> Iterator[FieldFinding]:
+def find_problems(manifest: Manifest, _: ManifestSet) -> Iterator[FieldFinding]:
     """Strategies and steps that Argo refuses."""
     spec, canary = manifest.spec, _canary(manifest)
     strategy = fields_of(spec.get("strategy"))

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flows.manifests.fields.check import FieldFinding
-from flows.manifests.objects import Manifest, Surroundings
+from flows.manifests.objects import Manifest, ManifestSet
 from flows.manifests.split import Severity, Split
 from flows.manifests.values import fields_of, items_of
 
 
-def read_splits(_: Manifest, __: Surroundings) -> Iterator[Split]:
+def read_splits(_: Manifest, __: ManifestSet) -> Iterator[Split]:
     """None: weights stand in the VirtualService."""
     yield from ()
 
 
-def find_problems(manifest: Manifest, _: Surroundings) -> Iterator[FieldFinding]:
+def find_problems(manifest: Manifest, _: ManifestSet) -> Iterator[FieldFinding]:
     """Subsets that can't be told apart or mean every pod."""
     seen: dict[str, int] = {}
     for index, item in enumerate(items_of(manifest.spec.get("subsets"))):

@@ -8,7 +8,7 @@ from typing import Any
 from flows.formats.problems import FieldPath
 from flows.manifests.fields.check import FieldFinding
 from flows.manifests.kinds.istio_matches import cohort_of
-from flows.manifests.objects import Manifest, Surroundings
+from flows.manifests.objects import Manifest, ManifestSet
 from flows.manifests.split import Backend, Cohort, Mirror, RolloutStage, Severity, Split
 from flows.manifests.values import fields_of, items_of, number_of, seconds_of, text_of
 from flows.spec.experiment import Mesh
@@ -32,7 +32,7 @@ def _analysis(manifest: Manifest) -> tuple[str, dict[str, Any]]:
     return name, fields_of(manifest.spec.get(name))
 
 
-def read_splits(manifest: Manifest, _: Surroundings) -> Iterator[Split]:
+def read_splits(manifest: Manifest, _: ManifestSet) -> Iterator[Split]:
     """One split between the primary, which Flagger makes, and the canary."""
     name, analysis = _analysis(manifest)
     target = text_of(fields_of(manifest.spec.get("targetRef")).get("name"))
@@ -101,7 +101,7 @@ def _notes(analysis: dict[str, Any], provider: str | None, cohort: Cohort) -> It
         yield "sessions stay with their version: users are divided, not requests"
 
 
-def find_problems(manifest: Manifest, _: Surroundings) -> Iterator[FieldFinding]:
+def find_problems(manifest: Manifest, _: ManifestSet) -> Iterator[FieldFinding]:
     """Analyses that Flagger refuses or that never reach a weight."""
     name, analysis = _analysis(manifest)
     path: FieldPath = ("spec", name)

@@ -8,7 +8,7 @@ from typing import Any
 
 from flows.formats.problems import FieldPath
 from flows.manifests.fields.check import FieldFinding
-from flows.manifests.objects import Manifest, Surroundings, tell_apart
+from flows.manifests.objects import Manifest, ManifestSet, tell_apart
 from flows.manifests.split import Backend, Cohort, Mirror, Severity, Split, percents_of
 from flows.manifests.values import fields_of, items_of, number_of, quantity_of, text_of
 from flows.spec.experiment import Mesh
@@ -21,7 +21,7 @@ _WORDS = {
 }
 
 
-def read_splits(manifest: Manifest, around: Surroundings) -> Iterator[Split]:
+def read_splits(manifest: Manifest, around: ManifestSet) -> Iterator[Split]:
     """One split for each rule with backends."""
     for index, item in enumerate(items_of(manifest.spec.get("rules"))):
         rule = fields_of(item)
@@ -29,7 +29,7 @@ def read_splits(manifest: Manifest, around: Surroundings) -> Iterator[Split]:
             yield _read_rule(manifest, around, rule, index)
 
 
-def _read_rule(manifest: Manifest, around: Surroundings, rule: dict[str, Any], index: int) -> Split:
+def _read_rule(manifest: Manifest, around: ManifestSet, rule: dict[str, Any], index: int) -> Split:
     references = [fields_of(item) for item in items_of(rule.get("backendRefs"))]
     shares = percents_of([_weight(item) for item in references])
     backends = [
@@ -60,7 +60,7 @@ def _weight(reference: dict[str, Any]) -> Fraction:
 
 
 def _backend(
-    manifest: Manifest, around: Surroundings, reference: dict[str, Any], percent: float | None
+    manifest: Manifest, around: ManifestSet, reference: dict[str, Any], percent: float | None
 ) -> Backend:
     namespace = text_of(reference.get("namespace")) or manifest.namespace
     return around.backend(text_of(reference.get("name")) or "(no name)", namespace, percent=percent)
@@ -75,7 +75,7 @@ def _parent_service(manifest: Manifest) -> tuple[str, str] | None:
     return None
 
 
-def _mesh(manifest: Manifest, around: Surroundings, *, has_service_parent: bool) -> Mesh | None:
+def _mesh(manifest: Manifest, around: ManifestSet, *, has_service_parent: bool) -> Mesh | None:
     """Linkerd takes routes on Services, Gateways tell by their class; None if nothing tells."""
     if manifest.group == _LINKERD:
         return Mesh.LINKERD_POLICY
@@ -116,7 +116,7 @@ def _word(kind: Any) -> str:
     return _WORDS.get(str(kind), str(kind))
 
 
-def _mirrors(manifest: Manifest, around: Surroundings, rule: dict[str, Any]) -> Iterator[Mirror]:
+def _mirrors(manifest: Manifest, around: ManifestSet, rule: dict[str, Any]) -> Iterator[Mirror]:
     for item in map(fields_of, items_of(rule.get("filters"))):
         mirror = fields_of(item.get("requestMirror"))
         if not mirror:
@@ -130,7 +130,7 @@ def _mirrors(manifest: Manifest, around: Surroundings, rule: dict[str, Any]) -> 
         yield Mirror(target, 100.0 if percent is None else percent)
 
 
-def find_problems(manifest: Manifest, _: Surroundings) -> Iterator[FieldFinding]:
+def find_problems(manifest: Manifest, _: ManifestSet) -> Iterator[FieldFinding]:
     """Weights out of range, rules that send everything nowhere, filters that don't fit."""
     for index, item in enumerate(items_of(manifest.spec.get("rules"))):
         yield from _rule_problems(fields_of(item), ("spec", "rules", index))

@@ -18,7 +18,7 @@ from flows.manifests.fields.check import (
     Table,
     whole,
 )
-from flows.manifests.objects import Manifest, Surroundings, service_of, tell_apart
+from flows.manifests.objects import Manifest, ManifestSet, service_of, tell_apart
 from flows.manifests.split import Severity, Split, percents_of
 from flows.manifests.values import fields_of, items_of, number_of, quantity_of, seconds_of, text_of
 from flows.spec.experiment import Mesh
@@ -46,7 +46,7 @@ FIELDS = whole(
 )
 
 
-def read_splits(manifest: Manifest, around: Surroundings) -> Iterator[Split]:
+def read_splits(manifest: Manifest, around: ManifestSet) -> Iterator[Split]:
     """One split if dstOverrides name where requests go."""
     overrides = [fields_of(item) for item in items_of(manifest.spec.get("dstOverrides"))]
     named = [item for item in overrides if text_of(item.get("authority"))]
@@ -78,7 +78,7 @@ def _retries(spec: dict[str, Any]) -> bool:
     )
 
 
-def find_problems(manifest: Manifest, _: Surroundings) -> Iterator[FieldFinding]:
+def find_problems(manifest: Manifest, _: ManifestSet) -> Iterator[FieldFinding]:
     """A name that Linkerd doesn't look up, retries that never happen, limits that can't be read."""
     if manifest.name.count(".") < 2 and manifest.name != "(no name)":
         full = f"{manifest.name.split('.')[0]}.{manifest.namespace}.svc.cluster.local"

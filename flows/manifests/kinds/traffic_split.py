@@ -15,7 +15,7 @@ from flows.manifests.fields.check import (
     Table,
     whole,
 )
-from flows.manifests.objects import Manifest, Surroundings, service_of, tell_apart
+from flows.manifests.objects import Manifest, ManifestSet, service_of, tell_apart
 from flows.manifests.split import Cohort, Severity, Split, percents_of
 from flows.manifests.values import fields_of, items_of, quantity_of, text_of
 from flows.spec.experiment import Mesh
@@ -33,7 +33,7 @@ def fields(version: str) -> Table:
     return whole(spec)
 
 
-def read_splits(manifest: Manifest, around: Surroundings) -> Iterator[Split]:
+def read_splits(manifest: Manifest, around: ManifestSet) -> Iterator[Split]:
     """One split; its backends are Services."""
     backends = [fields_of(item) for item in items_of(manifest.spec.get("backends"))]
     named = [item for item in backends if text_of(item.get("service"))]
@@ -61,7 +61,7 @@ def read_splits(manifest: Manifest, around: Surroundings) -> Iterator[Split]:
     )
 
 
-def _alternatives(manifest: Manifest, around: Surroundings) -> Iterator[tuple[str, ...]]:
+def _alternatives(manifest: Manifest, around: ManifestSet) -> Iterator[tuple[str, ...]]:
     """The rules of the HTTPRouteGroups that `matches` names; a group beside the files by name."""
     for reference in map(fields_of, items_of(manifest.spec.get("matches"))):
         name = text_of(reference.get("name")) or "(no name)"
@@ -85,7 +85,7 @@ def _conditions(rule: dict[str, Any]) -> Iterator[str]:
             yield f"header {name} matches {value!r}"
 
 
-def find_problems(manifest: Manifest, around: Surroundings) -> Iterator[FieldFinding]:
+def find_problems(manifest: Manifest, around: ManifestSet) -> Iterator[FieldFinding]:
     """Weights that aren't what the version wants, and splits that split nothing."""
     path = ("spec", "backends")
     backends = [fields_of(item) for item in items_of(manifest.spec.get("backends"))]
@@ -114,7 +114,7 @@ def _weight_problems(manifest: Manifest, weight: Any, index: int) -> Iterator[Fi
         yield FieldFinding(path, f"is {weight!r}, must be a whole number since v1alpha2")
 
 
-def _alone(manifest: Manifest, around: Surroundings, only: str) -> str:
+def _alone(manifest: Manifest, around: ManifestSet, only: str) -> str:
     """What to add; a Service beside it that looks like the other version is named."""
     stem = text_of(manifest.spec.get("service")) or manifest.name
     others = [

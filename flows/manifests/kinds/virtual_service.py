@@ -9,7 +9,7 @@ from typing import Any
 from flows.formats.problems import FieldPath
 from flows.manifests.fields.check import FieldFinding
 from flows.manifests.kinds.istio_matches import cohort_of
-from flows.manifests.objects import Manifest, Surroundings, service_of, tell_apart
+from flows.manifests.objects import Manifest, ManifestSet, service_of, tell_apart
 from flows.manifests.split import Cohort, Fault, Mirror, Severity, Split, percents_of
 from flows.manifests.values import fields_of, items_of, number_of, quantity_of, text_of
 from flows.spec.experiment import Mesh
@@ -18,7 +18,7 @@ _NO_REQUESTS = "TCP and TLS routes carry connections: Istio counts no requests f
 _ANSWERS = ("route", "redirect", "directResponse", "delegate")
 
 
-def read_splits(manifest: Manifest, around: Surroundings) -> Iterator[Split]:
+def read_splits(manifest: Manifest, around: ManifestSet) -> Iterator[Split]:
     """One split for each route that has destinations."""
     for protocol in ("http", "tls", "tcp"):
         for index, item in enumerate(items_of(manifest.spec.get(protocol))):
@@ -28,7 +28,7 @@ def read_splits(manifest: Manifest, around: Surroundings) -> Iterator[Split]:
 
 
 def _read_route(
-    manifest: Manifest, around: Surroundings, route: dict[str, Any], protocol: str, index: int
+    manifest: Manifest, around: ManifestSet, route: dict[str, Any], protocol: str, index: int
 ) -> Split:
     destinations = [fields_of(item) for item in items_of(route.get("route"))]
     shares = percents_of(_weights(destinations))
@@ -62,7 +62,7 @@ def _weights(destinations: list[dict[str, Any]]) -> list[Fraction]:
 
 
 def _backend(
-    manifest: Manifest, around: Surroundings, destination: dict[str, Any], percent: float | None
+    manifest: Manifest, around: ManifestSet, destination: dict[str, Any], percent: float | None
 ) -> Any:
     host = text_of(destination.get("host")) or text_of(destination.get("name")) or "(no host)"
     service, namespace = service_of(host, manifest.namespace)
@@ -79,7 +79,7 @@ def _apex(manifest: Manifest, services: list[tuple[str, str]]) -> tuple[str, str
     return service_of(inside[0], manifest.namespace) if inside else services[0]
 
 
-def _mirrors(manifest: Manifest, around: Surroundings, route: dict[str, Any]) -> Iterator[Mirror]:
+def _mirrors(manifest: Manifest, around: ManifestSet, route: dict[str, Any]) -> Iterator[Mirror]:
     if isinstance(route.get("mirror"), dict):
         share = number_of(fields_of(route.get("mirrorPercentage")).get("value"))
         old = number_of(route.get("mirrorPercent"))
@@ -107,7 +107,7 @@ def _share(fault: dict[str, Any]) -> float:
     return share if share is not None else (100.0 if old is None else old)
 
 
-def find_problems(manifest: Manifest, _: Surroundings) -> Iterator[FieldFinding]:
+def find_problems(manifest: Manifest, _: ManifestSet) -> Iterator[FieldFinding]:
     """What the fields' names and types can't tell."""
     spec = manifest.spec
     if not any(items_of(spec.get(protocol)) for protocol in ("http", "tls", "tcp")):

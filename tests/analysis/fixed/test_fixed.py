@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from scipy.stats import binom
 
-from analysis.fixed import several_arms
+from analysis.fixed import several_variants
 from analysis.fixed.comparison import (
     Sample,
     compare_means,
@@ -136,7 +136,7 @@ def test_equivalence_errs_at_most_alpha_at_the_margin() -> None:
 def test_chi_square_of_several_arms_is_scipys() -> None:
     users = np.array([[500, 600, 700, 0], [50, 60, 70, 80]], dtype=float)
     successes = np.array([[50, 75, 60, 0], [5, 9, 12, 4]], dtype=float)
-    found = several_arms.compare_shares(users, successes)
+    found = several_variants.compare_shares(users, successes)
     for i, columns in ((0, slice(0, 3)), (1, slice(0, 4))):
         n, x = users[i, columns], successes[i, columns]
         expected = stats.chi2_contingency([x, n - x], correction=False)
@@ -153,7 +153,7 @@ def test_welchs_analysis_of_variance_is_scipys() -> None:
         np.array([g.var(ddof=1) for g in groups]),
     )
     expected = stats.f_oneway(*groups, equal_var=False)
-    found = several_arms.compare_means(sample)
+    found = several_variants.compare_means(sample)
     assert found.statistic == pytest.approx(expected.statistic)
     assert found.p_value == pytest.approx(expected.pvalue)
 

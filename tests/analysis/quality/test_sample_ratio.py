@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from analysis.evidence import StageCounts
 from analysis.quality.sample_ratio import ALARM_P_VALUE, SampleRatio, check_sample_ratio
-from analysis.quality.zero_share import check_strays
+from analysis.quality.zero_share import check_zero_share
 from analysis.sequential.multinomial import one_sided_log_e
 from analysis.sequential.ramp import compare_steps
 from tests.analysis.sequential.paths import ever_alarms_one
@@ -105,7 +105,7 @@ def _all_on_a(a: float, b: float, settled: dict[str, float] | None = None) -> St
 def test_a_variant_configured_at_0_that_has_its_half_is_a_mismatch() -> None:
     found = _check(_all_on_a(5000, 5000), tolerance=0.25)
     assert found.mismatch
-    assert (found.worst_variant, found.stray_share, found.worst_stage) == ("b", 0.5, 0)
+    assert (found.worst_variant, found.zero_share, found.worst_stage) == ("b", 0.5, 0)
     assert found.worst_odds_ratio == pytest.approx(20.0)  # a fifth of the tolerance may be there
     low, high = found.odds_interval
     assert 15 < low < 20 < high < 25
@@ -132,7 +132,7 @@ def test_a_stage_at_0_weakens_the_others_by_a_half_at_most() -> None:
     beside = _check(_all_on_a(1000, 0), _two(5600, 4400), tolerance=0.01)
     assert alone.mismatch
     assert beside.mismatch
-    assert beside.stray_share is None
+    assert beside.zero_share is None
     assert beside.log_e == pytest.approx(alone.log_e - np.log(2), abs=0.1)
     found = _check(_all_on_a(500, 500), _two(5000, 5000), tolerance=0.01)
     assert (found.mismatch, found.worst_variant, found.worst_stage) == (True, "b", 0)
@@ -141,7 +141,7 @@ def test_a_stage_at_0_weakens_the_others_by_a_half_at_most() -> None:
 def test_strays_of_several_variants_are_the_mean_of_their_evidence() -> None:
     """Each e-value is of the same data: their mean is one again, their sum isn't."""
     shares = {"a": 1.0, "b": 0.0, "c": 0.0}
-    both = check_strays(
+    both = check_zero_share(
         [StageCounts({"a": 900, "b": 100, "c": 0}, shares)], tolerance=0.25, alpha=0.05
     )
     assert both is not None

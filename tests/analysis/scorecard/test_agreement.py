@@ -43,8 +43,8 @@ from analysis.fixed.exact import fisher
 from analysis.fixed.margins import equivalence
 from analysis.fixed.proportions import z_test
 from analysis.fixed.relative import relative_lift
-from analysis.fixed.several_arms import compare_means as compare_several_means
-from analysis.fixed.several_arms import compare_shares
+from analysis.fixed.several_variants import compare_means as compare_several_means
+from analysis.fixed.several_variants import compare_shares
 from analysis.scorecard.multiplicity import benjamini_hochberg, benjamini_yekutieli, hochberg, holm
 from analysis.users.estimates import Quantity, adjust, sample_of
 from analysis.users.sums import Moments, sum_values

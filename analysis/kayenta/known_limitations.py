@@ -33,7 +33,7 @@ _LARGE_RATIO = 2.0
 _SEARCH_ERROR = 2e-4
 
 
-class Blindness(StrEnum):
+class Limitation(StrEnum):
     """What the judge doesn't see."""
 
     FEW_VALUES = "few_values"
@@ -46,16 +46,16 @@ class Blindness(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class BlindSpot:
+class KnownLimitation:
     """One such place in one metric, in a sentence."""
 
-    kind: Blindness
+    kind: Limitation
     message: str
 
 
-def blind_spots(
+def known_limitations(
     control: FloatArray, experiment: FloatArray, config: MetricConfig, judged: MetricJudgement
-) -> tuple[BlindSpot, ...]:
+) -> tuple[KnownLimitation, ...]:
     """Where the label of one metric says less than it seems to.
 
     control, experiment: float64[intervals] as measured, with NaN; judged: what classify_metric
@@ -63,21 +63,21 @@ def blind_spots(
     """
     dead = _dead_baseline(control, experiment, config)
     if dead:
-        return (BlindSpot(Blindness.DEAD_BASELINE, dead),)
+        return (KnownLimitation(Limitation.DEAD_BASELINE, dead),)
     values = cleaned_values(control, config), cleaned_values(experiment, config)
     if min(values[0].size, values[1].size) == 0:
         return ()
     passed = judged.label is MetricLabel.PASS
     sparse = _sparse(*values) if passed else None
     found = {
-        Blindness.FEW_VALUES: _few_values(*values),
-        Blindness.SPREAD: _spread(*values, config, judged) if passed and not sparse else None,
-        Blindness.SPARSE: sparse,
-        Blindness.AUTOCORRELATION: _autocorrelation(control, experiment),
-        Blindness.LARGE_RATIO: _large_ratio(judged, config) if passed else None,
-        Blindness.SEARCH_ERROR: _search_error(judged, config),
+        Limitation.FEW_VALUES: _few_values(*values),
+        Limitation.SPREAD: _spread(*values, config, judged) if passed and not sparse else None,
+        Limitation.SPARSE: sparse,
+        Limitation.AUTOCORRELATION: _autocorrelation(control, experiment),
+        Limitation.LARGE_RATIO: _large_ratio(judged, config) if passed else None,
+        Limitation.SEARCH_ERROR: _search_error(judged, config),
     }
-    return tuple(BlindSpot(kind, message) for kind, message in found.items() if message)
+    return tuple(KnownLimitation(kind, message) for kind, message in found.items() if message)
 
 
 def _few_values(control: FloatArray, experiment: FloatArray) -> str | None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.kayenta.blindness import Blindness, blind_spots
 from analysis.kayenta.classify import MetricLabel, classify_metric
 from analysis.kayenta.config import Direction, MetricConfig, NanStrategy
+from analysis.kayenta.known_limitations import Limitation, known_limitations
 
 FloatArray = NDArray[np.float64]
 
@@ -18,9 +18,9 @@ ZERO = MetricConfig(name="errors", nan_strategy=NanStrategy.REPLACE)
 
 def _seen(
     control: FloatArray, experiment: FloatArray, config: MetricConfig = UP
-) -> tuple[MetricLabel, dict[Blindness, str]]:
+) -> tuple[MetricLabel, dict[Limitation, str]]:
     judged = classify_metric(control, experiment, config)
-    spots = blind_spots(control, experiment, config, judged)
+    spots = known_limitations(control, experiment, config, judged)
     return judged.label, {spot.kind: spot.message for spot in spots}
 
 
@@ -39,23 +39,23 @@ def test_healthy_series_have_no_blind_spot() -> None:
 def test_seven_of_ten_values_a_hundredfold_pass_with_warnings() -> None:
     label, seen = _seen(np.full(10, 1.0), np.array([100.0, 1, 100, 100, 1, 100, 100, 100, 1, 100]))
     assert label is MetricLabel.PASS
-    assert "7 of 10 stray farther" in seen[Blindness.SPREAD]
-    assert "70.3 times" in seen[Blindness.LARGE_RATIO]
-    assert "10 values, fewer than 50" in seen[Blindness.FEW_VALUES]
+    assert "7 of 10 stray farther" in seen[Limitation.SPREAD]
+    assert "70.3 times" in seen[Limitation.LARGE_RATIO]
+    assert "10 values, fewer than 50" in seen[Limitation.FEW_VALUES]
 
 
 def test_spread_that_grows_around_the_same_median_is_warned_of() -> None:
     for seed in range(5):
         label, seen = _seen(_normal(seed, 100, 5), _normal(seed + 50, 100, 20))
         assert label is MetricLabel.PASS
-        assert Blindness.SPREAD in seen
+        assert Limitation.SPREAD in seen
 
 
 def test_spread_that_shrinks_or_grows_only_on_the_harmless_side_is_no_matter() -> None:
-    assert Blindness.SPREAD not in _seen(_normal(1, 100, 20), _normal(2, 100, 5))[1]
+    assert Limitation.SPREAD not in _seen(_normal(1, 100, 20), _normal(2, 100, 5))[1]
     dips = _normal(3, 100, 5)
     dips[::3] -= 40
-    assert Blindness.SPREAD not in _seen(_normal(4, 100, 5), dips)[1]
+    assert Limitation.SPREAD not in _seen(_normal(4, 100, 5), dips)[1]
 
 
 def test_spread_that_grows_by_less_than_half_is_no_matter() -> None:
@@ -63,7 +63,7 @@ def test_spread_that_grows_by_less_than_half_is_no_matter() -> None:
     control, wider = random.uniform(90, 110, 300), random.uniform(87, 113, 300)
     assert (wider > control.max()).mean() + (wider < control.min()).mean() > 0.2
     assert (
-        Blindness.SPREAD not in _seen(control, wider, MetricConfig(direction=Direction.EITHER))[1]
+        Limitation.SPREAD not in _seen(control, wider, MetricConfig(direction=Direction.EITHER))[1]
     )
 
 
@@ -80,7 +80,7 @@ def test_baseline_without_a_value_hides_errors_of_the_canary(config: MetricConfi
     errors[::5] = 7.0
     label, seen = _seen(np.full(60, np.nan), errors, config)
     assert label in (MetricLabel.PASS, MetricLabel.NODATA)
-    assert "12 values that aren't zero, up to 7" in seen[Blindness.DEAD_BASELINE]
+    assert "12 values that aren't zero, up to 7" in seen[Limitation.DEAD_BASELINE]
 
 
 def test_baseline_and_canary_without_values_hide_nothing() -> None:
@@ -92,13 +92,13 @@ def test_sparse_errors_pass_with_their_sums_said() -> None:
     errors[::6] = 3.0
     label, seen = _seen(np.zeros(60), errors)
     assert label is MetricLabel.PASS
-    assert "the experiment has 10 that aren't (sum 30)" in seen[Blindness.SPARSE]
+    assert "the experiment has 10 that aren't (sum 30)" in seen[Limitation.SPARSE]
 
 
 def test_slow_waves_are_warned_of() -> None:
     wave = 10 * np.sin(np.arange(60) / 6)
     _, seen = _seen(100 + wave + _normal(7, 0, 1), 100 + wave + _normal(8, 0, 1))
-    assert "autocorrelation 0.9" in seen[Blindness.AUTOCORRELATION]
+    assert "autocorrelation 0.9" in seen[Limitation.AUTOCORRELATION]
 
 
 def test_threefold_mean_that_passes_is_warned_of() -> None:
@@ -108,14 +108,14 @@ def test_threefold_mean_that_passes_is_warned_of() -> None:
     experiment[:3] += 12
     label, seen = _seen(control, experiment, MetricConfig(direction=Direction.EITHER))
     assert label is MetricLabel.PASS
-    assert Blindness.LARGE_RATIO in seen
+    assert Limitation.LARGE_RATIO in seen
 
 
 def test_values_as_small_as_kayentas_search_error_are_warned_of() -> None:
     control, experiment = _normal(11, 5e-5, 1e-5), _normal(12, 8e-5, 1e-5)
     label, seen = _seen(control, experiment)
     assert label is MetricLabel.HIGH
-    assert "may give another label" in seen[Blindness.SEARCH_ERROR]
+    assert "may give another label" in seen[Limitation.SEARCH_ERROR]
     label, seen = _seen(control * 1e6, experiment * 1e6)
     assert label is MetricLabel.HIGH
     assert not seen
