@@ -17,7 +17,7 @@ from flows.aggregates.estimates import Estimated, estimate, joined, part_of
 from flows.aggregates.groups import groups_of, place_of
 from flows.aggregates.other_methods import Asked, further_answers
 from flows.aggregates.rows import AggregateRow
-from flows.formats.problems import Problem, SpecError
+from flows.formats.problems import file_error
 from flows.look.scorecard_document import PosteriorDocument, row_of
 
 FloatArray = NDArray[np.float64]
@@ -40,7 +40,7 @@ def analyze(
 ) -> ScorecardDocument:
     """Every candidate against its baseline: the named variant, else the first one of its metric.
 
-    Raises SpecError where a metric has no baseline, no candidate, or rows that contradict, and
+    Raises InputError where a metric has no baseline, no candidate, or rows that contradict, and
     where something is asked of a metric that isn't there.
     """
     asked = asked or Asked()
@@ -90,7 +90,7 @@ def _check_names(rows: Sequence[AggregateRow], path: Path, asked: Asked) -> None
     unknown = [name for name in (*asked.margins, *asked.weights) if name not in {"", *metrics}]
     if unknown:
         problem = f"has no metric {unknown[0]!r}; there are {', '.join(sorted(metrics))}"
-        raise SpecError([Problem(str(path), 1, "", problem)])
+        raise file_error(path, 1, problem)
 
 
 def _cells(estimated: Sequence[Estimated]) -> tuple[list[dict[str, str]], Cells, FloatArray]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.users.sums import Moments, Sums
 from flows.aggregates.rows import AggregateRow
-from flows.formats.problems import Problem, SpecError
+from flows.formats.problems import FileProblem, InputError
 
 Shape = tuple[str, bool, bool, int]
 VALUE, DENOMINATOR, COVARIATE = range(3)
@@ -45,7 +45,7 @@ def place_of(row: AggregateRow) -> tuple[str, str, str]:
 def groups_of(rows: Sequence[AggregateRow], path: Path, baseline: str | None) -> list[Group]:
     """The rows by metric and segment, those of one variant added.
 
-    Raises SpecError where a metric has no baseline, no candidate, or rows that contradict.
+    Raises InputError where a metric has no baseline, no candidate, or rows that contradict.
     """
     byplace_of: dict[tuple[str, str, str], dict[str, list[AggregateRow]]] = {}
     for row in rows:
@@ -55,7 +55,7 @@ def groups_of(rows: Sequence[AggregateRow], path: Path, baseline: str | None) ->
         name = " ".join(part for part in (experiment, metric, segment) if part)
         wrong = _contradiction(variants, baseline)
         if wrong is not None:
-            problems.append(Problem(str(path), _row_number(rows, variants), name, wrong))
+            problems.append(FileProblem(str(path), _row_number(rows, variants), name, wrong))
             continue
         first = baseline or next(iter(variants))
         order = (first, *(each for each in variants if each != first))
@@ -77,7 +77,7 @@ def groups_of(rows: Sequence[AggregateRow], path: Path, baseline: str | None) ->
             )
         )
     if problems:
-        raise SpecError(problems)
+        raise InputError(problems)
     return found
 
 

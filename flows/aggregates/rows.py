@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from flows.aggregates.row_checks import Summed, contradictions
-from flows.formats.problems import Problem, SpecError
+from flows.formats.problems import FileProblem, InputError, file_error
 
 SCHEMA_ID = "https://split-verdict.invalid/aggregates.schema.json"
 # A CSV is read as text: guessed types would make 1 of a variant named 01.
@@ -148,7 +148,7 @@ class AggregateRow(BaseModel):
 
 
 def read_aggregates(path: Path) -> tuple[AggregateRow, ...]:
-    """All rows of a file. Raises SpecError with every problem: row, field, value, remedy."""
+    """All rows of a file. Raises InputError with every problem: row, field, value, remedy."""
     found, problems = [], []
     for number, record in enumerate(_records(path), start=1):
         try:
@@ -157,10 +157,10 @@ def read_aggregates(path: Path) -> tuple[AggregateRow, ...]:
             problems += [_problem(path, number, detail) for detail in error.errors()]
     if problems:
         rest = len(problems) - _MOST_PROBLEMS
-        more = [Problem(str(path), problems[-1].line, "", f"{rest} more problems")]
-        raise SpecError(problems[:_MOST_PROBLEMS] + (more if rest > 0 else []))
+        more = [FileProblem(str(path), problems[-1].line, "", f"{rest} more problems")]
+        raise InputError(problems[:_MOST_PROBLEMS] + (more if rest > 0 else []))
     if not found:
-        raise SpecError([Problem(str(path), 1, "", "has no rows; it needs one per variant")])
+        raise file_error(path, 1, "has no rows; it needs one per variant")
     return tuple(found)
 
 
@@ -171,9 +171,9 @@ def _records(path: Path) -> list[dict[str, Any]]:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         wanted = ", ".join(_READERS)
-        raise SpecError([Problem(str(path), 1, "", f"is of an unknown kind; must be {wanted}")])
+        raise file_error(path, 1, f"is of an unknown kind; must be {wanted}")
     if not path.is_file():
-        raise SpecError([Problem(str(path), 1, "", "no such file")])
+        raise file_error(path, 1, "no such file")
     try:
         with duckdb.connect() as con:
             answer = con.execute(f"select * from {reader}", {"path": str(path)})
@@ -181,7 +181,7 @@ def _records(path: Path) -> list[dict[str, Any]]:
             rows = answer.fetchall()
     except duckdb.Error as error:
         text = str(error).splitlines()[0]
-        raise SpecError([Problem(str(path), 1, "", f"can't be read: {text}")]) from error
+        raise file_error(path, 1, f"can't be read: {text}") from error
     # A JSON column of texts and numbers comes as JSON, each text in quotes.
     return [
         {
@@ -193,7 +193,7 @@ def _records(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _problem(path: Path, row: int, detail: Any) -> Problem:
+def _problem(path: Path, row: int, detail: Any) -> FileProblem:
     field = ".".join(str(part) for part in detail["loc"])
     message = str(detail["msg"]).removeprefix("Value error, ")
     if detail["type"] == "missing":
@@ -202,7 +202,7 @@ def _problem(path: Path, row: int, detail: Any) -> Problem:
         message = f"is no field; there are {', '.join(AggregateRow.model_fields)}"
     elif detail["type"] != "value_error":
         message = f"is {detail['input']!r}: {message}"
-    return Problem(str(path), row, field, message)
+    return FileProblem(str(path), row, field, message)
 
 
 def aggregates_schema() -> str:

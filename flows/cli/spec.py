@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from flows.formats.problems import SpecError  # noqa: PLC0415
+    from flows.formats.problems import InputError  # noqa: PLC0415
     from flows.workspace.experiments import load_spec  # noqa: PLC0415
 
     files = options.files or sorted(Workspace(options.root).experiments.glob("*.yaml"))
@@ -38,7 +38,7 @@ def _validate(options: argparse.Namespace) -> int:
             print(f"{path}: ok")
             for remark in _on_manifests(spec, path):
                 print(f"  {remark}")
-        except SpecError as error:
+        except InputError as error:
             problems += len(error.problems)
             print(error)
     if problems:

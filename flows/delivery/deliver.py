@@ -55,7 +55,7 @@ def deliver(
     """The steps of a delivery, begun or gone on with, until it has ended; with once only one.
 
     again: begins anew where the last delivery has ended.
-    Raises CannotDeliver, LeaseHeld, LeaseLost, NewerController, SpecError and WarehouseUnusable;
+    Raises CannotDeliver, LeaseHeld, LeaseLost, NewerController, InputError and WarehouseUnusable;
     before the first step has been taken also what a source, a target or the warehouse raises.
     """
     path, spec = find_spec(workspace.experiments, name)

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.formats.problems import Problem, SpecError
-
-FieldPath = tuple[str | int, ...]
+from flows.formats.problems import FieldPath, FileProblem, InputError, file_error
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]|[^\s\[\]{}:,"]+|\n')
 
@@ -24,12 +22,12 @@ class JsonFile:
     text: str
     data: Any
 
-    def error(self, findings: Iterable[tuple[FieldPath, str]]) -> SpecError:
+    def error(self, findings: Iterable[tuple[FieldPath, str]]) -> InputError:
         """All findings (field and what is wrong with it) as one error, each with its line."""
         lines = _lines(self.text)
-        return SpecError(
+        return InputError(
             [
-                Problem(str(self.path), _line(lines, at), field_name(at), message)
+                FileProblem(str(self.path), _line(lines, at), field_name(at), message)
                 for at, message in findings
             ]
         )
@@ -44,28 +42,28 @@ def field_name(at: FieldPath) -> str:
 def read_json(path: Path, *, largest: int) -> JsonFile:
     """The file's data; NaN and Infinity are read as numbers.
 
-    largest: bytes. Raises SpecError if it can't be read, is larger, isn't whole, or has a field
+    largest: bytes. Raises InputError if it can't be read, is larger, isn't whole, or has a field
     twice.
     """
     try:
         size = path.stat().st_size
         if size > largest:
-            raise _problem(path, 1, f"has {size} bytes, at most {largest} are read")
+            raise file_error(path, 1, f"has {size} bytes, at most {largest} are read")
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise _problem(path, 1, f"can't be read: {error.strerror}") from error
+        raise file_error(path, 1, f"can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise _problem(path, 1, f"byte {error.start} is not UTF-8; save it as UTF-8") from error
+        raise file_error(path, 1, f"byte {error.start} is not UTF-8; save it as UTF-8") from error
     try:
         return JsonFile(path, text, json.loads(text, object_pairs_hook=_without_twins))
     except json.JSONDecodeError as error:
-        raise _problem(path, error.lineno, _broken(text, error)) from error
+        raise file_error(path, error.lineno, _broken(text, error)) from error
     except RecursionError as error:
-        raise _problem(path, 1, "is nested too deeply") from error
+        raise file_error(path, 1, "is nested too deeply") from error
     except _Twice as error:
-        raise _problem(path, 1, f"field {error.args[0]!r} stands twice in one object") from error
+        raise file_error(path, 1, f"field {error.args[0]!r} stands twice in one object") from error
     except ValueError as error:
-        raise _problem(path, 1, "has a number of thousands of digits") from error
+        raise file_error(path, 1, "has a number of thousands of digits") from error
 
 
 class _Twice(ValueError):
@@ -125,7 +123,3 @@ def _lines(text: str) -> dict[FieldPath, int]:
                 path[-1] = json.loads(token)
             lines.setdefault(tuple(path), line)
     return lines
-
-
-def _problem(path: Path, line: int, message: str) -> SpecError:
-    return SpecError([Problem(str(path), line, "", message)])

@@ -1,4 +1,4 @@
-"""What is wrong with a spec file, line by line."""
+"""Errors that a person can act on, and the problems of a file, line by line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class FileProblem:
     """One thing that is wrong: where it is, and what would be right."""
 
     file: str
@@ -48,14 +48,14 @@ class UserError(Exception):
     """What a person can act on: the command line shows its message as one line, no traceback."""
 
 
-class SpecError(UserError):
+class InputError(UserError):
     """One or more specs are wrong; `problems` holds every one of the problems."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[FileProblem]) -> None:
         self.problems = tuple(sorted(problems))
         super().__init__("\n".join(map(str, self.problems)))
 
 
-def file_error(path: Path, line: int, message: str) -> SpecError:
-    """The error of a file as a whole."""
-    return SpecError([Problem(str(path), line, "", message)])
+def file_error(path: Path | str, line: int, message: str, field: str = "") -> InputError:
+    """The error of a file that has one problem."""
+    return InputError([FileProblem(str(path), line, field, message)])

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from flows.formats.problems import FieldPath, Problem, SpecError
+from flows.formats.problems import FieldPath, file_error
 
 LARGEST_FILE = 1_000_000
 DEEPEST = 50
@@ -43,27 +43,27 @@ class Document:
 
 
 def read_documents(path: Path) -> list[Document]:
-    """Every document of a file that isn't empty. Raises SpecError where the file can't be read."""
+    """Every document of a file that isn't empty. Raises InputError where the file can't be read."""
     try:
         with path.open("rb") as file:
             raw = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise _refused(str(path), 1, f"can't be read: {error.strerror}") from error
+        raise file_error(str(path), 1, f"can't be read: {error.strerror}") from error
     if len(raw) > LARGEST_FILE:
-        raise _refused(str(path), 1, f"is larger than {LARGEST_FILE} bytes; give fewer manifests")
+        raise file_error(str(path), 1, f"is larger than {LARGEST_FILE} bytes; give fewer manifests")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         message = f"byte {error.start} is not UTF-8; save it as UTF-8"
-        raise _refused(str(path), line, message) from error
+        raise file_error(str(path), line, message) from error
     return parse_documents(text, str(path))
 
 
 def parse_documents(text: str, file: str) -> list[Document]:
     """Every document of a text that isn't empty; file: the name for messages.
 
-    Raises SpecError if it isn't YAML, holds a tag, nests too deep or expands to too much.
+    Raises InputError if it isn't YAML, holds a tag, nests too deep or expands to too much.
     """
     try:
         _check_events(text, file)
@@ -72,10 +72,10 @@ def parse_documents(text: str, file: str) -> list[Document]:
         mark = error.problem_mark or error.context_mark
         what = f"is not YAML: {error.problem or error.context}"
         line = mark.line + 1 if mark else 1
-        raise _refused(file, line, what + _template_hint(text, line)) from error
+        raise file_error(file, line, what + _template_hint(text, line)) from error
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1 if isinstance(error.position, int) else 1
-        raise _refused(file, line, f"is not YAML: {error.reason}") from error
+        raise file_error(file, line, f"is not YAML: {error.reason}") from error
     reading = _Reading(file, text)
     found = (reading.document(node) for node in nodes if node is not None)
     return [document for document in found if document.data is not None]
@@ -88,14 +88,14 @@ def _check_events(text: str, file: str) -> None:
         line = event.start_mark.line + 1 if event.start_mark else 1
         tag = getattr(event, "tag", None)
         if tag not in (None, "!"):
-            raise _refused(file, line, f"has the tag {tag!r}; tags are not allowed in a manifest")
+            raise file_error(file, line, f"has the tag {tag!r}; tags are not allowed in a manifest")
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         documents += isinstance(event, yaml.DocumentStartEvent)
         if depth > DEEPEST:
-            raise _refused(file, line, f"is nested deeper than {DEEPEST}")
+            raise file_error(file, line, f"is nested deeper than {DEEPEST}")
         if documents > MOST_DOCUMENTS:
-            raise _refused(file, line, f"has more than {MOST_DOCUMENTS} documents")
+            raise file_error(file, line, f"has more than {MOST_DOCUMENTS} documents")
 
 
 def _template_hint(text: str, line: int) -> str:
@@ -125,15 +125,15 @@ class _Reading:
         line = node.start_mark.line + 1
         self.values += 1
         if self.values > MOST_VALUES:
-            raise _refused(
+            raise file_error(
                 self.file, line, f"holds more than {MOST_VALUES} values with its aliases"
             )
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
         if id(node) in self.open_nodes:
-            raise _refused(self.file, line, "has an alias inside its own anchor")
+            raise file_error(self.file, line, "has an alias inside its own anchor")
         if len(at) > DEEPEST:
-            raise _refused(self.file, line, f"is nested deeper than {DEEPEST} with its aliases")
+            raise file_error(self.file, line, f"is nested deeper than {DEEPEST} with its aliases")
         self.open_nodes.add(id(node))
         try:
             return (
@@ -159,7 +159,7 @@ class _Reading:
                 continue
             if key in own:
                 path = ".".join(map(str, (*at, key)))
-                raise SpecError([Problem(self.file, line, path, "stands twice")])
+                raise file_error(self.file, line, "stands twice", path)
             self.lines[*at, key] = line
             own[key] = self.value(value_node, (*at, key))
         return merged | own
@@ -169,7 +169,7 @@ class _Reading:
             return str(node.value)
         line = node.start_mark.line + 1
         hint = _template_hint(self.text, line)
-        raise _refused(self.file, line, f"has a key that is no text{hint}")
+        raise file_error(self.file, line, f"has a key that is no text{hint}")
 
     def _merged(self, node: yaml.Node, at: FieldPath) -> dict[str, Any]:
         """The fields that `<<` brings; the earlier of several wins, as YAML has it."""
@@ -177,7 +177,7 @@ class _Reading:
         fields: dict[str, Any] = {}
         for source in sources:
             if not isinstance(source, yaml.MappingNode):
-                raise _refused(
+                raise file_error(
                     self.file, node.start_mark.line + 1, "`<<` must name fields to merge"
                 )
             written = dict(self.lines)
@@ -208,10 +208,6 @@ def _number(kind: str, text: str) -> str | int | float:
     if kind == "float" and ":" not in plain:
         return float(plain.lower().replace(".inf", "inf").replace(".nan", "nan"))
     return text
-
-
-def _refused(file: str, line: int, message: str) -> SpecError:
-    return SpecError([Problem(file, line, "", message)])
 
 
 def walk(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:

@@ -12,7 +12,8 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from analysis.kayenta.config import CanaryConfig
-from flows.formats.json_file import FieldPath, read_json
+from flows.formats.json_file import read_json
+from flows.formats.problems import FieldPath
 from flows.kayenta.config_schema import (
     CanaryAnalysis,
     CanaryConfigFile,
@@ -29,7 +30,7 @@ _LARGEST_FILE = 1_000_000
 def load_canary_config(path: Path) -> CanaryConfig:
     """The config in one file, alone or within a request to Kayenta (`canaryConfig`).
 
-    A request's own thresholds win. Raises SpecError with every problem.
+    A request's own thresholds win. Raises InputError with every problem.
     """
     file = read_json(path, largest=_LARGEST_FILE)
     root: FieldPath = ()

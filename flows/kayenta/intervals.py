@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from flows.formats.problems import Problem, SpecError
+from flows.formats.problems import FileProblem, InputError, file_error
 from flows.kayenta.document import JudgedLook, JudgeKind, Judgement, JudgementDocument
 from flows.kayenta.values import MetricSeries
 
@@ -47,7 +47,7 @@ def judge_intervals(
     """The judgement of the look that decided, with the scores of all looks up to it.
 
     path: where the values stand, for messages. judge: judges the values of one look.
-    Raises SpecError where a series has no times, or the values are shorter than one interval.
+    Raises InputError where a series has no times, or the values are shorter than one interval.
     """
     looks: list[JudgedLook] = []
     spans = windows(path, series, intervals)
@@ -63,7 +63,7 @@ def judge_intervals(
 def windows(path: Path, series: Sequence[MetricSeries], intervals: Intervals) -> list[Window]:
     """The looks of the stage: one after each whole interval of the values' time.
 
-    Raises SpecError as judge_intervals.
+    Raises InputError as judge_intervals.
     """
     _check_times(path, series)
     start = min(map(_start, series))
@@ -72,7 +72,7 @@ def windows(path: Path, series: Sequence[MetricSeries], intervals: Intervals) ->
     if not 1 <= count <= _MOST_LOOKS:
         told = f"span {lifetime:g} minutes, {count} intervals of {intervals.every:g} minutes"
         message = f"{told}; there must be 1 to {_MOST_LOOKS}"
-        raise SpecError([Problem(str(path), 1, "metrics", message)])
+        raise file_error(path, 1, message, "metrics")
     found = []
     for at in range(1, count + 1):
         end = start + at * timedelta(minutes=intervals.every)
@@ -148,12 +148,12 @@ def _ends(series: Sequence[MetricSeries]) -> datetime:
 def _check_times(path: Path, series: Sequence[MetricSeries]) -> None:
     problems = list(_problems(path, series))
     if problems:
-        raise SpecError(problems)
+        raise InputError(problems)
 
 
-def _problems(path: Path, series: Sequence[MetricSeries]) -> Iterator[Problem]:
+def _problems(path: Path, series: Sequence[MetricSeries]) -> Iterator[FileProblem]:
     for item in series:
         missing = [name for name in ("start", "step") if getattr(item, name) is None]
         if missing:
             told = f"has no {' and no '.join(missing)}, which --every needs"
-            yield Problem(str(path), 1, item.title, told)
+            yield FileProblem(str(path), 1, item.title, told)

@@ -21,7 +21,7 @@ from analysis.kayenta.score import (
     summary,
     weighted_groups,
 )
-from flows.formats.problems import Problem, SpecError
+from flows.formats.problems import FileProblem, InputError
 from flows.kayenta.config import load_canary_config
 from flows.kayenta.document import JudgedGroup, JudgeKind, Judgement, JudgementDocument
 from flows.kayenta.intervals import Intervals, judge_intervals
@@ -50,7 +50,7 @@ def judge_files(
 
     plan: of our judge. thresholds: to pass and to be marginal, instead of the config's.
     intervals: judge after each, as the values grow; None: all values once.
-    Raises SpecError with everything that is wrong with one of the files.
+    Raises InputError with everything that is wrong with one of the files.
     """
     config = load_canary_config(config_path)
     series = load_metric_values(values_path, [metric.name for metric in config.metrics])
@@ -191,7 +191,7 @@ def _config_warnings(config: CanaryConfig, groups: Sequence[GroupScore]) -> list
 
 def _check_pairs(path: Path, series: Sequence[MetricSeries]) -> None:
     problems = [
-        Problem(
+        FileProblem(
             str(path),
             1,
             item.title,
@@ -202,4 +202,4 @@ def _check_pairs(path: Path, series: Sequence[MetricSeries]) -> None:
         if item.control.size != item.experiment.size
     ]
     if problems:
-        raise SpecError(problems)
+        raise InputError(problems)

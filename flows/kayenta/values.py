@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.formats.json_file import FieldPath, JsonFile, read_json
+from flows.formats.json_file import JsonFile, read_json
+from flows.formats.problems import FieldPath
 
 FloatArray = NDArray[np.float64]
 Finding = tuple[FieldPath, str]
@@ -70,7 +71,7 @@ def titled(name: str, tags: Mapping[str, str]) -> str:
 def load_metric_values(path: Path, names: Sequence[str]) -> tuple[MetricSeries, ...]:
     """The series of all metrics that the config names, in its order.
 
-    Raises SpecError with what is wrong: a broken or truncated file, a value that is no number, a
+    Raises InputError with what is wrong: a broken or truncated file, a value that is no number, a
     metric of the config without values, values of a metric that the config doesn't have.
     """
     file = read_json(path, largest=_LARGEST_FILE)

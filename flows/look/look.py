@@ -29,7 +29,7 @@ def look_at_experiment(
 
     Pulls first what isn't known up to then; warn is told what was wrong with that, of which the
     verdict's notes keep what the warehouse knows.
-    Raises TimeInFuture, SpecError, SourceUnavailable, SourceRefused, UserDataRefused,
+    Raises TimeInFuture, InputError, SourceUnavailable, SourceRefused, UserDataRefused,
     StagingFailed, WarehouseBusy, WarehouseUnusable or VerdictNotWritten.
     """
     look_at = look_time(at)

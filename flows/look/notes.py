@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.formats.problems import SpecError
+from flows.formats.problems import InputError
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.coverage import BLIND, DoubtfulWindow, doubtful_windows
 from flows.ingest.pull import open_source
@@ -59,7 +59,7 @@ def remarks_on_manifests(spec: Experiment, spec_dir: Path) -> tuple[str, ...]:
 
     try:
         return tuple(disagreements(spec, manifests_of_spec(spec, spec_dir)))
-    except SpecError as error:
+    except InputError as error:
         return tuple(map(str, error.problems))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
-from flows.formats.problems import Problem, SpecError
+from flows.formats.problems import FileProblem, InputError
 from flows.formats.yaml_file import Document, read_documents
 from flows.manifests.cross_checks import check_together
 from flows.manifests.fields.check import FieldFinding, check_fields, dotted
@@ -28,17 +28,17 @@ class Manifests:
 def read_manifests(paths: Sequence[FilePath]) -> Manifests:
     """Every file together, because manifests name each other.
 
-    Raises SpecError with every file that can't be read: not YAML, or hostile.
+    Raises InputError with every file that can't be read: not YAML, or hostile.
     """
     documents: list[Document] = []
-    problems: list[Problem] = []
+    problems: list[FileProblem] = []
     for path in paths:
         try:
             documents += read_documents(path)
-        except SpecError as error:
+        except InputError as error:
             problems += error.problems
     if problems:
-        raise SpecError(problems)
+        raise InputError(problems)
     return manifests_in(documents, tuple(map(str, paths)))
 
 

@@ -14,7 +14,7 @@ _SAME = 0.05
 
 
 def manifests_of_spec(spec: Experiment, spec_dir: Path) -> Manifests:
-    """What the spec's manifests hold. Raises SpecError for a file that can't be read."""
+    """What the spec's manifests hold. Raises InputError for a file that can't be read."""
     return read_manifests([spec_dir / name for name in spec.manifests])
 
 
@@ -31,7 +31,7 @@ def configured_splits(spec: Experiment, manifests: Manifests) -> dict[Split, dic
 def split_of_manifests(spec: Experiment, spec_dir: Path) -> dict[str, float] | None:
     """The one split that the spec's manifests configure; None if there is none, or several.
 
-    Raises SpecError for a file that can't be read.
+    Raises InputError for a file that can't be read.
     """
     found = list(configured_splits(spec, manifests_of_spec(spec, spec_dir)).values())
     return found[0] if found and all(_same(found[0], other) for other in found) else None

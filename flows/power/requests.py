@@ -41,7 +41,7 @@ _SEED = 20_260_101
 def plan_experiment(
     workspace: Workspace, name: str, *, expected: Expected, at: datetime | None = None
 ) -> PlanningDocument:
-    """The figures for every metric. Raises SpecError, NoHistory or WarehouseUnusable."""
+    """The figures for every metric. Raises InputError, NoHistory or WarehouseUnusable."""
     _, spec = find_spec(workspace.experiments, name)
     expected.check_names(spec.request_metrics, spec.user_metrics)
     is_share = (metric for metric, one in spec.user_metrics.items() if one.is_share)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.formats.problems import Problem
+from flows.formats.problems import FileProblem
 from flows.workspace.experiments import Selection
 from flows.workspace.paths import Workspace
 
@@ -80,6 +80,6 @@ def _broken_specs(workspace: Workspace, chosen: Selection) -> list[BrokenSpec]:
     ]
 
 
-def _without_folder(problem: Problem) -> str:
+def _without_folder(problem: FileProblem) -> str:
     """The report is the same wherever the project lies."""
     return str(replace(problem, file=Path(problem.file).name))

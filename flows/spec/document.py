@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from flows.formats.problems import FieldPath, Problem, file_error
+from flows.formats.problems import FieldPath, FileProblem, file_error
 
 _LARGEST_FILE = 1_000_000
 _DEEPEST = 20
@@ -27,7 +27,7 @@ class Document:
     data: Any
     lines: Mapping[FieldPath, int]
     texts: Mapping[FieldPath, str]
-    problems: tuple[Problem, ...]
+    problems: tuple[FileProblem, ...]
 
     def line(self, path: FieldPath) -> int:
         """The line of the field, or of the nearest parent that is written."""
@@ -37,7 +37,7 @@ class Document:
 
 
 def read_document(path: Path) -> Document:
-    """The document in one file. Raises SpecError if it can't be read, or is hostile."""
+    """The document in one file. Raises InputError if it can't be read, or is hostile."""
     node = _compose(path, _read_text(path))
     if not isinstance(node, yaml.MappingNode):
         raise file_error(path, 1, "must hold fields such as `experiment:` and `variants:`")
@@ -87,7 +87,7 @@ class _Reading:
     file: Path
     lines: dict[FieldPath, int] = field(default_factory=lambda: {(): 1})
     texts: dict[FieldPath, str] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[FileProblem] = field(default_factory=list)
 
     def data_of(self, node: yaml.Node, at: FieldPath) -> Any:
         """The node as plain data."""
@@ -129,4 +129,4 @@ class _Reading:
 
     def _note(self, node: yaml.Node, at: FieldPath, message: str) -> None:
         line = node.start_mark.line + 1
-        self.problems.append(Problem(str(self.file), line, ".".join(map(str, at)), message))
+        self.problems.append(FileProblem(str(self.file), line, ".".join(map(str, at)), message))

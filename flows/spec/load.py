@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from flows.formats.problems import Finding, Problem, SpecError
+from flows.formats.problems import FileProblem, Finding, InputError
 from flows.spec.document import Document, read_document
 from flows.spec.experiment import Experiment
 from flows.spec.recovery import Parts, understand
@@ -13,7 +13,7 @@ from flows.spec.rules import check_rules
 
 
 def read_spec(path: Path) -> Experiment:
-    """The spec in one file, without its manifests. Raises SpecError with every problem it has."""
+    """The spec in one file, without its manifests. Raises InputError with every problem it has."""
     document = read_document(path)
     parts = understand(document.data, document.texts)
     findings = [*parts.findings, *check_rules(parts), *_check_name(parts, path)]
@@ -41,12 +41,12 @@ def _missing_manifests(parts: Parts, folder: Path) -> Iterator[Finding]:
             yield Finding(("manifests", index), message)
 
 
-def _spec_error(path: Path, document: Document, findings: Sequence[Finding]) -> SpecError:
+def _spec_error(path: Path, document: Document, findings: Sequence[Finding]) -> InputError:
     found = [
-        Problem(str(path), document.line(f.path), ".".join(map(str, f.path)), f.message)
+        FileProblem(str(path), document.line(f.path), ".".join(map(str, f.path)), f.message)
         for f in findings
     ]
     # A value that YAML itself can't read is a text to the fields' types, and wrong once more.
     unread = {problem.field for problem in document.problems if problem.message.startswith("is ")}
     others = [problem for problem in found if problem.field not in unread]
-    return SpecError(list(dict.fromkeys((*document.problems, *others))))
+    return InputError(list(dict.fromkeys((*document.problems, *others))))

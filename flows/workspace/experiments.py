@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from flows.formats.problems import Problem, SpecError, UserError, did_you_mean
+from flows.formats.problems import InputError, UserError, did_you_mean, file_error
 from flows.spec.experiment import Experiment
 from flows.spec.load import read_spec
 from flows.workspace.paths import Workspace
@@ -22,7 +22,7 @@ class Selection:
     """specs: those that can be read, with their paths; broken: what is wrong with the others."""
 
     specs: tuple[tuple[Path, Experiment], ...]
-    broken: Mapping[str, SpecError]
+    broken: Mapping[str, InputError]
 
     @property
     def experiments(self) -> list[Experiment]:
@@ -58,17 +58,17 @@ def _read(path: Path) -> tuple[Path, Experiment]:
 
 def _each(readers: Mapping[str, Callable[[], tuple[Path, Experiment]]]) -> Selection:
     specs: list[tuple[Path, Experiment]] = []
-    broken: dict[str, SpecError] = {}
+    broken: dict[str, InputError] = {}
     for name, read in readers.items():
         try:
             specs.append(read())
-        except SpecError as error:
+        except InputError as error:
             broken[name] = error
     return Selection(tuple(specs), broken)
 
 
 def load_spec(path: Path) -> Experiment:
-    """The spec in one file, with the split of its manifests. Raises SpecError."""
+    """The spec in one file, with the split of its manifests. Raises InputError."""
     spec = read_spec(path)
     return _with_configured_split(spec, path) if spec.manifests else spec
 
@@ -85,13 +85,13 @@ def _with_configured_split(spec: Experiment, path: Path) -> Experiment:
 
 
 def find_spec(folder: Path, name: str) -> tuple[Path, Experiment]:
-    """The spec of one experiment. Raises SpecError with the names there are, if it isn't there."""
+    """The spec of one experiment. Raises InputError with the names there are, if it isn't there."""
     path = folder / f"{name}.yaml"
     if path.is_file():
         return path, load_spec(path)
     if path.is_dir():
-        raise SpecError([Problem(str(path), 1, "", "is a folder, must be a spec file")])
+        raise file_error(path, 1, "is a folder, must be a spec file")
     known = sorted(item.stem for item in folder.glob("*.yaml") if item.is_file())
     message = f"there is no experiment {name!r}{did_you_mean(name, known)}"
     listed = f"; there are {', '.join(known)}" if known else f"; {folder} has no specs (*.yaml)"
-    raise SpecError([Problem(str(folder), 1, "", message + listed)])
+    raise file_error(folder, 1, message + listed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.formats.problems import SpecError
+from flows.formats.problems import InputError
 
 
 def metric(name: str, group: str = "health", **canary: Any) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def canary_config(
 
 def problems_of(read: Callable[[], object]) -> list[str]:
     """What is said of a file, as line: text."""
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InputError) as caught:
         read()
     return [
         f"{problem.line}: {problem.field}: {problem.message}" for problem in caught.value.problems

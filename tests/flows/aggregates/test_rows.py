@@ -14,7 +14,7 @@ import pytest
 from flows.aggregates.analyze import analyze
 from flows.aggregates.rows import read_aggregates
 from flows.cli.main import main
-from flows.formats.problems import SpecError
+from flows.formats.problems import InputError
 
 MEAN = {"metric": "m", "type": "mean", "n": 100, "sum": 50.0, "sum_squares": 1000.0}
 COVARIATE = {"covariate_sum": 20.0, "covariate_sum_squares": 500.0, "covariate_product": 300.0}
@@ -34,7 +34,7 @@ def _written(folder: Path, *rows: dict[str, Any]) -> Path:
 
 
 def _refusal(folder: Path, row: dict[str, Any]) -> str:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InputError) as caught:
         read_aggregates(_written(folder, row, row))
     return str(caught.value)
 

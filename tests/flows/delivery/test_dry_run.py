@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.formats.problems import SpecError
+from flows.formats.problems import InputError
 from flows.workspace.experiments import load_spec
 from flows.workspace.paths import Workspace
 from tests.builders.delivery_workspace import (
@@ -64,7 +64,7 @@ def test_a_wrong_delivery_is_explained(
 ) -> None:
     path = workspace.experiments / "exam.yaml"
     path.write_text(SPEC.replace(*change, 1))
-    with pytest.raises(SpecError) as error:
+    with pytest.raises(InputError) as error:
         load_spec(path)
     assert problem in str(error.value)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.formats.problems import SpecError
+from flows.formats.problems import InputError
 from flows.formats.yaml_file import parse_documents, read_documents
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -35,7 +35,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 def test_hostile_or_broken_text_is_refused_at_once(text: str, problem: str) -> None:
     began = time.process_time()
-    with pytest.raises(SpecError) as error:
+    with pytest.raises(InputError) as error:
         parse_documents(text, "m.yaml")
     assert problem in str(error.value)
     assert str(error.value).startswith("m.yaml:")
@@ -52,7 +52,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         (tmp_path / "none.yaml", "can't be read: No such file"),
         (tmp_path, "can't be read: Is a directory"),
     ):
-        with pytest.raises(SpecError) as error:
+        with pytest.raises(InputError) as error:
             read_documents(path)
         assert problem in str(error.value)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.formats.problems import SpecError
+from flows.formats.problems import InputError
 from flows.formats.yaml_file import parse_documents
 from flows.manifests.new_spec import CannotInit, Wanted, choose_split, new_spec
 from flows.manifests.read import Manifests, manifests_in, read_manifests
@@ -37,7 +37,7 @@ def real(kind: str) -> list[Path]:
 def read(path: Path) -> Manifests | None:
     try:
         return read_manifests([path])
-    except SpecError:
+    except InputError:
         return None
 
 

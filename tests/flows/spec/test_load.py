@@ -18,7 +18,7 @@ from flows.aggregates.document import scorecard_schema
 from flows.aggregates.rows import aggregates_schema
 from flows.calibration.document import calibration_schema
 from flows.cli.main import main
-from flows.formats.problems import SpecError
+from flows.formats.problems import InputError
 from flows.look.verdict_document import verdict_schema
 from flows.spec.experiment import Experiment
 from flows.spec.recovery import understand
@@ -45,7 +45,7 @@ def _problems(folder: Path, text: str | bytes) -> list[str]:
     """What is said of a spec, as line: text."""
     path = folder / "exam.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InputError) as caught:
         load_spec(path)
     return [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems]
 
@@ -486,7 +486,7 @@ def test_name_must_be_the_files(tmp_path: Path) -> None:
 
 def test_unknown_experiment_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "exam.yaml").write_text(SHORTEST)
-    with pytest.raises(SpecError, match="did you mean 'exam'"):
+    with pytest.raises(InputError, match="did you mean 'exam'"):
         find_spec(tmp_path, "exm")
 
 
@@ -568,9 +568,9 @@ def test_every_default_that_an_editor_offers_is_valid() -> None:
 
 def test_folder_in_a_specs_place_is_called_one(tmp_path: Path) -> None:
     (tmp_path / "exam.yaml").mkdir()
-    with pytest.raises(SpecError, match=r"exam\.yaml:1: is a folder, must be a spec file"):
+    with pytest.raises(InputError, match=r"exam\.yaml:1: is a folder, must be a spec file"):
         find_spec(tmp_path, "exam")
-    with pytest.raises(SpecError, match=r"there is no experiment 'exan'; .* has no specs"):
+    with pytest.raises(InputError, match=r"there is no experiment 'exan'; .* has no specs"):
         find_spec(tmp_path, "exan")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from analysis.fixed.comparison import Sample
-from flows.formats.problems import SpecError
+from flows.formats.problems import InputError
 from flows.formats.time import milliseconds_of
 from flows.ingest.sources.user_rows import UserDataRefused
 from flows.ingest.users.final_values import split_starts
@@ -371,7 +371,7 @@ def test_fields_of_another_kind_are_refused(
     spec["metrics"] = {"m": metric}
     path = tmp_path / "quiz.yaml"
     path.write_text(json.dumps(spec))
-    with pytest.raises(SpecError, match=problem.replace("(", r"\(")):
+    with pytest.raises(InputError, match=problem.replace("(", r"\(")):
         load_spec(path)
 
 
@@ -389,7 +389,7 @@ def test_strata_that_nobody_can_know_are_refused(
     spec["metrics"] = {"value": {"outcome": "buy"} | metric}
     path = tmp_path / "quiz.yaml"
     path.write_text(json.dumps(spec), encoding="utf-8")
-    with pytest.raises(SpecError, match=said):
+    with pytest.raises(InputError, match=said):
         load_spec(path)
 
 
