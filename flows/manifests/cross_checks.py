@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from flows.formats.problems import FieldPath
 from flows.manifests.fields.check import FieldFinding
-from flows.manifests.objects import Manifest, ManifestSet, service_of
+from flows.manifests.objects import Manifest, ManifestSet
 from flows.manifests.split import Severity
 from flows.manifests.values import fields_of, items_of, text_of
 
@@ -36,7 +36,7 @@ def _check_destination(
     host, subset = text_of(destination.get("host")), text_of(destination.get("subset"))
     if host is None:
         return
-    service, namespace = service_of(host, manifest.namespace)
+    service, namespace = around.service_of(host, manifest.namespace)
     if subset and around.subset_labels(service, namespace, subset) is None:
         rules = around.rules_for(service, namespace)
         known = sorted({name for rule in rules for name in _subset_names(rule)})
@@ -71,7 +71,7 @@ def _check_shadowed(around: ManifestSet) -> Iterator[_Found]:
         for index, host in enumerate(items_of(manifest.spec.get("hosts"))):
             if not text_of(host):
                 continue
-            key = service_of(host, manifest.namespace)
+            key = around.service_of(host, manifest.namespace)
             other = first.setdefault(key, manifest)
             if other is not manifest:
                 message = (
@@ -88,7 +88,7 @@ def _check_rules(around: ManifestSet) -> Iterator[_Found]:
         host = text_of(manifest.spec.get("host"))
         if host is None:
             continue
-        other = first.setdefault(service_of(host, manifest.namespace), manifest)
+        other = first.setdefault(around.service_of(host, manifest.namespace), manifest)
         if other is not manifest and manifest.spec.get("trafficPolicy"):
             message = f"{host} has the policy of {other} already: Istio takes the older one"
             yield manifest, FieldFinding(("spec", "host"), message, Severity.DOUBT)

@@ -6,19 +6,26 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from flows.manifests.read import Manifests
+from flows.manifests.registry import kind_of
 from flows.manifests.split import Backend, RolloutStage, Split
+from flows.manifests.variant_names import VariantName, variant_names
+from flows.manifests.yaml_scalar import yaml_quoted, yaml_scalar
 from flows.spec.experiment import Mesh
 from flows.spec.fields import NAME_PATTERN
 
 _BASELINE = re.compile(r"stable|primary|baseline|control|blue|current|v1\b")
+_LINE_ENDS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _CHECK = "# CHECK: "
 # A stage that a person or an analysis ends has no length in the manifest.
 _STAGE_S = 600.0
 # A plan must be as long as its minimum duration, which is this if nothing is said.
 _MINIMUM_S = 300.0
+_DECIMALS = 6
+_MOST_NAMED = 8
 _DELIVERED = ("TrafficSplit", "VirtualService", "HTTPRoute")
 
 
@@ -43,21 +50,55 @@ def choose_split(manifests: Manifests, wanted: Wanted) -> Split:
     Raises CannotInit with the choices there are.
     """
     found = [split for split in manifests.splits if len(split.backends) > 1]
+    found = [split for split in found if not _is_driven(split, found, wanted)]
     if wanted.service is not None:
         found = [split for split in found if split.service == wanted.service]
     if wanted.route is not None:
         found = [split for split in found if wanted.route in str(split.origin)]
     if len(found) == 1:
-        return found[0]
+        return _told_apart(found[0], wanted)
     choices = found or list(manifests.splits)
     listed = "".join(f"\n  {_choice(split)}" for split in choices)
     if not found:
         files = ", ".join(manifests.files)
-        what = f"{files}: nothing splits traffic between two versions"
-        raise CannotInit(f"{what}{'; routes there are:' if choices else ''}{listed}")
+        there = "; routes there are:" if choices else _not_read(manifests)
+        raise CannotInit(f"{files}: nothing splits traffic between two versions{there}{listed}")
     raise CannotInit(
         f"{len(found)} splits fit; say which with --service NAME or --route TEXT:{listed}"
     )
+
+
+def _is_driven(split: Split, splits: Sequence[Split], wanted: Wanted) -> bool:
+    """Whether another split sets the weights of this one: a Rollout those of its VirtualService.
+
+    Who names a route means it.
+    """
+    origin = split.origin
+    return wanted.route is None and any(
+        (one.kind, one.name) == (origin.kind, origin.name)
+        and origin.namespace in (one.namespace, "default")
+        and (not one.routes or any(f"({name})" in origin.route for name in one.routes))
+        for other in splits
+        if other is not split
+        for one in other.drives
+    )
+
+
+def _told_apart(split: Split, wanted: Wanted) -> Split:
+    """The split. Raises CannotInit if the mesh's metrics don't tell its backends apart."""
+    if split.one_cluster and (wanted.mesh or split.mesh) is Mesh.ENVOY:
+        raise CannotInit(
+            f"{split.origin}: {split.one_cluster}; or name the mesh that counts behind it (--mesh)"
+        )
+    return split
+
+
+def _not_read(manifests: Manifests) -> str:
+    """The objects of the files that no reader knows, by kind and API version."""
+    kinds = dict.fromkeys(
+        f"{one.kind} of {one.api_version}" for one in manifests.objects if kind_of(one) is None
+    )
+    return f" (not read: {', '.join(list(kinds)[:_MOST_NAMED])})" if kinds else ""
 
 
 def experiment_name(split: Split, wanted: Wanted) -> str:
@@ -74,23 +115,35 @@ def experiment_name(split: Split, wanted: Wanted) -> str:
 def new_spec(split: Split, wanted: Wanted, *, files: Sequence[Path], spec_dir: Path) -> str:
     """The spec's text. files: the manifests; they are named relative to spec_dir."""
     mesh = wanted.mesh or split.mesh
+    names = variant_names(in_order(split), mesh or Mesh.ISTIO, split.namespace)
     lines = [
-        f"# From {split.origin}, for {split.cohort}.",
-        *(f"# {note}" for note in _remarks(split)),
-        f"experiment: {experiment_name(split, wanted)}",
-        f"service: {split.service}",
-        f"namespace: {split.namespace}",
+        _comment(f"From {split.origin}, for {split.cohort}."),
+        *map(_comment, _remarks(split)),
+        f"experiment: {yaml_scalar(experiment_name(split, wanted))}",
+        f"service: {yaml_scalar(split.service)}{_service_doubt(split)}",
+        f"namespace: {yaml_scalar(split.namespace)}",
         f"mesh: {mesh.value}" if mesh else f"mesh: istio  {_CHECK}istio, linkerd or envoy?",
         "variants:",
-        *_variants(split, mesh or Mesh.ISTIO),
-        *_plan(split),
+        *_variants(names),
+        *_plan(split, [yaml_scalar(name.key) for name in names]),
         "manifests:",
-        *(f"  - {os.path.relpath(path, spec_dir)}" for path in files),
+        *(f"  - {yaml_scalar(os.path.relpath(path, spec_dir))}" for path in files),
         "sources:",
         _source(wanted),
         *_delivery(split),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> str:
+    """A comment on one line, whatever names the manifest has."""
+    return f"# {_LINE_ENDS.sub(' ', text)}"
+
+
+def _service_doubt(split: Split) -> str:
+    if split.is_service_known:
+        return ""
+    return f"  {_CHECK}the manifests don't say which Service clients call"
 
 
 def baseline_of(split: Split) -> Backend:
@@ -107,15 +160,6 @@ def in_order(split: Split) -> list[Backend]:
     """The baseline, then the others as written."""
     baseline = baseline_of(split)
     return [baseline, *(one for one in split.backends if one is not baseline)]
-
-
-def version_of(backend: Backend, mesh: Mesh) -> str | None:
-    """What the mesh's metrics call it, as far as the manifests tell."""
-    if mesh is Mesh.ISTIO:
-        return backend.version
-    if mesh is Mesh.LINKERD:
-        return backend.deployment or backend.service
-    return backend.service
 
 
 def _choice(split: Split) -> str:
@@ -138,20 +182,18 @@ def _remarks(split: Split) -> Iterator[str]:
         yield f"{mirror.percent:g} % of the requests are copied to {mirror.target.name}"
 
 
-def _variants(split: Split, mesh: Mesh) -> Iterator[str]:
-    for place, backend in enumerate(in_order(split)):
-        version = version_of(backend, mesh)
+def _variants(names: Sequence[VariantName]) -> Iterator[str]:
+    for place, name in enumerate(names):
         marked = "" if place else ", baseline: true"
-        doubt = "" if version else f"  {_CHECK}the version label of its pods"
-        yield f"  {_variant(backend)}: {{version: {version or backend.name}{marked}}}{doubt}"
+        doubt = f"  {_CHECK}{name.doubt}" if name.doubt else ""
+        yield f"  {yaml_scalar(name.key)}: {{{name}{marked}}}{doubt}"
 
 
-def _variant(backend: Backend) -> str:
-    return re.sub(r"[^a-z0-9-]+", "-", backend.name.lower()).strip("-")[:63]
+def _plan(split: Split, keys: Sequence[str]) -> Iterator[str]:
+    """Stages where the manifest has them; a split that stays is read from the manifest.
 
-
-def _plan(split: Split) -> Iterator[str]:
-    """Stages where the manifest has them; a split that stays is read from the manifest."""
+    keys: the variants, the baseline first.
+    """
     stages = [stage for stage in split.stages if 0 < stage.candidate_percent < 100]
     if stages and len(split.backends) == 2:
         yield "plan:"
@@ -159,28 +201,29 @@ def _plan(split: Split) -> Iterator[str]:
         if total_s < _MINIMUM_S:
             yield f"  minimum_duration: {total_s:g}s  {_CHECK}very short"
         yield "  stages:"
-        yield from (f"    - {_stage(split, stage)}" for stage in stages)
+        yield from (f"    - {_stage(stage, keys)}" for stage in stages)
     elif not split.percents:
         yield f"plan: {{duration: 30m}}  {_CHECK}no split is configured"
     else:
         yield f"plan: {{duration: 1h}}  {_CHECK}how long may it take?"
 
 
-def _stage(split: Split, stage: RolloutStage) -> str:
-    baseline, candidate = map(_variant, in_order(split))
-    percent = stage.candidate_percent
+def _stage(stage: RolloutStage, keys: Sequence[str]) -> str:
+    baseline, candidate = keys
+    # In decimals, so that the two sum to 100 exactly.
+    percent = round(Decimal(stage.candidate_percent), _DECIMALS).normalize()
     doubt = "" if stage.duration_s else f"  {_CHECK}a person or an analysis ends it"
-    weights = f"{baseline}: {100 - percent:g}, {candidate}: {percent:g}"
+    weights = f"{baseline}: {100 - percent:f}, {candidate}: {percent:f}"
     return f"{{duration: {stage.duration_s or _STAGE_S:g}s, weights: {{{weights}}}}}{doubt}"
 
 
 def _source(wanted: Wanted) -> str:
     if wanted.prometheus is not None:
-        return f'  requests: {{prometheus: "{wanted.prometheus}"}}'
+        return f"  requests: {{prometheus: {yaml_quoted(wanted.prometheus)}}}"
     return f'  requests: {{prometheus: "http://prometheus:9090"}}  {_CHECK}your server'
 
 
 def _delivery(split: Split) -> Iterator[str]:
     if split.origin.kind in _DELIVERED:
-        target = f"{split.origin.kind}/{split.origin.name}"
-        yield f"# delivery: {{target: {{kubernetes: {target}}}}}  # for `verdict deliver`"
+        target = yaml_scalar(f"{split.origin.kind}/{split.origin.name}")
+        yield _comment(f"delivery: {{target: {{kubernetes: {target}}}}}  # for `verdict deliver`")

@@ -35,6 +35,11 @@ class Manifest:
         """Its spec; empty if it has none."""
         return fields_of(self.data.get("spec"))
 
+    @property
+    def api_version(self) -> str:
+        """Its apiVersion as written; "no apiVersion" where there is none."""
+        return f"{self.group}/{self.version}".lstrip("/") or "no apiVersion"
+
     def line(self, path: FieldPath) -> int:
         """The line of a field of it."""
         return self.document.line((*self.at, *path))
@@ -67,17 +72,21 @@ def _objects(document: Document, data: Any, at: FieldPath, *, depth: int) -> Ite
     yield Manifest(document, at, data, group, version, data["kind"], name, namespace)
 
 
-def service_of(host: str, namespace: str) -> tuple[str, str]:
-    """The Service and namespace that a host name means: exam, exam.prod, exam.prod.svc.cluster...
+# Top-level domains that nobody takes for a namespace; the two-letter ones are countries.
+_DOMAINS = frozenset(
+    {"com", "org", "net", "edu", "gov", "mil", "int", "info", "biz", "xyz"}
+    | {"example", "invalid", "local", "localhost", "localdomain", "lan"}
+)
 
-    A name outside the cluster stays whole.
-    """
-    name, *rest = host.split(".")
-    if not rest:
-        return name, namespace
-    if len(rest) == 1 or rest[1] == "svc":
-        return name, rest[0]
-    return host, namespace
+
+def is_cluster_name(host: str) -> bool:
+    """Whether the name says itself that it is a Service's: exam, exam.prod.svc, ..svc.cluster..."""
+    labels = _labels(host)
+    return len(labels) == 1 or (len(labels) > 2 and labels[2] == "svc")
+
+
+def _labels(host: str) -> list[str]:
+    return host.rstrip(".").split(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +99,41 @@ class ManifestSet:
 
     manifests: tuple[Manifest, ...]
     _by_kind: dict[str, list[Manifest]] = field(init=False, default_factory=dict)
+    _namespaces: set[str] = field(init=False, default_factory=set)
+    _outside: set[str] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         for manifest in self.manifests:
             self._by_kind.setdefault(manifest.kind, []).append(manifest)
+            self._namespaces.add(
+                manifest.name if manifest.kind == "Namespace" else manifest.namespace
+            )
+        for entry in self.of_kind("ServiceEntry"):
+            self._outside.update(map(str, items_of(entry.spec.get("hosts"))))
+
+    def find_service(
+        self, host: str, namespace: str, *, is_public: bool = False
+    ) -> tuple[str, str] | None:
+        """The Service and its namespace that a host name means; None for a name outside.
+
+        A name such as exam.prod may be either: it is outside if a ServiceEntry has it, else a
+        Service if an object of the files is in that namespace, else outside if it ends like a
+        domain. is_public: whether the host is one that clients outside the cluster call, which
+        makes every name with a dot a domain unless the files or the name say otherwise.
+        """
+        name, *rest = _labels(host)
+        if host in self._outside or not name or "*" in host:
+            return None
+        if is_cluster_name(host):
+            return name, rest[0] if rest else namespace
+        if len(rest) != 1:
+            return None
+        is_domain = is_public or len(rest[0]) == 2 or rest[0].lower() in _DOMAINS
+        return None if is_domain and rest[0] not in self._namespaces else (name, rest[0])
+
+    def service_of(self, host: str, namespace: str) -> tuple[str, str]:
+        """The Service and namespace of a destination; a name outside the cluster stays whole."""
+        return self.find_service(host, namespace) or (host, namespace)
 
     def of_kind(self, kind: str) -> list[Manifest]:
         """The objects of a kind, in the order of the files."""
@@ -106,8 +146,13 @@ class ManifestSet:
 
     def rules_for(self, service: str, namespace: str) -> list[Manifest]:
         """The DestinationRules of a service; those of other namespaces where its own has none."""
-        rules = [rule for rule in self.of_kind("DestinationRule") if _host(rule)[0] == service]
-        return [rule for rule in rules if _host(rule)[1] == namespace] or rules
+        hosts = [(rule, self._host(rule)) for rule in self.of_kind("DestinationRule")]
+        rules = [(rule, host) for rule, host in hosts if host[0] == service]
+        own = [rule for rule, host in rules if host[1] == namespace]
+        return own or [rule for rule, _ in rules]
+
+    def _host(self, rule: Manifest) -> tuple[str, str]:
+        return self.service_of(text_of(rule.spec.get("host")) or "", rule.namespace)
 
     def subset_labels(self, service: str, namespace: str, subset: str) -> Labels | None:
         """The labels of a subset; None if no DestinationRule has it."""
@@ -140,10 +185,6 @@ class ManifestSet:
         return near[0].name if len(near) == 1 else None
 
 
-def _host(rule: Manifest) -> tuple[str, str]:
-    return service_of(text_of(rule.spec.get("host")) or "", rule.namespace)
-
-
 def _pod_labels(workload: Manifest) -> Labels:
     template = fields_of(workload.spec.get("template"))
     return labels_of(fields_of(template.get("metadata")).get("labels"))
@@ -166,3 +207,9 @@ def tell_apart(backends: list[Backend]) -> tuple[Backend, ...]:
         seen[name] = seen.get(name, 0) + 1
         told.append(replace(backend, name=name if seen[name] == 1 else f"{name}-{seen[name]}"))
     return tuple(told)
+
+
+def busiest(backends: list[Backend]) -> tuple[str, str]:
+    """Service and namespace of the backend with most traffic, the first of equals."""
+    backend = max(backends, key=lambda one: one.percent or 0.0)
+    return backend.service, backend.namespace

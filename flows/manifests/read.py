@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 
 from flows.formats.problems import FileProblem, InputError
@@ -51,7 +51,7 @@ def manifests_in(documents: Iterable[Document], files: tuple[str, ...]) -> Manif
     for manifest in objects:
         kind = kind_of(manifest)
         if kind is None:
-            findings += _in_file(manifest, _unknown_group(manifest))
+            findings += _in_file(manifest, _unknown_kind(manifest))
             continue
         findings += _in_file(manifest, _check(manifest, kind, around))
         splits += kind.read_splits(manifest, around)
@@ -64,25 +64,35 @@ def manifests_in(documents: Iterable[Document], files: tuple[str, ...]) -> Manif
 
 def _check(manifest: Manifest, kind: Kind, around: ManifestSet) -> Iterator[FieldFinding]:
     versions = kind.groups[manifest.group]
-    if manifest.version not in versions:
-        known = ", ".join(versions)
-        message = f"is {manifest.group}/{manifest.version}; {manifest.kind} has {known}"
+    found = check_fields(manifest.data, kind.fields(manifest.version))
+    if manifest.version in versions:
+        yield from found
+    else:
+        message = (
+            f"{manifest.api_version} is unknown, it is read as {manifest.group}/{versions[0]}; "
+            f"{manifest.kind} has {', '.join(versions)}"
+        )
         yield FieldFinding(("apiVersion",), message)
-    yield from check_fields(manifest.data, kind.fields(manifest.version))
+        # A version that is not known may have other fields.
+        yield from (replace(finding, severity=Severity.DOUBT) for finding in found)
     yield from kind.find_problems(manifest, around)
 
 
-def _unknown_group(manifest: Manifest) -> Iterator[FieldFinding]:
-    """A kind that would be read, under an API group that is slightly wrong."""
+def _unknown_kind(manifest: Manifest) -> Iterator[FieldFinding]:
+    """A kind that would be read, under another API group or spelt with other capitals."""
     kind = KINDS.get(manifest.kind)
-    if kind is None:
+    if kind is not None:
+        group, versions = next(iter(kind.groups.items()))
+        message = (
+            f"{manifest.api_version} is unknown, so this {manifest.kind} isn't read; "
+            f"known is {group}/{versions[0]}"
+        )
+        yield FieldFinding(("apiVersion",), message, Severity.DOUBT)
         return
-    for group, versions in kind.groups.items():
-        if group.split(".")[-2:] == manifest.group.split(".")[-2:] or not manifest.group:
-            written = f"{manifest.group}/{manifest.version}".lstrip("/")
-            message = f"is {written or 'empty'}, must be {group}/{versions[0]}; it isn't read"
-            yield FieldFinding(("apiVersion",), message, Severity.DOUBT)
-            return
+    for name in KINDS:
+        if name.lower() == manifest.kind.lower():
+            message = f"is {manifest.kind}, must be {name}; it isn't read"
+            yield FieldFinding(("kind",), message)
 
 
 def _in_file(manifest: Manifest, findings: Iterable[FieldFinding]) -> Iterator[ManifestFinding]:

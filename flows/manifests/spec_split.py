@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flows.manifests.read import Manifests, read_manifests
 from flows.manifests.split import Backend, Severity, Split
-from flows.spec.experiment import Experiment
+from flows.spec.experiment import Experiment, Variant
 
 # Percent.
 _SAME = 0.05
@@ -66,13 +66,20 @@ def mistakes(manifests: Manifests) -> list[str]:
 
 
 def _variant(spec: Experiment, backend: Backend) -> str | None:
-    """The variant that receives: by its version, else by its name."""
-    names = {backend.name, backend.subset, backend.service, backend.deployment}
+    """The variant that receives: by its version or the labels of a Service, else by its name."""
+    names = {backend.name, backend.subset, backend.service, backend.deployment, backend.cluster}
     for name, variant in spec.variants.items():
         versions = {backend.version, *names} - {None}
-        if variant.version in versions or name in names:
+        if variant.version in versions or name in names or _is_service(variant, backend):
             return name
     return None
+
+
+def _is_service(variant: Variant, backend: Backend) -> bool:
+    """Whether the variant is told by the Service that requests go to, and it is this one."""
+    service = variant.labels.get("destination_service_name")
+    namespace = variant.labels.get("destination_service_namespace", backend.namespace)
+    return variant.version is None and (service, namespace) == (backend.service, backend.namespace)
 
 
 def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:

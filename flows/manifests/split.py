@@ -58,6 +58,7 @@ class Backend:
     percent: its share of the route's requests; None where no split is configured.
     labels: labels of its pods, as far as the manifests say (subset, or selector of its Service).
     deployment: the workload behind it, where the manifests say.
+    cluster: what an Envoy calls it, where that is certain.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Backend:
     subset: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
     deployment: str | None = None
+    cluster: str | None = None
 
     @property
     def version(self) -> str | None:
@@ -117,12 +119,25 @@ class RolloutStage:
 
 
 @dataclass(frozen=True, slots=True)
+class Driven:
+    """An object whose weights another one sets; routes: those of it, empty for all."""
+
+    kind: str
+    namespace: str
+    name: str
+    routes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Split:
     """One configured split of the requests to one service.
 
     backends: who receives requests; kinds that know the baseline put it first (knows_baseline).
     mesh: which metrics count the requests, as far as the kind tells.
     stages: of kinds that shift the traffic themselves.
+    is_service_known: whether the manifests say which service clients call.
+    drives: of kinds that shift the traffic themselves, the objects that they do it by.
+    one_cluster: why the mesh's metrics don't tell the backends apart; empty where they do.
     notes: what a person must know to read the numbers.
     """
 
@@ -136,6 +151,9 @@ class Split:
     faults: tuple[Fault, ...] = ()
     stages: tuple[RolloutStage, ...] = ()
     knows_baseline: bool = False
+    is_service_known: bool = True
+    drives: tuple[Driven, ...] = ()
+    one_cluster: str = ""
     notes: tuple[str, ...] = ()
 
     @property

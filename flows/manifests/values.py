@@ -40,10 +40,14 @@ def number_of(value: Any) -> float | None:
 
 
 def labels_of(value: Any) -> tuple[tuple[str, str], ...]:
-    """Labels, sorted by name."""
+    """Labels, sorted by name; one without a value is no label."""
     pairs = fields_of(value).items()
     return tuple(
-        sorted((name, str(item)) for name, item in pairs if not isinstance(item, dict | list))
+        sorted(
+            (name, str(item).lower() if isinstance(item, bool) else str(item))
+            for name, item in pairs
+            if item is not None and not isinstance(item, dict | list)
+        )
     )
 
 

@@ -113,8 +113,11 @@ _SERVICE: Table = {
 
 
 def fields(version: str) -> Table:
-    """The fields of one version; before v1beta1 the analysis has another name."""
-    current = version == "v1beta1"
+    """The fields of one version; before v1beta1 the analysis has another name.
+
+    `service` is required of all targets but Knative's, which the reader checks.
+    """
+    current = version not in ("v1alpha1", "v1alpha2", "v1alpha3")
     old = Retired("was renamed to `analysis` in v1beta1", still_read=True)
     analysis: Table = (
         {"analysis!": _ANALYSIS, "canaryAnalysis": old}
@@ -135,7 +138,7 @@ def fields(version: str) -> Table:
             "ingressRef": _REFERENCE,
             "routeRef": _REFERENCE,
             "upstreamRef": {**_REFERENCE, "namespace": TEXT},
-            "service!": _SERVICE,
+            "service": _SERVICE,
             "skipAnalysis": FLAG,
             "revertOnDeletion": FLAG,
             "suspend": FLAG,

@@ -8,15 +8,25 @@ from typing import Any
 
 from flows.formats.problems import FieldPath
 from flows.manifests.fields.check import FieldFinding
+from flows.manifests.kinds.argo_routing import Apex, driven_by, find_apex
 from flows.manifests.kinds.istio_matches import cohort_of
-from flows.manifests.objects import Manifest, ManifestSet, service_of
-from flows.manifests.split import Backend, Cohort, Mirror, RolloutStage, Severity, Split
+from flows.manifests.objects import Manifest, ManifestSet
+from flows.manifests.split import (
+    Backend,
+    Cohort,
+    Mirror,
+    RolloutStage,
+    Severity,
+    Split,
+)
 from flows.manifests.values import fields_of, items_of, number_of, seconds_of, text_of
 from flows.spec.experiment import Mesh
 
 _STEPS: FieldPath = ("spec", "strategy", "canary", "steps")
 # Steps that take a while which the manifest doesn't tell.
 _ENDED_BY_OTHERS = ("analysis", "experiment", "plugin")
+_PING_PONG = {"stable": "pingService", "canary": "pongService"}
+_ROLES_CHANGE = "CHECK: ping and pong change roles with every rollout; which of them is stable now?"
 _BY_REPLICAS = "no trafficRouting: weights are only approached, by the numbers of pods"
 
 
@@ -37,23 +47,38 @@ def read_splits(manifest: Manifest, around: ManifestSet) -> Iterator[Split]:
 def _read_canary(manifest: Manifest, around: ManifestSet, canary: dict[str, Any]) -> Split:
     routing = fields_of(canary.get("trafficRouting"))
     steps = [fields_of(item) for item in items_of(canary.get("steps"))]
-    service, namespace = _apex(manifest, around, canary)
+    apex = find_apex(manifest, around, canary)
     backends = tuple(
-        _backend(manifest, around, canary, role, (service, namespace))
-        for role in ("stable", "canary")
+        _backend(manifest, around, canary, role, apex) for role in ("stable", "canary")
     )
     return Split(
         origin=manifest.origin(path=_STEPS if steps else ("spec", "strategy", "canary")),
-        mesh=_mesh(routing),
-        service=service,
-        namespace=namespace,
+        mesh=_mesh(routing, apex.route),
+        service=apex.service,
+        namespace=apex.namespace,
+        is_service_known=apex.is_known,
         backends=backends,
         cohort=_cohort(steps),
         mirrors=tuple(_mirrors(steps, backends[1])),
-        stages=tuple(_stages(steps)),
+        stages=tuple(_stages(steps, _all_traffic(routing))),
         knows_baseline=True,
-        notes=() if routing else (_BY_REPLICAS,),
+        one_cluster=apex.route.one_cluster if apex.route else "",
+        drives=tuple(driven_by(manifest, routing)),
+        notes=tuple(_notes(canary, routing)),
     )
+
+
+def _notes(canary: dict[str, Any], routing: dict[str, Any]) -> Iterator[str]:
+    if not routing:
+        yield _BY_REPLICAS
+    if fields_of(canary.get("pingPong")):
+        yield _ROLES_CHANGE
+
+
+def _all_traffic(routing: dict[str, Any]) -> float:
+    """The weight that means all requests: 100, or maxTrafficWeight (1000 for permille)."""
+    most = number_of(routing.get("maxTrafficWeight"))
+    return most if most is not None and most > 0 else 100.0
 
 
 def _read_blue_green(manifest: Manifest, around: ManifestSet, blue_green: dict[str, Any]) -> Split:
@@ -79,36 +104,27 @@ def _backend(
     around: ManifestSet,
     canary: dict[str, Any],
     role: str,
-    apex: tuple[str, str],
+    apex: Apex,
 ) -> Backend:
     """A subset of one host (Istio) or a Service of its own."""
     istio = fields_of(fields_of(canary.get("trafficRouting")).get("istio"))
     subset = text_of(fields_of(istio.get("destinationRule")).get(f"{role}SubsetName"))
-    service = text_of(canary.get(f"{role}Service"))
+    ping_pong = fields_of(canary.get("pingPong"))
+    service = text_of(canary.get(f"{role}Service")) or text_of(ping_pong.get(_PING_PONG[role]))
     found = around.backend(
-        service or apex[0], manifest.namespace, subset=None if service else subset, percent=None
+        service or apex.service,
+        manifest.namespace if service else apex.namespace,
+        subset=None if service else subset,
+        percent=None,
     )
-    return replace(found, name=role, subset=subset)
+    routed = apex.route.backends if apex.route else ()
+    cluster = next((one.cluster for one in routed if one.service == found.service), None)
+    return replace(found, name=role, subset=subset, cluster=cluster)
 
 
-def _apex(manifest: Manifest, around: ManifestSet, canary: dict[str, Any]) -> tuple[str, str]:
-    """The service that clients call: the root service, the VirtualService's host, or stable's."""
-    routing = fields_of(canary.get("trafficRouting"))
-    root = text_of(fields_of(routing.get("smi")).get("rootService"))
-    istio = fields_of(routing.get("istio"))
-    route = text_of(fields_of(istio.get("virtualService")).get("name"))
-    service = around.named("VirtualService", route, manifest.namespace) if route else None
-    hosts = (
-        [host for host in items_of(service.spec.get("hosts")) if text_of(host)] if service else []
-    )
-    inside = [host for host in hosts if host.count(".") == 0 and host != "*"]
-    stable = text_of(canary.get("stableService"))
-    return service_of(
-        root or next(iter(inside), None) or stable or manifest.name, manifest.namespace
-    )
-
-
-def _mesh(routing: dict[str, Any]) -> Mesh | None:
+def _mesh(routing: dict[str, Any], route: Split | None) -> Mesh | None:
+    if route and route.origin.kind != "VirtualService":
+        return route.mesh
     if "istio" in routing:
         return Mesh.ISTIO
     if "smi" in routing:
@@ -117,14 +133,17 @@ def _mesh(routing: dict[str, Any]) -> Mesh | None:
     return Mesh.LINKERD_POLICY if any("gatewayAPI" in name for name in plugins) else None
 
 
-def _stages(steps: list[dict[str, Any]]) -> Iterator[RolloutStage]:
-    """Each weight with the pauses after it; a weight without any pause is no stage."""
+def _stages(steps: list[dict[str, Any]], most: float) -> Iterator[RolloutStage]:
+    """Each weight with the pauses after it; a weight without any pause is no stage.
+
+    most: the weight that means all requests.
+    """
     weight: float | None = None
     seconds: float | None = 0.0
     for step in [*steps, {"setWeight": 100}]:
         if "setWeight" in step:
             if weight is not None and seconds != 0:
-                yield RolloutStage(weight, seconds)
+                yield RolloutStage(100 * weight / most, seconds)
             weight, seconds = number_of(step["setWeight"]), 0.0
         elif "pause" in step:
             pause = seconds_of(fields_of(step["pause"]).get("duration"))
@@ -166,18 +185,33 @@ def find_problems(manifest: Manifest, _: ManifestSet) -> Iterator[FieldFinding]:
     ):
         path = ("spec", "strategy", "canary", "trafficRouting")
         yield FieldFinding(path, "needs canaryService and stableService beside it")
-    yield from _step_problems([fields_of(item) for item in items_of(canary.get("steps"))])
+    routing = fields_of(canary.get("trafficRouting"))
+    yield from _maximum_problems(routing)
+    steps = [fields_of(item) for item in items_of(canary.get("steps"))]
+    yield from _step_problems(steps, _all_traffic(routing))
 
 
-def _step_problems(steps: list[dict[str, Any]]) -> Iterator[FieldFinding]:
+def _maximum_problems(routing: dict[str, Any]) -> Iterator[FieldFinding]:
+    most = routing.get("maxTrafficWeight")
+    path = ("spec", "strategy", "canary", "trafficRouting", "maxTrafficWeight")
+    if most is None:
+        return
+    number = number_of(most)
+    if number is None or number <= 0 or number % 1:
+        yield FieldFinding(path, f"is {most!r}, must be a whole number above 0")
+    elif not (routing.get("nginx") or routing.get("plugins")):
+        yield FieldFinding(path, "is for nginx and plugins only; Argo refuses it here")
+
+
+def _step_problems(steps: list[dict[str, Any]], most: float) -> Iterator[FieldFinding]:
     for index, step in enumerate(steps):
         if len(step) > 1:
             message = f"does {' and '.join(sorted(step))} at once; write a step for each"
             yield FieldFinding((*_STEPS, index), message)
         weight = number_of(step.get("setWeight"))
-        if weight is not None and not 0 <= weight <= 100:
+        if weight is not None and not 0 <= weight <= most:
             where = (*_STEPS, index, "setWeight")
-            yield FieldFinding(where, f"is {weight:g}, must be from 0 to 100")
+            yield FieldFinding(where, f"is {weight:g}, must be from 0 to {most:g}")
         duration = fields_of(step.get("pause")).get("duration")
         if duration is not None and seconds_of(duration) is None:
             message = f"is {duration!r}, must be seconds or a duration such as 10m"

@@ -9,7 +9,7 @@ from flows.formats.problems import FieldPath
 from flows.manifests.fields.check import FieldFinding
 from flows.manifests.kinds.istio_matches import cohort_of
 from flows.manifests.objects import Manifest, ManifestSet
-from flows.manifests.split import Backend, Cohort, Mirror, RolloutStage, Severity, Split
+from flows.manifests.split import Backend, Cohort, Driven, Mirror, RolloutStage, Severity, Split
 from flows.manifests.values import fields_of, items_of, number_of, seconds_of, text_of
 from flows.spec.experiment import Mesh
 
@@ -22,14 +22,40 @@ _MESHES = {
     "contour": Mesh.ENVOY,
     "gloo": Mesh.ENVOY,
     "kuma": Mesh.ENVOY,
+    # Its usual ingress, Kourier, is an Envoy.
+    "knative": Mesh.ENVOY,
 }
+# What it shifts weights by; it makes these objects under the service's name.
+_DRIVEN = {
+    "istio": "VirtualService",
+    "linkerd": "TrafficSplit",
+    "smi": "TrafficSplit",
+    "gatewayapi": "HTTPRoute",
+}
+_KNATIVE = "serving.knative.dev"
 _MOST_STAGES = 100
+# Percent: Flagger's sum of both weights.
+_ALL = 100.0
 
 
 def _analysis(manifest: Manifest) -> tuple[str, dict[str, Any]]:
     """The analysis and its field's name: canaryAnalysis before v1beta1."""
     name = "analysis" if "analysis" in manifest.spec else "canaryAnalysis"
     return name, fields_of(manifest.spec.get(name))
+
+
+def _provider(manifest: Manifest) -> str | None:
+    """Without the API version that some providers carry; None where nothing is written."""
+    written = text_of(manifest.spec.get("provider"))
+    if written is None and _is_knative(manifest):
+        return "knative"
+    return written and written.split(":")[0]
+
+
+def _is_knative(manifest: Manifest) -> bool:
+    """Whether the target is a Knative Service: Flagger makes no Services, it shifts revisions."""
+    target = text_of(fields_of(manifest.spec.get("targetRef")).get("apiVersion")) or ""
+    return target.startswith(f"{_KNATIVE}/") or manifest.spec.get("provider") == "knative"
 
 
 def read_splits(manifest: Manifest, _: ManifestSet) -> Iterator[Split]:
@@ -46,10 +72,10 @@ def read_splits(manifest: Manifest, _: ManifestSet) -> Iterator[Split]:
     cohort = cohort_of(analysis.get("match"))
     share = number_of(analysis.get("mirrorWeight"))
     mirrored = analysis.get("mirror") is True
-    provider = text_of(manifest.spec.get("provider"))
+    provider = _provider(manifest)
     yield Split(
         origin=manifest.origin(path=("spec", name)),
-        mesh=_MESHES.get((provider or "istio").split(":")[0]),
+        mesh=_MESHES.get(provider or "istio"),
         service=service,
         namespace=manifest.namespace,
         backends=(primary, canary),
@@ -57,35 +83,67 @@ def read_splits(manifest: Manifest, _: ManifestSet) -> Iterator[Split]:
         mirrors=(Mirror(canary, 100.0 if share is None else share),) if mirrored else (),
         stages=stages,
         knows_baseline=True,
-        notes=tuple(_notes(analysis, provider, cohort)),
+        drives=tuple(
+            Driven(kind, manifest.namespace, service)
+            for name, kind in _DRIVEN.items()
+            if name == (provider or "istio")
+        ),
+        notes=(*_revision_notes(manifest), *_notes(analysis, provider, cohort)),
     )
 
 
 def _backend(manifest: Manifest, service: str, target: str, role: str) -> Backend:
-    """The Service <name>-<role>; the target itself is the canary, its copy the primary."""
+    """The Service <name>-<role>; the target itself is the canary, its copy the primary.
+
+    Knative has one Service, and a revision for each role.
+    """
+    if _is_knative(manifest):
+        return Backend(role, service, manifest.namespace)
     deployment = target if role == "canary" else f"{target}-primary"
-    return Backend(role, f"{service}-{role}", manifest.namespace, deployment=deployment)
+    return Backend(
+        role,
+        f"{service}-{role}",
+        manifest.namespace,
+        deployment=deployment,
+        cluster=_contour_cluster(manifest, f"{service}-{role}"),
+    )
+
+
+def _contour_cluster(manifest: Manifest, service: str) -> str | None:
+    """Contour's name for the Envoy cluster of a Service; of other ingresses it isn't known."""
+    port = number_of(fields_of(manifest.spec.get("service")).get("port"))
+    if _provider(manifest) != "contour" or port is None:
+        return None
+    return f"{manifest.namespace}_{service}_{port:g}"
 
 
 def _stages(analysis: dict[str, Any]) -> Iterator[RolloutStage]:
-    """One stage for each weight on the way to maxWeight, an interval each."""
+    """One stage for each weight until maxWeight is reached, an interval each."""
     interval = seconds_of(analysis.get("interval"))
     weights = [number_of(item) for item in items_of(analysis.get("stepWeights"))]
     for weight in (weights or list(_steps(analysis)))[:_MOST_STAGES]:
-        if weight is not None and 0 < weight <= 100:
+        if weight is not None and 0 < weight <= _ALL:
             yield RolloutStage(weight, interval or None)
 
 
 def _steps(analysis: dict[str, Any]) -> Iterator[float]:
+    """Flagger adds stepWeight as long as the weight is below maxWeight: it may go beyond."""
     step = number_of(analysis.get("stepWeight"))
-    most = number_of(analysis.get("maxWeight")) or 100.0
+    most = number_of(analysis.get("maxWeight")) or _ALL
     if step is None or step <= 0 or most / step > _MOST_STAGES:
         return
-    weight = step
-    while weight < most:
+    weight = 0.0
+    while weight < min(most, _ALL):
+        weight = min(weight + step, _ALL)
         yield weight
-        weight += step
-    yield most
+
+
+def _revision_notes(manifest: Manifest) -> Iterator[str]:
+    if _is_knative(manifest):
+        yield (
+            "Knative makes a revision for each version and names it when it is deployed: the "
+            f"cluster in Envoy is {manifest.namespace}/REVISION"
+        )
 
 
 def _notes(analysis: dict[str, Any], provider: str | None, cohort: Cohort) -> Iterator[str]:
@@ -105,6 +163,8 @@ def find_problems(manifest: Manifest, _: ManifestSet) -> Iterator[FieldFinding]:
     """Analyses that Flagger refuses or that never reach a weight."""
     name, analysis = _analysis(manifest)
     path: FieldPath = ("spec", name)
+    if manifest.spec and manifest.spec.get("service") is None and not _is_knative(manifest):
+        yield FieldFinding(("spec", "service"), "is missing")
     if not analysis:
         return
     ways = [key for key in ("iterations", "stepWeight", "stepWeights") if key in analysis]
@@ -129,6 +189,9 @@ def _weight_problems(analysis: dict[str, Any], path: FieldPath) -> Iterator[Fiel
     step, most = number_of(analysis.get("stepWeight")), number_of(analysis.get("maxWeight"))
     if step is not None and most is not None and step > most:
         yield FieldFinding((*path, "stepWeight"), f"is {step:g}, above maxWeight {most:g}")
+    elif (last := max(_steps(analysis), default=0.0)) > (limit := most or _ALL):
+        message = f"doesn't divide maxWeight: the last weight is {last:g}, not {limit:g}"
+        yield FieldFinding((*path, "stepWeight"), message, Severity.DOUBT)
     weights = [number_of(item) for item in items_of(analysis.get("stepWeights"))]
     known = [weight for weight in weights if weight is not None]
     for index, weight in enumerate(known):

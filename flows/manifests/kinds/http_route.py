@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from enum import Enum
 from fractions import Fraction
 from typing import Any
 
 from flows.formats.problems import FieldPath
 from flows.manifests.fields.check import FieldFinding
-from flows.manifests.objects import Manifest, ManifestSet, tell_apart
+from flows.manifests.objects import Manifest, ManifestSet, busiest, tell_apart
 from flows.manifests.split import Backend, Cohort, Mirror, Severity, Split, percents_of
 from flows.manifests.values import fields_of, items_of, number_of, quantity_of, text_of
 from flows.spec.experiment import Mesh
@@ -32,24 +34,50 @@ def read_splits(manifest: Manifest, around: ManifestSet) -> Iterator[Split]:
 def _read_rule(manifest: Manifest, around: ManifestSet, rule: dict[str, Any], index: int) -> Split:
     references = [fields_of(item) for item in items_of(rule.get("backendRefs"))]
     shares = percents_of([_weight(item) for item in references])
+    parent = _parent_service(manifest)
+    gateway = None if parent else _gateway(manifest, around)
+    cluster = _gateway_cluster(manifest, index) if gateway is _Gateway.ENVOY_GATEWAY else ""
+    has_own = _has_own_clusters(references)
     backends = [
-        _backend(manifest, around, item, shares[place] if shares else None)
+        replace(
+            _backend(manifest, around, item, shares[place] if shares else None),
+            cluster=f"{cluster}/backend/{place}" if cluster and has_own else None,
+        )
         for place, item in enumerate(references)
     ]
-    parent = _parent_service(manifest)
-    service, namespace = parent or (backends[0].service, backends[0].namespace)
+    service, namespace = parent or busiest(backends)
     name = text_of(rule.get("name"))
     return Split(
         origin=manifest.origin(
             f"rules[{index}]" + (f" ({name})" if name else ""), ("spec", "rules", index)
         ),
-        mesh=_mesh(manifest, around, has_service_parent=parent is not None),
+        mesh=_mesh(manifest, around, gateway, has_service_parent=parent is not None),
         service=service,
         namespace=namespace,
+        is_service_known=parent is not None,
         backends=tell_apart(backends),
         cohort=Cohort(tuple(map(_conditions, map(fields_of, items_of(rule.get("matches")))))),
         mirrors=tuple(_mirrors(manifest, around, rule)),
+        one_cluster=_shared(cluster) if cluster and not has_own and len(references) > 1 else "",
         notes=() if parent else ("the route hangs on a Gateway: requests inside the mesh pass by",),
+    )
+
+
+def _gateway_cluster(manifest: Manifest, index: int) -> str:
+    """Envoy Gateway's name for the cluster of a rule."""
+    return f"{manifest.kind.lower()}/{manifest.namespace}/{manifest.name}/rule/{index}"
+
+
+def _has_own_clusters(references: list[dict[str, Any]]) -> bool:
+    """Whether Envoy Gateway makes a cluster for each backend: if any of them has a filter."""
+    return any(items_of(reference.get("filters")) for reference in references)
+
+
+def _shared(cluster: str) -> str:
+    return (
+        f"Envoy Gateway sends all backends of a rule through one cluster, {cluster}: the versions "
+        "can't be told apart in its metrics. Give one backendRef a filter (a "
+        "ResponseHeaderModifier will do), then each has a cluster of its own"
     )
 
 
@@ -75,21 +103,50 @@ def _parent_service(manifest: Manifest) -> tuple[str, str] | None:
     return None
 
 
-def _mesh(manifest: Manifest, around: ManifestSet, *, has_service_parent: bool) -> Mesh | None:
+class _Gateway(Enum):
+    """Which program a Gateway is, as far as the difference matters."""
+
+    ISTIO = "istio"
+    ENVOY_GATEWAY = "gateway.envoyproxy.io"
+
+
+_CLASSES = {
+    "eg": _Gateway.ENVOY_GATEWAY,
+    "envoy": _Gateway.ENVOY_GATEWAY,
+    "envoy-gateway": _Gateway.ENVOY_GATEWAY,
+    "envoy-gateway-class": _Gateway.ENVOY_GATEWAY,
+}
+
+
+def _gateway(manifest: Manifest, around: ManifestSet) -> _Gateway | None:
+    """The Gateway that the route hangs on, by the controller of its class or the class's name."""
+    for parent in map(fields_of, items_of(manifest.spec.get("parentRefs"))):
+        where = text_of(parent.get("namespace")) or manifest.namespace
+        gateway = around.named("Gateway", str(parent.get("name")), where)
+        class_ = text_of(gateway.spec.get("gatewayClassName")) if gateway else None
+        found = around.named("GatewayClass", class_, where) if class_ else None
+        controller = text_of(found.spec.get("controllerName")) if found else None
+        if (controller or "").startswith(_Gateway.ENVOY_GATEWAY.value):
+            return _Gateway.ENVOY_GATEWAY
+        if "istio" in (controller or class_ or ""):
+            return _Gateway.ISTIO
+        if controller is None and class_ in _CLASSES:
+            return _CLASSES[class_]
+    return None
+
+
+def _mesh(
+    manifest: Manifest, around: ManifestSet, gateway: _Gateway | None, *, has_service_parent: bool
+) -> Mesh | None:
     """Linkerd takes routes on Services, Gateways tell by their class; None if nothing tells."""
     if manifest.group == _LINKERD:
         return Mesh.LINKERD_POLICY
     if has_service_parent:
         istio = around.of_kind("VirtualService") or around.of_kind("DestinationRule")
         return Mesh.ISTIO if istio else Mesh.LINKERD_POLICY
-    for parent in map(fields_of, items_of(manifest.spec.get("parentRefs"))):
-        gateway = around.named("Gateway", str(parent.get("name")), manifest.namespace)
-        class_ = str(gateway.spec.get("gatewayClassName")) if gateway else ""
-        if "istio" in class_:
-            return Mesh.ISTIO
-        if class_ in ("eg", "envoy", "envoy-gateway"):
-            return Mesh.ENVOY
-    return None
+    if gateway is None:
+        return None
+    return Mesh.ISTIO if gateway is _Gateway.ISTIO else Mesh.ENVOY
 
 
 def _conditions(match: dict[str, Any]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from flows.manifests.fields.check import (
     Table,
     whole,
 )
-from flows.manifests.objects import Manifest, ManifestSet, service_of, tell_apart
+from flows.manifests.objects import Manifest, ManifestSet, tell_apart
 from flows.manifests.split import Severity, Split, percents_of
 from flows.manifests.values import fields_of, items_of, number_of, quantity_of, seconds_of, text_of
 from flows.spec.experiment import Mesh
@@ -53,11 +53,11 @@ def read_splits(manifest: Manifest, around: ManifestSet) -> Iterator[Split]:
     if not named:
         return
     shares = percents_of([quantity_of(item.get("weight")) or Fraction(0) for item in named])
-    service, namespace = service_of(manifest.name, manifest.namespace)
+    service, namespace = around.service_of(manifest.name, manifest.namespace)
     backends = []
     for place, item in enumerate(named):
         host, _, _ = item["authority"].partition(":")
-        name, where = service_of(host, namespace)
+        name, where = around.service_of(host, namespace)
         percent = shares[place] if shares else None
         backends.append(around.backend(name, where, percent=percent))
     retried = _retries(manifest.spec)

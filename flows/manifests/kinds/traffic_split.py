@@ -15,7 +15,7 @@ from flows.manifests.fields.check import (
     Table,
     whole,
 )
-from flows.manifests.objects import Manifest, ManifestSet, service_of, tell_apart
+from flows.manifests.objects import Manifest, ManifestSet, tell_apart
 from flows.manifests.split import Cohort, Severity, Split, percents_of
 from flows.manifests.values import fields_of, items_of, quantity_of, text_of
 from flows.spec.experiment import Mesh
@@ -40,13 +40,12 @@ def read_splits(manifest: Manifest, around: ManifestSet) -> Iterator[Split]:
     if not named:
         return
     shares = percents_of([quantity_of(item.get("weight")) or Fraction(0) for item in named])
-    service, namespace = service_of(
+    service, namespace = around.service_of(
         text_of(manifest.spec.get("service")) or manifest.name, manifest.namespace
     )
     receivers = [
         around.backend(
-            service_of(item["service"], namespace)[0],
-            namespace,
+            *around.service_of(item["service"], namespace),
             percent=shares[place] if shares else None,
         )
         for place, item in enumerate(named)

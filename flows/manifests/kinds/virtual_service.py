@@ -9,8 +9,8 @@ from typing import Any
 from flows.formats.problems import FieldPath
 from flows.manifests.fields.check import FieldFinding
 from flows.manifests.kinds.istio_matches import cohort_of
-from flows.manifests.objects import Manifest, ManifestSet, service_of, tell_apart
-from flows.manifests.split import Cohort, Fault, Mirror, Severity, Split, percents_of
+from flows.manifests.objects import Manifest, ManifestSet, busiest, tell_apart
+from flows.manifests.split import Backend, Cohort, Fault, Mirror, Severity, Split, percents_of
 from flows.manifests.values import fields_of, items_of, number_of, quantity_of, text_of
 from flows.spec.experiment import Mesh
 
@@ -40,12 +40,14 @@ def _read_route(
     ]
     name = text_of(route.get("name"))
     label = f"{protocol}[{index}]" + (f" ({name})" if name else "")
-    service, namespace = _apex(manifest, [(b.service, b.namespace) for b in backends])
+    known = _apex(manifest, around, backends)
+    service, namespace = known or busiest(backends)
     return Split(
         origin=manifest.origin(label, ("spec", protocol, index)),
         mesh=Mesh.ISTIO,
         service=service,
         namespace=namespace,
+        is_service_known=known is not None,
         backends=tell_apart(backends),
         cohort=cohort_of(route.get("match")) if protocol == "http" else Cohort(),
         mirrors=tuple(_mirrors(manifest, around, route)),
@@ -63,20 +65,28 @@ def _weights(destinations: list[dict[str, Any]]) -> list[Fraction]:
 
 def _backend(
     manifest: Manifest, around: ManifestSet, destination: dict[str, Any], percent: float | None
-) -> Any:
+) -> Backend:
     host = text_of(destination.get("host")) or text_of(destination.get("name")) or "(no host)"
-    service, namespace = service_of(host, manifest.namespace)
+    service, namespace = around.service_of(host, manifest.namespace)
     subset = text_of(destination.get("subset"))
     return around.backend(service, namespace, subset=subset, percent=percent)
 
 
-def _apex(manifest: Manifest, services: list[tuple[str, str]]) -> tuple[str, str]:
-    """The service that clients call: where all go, else the host for which the manifest stands."""
-    if len(set(services)) == 1:
-        return services[0]
+def _apex(
+    manifest: Manifest, around: ManifestSet, backends: list[Backend]
+) -> tuple[str, str] | None:
+    """The service that clients call: where all go, else the host for which the manifest stands.
+
+    None if it stands for names outside the cluster only.
+    """
+    services = {(backend.service, backend.namespace) for backend in backends}
+    if len(services) == 1:
+        return services.pop()
     hosts = [host for host in items_of(manifest.spec.get("hosts")) if text_of(host)]
-    inside = [host for host in hosts if host != "*" and (host.count(".") < 2 or ".svc" in host)]
-    return service_of(inside[0], manifest.namespace) if inside else services[0]
+    gateways = items_of(manifest.spec.get("gateways"))
+    is_public = bool(gateways) and "mesh" not in gateways
+    found = (around.find_service(host, manifest.namespace, is_public=is_public) for host in hosts)
+    return next((service for service in found if service), None)
 
 
 def _mirrors(manifest: Manifest, around: ManifestSet, route: dict[str, Any]) -> Iterator[Mirror]:

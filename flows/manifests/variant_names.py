@@ -1,0 +1,94 @@
+"""What the metrics of a mesh call the backends of a split: the lines of a new spec's variants."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from flows.manifests.split import Backend
+from flows.manifests.yaml_scalar import yaml_scalar
+from flows.spec.experiment import Mesh
+
+_LONGEST = 63
+_DOUBTS = {
+    Mesh.ISTIO: "the version label of its pods",
+    Mesh.ENVOY: "the name of its cluster in Envoy (label envoy_cluster_name)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VariantName:
+    """A variant's key in the spec, and what picks out its series.
+
+    doubt: what a person must look up; empty where the manifests tell everything.
+    """
+
+    key: str
+    version: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    doubt: str = ""
+
+    def __str__(self) -> str:
+        """The fields as YAML, without braces."""
+        labels = ", ".join(f"{name}: {yaml_scalar(value)}" for name, value in self.labels.items())
+        version = None if self.version is None else f"version: {yaml_scalar(self.version)}"
+        parts = [version, f"labels: {{{labels}}}" if labels else None]
+        return ", ".join(part for part in parts if part)
+
+
+def variant_names(backends: Sequence[Backend], mesh: Mesh, namespace: str) -> list[VariantName]:
+    """The names of the backends in their order; namespace: that of the experiment."""
+    keys = _keys([backend.name for backend in backends])
+    named = [
+        replace(_named(backend, backends, mesh, namespace), key=key)
+        for backend, key in zip(backends, keys, strict=True)
+    ]
+    told = [str(one) for one in named]
+    twin = "both have the same name in the metrics: what tells them apart?"
+    return [
+        one if told.count(text) == 1 else replace(one, doubt=twin)
+        for one, text in zip(named, told, strict=True)
+    ]
+
+
+def _keys(names: Sequence[str]) -> list[str]:
+    """The names as a spec may have them, each once."""
+    keys: list[str] = []
+    for place, name in enumerate(names, start=1):
+        key = re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-")[:_LONGEST].strip("-")
+        key = key or f"version-{place}"
+        keys.append(key if key not in keys else f"{key[: _LONGEST - 3]}-{place}")
+    return keys
+
+
+def _named(
+    backend: Backend, backends: Sequence[Backend], mesh: Mesh, namespace: str
+) -> VariantName:
+    is_elsewhere = any(one.namespace != namespace for one in backends)
+    if mesh is Mesh.ISTIO:
+        return _istio(backend, backends, is_elsewhere)
+    if mesh is Mesh.ENVOY:
+        return _or_doubt(backend.cluster, backend, mesh)
+    if mesh is Mesh.LINKERD_POLICY:
+        where = {"backend_namespace": backend.namespace} if is_elsewhere else {}
+        return VariantName("", backend.service, where)
+    where = {"namespace": backend.namespace} if is_elsewhere else {}
+    return VariantName("", backend.deployment or backend.service, where)
+
+
+def _istio(backend: Backend, backends: Sequence[Backend], is_elsewhere: bool) -> VariantName:
+    """Istio counts by the Service that was routed to: a Service per version needs no version."""
+    services = [(one.service, one.namespace) for one in backends]
+    if len(set(services)) == 1:
+        return _or_doubt(backend.version, backend, Mesh.ISTIO)
+    labels = {"destination_service_name": backend.service}
+    if is_elsewhere:
+        labels["destination_service_namespace"] = backend.namespace
+    if services.count((backend.service, backend.namespace)) == 1:
+        return VariantName("", None, labels)
+    return replace(_or_doubt(backend.version, backend, Mesh.ISTIO), labels=labels)
+
+
+def _or_doubt(version: str | None, backend: Backend, mesh: Mesh) -> VariantName:
+    return VariantName("", version or backend.name, doubt="" if version else _DOUBTS[mesh])
