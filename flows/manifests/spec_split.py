@@ -66,20 +66,20 @@ def mistakes(manifests: Manifests) -> list[str]:
 
 
 def _variant(spec: Experiment, backend: Backend) -> str | None:
-    """The variant that receives: by its version or the labels of a Service, else by its name."""
+    """The variant that receives: by the labels of a Service, by its version, else by its name."""
+    found = (name for name, one in spec.variants.items() if _receives(name, one, backend))
+    return next(found, None)
+
+
+def _receives(name: str, variant: Variant, backend: Backend) -> bool:
     names = {backend.name, backend.subset, backend.service, backend.deployment, backend.cluster}
-    for name, variant in spec.variants.items():
-        versions = {backend.version, *names} - {None}
-        if variant.version in versions or name in names or _is_service(variant, backend):
-            return name
-    return None
-
-
-def _is_service(variant: Variant, backend: Backend) -> bool:
-    """Whether the variant is told by the Service that requests go to, and it is this one."""
+    is_called_so = name in names or variant.version in {backend.version, *names} - {None}
     service = variant.labels.get("destination_service_name")
+    if service is None:
+        return is_called_so
     namespace = variant.labels.get("destination_service_namespace", backend.namespace)
-    return variant.version is None and (service, namespace) == (backend.service, backend.namespace)
+    is_there = (service, namespace) == (backend.service, backend.namespace)
+    return is_there and (variant.version is None or is_called_so)
 
 
 def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
