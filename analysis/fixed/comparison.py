@@ -6,6 +6,7 @@ come from the same statistic and multiplier, so they can't contradict each other
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,12 +21,38 @@ class Sample:
     """Sufficient statistics of one variant: users, mean and variance, float64[...] each.
 
     rest: what the mean's last digit leaves out, float64[...]; it counts where means are compared.
+    mix_variance, mix_covariance: of a candidate compared within strata whose shares are estimated,
+    what chance in these shares adds to the baseline's variance, and to its covariance with the
+    difference; its part in the difference's variance is in variance. Both are of the means.
     """
 
     n: FloatArray
     mean: FloatArray
     variance: FloatArray
     rest: FloatArray = field(default_factory=lambda: np.array(0.0))
+    mix_variance: FloatArray = field(default_factory=lambda: np.array(0.0))
+    mix_covariance: FloatArray = field(default_factory=lambda: np.array(0.0))
+
+    def __post_init__(self) -> None:
+        for name in ("rest", "mix_variance", "mix_covariance"):
+            values = np.broadcast_to(getattr(self, name), self.mean.shape)
+            object.__setattr__(self, name, values)
+
+    def part(self, kept: NDArray[np.bool_] | NDArray[np.intp]) -> Sample:
+        """Some cells of arrays of one axis."""
+        return Sample(*(getattr(self, name)[kept] for name in Sample.__slots__))
+
+    @classmethod
+    def stacked(cls, samples: Sequence[Sample]) -> Sample:
+        """Single samples, one after the other."""
+        return cls(
+            *(np.array([float(getattr(s, name)) for s in samples]) for name in cls.__slots__)
+        )
+
+    @classmethod
+    def joined(cls, samples: Sequence[Sample]) -> Sample:
+        """Samples of one axis each, one after the other."""
+        return cls(*(np.concatenate([getattr(s, name) for s in samples]) for name in cls.__slots__))
 
     @property
     def variance_of_mean(self) -> FloatArray:
@@ -112,6 +139,14 @@ class Comparison:
         """Both intervals by one multiplier."""
         return Bounds(*self.interval(multiplier), *self.relative_interval(multiplier))
 
+    def error_at(self, growth: ArrayLike) -> FloatArray:
+        """The standard error of candidate - (1 + growth) baseline: float64[...]."""
+        d = np.asarray(growth, dtype=np.float64)
+        b, c = self.baseline, self.candidate
+        mix = d * (d * c.mix_variance - 2 * c.mix_covariance)
+        found = c.variance_of_mean + (1 + d) ** 2 * b.variance_of_mean + mix
+        return np.sqrt(np.maximum(found, 0.0))
+
     def relative_interval(self, multiplier: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """The interval of difference / |baseline| from the same test and multiplier.
 
@@ -123,20 +158,25 @@ class Comparison:
         z = np.asarray(multiplier, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             size = np.abs(self.baseline.mean)
+            sign = np.sign(self.baseline.mean)
             lift, half_width = self.difference / size, z * (self.standard_error / size)
-            # Squared errors of both means in units of the baseline.
+            # Squared errors of both means in units of the baseline, and what strata add to them.
             of_baseline, of_candidate = (
                 np.square(z * np.sqrt(arm.variance_of_mean) / size)
                 for arm in (self.baseline, self.candidate)
             )
+            of_mix = np.square(z * np.sqrt(self.candidate.mix_variance) / size)
+            with_mix = z / size * (z / size * self.candidate.mix_covariance)
             # a d^2 - 2 b d + c <= 0; c is positive exactly where the absolute interval excludes 0.
-            a = 1 - of_baseline
+            a = 1 - of_baseline - of_mix
             c = (np.abs(self.difference) - z * self.standard_error) / size
             c = c * (np.abs(lift) + half_width)
-            b = lift + np.sign(self.baseline.mean) * of_baseline
+            b = lift + sign * (of_baseline - with_mix)
             b = np.where(c > 0, np.copysign(b, lift), b)
             ratio = self.candidate.mean / self.baseline.mean
-            root = np.sqrt(a * of_candidate + of_baseline * ratio**2)
+            part = of_mix * lift**2 - 2 * with_mix * (sign * lift + of_baseline) + with_mix**2
+            part = part - of_mix * of_baseline
+            root = np.sqrt(np.maximum(a * of_candidate + of_baseline * ratio**2 + part, 0.0))
             far = b + np.copysign(root, b)
             ends = far / a, np.where(far == 0, 0.0, c / far)
         bounded = np.isfinite(z * self.standard_error) & (a > 0) & (size > 0)

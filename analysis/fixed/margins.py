@@ -71,7 +71,7 @@ def means_within(
     p_values = []
     for sign in (1.0, -1.0):
         factor = 1 - sign * margin * np.sign(b.mean)
-        error = np.sqrt(c.variance_of_mean + factor**2 * b.variance_of_mean)
+        error = comparison.error_at(factor - 1)
         beyond = sign * (c.mean - factor * b.mean)
         found = non_inferiority(beyond, error, degrees, margin=0.0, alpha=alpha).p_value
         # As the interval beside it, nothing is claimed where the error isn't known.

@@ -26,7 +26,7 @@ _MOST_DEGREES = 1e15  # Student's t is the normal to the last digit there
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """Candidate over baseline less 1: float64[...] each, and which method gave the answer.
+    """The difference over the baseline's size: float64[...] each, and which method gave it.
 
     p_value: two-sided, of no lift, from the test whose inversion the interval is: below alpha
         exactly where a bounded interval of level 1 - alpha leaves 0 out. Fieller's may be
@@ -59,17 +59,20 @@ def relative_lift(
     b, c = comparison.baseline, comparison.candidate
     v_b, v_c = b.variance_of_mean, c.variance_of_mean
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        size = np.abs(b.mean)  # so that a loss that shrinks is a rise
-        ratio = 1 + (c.mean - b.mean) / size
-        relative_variance = v_b / b.mean**2 + v_c / c.mean**2
+        ratio = c.mean / b.mean
+        growth = comparison.difference / b.mean
+        error = comparison.error_at(growth) / np.abs(b.mean)
         if method == "delta":
-            error = np.sqrt(v_c / b.mean**2 + v_b * ratio**2 / b.mean**2)
-            lower, upper = ratio - 1 - z * error, ratio - 1 + z * error
-            statistic = (ratio - 1) / error
+            lower, upper = growth - z * error, growth + z * error
+            statistic = growth / error
         else:
-            spread = np.exp(z * np.sqrt(relative_variance))
+            of_log = error / np.abs(ratio)
+            spread = np.exp(z * of_log)
             lower, upper = ratio / spread - 1, ratio * spread - 1
-            statistic = np.log(np.where(ratio > 0, ratio, np.nan)) / np.sqrt(relative_variance)
+            statistic = np.log(np.where(ratio > 0, ratio, np.nan)) / of_log
+        # In units of the baseline's size, so that a loss that shrinks is a rise.
+        falls = b.mean < 0
+        lower, upper = np.where(falls, -upper, lower), np.where(falls, -lower, upper)
         unsure = ~(np.abs(b.mean) > _SURE_BASELINE * np.sqrt(v_b))
     # An arm in which nobody differs from another shows no error: its lift would be certain.
     known = np.isfinite(comparison.standard_error) & (v_b > 0) & (v_c > 0)
@@ -80,7 +83,7 @@ def relative_lift(
     degrees = np.minimum(comparison.degrees_of_freedom, _MOST_DEGREES)
     p_value = 2 * stdtr(degrees, -np.abs(statistic))
     return Lift(
-        ratio - 1,
+        np.where(falls, -growth, growth),
         np.where(known, np.where(unsure, fieller_low, lower), -np.inf),
         np.where(known, np.where(unsure, fieller_high, upper), np.inf),
         np.where(known, np.where(unsure, comparison.p_value, p_value), np.nan),

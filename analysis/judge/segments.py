@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from analysis.fixed.comparison import Pair, Sample
+from analysis.fixed.comparison import Pair, Sample, difference_of, standard_error
 from analysis.metric_result import Estimate
 from analysis.scorecard.scorecard import Cells, make_scorecard
 from analysis.users.estimates import stratified_samples
@@ -95,7 +95,7 @@ def compare_segments(
     ]
     if not rows:
         return SegmentTable(metric, candidate, (), ())
-    left, right = (_stack([arms[i] for _, _, arms in rows]) for i in (0, 1))
+    left, right = (Sample.stacked([arms[i] for _, _, arms in rows]) for i in (0, 1))
     card = make_scorecard(
         Cells(
             left,
@@ -137,7 +137,7 @@ def _interactions(
     for name in dict.fromkeys(names.tolist()):
         kept = (names == name) & enough
         if kept.sum() > 1:
-            yield _interaction(name, _part(guarded.baseline, kept), _part(guarded.candidate, kept))
+            yield _interaction(name, guarded.baseline.part(kept), guarded.candidate.part(kept))
 
 
 def _near_normal(baseline: Sample, candidate: Sample) -> NDArray[np.bool_]:
@@ -173,9 +173,8 @@ def _interaction(dimension: str, baseline: Sample, candidate: Sample) -> Interac
 
 
 def _difference(baseline: Sample, candidate: Sample) -> tuple[float, float]:
-    """The difference and its standard error."""
-    error = np.sqrt(baseline.variance_of_mean + candidate.variance_of_mean)
-    return float(candidate.mean - baseline.mean), float(error)
+    """The difference and its standard error, infinite where nobody differs from another."""
+    return float(difference_of(baseline, candidate)), float(standard_error(baseline, candidate))
 
 
 def _pool(parts: Sample) -> Sample:
@@ -185,16 +184,3 @@ def _pool(parts: Sample) -> Sample:
     between = (parts.n * (parts.mean - mean) ** 2).sum()
     within = (np.maximum(parts.n - 1, 0) * parts.variance).sum()
     return Sample(np.asarray(n), np.asarray(mean), np.asarray((within + between) / (n - 1)))
-
-
-def _stack(samples: list[Sample]) -> Sample:
-    return Sample(
-        np.array([float(s.n) for s in samples]),
-        np.array([float(s.mean) for s in samples]),
-        np.array([float(s.variance) for s in samples]),
-        np.array([float(s.rest) for s in samples]),
-    )
-
-
-def _part(sample: Sample, keep: NDArray[np.bool_]) -> Sample:
-    return Sample(sample.n[keep], sample.mean[keep], sample.variance[keep])

@@ -50,14 +50,13 @@ def bound_harm(
     """
     comparison = compare_guarded(arms[0], arms[1], is_share=is_share)
     lower_z, upper_z = _multipliers(plan, metric, comparison, n_opt, np.asarray(at_end))
-    baseline, candidate = comparison.baseline, comparison.candidate
+    baseline = comparison.baseline
     sign = -1.0 if metric.higher_is_better else 1.0
     allowed = metric.allowed_harm
-    factor = 1 + sign * allowed.relative * np.sign(baseline.mean)
+    growth = sign * allowed.relative * np.sign(baseline.mean)
     allowance = allowed.relative * np.abs(baseline.mean) + allowed.absolute
     value = sign * comparison.difference - allowance
-    variance = candidate.variance_of_mean + factor**2 * baseline.variance_of_mean
-    error = np.sqrt(variance)
+    error = comparison.error_at(growth)
     with np.errstate(invalid="ignore"):
         lower, upper = value - lower_z * error, value + upper_z * error
     return Harm(comparison, value, lower, upper, error, lower_z, upper_z)

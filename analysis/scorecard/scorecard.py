@@ -107,7 +107,7 @@ def make_scorecard(
         log_e=log_e,
         anytime_p=np.minimum(1.0, np.exp(-np.maximum(log_e, 0.0))),
         discovery=_within(rows, log_e, lambda e: e_bh(e, alpha)).astype(np.bool_),
-        posterior=normal_posterior(arms.guarded, prior or NormalPrior(), alpha=alpha),
+        posterior=normal_posterior(comparison, prior or NormalPrior(), alpha=alpha),
         split_p=split_p,
         split_log_e=split_log_e,
     )
@@ -157,10 +157,7 @@ def _compare(cells: Cells) -> _Arms:
     """Welch's comparison of means; shares have bounds and a statistic of their own."""
     statistic = np.full(cells.is_share.shape, np.nan)
     kept = np.flatnonzero(cells.is_share)
-    shares = (
-        Sample(s.n[kept], s.mean[kept], s.variance[kept]) for s in (cells.baseline, cells.candidate)
-    )
-    statistic[kept] = share_statistic(*shares)
+    statistic[kept] = share_statistic(*(s.part(kept) for s in (cells.baseline, cells.candidate)))
     return _Arms(
         compare_means(cells.baseline, cells.candidate),
         compare_guarded(cells.baseline, cells.candidate, is_share=False),

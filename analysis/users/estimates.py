@@ -33,10 +33,9 @@ def sample_of(moments: Moments, quantity: Quantity) -> Sample:
     A ratio's variance is (Vm + R^2 Vd - 2 R Cmd) / d^2 (Deng, Knoblich, Lu 2018, section 3); it
     is nan where the denominator's mean is zero.
     """
-    weights = influences(moments, quantity)[..., None, :]
-    variance = (weights @ moments.covariance @ np.swapaxes(weights, -1, -2))[..., 0, 0]
+    variance = moments.variance_along(influences(moments, quantity)[..., None, :])[..., 0]
     value, rest = value_of(moments, quantity), _rest_of(moments, quantity)
-    return Sample(moments.n, value, np.maximum(variance, 0.0), rest)
+    return Sample(moments.n, value, variance, rest)
 
 
 def value_of(moments: Moments, quantity: Quantity) -> FloatArray:
@@ -52,7 +51,7 @@ def _rest_of(moments: Moments, quantity: Quantity) -> FloatArray:
     """What the last digit of the estimate leaves out; 0 for a ratio, where it isn't known."""
     if quantity.denominator is not None:
         return np.zeros_like(moments.n)
-    return np.broadcast_to(moments.rest, moments.mean.shape)[..., quantity.numerator]
+    return moments.rest[..., quantity.numerator]
 
 
 def influences(moments: Moments, quantity: Quantity) -> FloatArray:
@@ -93,7 +92,10 @@ def adjust(
     value of, gets no weight.
     """
     quantities = (outcome, *covariates)
-    spread = [_covariance(moments, quantities) for moments in variants]
+    rows = [np.stack([influences(m, each) for each in quantities], axis=-2) for m in variants]
+    spread = [
+        row @ m.covariance @ np.swapaxes(row, -1, -2) for row, m in zip(rows, variants, strict=True)
+    ]
     x_means = [np.stack([value_of(m, x) for x in covariates], axis=-1) for m in variants]
     usable = np.all(np.isfinite(x_means), axis=0)
     x_means = [np.where(usable, x, 0.0) for x in x_means]
@@ -119,23 +121,18 @@ def adjust(
     contrast = np.concatenate([np.ones_like(theta[..., :1]), -theta], axis=-1)[..., None, :]
     samples: list[Sample] = []
     before, after = np.zeros_like(users), np.zeros_like(users)
-    for moments, covariance, x in zip(variants, spread, x_means, strict=True):
-        raw = covariance[..., 0, 0]
-        variance = (contrast @ covariance @ np.swapaxes(contrast, -1, -2))[..., 0, 0]
+    for moments, row, x in zip(variants, rows, x_means, strict=True):
+        raw = moments.variance_along(row[..., :1, :])[..., 0]
+        of_user = contrast @ np.where(kept[..., :, None], row, 0.0)
+        variance = moments.variance_along(of_user)[..., 0]
         part = np.sum(theta * (x - centre), axis=-1)
         mean, rest = two_sum(value_of(moments, outcome), -part)
         rest = rest + _rest_of(moments, outcome)
-        samples.append(Sample(moments.n, mean, np.maximum(variance, 0.0), rest))
+        samples.append(Sample(moments.n, mean, variance, rest))
         weight = np.divide(1.0, moments.n, out=np.zeros_like(moments.n), where=moments.n > 0)
         before, after = before + weight * raw, after + weight * samples[-1].variance
     removed = np.divide(before - after, before, out=np.zeros_like(users), where=before > 0)
     return Adjusted(tuple(samples), theta, removed)
-
-
-def _covariance(moments: Moments, quantities: Sequence[Quantity]) -> FloatArray:
-    """Covariance of one user's influences on several estimates: float64[..., k, k]."""
-    rows = np.stack([influences(moments, each) for each in quantities], axis=-2)
-    return np.asarray(rows @ moments.covariance @ np.swapaxes(rows, -1, -2))
 
 
 def least_squares(pooled: FloatArray) -> FloatArray:
@@ -189,5 +186,6 @@ def stratified_samples(
         overall = (own * (variance + (mean - centre) ** 2)).sum(axis=-1)
         pooled = pooled + np.divide(overall, count, out=np.zeros_like(count), where=count > 0)
         stratified = stratified + of_mean
-    removed = np.divide(pooled - stratified, pooled, out=np.zeros_like(pooled), where=pooled > 0)
-    return tuple(samples), removed
+    known = np.isfinite(pooled) & (pooled > 0)
+    left = np.divide(stratified, pooled, out=np.ones_like(pooled), where=known)
+    return tuple(samples), 1 - left

@@ -22,6 +22,7 @@ FloatArray = NDArray[np.float64]
 
 # A stratum's variance is a guess below so many users of a variant.
 _LEAST_USERS = 10
+_EPSILON = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +59,22 @@ def post_stratify(
         for each, n in zip(found, (float(m.n) for m in whole), strict=True)
     ]
     removed = _removed(whole, outcome, samples)
-    linear = [each.linear for each in found]
-    return Stratified(
-        tuple(_with_uneven_effects(samples, linear, share, float(users.sum()))), removed, len(share)
-    )
+    uneven = _with_uneven_effects(samples, found, share, float(users.sum()))
+    return Stratified(tuple(uneven), removed, len(share))
 
 
 @dataclass(frozen=True, slots=True)
 class WeightedEstimate:
     """One variant's estimate over strata, and the variance of that.
 
-    linear: float64[strata], what the estimate is of in each stratum, to first order.
+    linear: float64[strata], what the estimate is of in each stratum, to first order; rounding: how
+    far it may be off by rounding alone.
     """
 
     value: float
     variance: float
     linear: FloatArray
+    rounding: float
 
 
 def weighted_estimates(
@@ -99,11 +100,13 @@ def weighted_estimates(
     found = []
     for arm, mean, row in zip(cells, means, rows, strict=True):
         direction = contrast @ row
-        spread = np.einsum("i,sij,j->s", direction, arm.covariance, direction)
-        variance = float((share**2 * np.maximum(spread, 0.0) / arm.n).sum())
+        spread = arm.variance_along(np.broadcast_to(direction, (len(share), 1, len(direction))))
+        variance = float((share**2 * spread[:, 0] / arm.n).sum())
         values = np.array([float(value_of(mean, x)) for x in covariates])
         estimate = float(value_of(mean, outcome)) - float(theta @ (values - centre))
-        found.append(WeightedEstimate(estimate, variance, arm.mean @ direction))
+        size = np.max(np.abs(arm.mean) @ np.abs(direction)) * np.max(np.maximum(arm.n, 16.0))
+        linear = arm.mean @ direction
+        found.append(WeightedEstimate(estimate, variance, linear, float(4 * _EPSILON * size)))
     return found
 
 
@@ -138,6 +141,7 @@ def _stacked(arm: Sequence[Sums]) -> Moments:
         np.array([float(m.n) for m in found]),
         np.stack([m.mean for m in found]),
         np.stack([m.covariance for m in found]),
+        noise=np.stack([m.noise for m in found]),
     )
 
 
@@ -166,17 +170,31 @@ def _centre(
 
 
 def _with_uneven_effects(
-    samples: Sequence[Sample], linear: Sequence[FloatArray], share: FloatArray, users: float
+    samples: Sequence[Sample], by: Sequence[WeightedEstimate], share: FloatArray, users: float
 ) -> list[Sample]:
-    """Adds to each candidate what the strata's estimated shares add to its difference's variance.
+    """Adds to each candidate what the strata's estimated shares add to its comparison's variance.
 
-    It is the spread of the effect over the strata, by the number of all users.
+    Of the difference it is the spread of the effect over the strata, by the number of all users; of
+    a relative difference r, that of the effect less r times the baseline.
     """
+    baseline = by[0]
+    below = baseline.linear - share @ baseline.linear
     found = [samples[0]]
-    for sample, values in zip(samples[1:], linear[1:], strict=True):
-        effect = values - linear[0]
-        spread = float(share @ (effect - share @ effect) ** 2)
-        found.append(replace(sample, variance=sample.variance + spread * sample.n / users))
+    for sample, own in zip(samples[1:], by[1:], strict=True):
+        effect = own.linear - baseline.linear
+        alike = np.ptp(effect) <= own.rounding + baseline.rounding
+        effect = np.where(alike, 0.0, effect - share @ effect)
+        of_effect, of_both, of_baseline = (
+            float(share @ product) / users for product in (effect**2, effect * below, below**2)
+        )
+        found.append(
+            replace(
+                sample,
+                variance=sample.variance + of_effect * sample.n,
+                mix_variance=np.array(of_baseline),
+                mix_covariance=np.array(of_both),
+            )
+        )
     return found
 
 

@@ -14,20 +14,42 @@ from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 
+_EPSILON = float(np.finfo(np.float64).eps)
+_FEW_USERS = 16  # of fewer, the last digits of sums as they are written down count more
+
 
 @dataclass(frozen=True, slots=True)
 class Moments:
     """Users, means and covariances of q quantities; the covariance has n - 1 in the denominator.
 
     n float64[...]; mean float64[..., q], nan without users; covariance float64[..., q, q], nan
-    below two users. rest float64[..., q]: what the means' last digits leave out, for differences
-    of 1e-6 between means of 1e9.
+    below two users, 0 where it can't be told from rounding. rest float64[..., q]: what the means'
+    last digits leave out, for differences of 1e-6 between means of 1e9. noise float64[..., q]: the
+    standard deviation that rounding alone may show.
     """
 
     n: FloatArray
     mean: FloatArray
     covariance: FloatArray
     rest: FloatArray = field(default_factory=lambda: np.array(0.0))
+    noise: FloatArray = field(default_factory=lambda: np.array(0.0))
+
+    def __post_init__(self) -> None:
+        for name in ("rest", "noise"):
+            values = np.broadcast_to(getattr(self, name), self.mean.shape)
+            object.__setattr__(self, name, values)
+
+    def variance_along(self, weights: FloatArray) -> FloatArray:
+        """The variance of weighted sums of the quantities: float64[..., k] of [..., k, q].
+
+        It is 0 where rounding could have made all of it: of users' values that are all equal, of
+        clicks that are a fixed part of the views, of an outcome that its covariate says exactly.
+        """
+        found = np.einsum("...ki,...ij,...kj->...k", weights, self.covariance, weights)
+        size = np.abs(weights)
+        terms = np.einsum("...ki,...ij,...kj->...k", size, np.abs(self.covariance), size)
+        rounding = np.einsum("...ki,...i->...k", size, self.noise) ** 2 + _EPSILON * 16 * terms
+        return np.where(found <= rounding, 0.0, found)
 
 
 def two_sum(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -42,13 +64,18 @@ class Sums:
     """Sums over users of q quantities y, as distances to the constant c.
 
     n float64[...]; shift float64[..., q] is c; total float64[..., q] is sum(y - c);
-    products float64[..., q, q] is sum((y - c)(y - c)').
+    products float64[..., q, q] is sum((y - c)(y - c)'). rounded float64[..., q]: n times the sums
+    of squares that these came of by subtraction, whose rounding is still in them.
     """
 
     n: FloatArray
     shift: FloatArray
     total: FloatArray
     products: FloatArray
+    rounded: FloatArray = field(default_factory=lambda: np.array(0.0))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rounded", np.broadcast_to(self.rounded, self.total.shape))
 
     def at(self, shift: ArrayLike) -> Sums:
         """The same sums about another constant; exact when it is near the mean."""
@@ -56,15 +83,36 @@ class Sums:
         d = self.shift - new
         cross = self.total[..., :, None] * d[..., None, :]
         products = self.products + cross + np.swapaxes(cross, -1, -2)
-        products = products + (self.n[..., None, None] * d[..., :, None] * d[..., None, :])
-        return Sums(self.n, np.array(new), self.total + self.n[..., None] * d, products)
+        n = self.n[..., None]
+        products = products + (n[..., None] * d[..., :, None] * d[..., None, :])
+        rounded = np.where(d == 0, self.rounded, self.rounded + n * (self._squares + n * d**2))
+        return Sums(self.n, np.array(new), self.total + n * d, products, rounded)
 
     def __add__(self, other: Sums) -> Sums:
         """The sums of both sets of users."""
         moved = other if np.array_equal(other.shift, self.shift) else other.at(self.shift)
         return Sums(
-            self.n + moved.n, self.shift, self.total + moved.total, self.products + moved.products
+            self.n + moved.n,
+            self.shift,
+            self.total + moved.total,
+            self.products + moved.products,
+            self.rounded + moved.rounded,
         )
+
+    def without(self, part: Sums) -> Sums:
+        """The sums of the users that are not in a part; both are about one shift."""
+        n = self.n[..., None]
+        return Sums(
+            self.n - part.n,
+            self.shift,
+            self.total - part.total,
+            self.products - part.products,
+            np.maximum(self.rounded, n * self._squares),
+        )
+
+    @property
+    def _squares(self) -> FloatArray:
+        return np.diagonal(self.products, axis1=-2, axis2=-1)
 
     def summed(self, axis: int) -> Sums:
         """The sums of all users along one of the leading axes; its shifts must be equal."""
@@ -75,11 +123,22 @@ class Sums:
             np.broadcast_to(np.expand_dims(shift, axis), self.shift.shape), self.shift
         ):
             raise ValueError("shifts differ along the axis: move them to one constant first (at)")
-        return Sums(self.n.sum(axis), shift, self.total.sum(axis), self.products.sum(axis))
+        return Sums(
+            self.n.sum(axis),
+            shift,
+            self.total.sum(axis),
+            self.products.sum(axis),
+            self.rounded.sum(axis),
+        )
 
     @property
     def moments(self) -> Moments:
-        """Users, means and covariances."""
+        """Users, means and covariances; a variance that rounding could have made is 0.
+
+        Adding n numbers rounds n times, alike for equal ones: the error grows with n (Higham 2002,
+        section 4.2). It leaves values that are all equal a variance, and values that are all 0,
+        about a shift, a mean.
+        """
         n = self.n[..., None]
         distance = np.divide(self.total, n, out=np.full_like(self.total, np.nan), where=n > 0)
         centred = self.products - self.total[..., :, None] * distance[..., None, :]
@@ -87,18 +146,20 @@ class Sums:
         covariance = np.divide(
             centred, denominator, out=np.full_like(centred, np.nan), where=denominator > 0
         )
-        # Equal values can leave a variance of -1e-20.
-        q = covariance.shape[-1]
-        diagonal = np.arange(q)
-        covariance[..., diagonal, diagonal] = np.where(
-            covariance[..., diagonal, diagonal] < 0, 0.0, covariance[..., diagonal, diagonal]
-        )
+        lost = 2 * _EPSILON * (np.maximum(n, _FEW_USERS) * self._squares + self.rounded)
+        degrees = np.maximum(n - 1, 1.0)
+        varies = np.diagonal(centred, axis1=-2, axis2=-1) > lost
+        covariance = np.where(varies[..., :, None] & varies[..., None, :], covariance, 0.0)
+        covariance = np.where(denominator > 0, covariance, np.nan)
         mean, rest = two_sum(self.shift, distance)
-        # All values 0: what is left beside the shift is rounding, and no denominator.
-        rounding = 8 * np.finfo(np.float64).eps * np.abs(self.shift)
-        is_zero = np.abs(mean) <= rounding
+        rounding = np.maximum(n, _FEW_USERS) * np.abs(self.shift) + np.sqrt(self.rounded)
+        is_zero = np.abs(mean) <= 2 * _EPSILON * rounding
         return Moments(
-            self.n, np.where(is_zero, 0.0, mean), covariance, np.where(is_zero, 0.0, rest)
+            self.n,
+            np.where(is_zero, 0.0, mean),
+            covariance,
+            np.where(is_zero, 0.0, rest),
+            np.sqrt(lost / degrees),
         )
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.fixed.comparison import Sample
 from analysis.fixed.share_tests import MOST_EXACT_USERS, ShareTests, share_tests
 from analysis.scorecard.bayes import BetaPrior, NormalPrior, beta_posterior
 from analysis.scorecard.scorecard import Cells, make_scorecard
 from flows.aggregates.across_variants import over_variants, segments_differ
 from flows.aggregates.document import AnalyzedRow, ScorecardDocument
-from flows.aggregates.estimates import Estimated, estimate, joined, part_of
+from flows.aggregates.estimates import Estimated, estimate
 from flows.aggregates.groups import groups_of, place_of
 from flows.aggregates.other_methods import Asked, further_answers
 from flows.aggregates.rows import AggregateRow
@@ -104,8 +105,8 @@ def _cells(estimated: Sequence[Estimated]) -> tuple[list[dict[str, str]], Cells,
     experiments = dict.fromkeys(one["experiment"] for one in identities)
     family = {name: i for i, name in enumerate(experiments)}
     cells = Cells(
-        joined([part.samples[0] for part, _ in pairs]),
-        joined([part.samples[v] for part, v in pairs]),
+        Sample.joined([part.samples[0] for part, _ in pairs]),
+        Sample.joined([part.samples[v] for part, v in pairs]),
         np.concatenate([np.full(len(part.groups), part.is_share) for part, _ in pairs]),
         np.array([family[one["experiment"]] for one in identities], dtype=np.int64),
         np.concatenate(
@@ -119,7 +120,7 @@ def _tests_of_shares(cells: Cells) -> tuple[list[dict[str, float]], ShareTests]:
     """Each cell's p-values by the tests that people know; none of what is no share."""
     kept = np.flatnonzero(cells.is_share)
     tests = share_tests(
-        *(part_of(s, kept) for s in (cells.baseline, cells.candidate)), most_exact=_MOST_EXACT
+        *(s.part(kept) for s in (cells.baseline, cells.candidate)), most_exact=_MOST_EXACT
     )
     answer: list[dict[str, float]] = [{} for _ in cells.is_share]
     for place, i in enumerate(kept):
@@ -147,7 +148,7 @@ def _share_posteriors(cells: Cells, alpha: float) -> list[PosteriorDocument | No
     answer: list[PosteriorDocument | None] = [None] * len(cells.is_share)
     if not len(kept):
         return answer
-    arms = [part_of(s, kept) for s in (cells.baseline, cells.candidate)]
+    arms = [s.part(kept) for s in (cells.baseline, cells.candidate)]
     posterior = beta_posterior(
         (arms[0].n, arms[1].n),
         (np.round(arms[0].n * arms[0].mean), np.round(arms[1].n * arms[1].mean)),

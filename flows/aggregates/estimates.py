@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.fixed.comparison import Sample, proportion_sample
 from analysis.users.estimates import Quantity, adjust, sample_of
-from analysis.users.post_stratification import Stratified, post_stratify
+from analysis.users.post_stratification import post_stratify
 from analysis.users.sums import Moments
 from flows.aggregates.groups import COVARIATE, DENOMINATOR, VALUE, Group, Shape
 
@@ -55,7 +55,9 @@ def _estimate(groups: Sequence[Group]) -> Estimated:
     removed = np.full(len(groups), np.nan)
     if has_strata:
         within = [post_stratify(group.strata, value, covariates) for group in groups]
-        samples = tuple(_of_variant(within, v) for v in range(variants))
+        samples = tuple(
+            Sample.stacked([each.samples[v] for each in within]) for v in range(variants)
+        )
         removed = np.array([each.variance_removed for each in within])
     elif has_covariate:
         adjusted = adjust(moments, value, covariates)
@@ -68,28 +70,6 @@ def _estimate(groups: Sequence[Group]) -> Estimated:
 
 
 def _stacked(moments: Sequence[Moments]) -> Moments:
-    fields = ("n", "mean", "covariance", "rest")
-    return Moments(*(np.stack([getattr(each, field) for each in moments]) for field in fields))
-
-
-def _of_variant(within: Sequence[Stratified], v: int) -> Sample:
-    samples = [each.samples[v] for each in within]
-    return Sample(
-        *(np.array([float(getattr(s, field)) for s in samples]) for field in Sample.__slots__)
+    return Moments(
+        *(np.stack([getattr(each, name) for each in moments]) for name in Moments.__slots__)
     )
-
-
-def joined(samples: Sequence[Sample]) -> Sample:
-    """One sample after the other."""
-    return Sample(
-        np.concatenate([s.n for s in samples]),
-        np.concatenate([s.mean for s in samples]),
-        np.concatenate([s.variance for s in samples]),
-        np.concatenate([np.broadcast_to(s.rest, s.mean.shape) for s in samples]),
-    )
-
-
-def part_of(sample: Sample, kept: NDArray[np.intp]) -> Sample:
-    """Some cells of a sample."""
-    rest = np.broadcast_to(sample.rest, sample.mean.shape)
-    return Sample(sample.n[kept], sample.mean[kept], sample.variance[kept], rest[kept])

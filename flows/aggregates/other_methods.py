@@ -31,7 +31,6 @@ from flows.aggregates.document import (
     RelativeLift,
     Within,
 )
-from flows.aggregates.estimates import part_of
 from flows.look.scorecard_document import Interval
 
 FloatArray = NDArray[np.float64]
@@ -126,7 +125,7 @@ def _always(lower: float, upper: float, log_e: float) -> dict[str, float]:
 
 
 def _arms(cells: Cells, kept: NDArray[np.intp]) -> tuple[Sample, Sample]:
-    return part_of(cells.baseline, kept), part_of(cells.candidate, kept)
+    return cells.baseline.part(kept), cells.candidate.part(kept)
 
 
 def _exact_shares(cells: Cells, alpha: float) -> dict[int, AlwaysValid]:
@@ -198,8 +197,8 @@ def _within_at(found: WithinMargin, j: int, size: float, *, relative: bool) -> W
 
 def _part(comparison: Comparison, kept: NDArray[np.intp]) -> Comparison:
     return Comparison(
-        part_of(comparison.baseline, kept),
-        part_of(comparison.candidate, kept),
+        comparison.baseline.part(kept),
+        comparison.candidate.part(kept),
         comparison.difference[kept],
         comparison.standard_error[kept],
         comparison.degrees_of_freedom[kept],

@@ -89,18 +89,9 @@ def _cells(plan: Plan, users: UserEvidence, rows: list[_Row]) -> Cells:
     shares = plan.user_shares
     both = {c: shares.get(plan.baseline, 0.0) + shares.get(c, 0.0) for c in plan.candidates}
     return Cells(
-        _stack([row[3] for row in rows]),
-        _stack([row[4] for row in rows]),
+        Sample.stacked([row[3] for row in rows]),
+        Sample.stacked([row[4] for row in rows]),
         np.array([metric.name in users.proportions for metric, *_ in rows]),
         np.zeros(len(rows), dtype=np.int64),
         np.array([shares.get(c, 0.0) / both[c] if both[c] else np.nan for _, c, *_ in rows]),
-    )
-
-
-def _stack(samples: list[Sample]) -> Sample:
-    return Sample(
-        np.array([float(s.n) for s in samples]),
-        np.array([float(s.mean) for s in samples]),
-        np.array([float(s.variance) for s in samples]),
-        np.array([float(s.rest) for s in samples]),
     )

@@ -132,9 +132,9 @@ def _of(parts: Mapping[Part, Sums], part: Part) -> Sums:
 
 def _rest(whole: Sums, parts: Sequence[Sums]) -> Sums:
     """Users in no part; all sums are about the same shift."""
-    n, total, products = whole.n, whole.total, whole.products
+    rest = whole
     for part in parts:
-        n, total, products = n - part.n, total - part.total, products - part.products
-    if float(n) == 0:
-        return Sums(n, whole.shift, np.zeros_like(total), np.zeros_like(products))
-    return Sums(n, whole.shift, total, products)
+        rest = rest.without(part)
+    if float(rest.n) == 0:
+        return Sums(rest.n, rest.shift, np.zeros_like(rest.total), np.zeros_like(rest.products))
+    return rest

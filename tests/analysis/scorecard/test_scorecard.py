@@ -50,7 +50,7 @@ def test_each_cell_is_answered_as_if_alone() -> None:
         z = normal_statistic(guarded.statistic, guarded.degrees_of_freedom)
         log_e = log_e_value(z, users, alpha=0.05, n_opt=5000)
         assert card.log_e[i] == pytest.approx(float(log_e[0]))
-        posterior = normal_posterior(guarded, NormalPrior(0, 0.2))
+        posterior = normal_posterior(alone, NormalPrior(0, 0.2))
         assert card.posterior.chance_to_win[i] == pytest.approx(float(posterior.chance_to_win[0]))
 
 
