@@ -14,10 +14,10 @@ from analysis.evidence import Evidence, QualityLimits
 from analysis.explain.notes import notes_on_edges, take_notes
 from analysis.explain.reasons import explain
 from analysis.explain.time_to_decision import missing_for_decision
-from analysis.judge.judge import health_score, judge_metrics
+from analysis.judge.judge_metrics import health_score, judge_metrics
 from analysis.judge.latency_table import LatencyTable, compare_latencies
 from analysis.judge.segments import SegmentTable
-from analysis.judge.users import judge_segments
+from analysis.judge.user_metrics import judge_segments
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Plan
 from analysis.quality.checks import QualityCheck, check_quality

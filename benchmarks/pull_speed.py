@@ -205,13 +205,13 @@ def _import_all() -> None:
     import pyarrow  # noqa: F401, PLC0415
     import yaml  # noqa: F401, PLC0415
 
-    import flows.ingest.requests.pull  # noqa: PLC0415
+    import flows.ingest.requests.pull_requests  # noqa: PLC0415
     import flows.ingest.sources.prometheus  # noqa: F401, PLC0415
 
 
 def _whole(url: str, folder: str, start_ms: int, end_ms: int, *, is_json: bool) -> int:
     """The product's own pull, into a warehouse that it creates."""
-    from flows.ingest.requests.pull import pull_requests  # noqa: PLC0415
+    from flows.ingest.requests.pull_requests import pull_requests  # noqa: PLC0415
     from flows.ingest.sources.prometheus import PrometheusSamples  # noqa: PLC0415
     from flows.spec.experiment import Experiment  # noqa: PLC0415
     from flows.spec.sources import PrometheusSource  # noqa: PLC0415

@@ -22,7 +22,7 @@ from typing import Any
 import duckdb
 
 from flows.formats.time import milliseconds_of
-from flows.ingest.users.pull import pull_users
+from flows.ingest.users.pull_users import pull_users
 from flows.look.user_statistics import read_user_statistics
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer

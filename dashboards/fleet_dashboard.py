@@ -15,7 +15,7 @@ from dashboards.experiment_view import EXPERIMENT_TAG, FLEET_UID, TAG, Experimen
 from dashboards.exported_panels import fleet_rows
 from dashboards.guide_panels import guide_section
 from dashboards.layout import Section, place
-from dashboards.request_families import Side, side_of
+from dashboards.request_families import CountingSide, side_of
 from dashboards.request_panels import fleet_section
 from dashboards.variables import fleet_variables
 
@@ -86,7 +86,7 @@ def _directory(views: tuple[ExperimentView, ...]) -> Panel:
     return panels.markdown("Where to look", "Every experiment has its own page.", "\n".join(lines))
 
 
-def _sides_in_use(views: tuple[ExperimentView, ...]) -> list[tuple[Side, str]]:
+def _sides_in_use(views: tuple[ExperimentView, ...]) -> list[tuple[CountingSide, str]]:
     """Where requests are counted and by which label versions are told, each pair once."""
     pairs = {}
     for view in views:

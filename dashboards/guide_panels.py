@@ -6,11 +6,11 @@ from grafana_foundation_sdk.models.dashboard import Panel
 
 from dashboards import panels, queries
 from dashboards.layout import Section
-from dashboards.panels import Query, Steps, Unit
+from dashboards.panels import PanelUnit, Query, Steps
 
 _VERSION = "{{destination_version}}"
 _SERVICE_AND_VERSION = "{{destination_service_name}} {{destination_version}}"
-_MILLISECONDS = Unit("ms", 0)
+_MILLISECONDS = PanelUnit("ms", 0)
 _EVERYWHERE = (
     "The guide's query to the letter: all services together, and every reporter, so that a "
     "request between two sidecars counts twice."
@@ -25,7 +25,7 @@ def guide_section(success: Steps, latency: Steps, *, interval_s: int) -> Section
     """
 
     def pair(
-        title: str, exact: str, chosen: str, legend: str, unit: Unit, thresholds: Steps
+        title: str, exact: str, chosen: str, legend: str, unit: PanelUnit, thresholds: Steps
     ) -> tuple[Panel, ...]:
         return tuple(
             panels.time_series(

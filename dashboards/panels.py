@@ -36,7 +36,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class PanelUnit:
     """Grafana's unit and the range of the axis, where it is known."""
 
     name: str
@@ -52,12 +52,12 @@ class Link:
     url: str
 
 
-PERCENT = Unit("percent", 0, 100)
-SHARE = Unit("percentunit", None, 1)
-CONVERSION = Unit("percentunit", 0)
-REQUESTS_PER_SECOND = Unit("reqps", 0)
-EVENTS_PER_SECOND = Unit("eps", 0)
-SCORE = Unit("none", 0, 100)
+PERCENT = PanelUnit("percent", 0, 100)
+SHARE = PanelUnit("percentunit", None, 1)
+CONVERSION = PanelUnit("percentunit", 0)
+REQUESTS_PER_SECOND = PanelUnit("reqps", 0)
+EVENTS_PER_SECOND = PanelUnit("eps", 0)
+SCORE = PanelUnit("none", 0, 100)
 
 Steps = tuple[tuple[float | None, str], ...]
 
@@ -81,7 +81,7 @@ def time_series(
     title: str,
     description: str,
     queries: Sequence[Query],
-    unit: Unit,
+    unit: PanelUnit,
     *,
     interval_s: int,
     thresholds: Steps = (),
@@ -119,7 +119,13 @@ def time_series(
 
 
 def number(
-    title: str, description: str, query: Query, unit: Unit, *, interval_s: int, thresholds: Steps
+    title: str,
+    description: str,
+    query: Query,
+    unit: PanelUnit,
+    *,
+    interval_s: int,
+    thresholds: Steps,
 ) -> models.Panel:
     """The last value of each series as a coloured number."""
     panel = (
@@ -145,7 +151,7 @@ def bars(
     title: str,
     description: str,
     query: Query,
-    unit: Unit,
+    unit: PanelUnit,
     *,
     thresholds: Steps,
     links: dict[str, list[Link]],
@@ -180,7 +186,7 @@ def markdown(title: str, description: str, content: str) -> models.Panel:
 _Drawn = TypeVar("_Drawn", timeseries.Panel, stat.Panel, bargauge.Panel)
 
 
-def _ranged(panel: _Drawn, unit: Unit) -> _Drawn:
+def _ranged(panel: _Drawn, unit: PanelUnit) -> _Drawn:
     """The panel with the axis of the unit."""
     if unit.minimum is not None:
         panel.min(unit.minimum)

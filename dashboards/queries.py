@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards.experiment_view import ExperimentView, VariantView
 from dashboards.promql import Match, Matches, any_of, equals, select, sum_of_rates
-from dashboards.request_families import Side
+from dashboards.request_families import CountingSide
 
 # The guide's three queries, to the letter.
 GUIDE_TRAFFIC_DISTRIBUTION = (
@@ -44,7 +44,7 @@ CHOSEN_LATENCY_P99 = (
 ALL: tuple[Matches, ...] = ((),)
 
 
-def scope_of(side: Side, view: ExperimentView) -> Matches:
+def scope_of(side: CountingSide, view: ExperimentView) -> Matches:
     """The conditions on all series of an experiment; a label that the spec names is the spec's."""
     named = set(view.match).union(*(variant.labels for variant in view.variants))
     return (*(match for match in side.scope if match.label not in named), *equals(**view.match))
@@ -64,18 +64,20 @@ def picks_of(variants: tuple[VariantView, ...]) -> tuple[Matches, ...]:
 
 
 def request_rate(
-    side: Side, scope: Matches, picks: tuple[Matches, ...], by: tuple[str, ...] = ()
+    side: CountingSide, scope: Matches, picks: tuple[Matches, ...], by: tuple[str, ...] = ()
 ) -> str:
     """Requests per second."""
     return sum_of_rates(side.requests, scope, picks, by)
 
 
-def traffic_share(side: Side, scope: Matches, pick: Matches, all_picks: tuple[Matches, ...]) -> str:
+def traffic_share(
+    side: CountingSide, scope: Matches, pick: Matches, all_picks: tuple[Matches, ...]
+) -> str:
     """A variant's percentage of the requests of all variants."""
     return f"100 * {request_rate(side, scope, (pick,))}\n/ {request_rate(side, scope, all_picks)}"
 
 
-def traffic_share_by(side: Side, scope: Matches, version_label: str) -> str:
+def traffic_share_by(side: CountingSide, scope: Matches, version_label: str) -> str:
     """Each version's percentage of the requests of its service."""
     labels = side.service_labels
     return (
@@ -85,7 +87,7 @@ def traffic_share_by(side: Side, scope: Matches, version_label: str) -> str:
 
 
 def success_rate(
-    side: Side, scope: Matches, picks: tuple[Matches, ...], by: tuple[str, ...] = ()
+    side: CountingSide, scope: Matches, picks: tuple[Matches, ...], by: tuple[str, ...] = ()
 ) -> str:
     """Share of good among answered requests, 0..1: 0, not nothing, when every request fails."""
     answered = request_rate(side, (*scope, *side.answered), picks, by)
@@ -95,7 +97,7 @@ def success_rate(
 
 def latency_quantile(
     quantile: str,
-    side: Side,
+    side: CountingSide,
     scope: Matches,
     picks: tuple[Matches, ...],
     by: tuple[str, ...] = (),
@@ -106,7 +108,7 @@ def latency_quantile(
 
 
 def errors_by_cause(
-    side: Side, scope: Matches, picks: tuple[Matches, ...], by: tuple[str, ...] = ()
+    side: CountingSide, scope: Matches, picks: tuple[Matches, ...], by: tuple[str, ...] = ()
 ) -> str:
     """Requests per second that failed or carry a response flag, by flag and code."""
     bad = tuple((*pick, *part) for pick in picks for part in side.bad)

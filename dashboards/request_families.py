@@ -12,7 +12,7 @@ from dashboards.promql import Match, Matches, equals
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class CountingSide:
     """One place where a mesh counts requests.
 
     requests, latency: counter and histogram bucket names, or a pattern for several.
@@ -63,7 +63,7 @@ _NOT_CANCELLED = (
     Match("response_flags", "!~", "(.*,)?DC(,.*)?"),
 )
 
-ISTIO = Side(
+ISTIO = CountingSide(
     title="Istio",
     requests="istio_requests_total",
     latency="istio_request_duration_milliseconds_bucket",
@@ -99,14 +99,14 @@ def _name_of_service(label: str) -> Match:
 
 def _linkerd(
     title: str, family: str, scope: Matches, versions: tuple[str, ...], names: str | None
-) -> Side:
+) -> CountingSide:
     """A side of the families that Linkerd's proxy classifies itself.
 
     names: the label that names the service as clients write it, if one does.
     """
     counter = f"{family}_total"
     values = f"label_values({counter}, {names})" if names else None
-    return Side(
+    return CountingSide(
         title=title,
         requests=counter,
         latency=f"{family}_latency_ms_bucket",
@@ -157,7 +157,7 @@ _GRPC_FAILURES = (
 )
 _STATUSES = "outbound_(http|grpc)_route_backend_response_statuses_total"
 
-LINKERD_POLICY = Side(
+LINKERD_POLICY = CountingSide(
     title="Linkerd HTTPRoute and GRPCRoute",
     requests=_STATUSES,
     latency="outbound_(http|grpc)_route_backend_response_duration_seconds_bucket",
@@ -183,7 +183,7 @@ LINKERD_POLICY = Side(
     ),
 )
 
-ENVOY = Side(
+ENVOY = CountingSide(
     title="Envoy",
     # Exactly this name: the _xx, external, internal, canary and zone twins count again.
     requests="envoy_cluster_upstream_rq",
@@ -208,7 +208,7 @@ ENVOY_FLAG_COUNTERS = {
 }
 
 
-def side_of(mesh: MeshName, reporter: Reporter) -> Side:
+def side_of(mesh: MeshName, reporter: Reporter) -> CountingSide:
     """Where the requests of an experiment are counted."""
     inbound = reporter == "destination"
     return {

@@ -7,8 +7,8 @@ from grafana_foundation_sdk.models.dashboard import Panel
 from dashboards import panels, queries
 from dashboards.experiment_view import ExperimentView
 from dashboards.layout import Section
-from dashboards.panels import Query, Steps, Unit
-from dashboards.request_families import ENVOY, ENVOY_FLAG_COUNTERS, Side
+from dashboards.panels import PanelUnit, Query, Steps
+from dashboards.request_families import ENVOY, ENVOY_FLAG_COUNTERS, CountingSide
 
 _QUANTILES = {"p50": "0.5", "p90": "0.9", "p99": "0.99"}
 _SHARE = "Percent of the requests that each version got; compare with the configured split."
@@ -25,7 +25,7 @@ _FLAG_COUNTERS = (
 )
 
 
-def variant_section(view: ExperimentView, side: Side) -> Section:
+def variant_section(view: ExperimentView, side: CountingSide) -> Section:
     """One experiment's requests, a query per variant, the baseline always in the same colour."""
     rows = (
         (_share(view, side), _rate(view, side), _success(view, side)),
@@ -35,12 +35,12 @@ def variant_section(view: ExperimentView, side: Side) -> Section:
     return Section(f"Requests by variant ({side.title})", rows)
 
 
-def fleet_section(side: Side, version_label: str, *, interval_s: int) -> Section:
+def fleet_section(side: CountingSide, version_label: str, *, interval_s: int) -> Section:
     """The requests of all services that a mesh counts, by service and version."""
     labels = (*side.service_labels, version_label)
     legend = _legend((*side.service_labels[-1:], version_label))
 
-    def panel(title: str, description: str, expr: str, unit: Unit, more: str = "") -> Panel:
+    def panel(title: str, description: str, expr: str, unit: PanelUnit, more: str = "") -> Panel:
         query = Query(expr, f"{legend}{more}")
         return panels.time_series(title, description, [query], unit, interval_s=interval_s)
 
@@ -61,7 +61,9 @@ def fleet_section(side: Side, version_label: str, *, interval_s: int) -> Section
                 panel("Success rate", _SUCCESS, success, panels.SHARE),
             ),
             (
-                panel("Latency, quantile $quantile", _LATENCY, latency, Unit(side.latency_unit)),
+                panel(
+                    "Latency, quantile $quantile", _LATENCY, latency, PanelUnit(side.latency_unit)
+                ),
                 panel("Errors by flag", _CAUSES, causes, panels.REQUESTS_PER_SECOND, more),
             ),
         ),
@@ -72,7 +74,7 @@ def _legend(labels: tuple[str, ...]) -> str:
     return " ".join(f"{{{{{label}}}}}" for label in labels)
 
 
-def _share(view: ExperimentView, side: Side) -> Panel:
+def _share(view: ExperimentView, side: CountingSide) -> Panel:
     scope, everyone = queries.scope_of(side, view), queries.picks_of(view.variants)
     exprs = [
         queries.traffic_share(side, scope, queries.pick_of(variant), everyone)
@@ -81,7 +83,7 @@ def _share(view: ExperimentView, side: Side) -> Panel:
     return _by_variant(view, "Traffic share", _SHARE, exprs, panels.PERCENT, stacked=True)
 
 
-def _rate(view: ExperimentView, side: Side) -> Panel:
+def _rate(view: ExperimentView, side: CountingSide) -> Panel:
     scope = queries.scope_of(side, view)
     exprs = [
         queries.request_rate(side, scope, (queries.pick_of(variant),)) for variant in view.variants
@@ -89,7 +91,7 @@ def _rate(view: ExperimentView, side: Side) -> Panel:
     return _by_variant(view, "Request rate", _RATE, exprs, panels.REQUESTS_PER_SECOND)
 
 
-def _success(view: ExperimentView, side: Side) -> Panel:
+def _success(view: ExperimentView, side: CountingSide) -> Panel:
     scope = queries.scope_of(side, view)
     exprs = [
         queries.success_rate(side, scope, (queries.pick_of(variant),)) for variant in view.variants
@@ -98,7 +100,7 @@ def _success(view: ExperimentView, side: Side) -> Panel:
     return _by_variant(view, "Success rate", _SUCCESS, exprs, panels.SHARE, thresholds=limit)
 
 
-def _latency(view: ExperimentView, side: Side, name: str) -> Panel:
+def _latency(view: ExperimentView, side: CountingSide, name: str) -> Panel:
     scope = queries.scope_of(side, view)
     exprs = [
         queries.latency_quantile(_QUANTILES[name], side, scope, (queries.pick_of(variant),))
@@ -107,11 +109,11 @@ def _latency(view: ExperimentView, side: Side, name: str) -> Panel:
     # The bound is one for the p99: against a median it would always look good.
     limit = latency_steps(view, side.latency_scale) if name == "p99" else ()
     return _by_variant(
-        view, f"Latency {name}", _LATENCY, exprs, Unit(side.latency_unit), thresholds=limit
+        view, f"Latency {name}", _LATENCY, exprs, PanelUnit(side.latency_unit), thresholds=limit
     )
 
 
-def _causes(view: ExperimentView, side: Side) -> tuple[Panel, ...]:
+def _causes(view: ExperimentView, side: CountingSide) -> tuple[Panel, ...]:
     """Errors by response flag; for Envoy by code, with the counters that stand for the flags."""
     scope = queries.scope_of(side, view)
     exprs = [
@@ -164,7 +166,7 @@ def _by_variant(
     title: str,
     description: str,
     exprs: list[str],
-    unit: Unit,
+    unit: PanelUnit,
     *,
     thresholds: Steps = (),
     stacked: bool = False,

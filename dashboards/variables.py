@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards.experiment_view import ExperimentView
 from dashboards.panels import DATASOURCE
-from dashboards.request_families import Side, side_of
+from dashboards.request_families import CountingSide, side_of
 
 Variables = list[Builder[models.VariableModel]]
 
@@ -45,7 +45,7 @@ def fleet_variables(prefix: str) -> Variables:
     ]
 
 
-def _mesh_choices(side: Side, view: ExperimentView) -> Variables:
+def _mesh_choices(side: CountingSide, view: ExperimentView) -> Variables:
     """Which label names the version, and for Istio whose count is shown."""
     chosen: Variables = []
     if side.uses_reporter:

@@ -31,7 +31,7 @@ from flows.prefect_artifacts import (
 )
 from flows.publish.publish_all import publish_all
 from flows.warehouse.connection import WarehouseBusy
-from flows.warehouse.delivery_log import Kind
+from flows.warehouse.delivery_log import DeliveryEventKind
 from flows.workspace.experiments import find_spec, select
 from flows.workspace.paths import Workspace
 
@@ -193,5 +193,5 @@ def decide(
     experiment: str, decision: Literal["approve", "abort"], reason: str, root: str = "."
 ) -> None:
     """What a person decides on a delivery; its controller acts on it within seconds."""
-    kind = Kind.APPROVED if decision == "approve" else Kind.ABORTED
+    kind = DeliveryEventKind.APPROVED if decision == "approve" else DeliveryEventKind.ABORTED
     tell(Workspace(Path(root)), experiment, kind, reason)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from analysis.calibration.outcome import HOLD, PROMOTE, ROLLBACK, Decisions
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence
-from analysis.judge.requests import judge_requests
+from analysis.judge.request_metrics import judge_requests
 from analysis.kayenta.classify import MetricLabel, classify_metrics
 from analysis.kayenta.config import MetricConfig
 from analysis.metric_result import Classification

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.counting.scrapes import Restarts, ScrapeEvidence
+from analysis.counting.scrape_evidence import Restarts, ScrapeEvidence
 from analysis.counting.timelines import Bool, Float, Int, Timelines, expand, is_within
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 
 from analysis.counting.counters import CounterSeries, Differences, Reason
-from analysis.counting.scrapes import ScrapeEvidence
+from analysis.counting.scrape_evidence import ScrapeEvidence
 from analysis.counting.timelines import Float, Int
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from analysis.evidence import QualityLimits, RequestEvidence, UserEvidence
-from analysis.explain.latency import latency_notes
+from analysis.explain.latency_notes import latency_notes
 from analysis.explain.reasons import amount
 from analysis.judge.latency_table import LatencyTable
 from analysis.judge.segments import SegmentTable

@@ -20,8 +20,8 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Harm:
-    """Harm beyond what is allowed, in the metric's unit: float64[...] each.
+class UserHarm:
+    """UserHarm beyond what is allowed, in the metric's unit: float64[...] each.
 
     lower, upper: its bounds, so many standard errors off (lower_z, upper_z).
     """
@@ -43,7 +43,7 @@ def bound_harm(
     is_share: bool,
     n_opt: float,
     at_end: ArrayLike,
-) -> Harm:
+) -> UserHarm:
     """The harm that the second of two arms does; at_end: bool[...], at the planned end.
 
     What is allowed relatively is a part of the baseline's size, whatever its sign.
@@ -59,7 +59,7 @@ def bound_harm(
     error = comparison.error_at(growth)
     with np.errstate(invalid="ignore"):
         lower, upper = value - lower_z * error, value + upper_z * error
-    return Harm(comparison, value, lower, upper, error, lower_z, upper_z)
+    return UserHarm(comparison, value, lower, upper, error, lower_z, upper_z)
 
 
 def _multipliers(

@@ -18,8 +18,8 @@ from analysis.judge.segments import compare_segments
 from analysis.sequential.e_values import always_valid_p
 from analysis.sequential.multinomial import SharesTest
 from analysis.sequential.multinomial import compare_shares as compare_split_at_every_look
-from flows.aggregates.document import OverVariants, SegmentsDiffer, SplitShare
-from flows.aggregates.estimates import Estimated
+from flows.aggregates.analyzed_document import OverVariants, SegmentsDiffer, SplitShare
+from flows.aggregates.group_estimates import Estimated
 from flows.aggregates.groups import Group
 
 FloatArray = NDArray[np.float64]

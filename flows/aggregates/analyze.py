@@ -13,10 +13,10 @@ from analysis.fixed.share_tests import MOST_EXACT_USERS, ShareTests, share_tests
 from analysis.scorecard.bayes import BetaPrior, NormalPrior, beta_posterior
 from analysis.scorecard.scorecard import Cells, make_scorecard
 from flows.aggregates.across_variants import over_variants, segments_differ
-from flows.aggregates.document import AnalyzedRow, ScorecardDocument
-from flows.aggregates.estimates import Estimated, estimate
+from flows.aggregates.analyzed_document import AnalyzedRow, ScorecardDocument
+from flows.aggregates.further_answers import Asked, further_answers
+from flows.aggregates.group_estimates import Estimated, estimate
 from flows.aggregates.groups import groups_of, place_of
-from flows.aggregates.other_methods import Asked, further_answers
 from flows.aggregates.rows import AggregateRow
 from flows.formats.problems import file_error
 from flows.look.scorecard_document import PosteriorDocument, row_of

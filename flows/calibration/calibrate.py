@@ -23,7 +23,9 @@ from analysis.calibration.replay import (
     summarise,
 )
 from analysis.plan import Plan
-from flows.calibration.document import CalibrationDocument
+from flows.calibration.calibrate_users import calibrate_users, history_document, notes_on_users
+from flows.calibration.calibration_document import CalibrationDocument
+from flows.calibration.known_users import LEAST_USERS, read_users
 from flows.calibration.request_history import (
     ALL_KNOWN,
     CannotCalibrate,
@@ -31,8 +33,6 @@ from flows.calibration.request_history import (
     candidates_share,
     read_history,
 )
-from flows.calibration.user_history import LEAST_USERS, read_users
-from flows.calibration.users import calibrate_users, history_document, notes_on_users
 from flows.formats.time import milliseconds
 from flows.plan.from_spec import limits_of, plan_of
 from flows.spec.experiment import Experiment

@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from flows.aggregates.document import AlwaysValid, AnalyzedRow, ScorecardDocument, SegmentsDiffer
+from flows.aggregates.analyzed_document import (
+    AlwaysValid,
+    AnalyzedRow,
+    ScorecardDocument,
+    SegmentsDiffer,
+)
 from flows.look.scorecard_document import Interval, ScorecardRow
 
 _Line = tuple[str, str, str]

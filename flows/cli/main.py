@@ -53,17 +53,17 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _parser() -> argparse.ArgumentParser:
     # Imported here, for what fails while it is imported ends with 2 as well.
     from flows.cli import (  # noqa: PLC0415
-        analyze,
-        calibrate,
-        deliver,
-        gate,
-        init,
-        judge,
-        plan,
-        run,
-        serve,
-        spec,
-        watch,
+        analyze_command,
+        calibrate_command,
+        deliver_command,
+        gate_command,
+        init_command,
+        judge_command,
+        plan_command,
+        run_command,
+        serve_command,
+        spec_command,
+        watch_command,
     )
 
     parser = argparse.ArgumentParser(
@@ -76,8 +76,20 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder with experiments/; var/ and verdicts/ are made in it (default: .)",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (init, gate, watch, deliver, run, serve, spec, plan, calibrate, analyze, judge):
-        module.add(commands)
+    for command in (
+        init_command,
+        gate_command,
+        watch_command,
+        deliver_command,
+        run_command,
+        serve_command,
+        spec_command,
+        plan_command,
+        calibrate_command,
+        analyze_command,
+        judge_command,
+    ):
+        command.add(commands)
     return parser
 
 

@@ -16,7 +16,13 @@ from flows.formats.problems import UserError
 from flows.formats.time import milliseconds_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader, open_writer, transaction
-from flows.warehouse.delivery_log import DeliveryState, Event, Kind, add_event, read_delivery
+from flows.warehouse.delivery_log import (
+    DeliveryEventKind,
+    DeliveryState,
+    Event,
+    add_event,
+    read_delivery,
+)
 from flows.workspace.paths import Workspace
 
 if TYPE_CHECKING:
@@ -47,7 +53,7 @@ class Controller:
         identity = identity_of(self.spec)
         if state is None or (state.outcome is not None and again):
             number = state.number + 1 if state else 1
-            return self._add(number, Kind.BEGAN, len(self.spec.stages), {}, identity)
+            return self._add(number, DeliveryEventKind.BEGAN, len(self.spec.stages), {}, identity)
         if state.outcome is None and state.identity != identity:
             raise CannotDeliver(
                 f"{self.path}: the variants or stages were changed since this delivery of "
@@ -65,7 +71,7 @@ class Controller:
     def add(
         self,
         state: DeliveryState,
-        kind: Kind,
+        kind: DeliveryEventKind,
         stage: int,
         weights: Mapping[str, float],
         detail: str,
@@ -74,7 +80,12 @@ class Controller:
         return self._add(state.number, kind, stage, weights, detail)
 
     def _add(
-        self, number: int, kind: Kind, stage: int, weights: Mapping[str, float], detail: str
+        self,
+        number: int,
+        kind: DeliveryEventKind,
+        stage: int,
+        weights: Mapping[str, float],
+        detail: str,
     ) -> DeliveryState:
         now = datetime.now(UTC)
         event = Event(number, milliseconds_of(now), kind, stage, weights, detail)

@@ -19,10 +19,16 @@ from flows.delivery.targets.target import SplitChanged, TargetRefused, TargetUna
 from flows.formats.time import milliseconds_of
 from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.ingest.sources.user_rows import UserDataRefused
-from flows.ingest.users.pull import StagingFailed
+from flows.ingest.users.pull_users import StagingFailed
 from flows.look.verdict_document import VerdictNotWritten
 from flows.warehouse.connection import WarehouseBusy, open_writer, transaction
-from flows.warehouse.delivery_log import DeliveryState, Event, Kind, add_event, read_delivery
+from flows.warehouse.delivery_log import (
+    DeliveryEventKind,
+    DeliveryState,
+    Event,
+    add_event,
+    read_delivery,
+)
 from flows.workspace.experiments import find_spec
 from flows.workspace.paths import Workspace
 
@@ -70,7 +76,7 @@ def deliver(
         lease.release(workspace.warehouse)
 
 
-def tell(workspace: Workspace, name: str, kind: Kind, detail: str) -> DeliveryState:
+def tell(workspace: Workspace, name: str, kind: DeliveryEventKind, detail: str) -> DeliveryState:
     """Writes down what a person has decided: APPROVED or ABORTED. The controller acts on it.
 
     Raises CannotDeliver if nothing is being delivered, or nothing is left to decide.

@@ -13,7 +13,7 @@ from flows.ingest.pull import pull_if_behind
 from flows.look.look import look_by_spec
 from flows.look.verdict_document import VerdictDocument
 from flows.spec.experiment import Experiment
-from flows.warehouse.delivery_log import DeliveryState, Kind
+from flows.warehouse.delivery_log import DeliveryEventKind, DeliveryState
 
 # Percent. Targets round: a VirtualService has whole percents.
 _SAME_WEIGHT = 0.05
@@ -110,7 +110,7 @@ def _look(controller: Controller, state: DeliveryState) -> Step:
         move = NextMove(Move.ROLL_BACK, state.aborted)
     if move.move is Move.STAY:
         if move.asks and not state.asked:
-            state = controller.add(state, Kind.ASKED, state.stage, {}, move.reason)
+            state = controller.add(state, DeliveryEventKind.ASKED, state.stage, {}, move.reason)
         asking = "; a person is asked (verdict approve, verdict abort)" if move.asks else ""
         return _step(state, f"{document.decision.value}; {move.reason}{asking}", document)
     stage = 0 if move.move is Move.ROLL_BACK else state.stage + 1
@@ -126,7 +126,7 @@ def _shift(
 ) -> Step:
     """Writes the decision down first: whoever resumes here knows what was to be done."""
     weights = weights_of(controller.spec, stage)
-    state = controller.add(state, Kind.SHIFTING, stage, weights, reason)
+    state = controller.add(state, DeliveryEventKind.SHIFTING, stage, weights, reason)
     return _finish(controller, state, document)
 
 
@@ -145,7 +145,9 @@ def _finish(
             expected=carried.revision,
             reason=shift.reason,
         )
-    state = controller.add(state, Kind.SHIFTED, shift.stage, shift.weights, shift.reason)
+    state = controller.add(
+        state, DeliveryEventKind.SHIFTED, shift.stage, shift.weights, shift.reason
+    )
     ending = f"{state.outcome.value}: " if state.outcome else ""
     return _step(state, f"{ending}{shown_split(shift.weights)} ({shift.reason})", document)
 

@@ -15,7 +15,7 @@ from flows.spec.sources import PrometheusSource
 from flows.warehouse.connection import open_reader
 
 if TYPE_CHECKING:
-    from flows.ingest.requests.pull import RequestPull
+    from flows.ingest.requests.pull_requests import RequestPull
     from flows.ingest.sources.samples import SampleSource
     from flows.ingest.users.pull_report import UserPull
 
@@ -75,14 +75,14 @@ def pull_if_behind(
 def _pull_requests(
     spec: Experiment, warehouse: Path, spec_dir: Path, until: datetime
 ) -> RequestPull:
-    from flows.ingest.requests.pull import pull_requests  # noqa: PLC0415
+    from flows.ingest.requests.pull_requests import pull_requests  # noqa: PLC0415
 
     source, end_ms = open_source(spec, spec_dir, until)
     return pull_requests(spec, source, warehouse, until_ms=end_ms)
 
 
 def _pull_users(spec: Experiment, warehouse: Path, spec_dir: Path, until: datetime) -> UserPull:
-    from flows.ingest.users.pull import pull_users  # noqa: PLC0415
+    from flows.ingest.users.pull_users import pull_users  # noqa: PLC0415
 
     return pull_users(spec, warehouse, spec_dir=spec_dir, until_ms=milliseconds_of(until))
 

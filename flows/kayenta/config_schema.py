@@ -146,7 +146,7 @@ class Classifier(_OpenBlock):
         return self
 
 
-class Judge(_OpenBlock):
+class JudgeSection(_OpenBlock):
     """Which judge the config was written for."""
 
     name: JudgeName = JudgeName.NETFLIX
@@ -156,6 +156,6 @@ class CanaryConfigFile(_OpenBlock):
     """A whole canary config as Spinnaker stores it."""
 
     name: str = ""
-    judge: Annotated[Judge, BeforeValidator(written_fields)] = Judge()
+    judge: Annotated[JudgeSection, BeforeValidator(written_fields)] = JudgeSection()
     metrics: tuple[Annotated[Metric, BeforeValidator(written_fields)], ...] = Field(min_length=1)
     classifier: Annotated[Classifier, BeforeValidator(written_fields)] = Classifier()

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from flows.formats.problems import FileProblem, InputError, file_error
-from flows.kayenta.document import JudgedLook, JudgeKind, Judgement, JudgementDocument
-from flows.kayenta.values import MetricSeries
+from flows.kayenta.judgement_document import JudgedLook, JudgeKind, Judgement, JudgementDocument
+from flows.kayenta.values_file import MetricSeries
 
 # Values a day apart at intervals of a minute would be judged forever.
 _MOST_LOOKS = 2_000
@@ -31,7 +31,7 @@ class Intervals:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class JudgedWindow:
     """What one look judges: values whose interval lies within [start, end]."""
 
     start: datetime
@@ -60,7 +60,7 @@ def judge_intervals(
     return _concluded(document, looks, planned=len(spans), left=left)
 
 
-def windows(path: Path, series: Sequence[MetricSeries], intervals: Intervals) -> list[Window]:
+def windows(path: Path, series: Sequence[MetricSeries], intervals: Intervals) -> list[JudgedWindow]:
     """The looks of the stage: one after each whole interval of the values' time.
 
     Raises InputError as judge_intervals.
@@ -77,11 +77,11 @@ def windows(path: Path, series: Sequence[MetricSeries], intervals: Intervals) ->
     for at in range(1, count + 1):
         end = start + at * timedelta(minutes=intervals.every)
         back = start if intervals.lookback is None else end - timedelta(minutes=intervals.lookback)
-        found.append(Window(max(start, back), end))
+        found.append(JudgedWindow(max(start, back), end))
     return found
 
 
-def within(series: MetricSeries, window: Window) -> MetricSeries:
+def within(series: MetricSeries, window: JudgedWindow) -> MetricSeries:
     """The values whose whole interval lies within the window."""
     start, step = _start(series), _step(series)
     first = max(0, math.ceil((window.start - start) / step - _ROUNDING))

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from analysis.kayenta.classify import MetricJudgement
 from analysis.kayenta.config import EffectMeasure, MetricConfig
 from analysis.kayenta.paired_values import ValueJudgement
-from flows.kayenta.values import MetricSeries, titled
+from flows.kayenta.values_file import MetricSeries, titled
 
 
 class Caution(BaseModel):
@@ -23,7 +23,7 @@ class Caution(BaseModel):
     message: str
 
 
-class Shift(BaseModel):
+class DifferenceRange(BaseModel):
     """Experiment minus control, in the metric's unit; an end that isn't known is null."""
 
     estimate: float | None
@@ -66,7 +66,7 @@ class JudgedMetric(BaseModel):
     muted: bool = Field(description="Judged, but without a part in the score and the decision.")
     critical_failure: bool
     effect: Effect | None
-    shift: Shift | None
+    shift: DifferenceRange | None
     p_value: float | None = Field(description="Of no shift, by the rank test; kayenta only.")
     probability_within_margin: float | None = Field(description="Of the worst harm; ours only.")
     pairs: int | None = Field(description="Intervals with a value of both; ours only.")
@@ -89,7 +89,7 @@ class JudgedMetric(BaseModel):
         if judged.test is not None:
             test, p_value = judged.test, judged.test.p_value
             effect = Effect(measure=judged.measure, value=_number(judged.effect))
-            shift = Shift(estimate=test.estimate, lower=test.lower, upper=test.upper)
+            shift = DifferenceRange(estimate=test.estimate, lower=test.lower, upper=test.upper)
         return cls._of(
             series,
             config,
@@ -121,7 +121,9 @@ class JudgedMetric(BaseModel):
             reason=judged.reason,
             critical_failure=judged.critical_failure,
             effect=None,
-            shift=Shift(estimate=estimate, lower=lower, upper=upper) if judged.pairs else None,
+            shift=DifferenceRange(estimate=estimate, lower=lower, upper=upper)
+            if judged.pairs
+            else None,
             probability=judged.probability_within_margin if judged.pairs else None,
             pairs=judged.pairs,
         )
@@ -137,7 +139,7 @@ class JudgedMetric(BaseModel):
         reason: str,
         critical_failure: bool,
         effect: Effect | None,
-        shift: Shift | None,
+        shift: DifferenceRange | None,
         p_value: float | None = None,
         probability: float | None = None,
         pairs: int | None = None,

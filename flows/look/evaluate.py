@@ -13,9 +13,9 @@ from analysis.metric_result import MetricResult
 from analysis.plan import Plan
 from analysis.verdict import reach_verdict
 from flows.formats.time import milliseconds_of
-from flows.look.evidence import read_evidence
 from flows.look.expected_users import with_expected_users
-from flows.look.scorecard import scorecard_of
+from flows.look.read_evidence import read_evidence
+from flows.look.user_scorecard import scorecard_of
 from flows.look.verdict_document import VerdictDocument
 from flows.plan.effective import plan_at
 from flows.plan.from_spec import limits_of

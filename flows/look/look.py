@@ -11,7 +11,7 @@ from flows.formats.problems import UserError
 from flows.formats.time import as_utc
 from flows.ingest.pull import pull_if_behind
 from flows.look.evaluate import score_experiment
-from flows.look.notes import has_begun, notes_on, remarks_on_data, remarks_on_manifests
+from flows.look.remarks import has_begun, notes_on, remarks_on_data, remarks_on_manifests
 from flows.look.verdict_document import VerdictDocument
 from flows.spec.experiment import Experiment
 from flows.workspace.experiments import find_spec

@@ -34,7 +34,7 @@ class CannotInit(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SpecAnswers:
     """What the caller has said beside the manifests; None where nothing was said."""
 
     service: str | None = None
@@ -44,7 +44,7 @@ class Wanted:
     prometheus: str | None = None
 
 
-def choose_split(manifests: Manifests, wanted: Wanted) -> Split:
+def choose_split(manifests: Manifests, wanted: SpecAnswers) -> Split:
     """The one split that is meant: of several versions, of this service and route.
 
     Raises CannotInit with the choices there are.
@@ -68,7 +68,7 @@ def choose_split(manifests: Manifests, wanted: Wanted) -> Split:
     )
 
 
-def _is_driven(split: Split, splits: Sequence[Split], wanted: Wanted) -> bool:
+def _is_driven(split: Split, splits: Sequence[Split], wanted: SpecAnswers) -> bool:
     """Whether another split sets the weights of this one: a Rollout those of its VirtualService.
 
     Who names a route means it.
@@ -84,7 +84,7 @@ def _is_driven(split: Split, splits: Sequence[Split], wanted: Wanted) -> bool:
     )
 
 
-def _told_apart(split: Split, wanted: Wanted) -> Split:
+def _told_apart(split: Split, wanted: SpecAnswers) -> Split:
     """The split. Raises CannotInit if the mesh's metrics don't tell its backends apart."""
     if split.one_cluster and (wanted.mesh or split.mesh) is Mesh.ENVOY:
         raise CannotInit(
@@ -101,7 +101,7 @@ def _not_read(manifests: Manifests) -> str:
     return f" (not read: {', '.join(list(kinds)[:_MOST_NAMED])})" if kinds else ""
 
 
-def experiment_name(split: Split, wanted: Wanted) -> str:
+def experiment_name(split: Split, wanted: SpecAnswers) -> str:
     """The experiment's name: as said, else the manifest's, as a spec may have it."""
     if wanted.name is None and split.origin.name.startswith("("):
         raise CannotInit(f"{split.origin} has no name; say one with --name")
@@ -112,7 +112,7 @@ def experiment_name(split: Split, wanted: Wanted) -> str:
     return re.sub(r"[^a-z0-9-]+", "-", split.origin.name.lower()).strip("-")[:63].strip("-")
 
 
-def new_spec(split: Split, wanted: Wanted, *, files: Sequence[Path], spec_dir: Path) -> str:
+def new_spec(split: Split, wanted: SpecAnswers, *, files: Sequence[Path], spec_dir: Path) -> str:
     """The spec's text. files: the manifests; they are named relative to spec_dir."""
     mesh = wanted.mesh or split.mesh
     names = variant_names(in_order(split), mesh or Mesh.ISTIO, split.namespace)
@@ -217,7 +217,7 @@ def _stage(stage: RolloutStage, keys: Sequence[str]) -> str:
     return f"{{duration: {stage.duration_s or _STAGE_S:g}s, weights: {{{weights}}}}}{doubt}"
 
 
-def _source(wanted: Wanted) -> str:
+def _source(wanted: SpecAnswers) -> str:
     if wanted.prometheus is not None:
         return f"  requests: {{prometheus: {yaml_quoted(wanted.prometheus)}}}"
     return f'  requests: {{prometheus: "http://prometheus:9090"}}  {_CHECK}your server'

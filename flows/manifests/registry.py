@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from flows.manifests.fields.argo import ROLLOUT
+from flows.manifests.fields.argo_fields import ROLLOUT
 from flows.manifests.fields.check import FieldFinding, Table
-from flows.manifests.fields.flagger import fields as canary_fields
-from flows.manifests.fields.gateway_api import GRPC_ROUTE, HTTP_ROUTE
-from flows.manifests.fields.istio import DESTINATION_RULE, VIRTUAL_SERVICE
+from flows.manifests.fields.flagger_fields import fields as canary_fields
+from flows.manifests.fields.gateway_api_fields import GRPC_ROUTE, HTTP_ROUTE
+from flows.manifests.fields.istio_fields import DESTINATION_RULE, VIRTUAL_SERVICE
 from flows.manifests.kinds import (
     argo_rollout,
     destination_rule,

@@ -78,7 +78,7 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
-class Cohort:
+class MatchedRequests:
     """Whose requests a route takes: any of the alternatives, each with all of its conditions."""
 
     alternatives: tuple[tuple[str, ...], ...] = ()
@@ -146,7 +146,7 @@ class Split:
     service: str
     namespace: str
     backends: tuple[Backend, ...]
-    cohort: Cohort = Cohort()
+    cohort: MatchedRequests = MatchedRequests()
     mirrors: tuple[Mirror, ...] = ()
     faults: tuple[Fault, ...] = ()
     stages: tuple[RolloutStage, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.evidence import QualityLimits
-from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
+from analysis.plan import Margin, MetricPlan, Plan, Stage, Unit
 from flows.formats.time import milliseconds
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import ErrorShare, SlowShare, UserMetric
@@ -51,7 +51,7 @@ def _metric_plan(
     return MetricPlan(
         name=name,
         unit=Unit.USER if per_user else Unit.REQUEST,
-        role=Role(metric.role.value),
+        role=metric.role,
         margin=Margin(metric.margin.absolute or 0.0, metric.margin.relative or 0.0),
         higher_is_better=isinstance(metric, UserMetric) and metric.better == "higher",
         objective=None if isinstance(metric, UserMetric) else metric.objective,

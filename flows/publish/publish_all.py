@@ -29,7 +29,7 @@ def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
     from flows.formats.atomic_file import prepared  # noqa: PLC0415
     from flows.publish.cleanup import remove_leftovers  # noqa: PLC0415
     from flows.publish.dashboards import servers_of, view_of  # noqa: PLC0415
-    from flows.publish.exported_metrics import latest_metrics, metric_prefix, metrics_path, push_all  # noqa: PLC0415
+    from flows.publish.latest_metrics import latest_metrics, metric_prefix, metrics_path, push_all  # noqa: PLC0415
     from flows.publish.marts import PublishFailed, publish  # noqa: PLC0415
     from flows.publish.report import report_views  # noqa: PLC0415
 

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from dashboards.exported_metrics import render_metrics
 from flows.formats.time import as_utc
-from flows.publish.exported_metrics import latest_metrics
+from flows.publish.latest_metrics import latest_metrics
 from flows.service import argo, flagger
 from flows.service.authentication import Authentication
 from flows.service.guard import Guard

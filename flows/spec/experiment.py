@@ -14,14 +14,13 @@ from flows.spec.fields import Name, Number, Strict
 from flows.spec.metrics import (
     Covariate,
     ErrorShare,
-    Margin,
+    MarginSpec,
     Metric,
-    Role,
     SlowShare,
     UserMetric,
     default_metrics,
 )
-from flows.spec.plan import Plan, Quality, Stage
+from flows.spec.plan_section import PlanSpec, Quality, StageSpec
 from flows.spec.sources import (
     CounterSource,
     FileSource,
@@ -38,18 +37,17 @@ __all__ = [
     "ErrorShare",
     "Experiment",
     "FileSource",
-    "Margin",
+    "MarginSpec",
     "Mesh",
     "Metric",
-    "Plan",
+    "PlanSpec",
     "PostgresSource",
     "PrometheusSource",
     "Quality",
     "RecordingSource",
-    "Role",
     "SlowShare",
     "Sources",
-    "Stage",
+    "StageSpec",
     "UserMetric",
     "Variant",
 ]
@@ -106,7 +104,7 @@ class Experiment(Strict):
         "it, and say the split where the spec doesn't.",
     )
     metrics: dict[Name, Metric] = Field(default_factory=default_metrics)
-    plan: Plan = Plan()
+    plan: PlanSpec = PlanSpec()
     quality: Quality = Quality()
     sources: Sources
     delivery: Delivery | None = Field(
@@ -146,7 +144,7 @@ class Experiment(Strict):
         return tuple(column for column in self.segments if column in metric.stratify)
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[StageSpec, ...]:
         """The plan's stages; the guide's 5, 25, 50 % where the spec names neither.
 
         A configured split without stages is one stage, and so is an experiment with metrics per
@@ -158,10 +156,10 @@ class Experiment(Strict):
         split_or_length = self.plan.duration is not None or self.split is not None
         if split_or_length or not self.request_metrics:
             duration = self.plan.duration or self._usual_duration
-            return (Stage(duration=duration, weights=self.split or {}),)
+            return (StageSpec(duration=duration, weights=self.split or {}),)
         candidate = self.candidates[0]
         return tuple(
-            Stage(
+            StageSpec(
                 duration=timedelta(minutes=minutes),
                 weights={self.baseline: 100 - percent, candidate: percent},
             )

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
+from analysis.plan import Role
 from flows.spec.fields import PERCENT_PATTERN, Duration, Number, Percent, Share, Strict, Whole
-
-
-class Role(StrEnum):
-    """A guardrail must not get worse by more than its margin; a goal should improve."""
-
-    GUARDRAIL = "guardrail"
-    GOAL = "goal"
 
 
 def _parse_margin(value: object) -> object:
@@ -25,12 +18,12 @@ def _parse_margin(value: object) -> object:
         return {"relative": float(value[:-1]) / 100}
     if isinstance(value, int | float) and not isinstance(value, bool):
         return {"absolute": value}
-    if not isinstance(value, dict | Margin):
+    if not isinstance(value, dict | MarginSpec):
         raise ValueError("must be a number (absolute, such as 0.005) or a percentage (5%)")
     return value
 
 
-class Margin(Strict):
+class MarginSpec(Strict):
     """The largest harm that is acceptable: absolute, or relative to the baseline."""
 
     absolute: Annotated[Number, Field(ge=0)] | None = None
@@ -44,17 +37,17 @@ class Margin(Strict):
 
 
 MarginField = Annotated[
-    Margin, BeforeValidator(_parse_margin, json_schema_input_type=Margin | float | Percent)
+    MarginSpec, BeforeValidator(_parse_margin, json_schema_input_type=MarginSpec | float | Percent)
 ]
 
 
-class ShareMargin(Margin):
+class ShareMargin(MarginSpec):
     """The same of a share: no two shares are a whole apart, so 5 would allow any harm."""
 
     absolute: Annotated[Number, Field(ge=0, lt=1)] | None = None
 
 
-def too_large_for_a_share(margin: Margin) -> str | None:
+def too_large_for_a_share(margin: MarginSpec) -> str | None:
     """What is wrong with a margin in points that was written as a number; None if nothing is."""
     written = margin.absolute
     if written is None or written < 1:
@@ -67,7 +60,7 @@ def too_large_for_a_share(margin: Margin) -> str | None:
     )
 
 
-def _no_larger_than_a_share(margin: Margin) -> Margin:
+def _no_larger_than_a_share(margin: MarginSpec) -> MarginSpec:
     problem = too_large_for_a_share(margin)
     if problem is not None:
         raise ValueError(problem)
@@ -75,7 +68,7 @@ def _no_larger_than_a_share(margin: Margin) -> Margin:
 
 
 ShareMarginField = Annotated[
-    Margin,
+    MarginSpec,
     BeforeValidator(
         _parse_margin,
         json_schema_input_type=ShareMargin | Annotated[float, Field(ge=0, lt=1)] | Percent,
@@ -99,7 +92,7 @@ class ErrorShare(_Metric):
     """Share of requests that failed: 5xx, failed gRPC status, or classified as failure."""
 
     kind: Literal["error_share"]
-    margin: ShareMarginField = Margin(absolute=0.005)
+    margin: ShareMarginField = MarginSpec(absolute=0.005)
     objective: Annotated[Share, Field(gt=0, lt=1)] | None = Field(
         None, description="The share that must not be exceeded, whatever the baseline does."
     )
@@ -111,7 +104,7 @@ class SlowShare(_Metric):
     kind: Literal["slow_share"]
     above: Duration
     quantile: Annotated[Share, Field(gt=0, lt=1)] | None = None
-    margin: ShareMarginField = Margin(absolute=0.01)
+    margin: ShareMarginField = MarginSpec(absolute=0.01)
     objective: Annotated[Share, Field(gt=0, lt=1)] | None = None
 
 
@@ -177,7 +170,7 @@ class UserMetric(_Metric):
     window: Duration = Field(
         timedelta(days=7), description="Outcomes count this long after a user's first exposure."
     )
-    margin: MarginField = Margin(relative=0.02)
+    margin: MarginField = MarginSpec(relative=0.02)
     cap: (
         Annotated[
             Number,

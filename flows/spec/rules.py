@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+from analysis.plan import Role
 from flows.formats.problems import FieldPath, Finding
 from flows.formats.time import shown_duration
 from flows.spec.experiment import Experiment
-from flows.spec.metrics import Role
 from flows.spec.recovery import Parts
 from flows.spec.user_rules import check_users
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-class Kind(StrEnum):
+class DeliveryEventKind(StrEnum):
     """What happened: by the controller, the last two by a person."""
 
     BEGAN = "began"
@@ -27,7 +27,7 @@ class Kind(StrEnum):
     ABORTED = "aborted"
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """How a delivery ended."""
 
     PROMOTED = "promoted"
@@ -46,7 +46,7 @@ class Event:
 
     delivery: int
     happened_ms: int
-    kind: Kind
+    kind: DeliveryEventKind
     stage: int | None
     weights: Mapping[str, float]
     detail: str
@@ -92,15 +92,15 @@ class DeliveryState:
         return applied[-1] if applied else 0
 
     @property
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> DeliveryOutcome | None:
         """How it ended; None while it goes on."""
         if not self.shifts or self.pending is not None:
             return None
         if self.stage > self.stages:
-            return Outcome.PROMOTED
+            return DeliveryOutcome.PROMOTED
         if self.stage > 0:
             return None
-        return Outcome.ROLLED_BACK if self.aborted is None else Outcome.ABORTED
+        return DeliveryOutcome.ROLLED_BACK if self.aborted is None else DeliveryOutcome.ABORTED
 
 
 def read_delivery(
@@ -115,7 +115,7 @@ def read_delivery(
             Event(
                 number,
                 milliseconds_of(at),
-                Kind(kind),
+                DeliveryEventKind(kind),
                 stage,
                 json.loads(weights) if weights else {},
                 detail,
@@ -155,19 +155,19 @@ def state_of(events: Sequence[Event]) -> DeliveryState | None:
 
 def _after(state: DeliveryState, event: Event) -> DeliveryState:
     match event.kind:
-        case Kind.SHIFTING:
+        case DeliveryEventKind.SHIFTING:
             shift = Shift(event.stage or 0, event.weights, event.happened_ms, None, event.detail)
             # One that was never applied is given up for this one.
             kept = state.shifts[:-1] if state.pending else state.shifts
             return replace(state, shifts=(*kept, shift), asked=False, approved=False)
-        case Kind.SHIFTED:
+        case DeliveryEventKind.SHIFTED:
             applied = replace(state.shifts[-1], applied_ms=event.happened_ms)
             return replace(state, shifts=(*state.shifts[:-1], applied))
-        case Kind.ASKED:
+        case DeliveryEventKind.ASKED:
             return replace(state, asked=True)
-        case Kind.APPROVED:
+        case DeliveryEventKind.APPROVED:
             return replace(state, approved=True)
-        case Kind.ABORTED:
+        case DeliveryEventKind.ABORTED:
             return replace(state, aborted=event.detail)
-        case Kind.BEGAN:
+        case DeliveryEventKind.BEGAN:
             return state

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flows.formats.problems import InputError, UserError, did_you_mean, file_error
 from flows.spec.experiment import Experiment
-from flows.spec.load import read_spec
+from flows.spec.read_spec import read_spec
 from flows.workspace.paths import Workspace
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.evidence import RequestEvidence
-from analysis.judge.requests import judge_requests
+from analysis.judge.request_metrics import judge_requests
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.requests.paired_buckets import BucketCounts

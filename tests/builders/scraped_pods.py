@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.counting.counters import CounterSeries
-from analysis.counting.scrapes import ScrapeEvidence
+from analysis.counting.scrape_evidence import ScrapeEvidence
 from analysis.counting.timelines import Timelines
 
 SCRAPE_MS = 15_000

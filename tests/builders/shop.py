@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flows.calibration.document import CalibrationDocument
+from flows.calibration.calibration_document import CalibrationDocument
 from flows.calibration.request_outcomes import HistoryDocument
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer, transaction

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.ingest.requests.pull import RequestPull, pull_requests
+from flows.ingest.requests.pull_requests import RequestPull, pull_requests
 from flows.ingest.sources.prometheus import PrometheusSamples
 from flows.spec.experiment import Experiment
 from flows.spec.sources import PrometheusSource

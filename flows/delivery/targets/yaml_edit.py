@@ -15,18 +15,20 @@ from flows.delivery.targets.target import TargetRefused
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class EditableManifest:
     """One object: as data, and as nodes that know where they stand in the text."""
 
     data: Mapping[str, Any]
     node: yaml.Node
 
 
-def find_manifest(text: str, kind: str, name: str, path: Path) -> Manifest:
+def find_manifest(text: str, kind: str, name: str, path: Path) -> EditableManifest:
     """The one object of that kind and name; path: for messages. Raises TargetRefused."""
     try:
         nodes = [node for node in yaml.compose_all(text, yaml.SafeLoader) if node is not None]
-        found = [Manifest(data, node) for node in nodes if _is(data := _data(node), kind, name)]
+        found = [
+            EditableManifest(data, node) for node in nodes if _is(data := _data(node), kind, name)
+        ]
     except (yaml.YAMLError, RecursionError) as error:
         raise TargetRefused(f"{path} is not whole YAML: {error}") from error
     if len(found) != 1:
@@ -36,7 +38,7 @@ def find_manifest(text: str, kind: str, name: str, path: Path) -> Manifest:
 
 
 def replace_numbers(
-    text: str, manifest: Manifest, numbers: Mapping[FieldPath, int], path: Path
+    text: str, manifest: EditableManifest, numbers: Mapping[FieldPath, int], path: Path
 ) -> str:
     """The text with other numbers at some fields, and not a character else changed.
 
@@ -84,7 +86,9 @@ def _scalar(node: yaml.Node, at: FieldPath, path: Path) -> yaml.ScalarNode:
     return node
 
 
-def _check(changed: str, manifest: Manifest, numbers: Mapping[FieldPath, int], path: Path) -> None:
+def _check(
+    changed: str, manifest: EditableManifest, numbers: Mapping[FieldPath, int], path: Path
+) -> None:
     """Whether the new text says what was wanted and nothing else."""
     wanted: Any = copy.deepcopy(manifest.data)
     for at, number in numbers.items():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.counting.counters import CounterSeries, difference
 from analysis.counting.lost_exposure import Losses, lost_exposure
-from analysis.counting.scrapes import ScrapeEvidence
+from analysis.counting.scrape_evidence import ScrapeEvidence
 from flows.ingest.requests.mesh.family import Family, selectors
 from flows.ingest.requests.scrapes import evidence_of, read_evidence
 from flows.ingest.requests.series import RequestSeries, experiment_series

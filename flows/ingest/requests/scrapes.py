@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.counting.scrapes import ScrapeEvidence
+from analysis.counting.scrape_evidence import ScrapeEvidence
 from analysis.counting.timelines import Timelines
 from flows.ingest.requests.mesh.family import Family, Labels
 from flows.ingest.requests.series import target_of

@@ -11,7 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, Wanted, check_columns, stage
+from flows.ingest.sources.user_rows import (
+    StagedPart,
+    UserDataRefused,
+    WantedRows,
+    check_columns,
+    stage,
+)
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -53,7 +59,7 @@ def file_state(path: Path, *, now_ns: int | None = None) -> str:
 
 
 def stage_file(
-    con: DuckDBPyConnection, file: Path, wanted: Wanted, *, part: str, path: Path
+    con: DuckDBPyConnection, file: Path, wanted: WantedRows, *, part: str, path: Path
 ) -> StagedPart:
     """Reads one file into a staged part at path.
 
@@ -77,7 +83,7 @@ def stage_file(
         raise UserDataRefused(f"{file}: can't be read: {error}") from error
 
 
-def _open(con: DuckDBPyConnection, file: Path, wanted: Wanted) -> DuckDBPyRelation:
+def _open(con: DuckDBPyConnection, file: Path, wanted: WantedRows) -> DuckDBPyRelation:
     kind = _kind(file)
     # The name is a glob to DuckDB as well.
     name = glob.escape(str(file))

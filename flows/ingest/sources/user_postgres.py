@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from flows.ingest.sources.samples import SourceUnavailable
-from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, Wanted, stage
+from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, WantedRows, stage
 from flows.spec.sources import PostgresSource
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _REFUSALS = (
 
 
 def stage_query(
-    con: DuckDBPyConnection, source: PostgresSource, wanted: Wanted, *, path: Path
+    con: DuckDBPyConnection, source: PostgresSource, wanted: WantedRows, *, path: Path
 ) -> StagedPart:
     """Reads a query's whole answer, in a read-only transaction, into a staged part at path.
 

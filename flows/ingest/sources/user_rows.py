@@ -75,7 +75,7 @@ class StagedPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedRows:
     """What is to be read from a source.
 
     columns: the spec's own names, by role; the others have their default name.
@@ -102,7 +102,7 @@ class Wanted:
         )
 
 
-def check_columns(wanted: Wanted, found: list[str], where: str) -> None:
+def check_columns(wanted: WantedRows, found: list[str], where: str) -> None:
     """Raises UserDataRefused if a required column is missing."""
     missing = [name for name in wanted.required if name not in found]
     if missing:
@@ -122,7 +122,7 @@ def check_columns(wanted: Wanted, found: list[str], where: str) -> None:
 def stage(
     con: DuckDBPyConnection,
     relation: DuckDBPyRelation,
-    wanted: Wanted,
+    wanted: WantedRows,
     *,
     part: str,
     state: str,
@@ -151,7 +151,7 @@ def stage(
     )
 
 
-def _open(relation: DuckDBPyRelation, wanted: Wanted, where: str) -> None:
+def _open(relation: DuckDBPyRelation, wanted: WantedRows, where: str) -> None:
     """Makes the view `incoming` over the relation, its columns named by role."""
     from duckdb import ConstantExpression, FunctionExpression  # noqa: PLC0415
     from duckdb.sqltypes import VARCHAR  # noqa: PLC0415
@@ -181,7 +181,7 @@ def _column(name: str, types: Mapping[str, str]) -> Expression:
     return FunctionExpression("decode", column) if types[name] == "BLOB" else column
 
 
-def _check_types(wanted: Wanted, types: Mapping[str, str], where: str) -> None:
+def _check_types(wanted: WantedRows, types: Mapping[str, str], where: str) -> None:
     at, value = wanted.names["at"], wanted.names.get("value")
     if types[at] != "JSON" and not types[at].strip('"').startswith(_TIMES):
         hint = "; seconds or milliseconds since 1970 must be converted first"
@@ -200,7 +200,7 @@ def _check(con: DuckDBPyConnection, path: Path) -> dict[str, object]:
     return dict(zip(names, answer.fetchall()[0], strict=True))
 
 
-def _refuse_unreadable(wanted: Wanted, found: Mapping[str, object], where: str) -> None:
+def _refuse_unreadable(wanted: WantedRows, found: Mapping[str, object], where: str) -> None:
     if found["bad_times"]:
         text = str(found["bad_time"])
         hint = "; this looks like seconds since 1970" if _is_number(text) else ""
@@ -221,7 +221,7 @@ def _others(count: object) -> str:
     return f" ({more:,} more such rows)" if more else ""
 
 
-def _role_of(wanted: Wanted, column: str) -> str:
+def _role_of(wanted: WantedRows, column: str) -> str:
     return next(role for role, name in wanted.names.items() if name == column)
 
 

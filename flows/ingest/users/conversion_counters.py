@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.counting.counters import CounterSeries, difference
-from analysis.counting.scrapes import ScrapeEvidence
+from analysis.counting.scrape_evidence import ScrapeEvidence
 from flows.formats.text import counted
 from flows.ingest.requests.mesh.families import FAMILIES
 from flows.ingest.requests.scrapes import evidence_of, read_evidence

@@ -13,7 +13,7 @@ from flows.manifests.kinds.istio_matches import cohort_of
 from flows.manifests.objects import Manifest, ManifestSet
 from flows.manifests.split import (
     Backend,
-    Cohort,
+    MatchedRequests,
     Mirror,
     RolloutStage,
     Severity,
@@ -152,14 +152,14 @@ def _stages(steps: list[dict[str, Any]], most: float) -> Iterator[RolloutStage]:
             seconds = None
 
 
-def _cohort(steps: list[dict[str, Any]]) -> Cohort:
+def _cohort(steps: list[dict[str, Any]]) -> MatchedRequests:
     """Header routes send their requests to the canary whatever the weight is."""
     alternatives: list[tuple[str, ...]] = []
     for step in steps:
         for match in map(fields_of, items_of(fields_of(step.get("setHeaderRoute")).get("match"))):
             entry = {"headers": {str(match.get("headerName")): match.get("headerValue")}}
             alternatives += cohort_of([entry]).alternatives
-    return Cohort(tuple(alternatives))
+    return MatchedRequests(tuple(alternatives))
 
 
 def _mirrors(steps: list[dict[str, Any]], canary: Backend) -> Iterator[Mirror]:

@@ -9,7 +9,15 @@ from flows.formats.problems import FieldPath
 from flows.manifests.fields.check import FieldFinding
 from flows.manifests.kinds.istio_matches import cohort_of
 from flows.manifests.objects import Manifest, ManifestSet
-from flows.manifests.split import Backend, Cohort, Driven, Mirror, RolloutStage, Severity, Split
+from flows.manifests.split import (
+    Backend,
+    Driven,
+    MatchedRequests,
+    Mirror,
+    RolloutStage,
+    Severity,
+    Split,
+)
 from flows.manifests.values import fields_of, items_of, number_of, seconds_of, text_of
 from flows.spec.experiment import Mesh
 
@@ -146,7 +154,9 @@ def _revision_notes(manifest: Manifest) -> Iterator[str]:
         )
 
 
-def _notes(analysis: dict[str, Any], provider: str | None, cohort: Cohort) -> Iterator[str]:
+def _notes(
+    analysis: dict[str, Any], provider: str | None, cohort: MatchedRequests
+) -> Iterator[str]:
     if provider is None:
         yield "no provider is written: Flagger then takes its own setting, istio by default"
     iterations = number_of(analysis.get("iterations"))

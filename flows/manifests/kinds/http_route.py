@@ -11,7 +11,7 @@ from typing import Any
 from flows.formats.problems import FieldPath
 from flows.manifests.fields.check import FieldFinding
 from flows.manifests.objects import Manifest, ManifestSet, busiest, tell_apart
-from flows.manifests.split import Backend, Cohort, Mirror, Severity, Split, percents_of
+from flows.manifests.split import Backend, MatchedRequests, Mirror, Severity, Split, percents_of
 from flows.manifests.values import fields_of, items_of, number_of, quantity_of, text_of
 from flows.spec.experiment import Mesh
 
@@ -56,7 +56,9 @@ def _read_rule(manifest: Manifest, around: ManifestSet, rule: dict[str, Any], in
         namespace=namespace,
         is_service_known=parent is not None,
         backends=tell_apart(backends),
-        cohort=Cohort(tuple(map(_conditions, map(fields_of, items_of(rule.get("matches")))))),
+        cohort=MatchedRequests(
+            tuple(map(_conditions, map(fields_of, items_of(rule.get("matches")))))
+        ),
         mirrors=tuple(_mirrors(manifest, around, rule)),
         one_cluster=_shared(cluster) if cluster and not has_own and len(references) > 1 else "",
         notes=() if parent else ("the route hangs on a Gateway: requests inside the mesh pass by",),

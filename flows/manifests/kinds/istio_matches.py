@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from flows.manifests.split import Cohort
+from flows.manifests.split import MatchedRequests
 from flows.manifests.values import fields_of, items_of, labels_of
 
 _TEXTS = ("uri", "scheme", "method", "authority")
@@ -13,10 +13,10 @@ _BY_NAME = {"headers": "header", "queryParams": "query parameter"}
 _WORDS = {"exact": "is", "prefix": "starts with", "suffix": "ends with", "regex": "matches"}
 
 
-def cohort_of(matches: Any) -> Cohort:
+def cohort_of(matches: Any) -> MatchedRequests:
     """Each entry is an alternative; the conditions of one entry must all hold."""
     entries = [tuple(_conditions(fields_of(item))) for item in items_of(matches)]
-    return Cohort(tuple(entries))
+    return MatchedRequests(tuple(entries))
 
 
 def _conditions(entry: dict[str, Any]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from flows.manifests.fields.check import (
     whole,
 )
 from flows.manifests.objects import Manifest, ManifestSet, tell_apart
-from flows.manifests.split import Cohort, Severity, Split, percents_of
+from flows.manifests.split import MatchedRequests, Severity, Split, percents_of
 from flows.manifests.values import fields_of, items_of, quantity_of, text_of
 from flows.spec.experiment import Mesh
 
@@ -56,7 +56,7 @@ def read_splits(manifest: Manifest, around: ManifestSet) -> Iterator[Split]:
         service=service,
         namespace=namespace,
         backends=tell_apart(receivers),
-        cohort=Cohort(tuple(_alternatives(manifest, around))),
+        cohort=MatchedRequests(tuple(_alternatives(manifest, around))),
     )
 
 

@@ -10,7 +10,15 @@ from flows.formats.problems import FieldPath
 from flows.manifests.fields.check import FieldFinding
 from flows.manifests.kinds.istio_matches import cohort_of
 from flows.manifests.objects import Manifest, ManifestSet, busiest, tell_apart
-from flows.manifests.split import Backend, Cohort, Fault, Mirror, Severity, Split, percents_of
+from flows.manifests.split import (
+    Backend,
+    Fault,
+    MatchedRequests,
+    Mirror,
+    Severity,
+    Split,
+    percents_of,
+)
 from flows.manifests.values import fields_of, items_of, number_of, quantity_of, text_of
 from flows.spec.experiment import Mesh
 
@@ -49,7 +57,7 @@ def _read_route(
         namespace=namespace,
         is_service_known=known is not None,
         backends=tell_apart(backends),
-        cohort=cohort_of(route.get("match")) if protocol == "http" else Cohort(),
+        cohort=cohort_of(route.get("match")) if protocol == "http" else MatchedRequests(),
         mirrors=tuple(_mirrors(manifest, around, route)),
         faults=tuple(_faults(fields_of(route.get("fault")))),
         notes=() if protocol == "http" else (_NO_REQUESTS,),

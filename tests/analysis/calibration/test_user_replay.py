@@ -25,7 +25,7 @@ from analysis.calibration.user_replay import (
 )
 from analysis.evidence import UserEvidence
 from analysis.fixed.comparison import Sample
-from analysis.judge.users import judge_users
+from analysis.judge.user_metrics import judge_users
 from analysis.metric_result import Classification
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.power.power import Design, power

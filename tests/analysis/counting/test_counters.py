@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from analysis.counting.counters import CounterSeries, Reason, difference
 from analysis.counting.lost_exposure import Cause, lost_exposure
-from analysis.counting.scrapes import ScrapeEvidence
+from analysis.counting.scrape_evidence import ScrapeEvidence
 from analysis.counting.timelines import Timelines
 from tests.builders.scraped_pods import SCRAPE_MS, Int, Pod, pod, scrape_times, scraped
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.special import ndtr
 
 from analysis.evidence import RequestEvidence
-from analysis.explain.latency import latency_notes
+from analysis.explain.latency_notes import latency_notes
 from analysis.judge.latency_table import LatencyTable, compare_latencies
 from analysis.requests.latency import LatencyCounts
 from tests.builders.streams import autoregression, plan_for

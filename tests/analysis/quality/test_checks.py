@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence, UserEvidence
-from analysis.judge.judge import health_score
+from analysis.judge.judge_metrics import health_score
 from analysis.metric_result import Classification
 from analysis.plan import Plan, Stage, Unit
 from analysis.quality.checks import QualityCheck, check_quality

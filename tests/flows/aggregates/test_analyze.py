@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from flows.aggregates.document import scorecard_schema
+from flows.aggregates.analyzed_document import scorecard_schema
 from flows.aggregates.rows import aggregates_schema
 from tests.servers.own_process import verdict
 

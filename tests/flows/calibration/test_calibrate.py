@@ -8,7 +8,7 @@ import pytest
 
 from analysis.calibration.judges import Judge
 from flows.calibration.calibrate import calibrate
-from flows.calibration.document import CalibrationDocument
+from flows.calibration.calibration_document import CalibrationDocument
 from tests.builders.shop import history_of, shop_warehouse, spec
 
 

@@ -15,7 +15,7 @@ from flows.delivery.controller import CannotDeliver
 from flows.delivery.deliver import deliver, tell
 from flows.delivery.dry_run import preview
 from flows.warehouse.connection import open_reader
-from flows.warehouse.delivery_log import Kind, Outcome, read_delivery
+from flows.warehouse.delivery_log import DeliveryEventKind, DeliveryOutcome, read_delivery
 from flows.workspace.paths import Workspace
 from tests.builders.delivery_workspace import (
     SPEC,
@@ -61,22 +61,22 @@ def test_without_evidence_it_stays(workspace: Workspace) -> None:
 def test_a_person_lets_it_go_on_to_the_end(workspace: Workspace) -> None:
     one_step(workspace)
     for share, stage in ((50, 2), (100, 3)):
-        tell(workspace, "exam", Kind.APPROVED, "seen")
+        tell(workspace, "exam", DeliveryEventKind.APPROVED, "seen")
         step = one_step(workspace)
         assert (canary_share(workspace), step.state.stage) == (share, stage)
-    assert step.state.outcome is Outcome.PROMOTED
-    assert one_step(workspace).state.outcome is Outcome.PROMOTED  # nothing is left to do
+    assert step.state.outcome is DeliveryOutcome.PROMOTED
+    assert one_step(workspace).state.outcome is DeliveryOutcome.PROMOTED  # nothing is left to do
     assert version(workspace) == 10
 
 
 def test_a_person_gives_it_up(workspace: Workspace) -> None:
     one_step(workspace)
-    tell(workspace, "exam", Kind.ABORTED, "wrong version")
+    tell(workspace, "exam", DeliveryEventKind.ABORTED, "wrong version")
     step = one_step(workspace)
     assert canary_share(workspace) == 0
-    assert step.state.outcome is Outcome.ABORTED
+    assert step.state.outcome is DeliveryOutcome.ABORTED
     with pytest.raises(CannotDeliver, match="has ended: aborted"):
-        tell(workspace, "exam", Kind.APPROVED, "too late")
+        tell(workspace, "exam", DeliveryEventKind.APPROVED, "too late")
     assert one_step(workspace, again=True).state.number == 2
     assert canary_share(workspace) == 5
 
@@ -90,7 +90,7 @@ def test_a_split_that_somebody_else_changed_is_not_overwritten(workspace: Worksp
     assert "somebody has set stable 30, canary 70" in step.said
     assert canary_share(workspace) == 70
     assert events(workspace)[-1] == ("asked", 1)
-    tell(workspace, "exam", Kind.ABORTED, "whoever it was")
+    tell(workspace, "exam", DeliveryEventKind.ABORTED, "whoever it was")
     one_step(workspace)
     assert canary_share(workspace) == 0
 
@@ -121,7 +121,7 @@ def test_a_person_is_heard_within_a_pause(workspace: Workspace, clock: Clock) ->
     def approve(seconds: float) -> None:
         clock.sleep(seconds)
         if not any(kind == "approved" for kind, _ in events(workspace)):
-            tell(workspace, "exam", Kind.APPROVED, "go")
+            tell(workspace, "exam", DeliveryEventKind.APPROVED, "go")
 
     steps = deliver(workspace, "exam", sleep=approve)
     assert next(steps).state.stage == 1
@@ -143,7 +143,7 @@ def test_the_log_says_what_was_known_at_a_time(workspace: Workspace) -> None:
     one_step(workspace)
     between = datetime.now(UTC)
     time.sleep(0.01)
-    tell(workspace, "exam", Kind.APPROVED, "seen")
+    tell(workspace, "exam", DeliveryEventKind.APPROVED, "seen")
     one_step(workspace)
     with open_reader(workspace.warehouse) as con:
         earlier = read_delivery(con, "exam", until=between)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from analysis.kayenta.classify import classify_metric
-from flows.cli import judge
+from flows.cli import judge_command
 from tests.builders.canary_files import canary_config, metric, problems_of
 
 START = "2026-01-31T12:00:00Z"
@@ -19,7 +19,7 @@ START = "2026-01-31T12:00:00Z"
 
 def _run(*arguments: str | Path) -> int:
     parser = argparse.ArgumentParser()
-    judge.add(parser.add_subparsers())
+    judge_command.add(parser.add_subparsers())
     options = parser.parse_args(["judge", *map(str, arguments)])
     code: int = options.run(options)
     return code

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from flows.look.evidence import read_evidence
+from flows.look.read_evidence import read_evidence
 from flows.plan.from_spec import plan_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader, open_writer, transaction

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from flows.formats.time import milliseconds_of
-from flows.ingest.users.pull import pull_users
+from flows.ingest.users.pull_users import pull_users
 from flows.look.user_statistics import UserStatistics
 from tests.builders.user_specs import (
     LOOK,

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from flows.manifests.new_spec import CannotInit, Wanted, choose_split, new_spec
+from flows.manifests.new_spec import CannotInit, SpecAnswers, choose_split, new_spec
 from flows.manifests.read import Manifests, read_manifests
 from flows.spec.experiment import Experiment, Mesh
 from flows.workspace.experiments import load_spec
 
-NOTHING_WANTED = Wanted(name="exam")
+NOTHING_WANTED = SpecAnswers(name="exam")
 
 
 def object_of(kind: str, version: str, spec: dict[str, Any], **names: str) -> dict[str, Any]:
@@ -27,12 +27,14 @@ def read(folder: Path, *objects: dict[str, Any]) -> Manifests:
     return read_manifests([path])
 
 
-def text_of(folder: Path, *objects: dict[str, Any], wanted: Wanted = NOTHING_WANTED) -> str:
+def text_of(folder: Path, *objects: dict[str, Any], wanted: SpecAnswers = NOTHING_WANTED) -> str:
     split = choose_split(read(folder, *objects), wanted)
     return new_spec(split, wanted, files=[folder / "m.yaml"], spec_dir=folder)
 
 
-def spec_of(folder: Path, *objects: dict[str, Any], wanted: Wanted = NOTHING_WANTED) -> Experiment:
+def spec_of(
+    folder: Path, *objects: dict[str, Any], wanted: SpecAnswers = NOTHING_WANTED
+) -> Experiment:
     """What the product itself reads in the spec that it writes."""
     path = folder / "exam.yaml"
     path.write_text(text_of(folder, *objects, wanted=wanted))
@@ -406,7 +408,7 @@ def test_a_route_that_is_not_the_rollouts_is_still_a_choice(tmp_path: Path) -> N
     objects = (rollout([10], driven("inside")), virtual_service(["exam"], name="inside"), other)
     with pytest.raises(CannotInit, match="2 splits fit"):
         text_of(tmp_path, *objects)
-    chosen = text_of(tmp_path, *objects, wanted=Wanted(route="inside", name="exam"))
+    chosen = text_of(tmp_path, *objects, wanted=SpecAnswers(route="inside", name="exam"))
     assert "# From VirtualService shop/inside" in chosen
 
 
@@ -443,7 +445,7 @@ def test_versions_in_one_cluster_cannot_be_told_apart(tmp_path: Path) -> None:
     objects = gateway_route("eg", backend("exam-stable", 90), backend("exam-canary", 10))
     with pytest.raises(CannotInit, match=r"httproute/shop/exam/rule/0: .*can't be told apart"):
         text_of(tmp_path, *objects)
-    wanted = Wanted(name="exam", mesh=Mesh.LINKERD_POLICY)
+    wanted = SpecAnswers(name="exam", mesh=Mesh.LINKERD_POLICY)
     assert "version: exam-canary" in text_of(tmp_path, *objects, wanted=wanted)
 
 

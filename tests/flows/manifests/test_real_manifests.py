@@ -11,7 +11,7 @@ import pytest
 
 from flows.formats.problems import InputError
 from flows.formats.yaml_file import parse_documents
-from flows.manifests.new_spec import CannotInit, Wanted, choose_split, new_spec
+from flows.manifests.new_spec import CannotInit, SpecAnswers, choose_split, new_spec
 from flows.manifests.read import Manifests, manifests_in, read_manifests
 from flows.manifests.split import Severity
 from flows.workspace.experiments import load_spec
@@ -78,7 +78,7 @@ def test_a_spec_from_any_real_split_is_valid(kind: str, tmp_path: Path) -> None:
     for path in real(kind):
         manifests = read(path)
         for route in manifests.splits if manifests else ():
-            wanted = Wanted(service=route.service, route=str(route.origin), name="exam")
+            wanted = SpecAnswers(service=route.service, route=str(route.origin), name="exam")
             assert manifests is not None
             try:
                 split = choose_split(manifests, wanted)

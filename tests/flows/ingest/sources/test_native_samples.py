@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from flows.formats.time import instant
-from flows.ingest.requests.pull import pull_requests
+from flows.ingest.requests.pull_requests import pull_requests
 from flows.ingest.sources.prometheus import PrometheusSamples
 from flows.ingest.sources.samples import Selector
 from flows.spec.experiment import Experiment

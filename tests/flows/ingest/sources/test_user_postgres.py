@@ -11,7 +11,7 @@ import pytest
 
 from flows.ingest.sources.samples import SourceUnavailable
 from flows.ingest.sources.user_postgres import stage_query
-from flows.ingest.sources.user_rows import UserDataRefused, UserRows, Wanted
+from flows.ingest.sources.user_rows import UserDataRefused, UserRows, WantedRows
 from flows.spec.experiment import Experiment
 from flows.spec.sources import PostgresSource
 from tests.builders.user_specs import pull, read, rows_of, sample_in, spec_of
@@ -172,7 +172,7 @@ def test_a_large_answer_is_streamed(tmp_path: Path) -> None:
         " timestamptz '2026-01-01' as exposed_at from generate_series(1, 1000000) as g"
     )
     source = PostgresSource(dsn_env="QUIZ_DSN", query=query)
-    wanted = Wanted(UserRows.EXPOSURES, "quiz", {})
+    wanted = WantedRows(UserRows.EXPOSURES, "quiz", {})
     before = _peak_mb()
     with duckdb.connect() as con:
         con.execute("set timezone = 'UTC'")

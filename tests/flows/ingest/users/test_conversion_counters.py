@@ -11,7 +11,7 @@ import pytest
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.sources.samples import SourceRefused
 from flows.ingest.users.conversion_counters import ConversionPull, pull_conversions
-from flows.ingest.users.pull import pull_users
+from flows.ingest.users.pull_users import pull_users
 from flows.spec.experiment import Experiment
 from tests.builders.scraped_source import ScrapedSource
 from tests.builders.user_specs import START, arms_of, read, rows_of, sample_in, spec_of

@@ -1,0 +1,52 @@
+"""Each metric against its margin: pass, fail, uncertain or no data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.evidence import Evidence
+from analysis.judge.request_metrics import judge_requests
+from analysis.judge.user_metrics import judge_users
+from analysis.metric_result import Classification, MetricResult
+from analysis.plan import Plan
+
+
+def judge_metrics(plan: Plan, evidence: Evidence, *, at_ms: int) -> tuple[MetricResult, ...]:
+    """One result per metric and candidate: candidate by candidate, in the order of the plan."""
+    found = {
+        (result.metric, result.candidate_variant): result
+        for candidate in plan.candidates
+        for result in (
+            *judge_requests(plan, evidence.requests, candidate),
+            *judge_users(plan, evidence.users, candidate, at_ms=at_ms),
+        )
+    }
+    return tuple(
+        found[metric.name, candidate] for candidate in plan.candidates for metric in plan.metrics
+    )
+
+
+def health_score(metrics: Sequence[MetricResult]) -> float | None:
+    """Weighted mean over metrics of the probability, in percent, that harm is within the margin.
+
+    A critical metric that fails sets it to 0. Of several candidates the worst counts. None where
+    no metric has data. Rounded to one decimal: more would be noise.
+    """
+    scores = [
+        _candidate_score([m for m in metrics if m.candidate_variant == candidate])
+        for candidate in sorted({metric.candidate_variant for metric in metrics})
+    ]
+    known = [score for score in scores if score is not None]
+    return round(min(known), 1) if known else None
+
+
+def _candidate_score(metrics: Sequence[MetricResult]) -> float | None:
+    if any(m.critical and m.classification is Classification.FAIL for m in metrics):
+        return 0.0
+    known = [m for m in metrics if np.isfinite(m.probability_within_margin)]
+    if not known:
+        return None
+    total = sum(m.weight for m in known)
+    return 100 * sum(m.weight * m.probability_within_margin for m in known) / total

@@ -1,0 +1,220 @@
+"""`verdict calibrate`: what the gate of an experiment can see, by its own history."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from flows.cli.arguments import Commands, command, parse_instant
+from flows.workspace.paths import Workspace
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from flows.calibration.calibration_document import CalibrationDocument
+    from flows.calibration.request_history import Period
+    from flows.calibration.request_outcomes import HistoryDocument, JudgeOutcome, Share
+    from flows.calibration.user_outcomes import UserJudgeOutcome, UserMetricCalibration
+
+_WIDTH = 80
+_USER_LEGEND = (
+    "median, 90 %: when half, and 90 %, of the right decisions had come. verdict: this product. "
+    "t-test: Welch's, two-sided, at each look; fixed t-test: once, at the end. Both find any "
+    "difference; verdict allows a guardrail its margin."
+)
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    calibrate = command(
+        commands,
+        "calibrate",
+        _calibrate,
+        "replay what is known, without and with an effect: what can the gate see?",
+    )
+    calibrate.add_argument("experiment")
+    calibrate.add_argument("--runs", type=_positive, help="of each scenario (default: 500)")
+    calibrate.add_argument("--seed", type=_natural, help="another seed, other runs (default: 1)")
+    calibrate.add_argument(
+        "--history",
+        type=_period,
+        metavar="START..END",
+        help="replay this stretch only (default: all that is known)",
+    )
+    calibrate.add_argument("--json", action="store_true", help="print every number as JSON")
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, 0 or more")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    value = _natural(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be at least 1")
+    return value
+
+
+def _period(text: str) -> Period:
+    from flows.calibration.request_history import Period  # noqa: PLC0415
+
+    start, dots, end = text.partition("..")
+    if not dots:
+        raise argparse.ArgumentTypeError(f"{text!r} is no stretch of time; write START..END")
+    period = Period(parse_instant(start), parse_instant(end))
+    if period.start >= period.end:
+        raise argparse.ArgumentTypeError(f"{text!r} ends before it begins")
+    return period
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from flows.calibration.calibrate import DEFAULT_RUNS, DEFAULT_SEED, calibrate  # noqa: PLC0415
+    from flows.calibration.request_history import ALL_KNOWN  # noqa: PLC0415
+    from flows.workspace.experiments import find_spec  # noqa: PLC0415
+
+    workspace = Workspace(options.root)
+    _, spec = find_spec(workspace.experiments, options.experiment)
+    with _progress() as progress:
+        document = calibrate(
+            spec,
+            workspace.warehouse,
+            runs=options.runs or DEFAULT_RUNS,
+            seed=DEFAULT_SEED if options.seed is None else options.seed,
+            period=options.history or ALL_KNOWN,
+            progress=progress,
+        )
+    if options.json:
+        print(document.to_json(), end="")
+    else:
+        _show(document)
+    return 0
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error while the block runs; nothing where that is no terminal."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("replaying", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _show(document: CalibrationDocument) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    for line in _introduction(document):
+        print(textwrap.fill(line, _WIDTH, subsequent_indent="  "))
+    console = Console()
+    console.width = min(console.width, _WIDTH)
+    if document.scenarios:
+        console.print(_table(document))
+        for line in _legend(document):
+            print(textwrap.fill(line, _WIDTH))
+    for metric in document.users:
+        console.print(_user_table(metric))
+    if document.users:
+        print(textwrap.fill(_USER_LEGEND, _WIDTH))
+    for note in document.notes:
+        print(textwrap.fill(f"note: {note}", _WIDTH))
+
+
+def _introduction(document: CalibrationDocument) -> Iterator[str]:
+    history, users = document.history, document.user_history
+    if users is not None:
+        yield (
+            f"{document.experiment}: {users.users} users from {users.first:%Y-%m-%d} to "
+            f"{users.last:%Y-%m-%d}, assigned anew in {document.runs} runs"
+        )
+    if history is not None:
+        yield from _requests(document, history)
+    for sentence in document.sentences():
+        yield f"- {sentence}"
+
+
+def _requests(document: CalibrationDocument, history: HistoryDocument) -> Iterator[str]:
+    from flows.calibration.request_outcomes import span  # noqa: PLC0415
+    from flows.formats.text import counted  # noqa: PLC0415
+
+    yield (
+        f"{document.experiment}: {history.requests} requests of {history.variant} in "
+        f"{history.buckets} buckets, {history.failed_share:.2%} failed; {document.runs} runs of "
+        f"{span(document.plan_s)} each, {counted(document.looks, 'look')}"
+    )
+    bursts = ", ".join(f"{name} {size:.2g}" for name, size in history.bursts.items())
+    yield f"bad requests come in bursts of about: {bursts}"
+
+
+def _table(document: CalibrationDocument) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title="percent of runs ± standard error", title_justify="left", show_edge=False)
+    table.add_column("harm", overflow="fold")
+    table.add_column("judge", no_wrap=True)
+    for heading in ("rolled back", "promoted", "median", "90 %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for scenario in document.scenarios:
+        for number, row in enumerate(scenario.judges):
+            last = number == len(scenario.judges) - 1
+            table.add_row("" if number else scenario.label, *_cells(row), end_section=last)
+    return table
+
+
+def _cells(row: JudgeOutcome) -> list[str]:
+    from flows.calibration.request_outcomes import span  # noqa: PLC0415
+
+    times = (span(row.median_s), span(row.p90_s))
+    return [row.judge.value, _percent(row.rolled_back), _percent(row.promoted), *times]
+
+
+def _user_table(metric: UserMetricCalibration) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+
+    title = f"{metric.metric}: percent of runs ± standard error"
+    table = Table(title=title, title_justify="left", show_edge=False)
+    table.add_column("change", justify="right")
+    table.add_column("judge", no_wrap=True)
+    for heading in ("worse", "better", "median", "90 %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for scenario in metric.scenarios:
+        for number, row in enumerate(scenario.judges):
+            last = number == len(scenario.judges) - 1
+            label = "" if number else f"{scenario.lift:+.1%}" if scenario.lift else "none"
+            table.add_row(label, *_user_cells(row), end_section=last)
+    return table
+
+
+def _user_cells(row: UserJudgeOutcome) -> list[str]:
+    from flows.calibration.request_outcomes import span  # noqa: PLC0415
+
+    times = (span(row.median_s), span(row.p90_s))
+    return [row.judge.value, _percent(row.worse), _percent(row.better), *times]
+
+
+def _percent(share: Share) -> str:
+    return f"{100 * share.value:.1f} ± {100 * share.standard_error:.1f}"
+
+
+def _legend(document: CalibrationDocument) -> Iterator[str]:
+    from flows.calibration.request_outcomes import span  # noqa: PLC0415
+
+    limits = ", ".join(f"{name} {limit:.3g}" for name, limit in document.thresholds.items())
+    yield (
+        "Harm begins with the plan. median, 90 %: when half, and 90 %, of these rollbacks had "
+        "come. verdict: this product; its other runs hold at the end. threshold: over the last "
+        f"5 min above {limits}. z-test: z > 1.96 at any look. kayenta: score below 75 at any "
+        f"look, on values of {span(document.kayenta_value_s)}. These three promote at the end "
+        "what never failed."
+    )
+    if document.looks < document.planned_looks:
+        yield (
+            f"{document.looks} of {document.planned_looks} planned looks were taken: with all of "
+            "them threshold, z-test and Kayenta would raise more false alarms."
+        )

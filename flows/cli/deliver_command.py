@@ -1,0 +1,109 @@
+"""`verdict deliver`, `verdict approve`, `verdict abort`: traffic shifted stage by stage."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from flows.cli.arguments import Commands, command
+from flows.workspace.paths import Workspace
+
+if TYPE_CHECKING:
+    from flows.delivery.step import Step
+
+_PROMOTED, _ROLLED_BACK, _GOES_ON = 0, 1, 3
+
+
+def add(commands: Commands) -> None:
+    """Adds the commands."""
+    deliver = command(
+        commands,
+        "deliver",
+        _deliver,
+        "shift traffic from stage to stage while looks allow it; exit 0 promoted, 1 rolled back or "
+        "aborted, 3 goes on (--once, or stopped: start it again to resume), 2 error",
+    )
+    deliver.add_argument("experiment")
+    deliver.add_argument("--once", action="store_true", help="take one step and end")
+    deliver.add_argument(
+        "--again", action="store_true", help="begin anew, where the last delivery has ended"
+    )
+    deliver.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what would be done; shift, record and write nothing",
+    )
+    for name, run, text in (
+        ("approve", _approve, "let a delivery go on to its next stage"),
+        ("abort", _abort, "give a delivery up: all traffic goes back to the baseline"),
+    ):
+        parser = command(commands, name, run, text)
+        parser.add_argument("experiment")
+        parser.add_argument("--reason", default="", help="kept with the delivery")
+
+
+def _deliver(options: argparse.Namespace) -> int:
+    from flows.delivery.deliver import deliver  # noqa: PLC0415
+    from flows.warehouse.delivery_log import DeliveryOutcome  # noqa: PLC0415
+
+    workspace = Workspace(options.root)
+    if options.dry_run:
+        from flows.delivery.dry_run import preview  # noqa: PLC0415
+
+        for line in preview(workspace, options.experiment):
+            print(line)
+        return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    step = None
+    steps = deliver(workspace, options.experiment, again=options.again, once=options.once)
+    try:
+        for step in steps:
+            print(_line(step), flush=True)
+    except KeyboardInterrupt:
+        steps.close()
+        print("stopped; the split stays as it is. Start again to go on", file=sys.stderr)
+        return _GOES_ON
+    outcome = step.state.outcome if step else None
+    if outcome is None:
+        return _GOES_ON
+    return _PROMOTED if outcome is DeliveryOutcome.PROMOTED else _ROLLED_BACK
+
+
+def _line(step: Step) -> str:
+    state = step.state
+    where = "ended" if state.outcome else f"stage {state.stage} of {state.stages}"
+    score = step.document.score if step.document else None
+    scored = "" if score is None else f", score {score:g}"
+    return f"{step.at:%H:%M:%S} {where}{scored}: {step.said}"
+
+
+def _approve(options: argparse.Namespace) -> int:
+    return _tell(options, "approved")
+
+
+def _abort(options: argparse.Namespace) -> int:
+    return _tell(options, "aborted")
+
+
+def _tell(options: argparse.Namespace, kind: str) -> int:
+    from flows.delivery.deliver import tell  # noqa: PLC0415
+    from flows.warehouse.delivery_log import DeliveryEventKind  # noqa: PLC0415
+
+    by = f"{kind} by {_who()}"
+    detail = f"{by}: {options.reason}" if options.reason else by
+    state = tell(Workspace(options.root), options.experiment, DeliveryEventKind(kind), detail)
+    where = f"stage {state.stage} of {state.stages}"
+    print(f"{options.experiment}: {detail}, at {where}; the controller acts on it within seconds")
+    return 0
+
+
+def _who() -> str:
+    """The user's name; in a container the number may have none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"

@@ -1,0 +1,193 @@
+"""`verdict plan`: what an experiment can see, and how soon, at which share of the traffic."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING
+
+from flows.cli.arguments import Commands, command, named, number_within, parse_instant, share
+from flows.workspace.paths import Workspace
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from flows.power.planning_document import DetectionRow, RequestPlan, UserPlan
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    plan = command(
+        commands, "plan", _plan, "say what an experiment can see, and how soon, with its traffic"
+    )
+    plan.add_argument("experiment")
+    plan.add_argument(
+        "--at", type=parse_instant, help="with the history up to this time (default: now)"
+    )
+    for option, low, high, text in (
+        ("--requests-per-second", 1e-6, 1e9, "of all versions; instead of the history's"),
+        ("--overdispersion", 1e-3, 1e6, "failures per burst; instead of the history's"),
+        ("--users-per-day", 1e-3, 1e12, "of all variants"),
+    ):
+        plan.add_argument(option, type=number_within(low, high), metavar="NUMBER", help=text)
+    for option, kind, text in (
+        ("--bad-share", share, "of requests; instead of the history's"),
+        ("--mean", number_within(-1e60, 1e60), "of a user's value (a share's is the share)"),
+        ("--sd", number_within(1e-60, 1e60), "of a user's value; by default that of a share"),
+    ):
+        plan.add_argument(
+            option,
+            type=named(kind),
+            action="append",
+            default=[],
+            metavar="[METRIC=]NUMBER",
+            help=f"{text}; may be repeated",
+        )
+    plan.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from flows.power.expected import Expected  # noqa: PLC0415
+    from flows.power.request_power import plan_experiment  # noqa: PLC0415
+
+    document = plan_experiment(
+        Workspace(options.root),
+        options.experiment,
+        expected=Expected(
+            options.requests_per_second,
+            options.overdispersion,
+            options.users_per_day,
+            dict(options.bad_share),
+            dict(options.mean),
+            dict(options.sd),
+        ),
+        at=options.at,
+    )
+    if options.json:
+        print(document.to_json(), end="")
+        return 0
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console()
+    print(f"{document.experiment}: what it can see (from {document.history})")
+    for requests in document.requests:
+        _say_requests(requests)
+        console.print(_requests_table(requests))
+    if document.users:
+        for users in document.users:
+            print(f"\n{_on_users(users)}")
+            console.print(_users_table(users))
+        print(
+            "time: in four of five cases, watched at every look; -: not by the plan's end\n"
+            "smallest: what is found as often by the end, watched at every look / looked at once"
+        )
+    return 0
+
+
+def _say_requests(plan: RequestPlan) -> None:
+    print(
+        f"\n{plan.metric}: {plan.requests_per_second:.3g} requests/s, {plan.bad:.2%} bad in bursts "
+        f"of about {plan.overdispersion:.2g}; allowed are {100 * plan.margin:.2f} points more"
+    )
+    for row in plan.rows:
+        if row.share in {0.05, 0.5} and not row.as_planned and row.harm >= 0.05:
+            print(
+                f"  at {row.share:.0%} of the traffic, {100 * row.harm:.1f} points more are found "
+                f"{_when(row.median_minutes, plan.plan_minutes)}"
+            )
+
+
+def _when(minutes: float, end: float) -> str:
+    if math.isinf(minutes):
+        return f"in fewer than half of the cases by the plan's end ({end:g} min)"
+    return f"within {minutes:.3g} min in half of the cases"
+
+
+def _requests_table(plan: RequestPlan) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+
+    harms = list(dict.fromkeys(row.harm for row in plan.rows))
+    table = Table(
+        title="minutes until half / 9 in 10 are rolled back (healthy: promoted); by the end\n"
+        "found 4/5: points more that are rolled back in four of five cases",
+        title_justify="left",
+    )
+    table.add_column("traffic")
+    for harm in harms:
+        table.add_column("healthy" if harm == 0 else f"+{100 * harm:.3g} points")
+    table.add_column("found 4/5")
+    cells = {(row.as_planned, row.share, row.harm): row for row in plan.rows}
+    for one in plan.detectable:
+        label = "stages" if one.as_planned else f"{one.share:.0%}"
+        found = "-" if math.isnan(one.harm) else f"+{100 * one.harm:.2g}"
+        row = (_cell(cells[one.as_planned, one.share, harm]) for harm in harms)
+        table.add_row(label, *row, found)
+    return table
+
+
+def _cell(row: DetectionRow) -> str:
+    cell = f"{_minutes(row.median_minutes)} / {_minutes(row.slow_minutes)}"
+    if math.isfinite(row.slow_minutes):
+        return cell
+    found = row.promoted if row.harm == 0 else row.rolled_back
+    return f"{cell} ({found:.0%})"
+
+
+def _minutes(value: float) -> str:
+    return "-" if math.isinf(value) else f"{value:.3g}"
+
+
+def _users_table(plan: UserPlan) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title="time until an effect is found", title_justify="left")
+    table.add_column("users")
+    effects = plan.rows[0].effects if plan.rows else ()
+    for effect in effects:
+        table.add_column(_effect(effect, plan.baseline))
+    table.add_column("smallest")
+    for row in plan.rows:
+        ends = [row.smallest_anytime]
+        ends += [] if math.isnan(row.smallest_fixed) else [row.smallest_fixed]
+        table.add_row(
+            "as planned" if row.as_planned else f"{row.share:.0%}",
+            *(_time(days) for days in row.days),
+            " / ".join("-" if math.isinf(effect) else f"{effect:.3g}" for effect in ends),
+        )
+    return table
+
+
+def _effect(effect: float, baseline: float) -> str:
+    if baseline == 0:
+        return f"{effect:.3g}"
+    return f"{effect:.3g} ({effect / abs(baseline):.2g})".replace("(0.", "(.")
+
+
+def _time(days: float) -> str:
+    if math.isinf(days):
+        return "-"
+    if days >= 2:
+        return f"{days:.3g} d"
+    return f"{24 * days:.3g} h" if days >= 1 / 12 else f"{1440 * days:.3g} min"
+
+
+def _on_users(plan: UserPlan) -> str:
+    known = (
+        f"{plan.metric}: {plan.baseline:.4g}, {plan.users_per_day:,.0f} users a day, "
+        f"{plan.users_at_end:,.0f} with a final value by the end"
+    )
+    if math.isnan(plan.users_for_margin_anytime):
+        return known
+    if plan.role == "guardrail":
+        return (
+            f"{known}\n"
+            f"  to exclude harm of {plan.margin:.3g} where there is none takes "
+            f"{plan.users_for_margin_anytime:,.0f} users ({_time(plan.days_for_margin_anytime)}), "
+            "watched at every look"
+        )
+    return (
+        f"{known}\n"
+        f"  to find {plan.margin:.3g} takes {plan.users_for_margin:,.0f} users, watched at every "
+        f"look {plan.users_for_margin_anytime:,.0f} ({_time(plan.days_for_margin_anytime)})\n"
+        f"  looked at once at the end, it is found in {plan.power_for_margin:.0%} of cases"
+    )

@@ -1,0 +1,82 @@
+"""`verdict validate` and `schema`: what is wrong with specs, and what they may say."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.cli.arguments import USAGE_ERROR, Commands, command
+from flows.workspace.paths import Workspace
+
+if TYPE_CHECKING:
+    from flows.spec.experiment import Experiment
+
+
+def add(commands: Commands) -> None:
+    """Adds the commands."""
+    validate = command(commands, "validate", _validate, "say everything that is wrong with specs")
+    validate.add_argument("files", nargs="*", type=Path, help="default: all of experiments/")
+    schema = command(commands, "schema", _schema, "print the JSON Schema of specs, for editors")
+    which = schema.add_mutually_exclusive_group()
+    which.add_argument("--verdict", action="store_true", help="of verdict JSON instead")
+    which.add_argument("--aggregates", action="store_true", help="of what `analyze` reads instead")
+    which.add_argument("--calibration", action="store_true", help="of `calibrate --json` instead")
+    which.add_argument("--scorecard", action="store_true", help="of what `analyze` says instead")
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from flows.formats.problems import InputError  # noqa: PLC0415
+    from flows.workspace.experiments import load_spec  # noqa: PLC0415
+
+    files = options.files or sorted(Workspace(options.root).experiments.glob("*.yaml"))
+    problems = 0
+    for path in files:
+        try:
+            spec = load_spec(path)
+            print(f"{path}: ok")
+            for remark in _on_manifests(spec, path):
+                print(f"  {remark}")
+        except InputError as error:
+            problems += len(error.problems)
+            print(error)
+    if problems:
+        print("1 problem" if problems == 1 else f"{problems} problems")
+    elif not files:
+        print(f"{Workspace(options.root).experiments} has no specs (*.yaml)", file=sys.stderr)
+    return USAGE_ERROR if problems or not files else 0
+
+
+def _on_manifests(spec: Experiment, path: Path) -> list[str]:
+    """What is wrong in the manifests that a spec names, and where they differ from it."""
+    if not spec.manifests:
+        return []
+    from flows.manifests.spec_split import disagreements, manifests_of_spec, mistakes  # noqa: PLC0415
+
+    manifests = manifests_of_spec(spec, path.parent)
+    return [*disagreements(spec, manifests), *mistakes(manifests)]
+
+
+def _schema(options: argparse.Namespace) -> int:
+    if options.verdict:
+        from flows.look.verdict_document import verdict_schema  # noqa: PLC0415
+
+        print(verdict_schema(), end="")
+    elif options.aggregates:
+        from flows.aggregates.rows import aggregates_schema  # noqa: PLC0415
+
+        print(aggregates_schema(), end="")
+    elif options.calibration:
+        from flows.calibration.calibration_document import calibration_schema  # noqa: PLC0415
+
+        print(calibration_schema(), end="")
+    elif options.scorecard:
+        from flows.aggregates.analyzed_document import scorecard_schema  # noqa: PLC0415
+
+        print(scorecard_schema(), end="")
+    else:
+        from flows.spec.schema import experiment_schema  # noqa: PLC0415
+
+        print(experiment_schema(), end="")
+    return 0

@@ -1,0 +1,130 @@
+"""What a person must know of a look that saw no data: the spec may ask for what isn't there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.formats.problems import InputError
+from flows.formats.time import instant, milliseconds_of
+from flows.ingest.coverage import BLIND, DoubtfulWindow, doubtful_windows
+from flows.ingest.pull import open_source
+from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
+from flows.ingest.sources.user_rows import UserRows
+from flows.ingest.users.load_users import known_source
+from flows.plan.effective import plan_at
+from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_reader
+from flows.warehouse.statements import statement
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+# Without a start in the spec, so far back is looked for what there is.
+_EARLIER = timedelta(hours=6)
+
+
+def has_begun(spec: Experiment, at: datetime) -> bool:
+    """Whether the plan has begun at a look; one without a configured start has."""
+    return spec.plan.start is None or spec.plan.start <= at
+
+
+def notes_on(spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetime) -> tuple[str, ...]:
+    """Sentences on a plan that hasn't begun, and on variants that no series names.
+
+    A source that doesn't answer adds none. Raises WarehouseBusy or WarehouseUnusable.
+    """
+    if not has_begun(spec, at):
+        times = (
+            f"{spec.plan.start:%Y-%m-%d %H:%M:%S} UTC, after this look ({at:%Y-%m-%d %H:%M:%S} UTC)"
+        )
+        return (f"the plan starts at {times}",)
+    missing = _without_requests(spec, warehouse, at) if spec.request_metrics else []
+    if not missing:
+        return ()
+    with suppress(SourceUnavailable, SourceRefused):
+        return _on_series(spec, missing, spec_dir, at)
+    return ()
+
+
+def remarks_on_manifests(spec: Experiment, spec_dir: Path) -> tuple[str, ...]:
+    """Where the spec's manifests configure another split; also that they can't be read."""
+    if not spec.manifests:
+        return ()
+    from flows.manifests.spec_split import disagreements, manifests_of_spec  # noqa: PLC0415
+
+    try:
+        return tuple(disagreements(spec, manifests_of_spec(spec, spec_dir)))
+    except InputError as error:
+        return tuple(map(str, error.problems))
+
+
+def _without_requests(spec: Experiment, warehouse: Path, at: datetime) -> list[str]:
+    """The variants that had no request before the look."""
+    with open_reader(warehouse) as con:
+        rows = con.execute(
+            statement("aggregate/variants_seen"), {"experiment": spec.experiment, "until": at}
+        ).fetchall()
+    seen = {variant for (variant,) in rows}
+    return [name for name in spec.variants if name not in seen]
+
+
+def _on_series(
+    spec: Experiment, missing: list[str], spec_dir: Path, at: datetime
+) -> tuple[str, ...]:
+    # The sources import pyarrow and requests; a gate with all its data must not pay for them.
+    from flows.ingest.requests.diagnosis import unseen_variants  # noqa: PLC0415
+    from flows.ingest.requests.mesh.families import FAMILIES  # noqa: PLC0415
+
+    source, until_ms = open_source(spec, spec_dir, at)
+    if spec.mesh is None:
+        return ()
+    start = spec.plan.start or instant(until_ms) - _EARLIER
+    return unseen_variants(
+        FAMILIES[spec.mesh],
+        spec,
+        source,
+        missing,
+        start_ms=milliseconds_of(start),
+        until_ms=until_ms,
+    )
+
+
+def remarks_on_data(spec: Experiment, warehouse: Path, *, at: datetime) -> tuple[str, ...]:
+    """Sentences on windows that may be partial and on users' rows that were left out.
+
+    Raises WarehouseBusy or WarehouseUnusable.
+    """
+    if not warehouse.exists():
+        return ()
+    with open_reader(warehouse) as con:
+        plan = plan_at(con, spec, at=at)
+        # A look after the end is the look at the end, and says the same.
+        until_ms = min(milliseconds_of(at), plan.end_ms)
+        windows = doubtful_windows(con, spec, start_ms=plan.start_ms, until_ms=until_ms)
+        return (*_on_windows(windows), *_on_users(con, spec))
+
+
+def _on_windows(windows: Sequence[DoubtfulWindow]) -> Iterator[str]:
+    """A sentence per source and warning, with the time from its first to its last window."""
+    said = dict.fromkeys((w.source, text) for w in windows for text in w.warnings)
+    for source, text in said:
+        of_it = [w for w in windows if w.source == source and text in w.warnings]
+        first, last = instant(of_it[0].start_ms), instant(of_it[-1].end_ms)
+        yield (
+            f"{source} between {first:%Y-%m-%d %H:%M} and {last:%Y-%m-%d %H:%M} UTC may be "
+            f"incomplete, their source said: {text}"
+        )
+    if any(w.is_blind for w in windows if w.source == "requests"):
+        yield BLIND
+
+
+def _on_users(con: DuckDBPyConnection, spec: Experiment) -> Iterator[str]:
+    given = {UserRows.EXPOSURES: spec.sources.exposures, UserRows.OUTCOMES: spec.sources.outcomes}
+    for kind, source in given.items():
+        if source is not None and spec.user_metrics:
+            yield from known_source(con, spec, kind).warnings

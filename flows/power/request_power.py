@@ -1,0 +1,206 @@
+"""What an experiment can see: from its history in the warehouse, or from what a person expects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.evidence import Evidence
+from analysis.plan import MetricPlan, Plan, Unit
+from analysis.power.detection import (
+    Detection,
+    Rule,
+    Traffic,
+    detectable_harm,
+    overdispersion_of,
+    simulate_detection,
+)
+from analysis.requests.paired_buckets import BucketCounts
+from flows.formats.time import milliseconds_of
+from flows.look.expected_users import rate_of_arrivals
+from flows.look.read_evidence import read_evidence
+from flows.plan.effective import plan_at
+from flows.plan.from_spec import plan_of
+from flows.power.expected import Expected, NoHistory
+from flows.power.planning_document import (
+    DetectableHarm,
+    DetectionRow,
+    PlanningDocument,
+    RequestPlan,
+)
+from flows.power.user_power import SHARES, user_plans
+from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_reader
+from flows.workspace.experiments import find_spec
+from flows.workspace.paths import Workspace
+
+FloatArray = NDArray[np.float64]
+
+_SEED = 20_260_101
+
+
+def plan_experiment(
+    workspace: Workspace, name: str, *, expected: Expected, at: datetime | None = None
+) -> PlanningDocument:
+    """The figures for every metric. Raises InputError, NoHistory or WarehouseUnusable."""
+    _, spec = find_spec(workspace.experiments, name)
+    expected.check_names(spec.request_metrics, spec.user_metrics)
+    is_share = (metric for metric, one in spec.user_metrics.items() if one.is_share)
+    expected = replace(expected, shares=frozenset(is_share))
+    look = at or datetime.now(UTC)
+    plan, evidence, rate = _history(workspace, spec, look)
+    requests = tuple(_request_plans(plan, evidence, expected))
+    users = tuple(user_plans(plan, evidence.users if evidence else None, expected, rate))
+    if not requests and not users:
+        raise NoHistory(
+            f"{name}: no history to plan with; pull it first (verdict pull {name}), or give "
+            "--requests-per-second and --bad-share (users: --users-per-day, --mean and --sd)"
+        )
+    return PlanningDocument(
+        experiment=name, history=_said(plan, evidence, expected), requests=requests, users=users
+    )
+
+
+def _history(
+    workspace: Workspace, spec: Experiment, at: datetime
+) -> tuple[Plan, Evidence | None, float | None]:
+    """The plan, what was seen by then, and how many users came in a day."""
+    if not workspace.warehouse.exists():
+        return plan_of(spec, start_ms=milliseconds_of(spec.plan.start or at)), None, None
+    with open_reader(workspace.warehouse) as con:
+        plan = plan_at(con, spec, at=at)
+        at_ms = min(milliseconds_of(at), plan.last_look_ms)
+        evidence = read_evidence(con, spec, plan, at_ms=at_ms)
+        return plan, evidence, rate_of_arrivals(con, spec, plan, evidence.users, at_ms=at_ms)
+
+
+def _said(plan: Plan, evidence: Evidence | None, expected: Expected) -> str:
+    if expected.requests_per_second is not None or evidence is None:
+        return "as expected on the command line"
+    seen = evidence.requests
+    buckets = 0 if seen is None else int(np.count_nonzero(seen.requests[plan.baseline]))
+    users = sum(evidence.users.exposed.values()) if evidence.users else 0
+    parts = [f"{buckets} buckets of {plan.baseline}"] if buckets else []
+    parts += [f"{users:,} users"] if users else []
+    return "the warehouse: " + (" and ".join(parts) or "nothing")
+
+
+def _request_plans(
+    plan: Plan, evidence: Evidence | None, expected: Expected
+) -> Iterator[RequestPlan]:
+    bucket_s = plan.bucket_ms / 1000
+    for metric in plan.metrics:
+        if metric.unit is not Unit.REQUEST:
+            continue
+        traffic = _traffic(plan, metric, evidence, expected)
+        if traffic is None:
+            continue
+        rule = _rule(plan, metric)
+        margin = rule.margin_absolute + rule.margin_relative * traffic.bad
+        designs: list[float | FloatArray] = [*_shares(plan), *_ramp(plan)]
+        rows = [
+            _row(simulate_detection(traffic, rule, share=share, harm=harm, seed=_SEED), share, plan)
+            for share in designs
+            for harm in dict.fromkeys((0.0, 2 * margin, 4 * margin, margin + 0.05))
+        ]
+        yield RequestPlan(
+            metric=metric.name,
+            requests_per_second=traffic.requests / bucket_s,
+            bad=traffic.bad,
+            overdispersion=traffic.overdispersion,
+            margin=margin,
+            plan_minutes=rule.buckets * bucket_s / 60,
+            rows=tuple(rows),
+            detectable=tuple(
+                DetectableHarm(
+                    share=_mean_share(share),
+                    as_planned=not isinstance(share, float),
+                    harm=detectable_harm(traffic, rule, share=share, seed=_SEED),
+                )
+                for share in designs
+            ),
+        )
+
+
+def _ramp(plan: Plan) -> list[FloatArray]:
+    """The candidate's share of the traffic in each bucket, where the plan has several stages."""
+    shares = [stage.shares.get(plan.candidates[0]) for stage in plan.stages]
+    known = [share for share in shares if share is not None]
+    if len(known) < max(2, len(shares)):
+        return []
+    starts = plan.start_ms + np.arange(plan.planned_buckets) * plan.bucket_ms
+    stage = np.searchsorted([one.start_ms for one in plan.stages], starts, "right") - 1
+    return [np.array(known)[stage]]
+
+
+def _shares(plan: Plan) -> tuple[float, ...]:
+    """The usual shares of the traffic, and those of the plan's own stages."""
+    own = {
+        round(stage.shares[candidate], 4)
+        for stage in plan.stages
+        for candidate in plan.candidates
+        if 0 < stage.shares.get(candidate, 0) < 1
+    }
+    return tuple(sorted(own | set(SHARES)))
+
+
+def _traffic(
+    plan: Plan, metric: MetricPlan, evidence: Evidence | None, expected: Expected
+) -> Traffic | None:
+    """What is expected, else what the baseline's buckets show; None without either."""
+    bucket_s = plan.bucket_ms / 1000
+    seen = evidence.requests if evidence else None
+    bad, overdispersion, requests = expected.bad_share_of(metric.name), 1.0, None
+    if expected.requests_per_second is not None:
+        requests = expected.requests_per_second * bucket_s
+    if seen is not None and seen.counts[plan.baseline].total.sum() > 0:
+        row = seen.metrics.index(metric.name)
+        counts = seen.counts[plan.baseline]
+        own = BucketCounts(counts.total[row : row + 1], counts.bad[row : row + 1])
+        if own.total.sum() > 0:
+            bad = float(own.bad.sum() / own.total.sum()) if bad is None else bad
+            overdispersion = float(overdispersion_of(own)[0])
+        if requests is None:
+            both = sum(n for n in seen.requests.values())
+            kept = np.asarray(both)[np.asarray(both) > 0]
+            requests = float(kept.mean()) if kept.size else None
+    if requests is None or bad is None:
+        return None
+    return Traffic(requests, bad, expected.overdispersion or overdispersion)
+
+
+def _rule(plan: Plan, metric: MetricPlan) -> Rule:
+    return Rule(
+        margin_absolute=metric.allowed_harm.absolute,
+        margin_relative=metric.allowed_harm.relative,
+        harm_alpha=plan.request_alpha(metric),
+        promote_alpha=plan.promote_alpha,
+        buckets=plan.planned_buckets,
+        harm_buckets=plan.harm_buckets,
+        promote_buckets=plan.promote_buckets,
+        first_promote=-(-plan.minimum_ms // plan.bucket_ms),
+        look_every=max(1, plan.look_every_ms // plan.bucket_ms),
+        objective=metric.objective,
+        minimum_exposure=plan.minimum_exposure,
+    )
+
+
+def _mean_share(share: float | FloatArray) -> float:
+    return share if isinstance(share, float) else float(share.mean())
+
+
+def _row(found: Detection, share: float | FloatArray, plan: Plan) -> DetectionRow:
+    bucket_s = plan.bucket_ms / 1000
+    return DetectionRow(
+        share=_mean_share(share),
+        as_planned=not isinstance(share, float),
+        harm=found.harm,
+        rolled_back=found.rolled_back,
+        promoted=found.promoted,
+        median_minutes=found.median * bucket_s / 60,
+        slow_minutes=found.slow * bucket_s / 60,
+    )

@@ -1,0 +1,184 @@
+"""Request metrics: margins, objectives, gross failures, and shares of alpha."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.evidence import RequestEvidence
+from analysis.explain.reasons import explain
+from analysis.judge.request_metrics import judge_requests
+from analysis.metric_result import Classification, MetricResult
+from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
+from analysis.requests.paired_buckets import BucketCounts
+from tests.builders.streams import plan_for
+
+
+def _plan(margin: Margin, objective: float | None = None, role: Role = Role.GUARDRAIL) -> Plan:
+    metric = MetricPlan("errors", Unit.REQUEST, role, margin, objective=objective)
+    return replace(plan_for(), metrics=(metric,))
+
+
+def _judge(plan: Plan, stable: float, canary: float, buckets: int = 120) -> MetricResult:
+    """Constant shares of bad requests: 1000 and 200 requests a bucket."""
+    counts = {
+        name: BucketCounts(np.full((1, buckets), n), np.round(np.full((1, buckets), n * share)))
+        for name, n, share in (("stable", 1000.0, stable), ("canary", 200.0, canary))
+    }
+    evidence = RequestEvidence(
+        np.zeros(buckets, np.int64), {k: c.total[0] for k, c in counts.items()}, ("errors",), counts
+    )
+    return judge_requests(plan, evidence, "canary")[0]
+
+
+@pytest.mark.parametrize(
+    ("stable", "canary", "objective", "expected"),
+    [
+        (0.01, 0.01, None, Classification.PASS),
+        (0.01, 0.06, None, Classification.FAIL),
+        (0.01, 0.03, None, Classification.UNCERTAIN),
+        (0.01, 0.01, 0.05, Classification.PASS),
+        (0.045, 0.06, 0.05, Classification.FAIL),
+        (0.08, 0.08, 0.05, Classification.UNCERTAIN),
+        (0.05, 0.05, 0.05, Classification.UNCERTAIN),
+        (0.08, 0.16, 0.05, Classification.FAIL),
+    ],
+)
+def test_worst_of_margin_and_objective_counts(
+    stable: float, canary: float, objective: float | None, expected: Classification
+) -> None:
+    found = _judge(_plan(Margin(absolute=0.02), objective), stable, canary)
+    assert found.classification is expected
+
+
+def test_harm_is_found_in_minutes_however_long_the_plan_is() -> None:
+    found = [_judge(plan_for(hours * 240), 0.003, 0.05, buckets=20) for hours in (1, 6, 24, 7 * 24)]
+    assert {one.classification for one in found} == {Classification.FAIL}
+    assert len({one.excess.lower for one in found}) == 1
+    assert max(one.excess.upper for one in found) < 0.15
+
+
+def test_a_long_plan_allows_no_promote_before_anything_is_known() -> None:
+    found = _judge(plan_for(7 * 24 * 240), 0.003, 0.003, buckets=8)
+    assert found.classification is Classification.UNCERTAIN
+    assert found.excess.lower < 0 < found.excess.upper
+
+
+def test_coarse_buckets_are_not_tuned_to_a_handful_of_them() -> None:
+    week = 7 * 86_400_000
+    plan = replace(plan_for(), stages=(Stage(0, week, {}),), bucket_ms=300_000)
+    assert plan.harm_buckets == 30
+    assert plan.promote_buckets == 30
+    assert replace(plan, stages=(Stage(0, 3_600_000, {}),)).harm_buckets == 6
+
+
+def test_violated_objective_needs_no_baseline() -> None:
+    found = _judge(_plan(Margin(absolute=0.02), 0.05), 0.0, 0.2)
+    alone = _judge_without_baseline(_plan(Margin(absolute=0.02), 0.05), 0.2)
+    assert found.classification is alone.classification is Classification.FAIL
+    unlimited = _judge_without_baseline(_plan(Margin(absolute=0.02)), 0.2)
+    assert unlimited.classification is Classification.NO_DATA
+
+
+def _judge_without_baseline(plan: Plan, canary: float) -> MetricResult:
+    nothing = BucketCounts(np.zeros((1, 60)), np.zeros((1, 60)))
+    arm = BucketCounts(np.full((1, 60), 200.0), np.full((1, 60), 200.0 * canary))
+    counts = {"stable": nothing, "canary": arm}
+    evidence = RequestEvidence(np.zeros(60, np.int64), {}, ("errors",), counts)
+    return judge_requests(plan, evidence, "canary")[0]
+
+
+def test_total_failure_is_gross_after_two_buckets() -> None:
+    assert not _judge(_plan(Margin(absolute=0.005)), 0.01, 1.0, buckets=1).gross
+    found = _judge(_plan(Margin(absolute=0.005)), 0.01, 1.0, buckets=2)
+    assert found.gross
+    assert found.classification is Classification.FAIL
+
+
+@pytest.mark.parametrize(
+    "margin", [Margin(relative=1.0), Margin(absolute=0.3), Margin(absolute=0.6)]
+)
+def test_harm_within_a_wide_margin_is_not_gross(margin: Margin) -> None:
+    allowed = margin.absolute + margin.relative * 0.3
+    found = _judge(_plan(margin), 0.3, 0.3 + 0.9 * allowed)
+    assert not found.gross
+    assert found.classification is Classification.PASS
+
+
+def test_margin_may_be_relative_to_the_baseline() -> None:
+    found = _judge(_plan(Margin(relative=0.5)), 0.1, 0.12)
+    assert found.margin == pytest.approx(0.05)
+    assert found.excess.value == pytest.approx(0.12 - 1.5 * 0.1)
+    assert found.classification is Classification.PASS
+    assert _judge(_plan(Margin(relative=0.5)), 0.1, 0.2).classification is Classification.FAIL
+
+
+def test_goal_may_not_be_harmed_at_all() -> None:
+    goal = _plan(Margin(absolute=0.5), role=Role.GOAL)
+    assert _judge(goal, 0.1, 0.15).classification is Classification.FAIL
+    assert _judge(goal, 0.1, 0.05).classification is Classification.PASS
+    assert _judge(goal, 0.1, 0.1).classification is Classification.UNCERTAIN
+
+
+def test_no_error_anywhere_passes_only_when_enough_was_seen() -> None:
+    plan = _plan(Margin(absolute=0.005))
+    assert _judge(plan, 0.0, 0.0, buckets=4).classification is Classification.UNCERTAIN
+    found = _judge(plan, 0.0, 0.0)
+    assert found.classification is Classification.PASS
+    assert 0 < found.excess.upper + 0.005 < 0.005
+    assert np.isnan(found.relative.value)
+
+
+def test_alpha_is_shared_by_weight_over_metrics_and_candidates() -> None:
+    metric = plan_for().metrics[0]
+    heavy = replace(metric, name="slow", weight=3.0)
+    plan = replace(plan_for(), candidates=("b", "c"), metrics=(metric, heavy))
+    parts = [plan.harm_alpha(m) for m in plan.metrics]
+    assert parts[1] == pytest.approx(3 * parts[0])
+    assert 2 * sum(parts) == pytest.approx(plan.alpha / 2)
+    assert 2 * plan.promote_alpha == pytest.approx(plan.alpha / 2)
+
+
+def test_missing_evidence_is_an_error_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="no request evidence"):
+        judge_requests(plan_for(), None, "canary")
+
+
+def _alone_after(buckets: int, share: float, planned: tuple[float, float]) -> MetricResult:
+    """Healthy test traffic beside the baseline, then all traffic to a candidate that fails."""
+    plan = _plan(Margin(absolute=0.02), objective=0.05)
+    first, second = (
+        Stage(i * 60_000, (i + 1) * 60_000, {"stable": part, "canary": 1 - part})
+        for i, part in enumerate(planned)
+    )
+    plan = replace(plan, stages=(first, second), bucket_ms=1000)
+    n = 60 + buckets
+    alone = np.arange(n) >= 60
+    canary = np.where(alone, 200.0, 20.0)[None]
+    stable = np.where(alone, 0.0, 200.0)[None]
+    counts = {
+        "stable": BucketCounts(stable, np.zeros((1, n))),
+        "canary": BucketCounts(canary, np.round(canary * np.where(alone, share, 0.0))),
+    }
+    evidence = RequestEvidence(
+        alone.astype(np.int64), {k: c.total[0] for k, c in counts.items()}, ("errors",), counts
+    )
+    return judge_requests(plan, evidence, "canary")[0]
+
+
+def test_a_candidate_that_fails_with_all_the_traffic_is_found_in_its_second_bucket() -> None:
+    found = _alone_after(2, 0.3, (1.0, 0.0))
+    assert found.gross
+    assert found.classification is Classification.FAIL
+    assert "since it has the traffic alone 7.50 % of all its requests do" in explain(found)
+    assert not _alone_after(1, 1.0, (1.0, 0.0)).gross
+
+
+def test_near_its_objective_it_is_not_grossly_beyond_it() -> None:
+    assert not _alone_after(60, 0.1, (1.0, 0.0)).gross
+
+
+def test_where_the_baseline_should_have_traffic_the_objective_alone_is_not_enough() -> None:
+    assert not _alone_after(10, 0.3, (1.0, 0.5)).gross

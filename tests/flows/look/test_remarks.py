@@ -1,0 +1,174 @@
+"""What a source warned of reaches who reads the verdict, and partial data is asked for again."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.cli.main import main
+from flows.formats.time import milliseconds_of
+from flows.ingest.pull import pull_if_behind
+from flows.ingest.requests.windows import LoadedWindow, Window, pending_windows, selection_of
+from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_reader
+from tests.builders.scraped_source import ScrapedSource
+from tests.flows.ingest.requests.test_pull_requests import HOUR, START, add_pod, experiment, istio
+
+END = START + 2 * HOUR
+PARTIAL = "store gateway is away"
+AT = datetime.fromtimestamp(END / 1000 + 1200, UTC).isoformat()
+SPEC = f"""
+experiment: checkout
+service: checkout
+namespace: shop
+mesh: istio
+variants: {{stable: {{version: v1}}, canary: {{version: v2}}}}
+metrics: {{errors: {{kind: error_share}}}}
+plan: {{start: {datetime.fromtimestamp(START / 1000, UTC).isoformat()}, duration: 2h}}
+sources: {{requests: {{prometheus: "http://localhost:9090"}}}}
+"""
+
+
+@pytest.fixture
+def source(monkeypatch: pytest.MonkeyPatch) -> ScrapedSource:
+    """What the spec's Prometheus holds: two versions with the same traffic."""
+    held = ScrapedSource()
+    add_pod(held, istio("v1", "a"), START + 60_000, END)
+    add_pod(held, istio("v2", "b"), START + 60_000, END)
+    monkeypatch.setattr("flows.ingest.pull.open_source", lambda *a: (held, milliseconds_of(a[2])))
+    return held
+
+
+@pytest.fixture(params=["", "start observed, end inside a bucket"])
+def root(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A workspace; also with a plan whose end is in the middle of a window and of a bucket."""
+    (tmp_path / "experiments").mkdir()
+    spec = tmp_path / "experiments" / "checkout.yaml"
+    spec.write_text(SPEC)
+    if request.param:
+        begin = datetime.fromtimestamp(START / 1000, UTC).isoformat()
+        spec.write_text(SPEC.replace(f"start: {begin}, duration: 2h", "duration: 1h58m50s"))
+    return tmp_path
+
+
+def gate(root: Path, name: str, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+    """The verdict, and what was said on standard error."""
+    assert main(["--root", str(root), "gate", name, "--json", "--at", AT]) != 2
+    said = capsys.readouterr()
+    return json.loads(said.out), said.err
+
+
+def requests_of(root: Path) -> int:
+    with open_reader(root / "var" / "warehouse.duckdb") as con:
+        ((count,),) = con.execute("select sum(requests) from request_buckets").fetchall()
+        return int(count)
+
+
+def test_partial_answer_is_said_and_healed(
+    root: Path, source: ScrapedSource, capsys: pytest.CaptureFixture[str]
+) -> None:
+    canary = next(key for key in source.series if ("destination_version", "v2") in key)
+    missing = {t: v for t, v in source.series[canary].items() if t > END - HOUR // 2}
+    for t in missing:
+        del source.series[canary][t]
+    source.warnings = (PARTIAL,)
+    first, said = gate(root, "checkout", capsys)
+    assert f"warning: {PARTIAL}" in said
+    day = f"{datetime.fromtimestamp(START / 1000, UTC):%Y-%m-%d}"
+    window = f"between {day} 16:00 and {day} 18:00 UTC"
+    assert first["notes"] == [f"requests {window} may be incomplete, their source said: {PARTIAL}"]
+    counted = requests_of(root)
+    # As long as nothing changes, a later look says the same.
+    assert gate(root, "checkout", capsys)[0] == first
+
+    source.series[canary] |= missing
+    source.warnings = ()
+    healed, said = gate(root, "checkout", capsys)
+    assert (healed["notes"], said) == ([], "")
+    assert requests_of(root) == counted + 10 * len(missing)
+    # Whole and long over: nothing is read any more.
+    reads = len(source.reads)
+    assert gate(root, "checkout", capsys)[0] == healed
+    assert len(source.reads) == reads
+
+
+def test_server_that_goes_on_warning_costs_a_few_windows_a_look() -> None:
+    spec = experiment(plan={"start": datetime.fromtimestamp(START / 1000, UTC), "duration": "14d"})
+    windows = [Window(START + n * HOUR, START + (n + 1) * HOUR) for n in range(300)]
+    loaded = {w.start_ms: LoadedWindow(w.end_ms, 10, 10, True, selection_of(spec)) for w in windows}
+    assert pending_windows(spec, loaded, windows[-1].end_ms) == windows[-6:]
+    # Once these are whole, those before are read.
+    for window in windows[-6:]:
+        loaded[window.start_ms] = LoadedWindow(window.end_ms, 10, 10, False, selection_of(spec))
+    again = pending_windows(spec, loaded, windows[-1].end_ms)
+    assert again == [*windows[-12:-6], *windows[-2:]]
+
+
+def test_samples_that_arrive_late_are_read_for_a_while_after_the_end(
+    source: ScrapedSource, tmp_path: Path
+) -> None:
+    warehouse = tmp_path / "w.duckdb"
+    now_ms = milliseconds_of(datetime.now(UTC)) // 15_000 * 15_000
+    source.series.clear()
+    add_pod(source, istio("v1", "a"), now_ms - 1_800_000, now_ms - 900_000)
+    add_pod(source, istio("v2", "b"), now_ms - 1_800_000, now_ms - 660_000)
+
+    def ended(minutes_ago: int) -> Experiment:
+        end = datetime.fromtimestamp(now_ms / 1000, UTC) - timedelta(minutes=minutes_ago)
+        return experiment(plan={"start": end - timedelta(minutes=30), "duration": "30m"})
+
+    def pull(spec: Experiment) -> int:
+        before = len(source.reads)
+        pull_if_behind(spec, warehouse, spec_dir=tmp_path, at=datetime.now(UTC))
+        return len(source.reads) - before
+
+    def counted() -> dict[str, int]:
+        with open_reader(warehouse) as con:
+            return dict(
+                con.execute("select variant, count(*) from counter_samples join series "
+                "using (experiment, series_id) group by all").fetchall()
+            )  # fmt: skip
+
+    assert pull(ended(10))
+    few = counted()
+    add_pod(source, istio("v1", "a"), now_ms - 1_800_000, now_ms - 660_000)
+    assert pull(ended(10))
+    assert counted() == {"stable": few["canary"], "canary": few["canary"]}
+    assert few["stable"] < few["canary"]
+    # An hour later nobody waits for them any more; what is known is known.
+    warehouse.unlink()
+    for version, pod in (("v1", "a"), ("v2", "b")):
+        add_pod(source, istio(version, pod), now_ms - 7_200_000, now_ms)
+    assert pull(ended(70))
+    assert not pull(ended(70))
+
+
+def test_rows_of_users_that_were_left_out_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    (folder / "quiz.yaml").write_text(
+        "experiment: quiz\nservice: quiz\nvariants: {a: {}, b: {}}\n"
+        "metrics: {bought: {kind: proportion, outcome: bought}}\n"
+        "plan: {start: 2026-01-01T00:00:00Z, duration: 14d}\n"
+        "sources: {exposures: {files: users.csv}, outcomes: {files: bought.csv}}\n"
+    )
+    times = [("1", "a"), ("2", "b"), ("", "a"), ("4", "c")]
+    (folder / "users.csv").write_text(
+        "user_id,variant,exposed_at\n" + "".join(f"{u},{v},2026-01-02\n" for u, v in times)
+    )
+    (folder / "bought.csv").write_text("user_id,outcome,occurred_at\n1,sold,2026-01-02\n")
+    expected = [
+        "1 row of exposures left out: no user",
+        "variants that the spec doesn't have are ignored: 'c' (1 row)",
+        "no metric asks for any of these outcomes: 'sold' (1 row)",
+    ]
+    for _ in range(2):
+        document, said = gate(tmp_path, "quiz", capsys)
+        assert [note for note in document["notes"] if note in expected] == expected
+        assert said.splitlines() == [f"warning: {line}" for line in expected]
