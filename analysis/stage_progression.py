@@ -1,6 +1,6 @@
-"""Whether a delivery goes on to its next stage, stays, or goes back: one look, one move.
+"""Whether a delivery advances to its next stage, stays, or rolls back: one move after one look.
 
-Harm that is shown goes back at once, at whatever stage. Going on needs less than a promote: good
+Proven harm rolls back at once, at any stage. To advance needs less than a promote: good
 data, and no guardrail that is more likely broken than not, since the next stage is what gathers the
 evidence for the promote. Only a promote ends the last stage. Where a stage can't be decided in its
 longest time, a person is asked; nothing is rolled back for lack of evidence.
@@ -33,7 +33,7 @@ class StageNow:
     of that, what the data covers.
     shortest_ms, longest_ms: how long it is to last.
     next_needs_approval: a person must approve before the next stage (after the last: the promote).
-    approved: a person has approved going on from here.
+    approved: a person has approved the next stage.
     """
 
     number: int
@@ -67,7 +67,7 @@ def next_move(
     metrics: tuple[MetricResult, ...],
 ) -> NextMove:
     """The move after one look; decision, reasons and metrics are its verdict's."""
-    first = reasons[0] if reasons else "nothing speaks against it"
+    first = reasons[0] if reasons else "all guardrails are within their margins"
     if decision is Decision.ROLLBACK:
         return NextMove(Move.ROLL_BACK, first)
     if stage.approved:
@@ -75,14 +75,14 @@ def next_move(
     if stage.seen_ms < stage.shortest_ms:
         # Data that ends before the stage began makes no stage longer.
         left = span(stage.shortest_ms - max(0, stage.seen_ms))
-        return NextMove(Move.STAY, f"the stage lasts {left} more at least")
+        return NextMove(Move.STAY, f"the stage lasts at least {left} more")
     if _may_advance(stage, decision, metrics):
         if stage.next_needs_approval:
             return NextMove(Move.STAY, "the next stage needs a person's approval", asks=True)
         return NextMove(Move.ADVANCE, _why_advance(stage, decision, first))
     asks = stage.elapsed_ms >= stage.longest_ms
     return NextMove(
-        Move.STAY, f"{first}; the stage's longest time is over" if asks else first, asks
+        Move.STAY, f"{first}; the stage has reached its longest time" if asks else first, asks
     )
 
 
@@ -102,4 +102,4 @@ def _may_advance(stage: StageNow, decision: Decision, metrics: tuple[MetricResul
 def _why_advance(stage: StageNow, decision: Decision, first: str) -> str:
     if decision is Decision.PROMOTE:
         return first
-    return f"no harm is seen in {span(stage.seen_ms)}, and no guardrail is likely broken"
+    return f"no harm in {span(stage.seen_ms)}, and no guardrail is likely to be broken"

@@ -46,18 +46,15 @@ def describe_pods(result: MetricResult) -> tuple[str, ...]:
 def _pod(result: MetricResult, pod: BadPod) -> str:
     siblings = "its sibling" if pod.siblings == 1 else f"its {pod.siblings} siblings"
     return (
-        f"Pod {pod.pod} of {pod.variant} answers {level(result, pod.share)} of its requests with "
-        f"failures, {siblings} {level(result, pod.siblings_share)}"
+        f"Pod {pod.pod} of {pod.variant} fails {level(result, pod.share)} of its requests, "
+        f"{siblings} {level(result, pod.siblings_share)}"
     )
 
 
 def describe_harm(result: MetricResult) -> str:
-    """The interval of harm as found so far, beside what is allowed."""
+    """The interval of the harm so far, with the margin."""
     low, high = _harm_bounds(result)
-    return (
-        f"the harm so far lies between {amount(result, low)} and {amount(result, high)}, "
-        f"{_allowed(result)}"
-    )
+    return f"harm between {amount(result, low)} and {amount(result, high)} so far {_margin(result)}"
 
 
 def _harm_bounds(result: MetricResult) -> tuple[float, float]:
@@ -72,15 +69,15 @@ def describe_objective(result: MetricResult, share: Estimate, limit: float) -> s
     """The interval of the candidate's own share, beside what it must not exceed."""
     low, high = max(0.0, share.lower), min(1.0, share.upper)
     return (
-        f"its share lies between {level(result, low)} and {level(result, high)}, "
-        f"never more than {level(result, limit)} is acceptable"
+        f"share between {level(result, low)} and {level(result, high)} "
+        f"(objective: at most {level(result, limit)})"
     )
 
 
-def _allowed(result: MetricResult) -> str:
+def _margin(result: MetricResult) -> str:
     if result.margin == 0:
-        return "none is allowed"
-    return f"allowed are {amount(result, result.margin)}"
+        return "(margin 0)"
+    return f"(margin {amount(result, result.margin).removesuffix(' points')})"
 
 
 def amount(result: MetricResult, value: float) -> str:
@@ -115,27 +112,27 @@ def _finding(result: MetricResult) -> str:
         return _failure(result)
     _, high = _harm_bounds(result)
     if result.role is Role.GOAL and high < 0:
-        return f"the gain is at least {amount(result, -high)}"
-    return f"the harm is at most {amount(result, max(0.0, high))}, {_allowed(result)}"
+        return f"gain at least {amount(result, -high)}"
+    return f"harm at most {amount(result, max(0.0, high))} {_margin(result)}"
 
 
 def _failure(result: MetricResult) -> str:
     """The strongest of what failed: the margin, the objective, or the exact test alone."""
     if result.excess.lower > 0:
         least = amount(result, _harm_bounds(result)[0])
-        return f"the harm is at least {least}, {_allowed(result)}"
+        return f"harm at least {least} {_margin(result)}"
     if result.objective is not None and result.objective.violated:
         objective = result.objective
         return (
-            f"its share is at least {level(result, objective.candidate.lower)}, "
-            f"never more than {level(result, objective.limit)} is acceptable"
+            f"share at least {level(result, objective.candidate.lower)} "
+            f"(objective: at most {level(result, objective.limit)})"
         )
     if any(pod.gross and pod.variant == result.candidate_variant for pod in result.bad_pods):
-        return "one pod fails grossly, so that users are hurt beyond the margin"
+        return "one pod fails so often that its users are harmed beyond the margin"
     own = result.objective
     if own is not None and result.alone:
         return (
-            f"since it has the traffic alone {level(result, own.candidate.value)} of all its "
-            f"requests do, far beyond the {level(result, own.limit)} that is acceptable"
+            f"{level(result, own.candidate.value)} of all requests do since it has the traffic "
+            f"alone (objective: at most {level(result, own.limit)})"
         )
-    return "this is a gross failure, far beyond what chance or a burst explains"
+    return "a gross failure: far more than chance or a burst explains"

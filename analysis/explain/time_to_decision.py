@@ -1,4 +1,4 @@
-"""What is still missing for a promote, and how long it is likely to take at today's rate."""
+"""What is still missing for a promote, and how long it is likely to take at the current rate."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def missing_for_decision(
 def _too_early(plan: Plan, at_ms: int) -> Iterator[str]:
     rest = plan.start_ms + plan.minimum_ms - at_ms
     if rest > 0:
-        yield f"the minimum duration is {span(plan.minimum_ms)}; {span(rest)} to go"
+        yield f"minimum duration {span(plan.minimum_ms)}: {span(rest)} left"
 
 
 def _too_few(plan: Plan, metrics: Sequence[MetricResult]) -> Iterator[str]:
@@ -56,7 +56,7 @@ def _too_few(plan: Plan, metrics: Sequence[MetricResult]) -> Iterator[str]:
     least = plan.minimum_exposure
     for (variant, unit), exposure in seen.items():
         if exposure < least:
-            yield f"{variant} has {exposure:.0f} {unit}s, at least {least} are needed"
+            yield f"{variant} has {exposure:.0f} {unit}s; at least {least} are required"
 
 
 def _undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
@@ -72,25 +72,25 @@ def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
     objective = metric.objective
     if objective is not None and objective.shared and objective.state is Classification.FAIL:
         return (
-            f"both versions exceed the objective of {level(metric, objective.limit)}, "
-            f"so it is not {metric.candidate_variant}'s doing"
+            f"both versions miss the objective of {level(metric, objective.limit)}, "
+            f"so {metric.candidate_variant} is not the cause"
         )
     if metric.pods_differ:
         return (
-            f"its pods differ by more than chance explains, so more pods would say more than more "
+            f"its pods differ by more than chance explains, so more pods would help more than more "
             f"time; {describe_harm(metric)}"
         )
     if objective is not None and metric.excess.upper <= 0:
-        why = "the objective is neither met nor missed for sure"
+        why = "the objective is neither met nor missed with confidence"
         found = describe_objective(metric, objective.candidate, objective.limit)
     else:
-        why = "the effect is smaller than this plan can see"
+        why = "the effect is smaller than this plan can detect"
         found = describe_harm(metric)
     if at_ms >= plan.last_look_ms:
-        return f"the plan's end is reached and {why}; {found}"
+        return f"the plan has ended and {why}; {found}"
     if metric.role is Role.GOAL and metric.unit is Unit.USER:
         left = span(plan.last_look_ms - at_ms)
-        return f"the gain is tested at the planned end, in {left}; {found}"
+        return f"the gain is tested at the plan's end, in {left}; {found}"
     return f"{found}; {_time_needed(plan, metric, at_ms)}"
 
 
@@ -99,15 +99,15 @@ def _time_needed(plan: Plan, metric: MetricResult, at_ms: int) -> str:
     elapsed = max(at_ms - plan.start_ms, plan.bucket_ms)
     growth = _growth_needed(metric)
     if not math.isfinite(growth):
-        return "too little has been seen to say how much longer it takes"
+        return "not enough data yet to estimate the time to a decision"
     more_ms = int(elapsed * max(growth - 1, 0.0)) + plan.bucket_ms
     requests = (metric.exposure_baseline + metric.exposure_candidate) * more_ms / elapsed
     if plan.tuned_ms is None and at_ms + more_ms > plan.last_look_ms:
         left = span(plan.last_look_ms - at_ms)
-        return f"no decision is likely before the plan's end, {left} away"
+        return f"no decision is likely before the plan ends in {left}"
     return (
         f"a decision is likely after about {requests:.0f} more {metric.unit}s "
-        f"({span(more_ms)} at today's rate)"
+        f"({span(more_ms)} at the current rate)"
     )
 
 

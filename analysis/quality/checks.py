@@ -62,10 +62,10 @@ def _request_checks(
     found = check_sample_ratio(stages, tolerance=limits.split_tolerance)
     yield _split(found, "requests", configured=any(stage.shares for stage in stages))
     yield _at_most(
-        "lost requests", coverage.lost_share, limits.lost_share, "went unseen by scrapes"
+        "lost requests", coverage.lost_share, limits.lost_share, "were seen by no scrape"
     )
     yield _at_most(
-        "injected faults", coverage.injected_share, limits.injected_share, "carry an injected fault"
+        "injected faults", coverage.injected_share, limits.injected_share, "had an injected fault"
     )
 
 
@@ -142,7 +142,7 @@ def _is_fresh(watermark_ms: int | None, stale_ms: int, at_ms: int) -> QualityChe
     passed = behind_s * 1000 <= stale_ms
     detail = f"data ends {behind_s:.0f} s before the look"
     return QualityCheck(
-        "fresh data", passed, detail if passed else f"{detail}, allowed are {stale_ms / 1000:.0f} s"
+        "fresh data", passed, detail if passed else f"{detail} (limit {stale_ms / 1000:.0f} s)"
     )
 
 
@@ -166,7 +166,7 @@ def _is_moving(plan: Plan, requests: RequestEvidence, window_ms: int) -> Quality
     seconds = kept * plan.bucket_ms // 1000
     detail = (
         f"frozen counters: no request of {' and '.join(frozen)} in the last {seconds} s, where "
-        f"{expected[frozen[0]]:.0f} were to be expected"
+        f"{expected[frozen[0]]:.0f} were expected"
         if frozen
         else "all counters move"
     )
@@ -175,11 +175,11 @@ def _is_moving(plan: Plan, requests: RequestEvidence, window_ms: int) -> Quality
 
 def _split(found: SampleRatio | None, what: str, *, configured: bool) -> QualityCheck:
     if found is None:
-        detail = f"no {what} to hold against the split yet" if configured else _NO_SPLIT
+        detail = f"no {what} to compare with the split yet" if configured else _NO_SPLIT
         return QualityCheck(f"split of {what}", passed=True, detail=detail)
     detail = f"split of {what}: {_deviation(found, what)} (p = {found.p_value:.2g})"
     if found.mismatch:
-        detail += "; traffic is not divided as configured, so the versions can't be compared"
+        detail += "; the traffic is not split as configured, so the versions can't be compared"
     return QualityCheck(f"split of {what}", not found.mismatch, detail)
 
 
@@ -196,4 +196,4 @@ def _at_most(name: str, shares: Mapping[str, float], limit: float, predicate: st
     worst = max(shares.items(), key=lambda item: (item[1], item[0]), default=("all variants", 0.0))
     passed = worst[1] <= limit
     detail = f"{name}: {worst[1]:.2%} of {worst[0]} {predicate}"
-    return QualityCheck(name, passed, detail if passed else f"{detail}, allowed are {limit:.2%}")
+    return QualityCheck(name, passed, detail if passed else f"{detail} (limit {limit:.2%})")

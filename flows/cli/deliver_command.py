@@ -24,26 +24,26 @@ def add(commands: Commands) -> None:
         commands,
         "deliver",
         _deliver,
-        "shift traffic from stage to stage while looks allow it; exit 0 promoted, 1 rolled back or "
-        "aborted, 3 goes on (--once, or stopped: start it again to resume), 2 error",
+        "shift traffic stage by stage, roll back on harm; exit 0 promoted, 1 rolled back or "
+        "aborted, 3 in progress (--once, or stopped: run again to resume), 2 error",
     )
     deliver.add_argument("experiment")
     deliver.add_argument("--once", action="store_true", help="take one step and end")
     deliver.add_argument(
-        "--again", action="store_true", help="begin anew, where the last delivery has ended"
+        "--again", action="store_true", help="start a new delivery after one that has ended"
     )
     deliver.add_argument(
         "--dry-run",
         action="store_true",
-        help="say what would be done; shift, record and write nothing",
+        help="print what would be done; change nothing",
     )
     for name, run, text in (
-        ("approve", _approve, "let a delivery go on to its next stage"),
-        ("abort", _abort, "give a delivery up: all traffic goes back to the baseline"),
+        ("approve", _approve, "approve the next stage of a delivery"),
+        ("abort", _abort, "abort a delivery and return all traffic to the baseline"),
     ):
         parser = command(commands, name, run, text)
         parser.add_argument("experiment")
-        parser.add_argument("--reason", default="", help="kept with the delivery")
+        parser.add_argument("--reason", default="", help="stored with the delivery")
 
 
 def _deliver(options: argparse.Namespace) -> int:
@@ -65,7 +65,7 @@ def _deliver(options: argparse.Namespace) -> int:
             print(_line(step), flush=True)
     except KeyboardInterrupt:
         steps.close()
-        print("stopped; the split stays as it is. Start again to go on", file=sys.stderr)
+        print("stopped; the split is unchanged. Run the command again to resume", file=sys.stderr)
         return _GOES_ON
     outcome = step.state.outcome if step else None
     if outcome is None:

@@ -15,7 +15,7 @@ _MESHES = ("istio", "linkerd", "linkerd-route", "linkerd-policy", "envoy")
 def add(commands: Commands) -> None:
     """Adds the command."""
     init = command(
-        commands, "init", _init, "write a spec from manifests, and say what is wrong in them"
+        commands, "init", _init, "write a spec from mesh manifests and report mistakes in them"
     )
     init.add_argument(
         "--from",
@@ -26,13 +26,15 @@ def add(commands: Commands) -> None:
         metavar="FILE",
         help="TrafficSplit, VirtualService, HTTPRoute, Flagger Canary, Argo Rollout, ...",
     )
-    init.add_argument("--service", help="of several services in the files, this one")
-    init.add_argument("--route", metavar="TEXT", help="of several routes, the one shown so")
-    init.add_argument("--name", help="of the experiment; default: the manifest's")
-    init.add_argument("--mesh", choices=_MESHES, help="where the manifest doesn't tell")
-    init.add_argument("--prometheus", metavar="URL", help="the server that counts the requests")
+    init.add_argument("--service", help="which service, if the files have several")
+    init.add_argument("--route", metavar="TEXT", help="which route, if the files have several")
+    init.add_argument("--name", help="experiment name (default: the manifest's)")
+    init.add_argument("--mesh", choices=_MESHES, help="if the manifest doesn't name it")
+    init.add_argument(
+        "--prometheus", metavar="URL", help="Prometheus server with the request metrics"
+    )
     init.add_argument("--output", type=Path, help="default: experiments/NAME.yaml")
-    init.add_argument("--force", action="store_true", help="overwrite")
+    init.add_argument("--force", action="store_true", help="overwrite an existing spec")
 
 
 def _init(options: argparse.Namespace) -> int:

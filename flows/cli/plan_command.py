@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Adds the command."""
     plan = command(
-        commands, "plan", _plan, "say what an experiment can see, and how soon, with its traffic"
+        commands, "plan", _plan, "estimate which effects an experiment can detect, and how soon"
     )
     plan.add_argument("experiment")
     plan.add_argument(
-        "--at", type=parse_instant, help="with the history up to this time (default: now)"
+        "--at", type=parse_instant, help="use the history up to this time (default: now)"
     )
     for option, low, high, text in (
         ("--requests-per-second", 1e-6, 1e9, "of all versions; instead of the history's"),

@@ -16,14 +16,18 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Adds the commands."""
-    validate = command(commands, "validate", _validate, "say everything that is wrong with specs")
+    validate = command(commands, "validate", _validate, "validate experiment specs")
     validate.add_argument("files", nargs="*", type=Path, help="default: all of experiments/")
     schema = command(commands, "schema", _schema, "print the JSON Schema of specs, for editors")
     which = schema.add_mutually_exclusive_group()
-    which.add_argument("--verdict", action="store_true", help="of verdict JSON instead")
-    which.add_argument("--aggregates", action="store_true", help="of what `analyze` reads instead")
+    which.add_argument("--verdict", action="store_true", help="of the verdict JSON instead")
+    which.add_argument(
+        "--aggregates", action="store_true", help="of the input of `analyze` instead"
+    )
     which.add_argument("--calibration", action="store_true", help="of `calibrate --json` instead")
-    which.add_argument("--scorecard", action="store_true", help="of what `analyze` says instead")
+    which.add_argument(
+        "--scorecard", action="store_true", help="of the output of `analyze --json` instead"
+    )
 
 
 def _validate(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Progressive delivery: looks, shifts traffic from stage to stage, and goes back on harm.
+"""Progressive delivery: looks, shifts traffic from stage to stage, and rolls back on harm.
 
 All that a controller must know is in the warehouse: a shift is written down before the target is
 touched, and again when the target carries it. So one that is killed anywhere is resumed by starting
@@ -90,7 +90,7 @@ def tell(workspace: Workspace, name: str, kind: DeliveryEventKind, detail: str) 
         if state.outcome is not None:
             raise CannotDeliver(f"the delivery of {name} has ended: {state.outcome.value}")
         if state.aborted is not None:
-            raise CannotDeliver(f"the delivery of {name} is given up already: {state.aborted}")
+            raise CannotDeliver(f"the delivery of {name} is already aborted: {state.aborted}")
         event = Event(state.number, milliseconds_of(now), kind, state.stage, {}, detail)
         add_event(con, spec.experiment, event, fence=None)
     return state

@@ -35,15 +35,15 @@ def test_healthy_canary_is_promoted_with_its_reason() -> None:
     assert verdict.decision is Decision.PROMOTE
     assert verdict.decision.exit_code == 0
     assert verdict.score == pytest.approx(100, abs=0.5)
-    assert "the harm is at most" in verdict.reasons[0]
+    assert "harm at most" in verdict.reasons[0]
 
 
 def test_harm_beyond_the_margin_is_rolled_back_with_its_reason() -> None:
     verdict = _verdict(Traffic(harm=0.03))
     assert verdict.decision is Decision.ROLLBACK
     assert verdict.decision.exit_code == 1
-    assert "the harm is at least" in verdict.reasons[0]
-    assert "allowed are 0.50 points" in verdict.reasons[0]
+    assert "harm at least" in verdict.reasons[0]
+    assert "(margin 0.50)" in verdict.reasons[0]
 
 
 def test_total_failure_is_rolled_back_within_the_first_minute() -> None:
@@ -56,7 +56,7 @@ def test_too_early_is_a_hold_that_says_how_long() -> None:
     verdict = _verdict(Traffic(rate=1000), buckets=12)
     assert verdict.decision is Decision.HOLD
     assert verdict.decision.exit_code == 3
-    assert verdict.reasons[0] == "the minimum duration is 5 min; 2 min to go"
+    assert verdict.reasons[0] == "minimum duration 5 min: 2 min left"
 
 
 def test_harm_comes_before_what_is_still_missing() -> None:
@@ -69,13 +69,13 @@ def test_too_few_requests_are_a_hold_however_good_they_look() -> None:
     plan = replace(plan_for(), minimum_exposure=10**6)
     verdict = _verdict(Traffic(rate=400), plan=plan)
     assert verdict.decision is Decision.HOLD
-    assert verdict.reasons[-1].endswith("requests, at least 1000000 are needed")
+    assert verdict.reasons[-1].endswith("requests; at least 1000000 are required")
 
 
 def test_end_of_the_plan_without_a_decision_says_so() -> None:
     verdict = _verdict(Traffic(rate=20, harm=0.005))
     assert verdict.decision is Decision.HOLD
-    assert "smaller than this plan can see" in verdict.reasons[0]
+    assert "smaller than this plan can detect" in verdict.reasons[0]
 
 
 def test_no_traffic_is_invalid() -> None:
@@ -95,8 +95,8 @@ def test_no_traffic_is_invalid() -> None:
     [
         (Coverage(watermark_ms=None), "no window has been pulled"),
         (Coverage(watermark_ms=10 * BUCKET_MS), "data ends 1650 s before the look"),
-        (Coverage(120 * BUCKET_MS, {"canary": 0.3}), "30.00% of canary went unseen"),
-        (Coverage(120 * BUCKET_MS, {}, {"canary": 0.1}), "10.00% of canary carry an injected"),
+        (Coverage(120 * BUCKET_MS, {"canary": 0.3}), "30.00% of canary were seen by no scrape"),
+        (Coverage(120 * BUCKET_MS, {}, {"canary": 0.1}), "10.00% of canary had an injected"),
     ],
 )
 def test_bad_data_is_invalid_and_never_a_promote(coverage: Coverage, reason: str) -> None:
@@ -114,7 +114,7 @@ def test_objective_that_both_versions_violate_is_not_the_candidates_doing() -> N
     plan = replace(plan, metrics=(replace(plan.metrics[0], objective=0.05),))
     verdict = _verdict(Traffic(rate=400, base=0.2), plan=plan)
     assert verdict.decision is Decision.HOLD
-    assert "both versions exceed the objective" in verdict.reasons[0]
+    assert "both versions miss the objective" in verdict.reasons[0]
 
 
 def test_same_evidence_gives_the_same_verdict() -> None:

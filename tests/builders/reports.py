@@ -94,7 +94,7 @@ def report(
         description=text or "is v2 fit?",
         decision=decision,
         score=99.97,
-        reasons=(text or "errors: the harm is at least 2.00 points", "another reason"),
+        reasons=(text or "errors: harm at least 2.00 points", "another reason"),
         notes=(text or "a note",),
         metrics=(metric(metric_name, candidate),),
         quality=(

@@ -23,7 +23,7 @@ def test_page_says_what_was_decided_and_why_before_anything_else() -> None:
     page = experiment_page(report())
     text = Page(page).text
     assert "ROLLBACK" in text
-    assert text.index("ROLLBACK") < text.index("the harm is at least 2.00 points")
+    assert text.index("ROLLBACK") < text.index("harm at least 2.00 points")
     assert text.index("another reason") < text.index("Metrics")
 
 

@@ -16,7 +16,7 @@ ROWS = (
         Decision.PROMOTE,
         99.97,
         ("errors: 0.10 % against 0.12 %",),
-        ("errors: the harm is at most 0.11 points, allowed are 0.50 points",),
+        ("errors: harm at most 0.11 points (margin 0.50)",),
     ),
     VerdictRow("exam-rollback", Decision.ROLLBACK, 0.0, (), ("errors [bold]: 3.10 % failed",)),
     VerdictRow("quiz-format", Decision.HOLD, None, (), ("1200 more users are needed",)),

@@ -185,7 +185,7 @@ SECOND = (
         "unapplied",
         "weights not applied: invalid",
         "invalid",
-        "not divided as configured",
+        "not split as configured",
         90,
         applied=5,
     ),

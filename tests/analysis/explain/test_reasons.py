@@ -61,34 +61,34 @@ def _objective(state: Classification, *, shared: bool = False) -> Objective:
     [
         (
             replace(ERRORS, classification=PASS, excess=Estimate(-0.004, -0.006, -0.001)),
-            VALUES + "the harm is at most 0.40 points, allowed are 0.50 points",
+            VALUES + "harm at most 0.40 points (margin 0.50)",
         ),
         (
             replace(ERRORS, classification=FAIL, excess=Estimate(0.02, 0.01, 0.03)),
-            VALUES + "the harm is at least 1.50 points, allowed are 0.50 points",
+            VALUES + "harm at least 1.50 points (margin 0.50)",
         ),
         (
             replace(ERRORS, classification=FAIL, objective=_objective(FAIL)),
-            VALUES + "its share is at least 4.50 %, never more than 5.00 % is acceptable",
+            VALUES + "share at least 4.50 % (objective: at most 5.00 %)",
         ),
         (
             replace(ERRORS, classification=FAIL, gross=True),
-            VALUES + "this is a gross failure, far beyond what chance or a burst explains",
+            VALUES + "a gross failure: far more than chance or a burst explains",
         ),
         (
             replace(ERRORS, classification=PASS, edge_ms=1000.0, excess=Estimate(-1, -1, -0.005)),
             (
                 "errors: canary has 0.70 % of requests slower than 1000 ms, stable 0.50 %; "
-                "the harm is at most 0.00 points, allowed are 0.50 points"
+                "harm at most 0.00 points (margin 0.50)"
             ),
         ),
         (
             replace(CLICKS, classification=PASS),
-            "clicks: canary has 2.5 per user, stable 2; the gain is at least 0.2",
+            "clicks: canary has 2.5 per user, stable 2; gain at least 0.2",
         ),
         (
             replace(CLICKS, classification=FAIL, excess=Estimate(0.5, 0.2, 0.8)),
-            "clicks: canary has 2.5 per user, stable 2; the harm is at least 0.2, none is allowed",
+            "clicks: canary has 2.5 per user, stable 2; harm at least 0.2 (margin 0)",
         ),
     ],
 )
@@ -128,13 +128,13 @@ def test_metric_without_data_claims_nothing(result: MetricResult, sentence: str)
 
 def test_no_two_shares_are_further_apart_than_all() -> None:
     wide = replace(ERRORS, excess=Estimate(0.1, -3.0, 3.0))
-    assert "the harm is at most 100.00 points" in explain(wide)
+    assert "harm at most 100.00 points" in explain(wide)
     far = replace(ERRORS, classification=FAIL, excess=Estimate(3.0, 2.0, 4.0))
-    assert "the harm is at least 100.00 points" in explain(far)
+    assert "harm at least 100.00 points" in explain(far)
 
 
-AFTER = "a decision is likely after about 36056 more requests (19 min at today's rate)"
-HARM = "the harm so far lies between -0.30 points and 0.70 points, allowed are 0.50 points"
+AFTER = "a decision is likely after about 36056 more requests (19 min at the current rate)"
+HARM = "harm between -0.30 points and 0.70 points so far (margin 0.50)"
 
 
 @pytest.mark.parametrize(
@@ -147,18 +147,18 @@ HARM = "the harm so far lies between -0.30 points and 0.70 points, allowed are 0
             10,
             f"{HARM}; {AFTER}",
         ),
-        (ERRORS, 15, f"{HARM}; no decision is likely before the plan's end, 15 min away"),
+        (ERRORS, 15, f"{HARM}; no decision is likely before the plan ends in 15 min"),
         (
             ERRORS,
             30,
-            f"the plan's end is reached and the effect is smaller than this plan can see; {HARM}",
+            f"the plan has ended and the effect is smaller than this plan can detect; {HARM}",
         ),
         (
             replace(ERRORS, excess=Estimate(-0.003, -9.0, float("inf"))),
             10,
             (
-                "the harm so far lies between -100.00 points and 100.00 points, "
-                "allowed are 0.50 points; too little has been seen to say how much longer it takes"
+                "harm between -100.00 points and 100.00 points so far "
+                "(margin 0.50); not enough data yet to estimate the time to a decision"
             ),
         ),
         # Few buckets: 20 standard errors to the bound narrow with time, so 4 times as much will do.
@@ -166,8 +166,8 @@ HARM = "the harm so far lies between -0.30 points and 0.70 points, allowed are 0
             replace(ERRORS, excess=Estimate(0.01, -0.03, 0.06)),
             5,
             (
-                "the harm so far lies between -2.50 points and 6.50 points, allowed are 0.50 "
-                "points; a decision is likely after about 61000 more requests (16 min at today's "
+                "harm between -2.50 points and 6.50 points so far (margin "
+                "0.50); a decision is likely after about 61000 more requests (16 min at the current "
                 "rate)"
             ),
         ),
@@ -180,8 +180,8 @@ HARM = "the harm so far lies between -0.30 points and 0.70 points, allowed are 0
             ),
             10,
             (
-                "the harm so far lies between 0.40 points and 3.50 points, allowed are 0.50 "
-                "points; a decision is likely after about 2500 more requests (75 s at today's "
+                "harm between 0.40 points and 3.50 points so far (margin "
+                "0.50); a decision is likely after about 2500 more requests (75 s at the current "
                 "rate)"
             ),
         ),
@@ -193,7 +193,7 @@ HARM = "the harm so far lies between -0.30 points and 0.70 points, allowed are 0
         (
             replace(ERRORS, objective=_objective(FAIL, shared=True)),
             10,
-            "both versions exceed the objective of 5.00 %, so it is not canary's doing",
+            "both versions miss the objective of 5.00 %, so canary is not the cause",
         ),
         (
             replace(
@@ -203,16 +203,16 @@ HARM = "the harm so far lies between -0.30 points and 0.70 points, allowed are 0
             ),
             30,
             (
-                "the plan's end is reached and the objective is neither met nor missed for sure; "
-                "its share lies between 4.50 % and 7.50 %, never more than 5.00 % is acceptable"
+                "the plan has ended and the objective is neither met nor missed with confidence; "
+                "share between 4.50 % and 7.50 % (objective: at most 5.00 %)"
             ),
         ),
         (
             replace(CLICKS, metric="errors"),
             10,
             (
-                "the gain is tested at the planned end, in 20 min; "
-                "the harm so far lies between -0.8 and -0.2, none is allowed"
+                "the gain is tested at the plan's end, in 20 min; "
+                "harm between -0.8 and -0.2 so far (margin 0)"
             ),
         ),
     ],
@@ -234,6 +234,6 @@ def test_candidates_are_told_apart() -> None:
 def test_time_and_exposure_that_are_missing_come_first() -> None:
     few = replace(ERRORS, classification=PASS, exposure_candidate=40)
     assert missing_for_decision(plan_for(), [few], at_ms=4 * BUCKET_MS) == (
-        "the minimum duration is 5 min; 4 min to go",
-        "canary has 40 requests, at least 100 are needed",
+        "minimum duration 5 min: 4 min left",
+        "canary has 40 requests; at least 100 are required",
     )

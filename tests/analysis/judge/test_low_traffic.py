@@ -99,9 +99,9 @@ def test_what_is_missing_is_said_with_a_number() -> None:
     assert found.decision is Decision.HOLD
     text = " ".join(found.reasons)
     assert "canary has " in text
-    assert "at least 100 are needed" in text
-    assert "the harm so far lies between" in text
-    assert "more requests" in text or "no decision is likely before the plan's end" in text
+    assert "at least 100 are required" in text
+    assert "harm between" in text
+    assert "more requests" in text or "no decision is likely before the plan ends" in text
 
 
 def test_without_any_error_the_outlook_is_finite() -> None:

@@ -91,7 +91,7 @@ def test_variant_configured_at_0_may_have_requests_only_around_a_change_of_the_s
     )
     young = _named(plan, _requests([100.0], [100.0], [0]), "split of requests")
     assert young == QualityCheck(
-        "split of requests", True, "no requests to hold against the split yet"
+        "split of requests", True, "no requests to compare with the split yet"
     )
 
 
@@ -167,7 +167,7 @@ def _present(plan: Plan, evidence: Evidence, *, at_ms: int) -> list[QualityCheck
 def test_data_that_ends_long_before_the_look_is_stale() -> None:
     evidence = replace(_requests([950], [50], [0]), coverage=Coverage(watermark_ms=0))
     found = _named(plan_for(), evidence, "fresh data")
-    assert found.detail == "data ends 1800 s before the look, allowed are 300 s"
+    assert found.detail == "data ends 1800 s before the look (limit 300 s)"
     assert not found.passed
 
 
@@ -177,7 +177,7 @@ def test_a_counter_that_stands_still_beside_one_that_moves_is_frozen() -> None:
     moving = [90.0] * 60
     found = _named(plan, _requests(moving, silent, [0] * 60), "moving counters")
     assert not found.passed
-    assert "no request of canary in the last 300 s, where 180 were to be expected" in found.detail
+    assert "no request of canary in the last 300 s, where 180 were expected" in found.detail
     quiet = [0.1] * 60  # a request in ten buckets of the canary: none for a while is no wonder
     assert _named(
         plan, _requests([0.9] * 60, [*quiet[:40], *[0.0] * 20], [0] * 60), "moving counters"
