@@ -167,8 +167,8 @@ HARM = "harm between -0.30 points and 0.70 points so far (margin 0.50)"
             5,
             (
                 "harm between -2.50 points and 6.50 points so far (margin "
-                "0.50); a decision is likely after about 61000 more requests (16 min at the current "
-                "rate)"
+                "0.50); a decision is likely after about 61000 more requests (16 min at the "
+                "current rate)"
             ),
         ),
         # The harm is all but proven: that the objective is open doesn't matter.

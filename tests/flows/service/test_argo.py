@@ -86,7 +86,7 @@ def test_value_has_the_reasons_and_no_score_of_bad_data(service: Service) -> Non
     assert good["score"] == 100.0
     assert good["reasons"][0].startswith("errors: canary has 0.32 %")
     assert bad["score"] is None
-    assert "traffic is not divided as configured" in bad["reasons"][0]
+    assert "traffic is not split as configured" in bad["reasons"][0]
 
 
 def test_rollout_names_the_templates_that_are_there() -> None:
