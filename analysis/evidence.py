@@ -52,6 +52,7 @@ class UserEvidence:
     trend_days: how many those are. largest: by metric and variant, the largest value of one user,
         where the metric is a plain mean of all of them.
     variance_removed: by metric, the share of variance that covariates explain.
+    unknown: by metric of which nothing is known whatever its users did, why, and what would help.
     """
 
     samples: Mapping[str, Mapping[str, Pair]]
@@ -68,6 +69,7 @@ class UserEvidence:
     trend_days: Mapping[str, int] = field(default_factory=dict)
     largest: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     variance_removed: Mapping[str, float] = field(default_factory=dict)
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def by_split(self) -> tuple[Mapping[str, int], ...]:

@@ -62,6 +62,7 @@ class MetricResult:
     tightest_at_users: of user metrics, the users of both variants for whom the bounds that hold at
         every look are tuned: as many as the plan expects.
     bad_pods: pods that are worse than their siblings by more than the margin, of either version.
+    unknown: of no data, why nothing is known whatever the users did, and what would help.
     pods_differ: the bounds decide nothing only because pods of one version differ beyond chance.
     """
 
@@ -94,3 +95,4 @@ class MetricResult:
     bad_pods: tuple[BadPod, ...] = ()
     pods_differ: bool = False
     tightest_at_users: float | None = None
+    unknown: str | None = None

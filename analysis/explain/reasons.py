@@ -19,7 +19,9 @@ def explain(result: MetricResult) -> str:
 
 
 def describe_absence(result: MetricResult) -> str:
-    """Of which version there is no data, and how much there is of the other."""
+    """Of which version there is no data, and how much there is of the other; or why none counts."""
+    if result.unknown is not None:
+        return result.unknown
     unit = "requests" if result.unit is Unit.REQUEST else "users"
     arms = (
         (result.candidate_variant, result.exposure_candidate),

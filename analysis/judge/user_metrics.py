@@ -78,6 +78,7 @@ def _judge(
         higher_is_better=metric.higher_is_better,
         variance_removed=evidence.variance_removed.get(metric.name),
         tightest_at_users=tightest,
+        unknown=evidence.unknown.get(metric.name),
     )
 
 

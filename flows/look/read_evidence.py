@@ -51,6 +51,7 @@ def _users(con: DuckDBPyConnection, spec: Experiment, plan: Plan, at_ms: int) ->
         trend_days=found.trend_days,
         largest=found.largest,
         variance_removed=found.variance_removed,
+        unknown=found.unknown,
     )
 
 

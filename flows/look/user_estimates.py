@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,21 @@ class Estimates:
     trend_days: dict[str, int]
     largest: dict[str, Mapping[str, float]]
     removed: dict[str, float]
+    unknown: dict[str, str] = field(default_factory=dict)
+
+    def withdraw(self, metric: str, why: str) -> None:
+        """Takes back what was estimated of a metric: its values are none."""
+        nan = np.array(np.nan)
+        self.metrics[metric] = {
+            candidate: (Sample(pair[0].n, nan, nan), Sample(pair[1].n, nan, nan))
+            for candidate, pair in self.metrics[metric].items()
+        }
+        for by_metric in (self.trends, self.trend_days, self.largest, self.removed):
+            by_metric.pop(metric, None)
+        for segments in self.segments.values():
+            for segment in segments.values():
+                segment.pop(metric, None)
+        self.unknown[metric] = why
 
 
 def add_estimates(
@@ -59,6 +74,23 @@ def add_estimates(
     for dimension, segment in sorted({key[1:] for key in sums.whole if key[1] in spec.segments}):
         of_segment = found.segments.setdefault(dimension, {}).setdefault(segment, {})
         of_segment[name] = _samples(spec, name, places, sums, (dimension, segment))[0]
+
+
+def refused_cap(cohort: Cohort, places: MetricQuantities, scales: Scales) -> str | None:
+    """Why a metric's cap can't be applied, and what to set; None where it can.
+
+    A covariate goes without one.
+    """
+    value = places.value
+    ends = (value.numerator, value.numerator if value.denominator is None else value.denominator)
+    share = next((cohort.quantities[i].cap_share for i in ends if i in scales.refused), None)
+    if share is None:
+        return None
+    percent = f"{100 * share:g}"
+    return (
+        f"its cap is 0, as {percent} % of users have no more than 0: every value would count as 0. "
+        f"Set `cap` above {percent}%, or leave it out"
+    )
 
 
 def _largest(places: MetricQuantities, sums: CohortSums) -> dict[str, float]:

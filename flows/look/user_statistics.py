@@ -20,6 +20,7 @@ from flows.ingest.users.daily_sums import (
     sums_identity,
 )
 from flows.ingest.users.final_values import (
+    Scales,
     SplitStarts,
     begun,
     make_values,
@@ -29,7 +30,7 @@ from flows.ingest.users.final_values import (
     sum_values,
 )
 from flows.ingest.users.quantities import Cohort, cohorts_of, quantile_cohorts
-from flows.look.user_estimates import Estimates, add_estimates, read_quantiles
+from flows.look.user_estimates import Estimates, add_estimates, read_quantiles, refused_cap
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import UserMetric
 from flows.spec.sources import CounterSource
@@ -58,7 +59,8 @@ class UserStatistics:
     users_by_day and users_by_segment: the same for each split, and these by day of the first
     exposure, and by dimension and segment. mixed_users: seen in two variants. maturing: by metric
     and variant, users whose window still runs. known_until: the look, or the last pull if that
-    was earlier. warnings: what contradicts itself in the data.
+    was earlier. warnings: what contradicts itself in the data. unknown: by metric of which nothing
+    is known whatever its users did, why, and what would help.
     """
 
     metrics: Mapping[str, Mapping[str, Pair]]
@@ -76,6 +78,7 @@ class UserStatistics:
     maturing: Mapping[str, Mapping[str, int]]
     known_until: datetime
     warnings: tuple[str, ...] = field(default=())
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_user_statistics(
@@ -104,9 +107,13 @@ def read_user_statistics(
     exposed = _Exposed.read(con, spec, table, splits)
     found = Estimates({}, {}, {}, {}, {}, {}, {})
     for cohort in cohorts_of(spec):
-        sums = _sums(con, spec, cohort, known_until, splits, is_kept=is_kept)
+        scales = scales_of(con, spec, cohort)
+        sums = _sums(con, spec, cohort, scales, known_until, splits, is_kept=is_kept)
         for name, places in cohort.metrics.items():
             add_estimates(spec, name, places, sums, found)
+            refused = refused_cap(cohort, places, scales)
+            if refused is not None:
+                found.withdraw(name, refused)
     for name, cohort in quantile_cohorts(spec).items():
         read_quantiles(con, spec, name, cohort, known_until, splits, found)
     maturing = {
@@ -147,6 +154,7 @@ def read_user_statistics(
         maturing,
         known_until,
         warnings,
+        found.unknown,
     )
 
 
@@ -189,13 +197,13 @@ def _sums(
     con: DuckDBPyConnection,
     spec: Experiment,
     cohort: Cohort,
+    scales: Scales,
     known_until: datetime,
     splits: SplitStarts,
     *,
     is_kept: bool,
 ) -> CohortSums:
     """The sums of all users with a final value."""
-    scales = scales_of(con, spec, cohort)
     until = known_until - cohort.window_us * _MICROSECOND
     if is_kept:
         identity = sums_identity(spec, cohort, scales, begun(splits, known_until))

@@ -244,7 +244,11 @@ def day_sums(
 def _set_caps(
     con: DuckDBPyConnection, spec: Experiment, cohort: Cohort, known_until: datetime
 ) -> None:
-    """Sets the caps that are asked for and not set yet, once there are users enough."""
+    """Sets the caps that are asked for and not set yet, once there are users enough.
+
+    One of 0 isn't kept: that most of the first users did nothing says nothing of what a user does
+    who did something.
+    """
     scales = scales_of(con, spec, cohort)
     missing = [
         i

@@ -44,10 +44,14 @@ class SumsRow:
 
 @dataclass(frozen=True, slots=True)
 class Scales:
-    """By quantity: the constant that sums are about, and the largest value (None: no cap)."""
+    """By quantity: the constant that sums are about, and the largest value (None: no cap).
+
+    refused: quantities whose percentile is 0. Such a cap would take every value away.
+    """
 
     shifts: list[float]
     caps: list[float | None]
+    refused: frozenset[int] = frozenset()
 
 
 def scales_of(con: DuckDBPyConnection, spec: Experiment, cohort: Cohort) -> Scales:
@@ -64,7 +68,8 @@ def scales_of(con: DuckDBPyConnection, spec: Experiment, cohort: Cohort) -> Scal
             shifts.get((q.outcome, kinds.get(q.counts, "")), 0.0) if q.middle_day is None else 0.0
             for q in cohort.quantities
         ],
-        [caps.get(q.identity) for q in cohort.quantities],
+        [caps.get(q.identity) or None for q in cohort.quantities],
+        frozenset(i for i, q in enumerate(cohort.quantities) if caps.get(q.identity) == 0),
     )
 
 
