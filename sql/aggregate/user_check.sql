@@ -1,6 +1,6 @@
 -- one row: how many rows a staged part has, which are left out and why, and the first unreadable
 -- reads: a file of load/user_stage; parameters: staged (path)
--- A row that lacks two things is counted once, for the first. Row numbers count from 1.
+-- A row that lacks two things is counted once, for the first; one without a value is taken. Row numbers count from 1.
 with numbered as (
     select
         file_row_number + 1 as row_number,
@@ -11,6 +11,7 @@ with numbered as (
         happened_at,
         value,
         segments,
+        id_text,
         at_text,
         value_text
     from read_parquet($staged, file_row_number = true)
@@ -25,9 +26,10 @@ select
     count(*) filter (
         is_ours and user_id is not null and name is not null and happened_at is null
     ) as without_time,
-    count(*) filter (
-        is_ours and user_id is not null and name is not null and happened_at is not null and not is_taken
-    ) as not_finite,
+    count(*) filter (is_taken and value is null) as without_value,
+    count(*) filter (is_ours and id_text is not null) as bad_ids,
+    min(row_number) filter (is_ours and id_text is not null) as bad_id_row,
+    arg_min(id_text, row_number) filter (is_ours and id_text is not null) as bad_id,
     count(*) filter (is_ours and at_text is not null) as bad_times,
     min(row_number) filter (is_ours and at_text is not null) as bad_time_row,
     arg_min(at_text, row_number) filter (is_ours and at_text is not null) as bad_time,

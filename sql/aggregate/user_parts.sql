@@ -11,7 +11,7 @@ select
     without_user,
     without_name,
     without_time,
-    not_finite
+    without_value
 from user_parts
 where experiment = $experiment and source = $source
 order by part

@@ -3,5 +3,5 @@
 insert or replace into user_parts
 values (
     $experiment, $source, $part, $origin, $state, $checksum, $generation, $row_count,
-    $other_experiment, $without_user, $without_name, $without_time, $not_finite
+    $other_experiment, $without_user, $without_name, $without_time, $without_value, false
 )

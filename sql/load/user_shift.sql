@@ -10,9 +10,9 @@ with exposed as (
 happened as (
     select
         count(*) as events,
-        sum(value) as total
+        coalesce(sum(value), 0) as total
     from outcomes
-    where experiment = $experiment and outcome = $outcome
+    where experiment = $experiment and outcome = $outcome and value is distinct from 0
 )
 
 select

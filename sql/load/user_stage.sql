@@ -1,33 +1,59 @@
 -- writes a part's rows to a Parquet file, in their order, each with what is wrong with it
--- reads: incoming (user_id, name, happened_at, value, experiment, segments as they came)
--- parameters: experiment, has_experiment, staged (path)
--- Text is kept beside a time or a value that can't be read as one (at_text, value_text). Whole
--- numbers that travelled as floating point ("17.0") are the same user as "17".
+-- reads: incoming (user_id, name, value, experiment as text; happened_at as it came; segments)
+-- parameters: experiment, has_experiment, names (map from names in the data to the spec's),
+--   time_format, unit_us (microseconds of the unit that counts the time since 1970), staged (path)
+-- Text is kept beside an id, a time or a value that can't be read as one (id_text, at_text,
+-- value_text). A value that is missing, NaN or infinite is null. Before 1980 there were no users: such
+-- a time is the zero of some program, as are those after 2200 its infinity.
 copy (
     with texts as (
         select
+            trimmed(user_id) as id_text,
+            one_form(trimmed(name)) as name,
+            trimmed(cast(happened_at as varchar)) as at_text,
             case
-                when typeof(user_id) in ('DOUBLE', 'FLOAT')
-                    then nullif(regexp_replace(cast(user_id as varchar), '\.0$', ''), 'nan')
-                else nullif(cast(user_id as varchar), '')
-            end as user_id,
-            case
-                when typeof(name) in ('DOUBLE', 'FLOAT')
-                    then nullif(regexp_replace(cast(name as varchar), '\.0$', ''), 'nan')
-                else nullif(cast(name as varchar), '')
-            end as name,
-            nullif(trim(cast(happened_at as varchar)), '') as at_text,
-            case
-                when typeof(happened_at) <> 'VARCHAR'
+                when $unit_us is not null
+                    then make_timestamptz(
+                        cast(
+                            try_cast(trimmed(cast(happened_at as varchar)) as decimal(38, 9)) * $unit_us
+                            as bigint
+                        )
+                    )
+                when $time_format is not null
+                    then cast(try_strptime(trimmed(cast(happened_at as varchar)), $time_format) as timestamptz)
+                when
+                    typeof(happened_at) <> 'VARCHAR'
                     or regexp_matches(cast(happened_at as varchar), '^\s*\d{4}[-/]\d')
                     then try_cast(happened_at as timestamptz)
             end as happened_at,
-            nullif(trim(cast(value as varchar)), '') as value_text,
-            try_cast(value as double) as value,
-            cast(segments as varchar []) as segments,
-            not $has_experiment or cast(experiment as varchar) is not distinct from $experiment
-                as is_ours
+            trimmed(value) as value_text,
+            segments,
+            not $has_experiment or trimmed(experiment) is not distinct from $experiment as is_ours
         from incoming
+    ),
+
+    read as (
+        select
+            is_ours,
+            id_text,
+            case
+                when id_text in ('nan', 'NaN', 'NULL', '<NA>', '\N') then null
+                else one_form(id_text)
+            end as user_id,
+            coalesce($names[name], name) as name,
+            at_text,
+            case
+                when happened_at >= '1980-01-01 00:00:00Z'::timestamptz and happened_at < '2200-01-01 00:00:00Z'::timestamptz
+                    then happened_at
+            end as happened_at,
+            case
+                when
+                    value_text in ('nan', 'NaN', 'NULL', 'null', 'None', '<NA>', 'NA', 'N/A', '\N')
+                    then null
+                else value_text
+            end as value_text,
+            segments
+        from texts
     ),
 
     judged as (
@@ -35,12 +61,18 @@ copy (
             is_ours,
             user_id,
             name,
-            case when isfinite(happened_at) then happened_at end as happened_at,
-            value,
+            happened_at,
+            case
+                when value_text in ('true', 'True', 'TRUE', 't') then 1.0
+                when value_text in ('false', 'False', 'FALSE', 'f') then 0.0
+                else try_cast(value_text as double)
+            end as value,
             segments,
-            case when happened_at is null or not isfinite(happened_at) then at_text end as at_text,
-            case when value is null then value_text end as value_text
-        from texts
+            case when contains(id_text, '+') and regexp_full_match(id_text, '-?\d(\.\d+)?[eE]\+\d+') then id_text end
+                as id_text,
+            case when happened_at is null then at_text end as at_text,
+            value_text
+        from read
     )
 
     select
@@ -48,14 +80,11 @@ copy (
         user_id,
         name,
         happened_at,
-        value,
+        case when isfinite(value) then value end as value,
         segments,
+        id_text,
         at_text,
-        value_text,
-        is_ours
-        and user_id is not null
-        and name is not null
-        and happened_at is not null
-        and coalesce(isfinite(value), false) as is_taken
+        case when value is null then value_text end as value_text,
+        is_ours and user_id is not null and name is not null and happened_at is not null as is_taken
     from judged
 ) to $staged (format parquet)

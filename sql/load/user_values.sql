@@ -43,6 +43,8 @@ events as (
     from timed as t
     inner join user_quantities as q
         on t.outcome = q.outcome and t.after_us >= q.from_us and t.after_us < q.until_us
+    -- Zero and false did not happen; without a value it did, but adds nothing to a sum.
+    where t.value is distinct from 0
 ),
 
 user_totals as (

@@ -4,7 +4,7 @@
 -- As sql/aggregate/user_statistics: the first exposure wins, users seen in two variants are left
 -- out, outcomes count from the exposure to the end of the metric's window, and a user counts once
 -- that window has elapsed. Kinds that need more than a total (ratio, retention, quantile) are not
--- here. Values are neither capped nor adjusted. Where the spec names counters, they say what its proportions are.
+-- here. Zero and false did not happen; without a value it did. Values are neither capped nor adjusted. Where the spec names counters, they say what its proportions are.
 create view marts.conversions_by_day as
 with asked as (
     select
@@ -94,6 +94,7 @@ user_outcomes as (
             and user_metrics.outcome = outcomes.outcome
     where
         user_metrics.is_final
+        and outcomes.value is distinct from 0
         and outcomes.occurred_at >= user_metrics.exposed_at
         and date_diff('microsecond', user_metrics.exposed_at, outcomes.occurred_at)
         < user_metrics.window_us

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import glob
-import gzip
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
-from flows.ingest.sources.user_rows import (
-    StagedPart,
-    UserDataRefused,
-    WantedRows,
-    check_columns,
-    stage,
+from flows.ingest.sources.csv_layout import (
+    CsvLayout,
+    has_mixed_line_ends,
+    open_bytes,
+    read_layout,
+    with_one_line_end,
 )
+from flows.ingest.sources.folders import folder_columns
+from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, WantedRows, stage
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _PARQUET = (".parquet", ".pq")
 _CSV = (".csv", ".tsv", ".txt")
 _JSON = (".json", ".jsonl", ".ndjson")
-_DELIMITERS = ",;\t|"
 # A file can change twice within one tick of the file system's clock.
 _CLOCK_TICK_NS = 2_000_000_000
 _CHUNK = 1 << 20
@@ -68,9 +67,20 @@ def stage_file(
     import duckdb  # noqa: PLC0415
 
     state = file_state(file)
-    try:
-        relation = _open(con, file, wanted)
+
+    def read(source: Path) -> StagedPart:
+        relation = _with_folders(_open(con, source, wanted), part, wanted)
         return stage(con, relation, wanted, part=part, state=state, where=str(file), path=path)
+
+    try:
+        try:
+            return read(file)
+        except duckdb.InvalidInputException:
+            if _kind(file) not in _CSV or not has_mixed_line_ends(file):
+                raise
+            copy = path.with_suffix(".csv")
+            with_one_line_end(file, copy)
+            return read(copy)
     except (duckdb.ParserException, duckdb.BinderException, duckdb.OutOfMemoryException):
         raise
     except duckdb.Error as error:
@@ -84,33 +94,79 @@ def stage_file(
 
 
 def _open(con: DuckDBPyConnection, file: Path, wanted: WantedRows) -> DuckDBPyRelation:
+    """The file's own columns: folders don't replace them."""
     kind = _kind(file)
     # The name is a glob to DuckDB as well.
     name = glob.escape(str(file))
     if kind in _PARQUET:
-        return con.read_parquet(name)
+        return con.read_parquet(name, hive_partitioning=False)
     if kind in _CSV:
-        columns, delimiter = _header(file)
-        return con.read_csv(
-            name,
-            columns=dict.fromkeys(columns, "VARCHAR"),
-            header=True,
-            auto_detect=False,
-            sep=delimiter,
-            quotechar='"',
-            escapechar='"',
-        )
+        layout = read_layout(file)
+        return _nothing(con, wanted) if layout is None else _read_csv(con, file, layout, wanted)
     _check_whole_array(file)
     # Every column as text: what the first rows look like says nothing about the last.
-    found = con.read_json(name, maximum_depth=1, sample_size=-1).columns
-    check_columns(wanted, found, str(file))
-    used = [column for column in wanted.names.values() if column in found]
-    return con.read_json(name, columns=dict.fromkeys(used, "VARCHAR"))
+    found = con.read_json(name, maximum_depth=1, sample_size=-1, hive_partitioning=False)
+    if found.columns == ["json"] and not found.limit(1).fetchall():
+        return _nothing(con, wanted)
+    used = {name: "VARCHAR" for name in wanted.used if name in found.columns}
+    if not used:
+        return found
+    return con.read_json(name, columns=used, hive_partitioning=False)
+
+
+def _read_csv(
+    con: DuckDBPyConnection, file: Path, layout: CsvLayout, wanted: WantedRows
+) -> DuckDBPyRelation:
+    """The columns of a CSV file, as text; by their places, as names can be empty or alike."""
+    from duckdb import ColumnExpression  # noqa: PLC0415
+
+    if layout.repeated:
+        raise UserDataRefused(
+            f"{file}: line {layout.skipped + 1} names the column {layout.repeated[0]!r} more than "
+            "once"
+        )
+    places = [f"column_{place}" for place in range(len(layout.columns))]
+    relation = con.read_csv(
+        glob.escape(str(file)),
+        columns=dict.fromkeys(places, "VARCHAR"),
+        header=True,
+        skiprows=layout.skipped,
+        auto_detect=False,
+        sep=layout.delimiter,
+        quotechar='"',
+        escapechar='"',
+        hive_partitioning=False,
+    )
+    named = [(p, name) for p, name in zip(places, layout.columns, strict=True) if name]
+    return relation.select(*(ColumnExpression(place).alias(name) for place, name in named))
+
+
+def _nothing(con: DuckDBPyConnection, wanted: WantedRows) -> DuckDBPyRelation:
+    """The columns that are wanted, without rows: a file that has nothing in it names none."""
+    columns = ", ".join(f"null::varchar as {_quoted(name)}" for name in wanted.used)
+    return con.sql(f"select {columns} where false")
+
+
+def _with_folders(relation: DuckDBPyRelation, part: str, wanted: WantedRows) -> DuckDBPyRelation:
+    """The relation with the columns that only the file's folders name."""
+    from duckdb import ConstantExpression, StarExpression  # noqa: PLC0415
+
+    named = folder_columns(part)
+    added = [
+        ConstantExpression(named[name]).cast("VARCHAR").alias(name)
+        for name in wanted.used
+        if name in named and name not in relation.columns
+    ]
+    return relation.select(StarExpression(), *added) if added else relation
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _check_whole_array(file: Path) -> None:
     """Raises UserDataRefused for a JSON array without its end, which DuckDB reads as if whole."""
-    with _open_bytes(file) as stream:
+    with open_bytes(file) as stream:
         last = start = stream.read(_CHUNK).removeprefix(codecs.BOM_UTF8).strip()
         if not start.startswith(b"["):
             return
@@ -133,29 +189,6 @@ def _kind(file: Path) -> str:
         f"{file}: unknown kind of file; the name must end with .parquet, .csv, .tsv, .json or "
         ".jsonl (the last four also with .gz)"
     )
-
-
-def _open_bytes(file: Path) -> BinaryIO:
-    if file.suffix.lower() == ".gz":
-        return cast("BinaryIO", gzip.open(file, "rb"))
-    return file.open("rb")
-
-
-def _header(file: Path) -> tuple[list[str], str]:
-    """The column names of a CSV file, and its delimiter: the most frequent in the first line.
-
-    Raises UserDataRefused if the file is empty or names a column twice.
-    """
-    with _open_bytes(file) as stream:
-        line = stream.readline(_CHUNK).decode("utf-8-sig").rstrip("\r\n")
-    if not line.strip():
-        raise UserDataRefused(f"{file}: empty; the first line must name the columns")
-    delimiter = max(_DELIMITERS, key=line.count)
-    columns = next(csv.reader([line], delimiter=delimiter))
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if twice:
-        raise UserDataRefused(f"{file}: line 1 names the column {twice[0]!r} more than once")
-    return columns, delimiter
 
 
 def _explained(file: Path, error: Exception) -> str:
@@ -190,7 +223,7 @@ def _first_bad_byte(file: Path) -> str | None:
     """Where a file stops being UTF-8; None if it doesn't."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset, line = 0, 1
-    with _open_bytes(file) as stream:
+    with open_bytes(file) as stream:
         while True:
             chunk = stream.read(_CHUNK)
             pending = decoder.getstate()[0]

@@ -58,7 +58,7 @@ def stage_query(
             cursor.adbc_statement.set_options(
                 **{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)}
             )
-            cursor.execute(source.query)
+            cursor.execute(_with_texts(source.query, cursor.adbc_execute_schema(source.query), wanted))
             relation = con.from_arrow(_watched(cursor.fetch_record_batch(), lost))
             return stage(con, relation, wanted, part=PART, state="", where=where, path=path)
         except adbc_driver_manager.Error as error:
@@ -69,6 +69,42 @@ def stage_query(
             ):
                 raise  # not the server's fault
             raise _problem_of(where, lost[0] if lost else error) from error
+
+
+def _with_texts(query: str, schema: Any, wanted: Wanted) -> str:
+    """The query, in which columns of types that don't travel as they are become text.
+
+    money travels as cents, inet and others as the server's own bytes; as text they are what every
+    export of the table has. schema: of the query's answer, an Arrow schema.
+    """
+    kinds = {
+        field.name: (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
+        for field in schema
+    }
+    opaque = {
+        field.name
+        for field in schema
+        if str(field.type).startswith(("binary", "large_binary"))
+        or "storage_type=binary" in str(field.type)
+    }
+    used = [name for name in dict.fromkeys(schema.names) if name in wanted.used]
+    if not any(name in opaque or kinds[name] == "money" for name in used):
+        return query
+    columns = ", ".join(
+        f"{_quoted(name)}{_cast(kinds[name], is_opaque=name in opaque)} as {_quoted(name)}"
+        for name in used
+    )
+    return f"select {columns} from (\n{query.rstrip().rstrip(';')}\n) as answer"
+
+
+def _cast(kind: str, *, is_opaque: bool) -> str:
+    if kind == "money":
+        return "::numeric"
+    return "::text" if is_opaque else ""
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _watched(reader: Any, lost: list[OSError]) -> Any:

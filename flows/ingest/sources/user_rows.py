@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ _TIMES = ("TIMESTAMP", "DATE", "VARCHAR", "NULL")
 _NUMBERS = ("DOUBLE", "FLOAT", "DECIMAL", "BOOLEAN", "VARCHAR", "NULL")
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _TIME_WANTED = "a time such as 2026-01-31T09:30:00Z (without a zone it is UTC)"
+_MACROS = ("load/trimmed_macro", "load/one_form_macro", "load/number_text_macro")
+# What a time since 1970 is counted in, as microseconds.
+_UNITS_US = {"unix_s": 1_000_000.0, "unix_ms": 1_000.0, "unix_us": 1.0, "unix_ns": 0.001}
 
 
 class UserDataRefused(UserError):
@@ -46,13 +50,16 @@ class UserRows(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """How many rows were not taken in, each counted for the first thing that it lacks."""
+    """How many rows were not taken in, each counted for the first thing that it lacks.
+
+    without_value: rows that were taken in, but whose value is missing, NaN or infinite.
+    """
 
     other_experiment: int = 0
     without_user: int = 0
     without_name: int = 0
     without_time: int = 0
-    not_finite: int = 0
+    without_value: int = 0
 
     def __add__(self, other: LeftOut) -> LeftOut:
         """Both together."""
@@ -79,18 +86,27 @@ class WantedRows:
     """What is to be read from a source.
 
     columns: the spec's own names, by role; the others have their default name.
-    segments: columns by which users are split.
+    segments: columns by which users are split. names_in_data: the spec's names of variants, by
+    what they are called in the data. time_format: as strftime has it, or one of unix_s, unix_ms,
+    unix_us and unix_ns; None for ISO 8601.
     """
 
     kind: UserRows
     experiment: str
     columns: Mapping[str, str]
     segments: tuple[str, ...] = ()
+    names_in_data: Mapping[str, str] = field(default_factory=dict)
+    time_format: str | None = None
 
     @property
     def names(self) -> dict[str, str]:
         """The column of each role."""
         return self.kind.columns(self.columns)
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """Every column that is read where it is there."""
+        return tuple(dict.fromkeys((*self.names.values(), *self.segments)))
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -134,12 +150,19 @@ def stage(
     Raises UserDataRefused for a missing column, a column of the wrong type, or a time or a value
     that can't be read; duckdb.Error where reading itself fails.
     """
+    for macro in _MACROS:
+        con.execute(statement(macro))
     _open(relation, wanted, where)
+    names = {spec.strip(): name for spec, name in wanted.names_in_data.items()}
+    unit_us = _UNITS_US.get(wanted.time_format or "")
     con.execute(
         statement("load/user_stage"),
         {
             "experiment": wanted.experiment,
             "has_experiment": wanted.names["experiment"] in relation.columns,
+            "names": {"key": list(names), "value": list(names.values())},
+            "time_format": wanted.time_format if unit_us is None else None,
+            "unit_us": unit_us,
             "staged": str(path),
         },
     )
@@ -160,34 +183,51 @@ def _open(relation: DuckDBPyRelation, wanted: WantedRows, where: str) -> None:
     types = {n: str(t) for n, t in zip(relation.columns, relation.types, strict=True)}
     names = wanted.names
     _check_types(wanted, types, where)
-    absent = {"experiment": ConstantExpression(None), "value": ConstantExpression(1.0)}
-    roles = {"user": "user_id", wanted.kind.name_column: "name", "at": "happened_at"}
+    absent = {"experiment": ConstantExpression(None), "value": ConstantExpression("1")}
+    roles = {"user": "user_id", wanted.kind.name_column: "name"}
     columns = [
-        (_column(names[role], types) if names.get(role) in types else absent[role]).alias(
+        (_text(names[role], types) if names.get(role) in types else absent[role].cast(VARCHAR)).alias(
             roles.get(role, role)
         )
-        for role in ("user", wanted.kind.name_column, "at", "value", "experiment")
+        for role in ("user", wanted.kind.name_column, "value", "experiment")
     ]
-    segments = [_column(name, types).cast(VARCHAR) for name in wanted.segments]
-    columns.append(FunctionExpression("list_value", *segments).alias("segments"))
+    columns.append(_column(names["at"], types).alias("happened_at"))
+    segments = [
+        FunctionExpression("one_form", FunctionExpression("trimmed", _text(name, types)))
+        for name in wanted.segments
+    ]
+    listed = FunctionExpression("list_value", *segments)
+    columns.append(listed.cast("VARCHAR[]").alias("segments"))
     relation.select(*columns).create_view("incoming", replace=True)
 
 
 def _column(name: str, types: Mapping[str, str]) -> Expression:
-    """The column; bytes (a PostgreSQL enum, a Parquet string without its mark) as text."""
+    """The column; bytes (a Parquet string without its mark) as text."""
     from duckdb import ColumnExpression, FunctionExpression  # noqa: PLC0415
 
     column = ColumnExpression(name)
     return FunctionExpression("decode", column) if types[name] == "BLOB" else column
 
 
+def _text(name: str, types: Mapping[str, str]) -> Expression:
+    """The column as text."""
+    from duckdb import FunctionExpression  # noqa: PLC0415
+    from duckdb.sqltypes import VARCHAR  # noqa: PLC0415
+
+    column = _column(name, types)
+    if types[name] in ("DOUBLE", "FLOAT"):
+        return FunctionExpression("number_text", column)
+    return column.cast(VARCHAR)
+
+
 def _check_types(wanted: WantedRows, types: Mapping[str, str], where: str) -> None:
     at, value = wanted.names["at"], wanted.names.get("value")
-    if types[at] != "JSON" and not types[at].strip('"').startswith(_TIMES):
-        hint = "; seconds or milliseconds since 1970 must be converted first"
+    known = wanted.time_format is not None or types[at] == "JSON"
+    if not known and not types[at].strip('"').startswith(_TIMES):
+        is_number = types[at].lstrip("U").startswith((*_INTEGERS, *_NUMBERS[:3]))
+        hint = f"; {_since_1970(wanted)}" if is_number else ""
         raise UserDataRefused(
-            f"{where}: column {at!r} has the type {types[at]}, it must hold {_TIME_WANTED}"
-            + (hint if types[at].lstrip("U").startswith((*_INTEGERS, *_NUMBERS[:3])) else "")
+            f"{where}: column {at!r} has the type {types[at]}, it must hold {_TIME_WANTED}{hint}"
         )
     kind = types.get(value or "", "NULL").strip('"')
     if not kind.lstrip("U").startswith(_INTEGERS) and not kind.startswith(_NUMBERS):
@@ -201,12 +241,17 @@ def _check(con: DuckDBPyConnection, path: Path) -> dict[str, object]:
 
 
 def _refuse_unreadable(wanted: WantedRows, found: Mapping[str, object], where: str) -> None:
+    if found["bad_ids"]:
+        raise UserDataRefused(
+            f"{where}: row {found['bad_id_row']}: {wanted.names['user']} is "
+            f"{str(found['bad_id'])!r}: an id that went through floating point has lost digits; "
+            f"export it as text or as an integer{_others(found['bad_ids'])}"
+        )
     if found["bad_times"]:
         text = str(found["bad_time"])
-        hint = "; this looks like seconds since 1970" if _is_number(text) else ""
         raise UserDataRefused(
             f"{where}: row {found['bad_time_row']}: {wanted.names['at']} is {text!r}, must be "
-            f"{_TIME_WANTED}{hint}{_others(found['bad_times'])}"
+            f"{_time_wanted(wanted, text)}{_others(found['bad_times'])}"
         )
     if found["bad_values"]:
         raise UserDataRefused(
@@ -214,6 +259,25 @@ def _refuse_unreadable(wanted: WantedRows, found: Mapping[str, object], where: s
             f"{str(found['bad_value'])!r}, must be a number such as 12.5"
             f"{_others(found['bad_values'])}"
         )
+
+
+def _time_wanted(wanted: WantedRows, text: str) -> str:
+    """What a time that can't be read must be."""
+    if wanted.time_format is not None:
+        return f"a time after 1980 as time_format {wanted.time_format!r} says"
+    hint = ""
+    if _is_number(text):
+        hint = f"; {_since_1970(wanted)}"
+    elif re.match(r"[01]\d{3}-", text) or "BC" in text:
+        hint = "; the zero or the infinity of another program is no time: leave it empty"
+    return f"{_TIME_WANTED}{hint}"
+
+
+def _since_1970(wanted: WantedRows) -> str:
+    return (
+        f"where it counts the time since 1970, set sources.{wanted.kind}.time_format to unix_s "
+        "(or unix_ms, unix_us, unix_ns)"
+    )
 
 
 def _others(count: object) -> str:

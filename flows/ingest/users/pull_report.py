@@ -48,10 +48,14 @@ class SourcePull:
                 (self.left_out.without_user, "no user"),
                 (self.left_out.without_name, f"no {self.kind.name_column}"),
                 (self.left_out.without_time, "no time"),
-                (self.left_out.not_finite, "the value is missing, NaN or infinite"),
             )
             if count
         ]
+        if self.left_out.without_value:
+            found.append(
+                f"{_rows(self.left_out.without_value)} of {self.kind} without a value (missing, "
+                "NaN or infinite): that they happened counts, sums leave them out"
+            )
         if self.unknown:
             found.append(self._about_unknown())
         if self.vanished:
