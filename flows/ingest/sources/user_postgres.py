@@ -58,7 +58,9 @@ def stage_query(
             cursor.adbc_statement.set_options(
                 **{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)}
             )
-            cursor.execute(_with_texts(source.query, cursor.adbc_execute_schema(source.query), wanted))
+            # Nothing that ends a statement can stand within another one.
+            query = source.query.rstrip("; \t\r\n")
+            cursor.execute(_with_texts(query, cursor.adbc_execute_schema(query), wanted))
             relation = con.from_arrow(_watched(cursor.fetch_record_batch(), lost))
             return stage(con, relation, wanted, part=PART, state="", where=where, path=path)
         except adbc_driver_manager.Error as error:
@@ -78,8 +80,7 @@ def _with_texts(query: str, schema: Any, wanted: Wanted) -> str:
     export of the table has. schema: of the query's answer, an Arrow schema.
     """
     kinds = {
-        field.name: (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
-        for field in schema
+        field.name: (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode() for field in schema
     }
     opaque = {
         field.name
@@ -91,16 +92,16 @@ def _with_texts(query: str, schema: Any, wanted: Wanted) -> str:
     if not any(name in opaque or kinds[name] == "money" for name in used):
         return query
     columns = ", ".join(
-        f"{_quoted(name)}{_cast(kinds[name], is_opaque=name in opaque)} as {_quoted(name)}"
-        for name in used
+        f"{_shown(name, kinds[name], is_opaque=name in opaque)} as {_quoted(name)}" for name in used
     )
-    return f"select {columns} from (\n{query.rstrip().rstrip(';')}\n) as answer"
+    return f"select {columns} from (\n{query}\n) as answer"
 
 
-def _cast(kind: str, *, is_opaque: bool) -> str:
+def _shown(name: str, kind: str, *, is_opaque: bool) -> str:
+    """The column as the server prints it: of an address without the mask that a cast adds."""
     if kind == "money":
-        return "::numeric"
-    return "::text" if is_opaque else ""
+        return f"{_quoted(name)}::numeric"
+    return f"nullif(format('%s', {_quoted(name)}), '')" if is_opaque else _quoted(name)
 
 
 def _quoted(name: str) -> str:

@@ -186,9 +186,9 @@ def _open(relation: DuckDBPyRelation, wanted: WantedRows, where: str) -> None:
     absent = {"experiment": ConstantExpression(None), "value": ConstantExpression("1")}
     roles = {"user": "user_id", wanted.kind.name_column: "name"}
     columns = [
-        (_text(names[role], types) if names.get(role) in types else absent[role].cast(VARCHAR)).alias(
-            roles.get(role, role)
-        )
+        (
+            _text(names[role], types) if names.get(role) in types else absent[role].cast(VARCHAR)
+        ).alias(roles.get(role, role))
         for role in ("user", wanted.kind.name_column, "value", "experiment")
     ]
     columns.append(_column(names["at"], types).alias("happened_at"))
