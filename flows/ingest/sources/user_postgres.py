@@ -73,7 +73,7 @@ def stage_query(
             raise _problem_of(where, lost[0] if lost else error) from error
 
 
-def _with_texts(query: str, schema: Any, wanted: Wanted) -> str:
+def _with_texts(query: str, schema: Any, wanted: WantedRows) -> str:
     """The query, in which columns of types that don't travel as they are become text.
 
     money travels as cents, inet and others as the server's own bytes; as text they are what every

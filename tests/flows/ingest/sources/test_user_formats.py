@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,8 @@ def verdict(spec: Experiment, folder: Path) -> dict[str, Any]:
     """All of a verdict but what names its sources."""
     pull(spec, folder)
     document = score_experiment(spec, folder / "w.duckdb", at=LOOK)
-    return json.loads(document.model_dump_json(exclude={"spec_hash"}))
+    found: dict[str, Any] = json.loads(document.model_dump_json(exclude={"spec_hash"}))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -140,14 +141,14 @@ def test_an_empty_file_has_no_rows(
     assert verdict(spec_for(), tmp_path) == usual
 
 
-ID_FORMS = {
+ID_FORMS: dict[str, Callable[[int], str]] = {
     "number": str,
     "floating point": lambda user: f"{user}.0",
     "decimal": lambda user: f"{user}.00",
     "blanks": lambda user: f" {user}\t",
     "a blank that isn't a space": lambda user: f"\u00a0{user}",
 }
-UUID_FORMS = {
+UUID_FORMS: dict[str, Callable[[int], str]] = {
     "small": lambda user: f"6ecd8c99-4036-403d-bf84-{user:012x}",
     "capital": lambda user: f"6ecd8c99-4036-403d-bf84-{user:012x}".upper(),
     "braces": lambda user: f"{{6ECD8C99-4036-403D-BF84-{user:012X}}}",
@@ -159,7 +160,7 @@ UUID_FORMS = {
     "form", [*ID_FORMS.values(), *UUID_FORMS.values()], ids=[*ID_FORMS, *UUID_FORMS]
 )
 def test_ids_of_another_form_are_the_same_users(
-    tmp_path: Path, write: Writer, form: Any, usual: dict[str, Any]
+    tmp_path: Path, write: Writer, form: Callable[[int], str], usual: dict[str, Any]
 ) -> None:
     plain = ID_FORMS["number"] if form in ID_FORMS.values() else UUID_FORMS["small"]
     CSV(tmp_path, "exposures", [r | {"user_id": plain(r["user_id"])} for r in exposures()])
