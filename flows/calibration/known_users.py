@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,16 +11,17 @@ import numpy as np
 from analysis.calibration.user_history import UserHistory
 from flows.calibration.request_history import ALL_KNOWN, Period
 from flows.formats.time import milliseconds_of
-from flows.ingest.users.daily_sums import last_pull
-from flows.ingest.users.final_values import make_values, name_variants, scales_of
+from flows.ingest.coverage import users_known_until
+from flows.ingest.users.exposed_users import make_users_at
+from flows.ingest.users.final_values import make_final_values
 from flows.ingest.users.quantities import Cohort, cohorts_of
+from flows.ingest.users.scales import scales_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import statement
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_MICROSECOND = timedelta(microseconds=1)
 # Fewer users with a final value say nothing of what a test can see.
 LEAST_USERS = 100
 
@@ -45,13 +45,10 @@ def read_users(
 
     A read-only connection will do.
     """
-    known_until = last_pull(con, spec)
+    known_until = users_known_until(con, spec)
     if known_until is None:
         return None
-    name_variants(con, spec)
-    con.execute(
-        statement("load/users_at_look"), {"experiment": spec.experiment, "look_at": known_until}
-    )
+    make_users_at(con, spec, known_until)
     span = {"from": period.start, "until": period.end}
     rows = con.execute(statement("aggregate/calibration_arrivals"), span).fetchnumpy()
     arrivals = np.asarray(rows["exposed_ms"], dtype=np.int64)
@@ -62,8 +59,7 @@ def read_users(
     found: dict[str, UserHistory] = {}
     for cohort in cohorts_of(spec):
         scales = scales_of(con, spec, cohort)
-        until = known_until - cohort.window_us * _MICROSECOND
-        make_values(con, spec, cohort, scales, exposed_until=until)
+        make_final_values(con, spec, cohort, scales, known_until=known_until)
         found |= _histories(
             con, spec, cohort, np.array(scales.shifts), arrivals - first_ms, first_ms, span
         )

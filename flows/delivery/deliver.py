@@ -19,7 +19,7 @@ from flows.delivery.targets.target import SplitChanged, TargetRefused, TargetUna
 from flows.formats.time import milliseconds_of
 from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.ingest.sources.user_rows import UserDataRefused
-from flows.ingest.users.pull_users import StagingFailed
+from flows.ingest.users.staging import StagingFailed
 from flows.look.verdict_document import VerdictNotWritten
 from flows.warehouse.connection import WarehouseBusy, open_writer, transaction
 from flows.warehouse.delivery_log import (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from flows.formats.time import instant, milliseconds_of
@@ -10,12 +13,14 @@ from flows.warehouse.statements import statement
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+# A window is complete when its last scrapes must have arrived: two intervals, and their time-out.
+_SCRAPE_TIMEOUT = timedelta(seconds=10)
+
+
+def complete_until_ms(scrape_interval: timedelta) -> int:
+    """Up to when a live server must have all scrapes by now."""
+    return milliseconds_of(datetime.now(UTC) - 2 * scrape_interval - _SCRAPE_TIMEOUT)
 
 
 def watermark(con: DuckDBPyConnection, spec: Experiment, source: str) -> int | None:
@@ -24,6 +29,14 @@ def watermark(con: DuckDBPyConnection, spec: Experiment, source: str) -> int | N
         statement("aggregate/request_watermark"), {"experiment": spec.experiment, "source": source}
     ).fetchone()
     return milliseconds_of(row[0]) if row and row[0] else None
+
+
+def users_known_until(con: DuckDBPyConnection, spec: Experiment) -> datetime | None:
+    """Up to when both exposures and outcomes have been pulled; None before that."""
+    row = con.execute(
+        statement("aggregate/user_known_until"), {"experiment": spec.experiment}
+    ).fetchone()
+    return row[0].astimezone(UTC) if row and row[0] else None
 
 
 BLIND = (

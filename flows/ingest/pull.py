@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.formats.time import instant, milliseconds_of
-from flows.ingest.coverage import doubtful_windows, watermark
+from flows.ingest.coverage import complete_until_ms, doubtful_windows, watermark
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.spec.sources import PrometheusSource
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from flows.ingest.sources.samples import SampleSource
     from flows.ingest.users.pull_report import UserPull
 
-# A window is closed when its last scrapes must have arrived: two intervals, and their time-out.
-_SCRAPE_TIMEOUT = timedelta(seconds=10)
 # For so long after its time a sample may still arrive at the server.
 _LATEST_SAMPLES = timedelta(hours=1)
 
@@ -97,8 +95,8 @@ def open_source(spec: Experiment, spec_dir: Path, until: datetime) -> tuple[Samp
 
     wanted = spec.sources.requests
     if isinstance(wanted, PrometheusSource):
-        closed = datetime.now(UTC) - 2 * wanted.scrape_interval - _SCRAPE_TIMEOUT
-        return PrometheusSamples(wanted), milliseconds_of(min(until, closed))
+        closed_ms = complete_until_ms(wanted.scrape_interval)
+        return PrometheusSamples(wanted), min(milliseconds_of(until), closed_ms)
     if wanted is None:
         raise ValueError(f"{spec.experiment} names no source of requests")
     recording = Recording(spec_dir / wanted.recording)

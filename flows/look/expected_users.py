@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from analysis.evidence import UserEvidence
 from analysis.plan import Plan
 from flows.formats.time import instant, milliseconds_of
-from flows.ingest.users.daily_sums import last_pull
+from flows.ingest.coverage import users_known_until
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import statement
 
@@ -76,10 +76,11 @@ def _seen_rate(
     Returns also up to when they are known.
     """
     exposed = sum(users.exposed.values())
-    pulled = last_pull(con, spec)
+    pulled = users_known_until(con, spec)
     until_ms = at_ms if pulled is None else min(at_ms, milliseconds_of(pulled))
     row = con.execute(
-        statement("aggregate/user_first_exposure"), {"experiment": spec.experiment}
+        statement("aggregate/user_first_exposure"),
+        {"experiment": spec.experiment, "variants": list(spec.variants)},
     ).fetchone()
     since_ms = milliseconds_of(row[0]) if row and row[0] else plan.start_ms
     if exposed < _LEAST_USERS or until_ms <= since_ms:

@@ -9,7 +9,7 @@ from analysis.evidence import Coverage, Evidence, UserEvidence
 from analysis.plan import Plan
 from flows.formats.time import instant
 from flows.ingest.coverage import watermark
-from flows.ingest.users.final_values import split_starts
+from flows.ingest.users.plan_splits import split_starts
 from flows.look.request_grid import RequestGrid
 from flows.look.user_statistics import UserStatistics, read_user_statistics
 from flows.spec.experiment import Experiment

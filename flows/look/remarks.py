@@ -14,7 +14,7 @@ from flows.ingest.coverage import BLIND, DoubtfulWindow, doubtful_windows
 from flows.ingest.pull import open_source
 from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.ingest.sources.user_rows import UserRows
-from flows.ingest.users.load_users import known_source
+from flows.ingest.users.parts import known_source
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader

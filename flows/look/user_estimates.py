@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from analysis.fixed.comparison import Pair, Sample, mean_sample, proportion_sample
 from analysis.users.splits import combine_within_splits
-from flows.ingest.users.daily_sums import CohortSums
-from flows.ingest.users.final_values import Scales, SplitStarts, make_values
+from flows.ingest.users.cohort_sums import CohortSums
 from flows.ingest.users.quantities import Cohort, MetricQuantities
-from flows.look.user_strata import compare_part, compare_within_strata
+from flows.ingest.users.sums_at_look import QuantileRow, SumsAtLook
+from flows.look.user_strata import compare_users
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-_MICROSECOND = timedelta(microseconds=1)
 _Z95 = 1.959964
 _NOBODY = Sample(np.array(0.0), np.array(np.nan), np.array(np.nan))
 
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """What has been found so far, as UserStatistics has it; removed is its variance_removed."""
+    """Estimates by metric, as UserStatistics has them; removed is its variance_removed."""
 
     metrics: dict[str, Mapping[str, Pair]]
     final_users: dict[str, Mapping[str, float]]
@@ -37,7 +30,7 @@ class Estimates:
     trend_days: dict[str, int]
     largest: dict[str, Mapping[str, float]]
     removed: dict[str, float]
-    unknown: dict[str, str] = field(default_factory=dict)
+    unknown: dict[str, str]
 
     def withdraw(self, metric: str, why: str) -> None:
         """Takes back what was estimated of a metric: its values are none."""
@@ -54,36 +47,47 @@ class Estimates:
         self.unknown[metric] = why
 
 
-def add_estimates(
+def estimate_metrics(spec: Experiment, users: SumsAtLook) -> Estimates:
+    """Every metric that is made of users' values."""
+    found = Estimates({}, {}, {}, {}, {}, {}, {}, {})
+    for cohort, sums in users.cohorts:
+        for name, places in cohort.metrics.items():
+            _add_metric(spec, name, places, sums, found)
+            refused = _refused_cap(cohort, places, sums)
+            if refused is not None:
+                found.withdraw(name, refused)
+    for name, rows in users.quantiles.items():
+        _add_quantile(spec, name, rows, users.splits, found)
+    return found
+
+
+def _add_metric(
     spec: Experiment, name: str, places: MetricQuantities, sums: CohortSums, found: Estimates
 ) -> None:
     """Adds one metric's estimates, of all users and by segment."""
-    samples, removed = _samples(spec, name, places, sums, ("", ""))
     strata = spec.strata_of(spec.user_metrics[name])
-    if strata and sums.whole:
-        samples, removed = compare_within_strata(spec, strata, places, sums)
-    found.metrics[name] = samples
+    found.metrics[name], removed = _samples(spec, name, places, sums, strata=strata)
     whole = {variant: sums.whole.get((variant, "", "")) for variant in spec.variants}
     found.final_users[name] = {v: float(each.n) if each else 0.0 for v, each in whole.items()}
     if places.covariates or strata:
         found.removed[name] = removed
     found.largest[name] = _largest(places, sums)
     if places.trend is not None and sums.whole:
-        found.trends[name] = compare_part(spec, MetricQuantities(places.trend), sums, ("", ""))[0]
+        found.trends[name] = compare_users(spec, MetricQuantities(places.trend), sums)[0]
         found.trend_days[name] = places.trend_days
     for dimension, segment in sorted({key[1:] for key in sums.whole if key[1] in spec.segments}):
         of_segment = found.segments.setdefault(dimension, {}).setdefault(segment, {})
-        of_segment[name] = _samples(spec, name, places, sums, (dimension, segment))[0]
+        of_segment[name] = _samples(spec, name, places, sums, part=(dimension, segment))[0]
 
 
-def refused_cap(cohort: Cohort, places: MetricQuantities, scales: Scales) -> str | None:
+def _refused_cap(cohort: Cohort, places: MetricQuantities, sums: CohortSums) -> str | None:
     """Why a metric's cap can't be applied, and what to set; None where it can.
 
     A covariate goes without one.
     """
     value = places.value
     ends = (value.numerator, value.numerator if value.denominator is None else value.denominator)
-    share = next((cohort.quantities[i].cap_share for i in ends if i in scales.refused), None)
+    share = next((cohort.quantities[i].cap_share for i in ends if i in sums.refused), None)
     if share is None:
         return None
     percent = f"{100 * share:g}"
@@ -110,13 +114,16 @@ def _samples(
     name: str,
     places: MetricQuantities,
     sums: CohortSums,
-    part: tuple[str, str],
+    *,
+    part: tuple[str, str] = ("", ""),
+    strata: Sequence[str] = (),
 ) -> tuple[dict[str, Pair], float]:
-    """One metric of a part of the users, by candidate, and the variance that covariates removed."""
+    """One metric of a part of the users, by candidate, and the share of its variance removed."""
     if not sums.whole:
         return dict.fromkeys(spec.candidates, (_NOBODY, _NOBODY)), 0.0
-    pairs, removed = compare_part(spec, places, sums, part)
-    if spec.user_metrics[name].is_share and not places.covariates and len(sums.by_split) < 2:
+    pairs, removed = compare_users(spec, places, sums, part=part, strata=strata)
+    is_plain = not places.covariates and not strata and len(sums.by_split) < 2
+    if spec.user_metrics[name].is_share and is_plain:
         pairs = {name: (_as_share(pair[0]), _as_share(pair[1])) for name, pair in pairs.items()}
     return pairs, removed
 
@@ -125,42 +132,27 @@ def _as_share(sample: Sample) -> Sample:
     return proportion_sample(sample.n, np.round(sample.n * sample.mean))
 
 
-def read_quantiles(
-    con: DuckDBPyConnection,
-    spec: Experiment,
-    name: str,
-    cohort: Cohort,
-    known_until: datetime,
-    splits: SplitStarts,
-    found: Estimates,
+def _add_quantile(
+    spec: Experiment, name: str, rows: Sequence[QuantileRow], splits: int, found: Estimates
 ) -> None:
     """Adds a quantile of users' totals; its variance from the order statistics around it.
 
     The variance is infinite where users are too few for the quantile to be bounded, and where the
     order statistics around it are tied: of counts that many users share, the estimate jumps.
     """
-    until = known_until - cohort.window_us * _MICROSECOND
-    con.execute(
-        statement("load/users_at_look"), {"experiment": spec.experiment, "look_at": known_until}
-    )
-    unscaled = Scales([0.0] * len(cohort.quantities), [None] * len(cohort.quantities))
-    make_values(con, spec, cohort, unscaled, exposed_until=until, splits=splits)
-    text = statement("aggregate/user_quantiles", value="q0")
-    share = spec.user_metrics[name].quantile
-    n, estimate, error = (np.zeros((len(spec.variants), len(splits) + 1)) for _ in range(3))
     order = list(spec.variants)
-    for variant, split, users, value, lower, upper in con.execute(
-        text, {"quantile": share}
-    ).fetchall():
-        place = order.index(variant), split
-        n[place], estimate[place] = users, value
+    n, estimate, error = (np.zeros((len(order), splits)) for _ in range(3))
+    for row in rows:
+        place = order.index(row.variant), row.split
+        n[place], estimate[place] = row.users, row.value
+        error[place] = np.inf
         # Where users' values tie at the quantile the width is 0 or a step: nothing of the error.
-        bounded = lower is not None and upper is not None and lower < value < upper
-        error[place] = (upper - lower) / (2 * _Z95) if bounded else np.inf
+        if row.lower is not None and row.upper is not None and row.lower < row.value < row.upper:
+            error[place] = (row.upper - row.lower) / (2 * _Z95)
     arms = {v: Sample(n[i], estimate[i], n[i] * error[i] ** 2) for i, v in enumerate(order)}
     pairs = {v: (arms[spec.baseline], arms[v]) for v in spec.candidates}
     found.metrics[name] = {
-        v: combine_within_splits(*pair) if splits else (_only(pair[0]), _only(pair[1]))
+        v: combine_within_splits(*pair) if splits > 1 else (_only(pair[0]), _only(pair[1]))
         for v, pair in pairs.items()
     }
     found.final_users[name] = dict(zip(order, n.sum(axis=1).tolist(), strict=True))

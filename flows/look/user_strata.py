@@ -11,25 +11,45 @@ from analysis.users.estimates import adjust, sample_of
 from analysis.users.post_stratification import large_enough, post_stratify
 from analysis.users.splits import compare_within_splits
 from analysis.users.sums import Moments, Sums
-from flows.ingest.users.daily_sums import CohortSums, Part
+from flows.ingest.users.cohort_sums import CohortSums, Part
 from flows.ingest.users.quantities import MetricQuantities, dimension_name
 from flows.spec.experiment import Experiment
 
 
-def compare_within_strata(
+def compare_users(
+    spec: Experiment,
+    places: MetricQuantities,
+    sums: CohortSums,
+    *,
+    part: tuple[str, str] = ("", ""),
+    strata: Sequence[str] = (),
+) -> tuple[dict[str, Pair], float]:
+    """One metric of all users, or of a part of them, each split's compared among themselves.
+
+    strata: of all users, compared within them; users of unknown segments are a stratum too.
+    Returns the estimates by candidate and the share of their variance that strata and covariates
+    removed. Candidates are compared one by one: one that had no users under a split takes nothing
+    of what that split says of another.
+    """
+    plain = _compared(spec, MetricQuantities(places.value), sums, part)
+    if strata:
+        found = _compared_within(spec, strata, places, sums)
+    elif places.covariates:
+        found = _compared(spec, places, sums, part)
+    else:
+        return plain, 0.0
+    return found, _removed(plain, found)
+
+
+def _compared_within(
     spec: Experiment,
     strata: Sequence[str],
     places: MetricQuantities,
     sums: CohortSums,
-) -> tuple[dict[str, Pair], float]:
-    """One metric within its strata, by candidate; users of unknown segments are a stratum too.
-
-    Returns the estimates and the share of their variance that strata and covariates removed.
-    """
-    plain = compare_part(spec, MetricQuantities(places.value), sums, ("", ""))[0]
+) -> dict[str, Pair]:
     if len(sums.by_split) < 2:
         arms = _cells(spec, strata, sums.whole)
-        found = {
+        return {
             candidate: _two(
                 post_stratify(
                     [arms[spec.baseline], arms[candidate]], places.value, places.covariates
@@ -37,7 +57,6 @@ def compare_within_strata(
             )
             for candidate in spec.candidates
         }
-        return found, _removed(plain, found)
     splits = [_cells(spec, strata, parts) for _, parts in sorted(sums.by_split.items())]
     found = {}
     for candidate in spec.candidates:
@@ -45,23 +64,7 @@ def compare_within_strata(
         merged = [large_enough([arms[spec.baseline], arms[candidate]]) for arms in splits]
         left, right = ([cell for arms in merged for cell in arms[i]] for i in (0, 1))
         found[candidate] = compare_within_splits(left, right, places.value, places.covariates)
-    return found, _removed(plain, found)
-
-
-def compare_part(
-    spec: Experiment, places: MetricQuantities, sums: CohortSums, part: tuple[str, str]
-) -> tuple[dict[str, Pair], float]:
-    """One metric of some users (all, or a segment), each split's compared among themselves.
-
-    Returns the estimates by candidate and the share of their variance that covariates removed.
-    Candidates are compared one by one: one that had no users under a split takes nothing of what
-    that split says of another.
-    """
-    plain = _compared(spec, MetricQuantities(places.value), sums, part)
-    if not places.covariates:
-        return plain, 0.0
-    found = _compared(spec, places, sums, part)
-    return found, _removed(plain, found)
+    return found
 
 
 def _compared(

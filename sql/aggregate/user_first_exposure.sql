@@ -1,6 +1,5 @@
 -- one row: when the first user was exposed; null where there is none
--- reads: exposures, user_variants (variant); parameters: experiment
-select min(e.exposed_at) as first_exposed_at
-from exposures as e
-inner join user_variants as v on e.variant = v.variant
-where e.experiment = $experiment
+-- reads: exposures; parameters: experiment, variants (list)
+select min(exposed_at) as first_exposed_at
+from exposures
+where experiment = $experiment and list_contains($variants, variant)

@@ -1,6 +1,6 @@
 -- makes what new parts of exposures say of users, beside what was known of them
--- reads: exposures, exposed_users, user_variants; yields: fresh_users, a temporary table;
---   parameters: experiment, parts (list), known_until (of the users so far), until
+-- reads: exposures, exposed_users; yields: fresh_users, a temporary table; parameters: experiment,
+--   variants (list), parts (list), known_until (of the users so far), until
 -- Rows of older parts that lay in the future then are new as well.
 create or replace temporary table fresh_users as
 with fresh as (
@@ -11,9 +11,9 @@ with fresh as (
         min(e.exposed_at) as exposed_at,
         arg_min(e.segments, e.exposed_at) as segments
     from exposures as e
-    inner join user_variants as v on e.variant = v.variant
     where
         e.experiment = $experiment
+        and list_contains($variants, e.variant)
         and e.exposed_at <= $until
         and (list_contains($parts, e.part) or e.exposed_at > $known_until)
     group by e.user_id

@@ -1,6 +1,6 @@
 -- makes the users of an experiment as they were known at a look: one row per user
--- reads: exposures, user_variants (variant); yields: users_at_look, a temporary table; parameters:
---   experiment, look_at
+-- reads: exposures; yields: users_at_look, a temporary table; parameters: experiment, variants (list),
+--   look_at
 -- The first exposure wins; variant is null for a user seen in two.
 create or replace temporary table users_at_look as
 select
@@ -10,6 +10,8 @@ select
     cast(min(e.exposed_at) as date) as exposed_on,
     arg_min(e.segments, e.exposed_at) as segments
 from exposures as e
-inner join user_variants as v on e.variant = v.variant
-where e.experiment = $experiment and e.exposed_at <= $look_at
+where
+    e.experiment = $experiment
+    and list_contains($variants, e.variant)
+    and e.exposed_at <= $look_at
 group by e.user_id

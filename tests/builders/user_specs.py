@@ -9,7 +9,7 @@ from typing import Any
 
 from analysis.fixed.comparison import Pair, Sample
 from flows.formats.time import milliseconds_of
-from flows.ingest.users.final_values import split_starts
+from flows.ingest.users.plan_splits import split_starts
 from flows.ingest.users.pull_report import UserPull
 from flows.ingest.users.pull_users import pull_users
 from flows.look.user_statistics import UserStatistics, read_user_statistics

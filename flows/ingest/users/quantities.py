@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from analysis.users.estimates import Quantity
@@ -33,6 +33,11 @@ class UserQuantity:
     until_us: int
     cap_share: float | None = None
     middle_day: float | None = None
+
+    @property
+    def shift_kind(self) -> str:
+        """Which shift of its outcome it is measured from; '' where it needs none."""
+        return {"count": "count", "sum": "mean"}.get(self.counts, "")
 
     @property
     def identity(self) -> str:
@@ -77,6 +82,10 @@ class Cohort:
         """How long before and after a user's exposure outcomes can count."""
         before = -min(q.from_us for q in self.quantities)
         return max(before, 0), max(q.until_us for q in self.quantities)
+
+    def exposed_until(self, known_until: datetime) -> datetime:
+        """Users exposed by then have a final value by known_until."""
+        return known_until - self.window_us * _MICROSECOND
 
     @property
     def amounts(self) -> tuple[int, ...]:

@@ -106,7 +106,7 @@ def test_unchanged_file_is_not_read_again(folder: Path, monkeypatch: pytest.Monk
     age(folder / "exposures.csv")
     pull(spec_of(), folder)
     # Whoever reads a file now fails.
-    monkeypatch.setattr("flows.ingest.users.pull_users.stage_file", None)
+    monkeypatch.setattr("flows.ingest.users.staging.stage_file", None)
     spec = spec_of({"exposures": {"files": "exposures*"}})
     assert pull(spec, folder).sources[0].unchanged == 1
 

@@ -15,7 +15,7 @@ from analysis.fixed.comparison import Sample
 from flows.formats.problems import InputError
 from flows.formats.time import milliseconds_of
 from flows.ingest.sources.user_rows import UserDataRefused
-from flows.ingest.users.final_values import split_starts
+from flows.ingest.users.plan_splits import split_starts
 from flows.ingest.users.pull_users import pull_users
 from flows.look.user_statistics import UserStatistics, read_user_statistics
 from flows.plan.effective import plan_at

@@ -1,0 +1,91 @@
+"""Users as first exposed, kept from pull to pull, so that a pull costs what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from flows.ingest.sources.user_rows import UserRows
+from flows.ingest.users.exposed_users import make_users_at
+from flows.ingest.users.quantities import Cohort, dimensions_of
+from flows.spec.experiment import Experiment
+from flows.warehouse.statements import statement
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+def keep_users(
+    con: DuckDBPyConnection,
+    spec: Experiment,
+    cohorts: Sequence[Cohort],
+    fresh: Mapping[UserRows, Sequence[str]] | None,
+    known_until: datetime,
+) -> None:
+    """Brings the kept users up to date, and forgets the sums of the days that this touches.
+
+    fresh: by kind, the parts that are new; None if all is to be made anew.
+    """
+    key = {"experiment": spec.experiment}
+    state = con.execute(statement("aggregate/user_state"), key).fetchone()
+    if fresh is None or state is None or state[0] != asked_of(spec):
+        con.execute(statement("load/forget_users"), key)
+        con.execute(statement("load/forget_user_sums"), {**key, "keep": []})
+        make_users_at(con, spec, known_until)
+        con.execute(statement("load/rebuild_users"), key)
+    else:
+        _take_in(con, spec, cohorts, fresh, state[1], known_until)
+    con.execute(
+        statement("load/user_state"), {**key, "asked": asked_of(spec), "known_until": known_until}
+    )
+
+
+def is_kept_at(con: DuckDBPyConnection, spec: Experiment, known_until: datetime) -> bool:
+    """Whether the kept users are those that were known at that time."""
+    state = con.execute(
+        statement("aggregate/user_state"), {"experiment": spec.experiment}
+    ).fetchone()
+    return state is not None and state == (asked_of(spec), known_until)
+
+
+def asked_of(spec: Experiment) -> str:
+    """Identity of the variants and segments that kept users and sums are of."""
+    crossed = [name for name in dimensions_of(spec) if name not in spec.segments]
+    return f"{sorted(spec.variants)} {list(spec.segments)}" + (f" {crossed}" if crossed else "")
+
+
+def _take_in(
+    con: DuckDBPyConnection,
+    spec: Experiment,
+    cohorts: Sequence[Cohort],
+    fresh: Mapping[UserRows, Sequence[str]],
+    since: datetime,
+    until: datetime,
+) -> None:
+    """Adds what new parts say, and forgets the sums of the days that they touch."""
+    key = {"experiment": spec.experiment}
+    con.execute(
+        statement("load/fresh_users"),
+        {
+            **key,
+            "variants": list(spec.variants),
+            "parts": list(fresh.get(UserRows.EXPOSURES, ())),
+            "known_until": since,
+            "until": until,
+        },
+    )
+    before = max((c.reach_us[0] for c in cohorts), default=0)
+    after = max((c.reach_us[1] for c in cohorts), default=0)
+    con.execute(
+        statement("load/user_dirty_days"),
+        {
+            **key,
+            "parts": list(fresh.get(UserRows.OUTCOMES, ())),
+            "before_us": before,
+            "after_us": after,
+        },
+    )
+    con.execute(statement("load/forget_user_days"), key)
+    con.execute(statement("load/update_users"), key)
+    con.execute(statement("load/add_users"), key)

@@ -1,0 +1,48 @@
+"""What a cohort's values are measured from and capped at, as far as it is set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flows.ingest.users.quantities import Cohort
+from flows.spec.experiment import Experiment
+from flows.warehouse.statements import statement
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """By quantity: the constant that sums are about, and the largest value (None: no cap).
+
+    refused: quantities whose percentile is 0. Such a cap would take every value away.
+    """
+
+    shifts: list[float]
+    caps: list[float | None]
+    refused: frozenset[int] = frozenset()
+
+    @classmethod
+    def unset(cls, cohort: Cohort) -> Scales:
+        """Values as they are: about 0, without a cap."""
+        return cls([0.0] * len(cohort.quantities), [None] * len(cohort.quantities))
+
+
+def scales_of(con: DuckDBPyConnection, spec: Experiment, cohort: Cohort) -> Scales:
+    """The shifts and caps of a cohort's quantities, as far as they are set."""
+    key = {"experiment": spec.experiment}
+    shifts = {
+        (outcome, kind): shift
+        for outcome, kind, shift in con.execute(statement("aggregate/user_shifts"), key).fetchall()
+    }
+    caps = dict(con.execute(statement("aggregate/user_caps"), key).fetchall())
+    return Scales(
+        [
+            shifts.get((q.outcome, q.shift_kind), 0.0) if q.middle_day is None else 0.0
+            for q in cohort.quantities
+        ],
+        [caps.get(q.identity) or None for q in cohort.quantities],
+        frozenset(i for i, q in enumerate(cohort.quantities) if caps.get(q.identity) == 0),
+    )

@@ -1,0 +1,104 @@
+"""Reads what is new in a source of users' rows into files beside the warehouse."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from flows.formats.problems import UserError
+from flows.ingest.sources.user_files import file_state, find_files, stage_file
+from flows.ingest.sources.user_postgres import stage_query
+from flows.ingest.sources.user_rows import StagedPart, UserRows, WantedRows
+from flows.ingest.users.parts import KnownPart
+from flows.spec.experiment import Experiment
+from flows.spec.sources import FileSource, PostgresSource
+
+
+class StagingFailed(UserError):
+    """Rows of users can't be kept aside while they are read: a full disk, or too little memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of one source: staged parts, those left unread, and those not found any more.
+
+    origin: identity of the source as the spec says it; another one replaces everything.
+    """
+
+    kind: UserRows
+    origin: str
+    staged: tuple[StagedPart, ...]
+    unchanged: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+
+
+@contextmanager
+def staging_folder() -> Iterator[Path]:
+    """A folder that is gone after the with block.
+
+    Raises StagingFailed where it can't be made or written, or where memory doesn't suffice; what
+    goes wrong in a source or in the warehouse passes.
+    """
+    try:
+        made = tempfile.TemporaryDirectory(prefix="verdict-users-")
+    except OSError as error:
+        raise StagingFailed(f"users' rows can't be kept aside: {error}") from error
+    with made as folder:
+        try:
+            yield Path(folder)
+        except duckdb.OutOfMemoryException as error:
+            raise StagingFailed(f"users' rows need more memory than there is: {error}") from error
+        except duckdb.Error as error:
+            if folder not in str(error):
+                raise
+            line = " ".join(str(error).split())
+            raise StagingFailed(
+                f"users' rows can't be kept aside in {Path(folder).parent}: {line}. Free "
+                "some space there, or set TMPDIR to a folder that has some"
+            ) from error
+
+
+def stage_source(
+    spec: Experiment,
+    kind: UserRows,
+    source: FileSource | PostgresSource,
+    known: Mapping[str, KnownPart],
+    *,
+    spec_dir: Path,
+    folder: Path,
+) -> Reading:
+    """Stages what is new of one source in the folder; touches no warehouse.
+
+    known: the source's parts in the warehouse. A file that didn't change is not read again.
+    Raises UserDataRefused, SourceUnavailable or SourceRefused.
+    """
+    columns = {str(k): v for k, v in source.columns.items()}
+    wanted = WantedRows(kind, spec.experiment, columns, tuple(source.segments))
+    origin = hashlib.sha256(source.model_dump_json().encode()).hexdigest()[:16]
+    with duckdb.connect() as con:
+        # A time without a zone is UTC, whatever this machine's zone is.
+        con.execute("set timezone = 'UTC'")
+        if not isinstance(source, FileSource):
+            path = folder / f"{kind}.parquet"
+            return Reading(kind, origin, (stage_query(con, source, wanted, path=path),))
+        files = find_files(source.files, spec_dir)
+        same = {part: old for part, old in known.items() if old.origin == origin}
+        changed = [
+            part
+            for part, file in files.items()
+            if part not in same or not same[part].state or same[part].state != file_state(file)
+        ]
+        staged = tuple(
+            stage_file(
+                con, files[part], wanted, part=part, path=folder / f"{kind}-{number}.parquet"
+            )
+            for number, part in enumerate(changed)
+        )
+    unchanged = tuple(part for part in files if part not in changed)
+    return Reading(kind, origin, staged, unchanged, tuple(sorted(set(same) - set(files))))
