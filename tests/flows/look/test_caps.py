@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flows.ingest.users.pull import pull_users
 
 from analysis.verdict import Decision
 from flows.formats.time import milliseconds_of
+from flows.ingest.users.pull_users import pull_users
 from flows.look.evaluate import score_experiment
 from flows.look.verdict_document import VerdictDocument
 from flows.spec.experiment import Experiment
