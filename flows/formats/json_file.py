@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.formats.problems import FieldPath, FileProblem, InputError, file_error
+from flows.formats.problems import FieldPath, FileProblem, InputError, file_error, written_line
+from flows.formats.text_file import read_utf8
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}:,]|[^\s\[\]{}:,"]+|\n')
 
@@ -27,7 +28,7 @@ class JsonFile:
         lines = _lines(self.text)
         return InputError(
             [
-                FileProblem(str(self.path), _line(lines, at), field_name(at), message)
+                FileProblem(str(self.path), written_line(lines, at), field_name(at), message)
                 for at, message in findings
             ]
         )
@@ -45,15 +46,7 @@ def read_json(path: Path, *, largest: int) -> JsonFile:
     largest: bytes. Raises InputError if it can't be read, is larger, isn't whole, or has a field
     twice.
     """
-    try:
-        size = path.stat().st_size
-        if size > largest:
-            raise file_error(path, 1, f"has {size} bytes, at most {largest} are read")
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise file_error(path, 1, f"can't be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise file_error(path, 1, f"byte {error.start} is not UTF-8; save it as UTF-8") from error
+    text = read_utf8(path, largest=largest)
     try:
         return JsonFile(path, text, json.loads(text, object_pairs_hook=_without_twins))
     except json.JSONDecodeError as error:
@@ -84,13 +77,6 @@ def _without_twins(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise _Twice(next(name for name in names if names.count(name) > 1))
     return fields
-
-
-def _line(lines: Mapping[FieldPath, int], at: FieldPath) -> int:
-    """The line of the field, or of the nearest parent that is written."""
-    while at and at not in lines:
-        at = at[:-1]
-    return lines.get(at, 1)
 
 
 def _lines(text: str) -> dict[FieldPath, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,3 +59,10 @@ class InputError(UserError):
 def file_error(path: Path | str, line: int, message: str, field: str = "") -> InputError:
     """The error of a file that has one problem."""
     return InputError([FileProblem(str(path), line, field, message)])
+
+
+def written_line(lines: Mapping[FieldPath, int], path: FieldPath, *, first: int = 1) -> int:
+    """The line of the field, or of the nearest parent that is written; first: of the whole."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path, first)

@@ -1,146 +1,121 @@
-"""Multi-document YAML as plain data with the line of each field; hostile YAML is refused.
+"""YAML as plain data with the line of each field; hostile YAML is refused.
 
-Anchors, aliases and merge keys are expanded within a budget, so that no small file becomes a large
-one. Tags are refused: no manifest needs them.
+Aliases are expanded within a budget, so that no small file becomes a large one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from flows.formats.problems import FieldPath, file_error
+from flows.formats.problems import FieldPath, FileProblem, InputError, file_error, written_line
+from flows.formats.text_file import read_utf8
+from flows.formats.yaml_nodes import PLAIN_TAG, YamlRules, compose, template_hint
 
 LARGEST_FILE = 1_000_000
-DEEPEST = 50
-MOST_DOCUMENTS = 1_000
 MOST_VALUES = 200_000
 """Values of one file, with every alias expanded."""
 
-# libyaml reads 10 times as fast as the parser in Python; both read the same language.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_PLAIN = "tag:yaml.org,2002:"
-
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """One document of a file: its data, its first line, and the line of each field by its path."""
+class YamlDocument:
+    """One document of a file: its data, and where each field stands.
+
+    first_line: of the document. lines: of each field, by its path. texts: numbers, times and truth
+    values as they stand in the file (1.10 where the data has 1.1), by their paths. root: the node
+    of the data. problems: of the file itself, beside which the data can still be read.
+    """
 
     file: str
     first_line: int
     data: Any
     lines: Mapping[FieldPath, int]
+    texts: Mapping[FieldPath, str]
+    root: yaml.Node
+    problems: tuple[FileProblem, ...]
 
     def line(self, path: FieldPath) -> int:
         """The line of the field, or of the nearest parent that is written."""
-        while path and path not in self.lines:
-            path = path[:-1]
-        return self.lines.get(path, self.first_line)
+        return written_line(self.lines, path, first=self.first_line)
 
 
-def read_documents(path: Path) -> list[Document]:
-    """Every document of a file that isn't empty. Raises InputError where the file can't be read."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise file_error(str(path), 1, f"can't be read: {error.strerror}") from error
-    if len(raw) > LARGEST_FILE:
-        raise file_error(str(path), 1, f"is larger than {LARGEST_FILE} bytes; give fewer manifests")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        message = f"byte {error.start} is not UTF-8; save it as UTF-8"
-        raise file_error(str(path), line, message) from error
-    return parse_documents(text, str(path))
+def read_documents(path: Path) -> list[YamlDocument]:
+    """Every document of a file that isn't empty. Raises InputError where it can't be read."""
+    return parse_documents(read_utf8(path, largest=LARGEST_FILE), str(path))
 
 
-def parse_documents(text: str, file: str) -> list[Document]:
-    """Every document of a text that isn't empty; file: the name for messages.
+def parse_documents(text: str, file: str) -> list[YamlDocument]:
+    """Every document of manifests that isn't empty; file: the name for messages.
 
-    Raises InputError if it isn't YAML, holds a tag, nests too deep or expands to too much.
+    Raises InputError if it isn't YAML, has a key twice or a tag, nests too deep or expands to too
+    much.
     """
-    try:
-        _check_events(text, file)
-        nodes = list(yaml.compose_all(text, Loader=_Loader))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        what = f"is not YAML: {error.problem or error.context}"
-        line = mark.line + 1 if mark else 1
-        raise file_error(file, line, what + _template_hint(text, line)) from error
-    except yaml.reader.ReaderError as error:
-        line = text[: error.position].count("\n") + 1 if isinstance(error.position, int) else 1
-        raise file_error(file, line, f"is not YAML: {error.reason}") from error
-    reading = _Reading(file, text)
-    found = (reading.document(node) for node in nodes if node is not None)
-    return [document for document in found if document.data is not None]
+    documents = parse_yaml(text, file, MANIFEST_RULES)
+    for document in documents:
+        if document.problems:
+            raise InputError(document.problems[:1])
+    return [document for document in documents if document.data is not None]
 
 
-def _check_events(text: str, file: str) -> None:
-    """Refuses tags and deep nesting before anything recursive sees the text."""
-    depth = documents = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        line = event.start_mark.line + 1 if event.start_mark else 1
-        tag = getattr(event, "tag", None)
-        if tag not in (None, "!"):
-            raise file_error(file, line, f"has the tag {tag!r}; tags are not allowed in a manifest")
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        documents += isinstance(event, yaml.DocumentStartEvent)
-        if depth > DEEPEST:
-            raise file_error(file, line, f"is nested deeper than {DEEPEST}")
-        if documents > MOST_DOCUMENTS:
-            raise file_error(file, line, f"has more than {MOST_DOCUMENTS} documents")
+def parse_yaml(text: str, file: str, rules: YamlRules) -> list[YamlDocument]:
+    """Every document of a text, with the problems beside which it can be read.
 
-
-def _template_hint(text: str, line: int) -> str:
-    near = text.splitlines()[max(line - 4, 0) : line + 1]
-    if any("{{" in row for row in near):
-        return "; it looks like a template: render it first (helm template, kustomize build)"
-    return ""
+    Raises InputError if it isn't YAML, or holds more than the rules allow.
+    """
+    reading = _Reading(file, text, rules)
+    return [reading.document(root) for root in compose(text, file, rules)]
 
 
 @dataclass(slots=True)
 class _Reading:
-    """The budget that all documents of a file share, and the lines of the document at hand."""
+    """The budget that all documents of a file share, and what is noted of the one at hand."""
 
     file: str
     text: str
+    rules: YamlRules
     values: int = 0
     lines: dict[FieldPath, int] = field(default_factory=dict)
+    texts: dict[FieldPath, str] = field(default_factory=dict)
+    problems: list[FileProblem] = field(default_factory=list)
     open_nodes: set[int] = field(default_factory=set)
 
-    def document(self, node: yaml.Node) -> Document:
-        first_line = node.start_mark.line + 1
-        self.lines = {}
-        return Document(self.file, first_line, self.value(node, ()), self.lines)
+    def document(self, root: yaml.Node) -> YamlDocument:
+        self.lines, self.texts, self.problems = {}, {}, []
+        data, first = self.value(root, ()), root.start_mark.line + 1
+        problems = tuple(self.problems)
+        return YamlDocument(self.file, first, data, self.lines, self.texts, root, problems)
 
     def value(self, node: yaml.Node, at: FieldPath) -> Any:
         """The node as plain data. An alias is read again at each place where it stands."""
-        line = node.start_mark.line + 1
         self.values += 1
         if self.values > MOST_VALUES:
-            raise file_error(
-                self.file, line, f"holds more than {MOST_VALUES} values with its aliases"
-            )
+            raise self._refused(node, f"holds more than {MOST_VALUES} values with its aliases")
         if isinstance(node, yaml.ScalarNode):
-            return _scalar(node)
+            return self._scalar(node, at)
         if id(node) in self.open_nodes:
-            raise file_error(self.file, line, "has an alias inside its own anchor")
-        if len(at) > DEEPEST:
-            raise file_error(self.file, line, f"is nested deeper than {DEEPEST} with its aliases")
+            raise self._refused(node, "has an alias inside its own anchor")
+        if len(at) > self.rules.deepest:
+            deepest = self.rules.deepest
+            raise self._refused(node, f"is nested deeper than {deepest} with its aliases")
         self.open_nodes.add(id(node))
+        is_list = isinstance(node, yaml.SequenceNode)
+        found = self._list(node, at) if is_list else self._map(node, at)
+        self.open_nodes.remove(id(node))
+        return found
+
+    def _scalar(self, node: yaml.ScalarNode, at: FieldPath) -> Any:
         try:
-            return (
-                self._list(node, at) if isinstance(node, yaml.SequenceNode) else self._map(node, at)
-            )
-        finally:
-            self.open_nodes.remove(id(node))
+            value = self.rules.value_of(node)
+        except ValueError as error:
+            self._note(node, at, f"is {node.value}, which can't be: {error}")
+            return node.value
+        if not isinstance(value, str):
+            self.texts[at] = node.value
+        return value
 
     def _list(self, node: yaml.Node, at: FieldPath) -> list[Any]:
         items = []
@@ -153,23 +128,21 @@ class _Reading:
         own: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key, line = self._key(key_node), key_node.start_mark.line + 1
-            if key_node.tag == _PLAIN + "merge":
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                hint = template_hint(self.text, line)
+                told = f"has a list or fields as a name; a name must be text{hint}"
+                self._note(key_node, at, told)
+                continue
+            if self.rules.with_aliases and key_node.tag == PLAIN_TAG + "merge":
                 merged = self._merged(value_node, at) | merged
                 continue
-            if key in own:
-                path = ".".join(map(str, (*at, key)))
-                raise file_error(self.file, line, "stands twice", path)
-            self.lines[*at, key] = line
-            own[key] = self.value(value_node, (*at, key))
+            path = (*at, key_node.value)
+            if key_node.value in own:
+                self._note(key_node, path, "duplicate key")
+            self.lines[path] = line
+            own[key_node.value] = self.value(value_node, path)
         return merged | own
-
-    def _key(self, node: yaml.Node) -> str:
-        if isinstance(node, yaml.ScalarNode):
-            return str(node.value)
-        line = node.start_mark.line + 1
-        hint = _template_hint(self.text, line)
-        raise file_error(self.file, line, f"has a key that is no text{hint}")
 
     def _merged(self, node: yaml.Node, at: FieldPath) -> dict[str, Any]:
         """The fields that `<<` brings; the earlier of several wins, as YAML has it."""
@@ -177,18 +150,23 @@ class _Reading:
         fields: dict[str, Any] = {}
         for source in sources:
             if not isinstance(source, yaml.MappingNode):
-                raise file_error(
-                    self.file, node.start_mark.line + 1, "`<<` must name fields to merge"
-                )
+                raise self._refused(node, "`<<` must name fields to merge")
             written = dict(self.lines)
             fields = self.value(source, at) | fields
             self.lines |= written
         return fields
 
+    def _note(self, node: yaml.Node, at: FieldPath, message: str) -> None:
+        line = node.start_mark.line + 1
+        self.problems.append(FileProblem(self.file, line, ".".join(map(str, at)), message))
 
-def _scalar(node: yaml.ScalarNode) -> str | int | float | bool | None:
+    def _refused(self, node: yaml.Node, message: str) -> InputError:
+        return file_error(self.file, node.start_mark.line + 1, message)
+
+
+def _kubernetes_value(node: yaml.ScalarNode) -> str | int | float | bool | None:
     """The value as Kubernetes reads it; what is no number after all stays text."""
-    kind, text = node.tag.removeprefix(_PLAIN), node.value
+    kind, text = node.tag.removeprefix(PLAIN_TAG), node.value
     if kind == "null":
         return None
     if kind == "bool":
@@ -210,13 +188,4 @@ def _number(kind: str, text: str) -> str | int | float:
     return text
 
 
-def walk(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
-    """Every value below and including this one with its path, parents first."""
-    yield path, value
-    pairs = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value if isinstance(value, list) else ())
-    )
-    for key, item in pairs:
-        yield from walk(item, (*path, key))
+MANIFEST_RULES = YamlRules(1_000, 50, with_aliases=True, value_of=_kubernetes_value)

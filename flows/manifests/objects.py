@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flows.formats.problems import FieldPath
-from flows.formats.yaml_file import Document
+from flows.formats.yaml_file import YamlDocument
 from flows.manifests.split import Backend, Origin
 from flows.manifests.values import fields_of, items_of, labels_of, text_of
 
@@ -21,7 +21,7 @@ class Manifest:
     group, version: the two parts of apiVersion. namespace: "default" where none is written.
     """
 
-    document: Document
+    document: YamlDocument
     at: FieldPath
     data: dict[str, Any]
     group: str
@@ -53,12 +53,12 @@ class Manifest:
         return f"{self.kind} {self.namespace}/{self.name}"
 
 
-def manifests_of(document: Document) -> Iterator[Manifest]:
+def manifests_of(document: YamlDocument) -> Iterator[Manifest]:
     """The objects of a document: itself, or the items of a List. Other documents have none."""
     yield from _objects(document, document.data, (), depth=0)
 
 
-def _objects(document: Document, data: Any, at: FieldPath, *, depth: int) -> Iterator[Manifest]:
+def _objects(document: YamlDocument, data: Any, at: FieldPath, *, depth: int) -> Iterator[Manifest]:
     if not isinstance(data, dict) or not isinstance(data.get("kind"), str):
         return
     if data["kind"] == "List" and depth < 3:

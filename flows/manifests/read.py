@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 
 from flows.formats.problems import FileProblem, InputError
-from flows.formats.yaml_file import Document, read_documents
+from flows.formats.yaml_file import YamlDocument, read_documents
 from flows.manifests.cross_checks import check_together
 from flows.manifests.fields.check import FieldFinding, check_fields, dotted
 from flows.manifests.objects import Manifest, ManifestSet, manifests_of
@@ -30,7 +30,7 @@ def read_manifests(paths: Sequence[FilePath]) -> Manifests:
 
     Raises InputError with every file that can't be read: not YAML, or hostile.
     """
-    documents: list[Document] = []
+    documents: list[YamlDocument] = []
     problems: list[FileProblem] = []
     for path in paths:
         try:
@@ -42,7 +42,7 @@ def read_manifests(paths: Sequence[FilePath]) -> Manifests:
     return manifests_in(documents, tuple(map(str, paths)))
 
 
-def manifests_in(documents: Iterable[Document], files: tuple[str, ...]) -> Manifests:
+def manifests_in(documents: Iterable[YamlDocument], files: tuple[str, ...]) -> Manifests:
     """The splits and findings of documents that are already read."""
     objects = tuple(manifest for document in documents for manifest in manifests_of(document))
     around = ManifestSet(objects)

@@ -8,8 +8,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from flows.delivery.targets.target import TargetRefused
+from flows.formats.problems import FieldPath
 
-FieldPath = tuple[str | int, ...]
 _Json = Mapping[str, Any]
 
 # The list that holds the weights, and within it, where each entry says what it sends to.

@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from flows.delivery.targets.manifest_weights import FieldPath
 from flows.delivery.targets.target import TargetRefused
+from flows.formats.problems import FieldPath, InputError
+from flows.formats.yaml_file import parse_documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,10 @@ class EditableManifest:
 def find_manifest(text: str, kind: str, name: str, path: Path) -> EditableManifest:
     """The one object of that kind and name; path: for messages. Raises TargetRefused."""
     try:
-        nodes = [node for node in yaml.compose_all(text, yaml.SafeLoader) if node is not None]
-        found = [
-            EditableManifest(data, node) for node in nodes if _is(data := _data(node), kind, name)
-        ]
-    except (yaml.YAMLError, RecursionError) as error:
-        raise TargetRefused(f"{path} is not whole YAML: {error}") from error
+        documents = parse_documents(text, str(path))
+    except InputError as error:
+        raise TargetRefused(str(error)) from error
+    found = [EditableManifest(one.data, one.root) for one in documents if _is(one.data, kind, name)]
     if len(found) != 1:
         times = "twice or more" if found else "not at all"
         raise TargetRefused(f"{path} has {kind}/{name} {times}; it must be there once")
@@ -48,9 +47,11 @@ def replace_numbers(
     places = {at: _scalar(manifest.node, at, path) for at in numbers}
     if len({node.start_mark.index for node in places.values()}) < len(places):
         raise _shared(manifest.data, path)
+    # Positions are counted without a byte order mark.
+    before = len(text) - len(text.removeprefix("\ufeff"))
     # From the end, so that what is still to come stays where it is.
     for at, node in sorted(places.items(), key=lambda item: -item[1].start_mark.index):
-        begin, end = node.start_mark.index, node.end_mark.index
+        begin, end = before + node.start_mark.index, before + node.end_mark.index
         changed = f"{changed[:begin]}{numbers[at]}{changed[end:]}"
     _check(changed, manifest, numbers, path)
     return changed
@@ -60,10 +61,6 @@ def _is(data: Any, kind: str, name: str) -> bool:
     if not isinstance(data, dict) or not isinstance(data.get("metadata"), dict):
         return False
     return (data.get("kind"), data["metadata"].get("name")) == (kind, name)
-
-
-def _data(node: yaml.Node) -> Any:
-    return yaml.constructor.SafeConstructor().construct_document(node)
 
 
 def _scalar(node: yaml.Node, at: FieldPath, path: Path) -> yaml.ScalarNode:

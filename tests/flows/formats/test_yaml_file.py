@@ -24,7 +24,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: !Secret x", "tags are not allowed"),
         ("[" * 5000, "is nested deeper than 50"),
         ("a: &a {b: *a}", "has an alias inside its own anchor"),
-        ("a: 1\nb: 2\na: 3", "a: stands twice"),
+        ("a: 1\nb: 2\na: 3", "a: duplicate key"),
         ("---\n" * 1500, "has more than 1000 documents"),
         ("a: [1", "is not YAML"),
         ("\ta: 1", "is not YAML"),

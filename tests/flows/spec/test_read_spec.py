@@ -111,7 +111,7 @@ def test_shortest_useful_spec_has_the_guides_defaults(tmp_path: Path) -> None:
             "metrics: {c: {kind: proportion, outcome: done}}",
             "8: sources: needs `exposures` and `outcomes`",
         ),
-        ("service: other", "10: service: stands twice"),
+        ("service: other", "10: service: duplicate key"),
         ("description: [1", "11: is not YAML"),
         ("description: &a x\nreporter: *a", "11: aliases and tags are not allowed"),
         ("description: !!python/object:os.system x", "10: aliases and tags are not allowed"),
@@ -333,7 +333,7 @@ def test_one_wrong_part_is_no_reason_to_complain_of_another(
 def test_a_field_that_stands_twice_hides_no_other_problem(tmp_path: Path) -> None:
     found = _problems(tmp_path, f"{SHORTEST}service: other\nplan: {{alpha: 2}}\n")
     assert [one.split(",")[0] for one in found] == [
-        "10: service: stands twice",
+        "10: service: duplicate key",
         "11: plan.alpha: is 2",
     ]
 

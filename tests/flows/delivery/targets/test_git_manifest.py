@@ -121,7 +121,7 @@ def test_a_hook_that_refuses_leaves_the_file_as_it_was(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("kind: [\n", "is not whole YAML"),
+        ("kind: [\n", ":2: is not YAML"),
         ("kind: TrafficSplit\nmetadata: {name: other}\n", "has TrafficSplit/exam not at all"),
         (f"{TRAFFIC_SPLIT}---\n{TRAFFIC_SPLIT}", "has TrafficSplit/exam twice or more"),
         (

@@ -1,0 +1,60 @@
+"""Modules of the product are told apart by name, and import each other in one direction."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from itertools import chain
+from pathlib import Path
+
+from tests.places import REPOSITORY
+
+PACKAGES = ("analysis", "dashboards", "flows")
+
+
+def _modules() -> dict[str, ast.Module]:
+    """Every module of the product by its dotted name."""
+    files = chain.from_iterable((REPOSITORY / package).rglob("*.py") for package in PACKAGES)
+    return {_dotted(path): ast.parse(path.read_text("utf-8")) for path in files}
+
+
+def _dotted(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def _imported(tree: ast.Module, known: set[str]) -> Iterator[str]:
+    """What a module imports, also in functions and under TYPE_CHECKING."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                member = f"{node.module}.{alias.name}"
+                yield member if member in known else node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_no_file_name_is_used_twice() -> None:
+    found = defaultdict(list)
+    for path in chain.from_iterable((REPOSITORY / package).rglob("*.py") for package in PACKAGES):
+        if not path.stem.startswith("__"):
+            found[path.stem].append(str(path.relative_to(REPOSITORY)))
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
+
+
+def test_no_public_class_name_is_used_twice() -> None:
+    found = defaultdict(list)
+    for name, tree in _modules().items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(name)
+    assert {name: modules for name, modules in found.items() if len(modules) > 1} == {}
+
+
+def test_no_two_modules_import_each_other_however_indirectly() -> None:
+    modules = _modules()
+    known = set(modules)
+    graph = {name: set(_imported(tree, known)) & (known - {name}) for name, tree in modules.items()}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(modules)
