@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from analysis.kayenta.config import EffectMeasure, MetricConfig, NanStrategy, OutlierStrategy
 from analysis.kayenta.mann_whitney import location_shifts
+from analysis.kayenta.root_search import stopped_beside_zero
 
 FloatArray = NDArray[np.float64]
 
@@ -38,7 +39,10 @@ class MetricLabel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ShiftTest:
-    """The test's numbers of one metric; see mann_whitney.Shifts."""
+    """The test's numbers of one metric; see mann_whitney.Shifts.
+
+    searched: the shift is 0, and the numbers are where Kayenta's search stops beside it.
+    """
 
     statistic: float
     p_value: float
@@ -46,6 +50,7 @@ class ShiftTest:
     lower: float
     upper: float
     confidence: float = CONFIDENCE
+    searched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +106,21 @@ def classify_metrics(
     for (_, _, measure), rows in tested.items():
         controls, experiments = (np.stack([cleaned[row][side] for row in rows]) for side in (0, 1))
         shifts = location_shifts(experiments, controls, confidence=CONFIDENCE)
+        exact, shifts = (
+            shifts,
+            stopped_beside_zero(shifts, experiments, controls, confidence=CONFIDENCE),
+        )
         effects = effect_sizes(measure, experiments, controls, shifts.statistic)
         numbers = zip(
             rows, shifts.statistic, shifts.p_value, shifts.estimate, shifts.lower, shifts.upper,
-            effects, strict=True,
+            effects, shifts.estimate != exact.estimate, strict=True,
         )  # fmt: skip
-        for row, *test, effect in numbers:
+        for row, *test, effect, searched in numbers:
             sizes = controls.shape[1], experiments.shape[1]
-            shift = ShiftTest(*map(float, test))
+            statistic, p_value, estimate, lower, upper = map(float, test)
+            shift = ShiftTest(
+                statistic, p_value, estimate, lower, upper, searched=bool(searched)
+            )
             judged[row] = _tested(configs[row], shift, float(effect), sizes)
     return tuple(judged[index] for index in range(len(cleaned)))
 

@@ -204,6 +204,11 @@ def _search_error(judged: MetricJudgement, config: MetricConfig) -> str | None:
         gaps.append(abs(judged.test.upper + bound))
     if min(gaps) > _SEARCH_ERROR:
         return None
+    if judged.test.searched:
+        return (
+            "the shift is 0, as most values are tied: the label depends on where Kayenta's search, "
+            "to within 1e-4 whatever the unit, stops beside it"
+        )
     return (
         "the interval ends so near to its limit that Kayenta, which searches it to within 1e-4 "
         "whatever the unit, may give another label; this one is exact"

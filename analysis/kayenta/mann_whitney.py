@@ -52,7 +52,7 @@ def location_shifts(experiment: FloatArray, control: FloatArray, *, confidence: 
     Where values are not far above 1e-4 (a share of errors, seconds of a fast call), Kayenta's
     labels depend on where its search happened to stop, and on the unit; ours don't. Of 2,250
     random metrics of usual size one label differs, its interval's end lying exactly at the
-    tolerance; of 750 with values near 1e-4, 113.
+    tolerance; of 750 with values near 1e-4, 113. Of roots of exactly 0 see root_search.py.
 
     Two constant series have one difference, which is the estimate and both ends. R and Kayenta
     can't solve there; Kayenta adds noise of 1e-5 of the value, so its last digits are random.

@@ -177,7 +177,8 @@ def _lines(document: JudgementDocument) -> Iterator[str]:
     for group in document.groups:
         score = "no data, counts as 100" if group.score is None else f"{round(group.score, 2):g}"
         yield f"group {group.name}: {score} (weight {round(group.weight, 2):g} %)"
-    yield from (f"! {warning}" for warning in document.warnings)
+    said = {f"{metric.title}: {w.message}" for metric in document.metrics for w in metric.warnings}
+    yield from (f"! {warning}" for warning in document.warnings if warning not in said)
 
 
 def _row(cells: Iterable[str], widths: list[int]) -> str:

@@ -66,6 +66,9 @@ def windows(path: Path, series: Sequence[MetricSeries], intervals: Intervals) ->
     Raises InputError as judge_intervals.
     """
     _check_times(path, series)
+    series = [item for item in series if not item.is_empty]
+    if not series:
+        raise file_error(path, 1, "have no value in any metric, so no interval", "metrics")
     start = min(map(_start, series))
     lifetime = (_ends(series) - start) / timedelta(minutes=1)
     count = math.floor(lifetime / intervals.every + _ROUNDING)
@@ -83,6 +86,8 @@ def windows(path: Path, series: Sequence[MetricSeries], intervals: Intervals) ->
 
 def within(series: MetricSeries, window: JudgedWindow) -> MetricSeries:
     """The values whose whole interval lies within the window."""
+    if series.is_empty:
+        return series
     start, step = _start(series), _step(series)
     first = max(0, math.ceil((window.start - start) / step - _ROUNDING))
     last = max(first, math.floor((window.end - start) / step + _ROUNDING))
@@ -141,7 +146,9 @@ def _step(series: MetricSeries) -> timedelta:
 def _ends(series: Sequence[MetricSeries]) -> datetime:
     """When the last value of any series ends."""
     return max(
-        _start(item) + max(item.control.size, item.experiment.size) * _step(item) for item in series
+        _start(item) + max(item.control.size, item.experiment.size) * _step(item)
+        for item in series
+        if not item.is_empty
     )
 
 
@@ -153,6 +160,8 @@ def _check_times(path: Path, series: Sequence[MetricSeries]) -> None:
 
 def _problems(path: Path, series: Sequence[MetricSeries]) -> Iterator[FileProblem]:
     for item in series:
+        if item.is_empty:
+            continue
         missing = [name for name in ("start", "step") if getattr(item, name) is None]
         if missing:
             told = f"has no {' and no '.join(missing)}, which --every needs"

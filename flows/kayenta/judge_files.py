@@ -22,6 +22,7 @@ from analysis.kayenta.score import (
     weighted_groups,
 )
 from flows.formats.problems import FileProblem, InputError
+from flows.formats.text import counted
 from flows.kayenta.config_file import load_canary_config
 from flows.kayenta.intervals import Intervals, judge_intervals
 from flows.kayenta.judgement_document import JudgedGroup, JudgeKind, Judgement, JudgementDocument
@@ -60,6 +61,7 @@ def judge_files(
     if thresholds is not None:
         config = replace(config, pass_threshold=thresholds[0], marginal_threshold=thresholds[1])
     if judge is JudgeKind.VERDICT:
+        series = tuple(map(_with_both_sides, series))
         _check_pairs(values_path, series)
     plan = plan or ValuePlan()
     if intervals is not None and plan.intervals is None:
@@ -82,7 +84,10 @@ def _by_kayenta(config: CanaryConfig, series: Sequence[MetricSeries]) -> Judgeme
     metrics = []
     for item, metric, found in zip(series, config.metrics, judged, strict=True):
         spots = known_limitations(item.control, item.experiment, metric, found)
-        cautions = tuple(Caution(kind=spot.kind.value, message=spot.message) for spot in spots)
+        cautions = (
+            *(Caution(kind=spot.kind.value, message=spot.message) for spot in spots),
+            *_infinite(item),
+        )
         metrics.append(JudgedMetric.by_kayenta(item, metric, found, cautions))
     return JudgementDocument.of(
         judge=JudgeKind.KAYENTA,
@@ -120,7 +125,7 @@ def _by_verdict(
     critical = any(found.critical_failure for _, found in counted)
     decision, reason = _decision(config, [found for _, found in counted])
     metrics = [
-        JudgedMetric.by_verdict(item, metric, found, _unpaired(item, found))
+        JudgedMetric.by_verdict(item, metric, found, (*_unpaired(item, found), *_infinite(item)))
         for item, metric, found in zip(series, config.metrics, judged, strict=True)
     ]
     return JudgementDocument.of(
@@ -174,6 +179,16 @@ def _unpaired(item: MetricSeries, judged: ValueJudgement) -> tuple[Caution, ...]
     return tuple(found)
 
 
+def _infinite(item: MetricSeries) -> tuple[Caution, ...]:
+    if not item.infinite:
+        return ()
+    message = (
+        f"{counted(item.infinite, 'value')} of {item.control.size + item.experiment.size} are "
+        "infinite (something was divided by 0), and count as the largest or smallest one"
+    )
+    return (Caution(kind="infinite", message=message),)
+
+
 def _config_warnings(config: CanaryConfig, groups: Sequence[GroupScore]) -> list[str]:
     """What a score can't show: groups and metrics without each other, weights below 100."""
     there = {group.name for group in groups}
@@ -187,6 +202,16 @@ def _config_warnings(config: CanaryConfig, groups: Sequence[GroupScore]) -> list
     if groups and not unused and total < 100 - 1e-6:
         found.append(f"the groups' weights sum to {total:g}, so no score can be higher")
     return found
+
+
+def _with_both_sides(item: MetricSeries) -> MetricSeries:
+    """The series, a side without any value as long as the other."""
+    gaps = np.full(max(item.control.size, item.experiment.size), np.nan)
+    return replace(
+        item,
+        control=item.control if item.control.size else gaps,
+        experiment=item.experiment if item.experiment.size else gaps,
+    )
 
 
 def _check_pairs(path: Path, series: Sequence[MetricSeries]) -> None:

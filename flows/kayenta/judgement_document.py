@@ -88,7 +88,7 @@ class JudgementDocument(BaseModel):
     pass_threshold: float = Field(description="Of the score; without a part in our judge.")
     marginal_threshold: float
     reason: str
-    warnings: tuple[str, ...] = Field(description="What the score can't show.")
+    warnings: tuple[str, ...] = Field(description="What the score can't show; of the metrics, too.")
     groups: tuple[JudgedGroup, ...]
     metrics: tuple[JudgedMetric, ...] = Field(description="Of several looks, the last one's.")
     looks: tuple[JudgedLook, ...] = Field(default=(), description="With --every: up to the end.")
@@ -117,7 +117,10 @@ class JudgementDocument(BaseModel):
             pass_threshold=config.pass_threshold,
             marginal_threshold=config.marginal_threshold,
             reason=reason,
-            warnings=tuple(warnings),
+            warnings=(
+                *warnings,
+                *(f"{metric.title}: {w.message}" for metric in metrics for w in metric.warnings),
+            ),
             groups=tuple(groups),
             metrics=tuple(metrics),
             software_version=version("split-verdict"),

@@ -7,10 +7,11 @@ Two forms are read:
 - Kayenta's list of metric set pairs, as its storage and its API have it:
   [{"name": "errors", "id": "...", "tags": {}, "values": {"control": [...], "experiment": [...]},
   "scopes": {"experiment": {"startTimeIso": "...", "stepMillis": 60000}}}]; a metric may stand
-  several times with different tags, and each is judged; times are the experiment's, if there
+  several times with different tags, and each is judged; times are the experiment's, if there. Of a
+  side without data Kayenta stores a start and a step of 0, and what it divided by 0 as "Infinity"
 
 A value is a number, or null or "NaN" where nothing was measured. Control and experiment may have
-different numbers of values.
+different numbers of values. An infinite value counts as the largest of the metric, or the smallest.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ Finding = tuple[FieldPath, str]
 _LARGEST_FILE = 200_000_000
 _LARGEST_VALUE = 1e100  # its square and sums of such squares are still numbers
 _MOST_FINDINGS = 20
+# What Kayenta's storage has in a number's place.
+_SENTINELS = {None: math.nan, "NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _FORMS = (
     'must be {"metrics": [{"name", "control": [...], "experiment": [...]}]} '
     'or Kayenta\'s [{"name", "values": {"control": [...], "experiment": [...]}}]'
@@ -47,6 +50,7 @@ class MetricSeries:
     """The values of one metric in both versions: float64[intervals], NaN where none is known.
 
     tags: what tells series of one metric apart. start: of the first interval; step: in seconds.
+    infinite: values that were.
     """
 
     name: str
@@ -55,6 +59,12 @@ class MetricSeries:
     tags: dict[str, str] = attribute(default_factory=dict)
     start: datetime | None = None
     step: float | None = None
+    infinite: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether neither version has a place for a value."""
+        return not self.control.size and not self.experiment.size
 
     @property
     def title(self) -> str:
@@ -123,7 +133,20 @@ def _series(item: Any, at: FieldPath, findings: list[Finding]) -> MetricSeries |
     if len(findings) > before:
         return None
     labels = {str(key): str(value) for key, value in tags.items()}
-    return MetricSeries(str(name), control, experiment, labels, start, step)
+    infinite = int(np.isinf(control).sum() + np.isinf(experiment).sum())
+    control, experiment = _bounded(control, experiment)
+    return MetricSeries(str(name), control, experiment, labels, start, step, infinite)
+
+
+def _bounded(*sides: FloatArray) -> tuple[FloatArray, ...]:
+    """The values, an infinite one as the largest or smallest finite one of both sides.
+
+    So it keeps its rank and is no gap, which could count as 0.
+    """
+    values = np.concatenate(sides)
+    finite = values[np.isfinite(values)]
+    low, high = (finite.min(), finite.max()) if finite.size else (np.nan, np.nan)
+    return tuple(np.where(np.isinf(v), np.where(v > 0, high, low), v) for v in sides)
 
 
 def _values(raw: Any, at: FieldPath, findings: list[Finding]) -> FloatArray:
@@ -135,7 +158,9 @@ def _values(raw: Any, at: FieldPath, findings: list[Finding]) -> FloatArray:
     if wrong:
         findings += wrong
         return np.empty(0)
-    return np.array([value if _is_number(value) else math.nan for value in raw], dtype=np.float64)
+    return np.array(
+        [value if _is_number(value) else _SENTINELS[value] for value in raw], dtype=np.float64
+    )
 
 
 def _is_number(value: Any) -> bool:
@@ -144,7 +169,7 @@ def _is_number(value: Any) -> bool:
 
 def _not_numbers(raw: list[Any], at: FieldPath) -> Iterator[Finding]:
     for index, value in enumerate(raw):
-        if value is None or value == "NaN":
+        if value is None or (isinstance(value, str) and value in _SENTINELS):
             continue
         if not _is_number(value):
             yield (*at, index), f'is {_shown(value)}, must be a number, null or "NaN"'
@@ -155,18 +180,23 @@ def _not_numbers(raw: list[Any], at: FieldPath) -> Iterator[Finding]:
 def _scope(
     item: dict[str, Any], at: FieldPath, findings: list[Finding]
 ) -> tuple[datetime | None, float | None]:
-    """Start and step as Kayenta's pairs have them; a control of another day has the same index."""
+    """Start and step as Kayenta's pairs have them; a control of another day has the same index.
+
+    They are the control's where the experiment has no data: its step is then 0.
+    """
     scopes = item.get("scopes")
-    scope = scopes.get("experiment") if isinstance(scopes, dict) else None
-    if not isinstance(scope, dict):
-        return None, None
-    inside, millis = (*at, "scopes", "experiment"), scope.get("stepMillis")
-    if millis is not None and not (_is_number(millis) and 0 < millis < math.inf):
-        told = f"is {_shown(millis)}, must be the milliseconds of one interval"
-        findings.append(((*inside, "stepMillis"), told))
-        return None, None
-    start = _start(scope, inside, findings, field="startTimeIso")
-    return start, None if millis is None else millis / 1000
+    for side in ("experiment", "control"):
+        scope = scopes.get(side) if isinstance(scopes, dict) else None
+        if not isinstance(scope, dict) or scope.get("stepMillis") == 0:
+            continue
+        inside, millis = (*at, "scopes", side), scope.get("stepMillis")
+        if millis is not None and not (_is_number(millis) and 0 < millis < math.inf):
+            told = f"is {_shown(millis)}, must be the milliseconds of one interval"
+            findings.append(((*inside, "stepMillis"), told))
+            return None, None
+        start = _start(scope, inside, findings, field="startTimeIso")
+        return start, None if millis is None else millis / 1000
+    return None, None
 
 
 def _start(

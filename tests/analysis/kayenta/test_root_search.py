@@ -1,0 +1,97 @@
+"""Sparse series: where the shift is exactly 0, the label is that of Kayenta's own search."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from analysis.kayenta.classify import classify_metric
+from analysis.kayenta.config import Direction, MetricConfig
+from analysis.kayenta.known_limitations import Limitation, known_limitations
+from analysis.kayenta.mann_whitney import location_shifts
+from analysis.kayenta.root_search import searched_shifts
+from tests.analysis.kayenta.definition import z_of_shift
+
+FloatArray = NDArray[np.float64]
+EITHER = MetricConfig(direction=Direction.EITHER)
+
+
+def _sparse(
+    seed: int, values: int, other: int, level: float = 1.5, base: float = 0.0
+) -> FloatArray:
+    """A base in most intervals, and about `level` more in some of them."""
+    rng = np.random.default_rng(seed)
+    found = np.full(values, base)
+    found[rng.choice(values, other, replace=False)] += level * rng.uniform(0.8, 1.4, other)
+    return found
+
+
+@pytest.mark.parametrize("base", [0.0, 5.0])
+@pytest.mark.parametrize(("control", "experiment", "values"), [(17, 64, 210), (5, 40, 120)])
+def test_many_more_intervals_with_errors_are_high_and_fewer_are_low(
+    control: int, experiment: int, values: int, base: float
+) -> None:
+    """In most series, never the other way round: where the search stops is chance."""
+    pairs = [
+        (_sparse(s, values, control, base=base), _sparse(s + 50, values, experiment, base=base))
+        for s in range(12)
+    ]
+    up = [classify_metric(few, many, EITHER).label.value for few, many in pairs]
+    down = [classify_metric(many, few, EITHER).label.value for few, many in pairs]
+    assert set(up) <= {"High", "Pass"}
+    assert set(down) <= {"Low", "Pass"}
+    assert min(up.count("High"), down.count("Low")) >= 8
+    harmless = [classify_metric(many, few, MetricConfig()).label.value for few, many in pairs]
+    assert set(harmless) == {"Pass"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_about_as_many_intervals_with_errors_pass(seed: int) -> None:
+    control, experiment = _sparse(seed, 210, 30), _sparse(seed + 50, 210, 36)
+    judged = classify_metric(control, experiment, EITHER)
+    assert judged.label.value == "Pass"
+    assert judged.test is not None
+    assert judged.test.lower < 0 < judged.test.upper
+
+
+def test_the_label_says_that_it_hangs_on_the_search() -> None:
+    control, experiment = _sparse(1, 210, 17), _sparse(2, 210, 64)
+    judged = classify_metric(control, experiment, EITHER)
+    [said] = [
+        spot.message
+        for spot in known_limitations(control, experiment, EITHER, judged)
+        if spot.kind is Limitation.SEARCH_ERROR
+    ]
+    assert "depends on where Kayenta's search" in said
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_search_stops_within_its_accuracy_of_the_exact_root(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(3, 1, 40 + seed), rng.normal(2, 2, 30)
+    exact = location_shifts(x[None], y[None], confidence=0.98)
+    estimate, lower, upper = searched_shifts(np.sort(x), np.sort(y), float(ndtri(0.99)))
+    assert lower == pytest.approx(float(exact.lower[0]), abs=1e-4)
+    assert upper == pytest.approx(float(exact.upper[0]), abs=1e-4)
+    assert z_of_shift(estimate - 1e-4, x, y) >= 0 >= z_of_shift(estimate + 1e-4, x, y)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_beside_zero_the_search_ends_where_the_statistic_crosses(seed: int) -> None:
+    x, y = _sparse(seed, 150, 50), _sparse(seed + 20, 150, 12)
+    z = float(ndtri(0.99))
+    for wanted, found in zip((0.0, z, -z), searched_shifts(np.sort(x), np.sort(y), z), strict=True):
+        assert 0 <= abs(found) <= 1e-4
+        assert z_of_shift(found - 1e-4, x, y) > wanted > z_of_shift(found + 1e-4, x, y)
+
+
+def test_dense_series_keep_their_exact_roots() -> None:
+    rng = np.random.default_rng(3)
+    control, experiment = rng.normal(0, 1, 80), rng.normal(0.5, 1, 80)
+    judged = classify_metric(control, experiment, EITHER)
+    exact = location_shifts(experiment[None], control[None], confidence=0.98)
+    assert judged.test is not None
+    assert not judged.test.searched
+    assert (judged.test.lower, judged.test.upper) == (exact.lower[0], exact.upper[0])
