@@ -45,8 +45,8 @@ class UserEvidence:
         they are worth (analysis/users/splits.py); final_users says then how many they are.
     exposed: users by variant, one variant each; mixed: users seen in two variants, left out.
     exposed_by_split: the same by the split they were first exposed under, in the order of the
-        plan's; empty if it never changed. exposed_by_part: and by part of the users ("2026-11-23",
-        "country = ke"), days first.
+        plan's; empty if it never changed. exposed_by_part: and by "day" ("2026-11-23") or another
+        dimension of the users ("country") and its parts.
     segments: samples by dimension, segment, metric and candidate.
     trends: by metric and candidate, both arms' trends of each user over the days of the window;
     trend_days: how many those are. largest: by metric and variant, the largest value of one user,
@@ -61,7 +61,9 @@ class UserEvidence:
     mixed: int = 0
     final_users: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     exposed_by_split: tuple[Mapping[str, int], ...] = ()
-    exposed_by_part: Mapping[str, tuple[Mapping[str, int], ...]] = field(default_factory=dict)
+    exposed_by_part: Mapping[str, Mapping[str, tuple[Mapping[str, int], ...]]] = field(
+        default_factory=dict
+    )
     segments: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Pair]]]] = field(
         default_factory=dict
     )

@@ -45,6 +45,7 @@ class MetricPlan:
     above_ms: the latency from which on a request is slow, as asked for; None for other metrics.
     quantile: a latency quantile to report beside the share (0.99), if any.
     prior_sd: typical size of true relative effects, as a standard deviation around none.
+    strata: dimensions of the users within which alone they are compared.
     adjusted_by: what takes noise off the users' values, as in a sentence; empty where nothing does.
     window_ms: how long after a user's first exposure its value is final; 0 for requests.
     """
@@ -62,6 +63,7 @@ class MetricPlan:
     prior_sd: float = 0.1
     window_ms: int = 0
     adjusted_by: str = ""
+    strata: tuple[str, ...] = ()
     above_ms: float | None = None
 
     @property

@@ -7,12 +7,13 @@ and the same evidence give the same verdict, byte for byte.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from analysis.evidence import Evidence, QualityLimits
-from analysis.explain.notes import notes_on_edges, take_notes
-from analysis.explain.reasons import explain
+from analysis.explain.notes import notes_on_edges, notes_on_split, take_notes
+from analysis.explain.reasons import explain, explain_alone
 from analysis.explain.time_to_decision import missing_for_decision
 from analysis.judge.judge_metrics import health_score, judge_metrics
 from analysis.judge.latency_table import LatencyTable, compare_latencies
@@ -63,12 +64,20 @@ class Verdict:
     watermark_ms: int | None
 
 
-def reach_verdict(plan: Plan, evidence: Evidence, limits: QualityLimits, *, at_ms: int) -> Verdict:
+def reach_verdict(
+    plan: Plan,
+    evidence: Evidence,
+    limits: QualityLimits,
+    *,
+    at_ms: int,
+    checks: Sequence[QualityCheck] = (),
+) -> Verdict:
     """The verdict at one look; valid however often one looks.
 
-    at_ms: the look's time; evidence holds nothing later.
+    at_ms: the look's time; evidence holds nothing later. checks: made beforehand, of what isn't
+    in the evidence (manifests).
     """
-    quality = check_quality(plan, evidence, limits, at_ms=at_ms)
+    quality = (*checks, *check_quality(plan, evidence, limits, at_ms=at_ms))
     metrics = judge_metrics(plan, evidence, at_ms=at_ms)
     missing = missing_for_decision(plan, metrics, at_ms=at_ms)
     decision = _decide(metrics, quality, missing)
@@ -82,7 +91,8 @@ def reach_verdict(plan: Plan, evidence: Evidence, limits: QualityLimits, *, at_m
         reasons=_reasons(decision, metrics, quality, missing),
         notes=(
             *notes_on_edges(plan, evidence.requests),
-            *take_notes(plan, evidence.users, metrics, segments, latency, limits),
+            *notes_on_split(plan, evidence.users),
+            *take_notes(plan, evidence.users, metrics, segments, latency),
         ),
         metrics=metrics,
         quality=quality,
@@ -97,12 +107,29 @@ def reach_verdict(plan: Plan, evidence: Evidence, limits: QualityLimits, *, at_m
 def _decide(
     metrics: tuple[MetricResult, ...], quality: tuple[QualityCheck, ...], missing: tuple[str, ...]
 ) -> Decision:
-    """Bad data never becomes a promote or a rollback; harm comes before what is still missing."""
+    """Bad data never becomes a promote; harm comes before what is still missing.
+
+    Where the comparison can't be trusted, what a candidate shows by itself still rolls it back.
+    """
     if any(not check.passed for check in quality):
-        return Decision.INVALID
+        alone = any(_fails_by_itself(metric, quality) for metric in metrics)
+        return Decision.ROLLBACK if alone else Decision.INVALID
     if any(metric.classification is Classification.FAIL for metric in metrics):
         return Decision.ROLLBACK
     return Decision.HOLD if missing else Decision.PROMOTE
+
+
+def _fails_by_itself(metric: MetricResult, quality: tuple[QualityCheck, ...]) -> bool:
+    """Whether the candidate's own data, which no failed check spoils, shows that it fails.
+
+    It misses an objective with confidence and alone, or fails grossly: far beyond what a split that
+    is off, or users of both variants, could explain.
+    """
+    spoilt = {variant for check in quality if not check.passed for variant in check.spoils}
+    if metric.classification is not Classification.FAIL or metric.candidate_variant in spoilt:
+        return False
+    gross = metric.gross and (metric.alone or metric.baseline_variant not in spoilt)
+    return gross or (metric.objective is not None and metric.objective.violated)
 
 
 def _reasons(
@@ -111,8 +138,13 @@ def _reasons(
     quality: tuple[QualityCheck, ...],
     missing: tuple[str, ...],
 ) -> tuple[str, ...]:
+    failed = tuple(check.detail for check in quality if not check.passed)
     if decision is Decision.INVALID:
-        return tuple(check.detail for check in quality if not check.passed)
+        harm = (m for m in metrics if m.classification is Classification.FAIL)
+        return (*failed, *(f"harm seen that can't be counted: {explain(m)}" for m in harm))
+    if failed:
+        alone = (metric for metric in metrics if _fails_by_itself(metric, quality))
+        return (*map(explain_alone, alone), *(f"nothing is compared: {why}" for why in failed))
     if decision is Decision.HOLD:
         return missing
     decisive = Classification.FAIL if decision is Decision.ROLLBACK else Classification.PASS

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from analysis.evidence import QualityLimits, RequestEvidence, UserEvidence
+from analysis.evidence import RequestEvidence, UserEvidence
 from analysis.explain.latency_notes import latency_notes
 from analysis.explain.reasons import amount
 from analysis.judge.latency_table import LatencyTable
 from analysis.judge.segments import SegmentTable
 from analysis.metric_result import MetricResult
 from analysis.plan import Plan, Unit
-from analysis.quality.checks import user_stages
-from analysis.quality.sample_ratio import ALARM_P_VALUE, check_sample_ratio
+from analysis.quality.split_checks import user_stages
 from analysis.users.plausibility import effect_trend, largest_user, too_large_to_be_true
 
 # Of equal effects in all segments, over a handful of dimensions and metrics.
@@ -25,13 +24,12 @@ def take_notes(
     metrics: tuple[MetricResult, ...],
     segments: tuple[SegmentTable, ...],
     latency: tuple[LatencyTable, ...],
-    limits: QualityLimits,
 ) -> tuple[str, ...]:
     """All that applies, as sentences."""
     found = [note for table in latency for note in latency_notes(table)]
     if users is None:
         return tuple(found)
-    found += [*_broken_parts(plan, users, limits), *_adjustments(plan, metrics)]
+    found += _adjustments(plan, metrics)
     for metric in metrics:
         if metric.unit is Unit.USER:
             found += _doubts(plan, users, metric)
@@ -53,19 +51,21 @@ def notes_on_edges(plan: Plan, requests: RequestEvidence | None) -> Iterator[str
             )
 
 
-def _broken_parts(plan: Plan, users: UserEvidence, limits: QualityLimits) -> Iterator[str]:
-    """The days and segments whose users aren't divided as configured."""
-    parts = {
-        part: check_sample_ratio(user_stages(plan, exposed), tolerance=limits.user_split_tolerance)
-        for part, exposed in users.exposed_by_part.items()
-    }
-    level = ALARM_P_VALUE / max(len(parts), 1)
-    for part, ratio in parts.items():
-        if ratio is not None and ratio.mismatch and ratio.p_value < level:
-            yield (
-                f"the split of users is off in {part}: odds of {ratio.worst_variant} are "
-                f"{ratio.worst_odds_ratio:.3f} times the configured ones (p = {ratio.p_value:.2g})"
-            )
+def notes_on_split(plan: Plan, users: UserEvidence | None) -> Iterator[str]:
+    """What isn't held against any split, so that nothing is known of how it was divided."""
+    units = {metric.unit for metric in plan.metrics}
+    configured = any(stage.shares for stage in plan.stages)
+    if not configured and plan.stages:
+        what = " and ".join(f"{unit.value}s" for unit in Unit if unit in units)
+        yield (
+            f"no split is configured, so whether {what} are divided as intended is not known; "
+            "set `split` or `plan.stages`"
+        )
+    elif Unit.USER in units and users is not None and not user_stages(plan, users.by_split):
+        yield (
+            "the split of users changes and it isn't known under which one each user came, so "
+            "whether they are divided as configured is not known"
+        )
 
 
 def _adjustments(plan: Plan, metrics: tuple[MetricResult, ...]) -> Iterator[str]:

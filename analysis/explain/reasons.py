@@ -18,6 +18,18 @@ def explain(result: MetricResult) -> str:
     return ". ".join([f"{result.metric}: {found}", *describe_pods(result)])
 
 
+def explain_alone(result: MetricResult) -> str:
+    """The same of a failure that needs no comparison: an objective missed, or a gross failure."""
+    own = result.objective
+    values = (
+        f"{result.candidate_variant} has {level(result, own.candidate.value)} {_what(result)}"
+        if own is not None and own.violated
+        else _values(result)
+    )
+    found = f"{values}; {_failure_alone(result)}"
+    return ". ".join([f"{result.metric}: {found}", *describe_pods(result)])
+
+
 def describe_absence(result: MetricResult) -> str:
     """Of which version there is no data, and how much there is of the other; or why none counts."""
     if result.unknown is not None:
@@ -97,16 +109,18 @@ def level(result: MetricResult, value: float) -> str:
 
 
 def _values(result: MetricResult) -> str:
-    if result.unit is Unit.USER:
-        what = "of users" if result.is_share else "per user"
-    elif result.edge_ms is not None:
-        what = f"of requests slower than {result.edge_ms:g} ms"
-    else:
-        what = "of requests failed"
     return (
-        f"{result.candidate_variant} has {level(result, result.candidate)} {what}, "
+        f"{result.candidate_variant} has {level(result, result.candidate)} {_what(result)}, "
         f"{result.baseline_variant} {level(result, result.baseline)}"
     )
+
+
+def _what(result: MetricResult) -> str:
+    if result.unit is Unit.USER:
+        return "of users" if result.is_share else "per user"
+    if result.edge_ms is not None:
+        return f"of requests slower than {result.edge_ms:g} ms"
+    return "of requests failed"
 
 
 def _finding(result: MetricResult) -> str:
@@ -123,6 +137,10 @@ def _failure(result: MetricResult) -> str:
     if result.excess.lower > 0:
         least = amount(result, _harm_bounds(result)[0])
         return f"harm at least {least} {_margin(result)}"
+    return _failure_alone(result)
+
+
+def _failure_alone(result: MetricResult) -> str:
     if result.objective is not None and result.objective.violated:
         objective = result.objective
         return (

@@ -1,32 +1,23 @@
-"""Is the data good enough for a verdict? A check that fails makes the verdict invalid."""
+"""Is the data good enough for a verdict? With a check that fails nothing is ever promoted.
+
+Checks are of two kinds. Some concern the comparison: traffic isn't divided as configured, users
+were seen in two variants. They say nothing against what a candidate shows by itself. Others concern
+the data of some variants (stale, lost, frozen, with injected faults): of these nothing is known.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
-import numpy as np
-
-from analysis.evidence import Evidence, QualityLimits, RequestEvidence, StageCounts, UserEvidence
+from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvidence
 from analysis.plan import Plan, Unit
-from analysis.quality.sample_ratio import SampleRatio, check_sample_ratio
+from analysis.quality.check import QualityCheck
+from analysis.quality.split_checks import check_request_split, check_user_split
+
+__all__ = ["QualityCheck", "check_quality"]
 
 # So many requests expected and none seen is no chance, even if they come in bursts.
 _SURELY_SOME = 50.0
-# So long after a shift requests may be counted that were sent before: those in flight, those of
-# connections that are kept, and what a scrape sees late. For a variant configured at 0 they are all
-# there is.
-_SETTLING_MS = 60_000
-_NO_SPLIT = "no split is configured"
-
-
-@dataclass(frozen=True, slots=True)
-class QualityCheck:
-    """One check: its name, whether it passed, and a sentence that says what was found."""
-
-    name: str
-    passed: bool
-    detail: str
 
 
 def check_quality(
@@ -55,37 +46,25 @@ def _request_checks(
     counted = [
         name for name in _expected(plan, at_ms) if len(requests.stage) or name != plan.baseline
     ]
+    everything = (plan.baseline, *plan.candidates)
     yield _has_data(counted, totals, "requests")
-    yield _is_fresh(coverage.watermark_ms, limits.stale_ms, at_ms)
+    yield _is_fresh(coverage.watermark_ms, limits.stale_ms, at_ms, everything)
     yield _is_moving(plan, requests, limits.stale_ms)
-    stages = _stage_counts(plan, requests)
-    found = check_sample_ratio(stages, tolerance=limits.split_tolerance)
-    yield _split(found, "requests", configured=any(stage.shares for stage in stages))
+    yield from check_request_split(plan, requests, tolerance=limits.split_tolerance)
     yield _at_most(
-        "lost requests", coverage.lost_share, limits.lost_share, "were seen by no scrape"
+        "lost requests",
+        coverage.lost_share,
+        limits.lost_share,
+        "were seen by no scrape",
+        everything,
     )
     yield _at_most(
-        "injected faults", coverage.injected_share, limits.injected_share, "had an injected fault"
+        "injected faults",
+        coverage.injected_share,
+        limits.injected_share,
+        "had an injected fault",
+        everything,
     )
-
-
-def _stage_counts(plan: Plan, requests: RequestEvidence) -> list[StageCounts]:
-    """Requests by stage: all, and those that surely came while its split was in force."""
-    begin = plan.start_ms + np.arange(len(requests.stage)) * plan.bucket_ms
-    counts = []
-    for i, stage in enumerate(plan.stages):
-        within = requests.stage == i
-        settling_ms = min(_SETTLING_MS, (stage.end_ms - stage.start_ms) // 2)
-        settled = within & (begin >= stage.start_ms + settling_ms)
-        settled &= begin + plan.bucket_ms <= stage.end_ms
-        counts.append(
-            StageCounts(
-                {name: float(n[within].sum()) for name, n in requests.requests.items()},
-                stage.shares,
-                {name: float(n[settled].sum()) for name, n in requests.requests.items()},
-            )
-        )
-    return counts
 
 
 def _user_checks(
@@ -93,26 +72,10 @@ def _user_checks(
 ) -> Iterator[QualityCheck]:
     exposed = {name: float(count) for name, count in users.exposed.items()}
     yield _has_data(_expected(plan, at_ms), exposed, "users")
-    stages = user_stages(plan, users.by_split)
-    found = check_sample_ratio(stages, tolerance=limits.user_split_tolerance)
-    yield _split(found, "users", configured=any(stage.shares for stage in stages))
+    yield from check_user_split(plan, users, tolerance=limits.user_split_tolerance)
     seen = sum(exposed.values()) + users.mixed
     mixed = {"all variants": users.mixed / seen if seen else 0.0}
-    yield _at_most("mixed users", mixed, limits.mixed_share, "were seen in two variants")
-
-
-def user_stages(plan: Plan, exposed: Sequence[Mapping[str, int]]) -> list[StageCounts]:
-    """Users first exposed under each of the plan's splits, beside it; those to come have none.
-
-    Empty where it isn't known under which split they came.
-    """
-    if len(plan.splits) > 1 >= len(exposed):
-        return []
-    padded = [*exposed, *({} for _ in range(len(plan.splits) - len(exposed)))]
-    return [
-        StageCounts({name: float(n) for name, n in counts.items()}, split.shares)
-        for counts, split in zip(padded, plan.splits, strict=True)
-    ]
+    yield _at_most("mixed users", mixed, limits.mixed_share, "were seen in two variants", ())
 
 
 def _expected(plan: Plan, at_ms: int) -> list[str]:
@@ -132,18 +95,20 @@ def _expected(plan: Plan, at_ms: int) -> list[str]:
 def _has_data(names: Sequence[str], counts: Mapping[str, float], what: str) -> QualityCheck:
     missing = [name for name in names if not counts.get(name)]
     detail = f"no {what} of {' and '.join(missing)} up to the look" if missing else f"{what} seen"
-    return QualityCheck(f"{what} present", not missing, detail)
+    return QualityCheck(f"{what} present", not missing, detail, tuple(missing))
 
 
-def _is_fresh(watermark_ms: int | None, stale_ms: int, at_ms: int) -> QualityCheck:
+def _is_fresh(
+    watermark_ms: int | None, stale_ms: int, at_ms: int, spoils: tuple[str, ...]
+) -> QualityCheck:
     if watermark_ms is None:
-        return QualityCheck("fresh data", passed=False, detail="no window has been pulled yet")
+        return QualityCheck("fresh data", False, "no window has been pulled yet", spoils)
     behind_s = max(0, at_ms - watermark_ms) / 1000
     passed = behind_s * 1000 <= stale_ms
     detail = f"data ends {behind_s:.0f} s before the look"
-    return QualityCheck(
-        "fresh data", passed, detail if passed else f"{detail} (limit {stale_ms / 1000:.0f} s)"
-    )
+    if not passed:
+        detail += f" (limit {stale_ms / 1000:.0f} s)"
+    return QualityCheck("fresh data", passed, detail, () if passed else spoils)
 
 
 def _is_moving(plan: Plan, requests: RequestEvidence, window_ms: int) -> QualityCheck:
@@ -170,30 +135,25 @@ def _is_moving(plan: Plan, requests: RequestEvidence, window_ms: int) -> Quality
         if frozen
         else "all counters move"
     )
-    return QualityCheck("moving counters", not frozen, detail)
+    return QualityCheck("moving counters", not frozen, detail, tuple(frozen))
 
 
-def _split(found: SampleRatio | None, what: str, *, configured: bool) -> QualityCheck:
-    if found is None:
-        detail = f"no {what} to compare with the split yet" if configured else _NO_SPLIT
-        return QualityCheck(f"split of {what}", passed=True, detail=detail)
-    detail = f"split of {what}: {_deviation(found, what)} (p = {found.p_value:.2g})"
-    if found.mismatch:
-        detail += "; the traffic is not split as configured, so the versions can't be compared"
-    return QualityCheck(f"split of {what}", not found.mismatch, detail)
+def _at_most(
+    name: str,
+    shares: Mapping[str, float],
+    limit: float,
+    predicate: str,
+    variants: tuple[str, ...],
+) -> QualityCheck:
+    """Passes where every share is within its limit; the detail names the largest.
 
-
-def _deviation(found: SampleRatio, what: str) -> str:
-    if found.zero_share is not None:
-        return f"{found.worst_variant} has {found.zero_share:.2%} of the {what}, configured is 0"
-    return (
-        f"odds of {found.worst_variant} are {found.worst_odds_ratio:.3f} times the configured ones"
-    )
-
-
-def _at_most(name: str, shares: Mapping[str, float], limit: float, predicate: str) -> QualityCheck:
-    """Passes where every share is within its limit; the detail names the largest."""
+    variants: whose data is spoilt by a share of their own beyond the limit; by that of requests
+    which belong to none of them, the data of all.
+    """
     worst = max(shares.items(), key=lambda item: (item[1], item[0]), default=("all variants", 0.0))
-    passed = worst[1] <= limit
+    beyond = {variant for variant, share in shares.items() if share > limit}
     detail = f"{name}: {worst[1]:.2%} of {worst[0]} {predicate}"
-    return QualityCheck(name, passed, detail if passed else f"{detail} (limit {limit:.2%})")
+    if not beyond:
+        return QualityCheck(name, True, detail)
+    spoils = variants if beyond - set(variants) else tuple(v for v in variants if v in beyond)
+    return QualityCheck(name, False, f"{detail} (limit {limit:.2%})", spoils)

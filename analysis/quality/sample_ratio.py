@@ -33,14 +33,9 @@ from analysis.sequential.ramp import compare_steps
 
 FloatArray = NDArray[np.float64]
 
-
 ALARM_P_VALUE = 0.001  # what A/B platforms use: a false alarm in a thousand
-
-
 # Level of the intervals that say whether a deviation exceeds the tolerance.
-_BEYOND_TOLERANCE_LEVEL = 0.05
-
-
+BEYOND_TOLERANCE_LEVEL = 0.05
 # Deviations that are looked for, in log odds: from the tolerance, at least this, to 1.
 _LEAST_SPREAD, _LARGEST_SPREAD, _SPREADS = 0.003, 1.0, 3
 
@@ -57,9 +52,11 @@ class SampleRatio:
         Of a variant configured at 0: over the largest odds that may be there all the same.
     worst_stage: its position among the stages, or None for all of them together.
     odds_interval: bounds of that odds ratio that hold at every look, with all the others'.
-    mismatch: the counts can't be chance and the deviation surely exceeds the tolerance.
+    exceeds: some deviation surely exceeds the tolerance.
+    mismatch: it does, and the counts can't be chance.
     spreads: the tuning, standard deviations of the log odds that are looked for.
-    zero_share: the worst variant's share of the traffic, if it is one configured at 0; else None.
+    share, configured_share: the worst variant's share of the traffic, in its stage or in those that
+        it is meant to be in; 0 is configured where it is meant to have none.
     """
 
     statistic: float
@@ -70,9 +67,11 @@ class SampleRatio:
     worst_odds_ratio: float
     worst_stage: int | None
     odds_interval: tuple[float, float]
+    exceeds: bool
     mismatch: bool
     spreads: tuple[float, ...]
-    zero_share: float | None = None
+    share: float
+    configured_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +89,16 @@ class _Deviations:
     spreads: tuple[float, ...]
 
 
-def check_sample_ratio(stages: Sequence[StageCounts], *, tolerance: float) -> SampleRatio | None:
+def check_sample_ratio(
+    stages: Sequence[StageCounts], *, tolerance: float, level: float = BEYOND_TOLERANCE_LEVEL
+) -> SampleRatio | None:
     """Compares counts with the shares configured in each stage; None if there is nothing to test.
 
     stages: all that are planned, those to come without counts; each is held against its own split.
     A variant that a stage's shares don't name is configured at 0, unless they name none.
     tolerance: relative deviation of the odds that doesn't matter yet; evidence grows with
-    traffic, so without it every harmless deviation ends as an alarm.
+    traffic, so without it every harmless deviation ends as an alarm. level: of the intervals that
+    say whether a deviation exceeds it.
 
     Alarms where the e-process of "every split is as configured" reaches 1 / ALARM_P_VALUE and the
     confidence sequence of some variant's odds, over all stages or in one, lies outside the
@@ -104,8 +106,8 @@ def check_sample_ratio(stages: Sequence[StageCounts], *, tolerance: float) -> Sa
     alternatives: one deviation common to all stages, and one in each stage. Where variants are
     configured at 0, it is the mean of that and of theirs, and each of the two alarms by its half.
     """
-    divided = _check_divided(stages, tolerance)
-    strays = check_zero_share(stages, tolerance=tolerance, alpha=_BEYOND_TOLERANCE_LEVEL / 2)
+    divided = _check_divided(stages, tolerance, level)
+    strays = check_zero_share(stages, tolerance=tolerance, alpha=level / 2)
     if divided is None or strays is None:
         return divided if strays is None else _of_zero_share(strays)
     return _of_both(divided, _of_zero_share(strays))
@@ -123,11 +125,14 @@ def _of_both(divided: SampleRatio, strays: SampleRatio) -> SampleRatio:
         chi_square_p_value=divided.chi_square_p_value,
         log_e=log_e,
         p_value=float(always_valid_p(log_e)),
+        exceeds=divided.exceeds or strays.exceeds,
         mismatch=bool(alarms),
     )
 
 
-def _check_divided(stages: Sequence[StageCounts], tolerance: float) -> SampleRatio | None:
+def _check_divided(
+    stages: Sequence[StageCounts], tolerance: float, level: float
+) -> SampleRatio | None:
     """The test of the variants that are meant to have traffic; None where fewer than two are."""
     tested = [_tested(stage) for stage in stages]
     used = [stage for stage in tested if len(stage.shares) > 1 and sum(stage.counts.values()) > 0]
@@ -135,24 +140,30 @@ def _check_divided(stages: Sequence[StageCounts], tolerance: float) -> SampleRat
         return None
     statistic = sum(_chi_square(stage) for stage in used)
     degrees = sum(len(stage.shares) - 1 for stage in used)
-    found = _deviations(tested, tolerance)
+    found = _deviations(tested, tolerance, level)
     p_value = float(always_valid_p(found.log_e))
     outside = np.maximum(found.lower, -found.upper).round(9)  # the first of two that tie
-    mismatch = bool(p_value < ALARM_P_VALUE and outside.max() > np.log1p(tolerance))
+    exceeds = bool(outside.max() > np.log1p(tolerance))
+    mismatch = exceeds and p_value < ALARM_P_VALUE
     name, stage_index = found.keys[int(outside.argmax())] if mismatch else _worst(used)
     row = found.keys.index((name, stage_index))
     within = used if stage_index is None else [tested[stage_index]]
+    within = [stage for stage in within if name in stage.shares]
+    total = sum(sum(stage.counts.values()) for stage in within)
     return SampleRatio(
         statistic=statistic,
         chi_square_p_value=float(chdtrc(degrees, statistic)),
         log_e=found.log_e,
         p_value=p_value,
         worst_variant=name,
-        worst_odds_ratio=_odds_ratio(name, [stage for stage in within if name in stage.shares]),
+        worst_odds_ratio=_odds_ratio(name, within),
         worst_stage=stage_index,
         odds_interval=(float(np.exp(found.lower[row])), float(np.exp(found.upper[row]))),
+        exceeds=exceeds,
         mismatch=mismatch,
         spreads=found.spreads,
+        share=sum(stage.counts[name] for stage in within) / total,
+        configured_share=sum(_expected(stage)[name] for stage in within) / total,
     )
 
 
@@ -168,9 +179,11 @@ def _of_zero_share(found: ZeroShareTraffic) -> SampleRatio:
         worst_odds_ratio=found.odds_ratio,
         worst_stage=found.stage,
         odds_interval=found.odds_interval,
+        exceeds=found.odds_interval[0] > 1,
         mismatch=p_value < ALARM_P_VALUE,
         spreads=(),
-        zero_share=found.share,
+        share=found.share,
+        configured_share=0.0,
     )
 
 
@@ -191,7 +204,7 @@ def _chi_square(stage: StageCounts) -> float:
     return sum((stage.counts[name] - mean) ** 2 / mean for name, mean in expected.items())
 
 
-def _deviations(stages: Sequence[StageCounts], tolerance: float) -> _Deviations:
+def _deviations(stages: Sequence[StageCounts], tolerance: float, alpha: float) -> _Deviations:
     """Tests each variant against the rest, over all stages (row by row) and in each one."""
     split = [(i, stage) for i, stage in enumerate(stages) if len(stage.shares) > 1]
     names = sorted({name for _, stage in split for name in stage.shares})
@@ -200,7 +213,7 @@ def _deviations(stages: Sequence[StageCounts], tolerance: float) -> _Deviations:
     keys = tuple((name, i) for name in names for i in (None, *(i for i, _ in split)))
     rest, own, share = (np.array(rows) for rows in zip(*_rows(names, split), strict=True))
     together = np.array([stage is None for _, stage in keys])
-    level = _BEYOND_TOLERANCE_LEVEL / 2 / tests
+    level = alpha / 2 / tests
     least = float(np.clip(np.log1p(tolerance), _LEAST_SPREAD, _LARGEST_SPREAD))
     test = compare_steps(
         rest,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from analysis.metric_result import MetricResult
 from analysis.plan import Plan
+from analysis.quality.checks import QualityCheck
 from analysis.verdict import reach_verdict
 from flows.formats.time import milliseconds_of
 from flows.look.expected_users import with_expected_users
@@ -34,13 +35,15 @@ def score_experiment(
     at: datetime,
     notes: Sequence[str] = (),
     remarks: Sequence[str] = (),
+    checks: Sequence[QualityCheck] = (),
 ) -> VerdictDocument:
     """The verdict of one look, recorded in the warehouse.
 
     A look after the planned end is the look at the end: later data is no part of the plan. A look
     between two buckets sees whole buckets only. Scoring the same look again changes nothing.
     notes: sentences from outside the warehouse that come first among the reasons; remarks: such
-        that decide nothing, and come first among the notes.
+        that decide nothing, and come first among the notes. checks: of what the warehouse can't
+        know, before its own.
     Raises WarehouseBusy or WarehouseUnusable.
     """
     with open_writer(warehouse) as con:
@@ -48,7 +51,7 @@ def score_experiment(
         at_ms = _look_time(plan, milliseconds_of(at))
         evidence = read_evidence(con, spec, plan, at_ms=at_ms)
         plan = with_expected_users(con, spec, plan, evidence.users, at_ms=at_ms)
-        verdict = reach_verdict(plan, evidence, limits_of(spec), at_ms=at_ms)
+        verdict = reach_verdict(plan, evidence, limits_of(spec), at_ms=at_ms, checks=checks)
         verdict = replace(
             verdict, reasons=(*notes, *verdict.reasons), notes=(*remarks, *verdict.notes)
         )

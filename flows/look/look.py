@@ -11,7 +11,13 @@ from flows.formats.problems import UserError
 from flows.formats.time import as_utc
 from flows.ingest.pull import pull_if_behind
 from flows.look.evaluate import score_experiment
-from flows.look.remarks import has_begun, notes_on, remarks_on_data, remarks_on_manifests
+from flows.look.remarks import (
+    check_manifests,
+    has_begun,
+    notes_on,
+    remarks_on_data,
+    remarks_on_manifests,
+)
 from flows.look.verdict_document import VerdictDocument
 from flows.spec.experiment import Experiment
 from flows.workspace.experiments import find_spec
@@ -67,14 +73,15 @@ def score_with_notes(
         *remarks_on_manifests(spec, spec_dir),
         *remarks_on_data(spec, warehouse, at=at),
     )
-    document = score_experiment(spec, warehouse, at=at, remarks=remarks)
+    checks = check_manifests(spec, spec_dir)
+    document = score_experiment(spec, warehouse, at=at, remarks=remarks, checks=checks)
     if document.decision is not Decision.INVALID and has_begun(spec, at):
         return document
     # Asked only now, and without the warehouse's lock: the sources may be slow.
     notes = notes_on(spec, warehouse, spec_dir=spec_dir, at=at)
     if not notes:
         return document
-    return score_experiment(spec, warehouse, at=at, notes=notes, remarks=remarks)
+    return score_experiment(spec, warehouse, at=at, notes=notes, remarks=remarks, checks=checks)
 
 
 # Another machine's clock may be ahead by that much.

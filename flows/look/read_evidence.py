@@ -55,11 +55,12 @@ def _users(con: DuckDBPyConnection, spec: Experiment, plan: Plan, at_ms: int) ->
     )
 
 
-def _parts(found: UserStatistics) -> dict[str, tuple[Mapping[str, int], ...]]:
-    """Exposed users by day and by segment, named as in a sentence; of each split apart."""
-    parts: dict[str, tuple[Mapping[str, int], ...]] = {
-        day.isoformat(): users for day, users in sorted(found.users_by_day.items())
-    }
+def _parts(found: UserStatistics) -> dict[str, dict[str, tuple[Mapping[str, int], ...]]]:
+    """Exposed users by day and by segment, of each split apart."""
+    days = {day.isoformat(): users for day, users in sorted(found.users_by_day.items())}
+    parts = {"day": days} if days else {}
     for dimension, segments in found.users_by_segment.items():
-        parts |= {f"{dimension} = {name}": users for name, users in sorted(segments.items())}
+        # A segment of that name would hide the days.
+        name = f"segment {dimension}" if dimension in parts else dimension
+        parts[name] = {part or "none": users for part, users in sorted(segments.items())}
     return parts

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.quality.checks import QualityCheck
 from flows.formats.problems import InputError
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.coverage import BLIND, DoubtfulWindow, doubtful_windows
@@ -61,6 +62,23 @@ def remarks_on_manifests(spec: Experiment, spec_dir: Path) -> tuple[str, ...]:
         return tuple(disagreements(spec, manifests_of_spec(spec, spec_dir)))
     except InputError as error:
         return tuple(map(str, error.problems))
+
+
+def check_manifests(spec: Experiment, spec_dir: Path) -> tuple[QualityCheck, ...]:
+    """A failed check where the spec leaves its split to manifests that configure several."""
+    if not spec.manifests:
+        return ()
+    from flows.manifests.spec_split import conflicting_splits, manifests_of_spec  # noqa: PLC0415
+
+    with suppress(InputError):  # said by remarks_on_manifests
+        found = conflicting_splits(spec, manifests_of_spec(spec, spec_dir))
+        if found:
+            detail = (
+                f"the manifests configure several splits: {'; '.join(found)}. Set `split` or "
+                "`plan.stages` to the one that is in force, or name only its file in `manifests`"
+            )
+            return (QualityCheck("one configured split", passed=False, detail=detail),)
+    return ()
 
 
 def _without_requests(spec: Experiment, warehouse: Path, at: datetime) -> list[str]:

@@ -37,6 +37,23 @@ def split_of_manifests(spec: Experiment, spec_dir: Path) -> dict[str, float] | N
     return found[0] if found and all(_same(found[0], other) for other in found) else None
 
 
+def conflicting_splits(spec: Experiment, manifests: Manifests) -> tuple[str, ...]:
+    """The splits that the manifests configure, each with its place, unless they are all the same.
+
+    Only of a spec that leaves its split to them: against one of its own each of them is held.
+    """
+    if spec.split is not None or spec.plan.stages:
+        return ()
+    splits = configured_splits(spec, manifests)
+    first = next(iter(splits.values()), {})
+    if all(_same(first, other) for other in splits.values()):
+        return ()
+    return tuple(
+        f"{split.origin.file}:{split.origin.line}: {split.origin} has {_shown(shares)}"
+        for split, shares in splits.items()
+    )
+
+
 def disagreements(spec: Experiment, manifests: Manifests) -> Iterator[str]:
     """Sentences on what the manifests configure and the spec doesn't say.
 

@@ -62,6 +62,7 @@ def _metric_plan(
         prior_sd=metric.prior if isinstance(metric, UserMetric) else 0.1,
         window_ms=_window_ms(spec, metric),
         adjusted_by=_adjusted_by(spec, metric),
+        strata=spec.strata_of(metric) if isinstance(metric, UserMetric) else (),
         above_ms=milliseconds(metric.above) if isinstance(metric, SlowShare) else None,
     )
 

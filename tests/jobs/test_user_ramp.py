@@ -109,7 +109,7 @@ def test_every_split_is_held_against_its_own_share(tmp_path: Path) -> None:
     wrong = _look(tmp_path, _spec((0.05, 0.5, 0.5)), 6.0)
     assert wrong.decision is Decision.INVALID
     assert any("split of users" in reason for reason in wrong.reasons)
-    assert any("2026-01-03" in note for note in wrong.notes)
+    assert any("by day" in reason and "2026-01-03" in reason for reason in wrong.reasons)
 
 
 def test_a_candidate_without_users_yet_hides_nothing_of_another(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvid
 from analysis.explain.notes import notes_on_edges
 from analysis.fixed.comparison import Pair, mean_sample, proportion_sample
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
-from analysis.verdict import Verdict, reach_verdict
+from analysis.verdict import Decision, Verdict, reach_verdict
 
 DAY = 86_400_000
 
@@ -56,7 +56,7 @@ def test_sound_data_needs_no_note() -> None:
     largest = {"spend": {"a": 120.0, "b": 130.0}}
     trends = {"spend": {"b": (mean_sample(20_000, 0.0, 9.0), mean_sample(20_000, 0.01, 9.0))}}
     found = _verdict(
-        exposed_by_part={k: (v,) for k, v in days.items()},
+        exposed_by_part={"day": {k: (v,) for k, v in days.items()}},
         largest=largest,
         trends=trends,
         trend_days={"spend": 7},
@@ -67,14 +67,19 @@ def test_sound_data_needs_no_note() -> None:
 def test_the_day_that_broke_the_split_is_named() -> None:
     days = {f"2026-01-{i:02}": {"a": 1000, "b": 1000} for i in range(1, 21)}
     days["2026-01-07"] = {"a": 1300, "b": 700}
-    (note,) = _verdict(exposed_by_part={k: (v,) for k, v in days.items()}).notes
-    assert note.startswith("the split of users is off in 2026-01-07: odds of ")
+    found = _verdict(exposed_by_part={"day": {k: (v,) for k, v in days.items()}})
+    assert found.decision is Decision.INVALID
+    assert found.reasons[0].startswith(
+        "split of users by day: off on 1 of 20 days (p = 6.6e-37); on 2026-01-07 b received 35.0 %"
+    )
 
 
 def test_the_segment_that_broke_the_split_is_named() -> None:
-    parts = {"country = ke": {"a": 10_000, "b": 10_000}, "country = ph": {"a": 4000, "b": 3000}}
-    (note,) = _verdict(exposed_by_part={k: (v,) for k, v in parts.items()}).notes
-    assert "country = ph" in note
+    parts = {"ke": {"a": 10_000, "b": 10_000}, "ph": {"a": 4000, "b": 3000}}
+    found = _verdict(exposed_by_part={"country": {k: (v,) for k, v in parts.items()}})
+    assert found.decision is Decision.INVALID
+    assert "split of users by country: off in 1 of 2 segments" in found.reasons[0]
+    assert "in ph b received 42.9 % of users; 50.0 % is configured" in found.reasons[0]
 
 
 def test_covariates_one_user_trend_and_a_miracle_are_noted() -> None:

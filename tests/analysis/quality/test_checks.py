@@ -52,6 +52,10 @@ def _named(plan: Plan, evidence: Evidence, name: str) -> QualityCheck:
     return next(check for check in checks if check.name == name)
 
 
+def _names(plan: Plan, evidence: Evidence) -> set[str]:
+    return {check.name for check in check_quality(plan, evidence, QualityLimits(), at_ms=0)}
+
+
 def _staged(*shares: dict[str, float]) -> Plan:
     return replace(plan_for(), stages=tuple(Stage(i, i + 1, s) for i, s in enumerate(shares)))
 
@@ -64,9 +68,9 @@ def test_each_stage_is_held_against_its_own_split() -> None:
     ).passed
 
 
-def test_stage_without_shares_tests_nothing() -> None:
-    found = _named(_staged({}), _requests([10], [90], [0]), "split of requests")
-    assert found == QualityCheck("split of requests", True, "no split is configured")
+def test_without_a_configured_split_no_check_passes() -> None:
+    assert "split of requests" not in _names(_staged({}), _requests([10], [90], [0]))
+    assert "split of users" not in _names(*_users(_staged({}), 10, 90))
 
 
 def _long(*shares: dict[str, float], buckets: int) -> Plan:
@@ -87,7 +91,7 @@ def test_variant_configured_at_0_may_have_requests_only_around_a_change_of_the_s
     found = _named(plan, _requests(stays, [0.0] * 10 + [50.0] * 10, stage), "split of requests")
     assert not found.passed
     assert found.detail.startswith(
-        "split of requests: stable has 50.00% of the requests, configured is 0 (p = "
+        "split of requests: stable received 50.0 % of requests; none is configured in stage 2 of 2"
     )
     young = _named(plan, _requests([100.0], [100.0], [0]), "split of requests")
     assert young == QualityCheck(
@@ -113,7 +117,7 @@ def test_users_are_checked_against_the_split_that_they_came_under() -> None:
     assert not _named(*_users(_staged(half, half), 5300, 4700), "split of users").passed
     ramp = _staged({"stable": 0.9, "canary": 0.1}, half)
     plan, evidence = _users(ramp, 5300, 4700)
-    assert _named(plan, evidence, "split of users").detail == "no split is configured"
+    assert "split of users" not in _names(plan, evidence)
     assert evidence.users is not None
     for first, second, passed in ((900, 4400, True), (500, 4800, False)):
         by_split = (
@@ -151,7 +155,9 @@ def test_only_variants_with_a_share_so_far_must_have_data() -> None:
     found = reach_verdict(plan, evidence, QualityLimits(), at_ms=end)
     assert found.decision is Decision.ROLLBACK, found.reasons
     late = reach_verdict(plan, evidence, QualityLimits(), at_ms=end + BUCKET_MS)
-    assert late.reasons == ("no requests of late up to the look",)
+    # Nothing is known of late, but canary fails grossly by itself.
+    assert late.decision is Decision.ROLLBACK
+    assert late.reasons[-1] == "nothing is compared: no requests of late up to the look"
     user_plan, users = _users(plan, 9000, 1000)
     (early,) = _present(user_plan, users, at_ms=end)
     (later,) = _present(user_plan, users, at_ms=end + BUCKET_MS)

@@ -105,7 +105,8 @@ def _all_on_a(a: float, b: float, settled: dict[str, float] | None = None) -> St
 def test_a_variant_configured_at_0_that_has_its_half_is_a_mismatch() -> None:
     found = _check(_all_on_a(5000, 5000), tolerance=0.25)
     assert found.mismatch
-    assert (found.worst_variant, found.zero_share, found.worst_stage) == ("b", 0.5, 0)
+    assert (found.worst_variant, found.share, found.configured_share) == ("b", 0.5, 0.0)
+    assert found.worst_stage == 0
     assert found.worst_odds_ratio == pytest.approx(20.0)  # a fifth of the tolerance may be there
     low, high = found.odds_interval
     assert 15 < low < 20 < high < 25
@@ -132,7 +133,7 @@ def test_a_stage_at_0_weakens_the_others_by_a_half_at_most() -> None:
     beside = _check(_all_on_a(1000, 0), _two(5600, 4400), tolerance=0.01)
     assert alone.mismatch
     assert beside.mismatch
-    assert beside.zero_share is None
+    assert beside.configured_share == 0.5
     assert beside.log_e == pytest.approx(alone.log_e - np.log(2), abs=0.1)
     found = _check(_all_on_a(500, 500), _two(5000, 5000), tolerance=0.01)
     assert (found.mismatch, found.worst_variant, found.worst_stage) == (True, "b", 0)

@@ -19,6 +19,10 @@ from tests.builders.scraped_source import ScrapedSource
 from tests.flows.ingest.requests.test_pull_requests import HOUR, START, add_pod, experiment, istio
 
 END = START + 2 * HOUR
+NO_SPLIT = (
+    "no split is configured, so whether requests are divided as intended is not known; set `split` "
+    "or `plan.stages`"
+)
 PARTIAL = "store gateway is away"
 AT = datetime.fromtimestamp(END / 1000 + 1200, UTC).isoformat()
 SPEC = f"""
@@ -80,7 +84,10 @@ def test_partial_answer_is_said_and_healed(
     assert f"warning: {PARTIAL}" in said
     day = f"{datetime.fromtimestamp(START / 1000, UTC):%Y-%m-%d}"
     window = f"between {day} 16:00 and {day} 18:00 UTC"
-    assert first["notes"] == [f"requests {window} may be incomplete, their source said: {PARTIAL}"]
+    assert first["notes"] == [
+        f"requests {window} may be incomplete, their source said: {PARTIAL}",
+        NO_SPLIT,
+    ]
     counted = requests_of(root)
     # As long as nothing changes, a later look says the same.
     assert gate(root, "checkout", capsys)[0] == first
@@ -88,7 +95,7 @@ def test_partial_answer_is_said_and_healed(
     source.series[canary] |= missing
     source.warnings = ()
     healed, said = gate(root, "checkout", capsys)
-    assert (healed["notes"], said) == ([], "")
+    assert (healed["notes"], said) == ([NO_SPLIT], "")
     assert requests_of(root) == counted + 10 * len(missing)
     # Whole and long over: nothing is read any more.
     reads = len(source.reads)
