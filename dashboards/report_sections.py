@@ -296,9 +296,7 @@ def quality_section(report: ExperimentReport) -> Markup:
         )
         for check in sorted(report.quality, key=lambda check: check.passed)
     ]
-    caption = (
-        "With one that fails no candidate is promoted; what it shows by itself still counts."
-    )
+    caption = "With one that fails no candidate is promoted; what it shows by itself still counts."
     return section("Quality of the data", table(caption, ("check", "result", "found"), rows))
 
 
