@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from flows.aggregates.row_checks import Summed, contradictions
-from flows.formats.problems import FileProblem, InputError, file_error
+from flows.formats.problems import FileProblem, InputError, file_error, unknown_field
 
 SCHEMA_ID = "https://split-verdict.invalid/aggregates.schema.json"
 # A CSV is read as text: guessed types would make 1 of a variant named 01.
@@ -199,7 +199,7 @@ def _problem(path: Path, row: int, detail: Any) -> FileProblem:
     if detail["type"] == "missing":
         message = "is missing"
     elif detail["type"] == "extra_forbidden":
-        message = f"is no field; there are {', '.join(AggregateRow.model_fields)}"
+        message = unknown_field(field, list(AggregateRow.model_fields))
     elif detail["type"] != "value_error":
         message = f"is {detail['input']!r}: {message}"
     return FileProblem(str(path), row, field, message)

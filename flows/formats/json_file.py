@@ -54,13 +54,13 @@ def read_json(path: Path, *, largest: int) -> JsonFile:
     except RecursionError as error:
         raise file_error(path, 1, "is nested too deeply") from error
     except _Twice as error:
-        raise file_error(path, 1, f"field {error.args[0]!r} stands twice in one object") from error
+        raise file_error(path, 1, f"duplicate key {error.args[0]!r}") from error
     except ValueError as error:
         raise file_error(path, 1, "has a number of thousands of digits") from error
 
 
 class _Twice(ValueError):
-    """A field that stands twice in one object."""
+    """A key twice in one object."""
 
 
 def _broken(text: str, error: json.JSONDecodeError) -> str:

@@ -18,16 +18,24 @@ class Finding:
     message: str
 
 
-def nearest(name: str, known: Sequence[str]) -> str | None:
-    """The known name that is most like this one, if one is."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+def nearest(name: str, known: Sequence[str], *, likeness: float = 0.5) -> str | None:
+    """The known name that is most like this one, if one is. likeness: 0 of any, 1 of the same."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=likeness)
     return near[0] if near else None
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """A question that names the nearest; empty without one."""
+    """The nearest name as a question in brackets; empty without one."""
     near = nearest(name, known)
-    return f"; did you mean {near!r}?" if near else ""
+    return f" (did you mean {near!r}?)" if near else ""
+
+
+def unknown_field(name: str, known: Sequence[str], belongs_to: Sequence[str] = ()) -> str:
+    """What is said of a field that isn't known where it stands, and what would be right."""
+    if belongs_to:
+        return f"unknown field {name!r}; it belongs to {', or to '.join(belongs_to)}"
+    listed = f"; there are {', '.join(known)}" if known else ""
+    return f"unknown field {name!r}{did_you_mean(name, known) or listed}"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from analysis.kayenta.config import CanaryConfig
 from flows.formats.json_file import read_json
-from flows.formats.problems import FieldPath
+from flows.formats.problems import FieldPath, did_you_mean, nearest, unknown_field
 from flows.kayenta.config_schema import (
     CanaryAnalysis,
     CanaryConfigFile,
@@ -74,15 +73,11 @@ def _finding(detail: ErrorDetails, root: FieldPath) -> tuple[FieldPath, str]:
     if kind == "missing":
         return at, "is missing"
     if kind == "extra_forbidden":
-        return (
-            at,
-            f"is no field of {at[-2] if len(at) > 1 else 'a canary config'}{_nearest(at[-1])}",
-        )
+        return at, unknown_field(str(at[-1]), _CANARY_FIELDS)
     if kind == "value_error":
         return at, str(context["error"])
     if kind == "enum":
-        near = difflib.get_close_matches(str(value), _words(context["expected"]), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(str(value), _words(context["expected"]))
         return at, f"{shown}must be {context['expected']}{hint}"
     if kind in ("model_type", "dict_type"):
         return at, f"{shown}must be an object"
@@ -93,16 +88,11 @@ def _words(expected: str) -> list[str]:
     return [word for word in expected.split("'") if word.strip(", ") not in ("", "or")]
 
 
-def _nearest(name: object) -> str:
-    known = [
-        field.alias or to_camel(written)
-        for model in (CanaryAnalysis, EffectSize, Outliers, ScoreThresholds)
-        for written, field in model.model_fields.items()
-    ]
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
+_CANARY_FIELDS = [
+    field.alias or to_camel(written)
+    for model in (CanaryAnalysis, EffectSize, Outliers, ScoreThresholds)
+    for written, field in model.model_fields.items()
+]
 _OPEN_FIELDS = {
     "config": ("name", "judge", "metrics", "classifier"),
     "metric": ("name", "groups", "analysisConfigurations"),
@@ -130,8 +120,8 @@ def _slips_of(block: str, data: Any, at: FieldPath) -> Iterator[tuple[FieldPath,
     for name in data if isinstance(data, dict) else ():
         if name in known or name in _SPINNAKERS_FIELDS:
             continue
-        if near := difflib.get_close_matches(name, known, n=1, cutoff=0.75):
-            yield (*at, name), f"is no field; did you mean {near[0]!r}?"
+        if nearest(name, known, likeness=0.75):
+            yield (*at, name), unknown_field(name, known)
 
 
 def _twins(metrics: Sequence[Metric], root: FieldPath) -> Iterator[tuple[FieldPath, str]]:

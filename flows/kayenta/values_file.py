@@ -16,7 +16,6 @@ different numbers of values. An infinite value counts as the largest of the metr
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.formats.json_file import JsonFile, read_json
-from flows.formats.problems import FieldPath
+from flows.formats.problems import FieldPath, did_you_mean
 
 FloatArray = NDArray[np.float64]
 Finding = tuple[FieldPath, str]
@@ -229,8 +228,7 @@ def _mismatches(
     titles: dict[str, int] = {}
     for index, item in enumerate(series):
         if item.name not in names:
-            near = difflib.get_close_matches(item.name, names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(names)}"
+            hint = did_you_mean(item.name, names) or f"; it has {', '.join(names)}"
             yield (*root, index, "name"), f"is {item.name!r}, which the config doesn't have{hint}"
         if titles.setdefault(item.title, index) != index:
             yield (*root, index), f"gives {item.title!r} again; tags must tell series apart"

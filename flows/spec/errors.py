@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from flows.formats.problems import FieldPath, Finding, did_you_mean
+from flows.formats.problems import FieldPath, Finding, unknown_field
 from flows.formats.urls import without_password
 from flows.spec.experiment import Experiment
 from flows.spec.fields import NAME_PATTERN, PERCENT_PATTERN, URL_PATTERN, Strict
@@ -47,7 +47,7 @@ def finding_of(detail: ErrorDetails, path: FieldPath, text: str | None = None) -
     if kind == "missing":
         return Finding(path, "is missing")
     if kind == "extra_forbidden":
-        return Finding(path, _no_field(str(path[-1]), fields_for(detail)))
+        return Finding(path, _unknown_field(str(path[-1]), fields_for(detail)))
     return Finding(path, f"{_shown(value, text)}{_what_is_right(detail, text)}")
 
 
@@ -142,11 +142,9 @@ def fields_for(detail: ErrorDetails) -> list[str]:
     return fields_at(_without_kind(loc)[:-1], kind)
 
 
-def _no_field(name: str, known: Sequence[str]) -> str:
+def _unknown_field(name: str, known: Sequence[str]) -> str:
     places = [] if name in known else places_of(name)
-    if places:
-        return f"is no field here; it belongs to {', or to '.join(places)}"
-    return f"is no field{did_you_mean(name, [field for field in known if field != name])}"
+    return unknown_field(name, [field for field in known if field != name], places)
 
 
 def _models() -> list[type[Strict]]:

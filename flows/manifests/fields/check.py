@@ -6,13 +6,12 @@ name), a list of one shape is a list of such items, everything else is a value.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
 
-from flows.formats.problems import FieldPath
+from flows.formats.problems import FieldPath, did_you_mean, unknown_field
 from flows.manifests.split import Severity
 
 
@@ -110,10 +109,8 @@ def _check_object(
     unknown = [name for name in value if name not in known and "*" not in known]
     for name, item in value.items():
         if name in unknown:
-            remedy = _remedy(name, value, unknown, path, list(known), table)
-            yield FieldFinding(
-                (*path, name), f"is no field of {dotted(path) or 'a manifest'}; {remedy}"
-            )
+            homes = _homes(name, value, unknown, path, table)
+            yield FieldFinding((*path, name), unknown_field(name, sorted(known), homes[:1]))
         else:
             yield from _check(item, known.get(name, known.get("*", ANY)), (*path, name), table)
     for name in shape:
@@ -132,7 +129,7 @@ def _check_value(
             message = f"{value} is deprecated, {shape.retired[value]}"
             yield FieldFinding(path, message, Severity.DOUBT)
         elif value not in shape.values:
-            near = _nearest(str(value), shape.values)
+            near = did_you_mean(str(value), shape.values)
             yield FieldFinding(
                 path, f"is {value!r}, must be one of {', '.join(shape.values)}{near}"
             )
@@ -164,22 +161,6 @@ def _named(value: Any) -> str:
     if isinstance(value, dict):
         return "a mapping"
     return "a list" if isinstance(value, list) else repr(value)[:60]
-
-
-def _remedy(
-    name: str,
-    value: dict[str, Any],
-    unknown: list[str],
-    path: FieldPath,
-    known: list[str],
-    table: Table,
-) -> str:
-    """Where the field belongs, or what was meant, or what there is."""
-    homes = _homes(name, value, unknown, path, table)
-    if homes:
-        return f"it belongs to {homes[0]}"
-    near = _nearest(name, known)
-    return near.removeprefix("; ") or f"there are {', '.join(sorted(known))}"
 
 
 def _homes(
@@ -224,8 +205,3 @@ def dotted(path: FieldPath) -> str:
     """The path as people write it: spec.http[0].route."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".")
-
-
-def _nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""

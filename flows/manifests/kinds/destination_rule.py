@@ -23,7 +23,9 @@ def find_problems(manifest: Manifest, _: ManifestSet) -> Iterator[FieldFinding]:
         name = str(subset.get("name"))
         path = ("spec", "subsets", index)
         if name in seen:
-            yield FieldFinding((*path, "name"), f"{name} stands twice; subset {seen[name]} has it")
+            yield FieldFinding(
+                (*path, "name"), f"duplicate subset {name}, as subsets[{seen[name]}]"
+            )
         seen.setdefault(name, index)
         if not subset.get("labels"):
             message = f"has no labels: {name} means every pod of the host"

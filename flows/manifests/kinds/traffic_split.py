@@ -93,7 +93,7 @@ def find_problems(manifest: Manifest, around: ManifestSet) -> Iterator[FieldFind
     names = [backend.get("service") for backend in backends]
     for index, name in enumerate(names):
         if name in names[:index]:
-            yield FieldFinding((*path, index, "service"), f"{name} stands twice")
+            yield FieldFinding((*path, index, "service"), f"duplicate service {name}")
     if len(backends) == 1:
         yield FieldFinding(path, _alone(manifest, around, str(names[0])), Severity.DOUBT)
     weights = [quantity_of(backend.get("weight")) for backend in backends]

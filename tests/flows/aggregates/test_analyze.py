@@ -146,7 +146,7 @@ def test_a_wrong_split_and_a_covariate_are_said(tmp_path: Path) -> None:
         (4, {"denominator_product": None}, "5: denominator_product is missing: type ratio"),
         (0, {"sum": 2001}, "1: sum is 2001, a proportion's must lie between 0 and n"),
         (2, {"sum_squares": 1.0}, "3: sum_squares is 1, must be at least sum^2 / n"),
-        (0, {"clicks": 3}, "1: clicks: is no field; there are experiment, metric"),
+        (0, {"clicks": 3}, "1: clicks: unknown field 'clicks'"),
         (3, {"variant": "a"}, "3: experiment spend: has only the variant 'a'"),
         (3, {"type": "count"}, "3: experiment spend: is of several types: count, mean"),
         (3, {"covariate_sum": None}, "3: experiment spend: has a covariate in some rows only"),

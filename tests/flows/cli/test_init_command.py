@@ -152,7 +152,7 @@ def test_mistakes_in_a_manifest_are_listed_with_the_spec(tmp_path: Path, manifes
     manifest.write_text(manifest.read_text().replace("service: exam-service\n", "servise: exam\n"))
     path = with_spec(tmp_path, WITHOUT_SPLIT)
     shown = verdict(tmp_path, "validate", str(path)).stdout
-    assert "spec.servise: is no field of spec; did you mean 'service'?" in shown
+    assert "spec.servise: unknown field 'servise' (did you mean 'service'?)" in shown
 
 
 def test_a_missing_manifest_is_named(tmp_path: Path, manifest: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -70,13 +71,17 @@ def test_config_within_a_request_is_read_with_the_requests_thresholds(tmp_path: 
     ("old", "new", "said"),
     [
         ('"increase"', '"up"', ".direction: is 'up', must be 'increase', 'decrease' or 'either'"),
-        ('"increase"', '"increse"', "did you mean 'increase'?"),
+        ('"increase"', '"increse"', "(did you mean 'increase'?)"),
         (
             '"direction"',
             '"nanStrategy"',
             ".nanStrategy: is 'increase', must be 'remove' or 'replace'",
         ),
-        ('"direction"', '"critcal"', ".critcal: is no field of canary; did you mean 'critical'?"),
+        (
+            '"direction"',
+            '"critcal"',
+            ".critcal: unknown field 'critcal' (did you mean 'critical'?)",
+        ),
         (
             '"direction": "increase"',
             '"critical": "perhaps"',
@@ -108,9 +113,13 @@ def test_config_within_a_request_is_read_with_the_requests_thresholds(tmp_path: 
         (
             '"groupWeights": {}',
             '"groupWeight": {}',
-            ".groupWeight: is no field; did you mean 'groupWeights'?",
+            ".groupWeight: unknown field 'groupWeight' (did you mean 'groupWeights'?)",
         ),
-        ('"classifier"', '"clasifier"', "clasifier: is no field; did you mean 'classifier'?"),
+        (
+            '"classifier"',
+            '"clasifier"',
+            "clasifier: unknown field 'clasifier' (did you mean 'classifier'?)",
+        ),
         (
             '"NetflixACAJudge-v1.0"',
             '"CoinJudge"',
@@ -136,7 +145,10 @@ def test_every_mistake_is_said_at_once_with_its_line(tmp_path: Path) -> None:
         '{"metrics": [\n{"name": "a",\n "analysisConfigurations": {"canary": {\n'
         '  "direction": "up",\n  "muted": "no idea"}}},\n{"name": "a"}],\n"jugde": {}}'
     )
-    lines = [said.split(" is ")[0] for said in problems_of(lambda: load_canary_config(path))]
+    lines = [
+        re.split(r" is | unknown ", said)[0]
+        for said in problems_of(lambda: load_canary_config(path))
+    ]
     inner = "metrics[0].analysisConfigurations.canary"
     assert lines == [f"4: {inner}.direction:", f"5: {inner}.muted:", "7: jugde:"]
     path.write_text('{"metrics": [{"name": "a"},\n{"name": "a"}]}')

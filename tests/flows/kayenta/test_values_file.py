@@ -21,7 +21,7 @@ from tests.builders.canary_files import problems_of
         ),
         ('{"metrics": [1, 2,]}', "is not JSON: "),
         ("[" * 100_000, "is nested too deeply"),
-        ('{"a": 1, "a": 2}', "field 'a' stands twice in one object"),
+        ('{"a": 1, "a": 2}', "duplicate key 'a'"),
         ("3", 'must be {"metrics": [{"name", "control": [...], "experiment": [...]}]} or Kayenta'),
         ("[3]", "[0]: is 3, must be an object with name and values"),
         ('[{"values": {}}]', "[0].name: is null, must be the metric's name"),
