@@ -187,14 +187,15 @@ def test_users_hurt_by_one_gross_pod_are_spared_and_the_reason_names_it() -> Non
     assert len(found.reasons) == 1
     assert "one pod fails so often" in found.reasons[0]
     assert found.reasons[0].endswith(
-        "Pod canary-3 of canary fails 39.93 % of its requests, its 4 siblings 0.29 %: without it the difference is -0.02 points"
+        "Pod canary-3 of canary fails 39.93 % of its requests, its 4 siblings 0.29 %: "
+        "without it the difference is -0.02 points"
     )
 
 
 def test_harm_by_one_pod_that_is_not_gross_is_no_proof_against_the_version() -> None:
     found = _with_bad_pod(0.06)
     assert found.decision is Decision.HOLD
-    assert "Pod canary-3 of canary answers" in found.reasons[0]
+    assert "Pod canary-3 of canary fails" in found.reasons[0]
     alone = _without_pods(0.06)
     assert alone.classification is Classification.FAIL
     assert alone.bad_pods == ()
@@ -247,7 +248,7 @@ def test_the_difference_between_pods_slows_a_promote() -> None:
     assert sum(v.decision is Decision.PROMOTE for v in same) >= 18
     assert sum(v.decision is Decision.PROMOTE for v in differing) < 10
     held = [v.reasons[0] for v in differing if v.decision is Decision.HOLD]
-    assert sum("more pods would say more than more time" in reason for reason in held) > 5
+    assert sum("more pods would help more than more time" in reason for reason in held) > 5
     assert not any(v.metrics[0].pods_differ for v in same if v.decision is Decision.PROMOTE)
 
 

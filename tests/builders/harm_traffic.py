@@ -1,0 +1,272 @@
+"""Traffic of two versions in any mesh, one of them harmful or not, as counters that were scraped.
+
+A cell is one line of the harm matrix: a mesh and its reporter, a harm, and what goes on around it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.ingest.requests.pull_requests import pull_requests
+from flows.look.evaluate import score_experiment
+from flows.look.verdict_document import VerdictDocument
+from flows.spec.experiment import Experiment
+from tests.builders.scraped_source import ScrapedSource
+
+START = 490_000 * 3_600_000
+SCRAPE_MS = 15_000
+SCRAPES = 80
+PODS = 4
+# Requests a scrape and pod: 100 requests a second in all, a fifth of them the canary's.
+RATE = {"stable": 300, "canary": 75}
+EDGES_MS = (5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, np.inf)
+
+MESHES = (
+    ("istio", "destination"),
+    ("istio", "source"),
+    ("linkerd", "destination"),
+    ("linkerd", "source"),
+    ("linkerd-route", "destination"),
+    ("linkerd-policy", "destination"),
+    ("envoy", "destination"),
+)
+HARMS = ("failures", "latency", "abandoned", "rejected", "spread", "one pod")
+CONDITIONS = (
+    "clean",
+    "late",
+    "renamed",
+    "restarted",
+    "empty",
+    "duplicated",
+    "shifted clocks",
+    "gap",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficCell:
+    """One line of the matrix; harm is "none" for a healthy candidate."""
+
+    mesh: str
+    reporter: str
+    harm: str
+    condition: str
+    seed: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.mesh}/{self.reporter}, {self.harm}, {self.condition}, seed {self.seed}"
+
+
+def cells(seeds: int = 1) -> Iterator[TrafficCell]:
+    """All of them; harm with no traffic at all is the same whatever the harm."""
+    for mesh, reporter in MESHES:
+        for condition in CONDITIONS:
+            for harm in ("none", *HARMS):
+                if condition != "empty" or harm in ("none", "failures"):
+                    for seed in range(1, seeds + 1):
+                        yield TrafficCell(mesh, reporter, harm, condition, seed)
+
+
+def verdict_of(cell: TrafficCell, folder: Path) -> VerdictDocument:
+    """What a look at the plan's end says of the cell, its data pulled into an empty warehouse."""
+    spec = spec_of(cell)
+    end = datetime.fromtimestamp(START / 1000, UTC) + timedelta(milliseconds=SCRAPES * SCRAPE_MS)
+    warehouse = folder / "warehouse.duckdb"
+    until_ms = START + SCRAPES * SCRAPE_MS
+    pull_requests(spec, _scraped(cell), warehouse, until_ms=until_ms)
+    return score_experiment(spec, warehouse, at=end)
+
+
+def spec_of(cell: TrafficCell) -> Experiment:
+    """As short as a spec can be, but for the plan's times: metrics are the defaults."""
+    return Experiment.model_validate(
+        {
+            "experiment": "web",
+            "service": "web",
+            "namespace": "shop",
+            "mesh": cell.mesh,
+            "reporter": cell.reporter,
+            "variants": {
+                "stable": {"version": _version(cell, "stable")},
+                "canary": {"version": _version(cell, "canary")},
+            },
+            "split": {"stable": 80, "canary": 20},
+            "plan": {
+                "start": datetime.fromtimestamp(START / 1000, UTC),
+                "duration": "20m",
+                "minimum_duration": "5m",
+            },
+            "sources": {"requests": {"prometheus": "http://localhost:9090"}},
+        }
+    )
+
+
+def _version(cell: TrafficCell, variant: str) -> str:
+    number = {"stable": "v1", "canary": "v2"}[variant]
+    by_backend = cell.mesh in ("linkerd-policy", "envoy") or (
+        cell.mesh.startswith("linkerd") and cell.reporter == "source"
+    )
+    if not by_backend:
+        return number
+    return f"web-{number}"
+
+
+def _scraped(cell: TrafficCell) -> ScrapedSource:
+    source = ScrapedSource()
+    rng = np.random.default_rng(zlib.crc32(str(cell).encode()))
+    for variant in ("stable", "canary"):
+        for pod in range(PODS):
+            if variant == "canary" and cell.condition == "empty":
+                continue
+            _add_pod(source, cell, variant, pod, rng)
+    return source
+
+
+def _add_pod(
+    source: ScrapedSource, cell: TrafficCell, variant: str, pod: int, rng: np.random.Generator
+) -> None:
+    """The pod's counters, in the lives that the condition gives it."""
+    counts = [_scrape(cell, variant, pod, i, rng) for i in range(SCRAPES)]
+    half = SCRAPES // 2
+    lives = [(0, SCRAPES)]
+    if cell.condition in ("renamed", "restarted"):
+        lives = [(0, half), (half, SCRAPES)]
+    offset = (pod * 3_700 + (variant == "canary") * 1_900) % SCRAPE_MS
+    offset = offset if cell.condition == "shifted clocks" else 0
+    jobs = ("pods", "pods-again") if cell.condition == "duplicated" else ("pods",)
+    for number, (begin, end) in enumerate(lives):
+        name = f"{variant}-{pod}-{number if cell.condition == 'renamed' else 0}"
+        times = [START + offset + (i + 1) * SCRAPE_MS for i in range(begin, end)]
+        seen = [k for k in range(end - begin) if cell.condition != "gap" or not 30 <= k < 36]
+        for job in jobs:
+            target = {"job": job, "instance": f"{name}:15020", "pod": name}
+            source.add({"__name__": "up", **target}, {times[k]: 1.0 for k in seen})
+            started = (times[0] - 2_000) / 1000
+            source.add(
+                {"__name__": "process_start_time_seconds", **target},
+                {times[k]: started for k in seen},
+            )
+            for labels, grown in _series(cell, variant, counts[begin:end]):
+                source.add({**labels, **target}, {times[k]: float(grown[k]) for k in seen})
+
+
+@dataclass(frozen=True, slots=True)
+class _Scrape:
+    """Requests between two scrapes: by outcome, and by latency edge (not cumulated)."""
+
+    outcomes: Mapping[str, int]
+    latencies: NDArray[np.int64]
+
+
+def _scrape(
+    cell: TrafficCell, variant: str, pod: int, number: int, rng: np.random.Generator
+) -> _Scrape:
+    total = int(rng.poisson(RATE[variant]))
+    begun = cell.condition != "late" or number >= SCRAPES // 2
+    harm = cell.harm if variant == "canary" and begun else "none"
+    shares = {"failure": 0.003, "abandoned": 0.001, "rejected": 0.001}
+    shares |= {
+        "failures": {"failure": 0.303},
+        "abandoned": {"abandoned": 0.301},
+        "rejected": {"rejected": 0.201},
+        "one pod": {"failure": 0.6 if pod == 0 else 0.003},
+    }.get(harm, {})
+    outcomes = {name: int(rng.binomial(total, share)) for name, share in shares.items()}
+    success = max(0, total - sum(outcomes.values()))
+    latency = rng.lognormal(np.log(40.0), 0.6, success + outcomes["failure"])
+    if harm == "latency":
+        latency *= 2
+    if harm == "spread":
+        slow = rng.random(latency.size) < 0.15
+        latency = np.where(slow, latency * 12, latency * 0.8)
+    index = np.searchsorted(EDGES_MS, latency)
+    return _Scrape({"success": success, **outcomes}, np.bincount(index, minlength=len(EDGES_MS)))
+
+
+def _series(
+    cell: TrafficCell, variant: str, scrapes: list[_Scrape]
+) -> Iterator[tuple[dict[str, str], NDArray[np.float64]]]:
+    """Each counter's labels, without its target's, and its values scrape by scrape."""
+    for outcome in ("success", "failure", "abandoned", "rejected"):
+        grown = np.cumsum([scrape.outcomes[outcome] for scrape in scrapes], dtype=np.float64)
+        labels = _outcome_labels(cell, variant, outcome)
+        if labels is not None:
+            yield labels, grown
+    if cell.mesh == "envoy":
+        attempts = np.cumsum([sum(s.outcomes.values()) for s in scrapes], dtype=np.float64)
+        yield (
+            {"__name__": "envoy_cluster_upstream_rq_total", **_of_version(cell, variant)},
+            attempts,
+        )
+    by_edge = np.cumsum([scrape.latencies for scrape in scrapes], axis=0)
+    at_most = np.cumsum(by_edge, axis=1, dtype=np.float64)
+    for i, edge in enumerate(EDGES_MS):
+        name, factor = _LATENCY[cell.mesh]
+        le = "+Inf" if np.isinf(edge) else f"{edge * factor:g}"
+        yield {"__name__": name, "le": le, **_of_version(cell, variant)}, at_most[:, i]
+
+
+_LATENCY = {
+    "istio": ("istio_request_duration_milliseconds_bucket", 1.0),
+    "linkerd": ("response_latency_ms_bucket", 1.0),
+    "linkerd-route": ("route_response_latency_ms_bucket", 1.0),
+    "linkerd-policy": ("outbound_http_route_backend_response_duration_seconds_bucket", 0.001),
+    "envoy": ("envoy_cluster_upstream_rq_time_bucket", 1.0),
+}
+_REQUESTS = {
+    "istio": "istio_requests_total",
+    "linkerd": "response_total",
+    "linkerd-route": "route_response_total",
+    "linkerd-policy": "outbound_http_route_backend_response_statuses_total",
+    "envoy": "envoy_cluster_upstream_rq",
+}
+
+
+def _of_version(cell: TrafficCell, variant: str) -> dict[str, str]:
+    version = _version(cell, variant)
+    match cell.mesh, cell.reporter:
+        case "istio", reporter:
+            return {
+                "reporter": reporter,
+                "destination_service_name": "web",
+                "destination_service_namespace": "shop",
+                "destination_workload": f"web-{version}",
+                "destination_version": version,
+                "destination_canonical_revision": version,
+            }
+        case "linkerd", "destination":
+            return {"direction": "inbound", "namespace": "shop", "version": version}
+        case "linkerd", _:
+            authority = "web.shop.svc.cluster.local:80"
+            return {"direction": "outbound", "authority": authority, "dst_service": version}
+        case "linkerd-route", _:
+            dst = "web.shop.svc.cluster.local:80"
+            return {"direction": "inbound", "dst": dst, "version": version, "rt_route": "GET /"}
+        case "linkerd-policy", _:
+            return {"parent_name": "web", "parent_namespace": "shop", "backend_name": version}
+        case _:
+            return {"envoy_cluster_name": version}
+
+
+def _outcome_labels(cell: TrafficCell, variant: str, outcome: str) -> dict[str, str] | None:
+    """As the mesh counts that outcome; None where it doesn't count it by code."""
+    base = {"__name__": _REQUESTS[cell.mesh], **_of_version(cell, variant)}
+    code = {"success": "200", "failure": "503", "rejected": "429", "abandoned": "0"}[outcome]
+    if cell.mesh == "istio":
+        flags = {"failure": "UF,URX", "rejected": "RL", "abandoned": "DC"}.get(outcome, "-")
+        return base | {"response_code": code, "response_flags": flags}
+    if cell.mesh == "envoy":
+        return None if outcome == "abandoned" else base | {"envoy_response_code": code}
+    error = {"error": "cancelled"} if outcome == "abandoned" else {}
+    if cell.mesh == "linkerd-policy":
+        return base | ({"http_status": code} if not error else {}) | error
+    failed = outcome in ("failure", "abandoned")
+    status = {"status_code": code} if not error else {}
+    return base | {"classification": "failure" if failed else "success"} | status | error
