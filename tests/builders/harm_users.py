@@ -180,10 +180,12 @@ def _write_file(frame: pl.DataFrame, path: Path) -> None:
     if kind == "parquet":
         frame.write_parquet(path)
         return
-    text = {
-        "csv": frame.write_csv,
-        "json": frame.write_json,
-        "jsonl": frame.write_ndjson,
-    }[kind.removesuffix(".gz")]()
+    match kind.removesuffix(".gz"):
+        case "csv":
+            text = frame.write_csv()
+        case "json":
+            text = frame.write_json()
+        case _:
+            text = frame.write_ndjson()
     data = text.encode()
     path.write_bytes(gzip.compress(data) if kind.endswith(".gz") else data)
