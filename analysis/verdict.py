@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from analysis.evidence import Evidence, QualityLimits
@@ -42,7 +43,8 @@ class Decision(StrEnum):
 class Verdict:
     """The answer of one look.
 
-    look_at_ms, window_start_ms, watermark_ms: milliseconds since the epoch.
+    look_at, window_start, watermark: in UTC; watermark: up to when requests are known without a
+    hole, None where none are compared.
     score: canary health, 0..100; None without data and where the data can't be trusted.
     reasons: plain sentences, the decisive ones first.
     notes: what decides nothing, but a reader of the verdict should know.
@@ -55,13 +57,13 @@ class Verdict:
     score: float | None
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
+    look_at: datetime
+    window_start: datetime
+    watermark: datetime | None
     metrics: tuple[MetricResult, ...]
     quality: tuple[QualityCheck, ...]
     segments: tuple[SegmentTable, ...]
     latency: tuple[LatencyTable, ...]
-    look_at_ms: int
-    window_start_ms: int
-    watermark_ms: int | None
 
 
 def reach_verdict(
@@ -83,6 +85,7 @@ def reach_verdict(
     decision = _decide(metrics, quality, missing)
     segments = judge_segments(plan, evidence.users)
     latency = compare_latencies(plan, evidence.requests)
+    watermark_ms = evidence.coverage.watermark_ms
     return Verdict(
         experiment=plan.experiment,
         decision=decision,
@@ -94,14 +97,18 @@ def reach_verdict(
             *notes_on_split(plan, evidence.users),
             *take_notes(plan, evidence.users, metrics, segments, latency),
         ),
+        look_at=_instant(at_ms),
+        window_start=_instant(plan.start_ms),
+        watermark=None if watermark_ms is None else _instant(watermark_ms),
         metrics=metrics,
         quality=quality,
         segments=segments,
         latency=latency,
-        look_at_ms=at_ms,
-        window_start_ms=plan.start_ms,
-        watermark_ms=evidence.coverage.watermark_ms,
     )
+
+
+def _instant(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def _decide(

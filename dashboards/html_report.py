@@ -16,6 +16,7 @@ from analysis.verdict import Decision
 from dashboards import report_numbers as numbers
 from dashboards import report_sections as sections
 from dashboards.html_table import paragraph, section, small, table, tag
+from dashboards.report_latency import latency_section
 from dashboards.report_view import BrokenSpec, ExperimentReport
 
 INDEX = "index.html"
@@ -37,8 +38,10 @@ def report_files(
 
     broken: experiments whose specs can't be read, which the index names.
     """
-    ordered = sorted(reports, key=lambda report: report.experiment)
-    pages = {folder / file_name(report.experiment): experiment_page(report) for report in ordered}
+    ordered = sorted(reports, key=lambda report: report.verdict.experiment)
+    pages = {
+        folder / file_name(report.verdict.experiment): experiment_page(report) for report in ordered
+    }
     return pages | {folder / INDEX: index_page(ordered, broken)}
 
 
@@ -63,36 +66,39 @@ def experiment_page(report: ExperimentReport) -> str:
     """The page of one experiment: the decision and why, then what it rests on."""
     where = f"{report.service} in {report.namespace}"
     parts = [
-        _head(report.experiment),
+        _head(report.verdict.experiment),
         paragraph(f"{where}: {report.description}" if report.description else where, "soft"),
-        sections.verdict_box(report),
-        paragraph(f"Look at {numbers.moment(report.look_at)}.", "soft small"),
-        sections.notes_section(report),
-        sections.metrics_section(report),
+        sections.verdict_box(report.verdict),
+        paragraph(f"Look at {numbers.moment(report.verdict.look_at)}.", "soft small"),
+        sections.notes_section(report.verdict),
+        sections.metrics_section(report.verdict),
         sections.history_section(report),
         sections.split_section(report),
-        sections.latency_section(report),
-        sections.quality_section(report),
+        latency_section(report.verdict),
+        sections.quality_section(report.verdict),
         sections.facts_section(report),
         Markup("</main>\n"),
     ]
-    return _page(f"{report.decision.value}: {report.experiment}", parts)
+    return _page(f"{report.verdict.decision.value}: {report.verdict.experiment}", parts)
 
 
 def index_page(reports: Sequence[ExperimentReport], broken: Sequence[BrokenSpec] = ()) -> str:
     """Every experiment with its decision and the first reason, those that need somebody first."""
-    ordered = sorted(reports, key=lambda r: (_URGENCY.index(r.decision), r.experiment))
+    ordered = sorted(
+        reports, key=lambda r: (_URGENCY.index(r.verdict.decision), r.verdict.experiment)
+    )
     unread = sorted(broken, key=lambda one: one.experiment)
     rows: list[tuple[str, ...]] = [_broken_row(one) for one in unread]
     rows += [
         (
             _link(report),
-            tag(report.decision.value, report.decision.value),
-            numbers.score(report.decision, report.score),
+            tag(report.verdict.decision.value, report.verdict.decision.value),
+            numbers.score(report.verdict.decision, report.verdict.score),
             Markup("{}{}").format(
-                report.reasons[0] if report.reasons else "", small(_more(report.reasons))
+                report.verdict.reasons[0] if report.verdict.reasons else "",
+                small(_more(report.verdict.reasons)),
             ),
-            numbers.moment(report.look_at),
+            numbers.moment(report.verdict.look_at),
         )
         for report in ordered
     ]
@@ -115,7 +121,9 @@ def _page(title: str, parts: Sequence[Markup]) -> str:
 
 def _link(report: ExperimentReport) -> Markup:
     return Markup('<a href="{}">{}</a>{}').format(
-        quote(file_name(report.experiment)), report.experiment, small(report.service)
+        quote(file_name(report.verdict.experiment)),
+        report.verdict.experiment,
+        small(report.service),
     )
 
 
@@ -137,7 +145,7 @@ def _more(reasons: Sequence[str]) -> str:
 
 
 def _totals(reports: Sequence[ExperimentReport]) -> Markup:
-    counts = [(d, sum(report.decision is d for report in reports)) for d in _URGENCY]
+    counts = [(d, sum(report.verdict.decision is d for report in reports)) for d in _URGENCY]
     named = [
         tag(f"{count} {decision.value}", decision.value) for decision, count in counts if count
     ]

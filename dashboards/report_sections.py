@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from analysis.explain.reasons import level
-from analysis.judge.latency_table import LatencyTable, SlowerShare
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Unit
-from analysis.verdict import Decision
+from analysis.verdict import Decision, Verdict
 from dashboards import report_numbers as numbers
 from dashboards.html_table import bullets, facts, paragraph, section, small, table, tag
 from dashboards.report_svg import LETTERS, HarmThen, history_svg, interval_svg
@@ -37,34 +36,34 @@ _SIGNS = {
 }
 
 
-def verdict_box(report: ExperimentReport) -> Markup:
+def verdict_box(verdict: Verdict) -> Markup:
     """What was decided, and why: all that a person on call needs first."""
     return Markup(
         '<div class="verdict {}"><p class="word"><span aria-hidden="true">{} </span>{}</p>'
         '<p class="meaning">{} Score: {}.</p>{}</div>\n'
     ).format(
-        report.decision.value,
-        _SIGNS[report.decision],
-        report.decision.value.upper(),
-        _MEANING[report.decision],
-        numbers.score(report.decision, report.score),
-        bullets(report.reasons),
+        verdict.decision.value,
+        _SIGNS[verdict.decision],
+        verdict.decision.value.upper(),
+        _MEANING[verdict.decision],
+        numbers.score(verdict.decision, verdict.score),
+        bullets(verdict.reasons),
     )
 
 
-def notes_section(report: ExperimentReport) -> Markup:
+def notes_section(verdict: Verdict) -> Markup:
     """What decides nothing, but should be known."""
-    return section("Notes", bullets(report.notes)) if report.notes else Markup()
+    return section("Notes", bullets(verdict.notes)) if verdict.notes else Markup()
 
 
-def metrics_section(report: ExperimentReport) -> Markup:
+def metrics_section(verdict: Verdict) -> Markup:
     """Every metric of every candidate, with its interval drawn."""
     headings = ("metric", "result", "values", "difference", "interval")
     caption = (
         "Difference: candidate minus baseline. Its bounds hold at every look. In the pictures the "
         "solid line is no difference, the dashed one the harm that is allowed."
     )
-    return section("Metrics", table(caption, headings, map(_metric, report.metrics)))
+    return section("Metrics", table(caption, headings, map(_metric, verdict.metrics)))
 
 
 def _metric(metric: MetricResult) -> tuple[str, ...]:
@@ -120,7 +119,7 @@ def history_section(report: ExperimentReport) -> Markup:
         f"{said}{earlier}. Bars: where the harm lies, valid at every look; dashed: what is "
         f"allowed. Letters: what the look decided ({legend})."
     )
-    pictures = [_picture(report, metric) for metric in report.metrics]
+    pictures = [_picture(report, metric) for metric in report.verdict.metrics]
     return section("Looks", paragraph(intro, "soft"), *pictures, _look_table(looks))
 
 
@@ -188,105 +187,7 @@ def _stage(number: int, stage: StageSplit) -> Iterator[tuple[str, ...]]:
         )
 
 
-def latency_section(report: ExperimentReport) -> Markup:
-    """Both versions' latencies, a table per candidate."""
-    if not report.latency:
-        return Markup()
-    return section("Latency", *map(_latency, report.latency))
-
-
-def _latency(found: LatencyTable) -> Markup:
-    seen = (
-        f"{numbers.count(found.requests_candidate)} requests of {found.candidate_variant} and "
-        f"{numbers.count(found.requests_baseline)} of {found.baseline_variant}"
-    )
-    intro = (
-        f"Compared within the same buckets: {seen}{_left_out(found)}, so latency that "
-        "drifts for both is no difference. A quantile lies between two edges of the histogram; "
-        f"ranges and bounds hold at every look with {found.confidence:.0%} confidence."
-    )
-    parts = [
-        Markup("<h3>{} beside {}</h3>").format(found.candidate_variant, found.baseline_variant),
-        paragraph(intro, "soft"),
-    ]
-    if found.quantiles:
-        parts += [_quantiles(found), _slower_shares(found)]
-    dropped = _dropped(found)
-    return Markup("").join([*parts, paragraph(dropped, "soft") if dropped else Markup()])
-
-
-def _left_out(found: LatencyTable) -> str:
-    """Requests of buckets in which the other version had none."""
-    alone = found.alone_baseline + found.alone_candidate
-    if not alone:
-        return ""
-    return f" ({numbers.count(alone)} more had no counterpart at their time)"
-
-
-def _quantiles(found: LatencyTable) -> Markup:
-    headings = ("quantile", found.candidate_variant, found.baseline_variant, "difference")
-    rows = [
-        (
-            f"p{100 * row.quantile:g}",
-            *(
-                Markup("{}{}").format(
-                    numbers.milliseconds(arm), small(numbers.label_ms(arm.interpolated_ms))
-                )
-                for arm in (row.candidate, row.baseline)
-            ),
-            Markup("{}{}").format(
-                numbers.interval(row.difference, is_share=False) + " ms",
-                small(numbers.label_ms(row.difference.value)),
-            ),
-        )
-        for row in found.quantiles
-    ]
-    return table("Quantiles; candidate minus baseline.", headings, rows)
-
-
-def _slower_shares(found: LatencyTable) -> Markup:
-    headings = (
-        "slower than",
-        found.candidate_variant,
-        found.baseline_variant,
-        "difference",
-        "interval",
-        "result",
-    )
-    rows = [
-        (
-            f"{row.edge_ms:g} ms",
-            numbers.percent(row.candidate, 2),
-            numbers.percent(row.baseline, 2),
-            Markup("{}{}").format(
-                numbers.difference(row.difference, is_share=True),
-                small(numbers.interval(row.difference, is_share=True)),
-            ),
-            interval_svg(row.difference, None, numbers.interval(row.difference, is_share=True)),
-            _told_apart(row),
-        )
-        for row in found.slower_than
-    ]
-    caption = "Share of requests slower than an edge: exact. All bounds hold together."
-    return table(caption, headings, rows)
-
-
-def _told_apart(row: SlowerShare) -> Markup:
-    if row.difference.lower > 0:
-        return tag("slower", "fail")
-    return tag("faster", "pass") if row.difference.upper < 0 else tag("no difference shown", "soft")
-
-
-def _dropped(found: LatencyTable) -> str:
-    arms = (
-        (found.baseline_variant, found.dropped_baseline),
-        (found.candidate_variant, found.dropped_candidate),
-    )
-    said = " and ".join(f"{numbers.edges(edges)} of {name}" for name, edges in arms if edges)
-    return f"Not compared, as edges differ: {said}." if said else ""
-
-
-def quality_section(report: ExperimentReport) -> Markup:
+def quality_section(verdict: Verdict) -> Markup:
     """Every check of the data, failed ones first."""
     rows = [
         (
@@ -294,7 +195,7 @@ def quality_section(report: ExperimentReport) -> Markup:
             tag("passed", "pass") if check.passed else tag("failed", "fail"),
             check.detail,
         )
-        for check in sorted(report.quality, key=lambda check: check.passed)
+        for check in sorted(verdict.quality, key=lambda check: check.passed)
     ]
     caption = "With one that fails no candidate is promoted; what it shows by itself still counts."
     return section("Quality of the data", table(caption, ("check", "result", "found"), rows))
@@ -302,13 +203,15 @@ def quality_section(report: ExperimentReport) -> Markup:
 
 def facts_section(report: ExperimentReport) -> Markup:
     """What the verdict can be replayed by."""
-    watermark = "none" if report.watermark is None else numbers.moment(report.watermark)
+    watermark = (
+        "none" if report.verdict.watermark is None else numbers.moment(report.verdict.watermark)
+    )
     return section(
         "This verdict",
         facts(
             [
-                ("look", numbers.moment(report.look_at)),
-                ("window from", numbers.moment(report.window_start)),
+                ("look", numbers.moment(report.verdict.look_at)),
+                ("window from", numbers.moment(report.verdict.window_start)),
                 ("complete up to", watermark),
                 ("spec", report.spec_hash),
                 ("software", f"split-verdict {report.software_version}"),

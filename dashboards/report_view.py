@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from analysis.judge.latency_table import LatencyTable
-from analysis.metric_result import Estimate, MetricResult
-from analysis.quality.checks import QualityCheck
-from analysis.verdict import Decision
+from analysis.metric_result import Estimate
+from analysis.verdict import Decision, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +58,15 @@ class ExperimentReport:
     """The latest verdict of an experiment with all that led to it.
 
     looks: oldest first, the last one is the latest; earlier_looks: how many more there were.
-    watermark: up to when requests are known without a hole; None where none are compared.
     """
 
-    experiment: str
+    verdict: Verdict
     service: str
     namespace: str
     description: str
-    decision: Decision
-    score: float | None
-    reasons: tuple[str, ...]
-    notes: tuple[str, ...]
-    metrics: tuple[MetricResult, ...]
-    quality: tuple[QualityCheck, ...]
-    latency: tuple[LatencyTable, ...]
     looks: tuple[PastLook, ...]
     earlier_looks: int
     split: tuple[StageSplit, ...]
-    look_at: datetime
-    window_start: datetime
-    watermark: datetime | None
     spec_hash: str
     software_version: str
 

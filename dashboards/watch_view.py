@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -15,7 +14,7 @@ from rich.text import Text
 from analysis.requests.latency import QuantileRange
 from analysis.verdict import Decision
 from dashboards import report_numbers as numbers
-from dashboards.report_view import PastHarm
+from dashboards.report_view import PastHarm, PastLook
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _STYLES = {
@@ -44,23 +43,13 @@ class VariantNow:
 
 
 @dataclass(frozen=True, slots=True)
-class LookThen:
-    """One look: its score, and the harm of each metric beside what is allowed."""
-
-    at: datetime
-    decision: Decision
-    score: float | None
-    harms: tuple[PastHarm, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Watched:
     """Everything on the screen. looks: oldest first, the last one is now."""
 
     experiment: str
     over_s: float
     variants: tuple[VariantNow, ...]
-    looks: tuple[LookThen, ...]
+    looks: tuple[PastLook, ...]
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -109,7 +98,7 @@ def _quantile(found: QuantileRange | None) -> str:
     return f"{found.lower_ms:g}-{upper} ms"
 
 
-def _looks(looks: Sequence[LookThen]) -> Table:
+def _looks(looks: Sequence[PastLook]) -> Table:
     table = Table(title="looks", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("score over time")
     several = len({harm.candidate for harm in looks[-1].harms}) > 1

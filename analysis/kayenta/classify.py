@@ -118,9 +118,7 @@ def classify_metrics(
         for row, *test, effect, searched in numbers:
             sizes = controls.shape[1], experiments.shape[1]
             statistic, p_value, estimate, lower, upper = map(float, test)
-            shift = ShiftTest(
-                statistic, p_value, estimate, lower, upper, searched=bool(searched)
-            )
+            shift = ShiftTest(statistic, p_value, estimate, lower, upper, searched=bool(searched))
             judged[row] = _tested(configs[row], shift, float(effect), sizes)
     return tuple(judged[index] for index in range(len(cleaned)))
 

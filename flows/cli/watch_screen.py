@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.metric_result import MetricResult
 from analysis.plan import Plan, Stage
 from analysis.requests.latency import Histogram, QuantileRange, quantile_range
-from analysis.verdict import Decision
-from dashboards.watch_view import LookThen, VariantNow, Watched
+from dashboards.watch_view import VariantNow, Watched
 from flows.formats.time import instant, milliseconds_of
 from flows.look.look import look_at_experiment
-from flows.look.verdict_document import VerdictDocument, restored
+from flows.look.verdict_document import VerdictDocument
 from flows.plan.effective import plan_at
-from flows.publish.report import harm_of
+from flows.publish.report import past_looks
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
 from flows.warehouse.statements import statement
@@ -62,23 +59,15 @@ def _gather(workspace: Workspace, spec: Experiment, document: VerdictDocument) -
         stage = next((s for s in reversed(plan.stages) if s.start_ms < at_ms), plan.stages[0])
         begin_ms = max(stage.start_ms, at_ms - _OVER_MS)
         variants = _variants(con, spec, plan, stage, (begin_ms, at_ms))
-        rows = con.execute(
-            statement("aggregate/latest_looks"),
-            {"experiment": spec.experiment, "until": document.look_at, "looks": _MOST_LOOKS},
-        ).fetchall()
+        looks = past_looks(con, spec, document.look_at, _MOST_LOOKS)
     return Watched(
         experiment=spec.experiment,
         over_s=(at_ms - begin_ms) / 1000,
         variants=variants,
-        looks=tuple(_look(*row) for row in reversed(rows)),
+        looks=looks,
         reasons=document.reasons,
         notes=document.notes,
     )
-
-
-def _look(at: datetime, decision: str, score: float | None, metrics: str) -> LookThen:
-    harms = tuple(harm_of(restored(MetricResult, metric)) for metric in json.loads(metrics))
-    return LookThen(at.astimezone(UTC), Decision(decision), score, harms)
 
 
 def _variants(

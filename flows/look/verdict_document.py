@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Hashable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,6 @@ from analysis.verdict import Decision, Verdict
 from flows.formats.atomic_file import write_atomically
 from flows.formats.json_schema import NullableNumbers
 from flows.formats.problems import UserError
-from flows.formats.time import instant
 from flows.look.scorecard_document import ScorecardRow
 
 SCHEMA_ID = "https://split-verdict.invalid/verdict.schema.json"
@@ -64,20 +63,10 @@ class VerdictDocument(BaseModel):
         cls, verdict: Verdict, *, spec_hash: str, scorecard: tuple[ScorecardRow, ...] = ()
     ) -> Self:
         """The document of a verdict that was reached under the spec with this hash."""
+        said = {field.name: getattr(verdict, field.name) for field in dataclasses.fields(verdict)}
         return cls(
-            experiment=verdict.experiment,
-            decision=verdict.decision,
+            **said,
             exit_code=verdict.decision.exit_code,
-            score=verdict.score,
-            reasons=verdict.reasons,
-            notes=verdict.notes,
-            look_at=instant(verdict.look_at_ms),
-            window_start=instant(verdict.window_start_ms),
-            watermark=None if verdict.watermark_ms is None else instant(verdict.watermark_ms),
-            metrics=verdict.metrics,
-            quality=verdict.quality,
-            segments=verdict.segments,
-            latency=verdict.latency,
             scorecard=scorecard,
             spec_hash=spec_hash,
             software_version=version("split-verdict"),
@@ -156,4 +145,6 @@ def _value(kind: Any, stored: Any, name: str) -> Any:
         return _UNKNOWN.get(name, math.nan)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return restored(kind, stored or {})
+    if kind is datetime:
+        return datetime.fromisoformat(stored).astimezone(UTC)
     return kind(stored)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flows.formats.problems import FieldPath
-from flows.manifests.fields.check import FieldFinding
+from flows.manifests.fields.field_check import FieldFinding
 from flows.manifests.objects import Manifest, ManifestSet
 from flows.manifests.split import Severity
 from flows.manifests.values import fields_of, items_of, text_of

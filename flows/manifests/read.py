@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 from flows.formats.problems import FileProblem, InputError
 from flows.formats.yaml_file import YamlDocument, read_documents
 from flows.manifests.cross_checks import check_together
-from flows.manifests.fields.check import FieldFinding, check_fields, dotted
+from flows.manifests.fields.field_check import FieldFinding, check_fields, dotted
 from flows.manifests.objects import Manifest, ManifestSet, manifests_of
 from flows.manifests.registry import KINDS, Kind, kind_of
 from flows.manifests.split import ManifestFinding, Severity, Split

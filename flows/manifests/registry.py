@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from flows.manifests.fields.argo_fields import ROLLOUT
-from flows.manifests.fields.check import FieldFinding, Table
+from flows.manifests.fields.field_check import FieldFinding, Table
 from flows.manifests.fields.flagger_fields import fields as canary_fields
 from flows.manifests.fields.gateway_api_fields import GRPC_ROUTE, HTTP_ROUTE
 from flows.manifests.fields.istio_fields import DESTINATION_RULE, VIRTUAL_SERVICE

@@ -8,11 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.judge.latency_table import LatencyTable
 from analysis.metric_result import Estimate, MetricResult
 from analysis.plan import Plan
-from analysis.quality.checks import QualityCheck
-from analysis.verdict import Decision
+from analysis.verdict import Decision, Verdict
 from dashboards.report_numbers import possible
 from dashboards.report_view import ExperimentReport, PastHarm, PastLook, StageSplit, VariantShare
 from flows.formats.time import instant, milliseconds_of
@@ -42,55 +40,44 @@ def report_views(warehouse: Path, specs: Sequence[Experiment]) -> list[Experimen
 
 
 def _report(
-    con: DuckDBPyConnection, spec: Experiment, verdict: Mapping[str, Any], looks: int
+    con: DuckDBPyConnection, spec: Experiment, stored: Mapping[str, Any], looks: int
 ) -> ExperimentReport:
-    at = _time(verdict["look_at"])
-    metrics = tuple(restored(MetricResult, each) for each in verdict["metrics"])
-    past = _looks(con, spec, at)
+    verdict = restored(Verdict, stored)
+    past = past_looks(con, spec, verdict.look_at, _MOST_LOOKS)
+    plan = plan_at(con, spec, at=verdict.look_at)
     return ExperimentReport(
-        experiment=spec.experiment,
+        verdict=verdict,
         service=spec.service,
         namespace=spec.namespace,
         description=spec.description,
-        decision=Decision(verdict["decision"]),
-        score=verdict["score"],
-        reasons=tuple(verdict["reasons"]),
-        notes=tuple(verdict["notes"]),
-        metrics=metrics,
-        quality=tuple(restored(QualityCheck, each) for each in verdict["quality"]),
-        latency=tuple(restored(LatencyTable, each) for each in verdict.get("latency", ())),
         looks=past,
         earlier_looks=looks - len(past),
-        split=tuple(_split(con, spec, plan_at(con, spec, at=at), metrics, at)),
-        look_at=at,
-        window_start=_time(verdict["window_start"]),
-        watermark=None if verdict["watermark"] is None else _time(verdict["watermark"]),
-        spec_hash=verdict["spec_hash"],
-        software_version=verdict["software_version"],
+        split=tuple(_split(con, spec, plan, verdict.metrics, verdict.look_at)),
+        spec_hash=stored["spec_hash"],
+        software_version=stored["software_version"],
     )
 
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def _looks(con: DuckDBPyConnection, spec: Experiment, until: datetime) -> tuple[PastLook, ...]:
+def past_looks(
+    con: DuckDBPyConnection, spec: Experiment, until: datetime, most: int
+) -> tuple[PastLook, ...]:
+    """The latest looks of an experiment up to a time, oldest first."""
     rows = con.execute(
         statement("aggregate/latest_looks"),
-        {"experiment": spec.experiment, "until": until, "looks": _MOST_LOOKS},
+        {"experiment": spec.experiment, "until": until, "looks": most},
     ).fetchall()
     return tuple(
         PastLook(
             at.astimezone(UTC),
             Decision(decision),
             score,
-            tuple(harm_of(restored(MetricResult, each)) for each in json.loads(metrics)),
+            tuple(_harm_of(restored(MetricResult, each)) for each in json.loads(metrics)),
         )
         for at, decision, score, metrics in reversed(rows)
     )
 
 
-def harm_of(metric: MetricResult) -> PastHarm:
+def _harm_of(metric: MetricResult) -> PastHarm:
     """Harm is what it is beyond the allowed, and the allowed."""
     excess, allowed = metric.excess, metric.margin
     harm = Estimate(excess.value + allowed, excess.lower + allowed, excess.upper + allowed)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from typing import Any
 
 from analysis.judge.latency_table import LatencyOrder, LatencyTable, QuantileComparison, SlowerShare
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import Role, Unit
 from analysis.quality.checks import QualityCheck
 from analysis.requests.latency import QuantileRange
-from analysis.verdict import Decision
+from analysis.verdict import Decision, Verdict
 from dashboards.report_view import ExperimentReport, PastHarm, PastLook, StageSplit, VariantShare
 
 INF = float("inf")
@@ -82,42 +83,43 @@ def looks(
 
 
 def report(
-    name: str = "checkout", decision: Decision = Decision.ROLLBACK, text: str = ""
+    name: str = "checkout", decision: Decision = Decision.ROLLBACK, text: str = "", **changed: Any
 ) -> ExperimentReport:
-    """text: put wherever somebody else's words can come from; without it, plain words."""
+    """text: put wherever somebody else's words can come from; without it, plain words.
+
+    changed: other fields of the verdict.
+    """
     metric_name, candidate = text or "errors", text or "canary"
     end = START + timedelta(minutes=3)
-    return ExperimentReport(
+    verdict = Verdict(
         experiment=name,
-        service=text or "checkout-service",
-        namespace=text or "shop",
-        description=text or "is v2 fit?",
         decision=decision,
         score=99.97,
         reasons=(text or "errors: harm at least 2.00 points", "another reason"),
         notes=(text or "a note",),
+        look_at=end,
+        window_start=START,
+        watermark=end,
         metrics=(metric(metric_name, candidate),),
         quality=(
             QualityCheck(text or "fresh data", passed=True, detail=text or "data is fresh"),
             QualityCheck("split", passed=False, detail="the split is off"),
         ),
+        segments=(),
         latency=(latency(candidate),),
+    )
+    seen = (
+        VariantShare("stable", 22_150.0, 0.737, 0.75),
+        VariantShare(candidate, 7_914.0, 0.263, None),
+    )
+    return ExperimentReport(
+        verdict=replace(verdict, **changed),
+        service=text or "checkout-service",
+        namespace=text or "shop",
+        description=text or "is v2 fit?",
         looks=looks(name=metric_name, candidate=candidate),
         earlier_looks=7,
-        split=(
-            StageSplit(
-                START,
-                end,
-                "requests",
-                (
-                    VariantShare("stable", 22_150.0, 0.737, 0.75),
-                    VariantShare(candidate, 7_914.0, 0.263, None),
-                ),
-            ),
-        ),
-        look_at=end,
-        window_start=START,
-        watermark=end,
+        split=(StageSplit(START, end, "requests", seen),),
         spec_hash=text or "abc123",
         software_version=text or "0.1.0",
     )

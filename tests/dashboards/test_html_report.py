@@ -66,7 +66,7 @@ def test_metric_without_data_says_of_whom() -> None:
         exposure_baseline=180_000.0,
         exposure_candidate=0.0,
     )
-    text = Page(experiment_page(replace(report(), metrics=(absent,)))).text
+    text = Page(experiment_page(report(metrics=(absent,)))).text
     assert "nothing" not in text
     assert "canary no data 0 requests" in " ".join(text.split())
     assert "stable not compared 180,000 requests" in " ".join(text.split())
@@ -144,7 +144,7 @@ def test_interval_lies_where_the_numbers_say() -> None:
 
 def test_where_more_is_better_the_allowed_harm_lies_below_zero() -> None:
     better = replace(metric(), higher_is_better=True)
-    page = Page(experiment_page(replace(report(), metrics=(better,))))
+    page = Page(experiment_page(report(metrics=(better,))))
     zero, allowed = page.all("line", "zero")[0], page.all("line", "allowed")[0]
     assert allowed.number("x1") < zero.number("x1")
     assert "allowed \N{MINUS SIGN}0.50" in page.text
@@ -188,13 +188,13 @@ def test_many_looks_are_all_drawn_and_letters_do_not_lie_on_one_another() -> Non
 
 def test_experiment_without_latency_looks_or_notes_has_a_page() -> None:
     bare = replace(
-        report(), latency=(), notes=(), split=(), looks=(), metrics=(), reasons=(), watermark=None
+        report(latency=(), notes=(), metrics=(), reasons=(), watermark=None), split=(), looks=()
     )
     text = Page(experiment_page(bare)).text
     assert "Latency" not in text
     assert "Notes" not in text
     unshared = replace(latency(), quantiles=(), slower_than=())
-    assert "Not compared" in Page(experiment_page(replace(report(), latency=(unshared,)))).text
+    assert "Not compared" in Page(experiment_page(report(latency=(unshared,)))).text
 
 
 def test_index_begins_with_what_needs_somebody() -> None:
@@ -212,5 +212,5 @@ def test_files_are_the_same_whatever_the_order_and_linked() -> None:
     texts = report_files(reports, Path("report"))
     assert [path.name for path in texts] == ["a.html", "b.html", "index_.html", "index.html"]
     links = {each.attributes["href"] for each in Page(texts[Path("report/index.html")]).all("a")}
-    assert links == {file_name(each.experiment) for each in reports}
+    assert links == {file_name(each.verdict.experiment) for each in reports}
     assert report_files(reports[::-1], Path("report")) == texts

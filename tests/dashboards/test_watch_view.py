@@ -9,15 +9,15 @@ from rich.console import Console
 
 from analysis.metric_result import Estimate
 from analysis.verdict import Decision
-from dashboards.report_view import PastHarm
-from dashboards.watch_view import LookThen, VariantNow, Watched, watch_screen
+from dashboards.report_view import PastHarm, PastLook
+from dashboards.watch_view import VariantNow, Watched, watch_screen
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NAN, INF = float("nan"), float("inf")
 
 
 def shown(*harms: PastHarm) -> str:
-    now = LookThen(AT, Decision.HOLD, None, harms)
+    now = PastLook(AT, Decision.HOLD, None, harms)
     variants = (
         VariantNow("stable", 1234.5, 0.95, 0.95, 0.99, None, None),
         VariantNow("canary", 1.234567, 0.05, 0.05, None, None, None),

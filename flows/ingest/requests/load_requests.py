@@ -54,7 +54,7 @@ class LostRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedSpan:
     """What a load did: windows written, and why the others were left as they are."""
 
     windows: tuple[WindowCounts, ...]
@@ -62,7 +62,7 @@ class Loaded:
     lost: tuple[LostRow, ...]
 
 
-def load_span(spec: Experiment, span: SpanCounts, warehouse: Path) -> Loaded:
+def load_span(spec: Experiment, span: SpanCounts, warehouse: Path) -> LoadedSpan:
     """Replaces the span's windows, except where the warehouse has fuller data.
 
     Raises WarehouseBusy or WarehouseUnusable, and then nothing was written.
@@ -74,7 +74,7 @@ def load_span(spec: Experiment, span: SpanCounts, warehouse: Path) -> Loaded:
         lost = _lost_rows(spec, span.series.rows, written)
         if written:
             _write(con, spec, span, written, lost)
-    return Loaded(written, tuple(text for text in refusals.values() if text), lost)
+    return LoadedSpan(written, tuple(text for text in refusals.values() if text), lost)
 
 
 def _refusal(

@@ -16,7 +16,7 @@ from flows.formats.text import counted
 from flows.ingest.coverage import BLIND
 from flows.ingest.requests.counts import SpanCounts, count_span
 from flows.ingest.requests.diagnosis import check_not_in_future, missing_variants, nothing_to_count
-from flows.ingest.requests.load_requests import Loaded, load_span
+from flows.ingest.requests.load_requests import LoadedSpan, load_span
 from flows.ingest.requests.mesh.families import FAMILIES
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, Family, ResponseClass, SeriesRole
 from flows.ingest.requests.windows import Window, loaded_windows, next_span, pending_windows
@@ -141,7 +141,7 @@ class _SpanReport:
     warnings: tuple[str, ...]
 
 
-def _reported(span: SpanCounts, loaded: Loaded) -> _SpanReport:
+def _reported(span: SpanCounts, loaded: LoadedSpan) -> _SpanReport:
     per_series = np.zeros(len(span.series.rows))
     for window in loaded.windows:
         per_series += np.bincount(window.series, window.delta, len(per_series))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flows.manifests.fields.check import (
+from flows.manifests.fields.field_check import (
     ANY,
     FLAG,
     NUMBER,

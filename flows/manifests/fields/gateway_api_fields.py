@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from flows.manifests.fields.check import ANY, FLAG, NUMBER, TEXT, TEXTS, OneOf, Shape, Table, whole
+from flows.manifests.fields.field_check import (
+    ANY,
+    FLAG,
+    NUMBER,
+    TEXT,
+    TEXTS,
+    OneOf,
+    Shape,
+    Table,
+    whole,
+)
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 _TARGET: Table = {"group": TEXT, "kind": TEXT, "name!": TEXT, "namespace": TEXT, "port": NUMBER}

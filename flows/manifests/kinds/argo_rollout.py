@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from flows.formats.problems import FieldPath
-from flows.manifests.fields.check import FieldFinding
+from flows.manifests.fields.field_check import FieldFinding
 from flows.manifests.kinds.argo_routing import Apex, driven_by, find_apex
 from flows.manifests.kinds.istio_matches import cohort_of
 from flows.manifests.objects import Manifest, ManifestSet

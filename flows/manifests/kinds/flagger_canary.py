@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flows.formats.problems import FieldPath
-from flows.manifests.fields.check import FieldFinding
+from flows.manifests.fields.field_check import FieldFinding
 from flows.manifests.kinds.istio_matches import cohort_of
 from flows.manifests.objects import Manifest, ManifestSet
 from flows.manifests.split import (

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from flows.formats.problems import FieldPath
-from flows.manifests.fields.check import FieldFinding
+from flows.manifests.fields.field_check import FieldFinding
 from flows.manifests.objects import Manifest, ManifestSet, busiest, tell_apart
 from flows.manifests.split import Backend, MatchedRequests, Mirror, Severity, Split, percents_of
 from flows.manifests.values import fields_of, items_of, number_of, quantity_of, text_of

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from flows.formats.problems import FieldPath
-from flows.manifests.fields.check import (
+from flows.manifests.fields.field_check import (
     ANY,
     FLAG,
     NUMBER,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from flows.manifests.fields.check import (
+from flows.manifests.fields.field_check import (
     NUMBER,
     TEXT,
     TEXT_OR_NUMBER,

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from flows.formats.problems import FieldPath
-from flows.manifests.fields.check import FieldFinding
+from flows.manifests.fields.field_check import FieldFinding
 from flows.manifests.kinds.istio_matches import cohort_of
 from flows.manifests.objects import Manifest, ManifestSet, busiest, tell_apart
 from flows.manifests.split import (

@@ -63,7 +63,7 @@ def test_publish_writes_the_report_and_says_where(tmp_path: Path) -> None:
     assert {path.name for path in workspace.report.iterdir()} == {"index.html", "checkout.html"}
     page = (workspace.report / "checkout.html").read_text(encoding="utf-8")
     (view,) = report_views(workspace.warehouse, [SPEC])
-    assert view.decision.value.upper() in page
+    assert view.verdict.decision.value.upper() in page
     assert "3 looks" in page
     assert "Latency" in page
     assert 'href="checkout.html"' in written[-1].read_text(encoding="utf-8")
@@ -96,17 +96,17 @@ def test_split_is_told_stage_by_stage_beside_the_configured_one(tmp_path: Path) 
     ]
     assert stages[0] == ("requests", {"stable": (3800, 0.95), "canary": (200, 0.05)})
     assert [share.observed for share in view.split[0].variants] == [0.95, 0.05]
-    assert view.split[-1].end == view.look_at
+    assert view.split[-1].end == view.verdict.look_at
 
 
 def test_report_says_what_the_verdict_says(tmp_path: Path) -> None:
     workspace = _workspace(tmp_path)
     document = score_experiment(SPEC, workspace.warehouse, at=START + BUCKETS * BUCKET)
     (view,) = report_views(workspace.warehouse, [SPEC])
-    assert view.latency == document.latency
-    assert view.reasons == document.reasons
-    assert view.quality == document.quality
-    for shown, metric in zip(view.metrics, document.metrics, strict=True):
+    assert view.verdict.latency == document.latency
+    assert view.verdict.reasons == document.reasons
+    assert view.verdict.quality == document.quality
+    for shown, metric in zip(view.verdict.metrics, document.metrics, strict=True):
         assert repr(shown) == repr(metric)  # NaN equals NaN
     last = view.looks[-1]
     assert (last.at, last.decision) == (document.look_at, document.decision)
@@ -122,7 +122,7 @@ def test_more_looks_than_a_picture_holds_are_counted(
     workspace = _workspace(tmp_path, looks=5)
     (view,) = report_views(workspace.warehouse, [SPEC])
     assert (len(view.looks), view.earlier_looks) == (2, 3)
-    assert view.looks[-1].at == view.look_at
+    assert view.looks[-1].at == view.verdict.look_at
 
 
 def test_experiment_without_a_spec_or_a_look_has_no_page(tmp_path: Path) -> None:
