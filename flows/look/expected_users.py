@@ -80,7 +80,11 @@ def _seen_rate(
     until_ms = at_ms if pulled is None else min(at_ms, milliseconds_of(pulled))
     row = con.execute(
         statement("aggregate/user_first_exposure"),
-        {"experiment": spec.experiment, "variants": list(spec.variants)},
+        {
+            "experiment": spec.experiment,
+            "variants": list(spec.variants),
+            "start": spec.earliest_exposure,
+        },
     ).fetchone()
     since_ms = milliseconds_of(row[0]) if row and row[0] else plan.start_ms
     if exposed < _LEAST_USERS or until_ms <= since_ms:

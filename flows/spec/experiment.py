@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -131,6 +131,11 @@ class Experiment(Strict):
     def user_metrics(self) -> dict[str, UserMetric]:
         """The metrics that are counted in users."""
         return {k: m for k, m in self.metrics.items() if isinstance(m, UserMetric)}
+
+    @property
+    def earliest_exposure(self) -> datetime | str:
+        """From when on exposures count, as a parameter of SQL; -infinity if no start is said."""
+        return self.plan.start or "-infinity"
 
     @property
     def segments(self) -> tuple[str, ...]:

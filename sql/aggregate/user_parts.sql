@@ -2,6 +2,7 @@
 -- reads: user_parts; parameters: experiment, source
 select
     part,
+    is_gone,
     origin,
     state,
     checksum,

@@ -1,6 +1,7 @@
 -- makes what new parts of exposures say of users, beside what was known of them
 -- reads: exposures, exposed_users; yields: fresh_users, a temporary table; parameters: experiment,
---   variants (list), parts (list), known_until (of the users so far), until
+--   variants (list), parts (list), known_until (of the users so far), start (of the
+--   plan), until
 -- Rows of older parts that lay in the future then are new as well.
 create or replace temporary table fresh_users as
 with fresh as (
@@ -14,7 +15,7 @@ with fresh as (
     where
         e.experiment = $experiment
         and list_contains($variants, e.variant)
-        and e.exposed_at <= $until
+        and e.exposed_at between $start and $until
         and (list_contains($parts, e.part) or e.exposed_at > $known_until)
     group by e.user_id
 )

@@ -1,6 +1,6 @@
 -- makes the users of an experiment as they were known at a look: one row per user
 -- reads: exposures; yields: users_at_look, a temporary table; parameters: experiment, variants (list),
---   look_at
+--   start (of the plan), look_at
 -- The first exposure wins; variant is null for a user seen in two.
 create or replace temporary table users_at_look as
 select
@@ -13,5 +13,5 @@ from exposures as e
 where
     e.experiment = $experiment
     and list_contains($variants, e.variant)
-    and e.exposed_at <= $look_at
+    and e.exposed_at between $start and $look_at
 group by e.user_id

@@ -1,5 +1,5 @@
 -- one row per (day of the first exposure, variant): users; those seen in two variants apart
--- reads: exposures, marts.variants; yields: marts.exposed_users_by_day
+-- reads: exposures, marts.experiments, marts.variants; yields: marts.exposed_users_by_day
 create view marts.exposed_users_by_day as
 with users as (
     select
@@ -14,6 +14,10 @@ with users as (
         on
             exposures.experiment = variants.experiment
             and exposures.variant = variants.variant
+    inner join marts.experiments as experiments on exposures.experiment = experiments.experiment
+    where
+        exposures.exposed_at
+        >= coalesce(cast(experiments.spec ->> '$.plan.start' as timestamptz), '-infinity')
     group by exposures.experiment, exposures.user_id
 )
 
@@ -27,7 +31,7 @@ from users
 group by experiment, day, variant;
 
 comment on view marts.exposed_users_by_day is
-    'One row per experiment, day and variant: users by their first exposure.';
+    'One row per experiment, day and variant: users by their first exposure since the plan''s start.';
 comment on column marts.exposed_users_by_day.experiment is 'Name of the experiment.';
 comment on column marts.exposed_users_by_day.day is 'Day of the first exposure (UTC).';
 comment on column marts.exposed_users_by_day.variant is

@@ -41,6 +41,10 @@ first_exposures as (
         on exposures.experiment = variants.experiment and exposures.variant = variants.variant
     inner join known
         on exposures.experiment = known.experiment and exposures.exposed_at <= known.known_until
+    inner join marts.experiments as experiments on exposures.experiment = experiments.experiment
+    where
+        exposures.exposed_at
+        >= coalesce(cast(experiments.spec ->> '$.plan.start' as timestamptz), '-infinity')
     group by exposures.experiment, exposures.user_id, known.known_until
     having min(exposures.variant) = max(exposures.variant)
 ),

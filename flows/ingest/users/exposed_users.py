@@ -39,6 +39,7 @@ def make_users_at(con: DuckDBPyConnection, spec: Experiment, known_until: dateti
         {
             "experiment": spec.experiment,
             "variants": list(spec.variants),
+            "start": spec.earliest_exposure,
             "look_at": known_until,
         },
     )

@@ -50,9 +50,14 @@ def is_kept_at(con: DuckDBPyConnection, spec: Experiment, known_until: datetime)
 
 
 def asked_of(spec: Experiment) -> str:
-    """Identity of the variants and segments that kept users and sums are of."""
+    """Identity of the variants, segments and start that kept users and sums are of."""
     crossed = [name for name in dimensions_of(spec) if name not in spec.segments]
-    return f"{sorted(spec.variants)} {list(spec.segments)}" + (f" {crossed}" if crossed else "")
+    since = f" {spec.plan.start.isoformat()}" if spec.plan.start else ""
+    return (
+        f"{sorted(spec.variants)} {list(spec.segments)}"
+        + (f" {crossed}" if crossed else "")
+        + since
+    )
 
 
 def _take_in(
@@ -72,6 +77,7 @@ def _take_in(
             "variants": list(spec.variants),
             "parts": list(fresh.get(UserRows.EXPOSURES, ())),
             "known_until": since,
+            "start": spec.earliest_exposure,
             "until": until,
         },
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flows.formats.time import instant
 from flows.ingest.sources.user_rows import StagedPart, UserRows
 from flows.ingest.users.parts import KnownPart, known_parts, known_source
-from flows.ingest.users.pull_report import SourcePull
+from flows.ingest.users.pull_report import CameAgain, SourcePull
 from flows.ingest.users.staging import Reading
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import statement
@@ -61,19 +61,58 @@ def _load(
     counts |= {each.part: each.row_count for each in reading.staged}
     is_changed, row_count = bool(replaced or forgotten), sum(counts.values())
     _claim(con, spec, reading, is_changed=is_changed, row_count=row_count, until_ms=until_ms)
-    for part in forgotten:
+    again = _came_again(con, spec, reading, replaced)
+    for part in (*forgotten, *(each.part for each in again)):
         _forget(con, spec, reading.kind, part)
     for each in reading.staged:
         if each in replaced:
             _replace_rows(con, spec, reading.kind, each)
         _remember(con, spec, reading, each, known.get(each.part), is_new=each in replaced)
+    _note_gone(con, spec, reading, again)
     return replace(
         known_source(con, spec, reading.kind),
         replaced=tuple(each.part for each in replaced),
         unchanged=len(reading.unchanged) + len(reading.staged) - len(replaced),
-        vanished=reading.vanished,
-        forgotten=forgotten,
+        forgotten=(*forgotten, *(each.part for each in again)),
     )
+
+
+def _came_again(
+    con: DuckDBPyConnection, spec: Experiment, reading: Reading, fresh: Sequence[StagedPart]
+) -> list[CameAgain]:
+    """The vanished parts of whose rows at least half are in new parts: renamed, or written anew."""
+    known = known_parts(con, spec, reading.kind)
+    files = [each for each in fresh if each.part not in known and each.row_count]
+    if not files:
+        return []
+    at = "exposed_at" if reading.kind is UserRows.EXPOSURES else "occurred_at"
+    text = statement(
+        "aggregate/rows_found_again",
+        rows=reading.kind.value,
+        named=reading.kind.name_column,
+        at=at,
+        rest="segments" if reading.kind is UserRows.EXPOSURES else "value",
+    )
+    found = []
+    for part in reading.vanished:
+        row_count = known[part].row_count
+        asked = {"experiment": spec.experiment, "part": part}
+        row = con.execute(text, {**asked, "staged": [str(each.path) for each in files]}).fetchone()
+        if row and row_count and 2 * row[0] >= row_count:
+            found.append(CameAgain(part, row_count, row[0], [each.part for each in files]))
+    return found
+
+
+def _note_gone(
+    con: DuckDBPyConnection, spec: Experiment, reading: Reading, again: Sequence[CameAgain]
+) -> None:
+    """Keeps which parts are not found any more, for the verdict's notes."""
+    key = {"experiment": spec.experiment, "source": reading.kind.value}
+    con.execute(statement("load/gone_part"), {**key, "gone": list(reading.vanished)})
+    if again:
+        con.execute(statement("load/forget_replaced_parts"), key)
+    for each in again:
+        con.execute(statement("load/replaced_part"), {**key, **asdict(each)})
 
 
 def _differs(staged: StagedPart, known: Mapping[str, KnownPart], origin: str) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from flows.ingest.sources.user_rows import LeftOut, UserDataRefused, UserRows
-from flows.ingest.users.pull_report import SourcePull
+from flows.ingest.users.pull_report import CameAgain, EarlyUsers, SourcePull
 from flows.ingest.users.quantities import cohorts_of, quantile_cohorts
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import statement
@@ -18,14 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KnownPart:
-    """A part as the warehouse holds it."""
+    """A part as the warehouse holds it; is_gone: it was not found any more."""
 
+    is_gone: bool
     origin: str
     state: str
     checksum: str
     generation: int
     row_count: int
     left_out: LeftOut
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was in it, not even rows that were left out."""
+        return not self.row_count and self.left_out == LeftOut()
 
 
 def known_parts(con: DuckDBPyConnection, spec: Experiment, kind: UserRows) -> dict[str, KnownPart]:
@@ -34,24 +41,57 @@ def known_parts(con: DuckDBPyConnection, spec: Experiment, kind: UserRows) -> di
         statement("aggregate/user_parts"), {"experiment": spec.experiment, "source": kind.value}
     ).fetchall()
     return {
-        part: KnownPart(origin, state, checksum, generation, row_count, LeftOut(*left_out))
-        for part, origin, state, checksum, generation, row_count, *left_out in rows
+        part: KnownPart(is_gone, origin, state, checksum, generation, row_count, LeftOut(*left_out))
+        for part, is_gone, origin, state, checksum, generation, row_count, *left_out in rows
     }
 
 
 def known_source(con: DuckDBPyConnection, spec: Experiment, kind: UserRows) -> SourcePull:
     """A source as the warehouse holds it: what a pull that finds nothing new would say of it."""
     known = known_parts(con, spec, kind)
+    again = con.execute(
+        statement("aggregate/replaced_parts"), {"experiment": spec.experiment, "source": kind.value}
+    ).fetchall()
     return SourcePull(
         kind=kind,
         replaced=(),
-        unchanged=len(known),
-        vanished=(),
+        unchanged=sum(not old.is_gone for old in known.values()),
+        vanished=tuple(part for part, old in known.items() if old.is_gone),
         forgotten=(),
         row_count=sum(old.row_count for old in known.values()),
         left_out=reduce(LeftOut.__add__, (old.left_out for old in known.values()), LeftOut()),
         unknown=_unknown_names(con, spec, kind) if known else {},
+        came_again=tuple(CameAgain(*row) for row in again),
+        empty=tuple(part for part, old in known.items() if old.is_empty),
+        copies=_copies(known),
+        early=_early_users(con, spec) if kind is UserRows.EXPOSURES else None,
     )
+
+
+def _copies(known: Mapping[str, KnownPart]) -> tuple[tuple[str, str], ...]:
+    """Parts that have the same rows as another one, after which they come; two rows at least."""
+    first: dict[tuple[str, int], str] = {}
+    found = []
+    for part, old in known.items():
+        if old.row_count > 1:
+            same = first.setdefault((old.checksum, old.row_count), part)
+            found += [(part, same)] if same != part else []
+    return tuple(found)
+
+
+def _early_users(con: DuckDBPyConnection, spec: Experiment) -> EarlyUsers | None:
+    """The users that were exposed before the plan's start; None without such, or a start."""
+    if spec.plan.start is None:
+        return None
+    row = con.execute(
+        statement("aggregate/exposures_before_start"),
+        {
+            "experiment": spec.experiment,
+            "variants": list(spec.variants),
+            "start": spec.plan.start,
+        },
+    ).fetchone()
+    return EarlyUsers(spec.plan.start, *row) if row and row[0] else None
 
 
 def _unknown_names(con: DuckDBPyConnection, spec: Experiment, kind: UserRows) -> dict[str, int]:

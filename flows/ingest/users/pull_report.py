@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from flows.formats.text import counted
 from flows.ingest.sources.user_rows import LeftOut, UserRows
@@ -13,13 +14,52 @@ _MOST_NAMES = 5
 
 
 @dataclass(frozen=True, slots=True)
+class CameAgain:
+    """A part that is not found any more, and whose rows came again in others."""
+
+    part: str
+    row_count: int
+    found_again: int
+    replaced_by: Sequence[str]
+
+    def __str__(self) -> str:
+        """A sentence."""
+        others = _named([str(name) for name in self.replaced_by])
+        rest = self.row_count - self.found_again
+        changed = f"; {_rows(rest)} of it did not come again and are gone" if rest else ""
+        return (
+            f"{self.part} is not found any more; {others} has its rows, which count once{changed}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyUsers:
+    """Users exposed before the plan's start; early_only: those that weren't exposed after it."""
+
+    start: datetime
+    users: int
+    early_only: int
+
+    def __str__(self) -> str:
+        """A sentence."""
+        again = self.users - self.early_only
+        later = f"; {again:,} of them came again and count from then on" if again else ""
+        return (
+            f"{self.users:,} users were exposed before the plan's start "
+            f"({self.start:%Y-%m-%d %H:%M:%S} UTC); these exposures are left out{later}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class SourcePull:
     """One source after a pull.
 
     replaced: parts whose rows were written; unchanged: how many parts were left as they were;
     vanished: parts that are not found any more, whose rows stay; forgotten: parts of another
     source, whose rows are gone. row_count, left_out: over all parts of the source.
-    unknown: rows by a name that the spec doesn't know.
+    unknown: rows by a name that the spec doesn't know. came_again: parts that others replace.
+    empty: parts without any row. copies: parts with the rows of another one, and that one. early:
+    users exposed before the plan's start, if any.
     """
 
     kind: UserRows
@@ -30,6 +70,10 @@ class SourcePull:
     row_count: int
     left_out: LeftOut
     unknown: Mapping[str, int] = field(default_factory=dict)
+    came_again: tuple[CameAgain, ...] = ()
+    empty: tuple[str, ...] = ()
+    copies: tuple[tuple[str, str], ...] = ()
+    early: EarlyUsers | None = None
 
     @property
     def summary(self) -> str:
@@ -58,8 +102,17 @@ class SourcePull:
             )
         if self.unknown:
             found.append(self._about_unknown())
+        if self.early is not None:
+            found.append(str(self.early))
         if self.vanished:
-            found.append(f"not found any more, rows kept: {', '.join(self.vanished)}")
+            found.append(f"not found any more, rows kept: {_named(self.vanished)}")
+        found += [str(each) for each in self.came_again[:_MOST_NAMES]]
+        if self.empty:
+            found.append(f"no rows of {self.kind} in {_named(self.empty)}")
+        found += [
+            f"{part} has the same rows of {self.kind} as {other}; both count"
+            for part, other in self.copies[:_MOST_NAMES]
+        ]
         return tuple(found)
 
     def _about_unknown(self) -> str:
@@ -69,6 +122,11 @@ class SourcePull:
         if self.kind is UserRows.EXPOSURES:
             return f"variants that the spec doesn't have are ignored: {listed}{more}"
         return f"no metric asks for any of these outcomes: {listed}{more}"
+
+
+def _named(parts: Sequence[str]) -> str:
+    more = f" and {len(parts) - _MOST_NAMES} more" if len(parts) > _MOST_NAMES else ""
+    return f"{', '.join(parts[:_MOST_NAMES])}{more}"
 
 
 def _rows(count: int) -> str:
