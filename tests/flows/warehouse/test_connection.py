@@ -34,7 +34,7 @@ Opened = Callable[[Path], AbstractContextManager[duckdb.DuckDBPyConnection]]
 WRITE_FOR_EVER = """
 import sys
 from pathlib import Path
-from flows.warehouse import open_writer, transaction
+from flows.warehouse.connection import open_writer, transaction
 for number in range(1_000_000):
     with open_writer(Path(sys.argv[1])) as con, transaction(con):
         for part in "ab":
