@@ -1,10 +1,10 @@
--- writes the buckets of one window of conversion counters
--- reads: incoming_conversions; writes: conversion_buckets; parameters: experiment, window_start
+-- writes the buckets of windows of conversion counters
+-- reads: incoming_conversions; writes: conversion_buckets; parameters: experiment
 insert into conversion_buckets
     (experiment, window_start, bucket_start, variant, outcome, users)
 select
     $experiment,
-    $window_start,
+    window_start,
     bucket_start,
     variant,
     outcome,

@@ -1,3 +1,4 @@
--- removes one window of conversion counters, before it is written again
--- writes: conversion_buckets
-delete from conversion_buckets where experiment = $experiment and window_start = $window_start
+-- empties the windows that are about to be loaded
+-- reads: incoming_windows; writes: conversion_buckets; parameters: experiment
+delete from conversion_buckets
+where experiment = $experiment and window_start in (select window_start from incoming_windows)

@@ -22,7 +22,8 @@ import pytest
 
 from flows.formats.time import instant
 from flows.ingest.sources.prometheus import PrometheusSamples
-from flows.ingest.users.conversion_counters import ConversionPull, pull_conversions
+from flows.ingest.users.conversion_counters import pull_conversions
+from flows.ingest.users.pull_report import ConversionPull
 from flows.spec.experiment import Experiment
 from flows.workspace.experiments import load_spec
 from tests.builders.user_specs import arms_of, read, rows_of

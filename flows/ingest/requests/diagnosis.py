@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 from flows.formats.time import instant
 from flows.ingest.requests.mesh.families import FAMILIES
 from flows.ingest.requests.mesh.family import Family, Labels, diagnostic_selectors, versions_of
-from flows.ingest.requests.series import normalised
+from flows.ingest.requests.series_labels import normalised
 from flows.ingest.sources.samples import (
     Matcher,
     SampleSource,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.counting.lost_exposure import Cause
-from flows.formats.time import instant
-from flows.ingest.requests.counts import SpanCounts, WindowCounts
+from flows.ingest.requests.claims import claim_windows
+from flows.ingest.requests.counts import WindowCounts
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, ResponseClass, SeriesRole
 from flows.ingest.requests.series import SeriesRow
-from flows.ingest.requests.windows import LoadedWindow, bucket_ms, loaded_windows, selection_of
+from flows.ingest.requests.spans import SpanCounts
+from flows.ingest.requests.windows import NewWindow, bucket_ms, selection_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.arrow_columns import instants, numbers, table, texts
 from flows.warehouse.connection import open_writer, transaction
@@ -68,33 +69,19 @@ def load_span(spec: Experiment, span: SpanCounts, warehouse: Path) -> LoadedSpan
     Raises WarehouseBusy or WarehouseUnusable, and then nothing was written.
     """
     with open_writer(warehouse) as con, transaction(con):
-        known = loaded_windows(con, spec.experiment)
-        refusals = {w.window: _refusal(known, w, span, selection_of(spec)) for w in span.windows}
-        written = tuple(w for w in span.windows if refusals[w.window] is None)
+        claimed = claim_windows(
+            con,
+            spec,
+            "requests",
+            [NewWindow(w.window, len(w.ts_ms), len(w.ts_ms), w.targets_up) for w in span.windows],
+            selection=selection_of(spec),
+            warnings=span.warnings,
+        )
+        written = tuple(each for each in span.windows if each.window in claimed.windows)
         lost = _lost_rows(spec, span.series.rows, written)
         if written:
             _write(con, spec, span, written, lost)
-    return LoadedSpan(written, tuple(text for text in refusals.values() if text), lost)
-
-
-def _refusal(
-    known: Mapping[int, LoadedWindow], new: WindowCounts, span: SpanCounts, selection: str
-) -> str | None:
-    """Why a window stays as it is; None if it is to be replaced. Less never replaces more."""
-    old = known.get(new.window.start_ms)
-    if old is None:
-        return None
-    name = f"window {instant(new.window.start_ms):%Y-%m-%d %H:%M} UTC kept as loaded before"
-    if span.warnings and not old.has_warnings:
-        return f"{name}: the new answer is marked partial ({'; '.join(span.warnings)})"
-    if old.selection != selection:
-        gone = old.row_count > 0 and not len(new.ts_ms)
-        return f"{name}: the source has nothing for the changed spec" if gone else None
-    if new.targets_up < old.targets_up:
-        return f"{name}: {new.targets_up} good scrapes now, {old.targets_up} then"
-    if new.targets_up == 0 and len(new.ts_ms) < old.row_count:
-        return f"{name}: {len(new.ts_ms)} samples now, {old.row_count} then"
-    return None
+    return LoadedSpan(written, claimed.kept, lost)
 
 
 def _write(
@@ -105,31 +92,16 @@ def _write(
     lost: Sequence[LostRow],
 ) -> None:
     incoming = {
-        "incoming_windows": _windows_table(written),
         "incoming_series": _series_table(span.series.rows),
         "incoming_samples": _samples_table(spec, span.series.rows, written),
         "incoming_losses": _losses_table(lost),
     }
     for name, rows in incoming.items():
         con.register(name, rows)
-    control = {"selection": selection_of(spec), "warnings": list(span.warnings)}
-    con.execute(statement("load/request_control"), {"experiment": spec.experiment, **control})
     for name in _STATEMENTS:
         con.execute(statement(name), {"experiment": spec.experiment})
-    for name in incoming:
+    for name in ("incoming_windows", *incoming):
         con.unregister(name)
-
-
-def _windows_table(written: Sequence[WindowCounts]) -> Any:
-    windows = [counts.window for counts in written]
-    return table(
-        {
-            "window_start": instants(np.array([window.start_ms for window in windows])),
-            "window_end": instants(np.array([window.end_ms for window in windows])),
-            "row_count": numbers(np.array([len(counts.ts_ms) for counts in written])),
-            "targets_up": numbers(np.array([counts.targets_up for counts in written])),
-        }
-    )
 
 
 def _series_table(rows: Sequence[SeriesRow]) -> Any:

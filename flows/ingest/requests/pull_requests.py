@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,18 +14,15 @@ import numpy as np
 from analysis.counting.lost_exposure import Cause
 from flows.formats.text import counted
 from flows.ingest.coverage import BLIND
-from flows.ingest.requests.counts import SpanCounts, count_span
 from flows.ingest.requests.diagnosis import check_not_in_future, missing_variants, nothing_to_count
 from flows.ingest.requests.load_requests import LoadedSpan, load_span
 from flows.ingest.requests.mesh.families import FAMILIES
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, Family, ResponseClass, SeriesRole
-from flows.ingest.requests.windows import Window, loaded_windows, next_span, pending_windows
+from flows.ingest.requests.spans import SpanCounts, counted_spans
+from flows.ingest.requests.windows import Window, loaded_windows, pending_windows, selection_of
 from flows.ingest.sources.samples import SampleSource
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer
-
-# Read at most about so many samples at once: bounds the memory.
-_MOST_SAMPLES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +67,12 @@ def pull_requests(
     warehouse: Path,
     *,
     until_ms: int,
-    spec_dir: Path | None = None,
     now_ms: int | None = None,
 ) -> RequestPull:
     """Brings the request counts up to until_ms, floored to a bucket; again changes nothing.
 
     Windows that aren't loaded or complete are read, and the last two again for late samples.
-    spec_dir: not needed, the source is open already; now_ms: the clock, for tests.
+    now_ms: the clock, for tests.
     Raises SourceUnavailable or SourceRefused (NoSuchMetric, NoSeries, NoVersionLabel,
     NoSuchVersion, WindowInFuture, VariantsOverlap), WarehouseBusy or WarehouseUnusable.
     """
@@ -85,15 +81,15 @@ def pull_requests(
     check_not_in_future(spec, until_ms, now_ms or time.time_ns() // 1_000_000)
     family = FAMILIES[spec.mesh]
     with open_writer(warehouse) as con:
-        known = loaded_windows(con, spec.experiment)
-    pending = pending_windows(spec, known, until_ms)
+        known = loaded_windows(con, spec, "requests")
+    pending = pending_windows(spec, known, until_ms, selection=selection_of(spec))
     # Windows before the first request are written with it: a spec that matches nothing at all
     # leaves no trace.
     is_known = bool(known)
     waiting: list[SpanCounts] = []
     reports: list[_SpanReport] = []
-    for span in _counted_spans(family, spec, source, pending):
-        is_known = is_known or bool(_variants(span))
+    for span in counted_spans(family, spec, source, pending):
+        is_known = is_known or bool(span.variants)
         waiting.append(span)
         while is_known and waiting:
             reports.append(_reported(waiting[0], load_span(spec, waiting.pop(0), warehouse)))
@@ -102,26 +98,6 @@ def pull_requests(
             family, spec, source, start_ms=pending[0].start_ms, until_ms=pending[-1].end_ms
         )
     return _combined(family, spec, reports)
-
-
-def _counted_spans(
-    family: Family, spec: Experiment, source: SampleSource, pending: Sequence[Window]
-) -> Iterator[SpanCounts]:
-    """All pending windows, so many at once as fit; at first one, for its size is unknown."""
-    most, done = 1, 0
-    while done < len(pending):
-        windows = next_span(pending[done:], most)
-        span = count_span(family, spec, source, windows)
-        yield span
-        done += len(windows)
-        fitting = _MOST_SAMPLES * len(windows) // max(span.samples, 1)
-        most = max(1, min(16 * most, fitting))
-
-
-def _variants(span: SpanCounts) -> set[str]:
-    """The variants that have a request series in the span."""
-    rows = span.series.rows
-    return {row.variant for row in rows if row.role is SeriesRole.REQUESTS} - {UNATTRIBUTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +130,7 @@ def _reported(span: SpanCounts, loaded: LoadedSpan) -> _SpanReport:
     return _SpanReport(
         windows=tuple(window.window for window in loaded.windows),
         samples=sum(len(window.ts_ms) for window in loaded.windows),
-        variants=_variants(span),
+        variants=span.variants,
         requests=requests,
         unattributed=unattributed,
         lost={

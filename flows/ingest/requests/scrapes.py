@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analysis.counting.scrape_evidence import ScrapeEvidence
 from analysis.counting.timelines import Timelines
 from flows.ingest.requests.mesh.family import Family, Labels
-from flows.ingest.requests.series import target_of
+from flows.ingest.requests.series_labels import target_of
 from flows.ingest.sources.samples import (
     Matcher,
     Samples,
@@ -28,17 +28,31 @@ _MOST_INSTANCES = 500
 _UPTIME_JITTER_MS = 15_000
 
 
-def read_evidence(
+def read_scrapes(
     family: Family,
-    series: Sequence[Labels],
+    targets: Mapping[str, Labels],
     source: SampleSource,
+    *,
     start_ms: int,
     end_ms: int,
-) -> Samples:
-    """`up` and the process start times of the targets of the given series, as scraped."""
+    interval_ms: int,
+) -> tuple[ScrapeEvidence, tuple[str, ...]]:
+    """The evidence of each target, in their order, and what the source said beside its answer.
+
+    targets: labels of one series of each, by its name.
+    """
     metrics = ("up", *family.start_metrics)
-    selectors = [Selector(m, where) for m in metrics for where in _target_matchers(series)]
-    return without_replicas(source.read(selectors, start_ms, end_ms))
+    where = _target_matchers(list(targets.values()))
+    selectors = [Selector(metric, matchers) for metric in metrics for matchers in where]
+    samples = without_replicas(source.read(selectors, start_ms, end_ms))
+    names = list(targets)
+    ups = _series_by_target("up", samples)
+    row, ts_ms, up = _samples_of_rows(samples, [ups.get(name, ()) for name in names])
+    _, last = _groups(row, ts_ms)
+    scrapes = _timelines(row[last], ts_ms[last], len(names))
+    starts, started = _start_times(family, names, samples)
+    evidence = ScrapeEvidence(scrapes, up[last] == 1, starts, started, start_ms, interval_ms)
+    return evidence, samples.warnings
 
 
 def _target_matchers(series: Sequence[Labels]) -> list[tuple[Matcher, ...]]:
@@ -58,18 +72,6 @@ def _one_of(label: str, series: Sequence[Labels]) -> tuple[Matcher, ...]:
     if len(values) > _MOST_INSTANCES:
         return ()
     return (Matcher(label, "=~", "|".join(map(re.escape, values))),)
-
-
-def evidence_of(
-    family: Family, targets: Sequence[str], samples: Samples, *, start_ms: int, interval_ms: int
-) -> ScrapeEvidence:
-    """The evidence of each target, in the order of `targets`; samples as by read_evidence."""
-    ups = _series_by_target("up", samples)
-    row, ts_ms, up = _samples_of_rows(samples, [ups.get(name, ()) for name in targets])
-    _, last = _groups(row, ts_ms)
-    scrapes = _timelines(row[last], ts_ms[last], len(targets))
-    starts, started = _start_times(family, targets, samples)
-    return ScrapeEvidence(scrapes, up[last] == 1, starts, started, start_ms, interval_ms)
 
 
 def _start_times(

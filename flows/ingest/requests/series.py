@@ -20,11 +20,9 @@ from flows.ingest.requests.mesh.family import (
     variant_of,
     versions_of,
 )
+from flows.ingest.requests.series_labels import normalised, target_of
 from flows.ingest.sources.samples import Samples, take, without_replicas
 from flows.spec.experiment import Experiment
-
-# Labels of the Prometheus that answered, not of what it scraped.
-_SERVER_LABELS = ("prometheus", "prometheus_replica", "__replica__")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +46,18 @@ class SeriesRow:
 class RequestSeries:
     """The experiment's series and their samples.
 
-    rows: one per series of `counters`; targets: names, indexed by counters.target;
-    target_labels: labels of one series of each target.
+    rows: one per series of `counters`; targets: labels of one series of each, by its name, in the
+    order of counters.target.
     foreign: how many series matched no variant; foreign_versions: the versions they name.
     quarantined: how many samples were no number, or negative.
     """
 
     rows: tuple[SeriesRow, ...]
     counters: CounterSeries
-    targets: tuple[str, ...]
-    target_labels: tuple[Labels, ...]
+    targets: Mapping[str, Labels]
     foreign: int
     foreign_versions: frozenset[str]
     quarantined: int
-
-
-def target_of(labels: Labels) -> str:
-    """The scraped target's name: job and instance, or the pod where the instance was dropped."""
-    if labels.get("instance"):
-        return f"{labels.get('job', '')}/{labels['instance']}"
-    return labels.get("pod") or labels.get("job", "")
 
 
 def experiment_series(family: Family, spec: Experiment, samples: Samples) -> RequestSeries:
@@ -101,26 +91,17 @@ def experiment_series(family: Family, spec: Experiment, samples: Samples) -> Req
         ]
         ts_ms, values = ts_ms[usable], values[usable]
     labels_of = {row.target: samples.labels[i] for row, i in zip(rows, kept, strict=True)}
-    targets = tuple(sorted(labels_of))
+    targets = {name: labels_of[name] for name in sorted(labels_of)}
     position = {name: index for index, name in enumerate(targets)}
     target = np.array([position[row.target] for row in merged_rows], np.int64)
     return RequestSeries(
         merged_rows,
         CounterSeries(offsets, ts_ms, values, target),
         targets,
-        tuple(labels_of[name] for name in targets),
         foreign,
         frozenset(versions),
         quarantined,
     )
-
-
-def normalised(labels: Labels) -> Mapping[str, str]:
-    """Labels that name one series one way: `le` as a number, nothing of the server's own."""
-    clean = {name: value for name, value in labels.items() if name not in _SERVER_LABELS and value}
-    if "le" in clean:
-        clean["le"] = repr(float(clean["le"]))
-    return clean
 
 
 def _row(family: Family, labels: Labels, role: SeriesRole, variant: str) -> SeriesRow:

@@ -1,4 +1,4 @@
-"""Which windows of an experiment's requests are to be read, and which are known already."""
+"""Windows of counters: which are to be read, which are known, and which replace those."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from flows.formats.time import milliseconds_of
+from flows.formats.time import instant, milliseconds, milliseconds_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import statement
 
@@ -34,7 +34,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class LoadedWindow:
-    """What the warehouse holds of a window."""
+    """What the warehouse holds of a window.
+
+    row_count: samples that were counted; targets_up: good scrapes of their targets; has_warnings:
+    the source said that its answer may be partial; selection: identity of what was counted as what.
+    """
 
     end_ms: int
     row_count: int
@@ -43,9 +47,19 @@ class LoadedWindow:
     selection: str
 
 
+@dataclass(frozen=True, slots=True)
+class NewWindow:
+    """What a source has now for a window: samples, of which row_count count."""
+
+    window: Window
+    samples: int
+    row_count: int
+    targets_up: int
+
+
 def bucket_ms(spec: Experiment) -> int:
     """Width of a bucket in milliseconds."""
-    return round(spec.plan.bucket.total_seconds() * 1000)
+    return milliseconds(spec.plan.bucket)
 
 
 def window_length_ms(spec: Experiment) -> int:
@@ -63,16 +77,40 @@ def selection_of(spec: Experiment) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def loaded_windows(con: DuckDBPyConnection, experiment: str) -> dict[int, LoadedWindow]:
-    """The windows in the warehouse, by their start."""
+def loaded_windows(
+    con: DuckDBPyConnection, spec: Experiment, source: str
+) -> dict[int, LoadedWindow]:
+    """The windows of a source in the warehouse, by their start."""
     rows = con.execute(
-        statement("aggregate/request_windows"), {"experiment": experiment}
+        statement("aggregate/loaded_windows"), {"experiment": spec.experiment, "source": source}
     ).fetchall()
     return {start: LoadedWindow(*rest) for start, *rest in rows}
 
 
+def kept_because(
+    new: NewWindow, old: LoadedWindow | None, *, selection: str, warnings: Sequence[str]
+) -> str | None:
+    """Why a window stays as it was loaded; None if it is to be replaced. Less never replaces more.
+
+    selection: what the new one was counted for; warnings: what the source said beside its answer.
+    """
+    if old is None:
+        return None
+    name = f"window {instant(new.window.start_ms):%Y-%m-%d %H:%M} UTC kept as loaded before"
+    if warnings and not old.has_warnings:
+        return f"{name}: the new answer is marked partial ({'; '.join(warnings)})"
+    if old.selection != selection:
+        gone = old.row_count > 0 and not new.samples
+        return f"{name}: the source has nothing for the changed spec" if gone else None
+    if new.targets_up < old.targets_up:
+        return f"{name}: {new.targets_up} good scrapes now, {old.targets_up} then"
+    if new.targets_up == 0 and new.row_count < old.row_count:
+        return f"{name}: {new.row_count} samples now, {old.row_count} then"
+    return None
+
+
 def pending_windows(
-    spec: Experiment, loaded: Mapping[int, LoadedWindow], until_ms: int
+    spec: Experiment, loaded: Mapping[int, LoadedWindow], until_ms: int, *, selection: str
 ) -> list[Window]:
     """The windows to read, oldest first: unknown, unfinished, and the last two again.
 
@@ -80,7 +118,6 @@ def pending_windows(
     on marking them costs little; once they are whole, the next pull reads those before them. A
     window that was counted for another selection of series is read again to its known end.
     """
-    selection = selection_of(spec)
     grid = list(_grid(spec, loaded, until_ms))
     again = set(_doubtful(grid, loaded)[-_MOST_DOUBTFUL:]) | set(grid[-_READ_AGAIN:])
     pending = []

@@ -8,7 +8,6 @@ from datetime import datetime
 
 from flows.formats.text import counted
 from flows.ingest.sources.user_rows import LeftOut, UserRows
-from flows.ingest.users.conversion_counters import ConversionPull
 
 _MOST_NAMES = 5
 
@@ -131,6 +130,35 @@ def _named(parts: Sequence[str]) -> str:
 
 def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count:,} rows"
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionPull:
+    """What one pull of conversion counters did.
+
+    windows: how many were written; users: by variant and outcome, in them; foreign_series: series
+    of the metric that name no variant of the spec; server_warnings: what the source said.
+    """
+
+    windows: int
+    users: Mapping[tuple[str, str], int]
+    foreign_series: int = 0
+    server_warnings: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """A part of a sentence."""
+        counts = ", ".join(f"{v} {o} {n:,}" for (v, o), n in sorted(self.users.items()))
+        windows = counted(self.windows, "window")
+        return f"conversion counters in {windows}" + (f": {counts}" if counts else "")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know about the data."""
+        if not self.foreign_series:
+            return self.server_warnings
+        foreign = f"{self.foreign_series} conversion series name no variant of the spec"
+        return (*self.server_warnings, foreign)
 
 
 @dataclass(frozen=True, slots=True)

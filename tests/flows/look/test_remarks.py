@@ -107,11 +107,12 @@ def test_server_that_goes_on_warning_costs_a_few_windows_a_look() -> None:
     spec = experiment(plan={"start": datetime.fromtimestamp(START / 1000, UTC), "duration": "14d"})
     windows = [Window(START + n * HOUR, START + (n + 1) * HOUR) for n in range(300)]
     loaded = {w.start_ms: LoadedWindow(w.end_ms, 10, 10, True, selection_of(spec)) for w in windows}
-    assert pending_windows(spec, loaded, windows[-1].end_ms) == windows[-6:]
+    selection = selection_of(spec)
+    assert pending_windows(spec, loaded, windows[-1].end_ms, selection=selection) == windows[-6:]
     # Once these are whole, those before are read.
     for window in windows[-6:]:
         loaded[window.start_ms] = LoadedWindow(window.end_ms, 10, 10, False, selection_of(spec))
-    again = pending_windows(spec, loaded, windows[-1].end_ms)
+    again = pending_windows(spec, loaded, windows[-1].end_ms, selection=selection)
     assert again == [*windows[-12:-6], *windows[-2:]]
 
 

@@ -442,14 +442,14 @@ def test_two_first_loads_of_a_window_conflict_instead_of_doubling_it(warehouse: 
         other = con.cursor()
         for each in (con, other):
             each.execute("begin")
-        claim = statement("load/request_control")
+        claim = statement("load/claimed_windows")
         for each in (con, other):
             each.execute("create temp table incoming_windows as select * from pulls")
             each.execute(
                 "insert into incoming_windows (window_start, window_end, row_count, targets_up) "
                 "values ('2026-01-01', '2026-01-01 01:00', 1, 1)"
             )
-        chosen = {"experiment": "checkout", "warnings": [], "selection": ""}
+        chosen = {"experiment": "checkout", "source": "requests", "warnings": [], "selection": ""}
         con.execute(claim, chosen)
         with pytest.raises((duckdb.TransactionException, duckdb.ConstraintException)):
             _claim_and_commit(con, other, claim, chosen)

@@ -10,7 +10,8 @@ import pytest
 
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.sources.samples import SourceRefused
-from flows.ingest.users.conversion_counters import ConversionPull, pull_conversions
+from flows.ingest.users.conversion_counters import pull_conversions
+from flows.ingest.users.pull_report import ConversionPull
 from flows.ingest.users.pull_users import pull_users
 from flows.spec.experiment import Experiment
 from tests.builders.scraped_source import ScrapedSource

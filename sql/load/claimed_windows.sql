@@ -1,13 +1,12 @@
--- claims one window of conversion counters for a load, so that a concurrent one fails
--- writes: pulls
--- parameters: experiment, window_start, window_end, row_count, targets_up, warnings, selection
+-- claims the windows of a load: a concurrent load of one of them then fails instead of doubling it
+-- reads: incoming_windows; writes: pulls; parameters: experiment, source, warnings, selection
 insert into pulls
     (experiment, source, window_start, window_end, generation, row_count, targets_up, warnings,
     selection)
-values (
-    $experiment, 'conversions', $window_start, $window_end, 1, $row_count, $targets_up, $warnings,
-    $selection
-)
+select
+    $experiment, $source, window_start, window_end, 1, row_count, targets_up,
+    cast($warnings as varchar[]), $selection
+from incoming_windows
 on conflict (experiment, source, window_start) do update set
     window_end = excluded.window_end,
     generation = generation + 1,

@@ -1,0 +1,72 @@
+"""Reads a stretch of an experiment's request series and counts it, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from flows.formats.time import milliseconds
+from flows.ingest.requests.counts import WindowCounts, count_windows, range_of
+from flows.ingest.requests.mesh.family import UNATTRIBUTED, Family, SeriesRole, selectors
+from flows.ingest.requests.series import RequestSeries, experiment_series
+from flows.ingest.requests.windows import Window, next_span
+from flows.ingest.sources.samples import SampleSource
+from flows.spec.experiment import Experiment
+
+# Read at most about so many samples at once: bounds the memory.
+_MOST_SAMPLES = 2_000_000
+# Where the spec names no source of requests.
+_USUAL_INTERVAL_MS = 15_000
+
+
+@dataclass(frozen=True, slots=True)
+class SpanCounts:
+    """Consecutive windows that were read at once; warnings are the server's,
+    notes ours on how it was read."""
+
+    series: RequestSeries
+    windows: tuple[WindowCounts, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def samples(self) -> int:
+        """How many samples the windows have."""
+        return sum(len(window.ts_ms) for window in self.windows)
+
+    @property
+    def variants(self) -> set[str]:
+        """The variants that have a request series in the span."""
+        found = {row.variant for row in self.series.rows if row.role is SeriesRole.REQUESTS}
+        return found - {UNATTRIBUTED}
+
+
+def counted_spans(
+    family: Family, spec: Experiment, source: SampleSource, pending: Sequence[Window]
+) -> Iterator[SpanCounts]:
+    """All pending windows, so many at once as fit; at first one, for its size is unknown.
+
+    Raises SourceUnavailable or SourceRefused (VariantsOverlap among them).
+    """
+    most, done = 1, 0
+    while done < len(pending):
+        windows = next_span(pending[done:], most)
+        span = _count_span(family, spec, source, windows)
+        yield span
+        done += len(windows)
+        fitting = _MOST_SAMPLES * len(windows) // max(span.samples, 1)
+        most = max(1, min(16 * most, fitting))
+
+
+def _count_span(
+    family: Family, spec: Experiment, source: SampleSource, windows: Sequence[Window]
+) -> SpanCounts:
+    given = spec.sources.requests
+    interval_ms = milliseconds(given.scrape_interval) if given else _USUAL_INTERVAL_MS
+    samples = source.read(selectors(family, spec), *range_of(windows, interval_ms))
+    series = experiment_series(family, spec, samples)
+    counts, said = count_windows(
+        family, source, series.counters, series.targets, windows, interval_ms=interval_ms
+    )
+    warnings = tuple(dict.fromkeys((*samples.warnings, *said)))
+    return SpanCounts(series, counts, warnings, samples.notes)
