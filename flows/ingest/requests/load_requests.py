@@ -13,10 +13,10 @@ import numpy as np
 
 from analysis.counting.lost_exposure import Cause
 from flows.ingest.requests.claims import claim_windows
+from flows.ingest.requests.count_spans import SpanCounts
 from flows.ingest.requests.counts import WindowCounts
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, ResponseClass, SeriesRole
 from flows.ingest.requests.series import SeriesRow
-from flows.ingest.requests.spans import SpanCounts
 from flows.ingest.requests.windows import NewWindow, bucket_ms, selection_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.arrow_columns import instants, numbers, table, texts

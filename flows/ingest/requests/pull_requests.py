@@ -14,11 +14,11 @@ import numpy as np
 from analysis.counting.lost_exposure import Cause
 from flows.formats.text import counted
 from flows.ingest.coverage import BLIND
+from flows.ingest.requests.count_spans import SpanCounts, counted_spans
 from flows.ingest.requests.diagnosis import check_not_in_future, missing_variants, nothing_to_count
 from flows.ingest.requests.load_requests import LoadedSpan, load_span
 from flows.ingest.requests.mesh.families import FAMILIES
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, Family, ResponseClass, SeriesRole
-from flows.ingest.requests.spans import SpanCounts, counted_spans
 from flows.ingest.requests.windows import Window, loaded_windows, pending_windows, selection_of
 from flows.ingest.sources.samples import SampleSource
 from flows.spec.experiment import Experiment

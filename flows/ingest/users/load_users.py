@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedUsers:
     """What a load of users' rows did.
 
     fresh: by kind, the parts whose rows were written; None if rows that the warehouse had were
@@ -32,7 +32,7 @@ class Loaded:
 
 def load_readings(
     con: DuckDBPyConnection, spec: Experiment, readings: Sequence[Reading], *, until_ms: int
-) -> Loaded:
+) -> LoadedUsers:
     """Replaces what changed, within the caller's transaction.
 
     Raises UserDataRefused if no exposure is to a variant of the spec.
@@ -43,7 +43,7 @@ def load_readings(
         not each.forgotten and not known[each.kind] & set(each.replaced) for each in pulled
     )
     fresh = {each.kind: each.replaced for each in pulled}
-    return Loaded(pulled, fresh if is_appended else None)
+    return LoadedUsers(pulled, fresh if is_appended else None)
 
 
 def _load(
