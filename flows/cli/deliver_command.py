@@ -7,6 +7,8 @@ import getpass
 import os
 import signal
 import sys
+import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flows.cli.arguments import Commands, command
@@ -62,7 +64,7 @@ def _deliver(options: argparse.Namespace) -> int:
     steps = deliver(workspace, options.experiment, again=options.again, once=options.once)
     try:
         for step in steps:
-            print(_line(step), flush=True)
+            _show(step)
     except KeyboardInterrupt:
         steps.close()
         print("stopped; the split is unchanged. Run the command again to resume", file=sys.stderr)
@@ -71,6 +73,17 @@ def _deliver(options: argparse.Namespace) -> int:
     if outcome is None:
         return _GOES_ON
     return _PROMOTED if outcome is DeliveryOutcome.PROMOTED else _ROLLED_BACK
+
+
+def _show(step: Step) -> None:
+    """Prints the step. Who can't read it doesn't end the delivery: a full disk, a closed pipe."""
+    from flows.formats.problems import UserError  # noqa: PLC0415
+
+    with suppress(OSError, ValueError):
+        print(_line(step), flush=True)
+    if step.fault is not None and not isinstance(step.fault, UserError):
+        with suppress(OSError, ValueError):
+            traceback.print_exception(step.fault)
 
 
 def _line(step: Step) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.verdict import Decision
+from flows.delivery.clock import SteadyClock
 from flows.delivery.lease import Lease
 from flows.delivery.targets.target import TrafficTarget
 from flows.formats.problems import UserError
-from flows.formats.time import milliseconds_of
+from flows.formats.time import instant, milliseconds_of
+from flows.look.verdict_document import VerdictDocument
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader, open_writer, transaction
 from flows.warehouse.delivery_log import (
@@ -21,16 +24,37 @@ from flows.warehouse.delivery_log import (
     DeliveryState,
     Event,
     add_event,
+    events_of,
     read_delivery,
 )
+from flows.warehouse.statements import statement
 from flows.workspace.paths import Workspace
 
 if TYPE_CHECKING:
-    pass
+    from duckdb import DuckDBPyConnection
 
 
 class CannotDeliver(UserError):
     """The spec or the state of things doesn't allow it; the message says what would."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a controller knows of its delivery while the warehouse can't be asked.
+
+    state: as it was last read. seen_ms: up to when the data covers a verdict that wasn't invalid.
+    go_back: why all traffic is to go back to the baseline, once that is decided.
+    """
+
+    state: DeliveryState | None = None
+    seen_ms: int | None = None
+    go_back: str | None = None
+
+    def saw(self, document: VerdictDocument) -> None:
+        """Takes in a look: an invalid one has seen nothing."""
+        if document.decision is not Decision.INVALID:
+            seen = milliseconds_of(min(document.look_at, document.watermark or document.look_at))
+            self.seen_ms = max(seen, self.seen_ms or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +66,13 @@ class Controller:
     spec: Experiment
     target: TrafficTarget
     lease: Lease
+    clock: SteadyClock = field(default_factory=SteadyClock)
+    memory: Memory = field(default_factory=Memory)
+
+    @property
+    def state(self) -> DeliveryState:
+        """The delivery as it was last read or written."""
+        return _known(self.memory.state)
 
     def begin(self, *, again: bool) -> DeliveryState:
         """The delivery that goes on, or a new one; with again also after one that has ended.
@@ -50,6 +81,9 @@ class Controller:
         """
         with open_reader(self.workspace.warehouse) as con:
             state = read_delivery(con, self.spec.experiment)
+            seen, looked = _sight(con, self.spec.experiment)
+        if looked is not None:
+            self.clock.not_before(looked)
         identity = identity_of(self.spec)
         if state is None or (state.outcome is not None and again):
             number = state.number + 1 if state else 1
@@ -59,14 +93,16 @@ class Controller:
                 f"{self.path}: the variants or stages were changed since this delivery of "
                 f"{self.spec.experiment} began; put them back until it has ended"
             )
-        return state
+        self.memory.seen_ms = None if seen is None else milliseconds_of(seen)
+        self.clock.not_before(instant(state.latest_ms))
+        return self._remember(state)
 
     def read(self) -> DeliveryState:
         """Where the delivery stands; renews the lease. Raises LeaseLost."""
-        now = datetime.now(UTC)
         with open_writer(self.workspace.warehouse) as con, transaction(con):
-            self.lease.renew(con, now)
-            return _known(read_delivery(con, self.spec.experiment))
+            self._renew(con)
+            state = _known(read_delivery(con, self.spec.experiment))
+        return self._remember(state)
 
     def add(
         self,
@@ -87,12 +123,32 @@ class Controller:
         weights: Mapping[str, float],
         detail: str,
     ) -> DeliveryState:
-        now = datetime.now(UTC)
-        event = Event(number, milliseconds_of(now), kind, stage, weights, detail)
+        event = Event(number, milliseconds_of(self.clock.now()), kind, stage, weights, detail)
         with open_writer(self.workspace.warehouse) as con, transaction(con):
-            self.lease.renew(con, now)
+            self._renew(con)
             add_event(con, self.spec.experiment, event, fence=self.lease.fence)
-            return _known(read_delivery(con, self.spec.experiment))
+            state = _known(read_delivery(con, self.spec.experiment))
+        return self._remember(state)
+
+    def _renew(self, con: DuckDBPyConnection) -> None:
+        """The lease goes on; a warehouse that was replaced gets the delivery's log again."""
+        known, experiment = self.memory.state, self.spec.experiment
+        is_gone = self.lease.is_unknown(con) and read_delivery(con, experiment) is None
+        if known is not None and is_gone:
+            for event in events_of(known):
+                add_event(con, experiment, event, fence=self.lease.fence)
+            self.lease.restore(con, datetime.now(UTC))
+        self.lease.renew(con, datetime.now(UTC))
+
+    def _remember(self, state: DeliveryState) -> DeliveryState:
+        self.memory.state = state
+        return state
+
+
+def _sight(con: DuckDBPyConnection, experiment: str) -> tuple[datetime | None, datetime | None]:
+    """Up to when a valid verdict has seen the experiment, and when it was looked at last."""
+    row = con.execute(statement("aggregate/delivery_sight"), {"experiment": experiment}).fetchone()
+    return (row[0], row[1]) if row else (None, None)
 
 
 def _known(state: DeliveryState | None) -> DeliveryState:

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
+from flows.delivery.blind import ENDS_CONTROLLER, after_failure, after_look, is_underway
 from flows.delivery.controller import CannotDeliver, Controller
 from flows.delivery.lease import LEASE, Lease, LeaseHeld, take_lease
 from flows.delivery.step import Step, take_step
 from flows.delivery.targets.open_target import open_target
-from flows.delivery.targets.target import SplitChanged, TargetRefused, TargetUnavailable
+from flows.delivery.targets.target import TrafficTarget
+from flows.formats.problems import UserError
 from flows.formats.time import milliseconds_of
-from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
-from flows.ingest.sources.user_rows import UserDataRefused
-from flows.ingest.users.staging import StagingFailed
-from flows.look.verdict_document import VerdictNotWritten
-from flows.warehouse.connection import WarehouseBusy, open_writer, transaction
+from flows.warehouse.connection import open_reader, open_writer, transaction
 from flows.warehouse.delivery_log import (
     DeliveryEventKind,
     DeliveryState,
@@ -32,18 +31,6 @@ from flows.warehouse.delivery_log import (
 from flows.workspace.experiments import find_spec
 from flows.workspace.paths import Workspace
 
-# After its first step a delivery doesn't end by these: the split stays, and it tries again.
-_PASSING = (
-    SourceRefused,
-    SourceUnavailable,
-    SplitChanged,
-    StagingFailed,
-    TargetRefused,
-    TargetUnavailable,
-    UserDataRefused,
-    VerdictNotWritten,
-    WarehouseBusy,
-)
 _RETRY_S = 5.0
 _RENEW_S = LEASE.total_seconds() / 3
 
@@ -61,19 +48,35 @@ def deliver(
     """The steps of a delivery, begun or gone on with, until it has ended; with once only one.
 
     again: begins anew where the last delivery has ended.
-    Raises CannotDeliver, LeaseHeld, LeaseLost, NewerController, InputError and WarehouseUnusable;
-    before the first step has been taken also what a source, a target or the warehouse raises.
+    Raises CannotDeliver, LeaseHeld, LeaseLost, NewerController and InputError; also whatever a
+    source, a target or the warehouse raises before anything has been shifted, and with once.
     """
     path, spec = find_spec(workspace.experiments, name)
     target = open_target(spec, spec_dir=path.parent)
-    target.read()
-    lease = _lease(workspace, name, sleep)
+    lease = _lease(workspace, name, sleep, above=_fence_of(workspace, name, target))
     try:
         controller = Controller(workspace, path, spec, target, lease)
         controller.begin(again=again)
         yield from _steps(controller, once, sleep)
     finally:
-        lease.release(workspace.warehouse)
+        # Who can't give it up leaves it to its end.
+        with suppress(UserError):
+            lease.release(workspace.warehouse)
+
+
+def _fence_of(workspace: Workspace, name: str, target: TrafficTarget) -> int:
+    """The fence that the target carries; a target that fails keeps no delivery from going on.
+
+    Raises what the target raises where nothing has been shifted.
+    """
+    try:
+        return target.read().fence
+    except Exception as error:
+        if workspace.warehouse.exists():
+            with open_reader(workspace.warehouse) as con:
+                if is_underway(read_delivery(con, name), error):
+                    return 0
+        raise
 
 
 def tell(workspace: Workspace, name: str, kind: DeliveryEventKind, detail: str) -> DeliveryState:
@@ -96,36 +99,60 @@ def tell(workspace: Workspace, name: str, kind: DeliveryEventKind, detail: str) 
     return state
 
 
-def _lease(workspace: Workspace, name: str, sleep: Sleep) -> Lease:
+def _lease(workspace: Workspace, name: str, sleep: Sleep, *, above: int) -> Lease:
     """The lease; that of a controller that was killed ends by itself. Raises LeaseHeld."""
     try:
-        return take_lease(workspace.warehouse, name)
+        return take_lease(workspace.warehouse, name, above=above)
     except LeaseHeld as error:
-        sleep(max(0.0, (error.until - datetime.now(UTC)).total_seconds()) + 0.1)
-    return take_lease(workspace.warehouse, name)
+        held = error
+    # As long as a lease lasts, whatever the clocks say.
+    left = (held.until - datetime.now(UTC)).total_seconds()
+    sleep(min(max(0.0, left), LEASE.total_seconds()) + 0.1)
+    is_stuck = left > LEASE.total_seconds()
+    waited_for = held.until if is_stuck else None
+    return take_lease(workspace.warehouse, name, above=above, waited_for=waited_for)
 
 
 def _steps(controller: Controller, once: bool, sleep: Sleep) -> Iterator[Step]:
-    """Takes steps; the first must succeed, so that a mistake in the spec shows at once."""
-    step = take_step(controller)
-    yield step
-    while not once and step.state.outcome is None:
-        _rest(controller, step, sleep)
-        try:
-            step = take_step(controller)
-        except _PASSING as error:
-            step = Step(datetime.now(UTC), f"nothing is shifted: {error}", controller.read())
+    """Takes steps until the delivery has ended.
+
+    What fails before anything was shifted is raised, so that a mistake in the spec shows at once.
+    After that only another controller ends this one.
+    """
+    while True:
+        step = _attempt(controller)
+        if once and step.fault is not None and step.state.outcome is None:
+            raise step.fault
         yield step
+        if once or step.state.outcome is not None:
+            return
+        _rest(controller, step, sleep)
+
+
+def _attempt(controller: Controller) -> Step:
+    try:
+        return after_look(controller, take_step(controller))
+    except ENDS_CONTROLLER:
+        raise
+    except Exception as error:
+        if not is_underway(controller.memory.state, error):
+            raise
+        return after_failure(controller, error)
 
 
 def _rest(controller: Controller, step: Step, sleep: Sleep) -> None:
     """Waits for the next look, a decided shift or a person; keeps the lease meanwhile."""
     pause = controller.spec.plan.look_every.total_seconds()
-    if step.state.pending is not None:
+    if step.state.pending is not None or controller.memory.go_back is not None:
         pause = min(pause, _RETRY_S)
     until = time.monotonic() + pause
     while (left := until - time.monotonic()) > 0:
         sleep(min(left, _RENEW_S))
-        now = controller.read()
+        try:
+            now = controller.read()
+        except ENDS_CONTROLLER:
+            raise
+        except Exception:  # noqa: BLE001 - the next step says it, if it lasts
+            continue
         if (now.approved, now.aborted) != (step.state.approved, step.state.aborted):
             return

@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 LEASE = timedelta(seconds=30)
+_RELEASE_S = 5.0
 
 
 class LeaseHeld(UserError):
-    """Another controller delivers this experiment."""
+    """Another controller delivers this experiment. until: as its lease says, by its own clock."""
 
     def __init__(self, experiment: str, holder: str, until: datetime) -> None:
         super().__init__(
-            f"{experiment} is being delivered by {holder}; if that one is gone, its lease ends at "
-            f"{until:%H:%M:%S} UTC"
+            f"{experiment} is being delivered by {holder}; if that one is gone, its lease ends "
+            f"within {LEASE.total_seconds():g} s"
         )
         self.until = until
 
@@ -54,10 +55,21 @@ class Lease:
         """
         self._set(con, now, now + LEASE)
 
+    def is_unknown(self, con: DuckDBPyConnection) -> bool:
+        """Whether the warehouse knows of no lease at all: it was replaced."""
+        return _holder(con, self.experiment)[0] == 0
+
+    def restore(self, con: DuckDBPyConnection, now: datetime) -> None:
+        """Writes it down again, in a warehouse that doesn't know it."""
+        _write(con, self, now + LEASE)
+
     def release(self, warehouse: Path) -> None:
-        """Gives it up, so that another controller need not wait; not if it was lost."""
+        """Gives it up, so that another controller need not wait; not if it was lost.
+
+        Raises WarehouseBusy soon: nobody waits for the lease longer than it lasts.
+        """
         now = datetime.now(UTC)
-        with open_writer(warehouse) as con, transaction(con):
+        with open_writer(warehouse, wait_s=_RELEASE_S) as con, transaction(con):
             if _holder(con, self.experiment)[:2] == (self.fence, self.holder):
                 self._set(con, now, now)
 
@@ -71,15 +83,22 @@ class Lease:
         _write(con, self, until)
 
 
-def take_lease(warehouse: Path, experiment: str) -> Lease:
-    """The lease of an experiment, with a higher fence than any before. Raises LeaseHeld."""
+def take_lease(
+    warehouse: Path, experiment: str, *, above: int = 0, waited_for: datetime | None = None
+) -> Lease:
+    """The lease of an experiment, with a higher fence than any before. Raises LeaseHeld.
+
+    above: the fence that the target carries; a warehouse that was replaced knows none.
+    waited_for: the end of a lease that was seen LEASE ago. If it is still the same, its holder is
+        gone whatever the clock says: one that lives renews it.
+    """
     now = datetime.now(UTC)
     name = f"process {os.getpid()} on {socket.gethostname()} ({secrets.token_hex(3)})"
     with open_writer(warehouse) as con, transaction(con):
         fence, holder, until = _holder(con, experiment)
-        if until > now:
+        if until > now and until != waited_for:
             raise LeaseHeld(experiment, holder, until)
-        lease = Lease(experiment, name, fence + 1)
+        lease = Lease(experiment, name, max(fence, above) + 1)
         _write(con, lease, now + LEASE)
     return lease
 

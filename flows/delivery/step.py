@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from analysis.stage_progression import Move, NextMove, StageNow, next_move
+from analysis.verdict import Decision
 from flows.delivery.controller import Controller
+from flows.delivery.lease import LeaseLost
+from flows.delivery.targets.target import (
+    NewerController,
+    SplitChanged,
+    TargetRefused,
+    TargetUnavailable,
+)
 from flows.formats.time import milliseconds, milliseconds_of
 from flows.ingest.pull import pull_if_behind
-from flows.look.look import look_by_spec
+from flows.look.look import score_with_notes
 from flows.look.verdict_document import VerdictDocument
 from flows.spec.experiment import Experiment
 from flows.warehouse.delivery_log import DeliveryEventKind, DeliveryState
 
 # Percent. Targets round: a VirtualService has whole percents.
 _SAME_WEIGHT = 0.05
+ASKING = "a person is asked (verdict approve, verdict abort)"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step did: a sentence, where the delivery then stands, and the look, if any."""
+    """What one step did: a sentence, where the delivery then stands, and the look, if any.
+
+    fault: what kept the step from being taken.
+    """
 
     at: datetime
     said: str
     state: DeliveryState
     document: VerdictDocument | None = None
+    fault: Exception | None = None
 
 
 def take_step(controller: Controller) -> Step:
@@ -37,15 +51,42 @@ def take_step(controller: Controller) -> Step:
     state = controller.read()
     if state.outcome is not None:
         return _step(state, f"has ended: {state.outcome.value}")
-    if state.pending is not None and (state.aborted is None or state.pending.stage == 0):
-        return _finish(controller, state)
-    if state.aborted is not None:
-        return _shift(controller, state, 0, state.aborted)
+    is_going_back = state.pending is not None and state.pending.stage == 0
+    reason = None if is_going_back else controller.memory.go_back or state.aborted
+    if reason is not None:
+        return go_back(controller, reason)
+    if state.pending is not None:
+        return _finish_unless_harm(controller, state)
     if state.stage == 0:
         # Nothing is shifted before the source has answered.
         _pull(controller)
-        return _shift(controller, state, 1, "the delivery begins")
+        return shift_to(controller, 1, "the delivery begins")
     return _look(controller, state)
+
+
+def shift_to(
+    controller: Controller, stage: int, reason: str, document: VerdictDocument | None = None
+) -> Step:
+    """Writes the decision down first: whoever resumes here knows what was to be done."""
+    state, weights = controller.state, weights_of(controller.spec, stage)
+    state = controller.add(state, DeliveryEventKind.SHIFTING, stage, weights, reason)
+    return _finish(controller, state, document)
+
+
+def go_back(controller: Controller, reason: str, document: VerdictDocument | None = None) -> Step:
+    """Gives all traffic back to the baseline; once decided, it is tried until it is done.
+
+    A warehouse that can't be written doesn't keep the traffic where it does harm: the target is
+    shifted all the same, and the next step writes it down.
+    """
+    controller.memory.go_back = reason
+    try:
+        return shift_to(controller, 0, reason, document)
+    except (LeaseLost, NewerController, TargetUnavailable, TargetRefused, SplitChanged):
+        raise
+    except Exception:
+        _apply(controller, weights_of(controller.spec, 0), reason)
+        raise
 
 
 def weights_of(spec: Experiment, stage: int) -> dict[str, float]:
@@ -91,43 +132,80 @@ def move_after(
 
 
 def _look(controller: Controller, state: DeliveryState) -> Step:
-    at = datetime.now(UTC)
+    at = controller.clock.now()
     spec = controller.spec
-    document = look_by_spec(controller.workspace, controller.path, spec, at=at)
-    carried = controller.target.read().weights
-    wanted = weights_of(spec, state.stage)
+    document, failure = _judge(controller, at)
     move = move_after(spec, state, document, at)
-    if move.move is not Move.ROLL_BACK and not state.approved and not same_split(carried, wanted):
+    if failure is not None and move.move is not Move.ROLL_BACK:
+        raise failure
+    carried = None if move.move is Move.ROLL_BACK else controller.target.read().weights
+    wanted = weights_of(spec, state.stage)
+    if carried is not None and not state.approved and not same_split(carried, wanted):
         move = NextMove(
             Move.STAY,
             f"somebody has set {shown_split(carried)}, this stage has {shown_split(wanted)}: put "
             "it back, approve the next stage, or abort",
             asks=True,
         )
+    if move.move is Move.ROLL_BACK:
+        return go_back(controller, move.reason, document)
     # A person may have decided while the look was taken.
     state = controller.read()
     if state.aborted is not None:
-        move = NextMove(Move.ROLL_BACK, state.aborted)
-    if move.move is Move.STAY:
-        if move.asks and not state.asked:
-            state = controller.add(state, DeliveryEventKind.ASKED, state.stage, {}, move.reason)
-        asking = "; a person is asked (verdict approve, verdict abort)" if move.asks else ""
-        return _step(state, f"{document.decision.value}; {move.reason}{asking}", document)
-    stage = 0 if move.move is Move.ROLL_BACK else state.stage + 1
-    return _shift(controller, state, stage, move.reason, document)
+        return go_back(controller, state.aborted, document)
+    if move.move is Move.ADVANCE:
+        return shift_to(controller, state.stage + 1, move.reason, document)
+    if move.asks and not state.asked:
+        state = controller.add(state, DeliveryEventKind.ASKED, state.stage, {}, move.reason)
+    asking = f"; {ASKING}" if move.asks else ""
+    return _step(state, f"{document.decision.value}; {move.reason}{asking}", document)
 
 
-def _shift(
-    controller: Controller,
-    state: DeliveryState,
-    stage: int,
-    reason: str,
-    document: VerdictDocument | None = None,
-) -> Step:
-    """Writes the decision down first: whoever resumes here knows what was to be done."""
-    weights = weights_of(controller.spec, stage)
-    state = controller.add(state, DeliveryEventKind.SHIFTING, stage, weights, reason)
-    return _finish(controller, state, document)
+def _judge(controller: Controller, at: datetime) -> tuple[VerdictDocument, Exception | None]:
+    """The verdict on what is known, and what kept more from being known, or it from being shown.
+
+    Harm goes back on what is known: one source of several that fails hides no harm in the others.
+    """
+    failure: Exception | None = None
+    warehouse, spec_dir = controller.workspace.warehouse, controller.path.parent
+    try:
+        pull_if_behind(controller.spec, warehouse, spec_dir=spec_dir, at=at)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is raised unless harm is shown
+        failure = error
+    try:
+        document = score_with_notes(controller.spec, warehouse, spec_dir=spec_dir, at=at)
+    except Exception as error:
+        raise failure or error from error
+    if failure is None:
+        controller.memory.saw(document)
+    try:
+        document.write(controller.workspace.verdicts)
+    except Exception as error:  # noqa: BLE001 - as above
+        failure = failure or error
+    return document, failure
+
+
+def _finish_unless_harm(controller: Controller, state: DeliveryState) -> Step:
+    """Applies a decided shift; while that fails, the stage before it is still watched for harm."""
+    try:
+        return _finish(controller, state)
+    except (LeaseLost, NewerController):
+        raise
+    except Exception:
+        is_forward = state.stage > 0 and state.pending is not None and state.pending.stage > 0
+        document = _harm(controller) if is_forward else None
+        if document is None:
+            raise
+        return go_back(controller, document.reasons[0], document)
+
+
+def _harm(controller: Controller) -> VerdictDocument | None:
+    """The verdict of a look if it is to go back; None if it isn't, or can't be taken."""
+    with suppress(Exception):
+        document, _ = _judge(controller, controller.clock.now())
+        if document.decision is Decision.ROLLBACK:
+            return document
+    return None
 
 
 def _finish(
@@ -137,14 +215,7 @@ def _finish(
     shift = state.pending
     if shift is None:
         raise ValueError("no shift has been decided")
-    carried = controller.target.read()
-    if not same_split(carried.weights, shift.weights):
-        controller.target.shift(
-            shift.weights,
-            fence=controller.lease.fence,
-            expected=carried.revision,
-            reason=shift.reason,
-        )
+    _apply(controller, shift.weights, shift.reason)
     state = controller.add(
         state, DeliveryEventKind.SHIFTED, shift.stage, shift.weights, shift.reason
     )
@@ -152,9 +223,17 @@ def _finish(
     return _step(state, f"{ending}{shown_split(shift.weights)} ({shift.reason})", document)
 
 
+def _apply(controller: Controller, weights: Mapping[str, float], reason: str) -> None:
+    carried = controller.target.read()
+    if not same_split(carried.weights, weights):
+        controller.target.shift(
+            weights, fence=controller.lease.fence, expected=carried.revision, reason=reason
+        )
+
+
 def _pull(controller: Controller) -> None:
     warehouse, spec_dir = controller.workspace.warehouse, controller.path.parent
-    pull_if_behind(controller.spec, warehouse, spec_dir=spec_dir, at=datetime.now(UTC))
+    pull_if_behind(controller.spec, warehouse, spec_dir=spec_dir, at=controller.clock.now())
 
 
 def _step(state: DeliveryState, said: str, document: VerdictDocument | None = None) -> Step:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -85,6 +85,16 @@ class Delivery(Strict):
     target: TargetField
     approval: bool = Field(
         False, description="A person must approve before all traffic goes to the candidate."
+    )
+
+    blind_for: Duration = Field(
+        timedelta(minutes=10),
+        validate_default=True,
+        description="How long the candidate may have traffic without a valid verdict on it: a "
+        "source, the warehouse or the target fails, or the data is not good.",
+    )
+    when_blind: Literal["ask", "roll_back"] = Field(
+        "ask", description="What follows then: a person is asked, or all traffic goes back."
     )
 
     @property

@@ -81,6 +81,12 @@ class DeliveryState:
     aborted: str | None = None
 
     @property
+    def latest_ms(self) -> int:
+        """When the last shift, or the beginning, was written down."""
+        times = [shift.applied_ms or shift.decided_ms for shift in self.shifts]
+        return max(self.began_ms, *times) if times else self.began_ms
+
+    @property
     def pending(self) -> Shift | None:
         """The shift that is decided and not known to be applied."""
         return self.shifts[-1] if self.shifts and self.shifts[-1].applied_ms is None else None
@@ -151,6 +157,24 @@ def state_of(events: Sequence[Event]) -> DeliveryState | None:
     for event in events[1:]:
         state = _after(state, event)
     return state
+
+
+def events_of(state: DeliveryState) -> list[Event]:
+    """Events that amount to the state; those that it has forgotten are left out."""
+    number = state.number
+    events = [
+        Event(number, state.began_ms, DeliveryEventKind.BEGAN, state.stages, {}, state.identity)
+    ]
+    for shift in state.shifts:
+        told = (shift.stage, shift.weights, shift.reason)
+        events.append(Event(number, shift.decided_ms, DeliveryEventKind.SHIFTING, *told))
+        if shift.applied_ms is not None:
+            events.append(Event(number, shift.applied_ms, DeliveryEventKind.SHIFTED, *told))
+    said = [(DeliveryEventKind.ASKED, "") for _ in range(state.asked)]
+    said += [(DeliveryEventKind.APPROVED, "") for _ in range(state.approved)]
+    said += [(DeliveryEventKind.ABORTED, state.aborted)] if state.aborted is not None else []
+    stage = state.stage
+    return events + [Event(number, state.latest_ms, kind, stage, {}, text) for kind, text in said]
 
 
 def _after(state: DeliveryState, event: Event) -> DeliveryState:

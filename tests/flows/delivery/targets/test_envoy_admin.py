@@ -24,7 +24,7 @@ from tests.lab.topology import ServiceSpec, VariantSpec
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from flows.targets.envoy_routes import EnvoyRoutes
+from flows.delivery.targets.envoy_routes import EnvoyRoutes
 Path.rename = lambda self, other: os.kill(os.getpid(), signal.SIGKILL)
 routes = EnvoyRoutes(Path(sys.argv[1]), {"stable": "exam-stable", "canary": "exam-canary"})
 routes.shift({"stable": 0, "canary": 100}, fence=1, expected=routes.read().revision, reason="")

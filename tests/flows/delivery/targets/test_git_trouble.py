@@ -25,7 +25,7 @@ from tests.flows.delivery.targets.test_git_manifest import (
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from flows.targets.git_manifest import GitManifest
+from flows.delivery.targets.git_manifest import GitManifest
 GitManifest._push = lambda self, old: os.kill(os.getpid(), signal.SIGKILL)
 names = {"stable": "exam-stable", "canary": "exam-canary"}
 found = GitManifest(Path(sys.argv[1]), "VirtualService", "exam", names, True)
@@ -37,7 +37,7 @@ found.shift({"stable": 75, "canary": 25}, fence=4, expected=found.read().revisio
 _KILLED_EARLY = """
 import os, signal, sys
 from pathlib import Path
-from flows.targets.git_manifest import GitManifest
+from flows.delivery.targets.git_manifest import GitManifest
 write = GitManifest._write
 GitManifest._write = lambda self, text: (write(self, text), os.kill(os.getpid(), signal.SIGKILL))
 names = {"stable": "exam-stable", "canary": "exam-canary"}
