@@ -25,8 +25,8 @@ class SteadyClock:
     Where the wall was set back, time goes on from the latest time known.
     """
 
-    wall: Callable[[], datetime] = _wall
-    elapsed_s: Callable[[], float] = _elapsed_s
+    wall: Callable[[], datetime] = field(default_factory=lambda: _wall)
+    elapsed_s: Callable[[], float] = field(default_factory=lambda: _elapsed_s)
     _latest: datetime = field(init=False, default=datetime.min.replace(tzinfo=UTC))
     _since_s: float = field(init=False, default=0.0)
 

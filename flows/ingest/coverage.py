@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 _SCRAPE_TIMEOUT = timedelta(seconds=10)
 
 
-def complete_until_ms(scrape_interval: timedelta) -> int:
-    """Up to when a live server must have all scrapes by now."""
-    return milliseconds_of(datetime.now(UTC) - 2 * scrape_interval - _SCRAPE_TIMEOUT)
+def complete_until_ms(scrape_interval: timedelta, now: datetime | None = None) -> int:
+    """Up to when a live server must have all scrapes by now; now: the server's clock, else ours."""
+    return milliseconds_of((now or datetime.now(UTC)) - 2 * scrape_interval - _SCRAPE_TIMEOUT)
 
 
 def watermark(con: DuckDBPyConnection, spec: Experiment, source: str) -> int | None:

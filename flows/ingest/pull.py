@@ -95,8 +95,10 @@ def open_source(spec: Experiment, spec_dir: Path, until: datetime) -> tuple[Samp
 
     wanted = spec.sources.requests
     if isinstance(wanted, PrometheusSource):
-        closed_ms = complete_until_ms(wanted.scrape_interval)
-        return PrometheusSamples(wanted), min(milliseconds_of(until), closed_ms)
+        samples = PrometheusSamples(wanted)
+        # By the server's clock: ours may be set wrong, and would close windows that are open.
+        closed_ms = complete_until_ms(wanted.scrape_interval, samples.server_time())
+        return samples, min(milliseconds_of(until), closed_ms)
     if wanted is None:
         raise ValueError(f"{spec.experiment} names no source of requests")
     recording = Recording(spec_dir / wanted.recording)

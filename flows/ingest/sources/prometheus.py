@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from flows.ingest.sources.json_samples import decode_matrix
@@ -86,6 +87,10 @@ class PrometheusSamples:
             pieces += self._read_json(selector, start_ms, end_ms) if chunks is None else [chunks]
         joined = join_samples(pieces)
         return replace(joined, notes=self._notes)
+
+    def server_time(self) -> datetime | None:
+        """The server's own clock, by which its samples are stamped; None if it doesn't tell."""
+        return self._connection.server_time()
 
     def metric_names(self) -> list[str]:
         """All metric names that the server knows."""

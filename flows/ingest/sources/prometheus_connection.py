@@ -7,6 +7,8 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 import requests
@@ -126,6 +128,19 @@ class PrometheusConnection:
             raise SourceUnavailable(f"{self.url} did not answer: {_said(error)}") from error
         except (PrometheusApiClientException, requests.RequestException, KeyError) as error:
             raise SourceRefused(f"{self.url} does not list its metrics: {_said(error)}") from error
+
+    def server_time(self) -> datetime | None:
+        """The server's own clock, by which its samples are stamped; None if it doesn't tell."""
+        try:
+            with self._session.get(
+                f"{self._base}/api/v1/status/buildinfo",
+                timeout=self.patience.connect_s,
+                verify=self._session.verify,
+                stream=True,
+            ) as response:
+                return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, KeyError, ValueError):
+            return None
 
     def _ask(
         self, path: str, data: Form | bytes | None, headers: Mapping[str, str] | None
