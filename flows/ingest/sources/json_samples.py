@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, NotRequired
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+from typing_extensions import TypedDict
 
 from flows.ingest.sources.native_samples import native_samples
 from flows.ingest.sources.samples import Samples, SourceRefused, without_oddities
@@ -40,19 +43,19 @@ def decode_matrix(body: bytes, *, native: bool = False) -> Samples:
         rest += [b'"values":[', str(_count(numbers)).encode(), b"]", after]
     answer = _parse(b"".join(rest))
     result = answer["data"]["result"]
-    said = (*_said(answer, "warnings"), *_said(answer, "infos"))
+    said = (*_said(answer.get("warnings")), *_said(answer.get("infos")))
     if native:
         found = native_samples(result)
         return replace(found, warnings=(*said, *found.warnings))
-    series = [item for item in result if item.get("values")]
-    if any(not isinstance(item["values"][0], int) for item in series):
+    series = [(item["metric"], written) for item in result if (written := item.get("values"))]
+    counts = [written[0] for _, written in series]
+    if any(not isinstance(count, int) for count in counts):
         return decode_matrix(_compact(body))
     ts_ms, values = _parse_pairs(pairs)
-    counts = [item["values"][0] for item in series]
     if sum(counts) != ts_ms.size:
         raise SourceRefused("the server's answer holds pairs that are no time and value")
     samples = Samples(
-        labels=tuple(item["metric"] for item in series),
+        labels=tuple(labels for labels, _ in series),
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         ts_ms=ts_ms,
         values=values,
@@ -66,20 +69,54 @@ def _count(numbers: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(numbers, dtype=np.uint8) == ord("]"))) + 1
 
 
-def _parse(text: bytes) -> dict[str, Any]:
+class _Series(TypedDict):
+    """One series of an answer; values and histograms are looked at where they are read."""
+
+    metric: dict[str, str]
+    values: NotRequired[list[Any] | None]
+    histograms: NotRequired[list[Any] | None]
+
+
+class _Data(TypedDict):
+    resultType: str
+    result: list[_Series]
+
+
+class _QueryAnswer(TypedDict):
+    """An answer as the HTTP API has it; some servers send null instead of no warnings."""
+
+    data: _Data
+    warnings: NotRequired[list[str] | None]
+    infos: NotRequired[list[str] | None]
+
+
+_SHAPE = TypeAdapter(_QueryAnswer)
+
+
+def _parse(text: bytes) -> _QueryAnswer:
+    """The answer if it has the shape of one. Raises SourceRefused with the field that has not."""
     try:
-        answer = json.loads(text)
-        if answer["data"]["resultType"] != "matrix":
-            raise SourceRefused(f"the server answered a {answer['data']['resultType']}, no matrix")
-    except (ValueError, KeyError, TypeError) as error:
+        answer = _SHAPE.validate_json(text, strict=True)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        field = ".".join(map(str, wrong["loc"])) or "the answer"
         start = " ".join(text[:80].decode(errors="replace").split())
-        raise SourceRefused(f"the server's answer is no Prometheus answer: {start!r}") from error
-    return dict(answer)
+        raise SourceRefused(
+            f"the server's answer is no Prometheus answer: {start!r} ({field}: {wrong['msg']})"
+        ) from error
+    if answer["data"]["resultType"] != "matrix":
+        raise SourceRefused(f"the server answered a {answer['data']['resultType']}, no matrix")
+    return answer
 
 
 def _compact(body: bytes) -> bytes:
     """The answer as Prometheus writes it; something on the way put spaces in."""
-    text = json.dumps(json.loads(body), separators=(",", ":")).encode()
+    try:
+        text = json.dumps(from_json(body), separators=(",", ":")).encode()
+    except ValueError as error:
+        raise SourceRefused(
+            f"the server's answer holds values that are no pairs: {error}"
+        ) from error
     if text == body:
         raise SourceRefused("the server's answer holds values that are no pairs")
     return text
@@ -118,12 +155,12 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _said(answer: dict[str, Any], field: str) -> list[str]:
-    """Warnings or infos: some servers send null instead of none."""
-    return [str(text) for text in answer.get(field) or () if text]
+def _said(texts: list[str] | None) -> list[str]:
+    """Warnings or infos that say something."""
+    return [text for text in texts or () if text]
 
 
-def _unread(result: list[dict[str, Any]]) -> list[str]:
+def _unread(result: list[_Series]) -> list[str]:
     native = sorted(
         {item["metric"].get("__name__", "?") for item in result if "histograms" in item}
     )
