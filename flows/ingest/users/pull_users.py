@@ -18,6 +18,7 @@ from flows.spec.sources import CounterSource, FileSource, PostgresSource
 from flows.warehouse.connection import open_writer, transaction
 
 if TYPE_CHECKING:
+    from flows.ingest.sources.prometheus import PrometheusSamples
     from flows.ingest.sources.samples import SampleSource
 
 
@@ -47,12 +48,12 @@ def pull_users(
     if counters is None:
         counters = _open(spec.sources.conversions)
         interval = spec.sources.conversions.prometheus.scrape_interval
-        until_ms = min(until_ms, complete_until_ms(interval))
+        until_ms = min(until_ms, complete_until_ms(interval, counters.server_time()))
     conversions = pull_conversions(spec, counters, warehouse, until_ms=until_ms)
     return UserPull(spec.experiment, sources, conversions)
 
 
-def _open(source: CounterSource) -> SampleSource:
+def _open(source: CounterSource) -> PrometheusSamples:
     from flows.ingest.sources.prometheus import PrometheusSamples  # noqa: PLC0415
 
     return PrometheusSamples(source.prometheus)

@@ -112,7 +112,7 @@ def test_a_dry_run_within_a_stage_looks_and_records_nothing(workspace: Workspace
     written = sorted(path for path in workspace.root.rglob("*") if path.is_file())
     before = {path: path.read_bytes() for path in written}
     *_, last = preview(workspace, "exam")
-    assert last.startswith("in stage 1, next: stay (invalid: the stage lasts 60 min more at least")
+    assert last.startswith("in stage 1, next: stay (invalid: the stage lasts at least 60 min more")
     after = sorted(path for path in workspace.root.rglob("*") if path.is_file())
     assert {path: path.read_bytes() for path in after} == before
 
