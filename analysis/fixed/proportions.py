@@ -51,6 +51,7 @@ def z_test(
     return ZTest(z, np.asarray(2 * ndtr(-np.abs(z))), np.asarray(ndtr(-z)), np.asarray(ndtr(z)))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a mean of 1e300 is no share, and has no such bounds
 def share_bounds(baseline: Sample, candidate: Sample, multiplier: ArrayLike) -> Bounds:
     """Bounds of candidate - baseline, and of candidate / baseline - 1.
 

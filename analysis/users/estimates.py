@@ -131,8 +131,9 @@ def adjust(
         samples.append(Sample(moments.n, mean, variance, rest))
         weight = np.divide(1.0, moments.n, out=np.zeros_like(moments.n), where=moments.n > 0)
         before, after = before + weight * raw, after + weight * samples[-1].variance
-    removed = np.divide(before - after, before, out=np.zeros_like(users), where=before > 0)
-    return Adjusted(tuple(samples), theta, removed)
+    known = np.isfinite(before) & (before > 0)
+    left = np.divide(after, before, out=np.ones_like(users), where=known)
+    return Adjusted(tuple(samples), theta, 1 - left)
 
 
 def least_squares(pooled: FloatArray) -> FloatArray:

@@ -169,6 +169,7 @@ def _centre(
     return np.asarray(n @ values / n.sum() if covariates else np.empty(0))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _with_uneven_effects(
     samples: Sequence[Sample], by: Sequence[WeightedEstimate], share: FloatArray, users: float
 ) -> list[Sample]:
@@ -187,6 +188,8 @@ def _with_uneven_effects(
         of_effect, of_both, of_baseline = (
             float(share @ product) / users for product in (effect**2, effect * below, below**2)
         )
+        if not np.isfinite([of_effect, of_both, of_baseline]).all():
+            of_effect, of_both, of_baseline = np.inf, 0.0, 0.0
         found.append(
             replace(
                 sample,

@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray = NDArray[np.float64]
 
 _EPSILON = float(np.finfo(np.float64).eps)
+# Squares of values above 1e150 are infinite: not known, and no reason to warn.
+_BEYOND_NUMBERS = np.errstate(over="ignore", invalid="ignore")
 _FEW_USERS = 16  # of fewer, the last digits of sums as they are written down count more
 
 
@@ -25,7 +27,7 @@ class Moments:
     n float64[...]; mean float64[..., q], nan without users; covariance float64[..., q, q], nan
     below two users, 0 where it can't be told from rounding. rest float64[..., q]: what the means'
     last digits leave out, for differences of 1e-6 between means of 1e9. noise float64[..., q]: the
-    standard deviation that rounding alone may show.
+    standard deviation that rounding alone may show; infinite where squares are beyond all numbers.
     """
 
     n: FloatArray
@@ -39,6 +41,7 @@ class Moments:
             values = np.broadcast_to(getattr(self, name), self.mean.shape)
             object.__setattr__(self, name, values)
 
+    @_BEYOND_NUMBERS
     def variance_along(self, weights: FloatArray) -> FloatArray:
         """The variance of weighted sums of the quantities: float64[..., k] of [..., k, q].
 
@@ -48,8 +51,11 @@ class Moments:
         found = np.einsum("...ki,...ij,...kj->...k", weights, self.covariance, weights)
         size = np.abs(weights)
         terms = np.einsum("...ki,...ij,...kj->...k", size, np.abs(self.covariance), size)
-        rounding = np.einsum("...ki,...i->...k", size, self.noise) ** 2 + _EPSILON * 16 * terms
-        return np.where(found <= rounding, 0.0, found)
+        beyond = np.isinf(self.noise)
+        noise = np.einsum("...ki,...i->...k", size, np.where(beyond, 0.0, self.noise))
+        is_rounding = np.isfinite(found) & (found <= noise**2 + _EPSILON * 16 * terms)
+        found = np.where(is_rounding, 0.0, found)
+        return np.where((beyond[..., None, :] & (size > 0)).any(axis=-1), np.inf, found)
 
 
 def two_sum(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -77,17 +83,18 @@ class Sums:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rounded", np.broadcast_to(self.rounded, self.total.shape))
 
+    @_BEYOND_NUMBERS
     def at(self, shift: ArrayLike) -> Sums:
         """The same sums about another constant; exact when it is near the mean."""
         new = np.broadcast_to(np.asarray(shift, dtype=np.float64), self.total.shape)
-        d = self.shift - new
+        d, n = self.shift - new, self.n[..., None]
         cross = self.total[..., :, None] * d[..., None, :]
         products = self.products + cross + np.swapaxes(cross, -1, -2)
-        n = self.n[..., None]
         products = products + (n[..., None] * d[..., :, None] * d[..., None, :])
         rounded = np.where(d == 0, self.rounded, self.rounded + n * (self._squares + n * d**2))
         return Sums(self.n, np.array(new), self.total + n * d, products, rounded)
 
+    @_BEYOND_NUMBERS
     def __add__(self, other: Sums) -> Sums:
         """The sums of both sets of users."""
         moved = other if np.array_equal(other.shift, self.shift) else other.at(self.shift)
@@ -99,6 +106,7 @@ class Sums:
             self.rounded + moved.rounded,
         )
 
+    @_BEYOND_NUMBERS
     def without(self, part: Sums) -> Sums:
         """The sums of the users that are not in a part; both are about one shift."""
         n = self.n[..., None]
@@ -114,6 +122,7 @@ class Sums:
     def _squares(self) -> FloatArray:
         return np.diagonal(self.products, axis1=-2, axis2=-1)
 
+    @_BEYOND_NUMBERS
     def summed(self, axis: int) -> Sums:
         """The sums of all users along one of the leading axes; its shifts must be equal."""
         if axis < 0:
@@ -132,6 +141,7 @@ class Sums:
         )
 
     @property
+    @_BEYOND_NUMBERS
     def moments(self) -> Moments:
         """Users, means and covariances; a variance that rounding could have made is 0.
 
@@ -142,24 +152,23 @@ class Sums:
         n = self.n[..., None]
         distance = np.divide(self.total, n, out=np.full_like(self.total, np.nan), where=n > 0)
         centred = self.products - self.total[..., :, None] * distance[..., None, :]
-        denominator = np.broadcast_to((self.n - 1)[..., None, None], centred.shape)
-        covariance = np.divide(
-            centred, denominator, out=np.full_like(centred, np.nan), where=denominator > 0
-        )
         lost = 2 * _EPSILON * (np.maximum(n, _FEW_USERS) * self._squares + self.rounded)
         degrees = np.maximum(n - 1, 1.0)
-        varies = np.diagonal(centred, axis1=-2, axis2=-1) > lost
+        squares = np.diagonal(centred, axis1=-2, axis2=-1)
+        finite = (np.isfinite(squares) & np.isfinite(lost)) | (n == 0)
+        varies = finite & (squares > lost)
+        covariance = centred / degrees[..., None]
         covariance = np.where(varies[..., :, None] & varies[..., None, :], covariance, 0.0)
-        covariance = np.where(denominator > 0, covariance, np.nan)
+        covariance = np.where(n[..., None] > 1, covariance, np.nan)
         mean, rest = two_sum(self.shift, distance)
         rounding = np.maximum(n, _FEW_USERS) * np.abs(self.shift) + np.sqrt(self.rounded)
-        is_zero = np.abs(mean) <= 2 * _EPSILON * rounding
+        is_zero = finite & (np.abs(mean) <= 2 * _EPSILON * rounding)
         return Moments(
             self.n,
             np.where(is_zero, 0.0, mean),
             covariance,
             np.where(is_zero, 0.0, rest),
-            np.sqrt(lost / degrees),
+            np.where(finite, np.sqrt(np.where(finite, lost, 0.0) / degrees), np.inf),
         )
 
 

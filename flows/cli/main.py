@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A mistake of ours, or of an installation that isn't whole, shows as one, with its traceback, and
     is 2 as well: left to Python it would end with 1, which tells a pipeline to roll back.
     """
+    if arguments is None and not sys.warnoptions:
+        # A number that isn't known is said in the verdict; numpy's words on it help nobody.
+        warnings.filterwarnings("ignore", category=RuntimeWarning)
     try:
         return _run(arguments)
     except Exception as error:  # noqa: BLE001  # nothing is hidden: all of it is printed

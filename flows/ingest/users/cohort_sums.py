@@ -56,6 +56,7 @@ def add_days(rows: Iterable[SumsRow], cohort: Cohort, scales: Scales) -> CohortS
     return CohortSums(whole, by_split, largest, scales.refused)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _over_days(days: Sequence[SumsRow], cohort: Cohort, scales: Scales) -> Sums:
     q = len(cohort.quantities)
     first, second = (np.array(ends, dtype=np.intp) for ends in zip(*cohort.pairs, strict=True))
