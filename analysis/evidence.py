@@ -53,6 +53,7 @@ class UserEvidence:
         where the metric is a plain mean of all of them.
     variance_removed: by metric, the share of variance that covariates explain.
     unknown: by metric of which nothing is known whatever its users did, why, and what would help.
+    contradictions: what can't be in the data, as sentences.
     """
 
     samples: Mapping[str, Mapping[str, Pair]]
@@ -72,6 +73,7 @@ class UserEvidence:
     largest: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     variance_removed: Mapping[str, float] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
+    contradictions: tuple[str, ...] = ()
 
     @property
     def by_split(self) -> tuple[Mapping[str, int], ...]:
@@ -87,14 +89,12 @@ class Coverage:
     lost_share: by variant, estimated share of requests that no scrape saw.
     injected_share: by variant, share of requests in which the mesh injected a fault.
     unattributed: failed requests that reached no version.
-    warnings: what the sources said beside their answers.
     """
 
     watermark_ms: int | None = None
     lost_share: Mapping[str, float] = field(default_factory=dict)
     injected_share: Mapping[str, float] = field(default_factory=dict)
     unattributed: float = 0.0
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

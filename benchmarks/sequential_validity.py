@@ -22,11 +22,9 @@ from analysis.quality.sample_ratio import ALARM_P_VALUE, check_sample_ratio
 from analysis.sequential.bernoulli import compare_failures, failures_by_block
 from analysis.sequential.group_sequential import obrien_fleming_spending, spend_alpha
 from analysis.sequential.multinomial import compare_rates, compare_shares
-from analysis.sequential.quantiles import compare_quantile_of_buckets, compare_quantile_of_values
 from analysis.sequential.ramp import compare_steps, planned_spread
 from analysis.sequential.regression_t import anytime_t, planned_precision
 from analysis.sequential.sprt import mixture_sprt, planned_mixture_variance
-from analysis.sequential.stochastic_order import order_by_block, order_of_buckets, order_of_values
 
 Floats = NDArray[np.float64]
 Alarms = NDArray[np.bool_]  # [runs, looks]
@@ -195,79 +193,6 @@ def _ramp(rng: np.random.Generator, runs: int, effect: bool) -> Simulated:
     return np.stack(looks, axis=1), naive <= _ALPHA
 
 
-def _latency_counts(
-    rng: np.random.Generator, runs: int, slower: float
-) -> tuple[Floats, Floats, Floats]:
-    """Cumulative counts of 50 and 50 requests a look in twelve buckets of latency."""
-    edges = np.array([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, np.inf])
-    counts = []
-    for shift in (0.0, slower):
-        at_most = ndtr((np.log(edges) - np.log(0.08) - shift) / 1.2)
-        shares = np.diff(at_most, prepend=0.0)
-        x = rng.multinomial(50, shares, size=(runs, _LOOKS)).cumsum(axis=1).cumsum(axis=2)
-        counts.append(x.astype(float))
-    return edges, counts[0], counts[1]
-
-
-def _quantile_of_buckets(rng: np.random.Generator, runs: int, effect: bool) -> Simulated:
-    """The median, 80 ms and then 108 ms; naive: two proportions slower than the edge between."""
-    edges, b, c = _latency_counts(rng, runs, 0.3 * effect)
-    found = compare_quantile_of_buckets(edges, b, c, 0.5, alpha=_ALPHA, n_opt=2500)
-    edge = 4
-    z = _proportion_z(b[..., edge], b[..., -1], c[..., edge], c[..., -1])
-    return found.p_value <= _ALPHA, 2 * ndtr(-np.abs(z)) <= _ALPHA
-
-
-def _order_of_buckets(rng: np.random.Generator, runs: int, effect: bool) -> Simulated:
-    """Naive: Kolmogorov-Smirnov on the edges."""
-    _, b, c = _latency_counts(rng, runs, 0.12 * effect)
-    found = order_of_buckets(b, c, alpha=_ALPHA)
-    n = b[..., -1]
-    gap = np.abs(b / n[..., None] - c / n[..., None]).max(axis=-1)
-    return found.p_value <= _ALPHA, gap > 1.358 * np.sqrt(2 / n)
-
-
-def _order_by_block(rng: np.random.Generator, runs: int, effect: bool) -> Simulated:
-    """Each look is a block of time; naive: Kolmogorov-Smirnov on the edges, of all so far."""
-    _, b, c = _latency_counts(rng, runs, 0.12 * effect)
-    found = order_by_block(np.diff(b, axis=1, prepend=0.0), np.diff(c, axis=1, prepend=0.0))
-    n = b[..., -1]
-    gap = np.abs(b / n[..., None] - c / n[..., None]).max(axis=-1)
-    return found.log_e >= -np.log(_ALPHA), gap > 1.358 * np.sqrt(2 / n)
-
-
-def _values(rng: np.random.Generator, runs: int, effect: bool) -> tuple[Floats, Floats]:
-    b, c = rng.normal(size=(2, runs, 4000))
-    return np.exp(b), np.exp(c + 0.12 * effect)
-
-
-def _quantile_of_values(rng: np.random.Generator, runs: int, effect: bool) -> Simulated:
-    """Median; naive: median test. Twenty looks."""
-    b, c = _values(rng, runs, effect)
-    valid, naive = np.zeros((2, runs, 20), dtype=bool)
-    for i, j in np.ndindex(runs, 20):
-        n = 200 * (j + 1)
-        found = compare_quantile_of_values(b[i, :n], c[i, :n], 0.5, alpha=_ALPHA, n_opt=2000)
-        valid[i, j] = found.p_value <= _ALPHA
-        median = np.median(np.concatenate([b[i, :n], c[i, :n]]))
-        above = [(x[i, :n] > median).sum() for x in (b, c)]
-        z = float(_proportion_z(above[0], n, above[1], n))
-        naive[i, j] = 2 * ndtr(-abs(z)) <= _ALPHA
-    return valid, naive
-
-
-def _order_of_values(rng: np.random.Generator, runs: int, effect: bool) -> Simulated:
-    """Naive: Kolmogorov-Smirnov. Twenty looks."""
-    b, c = _values(rng, runs, effect)
-    valid, naive = np.zeros((2, runs, 20), dtype=bool)
-    for i, j in np.ndindex(runs, 20):
-        n = 200 * (j + 1)
-        found = order_of_values(b[i, :n], c[i, :n], alpha=_ALPHA, n_opt=2000)
-        valid[i, j] = found.p_value <= _ALPHA
-        naive[i, j] = max(found.slower, found.faster) > 1.358 * np.sqrt(2 / n)
-    return valid, naive
-
-
 def _group_sequential(
     looks: int, obrien_fleming: bool = False
 ) -> Callable[[np.random.Generator, int, bool], Simulated]:
@@ -336,11 +261,6 @@ _SCENARIOS = (
     Scenario("Bernoulli, universal, rate 1 %", _failures, 600, 150),
     Scenario("Bernoulli blocks, ramp and drift", _blocks, 10_000, 2000),
     Scenario("ramp 2 to 50 %, users", _ramp, 1000, 200),
-    Scenario("quantile p50 of buckets", _quantile_of_buckets, 500, 80),
-    Scenario("order of buckets", _order_of_buckets, 200, 24),
-    Scenario("order of buckets, by block", _order_by_block, 1000, 100),
-    Scenario("quantile p50 of values", _quantile_of_values, 100, 10),
-    Scenario("order of values", _order_of_values, 200, 40),
     Scenario("group sequential t^2, 5 looks", _group_sequential(5), 100_000, 20_000),
     Scenario("group sequential t^2, 100 looks", _group_sequential(100), 20_000, 2000),
     Scenario("group sequential O'Brien, 5 looks", _group_sequential(5, True), 100_000, 20_000),

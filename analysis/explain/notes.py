@@ -29,6 +29,7 @@ def take_notes(
     found = [note for table in latency for note in latency_notes(table)]
     if users is None:
         return tuple(found)
+    found += users.contradictions
     found += _adjustments(plan, metrics)
     for metric in metrics:
         if metric.unit is Unit.USER:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from analysis.metric_result import MetricResult
 from analysis.plan import Plan
 from analysis.quality.checks import QualityCheck
-from analysis.verdict import reach_verdict
+from analysis.verdict import Decision, reach_verdict
 from flows.formats.time import milliseconds_of
 from flows.look.expected_users import with_expected_users
 from flows.look.read_evidence import read_evidence
@@ -36,6 +36,7 @@ def score_experiment(
     notes: Sequence[str] = (),
     remarks: Sequence[str] = (),
     checks: Sequence[QualityCheck] = (),
+    ask_causes: Callable[[], Sequence[str]] | None = None,
 ) -> VerdictDocument:
     """The verdict of one look, recorded in the warehouse.
 
@@ -43,23 +44,38 @@ def score_experiment(
     between two buckets sees whole buckets only. Scoring the same look again changes nothing.
     notes: sentences from outside the warehouse that come first among the reasons; remarks: such
         that decide nothing, and come first among the notes. checks: of what the warehouse can't
-        know, before its own.
+        know, before its own. ask_causes: more such notes, asked of an invalid look only, while the
+        warehouse isn't locked: sources may be slow.
     Raises WarehouseBusy or WarehouseUnusable.
     """
     with open_writer(warehouse) as con:
-        plan = plan_at(con, spec, at=at)
-        at_ms = _look_time(plan, milliseconds_of(at))
-        evidence = read_evidence(con, spec, plan, at_ms=at_ms)
-        plan = with_expected_users(con, spec, plan, evidence.users, at_ms=at_ms)
-        verdict = reach_verdict(plan, evidence, limits_of(spec), at_ms=at_ms, checks=checks)
-        verdict = replace(
-            verdict, reasons=(*notes, *verdict.reasons), notes=(*remarks, *verdict.notes)
-        )
-        scorecard = scorecard_of(spec, plan, evidence.users)
-        document = VerdictDocument.of(verdict, spec_hash=spec.spec_hash, scorecard=scorecard)
-        with transaction(con):
+        document = _judge(con, spec, at, notes, remarks, checks)
+        if ask_causes is None or document.decision is not Decision.INVALID:
             _record(con, spec, document)
+            return document
+    reasons = (*ask_causes(), *document.reasons)
+    document = document.model_copy(update={"reasons": reasons})
+    with open_writer(warehouse) as con:
+        _record(con, spec, document)
     return document
+
+
+def _judge(
+    con: DuckDBPyConnection,
+    spec: Experiment,
+    at: datetime,
+    notes: Sequence[str],
+    remarks: Sequence[str],
+    checks: Sequence[QualityCheck],
+) -> VerdictDocument:
+    plan = plan_at(con, spec, at=at)
+    at_ms = _look_time(plan, milliseconds_of(at))
+    evidence = read_evidence(con, spec, plan, at_ms=at_ms)
+    plan = with_expected_users(con, spec, plan, evidence.users, at_ms=at_ms)
+    verdict = reach_verdict(plan, evidence, limits_of(spec), at_ms=at_ms, checks=checks)
+    verdict = replace(verdict, reasons=(*notes, *verdict.reasons), notes=(*remarks, *verdict.notes))
+    scorecard = scorecard_of(spec, plan, evidence.users)
+    return VerdictDocument.of(verdict, spec_hash=spec.spec_hash, scorecard=scorecard)
 
 
 def _look_time(plan: Plan, at_ms: int) -> int:
@@ -74,38 +90,39 @@ def _look_time(plan: Plan, at_ms: int) -> int:
 
 def _record(con: DuckDBPyConnection, spec: Experiment, document: VerdictDocument) -> None:
     look = {"experiment": document.experiment, "look_at": document.look_at}
-    con.execute(
-        statement("load/spec"),
-        {
-            "experiment": document.experiment,
-            "spec_hash": document.spec_hash,
-            "spec": spec.model_dump_json(),
-            "used_at": document.look_at,
-        },
-    )
-    con.execute(
-        statement("load/look"),
-        {
-            **look,
-            "window_start": document.window_start,
-            "watermark": document.watermark,
-            "spec_hash": document.spec_hash,
-            "software_version": document.software_version,
-        },
-    )
-    con.execute(statement("load/forget_metric_results"), look)
-    for metric in document.metrics:
-        con.execute(statement("load/metric_result"), {**look, **_metric_row(metric)})
-    con.execute(
-        statement("load/verdict"),
-        {
-            **look,
-            "decision": document.decision.value,
-            "score": document.score,
-            "reasons": list(document.reasons),
-            "verdict": document.model_dump_json(),
-        },
-    )
+    with transaction(con):
+        con.execute(
+            statement("load/spec"),
+            {
+                "experiment": document.experiment,
+                "spec_hash": document.spec_hash,
+                "spec": spec.model_dump_json(),
+                "used_at": document.look_at,
+            },
+        )
+        con.execute(
+            statement("load/look"),
+            {
+                **look,
+                "window_start": document.window_start,
+                "watermark": document.watermark,
+                "spec_hash": document.spec_hash,
+                "software_version": document.software_version,
+            },
+        )
+        con.execute(statement("load/forget_metric_results"), look)
+        for metric in document.metrics:
+            con.execute(statement("load/metric_result"), {**look, **_metric_row(metric)})
+        con.execute(
+            statement("load/verdict"),
+            {
+                **look,
+                "decision": document.decision.value,
+                "score": document.score,
+                "reasons": list(document.reasons),
+                "verdict": document.model_dump_json(),
+            },
+        )
 
 
 def _metric_row(result: MetricResult) -> dict[str, object]:

@@ -6,15 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from analysis.verdict import Decision
 from flows.formats.problems import UserError
 from flows.formats.time import as_utc
 from flows.ingest.pull import pull_if_behind
 from flows.look.evaluate import score_experiment
 from flows.look.remarks import (
     check_manifests,
-    has_begun,
-    notes_on,
+    notes_on_begin,
+    notes_on_series,
     remarks_on_data,
     remarks_on_manifests,
 )
@@ -73,15 +72,15 @@ def score_with_notes(
         *remarks_on_manifests(spec, spec_dir),
         *remarks_on_data(spec, warehouse, at=at),
     )
-    checks = check_manifests(spec, spec_dir)
-    document = score_experiment(spec, warehouse, at=at, remarks=remarks, checks=checks)
-    if document.decision is not Decision.INVALID and has_begun(spec, at):
-        return document
-    # Asked only now, and without the warehouse's lock: the sources may be slow.
-    notes = notes_on(spec, warehouse, spec_dir=spec_dir, at=at)
-    if not notes:
-        return document
-    return score_experiment(spec, warehouse, at=at, notes=notes, remarks=remarks, checks=checks)
+    return score_experiment(
+        spec,
+        warehouse,
+        at=at,
+        notes=notes_on_begin(spec, at),
+        remarks=remarks,
+        checks=check_manifests(spec, spec_dir),
+        ask_causes=lambda: notes_on_series(spec, warehouse, spec_dir=spec_dir, at=at),
+    )
 
 
 # Another machine's clock may be ahead by that much.

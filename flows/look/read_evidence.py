@@ -52,6 +52,7 @@ def _users(con: DuckDBPyConnection, spec: Experiment, plan: Plan, at_ms: int) ->
         largest=found.largest,
         variance_removed=found.variance_removed,
         unknown=found.unknown,
+        contradictions=found.contradictions,
     )
 
 

@@ -29,26 +29,26 @@ if TYPE_CHECKING:
 _EARLIER = timedelta(hours=6)
 
 
-def has_begun(spec: Experiment, at: datetime) -> bool:
-    """Whether the plan has begun at a look; one without a configured start has."""
-    return spec.plan.start is None or spec.plan.start <= at
+def notes_on_begin(spec: Experiment, at: datetime) -> tuple[str, ...]:
+    """A sentence on a plan that hasn't begun."""
+    if spec.plan.start is None or spec.plan.start <= at:
+        return ()
+    times = f"{spec.plan.start:%Y-%m-%d %H:%M:%S} UTC, after this look ({at:%Y-%m-%d %H:%M:%S} UTC)"
+    return (f"the plan starts at {times}",)
 
 
-def notes_on(spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetime) -> tuple[str, ...]:
-    """Sentences on a plan that hasn't begun, and on variants that no series names.
+def notes_on_series(
+    spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetime
+) -> tuple[str, ...]:
+    """Sentences on variants that no series names, of a plan that has begun.
 
     A source that doesn't answer adds none. Raises WarehouseBusy or WarehouseUnusable.
     """
-    if not has_begun(spec, at):
-        times = (
-            f"{spec.plan.start:%Y-%m-%d %H:%M:%S} UTC, after this look ({at:%Y-%m-%d %H:%M:%S} UTC)"
-        )
-        return (f"the plan starts at {times}",)
-    missing = _without_requests(spec, warehouse, at) if spec.request_metrics else []
-    if not missing:
+    if notes_on_begin(spec, at) or not spec.request_metrics:
         return ()
+    missing = _without_requests(spec, warehouse, at)
     with suppress(SourceUnavailable, SourceRefused):
-        return _on_series(spec, missing, spec_dir, at)
+        return _on_series(spec, missing, spec_dir, at) if missing else ()
     return ()
 
 

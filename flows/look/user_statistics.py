@@ -37,10 +37,9 @@ class UserStatistics:
     metric's n is what they are worth when compared within each.
     users: exposed users by variant, those seen in two variants left out; users_by_split,
     users_by_day and users_by_segment: the same for each split, and these by day of the first
-    exposure, and by dimension and segment. mixed_users: seen in two variants. maturing: by metric
-    and variant, users whose window still runs. known_until: the look, or the last pull if that
-    was earlier. warnings: what contradicts itself in the data. unknown: by metric of which nothing
-    is known whatever its users did, why, and what would help.
+    exposure, and by dimension and segment. mixed_users: seen in two variants. known_until: the
+    look, or the last pull if that was earlier. contradictions: what can't be in the data. unknown:
+    by metric of which nothing is known whatever its users did, why, and what would help.
     """
 
     metrics: Mapping[str, Mapping[str, Pair]]
@@ -55,9 +54,8 @@ class UserStatistics:
     users_by_day: Mapping[date, tuple[Mapping[str, int], ...]]
     users_by_segment: Mapping[str, Mapping[str, tuple[Mapping[str, int], ...]]]
     mixed_users: int
-    maturing: Mapping[str, Mapping[str, int]]
     known_until: datetime
-    warnings: tuple[str, ...] = field(default=())
+    contradictions: tuple[str, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -70,11 +68,7 @@ def read_user_statistics(
     """
     seen = read_sums_at_look(con, spec, at, splits)
     found, exposed = estimate_metrics(spec, seen), seen.exposed
-    maturing = {
-        name: {variant: exposed.users[variant] - int(final[variant]) for variant in final}
-        for name, final in found.final_users.items()
-    }
-    warnings: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
     users = exposed.users
     counters = spec.sources.conversions
     if counters is not None:
@@ -90,8 +84,10 @@ def read_user_statistics(
             }
             found.metrics[name] = {v: (arms[spec.baseline], arms[v]) for v in spec.candidates}
             found.final_users[name] = {v: float(arm.n) for v, arm in arms.items()}
-            maturing[name] = dict.fromkeys(spec.variants, 0)
-        warnings = tuple(_contradictions(spec, counters, counts))
+        contradictory = dict(_contradictions(spec, counters, counts))
+        for name, why in contradictory.items():
+            found.withdraw(name, why)
+        contradictions = tuple(contradictory.values())
     return UserStatistics(
         metrics={name: found.metrics[name] for name in spec.user_metrics},
         segments=found.segments,
@@ -105,9 +101,8 @@ def read_user_statistics(
         users_by_day=exposed.by_day,
         users_by_segment=exposed.by_segment,
         mixed_users=exposed.mixed,
-        maturing=maturing,
         known_until=seen.known_until,
-        warnings=warnings,
+        contradictions=contradictions,
         unknown=found.unknown,
     )
 
@@ -129,12 +124,14 @@ def _counted(
 
 def _contradictions(
     spec: Experiment, counters: CounterSource, counts: Mapping[tuple[str, str], int]
-) -> Iterator[str]:
+) -> Iterator[tuple[str, str]]:
+    """Metrics whose counters can't both be right, and why."""
     for name, metric in _proportions(spec):
         for variant in spec.variants:
             x, n = counts[variant, metric.outcome], counts[variant, counters.exposed]
             if x > n:
-                yield (
+                why = (
                     f"{name}, {variant}: {x:,} users with {metric.outcome!r} of {n:,} with "
                     f"{counters.exposed!r}: one of the counters doesn't count users"
                 )
+                yield name, why

@@ -259,7 +259,7 @@ def test_conversions_add_up_to_what_the_verdict_sees(con: duckdb.DuckDBPyConnect
     for metric, variant, users, mean, maturing in found:
         assert users == sample_in(seen.metrics, metric, variant).n
         assert mean == pytest.approx(sample_in(seen.metrics, metric, variant).mean)
-        assert maturing == seen.maturing[metric][variant]
+        assert maturing == seen.users[variant] - seen.final_users[metric][variant]
 
 
 def test_counters_say_what_proportions_are_where_the_spec_names_them(

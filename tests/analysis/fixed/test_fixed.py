@@ -19,7 +19,6 @@ from analysis.fixed.comparison import (
 )
 from analysis.fixed.margins import equivalence, non_inferiority, two_sided
 from analysis.fixed.proportions import share_bounds, share_statistic, z_test
-from analysis.fixed.quantile_difference import compare_quantiles, estimate_quantile
 from analysis.fixed.relative import relative_lift
 
 Z = 1.959964
@@ -207,39 +206,6 @@ def test_bounds_p_values_and_ratios_of_shares_say_the_same() -> None:
         relative = (found.relative_lower > 0) | (found.relative_upper < 0)
         np.testing.assert_array_equal(outside, relative)
     assert np.isnan(share_statistic(proportion_sample(0, 0), proportion_sample(5, 1)))
-
-
-def test_clustered_quantiles_cover_and_unclustered_ones_do_not() -> None:
-    """Forty users with twenty requests each, whose latencies depend on the user."""
-    rng = np.random.default_rng(3)
-    truth = float(stats.norm.ppf(0.9, scale=np.sqrt(2)))
-    covered = np.zeros(2)
-    for _ in range(400):
-        clusters = np.repeat(np.arange(40), 20)
-        values = np.repeat(rng.normal(size=40), 20) + rng.normal(size=800)
-        for i, ids in enumerate((clusters, None)):
-            found = estimate_quantile(values, 0.9, clusters=ids)
-            covered[i] += found.lower <= truth <= found.upper
-    assert covered[0] / 400 > 0.95 - 3 * 0.011
-    assert covered[1] / 400 < 0.8
-
-
-def test_quantile_difference_has_the_promised_error_rate() -> None:
-    rng = np.random.default_rng(4)
-    p_values = []
-    for _ in range(400):
-        a, b = (np.repeat(rng.gamma(2, 1, 60), 5) * rng.gamma(3, 1, 300) for _ in range(2))
-        ids = np.repeat(np.arange(60), 5)
-        p_values.append(compare_quantiles(a, b, 0.5, clusters=(ids, ids)).p_value)
-    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=3 * 0.011)
-
-
-def test_too_few_values_and_one_cluster_are_refused() -> None:
-    with pytest.raises(ValueError, match="two or more finite values"):
-        estimate_quantile([1.0], 0.5)
-    assert np.isinf(estimate_quantile(np.arange(50.0), 0.99).upper)
-    with pytest.raises(ValueError, match="one cluster"):
-        estimate_quantile([1.0, 2.0, 3.0], 0.5, clusters=[1, 1, 1])
 
 
 @pytest.mark.parametrize("users", [0, 1, 10])

@@ -81,8 +81,8 @@ def test_user_enters_when_the_window_has_elapsed(tmp_path: Path) -> None:
     outcomes: Rows = [(2, "purchase", 1, 1)]
     early = seen(tmp_path, exposures, outcomes, at=7.5)
     assert numbers(sample_in(early.metrics, "bought", "a"))[:2] == (1, 0.0)
-    assert early.maturing["bought"] == {"a": 1, "b": 0}
-    assert early.users["a"] == 2
+    assert early.final_users["bought"] == {"a": 1, "b": 0}
+    assert early.users == {"a": 2, "b": 0}
     late = read(spec_of(), tmp_path, day(8))
     assert numbers(sample_in(late.metrics, "bought", "a"))[:2] == (2, 0.5)
 

@@ -13,6 +13,7 @@ from flows.ingest.sources.samples import SourceRefused
 from flows.ingest.users.conversion_counters import pull_conversions
 from flows.ingest.users.pull_report import ConversionPull
 from flows.ingest.users.pull_users import pull_users
+from flows.look.evaluate import score_experiment
 from flows.spec.experiment import Experiment
 from tests.builders.scraped_source import ScrapedSource
 from tests.builders.user_specs import START, arms_of, read, rows_of, sample_in, spec_of
@@ -146,16 +147,18 @@ def test_look_sees_whole_buckets_only(service: Service, tmp_path: Path) -> None:
     assert read(counter_spec(), tmp_path, START + timedelta(seconds=15)).users["a"] == 20
 
 
-def test_more_outcomes_than_exposures_are_reported(service: Service, tmp_path: Path) -> None:
+def test_more_outcomes_than_exposures_are_noted_and_nothing_is_claimed(
+    service: Service, tmp_path: Path
+) -> None:
     service.scrape({("a", "exposed"): 1020.0, ("a", "finished"): 1000.0})
     pull(service, tmp_path)
-    found = read(counter_spec(), tmp_path, instant(service.now_ms))
-    assert found.warnings == (
-        (
-            "done, a: 100 users with 'finished' of 20 with 'exposed': "
-            "one of the counters doesn't count users"
-        ),
+    found = score_experiment(counter_spec(), tmp_path / "w.duckdb", at=instant(service.now_ms))
+    note = (
+        "done, a: 100 users with 'finished' of 20 with 'exposed': "
+        "one of the counters doesn't count users"
     )
+    assert note in found.notes
+    assert [metric.classification.value for metric in found.metrics] == ["no_data"]
 
 
 def test_misspelt_metric_is_refused_and_leaves_no_trace(tmp_path: Path) -> None:
