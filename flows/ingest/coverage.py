@@ -26,7 +26,7 @@ def complete_until_ms(scrape_interval: timedelta, now: datetime | None = None) -
 def watermark(con: DuckDBPyConnection, spec: Experiment, source: str) -> int | None:
     """Up to when the source is known without a hole, in milliseconds; None before a pull."""
     row = con.execute(
-        statement("aggregate/request_watermark"), {"experiment": spec.experiment, "source": source}
+        statement("aggregate/watermark"), {"experiment": spec.experiment, "source": source}
     ).fetchone()
     return milliseconds_of(row[0]) if row and row[0] else None
 
@@ -34,7 +34,7 @@ def watermark(con: DuckDBPyConnection, spec: Experiment, source: str) -> int | N
 def users_known_until(con: DuckDBPyConnection, spec: Experiment) -> datetime | None:
     """Up to when both exposures and outcomes have been pulled; None before that."""
     row = con.execute(
-        statement("aggregate/user_known_until"), {"experiment": spec.experiment}
+        statement("aggregate/users_known_until"), {"experiment": spec.experiment}
     ).fetchone()
     return row[0].astimezone(UTC) if row and row[0] else None
 
@@ -65,5 +65,5 @@ def doubtful_windows(
         "from": instant(start_ms),
         "until": instant(until_ms),
     }
-    rows = con.execute(statement("aggregate/standing_warnings"), asked).fetchall()
+    rows = con.execute(statement("aggregate/doubtful_windows"), asked).fetchall()
     return [DoubtfulWindow(*row) for row in rows]

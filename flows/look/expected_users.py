@@ -79,7 +79,7 @@ def _seen_rate(
     pulled = users_known_until(con, spec)
     until_ms = at_ms if pulled is None else min(at_ms, milliseconds_of(pulled))
     row = con.execute(
-        statement("aggregate/user_first_exposure"),
+        statement("aggregate/first_exposure"),
         {
             "experiment": spec.experiment,
             "variants": list(spec.variants),

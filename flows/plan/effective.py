@@ -43,7 +43,7 @@ def _observed_start(con: DuckDBPyConnection, spec: Experiment) -> int | None:
         row = con.execute(statement("aggregate/first_candidate_bucket"), key).fetchone()
     else:
         key |= {"variants": list(spec.variants), "start": spec.earliest_exposure}
-        row = con.execute(statement("aggregate/user_first_exposure"), key).fetchone()
+        row = con.execute(statement("aggregate/first_exposure"), key).fetchone()
     return milliseconds_of(row[0]) if row and row[0] else None
 
 

@@ -1,4 +1,4 @@
--- the first bucket in which a variant other than the baseline has requests; null without any
+-- one row: the first bucket in which a candidate has requests; null without any
 -- reads: request_buckets; parameters: experiment, candidates (list of variants)
 select min(bucket_start) as start_at
 from request_buckets

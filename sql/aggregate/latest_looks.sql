@@ -1,4 +1,4 @@
--- the latest looks up to a time, newest first: decision, score, and the metrics as JSON
+-- one row per look up to a time, newest first: decision, score, and the metrics as JSON
 -- reads: verdicts; parameters: experiment, until, looks (how many)
 select
     look_at,

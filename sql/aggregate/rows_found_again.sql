@@ -1,5 +1,5 @@
 -- one row: how many of the rows of a part are in staged files, each as often as it is there
--- reads: exposures or outcomes (filled in: rows, named, at, rest), files of load/user_stage;
+-- reads: exposures or outcomes (filled in: rows, named, at, rest), files of load/staged_rows;
 --   parameters: experiment, part, staged (list of paths)
 select count(*) as found_again
 from (

@@ -1,4 +1,4 @@
--- one row with how many users come in a day, or none before it was set
+-- at most one row: how many users come in a day, once it is set
 -- reads: user_rates; parameters: experiment
 select users_per_day
 from user_rates

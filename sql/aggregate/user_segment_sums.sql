@@ -1,4 +1,4 @@
--- as user_sums, one row per (day, split, variant, dimension, segment)
+-- one row per (day, split, variant, dimension, segment): the columns of user_sums
 -- reads: user_values; parameters: dimensions (names of the segments, in their order), columns (how
 --   many of them the exposures have); lists filled in: segments, totals, products
 with segmented as (

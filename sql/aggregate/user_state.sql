@@ -1,4 +1,4 @@
--- for which variants and segments the stored users hold, and up to when; no row if nothing is stored
+-- at most one row: for which variants and segments the stored users hold, and up to when
 -- reads: user_state; parameters: experiment
 select
     asked,

@@ -1,5 +1,6 @@
 -- adds what happened to a delivery, after all that happened before
--- writes: delivery_events; reads: delivery_events
+-- writes: delivery_events; reads: delivery_events; parameters: experiment, delivery,
+--   happened_at, kind, stage, weights, fence, detail
 insert into delivery_events
 select
     $experiment,

@@ -1,5 +1,5 @@
 -- takes in the exposures of one staged part
--- reads: a file of load/user_stage; writes: exposures; parameters: experiment, part, staged (path)
+-- reads: a file of load/staged_rows; writes: exposures; parameters: experiment, part, staged (path)
 insert into exposures (experiment, part, user_id, variant, exposed_at, segments)
 select
     $experiment,

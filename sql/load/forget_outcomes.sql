@@ -1,3 +1,3 @@
 -- removes the rows of one part, before they are written again or for good
--- writes: outcomes
+-- writes: outcomes; parameters: experiment, part
 delete from outcomes where experiment = $experiment and part = $part

@@ -1,4 +1,5 @@
--- replaces one look; yields nothing
--- writes: looks
+-- replaces one look
+-- writes: looks; parameters: experiment, look_at, window_start, watermark, spec_hash,
+--   software_version
 insert or replace into looks
 values ($experiment, $look_at, $window_start, $watermark, $spec_hash, $software_version)

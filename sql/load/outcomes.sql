@@ -1,5 +1,5 @@
 -- takes in the outcomes of one staged part
--- reads: a file of load/user_stage; writes: outcomes; parameters: experiment, part, staged (path)
+-- reads: a file of load/staged_rows; writes: outcomes; parameters: experiment, part, staged (path)
 insert into outcomes (experiment, part, user_id, outcome, occurred_at, value)
 select
     $experiment,

@@ -1,5 +1,5 @@
 -- remembers a spec the first time it is used
--- writes: specs
+-- writes: specs; parameters: experiment, spec_hash, spec, used_at
 insert into specs
 select $experiment, $spec_hash, $spec, $used_at
 where not exists (

@@ -1,5 +1,6 @@
 -- stores sums of a cohort
--- writes: user_sums; parameters: experiment, cohort, and lists of equal length
+-- writes: user_sums; parameters: experiment, cohort, exposed_on, split, variant, dimension,
+--   segment, users, totals, products, maxima (the last nine lists of equal length)
 insert into user_sums
     (experiment, cohort, exposed_on, split, variant, dimension, segment, users, totals, products,
         maxima)

@@ -156,7 +156,7 @@ def stage(
     names = {spec.strip(): name for spec, name in wanted.names_in_data.items()}
     unit_us = _UNITS_US.get(wanted.time_format or "")
     con.execute(
-        statement("load/user_stage"),
+        statement("load/staged_rows"),
         {
             "experiment": wanted.experiment,
             "has_experiment": wanted.names["experiment"] in relation.columns,
@@ -235,7 +235,7 @@ def _check_types(wanted: WantedRows, types: Mapping[str, str], where: str) -> No
 
 
 def _check(con: DuckDBPyConnection, path: Path) -> dict[str, object]:
-    answer = con.execute(statement("aggregate/user_check"), {"staged": str(path)})
+    answer = con.execute(statement("aggregate/staged_part"), {"staged": str(path)})
     names = [column[0] for column in answer.description or ()]
     return dict(zip(names, answer.fetchall()[0], strict=True))
 

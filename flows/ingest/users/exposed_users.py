@@ -64,8 +64,8 @@ def count_exposed(
     asked: dict[str, object] = {"dimensions": list(spec.segments)}
     if is_kept:
         asked["experiment"] = spec.experiment
-    name = "kept_users" if is_kept else "users_by_variant"
-    text = statement(f"aggregate/{name}", split=split_number(splits, "exposed_at"))
+    name = "aggregate/kept_users_by_variant" if is_kept else "aggregate/users_by_variant"
+    text = statement(name, split=split_number(splits, "exposed_at"))
     for day, split, variant, dimension, segment, count in con.execute(text, asked).fetchall():
         if variant is None:
             mixed += 0 if dimension else count

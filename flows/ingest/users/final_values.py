@@ -35,7 +35,7 @@ def make_final_values(
     splits: when those of the plan begin, but for the first.
     """
     con.execute(
-        statement("load/user_quantities_table"),
+        statement("load/user_quantities"),
         {
             "outcomes": [q.outcome for q in cohort.quantities],
             "counts": [q.counts for q in cohort.quantities],

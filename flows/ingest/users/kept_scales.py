@@ -63,7 +63,7 @@ def _set_caps(
     for i in missing:
         quantity = cohort.quantities[i]
         answer: Any = con.execute(
-            statement("aggregate/user_cap", value=f"q{i}"), {"share": quantity.cap_share}
+            statement("aggregate/user_percentile", value=f"q{i}"), {"share": quantity.cap_share}
         ).fetchone()
         if answer[0] >= _USERS_FOR_A_CAP:
             con.execute(

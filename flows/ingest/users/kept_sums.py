@@ -57,7 +57,7 @@ def kept_sums(
     """
     identity = _identity(spec, cohort, scales, splits)
     rows = con.execute(
-        statement("aggregate/user_stored_sums"),
+        statement("aggregate/kept_sums"),
         {"experiment": spec.experiment, "cohort": identity},
     ).fetchall()
     return [SumsRow(*row) for row in rows], _missing_days(con, spec, identity)
@@ -96,7 +96,7 @@ def _keep_days(
 
 def _missing_days(con: DuckDBPyConnection, spec: Experiment, identity: str) -> list[date]:
     days = con.execute(
-        statement("aggregate/user_days"), {"experiment": spec.experiment, "cohort": identity}
+        statement("aggregate/kept_days"), {"experiment": spec.experiment, "cohort": identity}
     ).fetchall()
     return [day for day, is_stored in days if not is_stored]
 

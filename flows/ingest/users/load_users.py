@@ -135,7 +135,7 @@ def _claim(
     until_ms: int,
 ) -> None:
     con.execute(
-        statement("load/user_control"),
+        statement("load/claimed_source"),
         {
             "experiment": spec.experiment,
             "source": reading.kind.value,

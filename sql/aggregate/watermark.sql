@@ -1,4 +1,4 @@
--- up to when requests are known without a hole, counted from the first window; null before a pull
+-- one row: up to when a source is known without a hole from its first window; null before a pull
 -- reads: pulls; parameters: experiment, source
 with windows as (
     select

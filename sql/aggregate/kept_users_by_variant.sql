@@ -1,4 +1,4 @@
--- as users_by_variant, of the stored users
+-- one row per (day of the first exposure, split, variant, dimension, segment): users kept since a pull
 -- reads: exposed_users; parameters: experiment, dimensions (names of the segments);
 --   lists filled in: split
 with labelled as (

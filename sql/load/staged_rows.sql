@@ -1,5 +1,6 @@
 -- writes a part's rows to a Parquet file, in their order, each with what is wrong with it
--- reads: incoming (user_id, name, value, experiment as text; happened_at as it came; segments)
+-- reads: incoming (user_id, name, value, experiment as text; happened_at as it came; segments);
+--   yields: the file staged
 -- parameters: experiment, has_experiment, names (map from names in the data to the spec's),
 --   time_format, unit_us (microseconds of the unit that counts the time since 1970), staged (path)
 -- Text is kept beside an id, a time or a value that can't be read as one (id_text, at_text,

@@ -1,5 +1,5 @@
 -- one row: how many rows a staged part has, which are left out and why, and the first unreadable
--- reads: a file of load/user_stage; parameters: staged (path)
+-- reads: a file of load/staged_rows; parameters: staged (path)
 -- A row that lacks two things is counted once, for the first; one without a value is taken. Row numbers count from 1.
 with numbered as (
     select

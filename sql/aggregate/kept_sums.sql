@@ -1,4 +1,4 @@
--- the stored sums of a cohort, in the columns of user_sums
+-- one row per (day, split, variant, dimension, segment) of a cohort: its stored sums, as in user_sums
 -- reads: user_sums; parameters: experiment, cohort
 select
     exposed_on,

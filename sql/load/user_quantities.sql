@@ -1,5 +1,6 @@
--- makes the relation that says which quantities sql/aggregate/user_values computes
--- yields: user_quantities, a temporary table; parameters: lists of equal length
+-- makes the relation that says which quantities sql/load/user_values computes
+-- yields: user_quantities, a temporary table; parameters: outcomes, counts, from_us, until_us,
+--   middle_days (lists of equal length)
 create or replace temporary table user_quantities as
 select
     unnest(range(len($outcomes))) as quantity,
