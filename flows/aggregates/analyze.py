@@ -18,6 +18,7 @@ from flows.aggregates.further_answers import Asked, further_answers
 from flows.aggregates.group_estimates import Estimated, estimate
 from flows.aggregates.groups import groups_of, place_of
 from flows.aggregates.rows import AggregateRow
+from flows.aggregates.unavailable import unavailable_methods
 from flows.formats.problems import file_error
 from flows.look.scorecard_document import PosteriorDocument, row_of
 
@@ -79,7 +80,10 @@ def analyze(
     return ScorecardDocument(
         alpha=alpha,
         tightest_at_users=n_opt,
-        limits=tuple(_limits(tests, int(cells.is_share.sum()))),
+        limits=(
+            *_limits(tests, int(cells.is_share.sum())),
+            *unavailable_methods(found, whole),
+        ),
         rows=tuple(found),
         over_variants=tuple(whole),
         segments=tuple(segments_differ(estimated, alpha=alpha, n_opt=n_opt)),

@@ -143,7 +143,7 @@ class ScorecardDocument(BaseModel):
     alpha: float
     tightest_at_users: float
     limits: tuple[str, ...] = Field(
-        (), description="What was not computed for all rows, as it takes long."
+        (), description="Which methods have no answer to which rows, and why."
     )
     rows: tuple[AnalyzedRow, ...]
     over_variants: tuple[OverVariants, ...]

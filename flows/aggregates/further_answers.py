@@ -140,10 +140,14 @@ def _exact_shares(cells: Cells, alpha: float) -> dict[int, AlwaysValid]:
 def _exact_rates(
     cells: Cells, counts: NDArray[np.bool_], alpha: float, n_opt: float
 ) -> dict[int, RateRatio]:
-    """Of counts of events, which can't be below 0, in variants that have users."""
+    """Of counts of events, which can't be below 0, in variants that have users.
+
+    Where every user has the same number of events nothing is random, and nothing is claimed.
+    """
     events = [s.n * s.mean for s in (cells.baseline, cells.candidate)]  # nan without users
     known = (np.minimum(*events) >= 0) & (np.maximum(*events) <= _MOST_EVENTS)
-    kept = np.flatnonzero(known & counts)
+    varies = np.fmax(cells.baseline.variance, cells.candidate.variance) > 0
+    kept = np.flatnonzero(known & counts & varies)
     found, dispersion = exact_rates(*_arms(cells, kept), alpha=alpha, n_opt=n_opt)
     return {
         int(i): RateRatio(
