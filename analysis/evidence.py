@@ -15,12 +15,25 @@ from analysis.requests.pods import PodCounts
 
 
 @dataclass(frozen=True, slots=True)
+class CauseCounts:
+    """Bad requests of one kind of response (503/UO): by variant, float64[buckets]."""
+
+    name: str
+    bad: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
 class RequestEvidence:
     """Requests by variant on one grid of buckets.
 
     stage: int64[buckets], index into the plan's stages.
     requests: by variant, float64[buckets]: all requests, whatever became of them.
-    metrics: names of the request metrics; counts: by variant, [metrics, buckets] in that order.
+    metrics: names of the request metrics; counts: by variant, [metrics, buckets] in that order,
+        bad those that surely are. unknown: by variant, of the others those that may be bad, as they
+        were cut off or nothing tells; a variant that has none may be left out.
+    causes: by metric, its bad requests by kind of response.
+    outage: by variant, [1, buckets]: requests, and those that surely got no whole answer.
+    choices: by metric, from how many edges its own was chosen.
     latency: by variant, on the same buckets; empty where the mesh exports no latency.
     edges_ms: by metric, the bucket edge at which slow requests are counted.
     pods: by metric and variant, over the whole window; empty where pods aren't known.
@@ -33,6 +46,10 @@ class RequestEvidence:
     latency: Mapping[str, LatencyCounts] = field(default_factory=dict)
     edges_ms: Mapping[str, float] = field(default_factory=dict)
     pods: Mapping[str, Mapping[str, PodCounts]] = field(default_factory=dict)
+    unknown: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    causes: Mapping[str, tuple[CauseCounts, ...]] = field(default_factory=dict)
+    outage: Mapping[str, BucketCounts] = field(default_factory=dict)
+    choices: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,20 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """A kind of response (503/UO) that the candidate has more of: its share in both versions."""
+
+    name: str
+    baseline: float
+    candidate: float
+
+    @property
+    def difference(self) -> float:
+        """What it adds to the metric's difference."""
+        return self.candidate - self.baseline
+
+
+@dataclass(frozen=True, slots=True)
 class MetricResult:
     """What one metric says of one candidate at one look.
 
@@ -64,6 +78,12 @@ class MetricResult:
     bad_pods: pods that are worse than their siblings by more than the margin, of either version.
     unknown: of no data, why nothing is known whatever the users did, and what would help.
     pods_differ: the bounds decide nothing only because pods of one version differ beyond chance.
+    outcome: of requests, how those ended that are counted; "" of slow ones, and of users.
+    causes: the kinds of response that a difference is made of, those that weigh most first.
+    unknown_*: share of the requests that may or may not be bad, as they were cut off or no series
+        tells; the bounds hold for both.
+    outage: surely most of the candidate's clients got no answer, beyond what the baseline's do.
+    approved: the difference that a person has approved of a signal; None without.
     """
 
     metric: str
@@ -96,3 +116,19 @@ class MetricResult:
     pods_differ: bool = False
     tightest_at_users: float | None = None
     unknown: str | None = None
+    outcome: str = ""
+    causes: tuple[Cause, ...] = ()
+    unknown_baseline: float = 0.0
+    unknown_candidate: float = 0.0
+    outage: bool = False
+    approved: float | None = None
+
+    @property
+    def rolls_back(self) -> bool:
+        """Whether it is proven harm that a verdict must go back for."""
+        return self.outage or (self.role.decides and self.classification is Classification.FAIL)
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is a signal that a person must decide about."""
+        return self.role is Role.SIGNAL and self.classification is Classification.FAIL

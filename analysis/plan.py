@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 # Users of two variants at which sequences are tightest where no plan says how many to expect.
@@ -12,13 +13,27 @@ _LEAST_TUNED_USERS = 100.0
 # that is tightest days ahead says nothing before, and costs a tenth to a fifth less at the end.
 _HARM_TUNED_MS, _PROMOTE_TUNED_MS = 30 * 60_000, 2 * 3_600_000
 _LEAST_TUNED_BUCKETS = 30.0
+# Of alpha, for signals together: beside the halves, as what they do is neither of the two errors.
+_SIGNALS_SHARE = 0.1
 
 
 class Role(StrEnum):
-    """A guardrail must not get worse by more than its margin; a goal should improve."""
+    """What follows from a metric.
+
+    A guardrail must not get worse by more than its margin; a goal should improve. A signal that
+    surely gets worse by more than its margin holds for a person: it never rolls back and never
+    promotes. Info is shown, and counts for nothing.
+    """
 
     GUARDRAIL = "guardrail"
     GOAL = "goal"
+    SIGNAL = "signal"
+    INFO = "info"
+
+    @property
+    def decides(self) -> bool:
+        """Whether it can promote or roll back."""
+        return self in (Role.GUARDRAIL, Role.GOAL)
 
 
 class Unit(StrEnum):
@@ -43,6 +58,10 @@ class MetricPlan:
     higher_is_better: the direction of gain; harm is measured against it.
     objective: a share of bad requests that must not be exceeded whatever the baseline does.
     above_ms: the latency from which on a request is slow, as asked for; None for other metrics.
+    baseline_quantile: where instead the edge next to this quantile of the baseline's latency is it.
+    outcome: what a request metric counts otherwise: how requests ended ("failure", "abandoned"), or
+        "unmeasured".
+    is_default: whether the spec doesn't name it; without data it then has no result.
     quantile: a latency quantile to report beside the share (0.99), if any.
     prior_sd: typical size of true relative effects, as a standard deviation around none.
     strata: dimensions of the users within which alone they are compared.
@@ -65,11 +84,19 @@ class MetricPlan:
     adjusted_by: str = ""
     strata: tuple[str, ...] = ()
     above_ms: float | None = None
+    baseline_quantile: float | None = None
+    outcome: str = ""
+    is_default: bool = False
 
     @property
     def allowed_harm(self) -> Margin:
-        """The margin of a guardrail; a goal may not be harmed at all."""
-        return self.margin if self.role is Role.GUARDRAIL else Margin()
+        """The margin; a goal may not be harmed at all."""
+        return Margin() if self.role is Role.GOAL else self.margin
+
+    @property
+    def may_be_outage(self) -> bool:
+        """Whether a signal's total failure is one of the version: nobody waits for its answers."""
+        return self.role is Role.SIGNAL and self.outcome == "abandoned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +127,7 @@ class Plan:
         only afterwards; it must not depend on what the looks saw.
     users: how many are expected in all variants over that length, as known before any comparison;
         None where nobody said.
+    approved: by signal and candidate, the difference up to which a person has approved it.
     """
 
     experiment: str
@@ -114,6 +142,7 @@ class Plan:
     look_every_ms: int
     tuned_ms: int | None = None
     users: float | None = None
+    approved: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def start_ms(self) -> int:
@@ -204,17 +233,25 @@ class Plan:
         """The metric's part of the half of alpha that watches for harm (weighted Bonferroni).
 
         Shared over metrics by weight and over candidates equally, so that a false rollback of
-        any candidate for any metric at any look has a probability of at most alpha / 2.
+        any candidate for any metric at any look has a probability of at most alpha / 2. Signals
+        have no part of it, but share one of their own equally: it bounds false holds.
         """
-        total = sum(other.weight for other in self.metrics) * len(self.candidates)
-        return self.alpha / 2 * metric.weight / total
+        if not metric.role.decides:
+            others = sum(not other.role.decides for other in self.metrics) or 1
+            return self.alpha * _SIGNALS_SHARE / others / len(self.candidates)
+        deciding = (other.weight for other in self.metrics if other.role.decides)
+        return self.alpha / 2 * metric.weight / (sum(deciding) * len(self.candidates))
 
     def request_alpha(self, metric: MetricPlan) -> float:
         """What each of a request metric's tests that can fail it has of the metric's part.
 
         The difference, the gross failure and, with an objective, its violation; also its gross
-        violation, where a stage leaves a candidate alone with the traffic.
+        violation, where a stage leaves a candidate alone with the traffic. A signal has no gross
+        failure but, where it may be one, an outage.
         """
+        if not metric.role.decides:
+            tests = 1 + metric.may_be_outage + (metric.objective is not None)
+            return self.harm_alpha(metric) / tests
         leaves = any(stage.is_without(self.baseline) for stage in self.stages)
         tests = 2 if metric.objective is None else 3 + leaves
         return self.harm_alpha(metric) / tests

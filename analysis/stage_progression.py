@@ -3,7 +3,7 @@
 Proven harm rolls back at once, at any stage. To advance needs less than a promote: good
 data, and no guardrail that is more likely broken than not, since the next stage is what gathers the
 evidence for the promote. Only a promote ends the last stage. Where a stage can't be decided in its
-longest time, a person is asked; nothing is rolled back for lack of evidence.
+longest time, or a signal holds, a person is asked; nothing is rolled back for either.
 """
 
 from __future__ import annotations
@@ -80,9 +80,11 @@ def next_move(
         if stage.next_needs_approval:
             return NextMove(Move.STAY, "the next stage needs a person's approval", asks=True)
         return NextMove(Move.ADVANCE, _why_advance(stage, decision, first))
-    asks = stage.elapsed_ms >= stage.longest_ms
+    is_over = stage.elapsed_ms >= stage.longest_ms
     return NextMove(
-        Move.STAY, f"{first}; the stage has reached its longest time" if asks else first, asks
+        Move.STAY,
+        f"{first}; the stage has reached its longest time" if is_over else first,
+        asks=is_over or any(metric.holds for metric in metrics),
     )
 
 
@@ -90,6 +92,8 @@ def _may_advance(stage: StageNow, decision: Decision, metrics: tuple[MetricResul
     if decision is Decision.PROMOTE:
         return True
     if decision is not Decision.HOLD or stage.is_last:
+        return False
+    if any(metric.holds for metric in metrics):
         return False
     return all(
         metric.classification is not Classification.NO_DATA

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from analysis.evidence import Evidence, QualityLimits
 from analysis.explain.notes import notes_on_edges, notes_on_split, take_notes
-from analysis.explain.reasons import explain, explain_alone
+from analysis.explain.reasons import explain, explain_alone, explain_signals
 from analysis.explain.time_to_decision import missing_for_decision
 from analysis.judge.judge_metrics import health_score, judge_metrics
 from analysis.judge.latency_table import LatencyTable, compare_latencies
@@ -91,7 +91,7 @@ def reach_verdict(
         decision=decision,
         # Data that can't be trusted has no score that somebody might act on.
         score=None if decision is Decision.INVALID else health_score(metrics),
-        reasons=_reasons(decision, metrics, quality, missing),
+        reasons=_reasons(plan, decision, metrics, quality, missing),
         notes=(
             *notes_on_edges(plan, evidence.requests),
             *notes_on_split(plan, evidence.users),
@@ -116,14 +116,16 @@ def _decide(
 ) -> Decision:
     """Bad data never becomes a promote; harm comes before what is still missing.
 
-    Where the comparison can't be trusted, what a candidate shows by itself still rolls it back.
+    Where the comparison can't be trusted, what a candidate shows by itself still rolls it back. A
+    signal never rolls back, and is never promoted over.
     """
     if any(not check.passed for check in quality):
         alone = any(_fails_by_itself(metric, quality) for metric in metrics)
         return Decision.ROLLBACK if alone else Decision.INVALID
-    if any(metric.classification is Classification.FAIL for metric in metrics):
+    if any(metric.rolls_back for metric in metrics):
         return Decision.ROLLBACK
-    return Decision.HOLD if missing else Decision.PROMOTE
+    held = missing or any(metric.holds for metric in metrics)
+    return Decision.HOLD if held else Decision.PROMOTE
 
 
 def _fails_by_itself(metric: MetricResult, quality: tuple[QualityCheck, ...]) -> bool:
@@ -133,13 +135,15 @@ def _fails_by_itself(metric: MetricResult, quality: tuple[QualityCheck, ...]) ->
     is off, or users of both variants, could explain.
     """
     spoilt = {variant for check in quality if not check.passed for variant in check.spoils}
-    if metric.classification is not Classification.FAIL or metric.candidate_variant in spoilt:
+    if not metric.rolls_back or metric.candidate_variant in spoilt:
         return False
-    gross = metric.gross and (metric.alone or metric.baseline_variant not in spoilt)
+    by_counts = metric.gross or metric.outage
+    gross = by_counts and (metric.alone or metric.baseline_variant not in spoilt)
     return gross or (metric.objective is not None and metric.objective.violated)
 
 
 def _reasons(
+    plan: Plan,
     decision: Decision,
     metrics: tuple[MetricResult, ...],
     quality: tuple[QualityCheck, ...],
@@ -153,6 +157,14 @@ def _reasons(
         alone = (metric for metric in metrics if _fails_by_itself(metric, quality))
         return (*map(explain_alone, alone), *(f"nothing is compared: {why}" for why in failed))
     if decision is Decision.HOLD:
-        return missing
-    decisive = Classification.FAIL if decision is Decision.ROLLBACK else Classification.PASS
-    return tuple(explain(metric) for metric in metrics if metric.classification is decisive)
+        return (*explain_signals(metrics, plan.experiment), *missing)
+    if decision is Decision.ROLLBACK:
+        harms = tuple(explain(metric) for metric in metrics if metric.rolls_back)
+        outages = {metric.metric for metric in metrics if metric.outage}
+        others = (m for m in metrics if m.holds and m.metric not in outages)
+        return (*harms, *(explain(metric) for metric in others))
+    return tuple(
+        explain(metric)
+        for metric in metrics
+        if metric.role.decides and metric.classification is Classification.PASS
+    )

@@ -19,8 +19,8 @@ class CountingSide:
     latency_unit: Grafana's unit of `le`.
     scope: what belongs to the service; uses the dashboard's variables.
     version_labels: labels that can name a version, the usual one first.
-    answered: leaves out requests whose client went away: neither good nor the service's fault.
-    good: within `answered`, what went well.
+    answered: leaves out requests whose client left and injected faults: no answer of the service.
+    good: within `answered`, what is no failure.
     bad: alternatives, each takes a part of what went wrong.
     cause_labels: labels that tell why.
     service_labels: labels that name the service; empty if the series don't.
@@ -57,11 +57,10 @@ class CountingSide:
 
 _SERVICE = Match("destination_service_name", "=~", "$service")
 _NAMESPACE = Match("destination_service_namespace", "=~", "$namespace")
-# Flags can be a list ("DC,FI"); code 0 is a client that left, too.
-_NOT_CANCELLED = (
-    Match("response_code", "!=", "0"),
-    Match("response_flags", "!~", "(.*,)?DC(,.*)?"),
-)
+# Flags can be a list ("UF,URX"); code 0 is a client that left, too.
+_NO_ANSWER = "(.*,)?(DC|DR|FI|DI)(,.*)?"
+_FAILURE = "(.*,)?(UT|UF|UO|UH|UC|UR|URX|UPE|LR|SI|NC|OM|LH|UMSDR|DT|NFCF|DF|DO)(,.*)?"
+_FAILED_GRPC = "2|4|13|14|15"
 
 ISTIO = CountingSide(
     title="Istio",
@@ -71,11 +70,19 @@ ISTIO = CountingSide(
     # Never both reporters in one sum: every request would count twice.
     scope=(Match("reporter", "=", "$reporter"), _NAMESPACE, _SERVICE),
     version_labels=("destination_version", "destination_canonical_revision"),
-    answered=_NOT_CANCELLED,
-    good=(Match("response_code", "!~", "5.."), Match("grpc_response_status", "=~", "|0")),
+    answered=(
+        Match("response_code", "!=", "0"),
+        Match("response_flags", "!~", _NO_ANSWER),
+        Match("grpc_response_status", "!=", "1"),
+    ),
+    good=(
+        Match("response_code", "!~", "5.."),
+        Match("grpc_response_status", "!~", _FAILED_GRPC),
+        Match("response_flags", "!~", _FAILURE),
+    ),
     bad=(
         (Match("response_code", "=~", "5.."),),
-        (Match("grpc_response_status", "!~", "|0"),),
+        (Match("grpc_response_status", "=~", _FAILED_GRPC),),
         (Match("response_flags", "!~", "|-"),),
     ),
     cause_labels=("response_flags", "response_code"),
@@ -87,7 +94,10 @@ ISTIO = CountingSide(
     ),
 )
 
-_CANCEL = Match("error", "!~", "(?i:cancel|cancelled)")
+_NOT_ABANDONED = (
+    Match("error", "!~", "(?i:cancel|cancell?ed)"),
+    Match("grpc_status", "!~", "(?i:1|cancell?ed)"),
+)
 _POD_LABELS = ("deployment", "version", "pod_template_hash")
 _DST_LABELS = ("dst_service", "dst_deployment", "dst_pod_template_hash")
 
@@ -113,7 +123,7 @@ def _linkerd(
         latency_unit="ms",
         scope=scope,
         version_labels=versions,
-        answered=(_CANCEL,),
+        answered=_NOT_ABANDONED,
         good=equals(classification="success"),
         bad=(equals(classification="failure"),),
         cause_labels=("error", "status_code", "grpc_status"),
@@ -152,8 +162,7 @@ ROUTE_INBOUND = _linkerd(
 ROUTE_OUTBOUND = _linkerd("Linkerd routes, outbound", "route_response", _OUTBOUND, ("dst",), None)
 
 _GRPC_FAILURES = (
-    "(?i:2|4|7|13|14|15|unknown|deadline[ _]?exceeded|permission[ _]?denied|internal"
-    "|unavailable|data[ _]?loss)"
+    "(?i:2|4|13|14|15|unknown|deadline[ _]?exceeded|internal|unavailable|data[ _]?loss)"
 )
 _STATUSES = "outbound_(http|grpc)_route_backend_response_statuses_total"
 
@@ -164,7 +173,7 @@ LINKERD_POLICY = CountingSide(
     latency_unit="s",
     scope=(Match("parent_namespace", "=~", "$namespace"), Match("parent_name", "=~", "$service")),
     version_labels=("backend_name",),
-    answered=(_CANCEL,),
+    answered=_NOT_ABANDONED,
     good=(
         Match("error", "=", ""),
         Match("http_status", "!~", "5.."),

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import Role, Unit
 from analysis.requests.pods import BadPod
+
+# How requests ended, as in "3 % of requests ...".
+_ENDED = {
+    "abandoned": "abandoned by their clients",
+    "rejected": "rejected by a limit",
+    "client_error": "answered as wrong (4xx)",
+    "unmeasured": "without a known latency or outcome",
+}
 
 
 def explain(result: MetricResult) -> str:
@@ -14,8 +23,48 @@ def explain(result: MetricResult) -> str:
     if result.classification is Classification.NO_DATA:
         found = describe_absence(result)
     else:
-        found = f"{_values(result)}; {_finding(result)}"
-    return ". ".join([f"{result.metric}: {found}", *describe_pods(result)])
+        found = f"{_values(result)}; {_finding(result)}{_causes(result)}"
+    return ". ".join(
+        [f"{result.metric}: {found}", *describe_unknown(result), *describe_pods(result)]
+    )
+
+
+def explain_signals(results: Sequence[MetricResult], experiment: str) -> tuple[str, ...]:
+    """The same of each signal that holds, and then what a person can do; empty where none does."""
+    held = [result for result in results if result.holds]
+    if not held:
+        return ()
+    names = list(dict.fromkeys(result.metric for result in held))
+    what, them = ("a signal", "it") if len(names) == 1 else ("signals", "them")
+    ask = (
+        f"{listed(names)}: {what} that a person must decide about: approve {them} (verdict "
+        f"approve {experiment}), or name {them} in the spec's metrics"
+    )
+    return (*(explain(result) for result in held), ask)
+
+
+def describe_unknown(result: MetricResult) -> tuple[str, ...]:
+    """How many requests may or may not be bad, where any may."""
+    shares = result.unknown_candidate, result.unknown_baseline
+    if not max(shares) > 0:
+        return ()
+    what = "were cut off before" if result.edge_ms is not None else "have no known outcome"
+    ours, theirs = (level(result, share) for share in shares)
+    arms = f"Of {result.candidate_variant} {ours} {what}, of {result.baseline_variant} {theirs}"
+    return (f"{arms}: whether these are bad isn't known",)
+
+
+def listed(names: Sequence[str]) -> str:
+    """As in a sentence: one, two and three."""
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
+def _causes(result: MetricResult) -> str:
+    """Of a harm: the responses that it is made of."""
+    if result.classification is not Classification.FAIL or not result.causes:
+        return ""
+    named = ", ".join(f"{amount(result, c.difference)} {c.name}" for c in result.causes)
+    return f", of them {named}"
 
 
 def explain_alone(result: MetricResult) -> str:
@@ -120,11 +169,11 @@ def _what(result: MetricResult) -> str:
         return "of users" if result.is_share else "per user"
     if result.edge_ms is not None:
         return f"of requests slower than {result.edge_ms:g} ms"
-    return "of requests failed"
+    return f"of requests {_ENDED.get(result.outcome, 'failed')}"
 
 
 def _finding(result: MetricResult) -> str:
-    if result.classification is Classification.FAIL:
+    if result.classification is Classification.FAIL or result.outage:
         return _failure(result)
     _, high = _harm_bounds(result)
     if result.role is Role.GOAL and high < 0:
@@ -134,13 +183,15 @@ def _finding(result: MetricResult) -> str:
 
 def _failure(result: MetricResult) -> str:
     """The strongest of what failed: the margin, the objective, or the exact test alone."""
-    if result.excess.lower > 0:
+    if result.excess.lower > 0 and not result.outage:
         least = amount(result, _harm_bounds(result)[0])
         return f"harm at least {least} {_margin(result)}"
     return _failure_alone(result)
 
 
 def _failure_alone(result: MetricResult) -> str:
+    if result.outage:
+        return "an outage: most clients get no answer"
     if result.objective is not None and result.objective.violated:
         objective = result.objective
         return (

@@ -10,6 +10,7 @@ from analysis.explain.reasons import (
     describe_harm,
     describe_objective,
     describe_pods,
+    describe_unknown,
     level,
 )
 from analysis.explain.spans import span
@@ -27,12 +28,13 @@ def missing_for_decision(
     plan: Plan, metrics: Sequence[MetricResult], *, at_ms: int
 ) -> tuple[str, ...]:
     """Sentences that say what is missing; empty when nothing is."""
+    deciding = [metric for metric in metrics if metric.role.decides]
     return (
         *_too_early(plan, at_ms),
-        *_too_few(plan, metrics),
+        *_too_few(plan, deciding),
         *(
             _undecided(plan, m, at_ms)
-            for m in metrics
+            for m in deciding
             if m.classification is not Classification.PASS
         ),
     )
@@ -63,7 +65,8 @@ def _undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
     """One sentence on one metric; it names the candidate where there are several."""
     several = len(plan.candidates) > 1
     name = f"{metric.metric} of {metric.candidate_variant}" if several else metric.metric
-    return ". ".join((f"{name}: {_why_undecided(plan, metric, at_ms)}", *describe_pods(metric)))
+    why = f"{name}: {_why_undecided(plan, metric, at_ms)}"
+    return ". ".join((why, *describe_unknown(metric), *describe_pods(metric)))
 
 
 def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:

@@ -14,7 +14,10 @@ from analysis.plan import Plan
 
 
 def judge_metrics(plan: Plan, evidence: Evidence, *, at_ms: int) -> tuple[MetricResult, ...]:
-    """One result per metric and candidate: candidate by candidate, in the order of the plan."""
+    """One result per metric and candidate: candidate by candidate, in the order of the plan.
+
+    Signals that the spec doesn't name have none without data.
+    """
     found = {
         (result.metric, result.candidate_variant): result
         for candidate in plan.candidates
@@ -24,15 +27,19 @@ def judge_metrics(plan: Plan, evidence: Evidence, *, at_ms: int) -> tuple[Metric
         )
     }
     return tuple(
-        found[metric.name, candidate] for candidate in plan.candidates for metric in plan.metrics
+        found[metric.name, candidate]
+        for candidate in plan.candidates
+        for metric in plan.metrics
+        if (metric.name, candidate) in found
     )
 
 
 def health_score(metrics: Sequence[MetricResult]) -> float | None:
     """Weighted mean over metrics of the probability, in percent, that harm is within the margin.
 
-    A critical metric that fails sets it to 0. Of several candidates the worst counts. None where
-    no metric has data. Rounded to one decimal: more would be noise.
+    A critical metric that fails sets it to 0, and so does an outage; otherwise signals and info
+    don't count. Of several candidates the worst counts. None where no metric has data. Rounded to
+    one decimal: more would be noise.
     """
     scores = [
         _candidate_score([m for m in metrics if m.candidate_variant == candidate])
@@ -43,9 +50,11 @@ def health_score(metrics: Sequence[MetricResult]) -> float | None:
 
 
 def _candidate_score(metrics: Sequence[MetricResult]) -> float | None:
-    if any(m.critical and m.classification is Classification.FAIL for m in metrics):
+    deciding = [m for m in metrics if m.role.decides]
+    failed = any(m.critical and m.classification is Classification.FAIL for m in deciding)
+    if failed or any(m.outage for m in metrics):
         return 0.0
-    known = [m for m in metrics if np.isfinite(m.probability_within_margin)]
+    known = [m for m in deciding if np.isfinite(m.probability_within_margin)]
     if not known:
         return None
     total = sum(m.weight for m in known)

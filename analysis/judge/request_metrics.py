@@ -7,10 +7,17 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from analysis.evidence import RequestEvidence
+from analysis.judge.causes import causes_of
+from analysis.judge.gross_failures import (
+    gross_failures,
+    gross_failures_alone,
+    gross_gap,
+    is_outage,
+)
+from analysis.judge.unknown import unknown_shares, with_unknown, worst_case
 from analysis.metric_result import Classification, Estimate, MetricResult, Objective
 from analysis.plan import MetricPlan, Plan, Unit
 from analysis.requests.bounds import Estimator
-from analysis.requests.gross_failure import gross_failure_log_e, gross_share_log_e
 from analysis.requests.paired_buckets import (
     BucketCounts,
     PairedBuckets,
@@ -20,10 +27,6 @@ from analysis.requests.paired_buckets import (
 from analysis.requests.pods import BadPod, bad_pods, between_pods, stack_between
 
 FloatArray = NDArray[np.float64]
-
-# The exact test's null hypothesis lies this far beyond the margin: bursts don't reach it.
-_GROSS_GAP_FLOOR = 0.1
-_GROSS_GAP_MARGINS = 4.0
 
 
 def judge_requests(
@@ -41,15 +44,37 @@ def judge_requests(
         return ()
     if evidence is None:
         raise ValueError("the plan has request metrics, but no request evidence was given")
+    results = _judge(plan, metrics, evidence, candidate)
+    if evidence.unknown:
+        arms = (plan.baseline, candidate)
+        shares = [unknown_shares(evidence, metric.name, arms) for metric in metrics]
+        worst = _judge(plan, metrics, worst_case(evidence), candidate)
+        results = [with_unknown(*row) for row in zip(results, worst, shares, strict=True)]
+    return tuple(
+        result
+        for metric, result in zip(metrics, results, strict=True)
+        if not (metric.is_default and result.classification is Classification.NO_DATA)
+    )
+
+
+def _judge(
+    plan: Plan, metrics: list[MetricPlan], evidence: RequestEvidence, candidate: str
+) -> list[MetricResult]:
+    """Every metric, where only those requests are bad that surely are."""
     rows = [evidence.metrics.index(metric.name) for metric in metrics]
     baseline, arm = (
         BucketCounts(evidence.counts[name].total[rows], evidence.counts[name].bad[rows])
         for name in (plan.baseline, candidate)
     )
-    alpha = np.array([plan.request_alpha(metric) for metric in metrics])
+    # A signal at one of several edges must hold whichever is chosen.
+    choices = np.array([max(1, evidence.choices.get(metric.name, 1)) for metric in metrics])
+    alpha = np.array([plan.request_alpha(metric) for metric in metrics]) / choices
+    approved = [plan.approved.get((metric.name, candidate)) for metric in metrics]
     of_requests = pair_buckets(baseline, arm)
     pairs = _with_pods(of_requests, evidence, metrics, (plan.baseline, candidate))
-    absolute = np.array([metric.allowed_harm.absolute for metric in metrics])
+    absolute = np.maximum(
+        [metric.allowed_harm.absolute for metric in metrics], [one or 0.0 for one in approved]
+    )
     relative = np.array([metric.allowed_harm.relative for metric in metrics])
     excess = pairs.contrast(1 + relative)
     low, high = pairs.relative_bounds(
@@ -67,8 +92,10 @@ def judge_requests(
         _bounded(estimate_share(baseline, pairs.overdispersion_baseline), alpha, plan),
     )
     objectives = [_objective(*row) for row in zip(metrics, *shares, strict=True)]
-    gross = _gross(plan, baseline, arm, metrics, alpha, pairs.overdispersion_baseline)
-    alone = _gross_alone(plan, evidence, arm, metrics, alpha, pairs.overdispersion_candidate)
+    gross = gross_failures(plan, baseline, arm, metrics, alpha, pairs.overdispersion_baseline)
+    alone = gross_failures_alone(
+        plan, evidence, arm, metrics, alpha, pairs.overdispersion_candidate
+    )
     gross |= alone
     pods = [_bad_pods(plan, evidence, candidate, pairs, alpha, row) for row in enumerate(metrics)]
     # Of the pods that there are: a grossly bad one hurts users, whatever others there might be.
@@ -76,7 +103,10 @@ def judge_requests(
     gross |= np.array([_gross_pod(found, candidate) for found in pods]) & (
         np.array([bounds.lower for bounds in present]) > 0
     )
-    return tuple(
+    # A signal holds by what is proven beyond its margin; only an outage is more.
+    gross &= np.array([metric.role.decides for metric in metrics])
+    outages = [is_outage(plan, evidence, candidate, metric) for metric in metrics]
+    return [
         MetricResult(
             metric=metric.name,
             baseline_variant=plan.baseline,
@@ -105,9 +135,18 @@ def judge_requests(
             edge_ms=evidence.edges_ms.get(metric.name),
             bad_pods=pods[i],
             pods_differ=_decides(present[i]) and not _decides(excesses[i]),
+            outcome=metric.outcome,
+            causes=causes_of(
+                BucketCounts(baseline.total[i : i + 1], baseline.bad[i : i + 1]),
+                BucketCounts(arm.total[i : i + 1], arm.bad[i : i + 1]),
+                evidence.causes.get(metric.name, ()),
+                (plan.baseline, candidate),
+            ),
+            outage=outages[i],
+            approved=approved[i],
         )
         for i, metric in enumerate(metrics)
-    )
+    ]
 
 
 def _bounded(
@@ -129,57 +168,6 @@ def _objective(metric: MetricPlan, ours: Estimate, theirs: Estimate) -> Objectiv
         return None
     state = _side_of_zero(ours.lower - metric.objective, ours.upper - metric.objective)
     return Objective(metric.objective, ours, state, shared=theirs.lower > metric.objective)
-
-
-def _gross(
-    plan: Plan,
-    baseline: BucketCounts,
-    candidate: BucketCounts,
-    metrics: list[MetricPlan],
-    alpha: FloatArray,
-    overdispersion: FloatArray,
-) -> NDArray[np.bool_]:
-    allowed = [metric.allowed_harm for metric in metrics]
-    log_e = gross_failure_log_e(
-        baseline,
-        candidate,
-        gap=np.array([gross_gap(margin.absolute) for margin in allowed]),
-        factor=np.array([1 + margin.relative for margin in allowed]),
-        alpha=alpha,
-        planned_buckets=plan.planned_buckets,
-        overdispersion=overdispersion,
-    )
-    return np.asarray(log_e >= -np.log(alpha))
-
-
-def _is_alone(plan: Plan, stage: int) -> bool:
-    """Whether the baseline is to have no traffic in a stage: nothing can be compared there."""
-    return plan.stages[stage].is_without(plan.baseline)
-
-
-def _gross_alone(
-    plan: Plan,
-    evidence: RequestEvidence,
-    candidate: BucketCounts,
-    metrics: list[MetricPlan],
-    alpha: FloatArray,
-    overdispersion: FloatArray,
-) -> NDArray[np.bool_]:
-    """Whether the candidate is far beyond an objective where nobody else has traffic."""
-    alone = np.array([_is_alone(plan, int(stage)) for stage in evidence.stage], dtype=np.bool_)
-    wanted = np.array([metric.objective is not None for metric in metrics])
-    if not alone.any() or not wanted.any():
-        return np.zeros(len(metrics), dtype=np.bool_)
-    limits = [1.0 if m.objective is None else m.objective + _GROSS_GAP_FLOOR for m in metrics]
-    log_e = gross_share_log_e(
-        candidate,
-        limit=np.minimum(limits, 1.0),
-        alone=alone,
-        alpha=alpha,
-        planned_buckets=plan.planned_buckets,
-        overdispersion=overdispersion,
-    )
-    return np.asarray(wanted & (log_e >= -np.log(alpha)))
 
 
 def _with_pods(
@@ -226,14 +214,6 @@ def _bad_pods(
 
 def _gross_pod(found: tuple[BadPod, ...], candidate: str) -> bool:
     return any(pod.gross and pod.variant == candidate for pod in found)
-
-
-def gross_gap(margin: float) -> float:
-    """How far beyond the baseline the exact test's null hypothesis reaches.
-
-    A multiple of the margin, but never so wide that a total failure would lie within.
-    """
-    return max(_GROSS_GAP_FLOOR, min(_GROSS_GAP_MARGINS * margin, (1 + margin) / 2))
 
 
 def _side_of_zero(lower: float, upper: float) -> Classification:

@@ -110,5 +110,5 @@ def _classify(metric: MetricPlan, excess: Estimate, *, at_end: bool) -> Classifi
         return Classification.NO_DATA
     if excess.lower > 0:
         return Classification.FAIL
-    decisive = metric.role is Role.GUARDRAIL or at_end
+    decisive = metric.role is not Role.GOAL or at_end
     return Classification.PASS if excess.upper <= 0 and decisive else Classification.UNCERTAIN

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.judge.request_metrics import gross_gap
+from analysis.judge.gross_failures import gross_gap
 from analysis.requests.gross_failure import gross_failure_path
 from analysis.requests.paired_buckets import BucketCounts, estimate_share, pair_buckets
 

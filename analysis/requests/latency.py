@@ -36,11 +36,13 @@ class LatencyCounts:
     """One variant's requests by latency, bucket by bucket.
 
     edges_ms: float64[edges], ascending, the last one infinite. at_most: float64[edges, buckets],
-    requests at most so slow (cumulative); NaN where the variant didn't have the edge.
+    requests at most so slow (cumulative); NaN where the variant didn't have the edge. cut_off: of
+    these, the ones that somebody stopped waiting for; None where that isn't told.
     """
 
     edges_ms: FloatArray
     at_most: FloatArray
+    cut_off: FloatArray | None = None
 
     @property
     def total(self) -> FloatArray:

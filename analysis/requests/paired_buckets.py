@@ -167,6 +167,12 @@ class PairedBuckets:
         return np.where(nothing, -np.inf, low - 1), np.where(known, high - 1, np.inf)
 
 
+def pair_weights(n_b: FloatArray, n_c: FloatArray) -> FloatArray:
+    """What each bucket weighs, summing to 1; all 0 where no bucket has requests of both."""
+    weights = n_b * n_c / np.maximum(n_b + n_c, 1)
+    return np.asarray(weights / np.maximum(weights.sum(axis=-1, keepdims=True), _TINY))
+
+
 def pair_buckets(baseline: BucketCounts, candidate: BucketCounts) -> PairedBuckets:
     """Pairs two versions bucket by bucket.
 
@@ -174,9 +180,7 @@ def pair_buckets(baseline: BucketCounts, candidate: BucketCounts) -> PairedBucke
     with another split are strata; pooled over a ramp, a drifting base rate would pass for an
     effect. Buckets in which one version had no request weigh nothing.
     """
-    n_b, n_c = baseline.total, candidate.total
-    weights = n_b * n_c / np.maximum(n_b + n_c, 1)
-    weights /= np.maximum(weights.sum(axis=-1, keepdims=True), _TINY)
+    weights = pair_weights(baseline.total, candidate.total)
     mean_b, mean_c = (weights * baseline.share).sum(-1), (weights * candidate.share).sum(-1)
     off_b = weights * (baseline.share - mean_b[..., None])
     off_c = weights * (candidate.share - mean_c[..., None])

@@ -22,7 +22,6 @@ from analysis.calibration.replay import (
     looks_of,
     summarise,
 )
-from analysis.plan import Plan
 from flows.calibration.calibrate_users import calibrate_users, history_document, notes_on_users
 from flows.calibration.calibration_document import CalibrationDocument
 from flows.calibration.known_users import LEAST_USERS, read_users
@@ -96,7 +95,7 @@ def calibrate(
             planned_looks=len(planned),
             notes=user_notes,
         )
-    names = set(spec.request_metrics)
+    names = set(_replayed(spec))
     plan = replace(whole, metrics=tuple(m for m in whole.metrics if m.name in names))
     setting = Setting(plan, limits_of(spec), looks_of(plan, _MOST_LOOKS), _thresholds(spec))
     replayed = Replay(history, setting, _slow_edges(spec, history), seed)
@@ -106,7 +105,7 @@ def calibrate(
         _scenarios(replayed, runs, progress),
         runs=runs,
         planned_looks=len(planned),
-        notes=(*_notes(spec, replayed, whole), *_traffic_note(elsewhere), *user_notes),
+        notes=(*_notes(spec, replayed), *_traffic_note(elsewhere), *user_notes),
         users=users,
         user_history=user_history,
     )
@@ -137,9 +136,14 @@ def _slow_edges(spec: Experiment, history: History) -> dict[str, float | None]:
     }
 
 
+def _replayed(spec: Experiment) -> dict[str, ErrorShare | SlowShare]:
+    """The metrics that the history has the requests of: what failed, and what was slow."""
+    return {k: m for k, m in spec.request_metrics.items() if isinstance(m, ErrorShare | SlowShare)}
+
+
 def _thresholds(spec: Experiment) -> np.ndarray:
     """The spec's objectives; without one the guide's, and what a quantile leaves above it."""
-    return np.array([_threshold(metric) for metric in spec.request_metrics.values()])
+    return np.array([_threshold(metric) for metric in _replayed(spec).values()])
 
 
 def _threshold(metric: ErrorShare | SlowShare) -> float:
@@ -160,7 +164,7 @@ def _traffic_note(elsewhere: float) -> tuple[str, ...]:
     return (note,)
 
 
-def _notes(spec: Experiment, replayed: Replay, whole: Plan) -> tuple[str, ...]:
+def _notes(spec: Experiment, replayed: Replay) -> tuple[str, ...]:
     """What a reader must know to trust the numbers."""
     history, plan = replayed.history, replayed.setting.plan
     found = []
@@ -169,7 +173,7 @@ def _notes(spec: Experiment, replayed: Replay, whole: Plan) -> tuple[str, ...]:
             f"the plan has {plan.planned_buckets} buckets, the history only "
             f"{len(history.starts_ms)}: rare bursts may not be in it"
         )
-    if len(whole.metrics) > len(plan.metrics):
+    if spec.user_metrics:
         found.append(
             "requests are judged as if the spec named no metrics per user, and each of these as if "
             "it were alone"

@@ -1,38 +1,47 @@
-"""Latency histograms of one look, laid out on its grid of buckets."""
+"""The buckets of one look, and what the warehouse has of its requests laid out on them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.evidence import Coverage, RequestEvidence
+from analysis.evidence import CauseCounts, Coverage, RequestEvidence
 from analysis.plan import Plan
 from analysis.requests.latency import LatencyCounts
+from analysis.requests.outcomes import FailureRule, RequestOutcome
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.pods import PodCounts
+from analysis.requests.unanswered import surely_unended, unended
 from flows.formats.time import instant, milliseconds
+from flows.ingest.requests.mesh.families import FAMILIES
+from flows.look.latency_grid import (
+    Counts,
+    edge_from,
+    edge_near,
+    latency_counts,
+    shared_edges,
+    slow_counts,
+    without_latency,
+)
+from flows.look.responses import UNANSWERED, ResponseCounts, kinds_in, pod_counts
 from flows.spec.experiment import Experiment
-from flows.spec.metrics import ErrorShare, SlowShare
+from flows.spec.metrics import ErrorShare, OutcomeShare, SlowShare
+from flows.spec.signals import BaselineEdge, Unmeasured, Watched, watched
 from flows.warehouse.statements import statement
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-from collections.abc import Sequence
 
 FloatArray = NDArray[np.float64]
-
-
 BoolArray = NDArray[np.bool_]
-
-
 Columns = Mapping[str, NDArray[Any]]
 
-
 _UNATTRIBUTED = "unattributed"
+# A request may be in flight for so long; of one that began earlier and never ended, nobody waits.
+_IN_FLIGHT_MS = 30_000
 
 
 class RequestGrid:
@@ -41,9 +50,11 @@ class RequestGrid:
     def __init__(self, con: DuckDBPyConnection, spec: Experiment, plan: Plan, buckets: int) -> None:
         self.con, self.spec, self.plan, self.buckets = con, spec, plan, buckets
         self.variants = (plan.baseline, *plan.candidates)
-        self.rows = self._read("aggregate/look_requests")
+        self.metrics = watched(spec)
         self.losses = self._read("aggregate/look_lost")
         self.shared_gaps = self._shared_gaps()
+        self.begun = self._begun()
+        self.responses = self._responses()
         self.latency = latency_counts(
             self._read("aggregate/look_latency"),
             self.variants,
@@ -51,37 +62,45 @@ class RequestGrid:
             bucket_ms=plan.bucket_ms,
             buckets=buckets,
         )
-        edges = self._shared_edges()
-        self.edges = {
-            name: _edge_for(metric, edges)
-            for name, metric in spec.request_metrics.items()
-            if isinstance(metric, SlowShare)
-        }
+        self.shared = shared_edges(self.latency, self.variants)
+        self.edges = self._edges()
 
     def evidence(self) -> RequestEvidence:
-        """Counts by variant for every request metric of the spec."""
+        """Counts by variant for every request metric of the spec, and every signal."""
         starts = self.plan.start_ms + np.arange(self.buckets) * self.plan.bucket_ms
+        counts = {
+            v: [self._counts(v, n, m) for n, m in self.metrics.items()] for v in self.variants
+        }
+        total, bad, unknown = (
+            {v: self._timed(np.array([row[i] for row in rows])) for v, rows in counts.items()}
+            for i in range(3)
+        )
+        finite = int(np.isfinite(self.shared).sum())
         return RequestEvidence(
             stage=np.searchsorted([s.start_ms for s in self.plan.stages], starts, "right") - 1,
-            requests={
-                v: self._timed(self._column(self.rows, v, "requests")) for v in self.variants
-            },
-            metrics=tuple(self.spec.request_metrics),
-            counts={v: self._counts(v) for v in self.variants},
+            requests={v: self._timed(self.responses[v].requests) for v in self.variants},
+            metrics=tuple(self.metrics),
+            counts={v: BucketCounts(total[v], bad[v]) for v in self.variants},
+            unknown={v: found for v, found in unknown.items() if found.any()},
             latency={
                 v: LatencyCounts(found.edges_ms, self._timed(found.at_most))
                 for v, found in self.latency.items()
             },
             edges_ms={name: edge for name, edge in self.edges.items() if edge is not None},
+            choices={n: finite for n, m in self.metrics.items() if isinstance(m, BaselineEdge)},
             pods=self._pods(),
+            causes=self._causes(),
+            outage={v: self._outage(v) for v in self.variants},
         )
 
     def coverage(self, watermark_ms: int | None) -> Coverage:
         """How complete the counts are."""
-        seen = {v: float(self._column(self.rows, v, "requests").sum()) for v in self.variants}
+        seen = {v: float(self.responses[v].requests.sum()) for v in self.variants}
         lost = self._lost()
-        injected = {v: float(self._column(self.rows, v, "injected").sum()) for v in self.variants}
-        unattributed = float(self._column(self.rows, _UNATTRIBUTED, "requests").sum())
+        injected = {
+            v: float(self.responses[v].ended(RequestOutcome.INJECTED).sum()) for v in self.variants
+        }
+        unattributed = float(self.responses[_UNATTRIBUTED].requests.sum())
         lost_share = {v: lost.get(v, 0.0) / max(seen[v] + lost.get(v, 0.0), 1) for v in seen}
         lost_share[_UNATTRIBUTED] = unattributed / max(sum(seen.values()) + unattributed, 1)
         return Coverage(
@@ -91,7 +110,7 @@ class RequestGrid:
             unattributed=unattributed,
         )
 
-    def _read(self, name: str) -> Columns:
+    def _read(self, name: str, **more: object) -> Columns:
         until = self.plan.start_ms + self.buckets * self.plan.bucket_ms
         columns: Columns = self.con.execute(
             statement(name),
@@ -99,9 +118,41 @@ class RequestGrid:
                 "experiment": self.spec.experiment,
                 "from": instant(self.plan.start_ms),
                 "until": instant(until),
+                **more,
             },
         ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
         return columns
+
+    def _responses(self) -> dict[str, ResponseCounts]:
+        """By variant, and of no version: requests by kind, those without an answer among them."""
+        rows = self._read("aggregate/look_requests")
+        kinds = (*kinds_in(self._read("aggregate/look_responses")), UNANSWERED)
+        found = {}
+        for variant in (*self.variants, _UNATTRIBUTED):
+            keep = rows["variant"] == variant
+            laid = np.zeros((len(kinds), self.buckets))
+            at = rows["response"][keep].astype(np.int64) - 1, self._index(rows)[keep]
+            np.add.at(laid, at, rows["requests"][keep].astype(np.float64))
+            if variant in self.begun:
+                laid[-1] = unended(self.begun[variant], laid.sum(axis=0))
+            found[variant] = ResponseCounts(kinds, laid)
+        return found
+
+    def _begun(self) -> dict[str, FloatArray]:
+        """By variant, requests that began, where the mesh has counters of that."""
+        signs = {} if self.spec.mesh is None else FAMILIES[self.spec.mesh].begun
+        if not signs:
+            return {}
+        rows = self._read("aggregate/look_begun", counters=list(signs))
+        found = {}
+        for variant in self.variants:
+            keep = rows["variant"] == variant
+            if keep.any():
+                weight = np.array([signs[name] for name in rows["counter"][keep].tolist()])
+                found[variant] = np.zeros(self.buckets)
+                events = weight * rows["events"][keep].astype(np.float64)
+                np.add.at(found[variant], self._index(rows)[keep], events)
+        return found
 
     def _lost(self) -> dict[str, float]:
         """Requests by variant that nobody saw, or saw at another time than the other variants'."""
@@ -134,37 +185,95 @@ class RequestGrid:
         """
         return np.where(self.shared_gaps, 0.0, values)
 
+    def _index(self, rows: Columns) -> NDArray[np.int64]:
+        """The bucket of each row."""
+        start = rows["bucket_start"].astype("datetime64[ms]").astype(np.int64)
+        return np.asarray((start - self.plan.start_ms) // self.plan.bucket_ms)
+
     def _column(self, rows: Columns, variant: str, column: str) -> FloatArray:
         """One column of one variant's rows on the grid; 0 where there is no row."""
         keep = rows["variant"] == variant
-        start = rows["bucket_start"][keep].astype("datetime64[ms]").astype(np.int64)
-        index = (start - self.plan.start_ms) // self.plan.bucket_ms
         values = np.zeros(self.buckets)
-        np.add.at(values, index, rows[column][keep].astype(np.float64))
+        np.add.at(values, self._index(rows)[keep], rows[column][keep].astype(np.float64))
         return values
 
-    def _counts(self, variant: str) -> BucketCounts:
-        pairs = [
-            self._failures(variant)
-            if isinstance(metric, ErrorShare)
-            else self._slow(variant, self.edges[name])
-            for name, metric in self.spec.request_metrics.items()
-        ]
-        return BucketCounts(*(self._timed(np.array([p[i] for p in pairs])) for i in (0, 1)))
+    def _edges(self) -> dict[str, float | None]:
+        """By metric that counts slow requests, the edge at which it does; None without any.
 
-    def _failures(self, variant: str) -> tuple[FloatArray, FloatArray]:
-        answered = self._column(self.rows, variant, "answered")
-        return answered, self._column(self.rows, variant, "failed")
+        A signal at an edge that the spec watches itself has none.
+        """
+        found = {
+            name: edge_from(milliseconds(metric.above), self.shared)
+            for name, metric in self.metrics.items()
+            if isinstance(metric, SlowShare)
+        }
+        said = set(found.values())
+        for name, metric in self.metrics.items():
+            if isinstance(metric, BaselineEdge):
+                baseline = self.latency.get(self.plan.baseline)
+                near = edge_near(metric.quantile, baseline, self.shared) if baseline else None
+                found[name] = None if near in said else near
+        return found
 
-    def _slow(self, variant: str, edge: float | None) -> tuple[FloatArray, FloatArray]:
-        """Requests with a known latency, and those slower than the edge."""
-        if edge is None or variant not in self.latency:
-            return np.zeros(self.buckets), np.zeros(self.buckets)
-        found = self.latency[variant]
-        at_most = found.at_most[found.edges_ms == edge][0]
-        # A rollout can change a version's edges: where one is missing, nothing is known at it.
-        known = ~np.isnan(at_most)
-        return np.where(known, found.total, 0.0), np.where(known, found.total - at_most, 0.0)
+    def _counts(self, variant: str, name: str, metric: Watched) -> Counts:
+        """Total, bad and unknown requests of one metric."""
+        seen, nothing = self.responses[variant], np.zeros(self.buckets)
+        if isinstance(metric, SlowShare | BaselineEdge):
+            edge, latency = self.edges[name], self.latency.get(variant)
+            if edge is None or latency is None:
+                return nothing, nothing, nothing
+            return slow_counts(latency, edge, seen)
+        untold = seen.ended(RequestOutcome.UNKNOWN)
+        if isinstance(metric, Unmeasured):
+            if not self.latency and not untold.any():
+                return nothing, nothing, nothing
+            missing = without_latency(self.latency.get(variant), seen) if self.latency else untold
+            total = seen.requests
+            return total, np.minimum(np.maximum(missing, untold), total), nothing
+        rule = self._rule(metric)
+        if isinstance(metric, ErrorShare):
+            failed = seen.ended(RequestOutcome.FAILURE, rule=rule)
+            return seen.answered(rule), failed, untold
+        return seen.not_injected, seen.ended(RequestOutcome(metric.outcome), rule=rule), untold
+
+    def _rule(self, metric: ErrorShare | OutcomeShare) -> FailureRule | None:
+        """What fails, as the metric says it, or the spec; None for the table of all meshes."""
+        own = metric.failures if isinstance(metric, ErrorShare) else None
+        failures = own or self.spec.failures
+        return None if failures is None else failures.rule
+
+    def _causes(self) -> dict[str, tuple[CauseCounts, ...]]:
+        """By metric, its bad requests by kind of response."""
+        found = {}
+        for name, metric in self.metrics.items():
+            if not isinstance(metric, ErrorShare | OutcomeShare):
+                continue
+            bad = RequestOutcome.FAILURE
+            if isinstance(metric, OutcomeShare):
+                bad = RequestOutcome(metric.outcome)
+            rule = self._rule(metric)
+            found[name] = tuple(
+                CauseCounts(
+                    kind.name, {v: self._timed(self.responses[v].of(i)) for v in self.variants}
+                )
+                for i, kind in enumerate(self.responses[_UNATTRIBUTED].kinds)
+                if kind.outcome_by(rule) is bad
+            )
+        return found
+
+    def _outage(self, variant: str) -> BucketCounts:
+        """Requests, and those that surely got no whole answer: [1, buckets]."""
+        seen = self.responses[variant]
+        unanswered = seen.counts[-1]
+        if variant in self.begun:
+            late = -(-_IN_FLIGHT_MS // self.plan.bucket_ms)
+            ended = seen.requests - unanswered
+            sure = surely_unended(self.begun[variant], ended, buckets=late)
+        else:
+            sure = np.zeros(self.buckets)
+        bad = seen.ended(RequestOutcome.ABANDONED) - unanswered + sure
+        total = seen.not_injected - unanswered + sure
+        return BucketCounts(self._timed(total)[None, :], self._timed(bad)[None, :])
 
     def _pods(self) -> dict[str, dict[str, PodCounts]]:
         """By error share and variant; empty if one target answers for several variants.
@@ -173,53 +282,17 @@ class RequestGrid:
         """
         rows = self._read("aggregate/look_pods")
         keep = np.isin(rows["variant"], self.variants)
-        variants, names = rows["variant"][keep], rows["pod"][keep]
-        if len(set(names.tolist())) < len(names):
+        rows = {name: column[keep] for name, column in rows.items()}
+        kinds = kinds_in(rows)
+        owners: dict[str, set[str]] = {}
+        for pod, variant in zip(rows["pod"].tolist(), rows["variant"].tolist(), strict=True):
+            owners.setdefault(pod, set()).add(variant)
+        if not owners or any(len(variants) > 1 for variants in owners.values()):
             return {}
-        numbers = (rows["answered"][keep].astype(float), rows["failed"][keep].astype(float))
-        pods = {
-            v: PodCounts(tuple(names[variants == v].tolist()), *(n[variants == v] for n in numbers))
-            for v in set(variants.tolist())
-        }
-        shares = [n for n, m in self.spec.request_metrics.items() if isinstance(m, ErrorShare)]
-        return dict.fromkeys(shares, pods) if pods else {}
-
-    def _shared_edges(self) -> FloatArray:
-        """The bucket edges that every variant exports: only those can be compared."""
-        if set(self.latency) != set(self.variants):
-            return np.array([])
-        return reduce(np.intersect1d, (found.edges_ms for found in self.latency.values()))
-
-
-def _edge_for(metric: SlowShare, edges: FloatArray) -> float | None:
-    """The shared edge at the metric's bound, or the next one above it; None without any."""
-    bound = milliseconds(metric.above)
-    usable = edges[np.isfinite(edges) & (edges >= bound)]
-    return float(usable.min()) if usable.size else None
-
-
-def latency_counts(
-    rows: Columns, variants: Sequence[str], *, start_ms: int, bucket_ms: int, buckets: int
-) -> dict[str, LatencyCounts]:
-    """By variant, from the rows of aggregate/look_latency; one without a request is left out."""
-    start = rows["bucket_start"].astype("datetime64[ms]").astype(np.int64)
-    index = (start - start_ms) // bucket_ms
-    le_ms, at_most = (rows[name].astype(np.float64) for name in ("le_ms", "at_most"))
-    found = {}
-    for variant in variants:
-        keep = rows["variant"] == variant
-        counts = _laid_out(le_ms[keep], index[keep], at_most[keep], buckets)
-        if counts.total.sum() > 0:
-            found[variant] = counts
-    return found
-
-
-def _laid_out(
-    le_ms: FloatArray, index: NDArray[np.int64], at_most: FloatArray, buckets: int
-) -> LatencyCounts:
-    edges, row = np.unique(np.append(le_ms, np.inf), return_inverse=True)
-    laid = np.full((edges.size, buckets), np.nan)
-    laid[row[:-1], index] = at_most
-    # Without its total nothing is known of a bucket; mostly nothing happened in it.
-    laid[:, np.isnan(laid[-1])] = 0.0
-    return LatencyCounts(edges, laid)
+        found = {}
+        for name, metric in self.metrics.items():
+            if isinstance(metric, ErrorShare):
+                rule = self._rule(metric)
+                outcomes = [kind.outcome_by(rule) for kind in kinds]
+                found[name] = pod_counts(rows, outcomes)
+        return found

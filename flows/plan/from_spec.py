@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from analysis.evidence import QualityLimits
-from analysis.plan import Margin, MetricPlan, Plan, Stage, Unit
+from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from flows.formats.time import milliseconds
 from flows.spec.experiment import Experiment
-from flows.spec.metrics import ErrorShare, SlowShare, UserMetric
+from flows.spec.metrics import ErrorShare, OutcomeShare, RequestMetric, SlowShare, UserMetric
+from flows.spec.signals import BaselineEdge, Unmeasured, default_signals
 
 
 def plan_of(spec: Experiment, *, start_ms: int) -> Plan:
@@ -22,7 +23,10 @@ def plan_of(spec: Experiment, *, start_ms: int) -> Plan:
         experiment=spec.experiment,
         baseline=spec.baseline,
         candidates=spec.candidates,
-        metrics=tuple(_metric_plan(spec, name, metric) for name, metric in spec.metrics.items()),
+        metrics=(
+            *(_metric_plan(spec, name, metric) for name, metric in spec.metrics.items()),
+            *(_signal_plan(name, signal) for name, signal in default_signals(spec).items()),
+        ),
         stages=tuple(stages),
         bucket_ms=milliseconds(spec.plan.bucket),
         alpha=spec.plan.alpha,
@@ -44,9 +48,20 @@ def limits_of(spec: Experiment) -> QualityLimits:
     )
 
 
-def _metric_plan(
-    spec: Experiment, name: str, metric: ErrorShare | SlowShare | UserMetric
-) -> MetricPlan:
+def _signal_plan(name: str, signal: OutcomeShare | BaselineEdge | Unmeasured) -> MetricPlan:
+    outcome = signal.outcome if isinstance(signal, OutcomeShare) else ""
+    return MetricPlan(
+        name=name,
+        unit=Unit.REQUEST,
+        role=Role.SIGNAL,
+        margin=Margin(signal.margin.absolute or 0.0),
+        baseline_quantile=signal.quantile if isinstance(signal, BaselineEdge) else None,
+        outcome="unmeasured" if isinstance(signal, Unmeasured) else outcome,
+        is_default=True,
+    )
+
+
+def _metric_plan(spec: Experiment, name: str, metric: RequestMetric | UserMetric) -> MetricPlan:
     per_user = isinstance(metric, UserMetric)
     return MetricPlan(
         name=name,
@@ -64,10 +79,17 @@ def _metric_plan(
         adjusted_by=_adjusted_by(spec, metric),
         strata=spec.strata_of(metric) if isinstance(metric, UserMetric) else (),
         above_ms=milliseconds(metric.above) if isinstance(metric, SlowShare) else None,
+        outcome=_outcome(metric),
     )
 
 
-def _window_ms(spec: Experiment, metric: ErrorShare | SlowShare | UserMetric) -> int:
+def _outcome(metric: RequestMetric | UserMetric) -> str:
+    if isinstance(metric, OutcomeShare):
+        return metric.outcome
+    return "failure" if isinstance(metric, ErrorShare) else ""
+
+
+def _window_ms(spec: Experiment, metric: RequestMetric | UserMetric) -> int:
     """How long a user's value takes to be final; what counters say is final at once."""
     if not isinstance(metric, UserMetric):
         return 0
@@ -75,7 +97,7 @@ def _window_ms(spec: Experiment, metric: ErrorShare | SlowShare | UserMetric) ->
     return 0 if counted else milliseconds(metric.span[1])
 
 
-def _adjusted_by(spec: Experiment, metric: ErrorShare | SlowShare | UserMetric) -> str:
+def _adjusted_by(spec: Experiment, metric: RequestMetric | UserMetric) -> str:
     """What is known of users from before, and used: as in a sentence."""
     if not isinstance(metric, UserMetric):
         return ""

@@ -94,7 +94,7 @@ def _request_plans(
 ) -> Iterator[RequestPlan]:
     bucket_s = plan.bucket_ms / 1000
     for metric in plan.metrics:
-        if metric.unit is not Unit.REQUEST:
+        if metric.unit is not Unit.REQUEST or not metric.role.decides:
             continue
         traffic = _traffic(plan, metric, evidence, expected)
         if traffic is None:

@@ -69,13 +69,13 @@ def _no_rollback(document: VerdictDocument) -> bool:
 
 
 def _may_grow(document: VerdictDocument) -> bool:
-    """Good data, and no guardrail that is more likely broken than not: bad data stays small."""
+    """Good data, no guardrail that is more likely broken than not, and no signal that holds."""
     if document.decision is Decision.HOLD:
         return all(
             metric.probability_within_margin >= 0.5
             for metric in document.metrics
             if metric.role is Role.GUARDRAIL
-        )
+        ) and not any(metric.holds for metric in document.metrics)
     return document.decision is Decision.PROMOTE
 
 

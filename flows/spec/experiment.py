@@ -10,12 +10,15 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from flows.spec.delivery import Delivery
+from flows.spec.failures import Failures
 from flows.spec.fields import Name, Number, Strict
 from flows.spec.metrics import (
     Covariate,
     ErrorShare,
     MarginSpec,
     Metric,
+    OutcomeShare,
+    RequestMetric,
     SlowShare,
     UserMetric,
     default_metrics,
@@ -40,6 +43,7 @@ __all__ = [
     "MarginSpec",
     "Mesh",
     "Metric",
+    "OutcomeShare",
     "PlanSpec",
     "PostgresSource",
     "PrometheusSource",
@@ -104,6 +108,9 @@ class Experiment(Strict):
         "it, and say the split where the spec doesn't.",
     )
     metrics: dict[Name, Metric] = Field(default_factory=default_metrics)
+    failures: Failures | None = Field(
+        None, description="Which responses fail; by default those that the table of outcomes has."
+    )
     plan: PlanSpec = PlanSpec()
     quality: Quality = Quality()
     sources: Sources
@@ -123,9 +130,9 @@ class Experiment(Strict):
         return tuple(name for name in self.variants if name != self.baseline)
 
     @property
-    def request_metrics(self) -> dict[str, ErrorShare | SlowShare]:
+    def request_metrics(self) -> dict[str, RequestMetric]:
         """The metrics that are counted in requests."""
-        return {k: m for k, m in self.metrics.items() if isinstance(m, ErrorShare | SlowShare)}
+        return {k: m for k, m in self.metrics.items() if not isinstance(m, UserMetric)}
 
     @property
     def user_metrics(self) -> dict[str, UserMetric]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from analysis.plan import Role
+from flows.spec.failures import Failures
 from flows.spec.fields import PERCENT_PATTERN, Duration, Number, Percent, Share, Strict, Whole
 
 
@@ -89,9 +90,26 @@ class _Metric(Strict):
 
 
 class ErrorShare(_Metric):
-    """Share of requests that failed: 5xx, failed gRPC status, or classified as failure."""
+    """Share of answered requests that failed; clients that left and injected faults are no answer.
+
+    Failed are 5xx, failing gRPC statuses and response flags, or what the mesh classifies so.
+    """
 
     kind: Literal["error_share"]
+    margin: ShareMarginField = MarginSpec(absolute=0.005)
+    objective: Annotated[Share, Field(gt=0, lt=1)] | None = Field(
+        None, description="The share that must not be exceeded, whatever the baseline does."
+    )
+    failures: Failures | None = Field(
+        None, description="What fails, where it is another thing than for the experiment."
+    )
+
+
+class OutcomeShare(_Metric):
+    """Share of all requests that ended in one way; injected faults are left out."""
+
+    kind: Literal["outcome_share"]
+    outcome: Literal["abandoned", "rejected", "client_error", "failure"]
     margin: ShareMarginField = MarginSpec(absolute=0.005)
     objective: Annotated[Share, Field(gt=0, lt=1)] | None = Field(
         None, description="The share that must not be exceeded, whatever the baseline does."
@@ -208,7 +226,8 @@ class UserMetric(_Metric):
         return timedelta(days=self.day), timedelta(days=self.day + 1)
 
 
-Metric = Annotated[ErrorShare | SlowShare | UserMetric, Field(discriminator="kind")]
+RequestMetric = ErrorShare | SlowShare | OutcomeShare
+Metric = Annotated[RequestMetric | UserMetric, Field(discriminator="kind")]
 
 
 def default_metrics() -> dict[str, Any]:

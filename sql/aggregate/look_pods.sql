@@ -1,27 +1,28 @@
--- one row per (variant, pod) up to a look: requests that were answered, and failures
+-- one row per (variant, pod, kind of response) up to a look: requests
 -- reads: counter_samples, series; parameters: experiment, from, until (instants, from excluded)
--- As look_requests counts them: faults that the mesh injected are left out. A pod goes by its name
--- where the scrape configuration has kept it, else by the address of its proxy.
+-- A pod goes by its name where the scrape configuration has kept it, else by the address of its
+-- proxy.
 with pods as (
     select
         series_id,
         variant,
-        response_class,
+        outcome,
+        response_code,
+        grpc_status,
+        response_flags,
         coalesce(labels ->> '$.pod', labels ->> '$.kubernetes_pod_name', target) as pod
     from series
-    where
-        experiment = $experiment
-        and role = 'requests'
-        and response_class in ('ok', 'failed')
-        and (',' || response_flags || ',') not like '%,FI,%'
-        and (',' || response_flags || ',') not like '%,DI,%'
+    where experiment = $experiment and role = 'requests'
 )
 
 select
     pods.variant,
     pods.pod,
-    sum(samples.delta) as answered,
-    sum(case when pods.response_class = 'failed' then samples.delta else 0 end) as failed
+    pods.outcome,
+    pods.response_code,
+    pods.grpc_status,
+    pods.response_flags,
+    sum(samples.delta) as requests
 from counter_samples as samples
 inner join pods
     on samples.series_id = pods.series_id
@@ -29,5 +30,5 @@ where
     samples.experiment = $experiment
     and samples.ts > $from and samples.ts <= $until
     and samples.delta > 0
-group by pods.variant, pods.pod
-order by pods.variant, pods.pod
+group by all
+order by all

@@ -1,17 +1,18 @@
--- one row per (variant, bucket, route, class, code, flags) that had requests
+-- one row per (variant, bucket, route, outcome, code, gRPC status, flags) that had requests
 -- reads: incoming_samples, incoming_series; writes: request_buckets
 -- parameters: experiment
 insert into request_buckets
-    (experiment, window_start, bucket_start, variant, route, response_class,
-    response_code, response_flags, requests)
+    (experiment, window_start, bucket_start, variant, route, outcome,
+    response_code, grpc_status, response_flags, requests)
 select
     $experiment as experiment,
     samples.window_start,
     samples.bucket_start,
     series.variant,
     series.route,
-    series.response_class,
+    series.outcome,
     series.response_code,
+    series.grpc_status,
     series.response_flags,
     cast(sum(samples.delta) as bigint) as requests
 from incoming_samples as samples
@@ -22,6 +23,7 @@ group by
     samples.bucket_start,
     series.variant,
     series.route,
-    series.response_class,
+    series.outcome,
     series.response_code,
+    series.grpc_status,
     series.response_flags

@@ -22,11 +22,11 @@ with answers as (
         cast(sum(requests) as bigint) as requests,
         cast(
             coalesce(
-                sum(requests) filter (response_class in ('ok', 'failed') and not is_injected), 0
+                sum(requests) filter (outcome not in ('abandoned', 'injected')), 0
             ) as bigint
         ) as answered,
         cast(
-            coalesce(sum(requests) filter (response_class = 'failed' and not is_injected), 0)
+            coalesce(sum(requests) filter (outcome = 'failure'), 0)
             as bigint
         ) as failed
     from marts.request_counts

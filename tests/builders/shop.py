@@ -44,14 +44,16 @@ def shop_warehouse(
     for number in range(buckets):
         total, at = int(rng.poisson(1500)), START + number * BUCKET
         failed = int(rng.binomial(total, 0.01))
-        counts = (("ok", "200", "", total - failed), ("failed", "503", "", failed))
-        extra = (("failed", "503", "FI", 9), ("cancelled", "0", "DC", 4))
+        counts = (("success", "200", "", "", total - failed), ("failure", "503", "", "", failed))
+        extra = (("injected", "503", "", "FI", 9), ("abandoned", "0", "", "DC", 4))
         cells = np.cumsum(rng.multinomial(total, latency_shares))
         if number in skipped:
             continue
         requests += [[START, at, "stable", "", *row] for row in (*counts, *extra)]
-        latency += [[START, at, "stable", *row] for row in zip(EDGES, cells.tolist(), strict=True)]
-        requests.append([START, at, "canary", "", "failed", "503", "", 77])
+        latency += [
+            [START, at, "stable", *row, 0] for row in zip(EDGES, cells.tolist(), strict=True)
+        ]
+        requests.append([START, at, "canary", "", "failure", "503", "", "", 77])
     with open_writer(path) as con, transaction(con):
         # Tables at once: row by row they take ten times as long.
         for table, rows in (("request_buckets", requests), ("latency_buckets", latency)):

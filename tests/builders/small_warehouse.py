@@ -97,16 +97,16 @@ def _add_requests(con: Any) -> None:
     """Two buckets; in the second, stable has none, and 3 requests reached no version."""
     first, second = START, START + BUCKET
     counts = [
-        (first, "stable", "ok", "200", "", 180),
-        (first, "stable", "failed", "503", "UF,URX", 20),
-        (first, "stable", "failed", "500", "FI", 7),
-        (first, "stable", "cancelled", "0", "DC", 5),
-        (first, "canary", "ok", "200", "", 100),
-        (second, "canary", "cancelled", "0", "DC", 4),
-        (second, "unattributed", "failed", "503", "UH", 3),
+        (first, "stable", "success", "200", "", 180),
+        (first, "stable", "failure", "503", "UF,URX", 20),
+        (first, "stable", "injected", "500", "FI", 7),
+        (first, "stable", "abandoned", "0", "DC", 5),
+        (first, "canary", "success", "200", "", 100),
+        (second, "canary", "abandoned", "0", "DC", 4),
+        (second, "unattributed", "failure", "503", "UH", 3),
     ]
     con.executemany(
-        "insert into request_buckets values ('checkout', ?, ?, ?, '', ?, ?, ?, ?)",
+        "insert into request_buckets values ('checkout', ?, ?, ?, '', ?, ?, '', ?, ?)",
         [(START, *row) for row in counts],
     )
     edges = [
@@ -116,7 +116,7 @@ def _add_requests(con: Any) -> None:
     ]
     for bucket, variant, *cumulative in edges:
         con.executemany(
-            "insert into latency_buckets values ('checkout', ?, ?, ?, ?, ?)",
+            "insert into latency_buckets values ('checkout', ?, ?, ?, ?, ?, 0)",
             [(START, bucket, variant, le, at_most) for le, at_most in cumulative],
         )
     con.execute(

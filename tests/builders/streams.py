@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.evidence import Coverage, Evidence, RequestEvidence
-from analysis.judge.request_metrics import gross_gap
+from analysis.judge.gross_failures import gross_gap
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.requests.gross_failure import gross_failure_log_e
 from analysis.requests.paired_buckets import BucketCounts, PairedBuckets, pair_buckets

@@ -8,11 +8,11 @@ from typing import get_args
 
 import pytest
 
+from analysis.requests.outcomes import ANSWERED, RequestOutcome
 from dashboards.experiment_view import MeshName, Reporter
 from dashboards.promql import Match
 from dashboards.request_families import ENVOY_FLAG_COUNTERS, side_of
 from flows.ingest.requests.mesh.families import FAMILIES
-from flows.ingest.requests.mesh.family import ResponseClass
 from flows.spec.experiment import Mesh
 
 
@@ -45,10 +45,17 @@ RESPONSES: list[tuple[MeshName, dict[str, str]]] = [
     ("istio", {"response_code": "503", "response_flags": "UO", "grpc_response_status": ""}),
     ("istio", {"response_code": "0", "response_flags": "DC", "grpc_response_status": ""}),
     ("istio", {"response_code": "200", "response_flags": "DC,DI", "grpc_response_status": ""}),
+    ("istio", {"response_code": "200", "response_flags": "UT", "grpc_response_status": ""}),
+    ("istio", {"response_code": "429", "response_flags": "RL", "grpc_response_status": ""}),
+    ("istio", {"response_code": "200", "response_flags": "-", "grpc_response_status": "1"}),
+    ("istio", {"response_code": "200", "response_flags": "-", "grpc_response_status": "5"}),
+    ("istio", {"response_code": "503", "response_flags": "FI", "grpc_response_status": ""}),
     ("istio", {"response_code": "404", "response_flags": "NR", "grpc_response_status": ""}),
     ("linkerd", {"classification": "success", "status_code": "200"}),
     ("linkerd", {"classification": "failure", "status_code": "503"}),
     ("linkerd", {"classification": "failure", "error": "Cancel"}),
+    ("linkerd", {"classification": "success", "status_code": "200", "grpc_status": "1"}),
+    ("linkerd", {"classification": "success", "status_code": "429"}),
     ("linkerd-policy", {"http_status": "200", "error": ""}),
     ("linkerd-policy", {"http_status": "500", "error": ""}),
     ("linkerd-policy", {"http_status": "", "error": "Reset"}),
@@ -68,13 +75,13 @@ def test_a_request_is_good_on_the_dashboard_as_in_the_verdict(
     mesh: MeshName, labels: dict[str, str]
 ) -> None:
     side = side_of(mesh, "destination")
-    response_class = FAMILIES[Mesh(mesh)].response(labels).response_class
+    outcome = FAMILIES[Mesh(mesh)].response(labels).outcome
     answered = all(holds(match, labels) for match in side.answered)
-    assert answered == (response_class is not ResponseClass.CANCELLED)
+    assert answered == (outcome in ANSWERED)
     if answered:
         good = all(holds(match, labels) for match in side.good)
         bad = any(all(holds(match, labels) for match in part) for part in side.bad)
-        assert good == (response_class is ResponseClass.OK)
+        assert good == (outcome is not RequestOutcome.FAILURE)
         # What failed is always among the causes; a good request may be, for its flag.
         assert good or bad
 

@@ -118,7 +118,9 @@ def test_durations_of_the_spec_are_read(
 
 
 def test_injected_faults_are_marked(con: duckdb.DuckDBPyConnection) -> None:
-    found = rows(con, "select response_flags, requests from marts.request_counts where is_injected")
+    found = rows(
+        con, "select response_flags, requests from marts.request_counts where outcome = 'injected'"
+    )
     assert found == [("FI", 7)]
 
 
@@ -157,11 +159,11 @@ def test_quantiles_agree_with_the_analysis(con: duckdb.DuckDBPyConnection) -> No
         at_most = np.cumsum(counts)
         for edge, requests in zip(edges, at_most.tolist(), strict=True):
             con.execute(
-                "insert into latency_buckets values ('e', ?, ?, 'v', ?, ?)",
+                "insert into latency_buckets values ('e', ?, ?, 'v', ?, ?, 0)",
                 [START, START + number * BUCKET, edge, requests],
             )
         con.execute(
-            "insert into request_buckets values ('e', ?, ?, 'v', '', 'ok', '200', '', 1)",
+            "insert into request_buckets values ('e', ?, ?, 'v', '', 'success', '200', '', '', 1)",
             [START, START + number * BUCKET],
         )
         histogram = Histogram(np.array(edges), at_most.astype(float))
@@ -340,7 +342,8 @@ def test_failed_checks_are_found(con: duckdb.DuckDBPyConnection) -> None:
 
 def test_sums_stay_exact_beyond_what_a_float_holds(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
-        "insert into request_buckets values ('big', now(), now(), 'v', '', 'ok', '', '', ?)",
+        "insert into request_buckets values ('big', now(), now(), 'v', '', 'success', "
+        "'', '', '', ?)",
         [2**53 + 1],
     )
     found = rows(con, "select requests from marts.traffic_split where experiment = 'big'")

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.counting.lost_exposure import Cause
+from analysis.requests.outcomes import RequestOutcome
 from flows.ingest.requests.claims import claim_windows
 from flows.ingest.requests.count_spans import SpanCounts
 from flows.ingest.requests.counts import WindowCounts
-from flows.ingest.requests.mesh.family import UNATTRIBUTED, ResponseClass, SeriesRole
+from flows.ingest.requests.mesh.family import UNATTRIBUTED, SeriesRole
 from flows.ingest.requests.series import SeriesRow
 from flows.ingest.requests.windows import NewWindow, bucket_ms, selection_of
 from flows.spec.experiment import Experiment
@@ -108,11 +109,13 @@ def _series_table(rows: Sequence[SeriesRow]) -> Any:
     columns = {
         name: texts([getattr(row, name) for row in rows])
         for name in (field.name for field in fields(SeriesRow))
-        if name not in ("series_id", "le_ms")
+        if name not in ("series_id", "cut_off", "le_ms")
     }
     ids = np.array([row.series_id for row in rows], np.uint64)
     edges = np.array([np.nan if row.le_ms is None else row.le_ms for row in rows], np.float64)
-    return table({"series_id": numbers(ids), "le_ms": numbers(edges), **columns})
+    cut_off = np.array([row.cut_off for row in rows], np.uint8)
+    measured = {"le_ms": numbers(edges), "cut_off": numbers(cut_off)}
+    return table({"series_id": numbers(ids), **measured, **columns})
 
 
 def _samples_table(
@@ -180,7 +183,7 @@ def _losses(rows: Sequence[SeriesRow], window: WindowCounts) -> list[tuple[Cause
         )
     ]
     is_lost = np.array(
-        [r.variant == UNATTRIBUTED and r.response_class == ResponseClass.FAILED for r in rows],
+        [r.variant == UNATTRIBUTED and r.outcome == RequestOutcome.FAILURE for r in rows],
         np.bool_,
     )
     sample = np.flatnonzero(is_lost[window.series]) if len(rows) else np.zeros(0, np.int64)

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from analysis.counting.lost_exposure import Cause
+from analysis.requests.outcomes import RequestOutcome
 from flows.formats.text import counted
 from flows.ingest.coverage import BLIND
 from flows.ingest.requests.count_spans import SpanCounts, counted_spans
 from flows.ingest.requests.diagnosis import check_not_in_future, missing_variants, nothing_to_count
 from flows.ingest.requests.load_requests import LoadedSpan, load_span
 from flows.ingest.requests.mesh.families import FAMILIES
-from flows.ingest.requests.mesh.family import UNATTRIBUTED, Family, ResponseClass, SeriesRole
+from flows.ingest.requests.mesh.family import UNATTRIBUTED, Family, SeriesRole
 from flows.ingest.requests.windows import Window, loaded_windows, pending_windows, selection_of
 from flows.ingest.sources.samples import SampleSource
 from flows.spec.experiment import Experiment
@@ -125,7 +126,7 @@ def _reported(span: SpanCounts, loaded: LoadedSpan) -> _SpanReport:
     for row, count in zip(span.series.rows, per_series.astype(int).tolist(), strict=True):
         if row.role is SeriesRole.REQUESTS and row.variant != UNATTRIBUTED:
             requests[row.variant] += count
-        elif row.response_class == ResponseClass.FAILED:
+        elif row.outcome == RequestOutcome.FAILURE:
             unattributed += count
     return _SpanReport(
         windows=tuple(window.window for window in loaded.windows),

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.counting.counters import CounterSeries
+from analysis.requests.outcomes import Response
 from flows.ingest.requests.mesh.family import (
     Family,
     Labels,
-    Response,
-    ResponseClass,
     SeriesRole,
     variant_of,
     versions_of,
@@ -27,7 +26,11 @@ from flows.spec.experiment import Experiment
 
 @dataclass(frozen=True, slots=True)
 class SeriesRow:
-    """What one series counts; a row of the table `series`."""
+    """What one series counts; a row of the table `series`.
+
+    outcome, response_*, grpc_status: of request series. cut_off: whether somebody stopped waiting
+    for the answers; of latency series too, where their labels tell it.
+    """
 
     series_id: int
     metric: str
@@ -35,9 +38,11 @@ class SeriesRow:
     variant: str
     target: str
     route: str
-    response_class: str
+    outcome: str
     response_code: str
+    grpc_status: str
     response_flags: str
+    cut_off: bool
     le_ms: float | None
     labels: str
 
@@ -108,8 +113,9 @@ def _row(family: Family, labels: Labels, role: SeriesRole, variant: str) -> Seri
     text = json.dumps(labels, sort_keys=True, ensure_ascii=False)
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     is_request = role is SeriesRole.REQUESTS
-    response = family.response(labels) if is_request else Response(ResponseClass.OK, "")
     is_latency = role is SeriesRole.LATENCY
+    is_told = is_request or (is_latency and family.latency_tells)
+    response = family.response(labels) if is_told else Response("")
     return SeriesRow(
         series_id=int.from_bytes(digest, "big"),
         metric=labels["__name__"],
@@ -117,9 +123,11 @@ def _row(family: Family, labels: Labels, role: SeriesRole, variant: str) -> Seri
         variant=variant,
         target=target_of(labels),
         route=family.route(labels),
-        response_class=response.response_class if is_request else "all",
-        response_code=response.code,
-        response_flags=",".join(response.flags),
+        outcome=response.outcome if is_request else "all",
+        response_code=response.code if is_request else "",
+        grpc_status=response.grpc_status if is_request else "",
+        response_flags=",".join(response.flags) if is_request else "",
+        cut_off=response.cut_off,
         le_ms=float(labels["le"]) * family.ms_per_unit if is_latency else None,
         labels=text,
     )

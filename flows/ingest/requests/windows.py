@@ -23,6 +23,9 @@ _MOST_DOUBTFUL = 6
 # Without a start in the spec: the plan's length before the first pull, and this much more.
 _EARLIER = timedelta(hours=6)
 
+# What is counted of a series, besides what the spec selects: by outcome, cut-off latencies apart.
+_OUTCOMES = "outcomes 1"
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -73,7 +76,7 @@ def selection_of(spec: Experiment) -> str:
     chosen = spec.model_dump(
         mode="json", include={"service", "namespace", "mesh", "reporter", "match", "variants"}
     )
-    text = json.dumps([chosen, bucket_ms(spec)], sort_keys=True)
+    text = json.dumps([chosen, bucket_ms(spec), _OUTCOMES], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

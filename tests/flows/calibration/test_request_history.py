@@ -25,12 +25,12 @@ def test_history_is_the_baselines_and_holds_every_request(warehouse: Path) -> No
     with open_reader(warehouse) as con:
         history = read_history(con, spec())
         rows = con.execute(
-            "select sum(requests), sum(requests) filter (response_class = 'failed' and "
+            "select sum(requests), sum(requests) filter (outcome = 'failure' and "
             "response_flags = '') from request_buckets where variant = 'stable'"
         ).fetchone()
     assert rows is not None
     assert (history.requests, int(history.failed.sum())) == tuple(map(int, rows))
-    # Injected faults and cancelled calls are no answers.
+    # Injected faults and abandoned calls are no answers.
     assert history.other.tolist() == [13] * 60
     assert history.edges_ms.tolist() == list(EDGES)
     assert history.latency.sum(axis=1).tolist() == (history.good + history.failed).tolist()
@@ -57,7 +57,7 @@ def test_a_bucket_that_was_never_pulled_is_left_out(tmp_path: Path) -> None:
 def test_edges_that_only_some_buckets_have_are_left_out(tmp_path: Path) -> None:
     path = shop_warehouse(tmp_path / "w.duckdb")
     with open_writer(path) as con:
-        con.execute("insert into latency_buckets values ('shop', ?, ?, 'stable', 50, 1)",
+        con.execute("insert into latency_buckets values ('shop', ?, ?, 'stable', 50, 1, 0)",
                     [START, START + BUCKET])  # fmt: skip
     with open_reader(path) as con:
         assert read_history(con, spec()).edges_ms.tolist() == list(EDGES)

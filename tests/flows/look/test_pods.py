@@ -13,26 +13,26 @@ from tests.builders.small_warehouse import CHECKOUT, START
 
 SPEC = Experiment.model_validate(CHECKOUT)
 START_MS = round(START.timestamp() * 1000)
-# variant, pod, class, flags, then (seconds after the start, requests)
+# variant, pod, outcome, flags, then (seconds after the start, requests)
 Row = tuple[str, str, str, str, list[tuple[int, int]]]
 ROWS: list[Row] = [
-    ("canary", "canary-a", "ok", "", [(0, 1000), (15, 90), (30, 80)]),
-    ("canary", "canary-a", "failed", "", [(15, 10), (61, 1000)]),
-    ("canary", "canary-a", "failed", "DI,FI", [(15, 7)]),
-    ("canary", "canary-a", "cancelled", "", [(15, 5)]),
-    ("canary", "canary-b", "ok", "", [(15, 50)]),
-    ("stable", "stable-a", "ok", "", [(15, 500), (60, 400)]),
-    ("unattributed", "gateway", "failed", "", [(15, 3)]),
+    ("canary", "canary-a", "success", "", [(0, 1000), (15, 90), (30, 80)]),
+    ("canary", "canary-a", "failure", "", [(15, 10), (61, 1000)]),
+    ("canary", "canary-a", "injected", "DI,FI", [(15, 7)]),
+    ("canary", "canary-a", "abandoned", "", [(15, 5)]),
+    ("canary", "canary-b", "success", "", [(15, 50)]),
+    ("stable", "stable-a", "success", "", [(15, 500), (60, 400)]),
+    ("unattributed", "gateway", "failure", "", [(15, 3)]),
 ]
 
 
 def _warehouse(path: Path, rows: list[Row]) -> Path:
     with open_writer(path) as con, transaction(con):
-        for i, (variant, pod, response_class, flags, counts) in enumerate(rows):
+        for i, (variant, pod, outcome, flags, counts) in enumerate(rows):
             con.execute(
                 "insert into series values "
-                "('checkout', ?, 'x', 'requests', ?, ?, '', ?, '', ?, null, '{}')",
-                [i, variant, pod, response_class, flags],
+                "('checkout', ?, 'x', 'requests', ?, ?, '', ?, '', '', ?, null, '{}')",
+                [i, variant, pod, outcome, flags],
             )
             for seconds, requests in counts:
                 at = START + timedelta(seconds=seconds)
@@ -70,7 +70,7 @@ def test_pods_count_answers_of_the_looks_window_without_injected_faults(tmp_path
 
 
 def test_a_target_that_answers_for_both_versions_is_no_pod(tmp_path: Path) -> None:
-    gateway: Row = ("stable", "canary-a", "ok", "", [(15, 500)])
+    gateway: Row = ("stable", "canary-a", "success", "", [(15, 500)])
     path = _warehouse(tmp_path / "w.duckdb", [*ROWS, gateway])
     assert _pods(path, START + timedelta(seconds=60)) == {}
 
@@ -91,7 +91,7 @@ def test_requests_are_not_slow_while_a_version_lacks_the_edge(tmp_path: Path) ->
     rows += [(15, "stable", 100.0, 90), (15, "stable", inf, 100), (15, "canary", inf, 100)]
     with open_writer(tmp_path / "w.duckdb") as con, transaction(con):
         con.executemany(
-            "insert into latency_buckets values ('checkout', ?, ?, ?, ?, ?)",
+            "insert into latency_buckets values ('checkout', ?, ?, ?, ?, ?, 0)",
             [(START, START + timedelta(seconds=at), *row) for at, *row in rows],
         )
     plan = plan_of(SPEC, start_ms=START_MS)

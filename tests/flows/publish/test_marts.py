@@ -65,8 +65,9 @@ def state(folder: Path) -> dict[str, bytes]:
 def make_big(warehouse: Path, rows: int = 100_000) -> None:
     with open_writer(warehouse) as con:
         con.execute(
-            "insert into request_buckets select 'checkout', now(), now(), hash(range), '', 'ok', "
-            "hash(range + 1), '', range from range(?)",
+            "insert into request_buckets select 'checkout', now(), now(), hash(range), '', "
+            "'success', "
+            "hash(range + 1), '', '', range from range(?)",
             [rows],
         )
 

@@ -402,7 +402,7 @@ def test_number_that_is_none_is_refused(tmp_path: Path, added: str, said: str) -
         (
             "mesh: istio",
             "mesh: istio\nmetrics: {x: {kind: errors}}",
-            "'error_share', 'slow_share', 'proportion', 'count', 'mean', 'ratio', 'retention', 'qu",
+            "'error_share', 'slow_share', 'outcome_share', 'proportion', 'count', 'mean', 'rat",
         ),
         (
             '  requests: {prometheus: "http://prometheus:9090"}',

@@ -26,6 +26,7 @@ from flows.warehouse.connection import (
     transaction,
 )
 from flows.warehouse.migrations import schema_migrations
+from flows.warehouse.statements import statement
 from tests.servers.other_process import HOLD, let_go, process
 from tests.servers.small_disk import small_disk
 
@@ -194,18 +195,73 @@ def test_migrations_are_numbered_without_gaps() -> None:
     assert [m.number for m in schema_migrations()] == list(range(1, len(schema_migrations()) + 1))
 
 
-def test_older_warehouse_is_brought_up_to_date_also_for_a_reader(warehouse: Path) -> None:
-    last = schema_migrations()[-1]
-    with open_writer(warehouse) as con:
-        con.execute("drop schema marts cascade")
-        con.execute("alter table user_parts rename column without_value to not_finite")
-        con.execute("alter table user_parts drop column is_gone")
-        con.execute("drop table replaced_parts; drop table forgotten_users")
-        con.execute("delete from schema_migrations where number in (0, ?)", [last.number])
+def older_warehouse(path: Path, last: int) -> duckdb.DuckDBPyConnection:
+    """As it was when `last` was the newest migration."""
+    con = duckdb.connect(path)
+    con.execute(statement("schema/migrations_table"))
+    for one in schema_migrations():
+        if one.number <= last:
+            con.execute(one.text)
+            row = {"number": one.number, "name": one.name, "checksum": one.checksum}
+            con.execute(statement("schema/record_migration"), row)
+    return con
+
+
+def test_older_warehouse_is_brought_up_to_date_also_for_a_reader(tmp_path: Path) -> None:
+    path = tmp_path / "older.duckdb"
+    with older_warehouse(path, 9) as con:
         add_shift(con)
-    with open_reader(warehouse) as con:
+    with open_reader(path) as con:
         assert con.execute("select is_gone from user_parts").fetchall() == []
         assert con.execute("select count(*) from user_shifts").fetchall() == [(1,)]
+
+
+def test_requests_of_an_older_warehouse_have_an_outcome(tmp_path: Path) -> None:
+    path = tmp_path / "older.duckdb"
+    before = [
+        ("ok", "200", "", "success"),
+        ("ok", "404", "", "client_error"),
+        ("ok", "429", "RL", "rejected"),
+        ("ok", "200", "UT", "failure"),
+        ("ok", "200", "DI", "injected"),
+        ("failed", "503", "UF,URX", "failure"),
+        ("failed", "503", "FI", "injected"),
+        ("failed", "200 grpc 14", "", "failure"),
+        ("failed", "200 grpc 5", "", "client_error"),
+        ("failed", "200 grpc 8", "", "rejected"),
+        ("failed", "200 grpc 1", "", "abandoned"),
+        ("failed", "grpc 2", "", "failure"),
+        ("failed", "404", "", "failure"),
+        ("cancelled", "0", "DC", "abandoned"),
+    ]
+    with older_warehouse(path, 10) as con:
+        for number, (old, code, flags, _) in enumerate(before):
+            con.execute(
+                "insert into request_buckets values ('e', now(), now(), 'v', '', ?, ?, ?, ?)",
+                [old, code, flags, number],
+            )
+            con.execute(
+                "insert into series values "
+                "('e', ?, 'm', 'requests', 'v', 't', '', ?, ?, ?, null, '{}')",
+                [number, old, code, flags],
+            )
+        con.execute("insert into latency_buckets values ('e', now(), now(), 'v', 5, 3)")
+        con.execute(
+            "insert into series values "
+            "('e', 99, 'm', 'latency', 'v', 't', '', 'all', '', '', 5, '{}')"
+        )
+    expected = [outcome for *_, outcome in before]
+    with open_reader(path) as con:
+        found = con.execute("select outcome from request_buckets order by requests").fetchall()
+        of_series = con.execute("select outcome from series order by series_id").fetchall()
+        statuses = con.execute(
+            "select response_code, grpc_status from request_buckets where grpc_status <> '' "
+            "order by requests"
+        ).fetchall()
+        assert con.execute("select cut_off from latency_buckets").fetchall() == [(0,)]
+    assert [outcome for (outcome,) in found] == expected
+    assert [outcome for (outcome,) in of_series] == [*expected, "all"]
+    assert statuses == [("200", "14"), ("200", "5"), ("200", "8"), ("200", "1"), ("", "2")]
 
 
 def test_changed_views_are_made_anew(warehouse: Path) -> None:

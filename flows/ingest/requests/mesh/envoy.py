@@ -1,8 +1,14 @@
-"""A bare Envoy: one cluster per version behind weighted clusters, counted by final answers."""
+"""A bare Envoy: one cluster per version behind weighted clusters, counted by final answers.
+
+What its cluster counters can't tell: response flags, gRPC statuses (an answer 200 with status 14
+is a success here), and which version a request was for that a fault filter or a rate limit of the
+listener answered. Such counters are kept beside the verdict (`shared`), of no version.
+"""
 
 from __future__ import annotations
 
-from flows.ingest.requests.mesh.family import Family, Labels, Response, ResponseClass, View
+from analysis.requests.outcomes import Response
+from flows.ingest.requests.mesh.family import Family, Labels, View
 from flows.ingest.sources.samples import Matcher
 from flows.spec.experiment import Experiment, Mesh
 
@@ -34,11 +40,22 @@ _LISTENER = (
 )
 
 
+# Requests for a cluster: attempts at a host, those that found none, and no retry twice. A client
+# that left has no code, so it is one of them without an answer (upstream_rq).
+_BEGUN = {
+    "upstream_rq_total": 1,
+    "upstream_rq_pending_failure_eject": 1,
+    "upstream_rq_pending_overflow": 1,
+    "upstream_rq_active_overflow": 1,
+    "upstream_rq_cancelled": 1,
+    "upstream_cx_none_healthy": 1,
+    "upstream_rq_retry": -1,
+}
+
+
 def envoy_response(labels: Labels) -> Response:
-    """5xx failed; a client that left isn't counted by code at all."""
-    code = labels.get("envoy_response_code", "")
-    failed = code.startswith("5")
-    return Response(ResponseClass.FAILED if failed else ResponseClass.OK, code)
+    """The code is all that there is."""
+    return Response(labels.get("envoy_response_code", ""))
 
 
 def _nothing(_: Experiment) -> tuple[Matcher, ...]:
@@ -59,6 +76,8 @@ ENVOY = Family(
     views=dict.fromkeys(("destination", "source", "waypoint"), _CLUSTERS),
     route_labels=(),
     response=envoy_response,
+    latency_tells=False,
+    begun={f"envoy_cluster_{name}": sign for name, sign in _BEGUN.items()},
     optional=tuple(f"envoy_cluster_{name}" for name in _CLUSTER),
     shared=tuple(f"envoy_{name}" for name in _LISTENER),
     start_metrics=("envoy_server_uptime", "process_start_time_seconds"),

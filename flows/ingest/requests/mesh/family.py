@@ -10,12 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from analysis.requests.outcomes import RequestOutcome, Response
 from flows.ingest.sources.samples import Matcher, Selector, SourceRefused
 from flows.spec.experiment import Experiment, Mesh, Variant
 
 Labels = Mapping[str, str]
 
 UNATTRIBUTED = "unattributed"
+# Requests that reached no version; those that were wrong or refused were to reach none.
+_REPORTED = frozenset((RequestOutcome.FAILURE, RequestOutcome.ABANDONED, RequestOutcome.INJECTED))
 
 
 class SeriesRole(StrEnum):
@@ -24,24 +27,6 @@ class SeriesRole(StrEnum):
     REQUESTS = "requests"
     LATENCY = "latency"
     OPTIONAL = "optional"
-
-
-class ResponseClass(StrEnum):
-    """How a request ended."""
-
-    OK = "ok"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    """The client left: neither good nor the service's fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """How the requests of one series ended; flags are sorted, each once."""
-
-    response_class: ResponseClass
-    code: str
-    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +53,10 @@ class Family:
     requests, latency, optional, shared: counter names; latency ones are histogram buckets with
         `le`, shared ones are optional and never name a version.
     views: by the spec's reporter.
-    response: how a request series' requests ended.
+    response: what the labels of a series say of how its requests ended.
+    latency_tells: whether those of a latency series do.
+    begun: counters of requests that have begun, each with its sign: those that never end have no
+        other trace. They are optional too.
     has_no_version: whether the version labels of a series are only fallbacks.
     start_metrics: what tells a new process, best first.
     """
@@ -81,6 +69,8 @@ class Family:
     route_labels: tuple[str, ...]
     response: Callable[[Labels], Response]
     has_no_version: Callable[[Labels], bool] = field(default=lambda _: False)
+    latency_tells: bool = True
+    begun: Mapping[str, int] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     start_metrics: tuple[str, ...] = ("process_start_time_seconds",)
@@ -89,7 +79,7 @@ class Family:
     def roles(self) -> dict[str, SeriesRole]:
         """The role of each metric name."""
         return (
-            dict.fromkeys((*self.optional, *self.shared), SeriesRole.OPTIONAL)
+            dict.fromkeys((*self.optional, *self.begun, *self.shared), SeriesRole.OPTIONAL)
             | dict.fromkeys(self.latency, SeriesRole.LATENCY)
             | dict.fromkeys(self.requests, SeriesRole.REQUESTS)
         )
@@ -118,7 +108,7 @@ def selectors(family: Family, spec: Experiment) -> tuple[Selector, ...]:
     view = family.views[spec.reporter]
     scope = _scope(view, spec)
     picks = ((),) if view.names_service else _picks(view, spec)
-    versioned = (*family.requests, *family.latency, *family.optional)
+    versioned = dict.fromkeys((*family.requests, *family.latency, *family.optional, *family.begun))
     native = tuple(name.removesuffix("_bucket") for name in family.latency)
     return (
         *(Selector(metric, (*scope, *pick)) for metric in versioned for pick in picks),
@@ -188,5 +178,5 @@ def _is_of_variant(variant: Variant, versions: tuple[str, ...], labels: Labels) 
 def _is_reported(family: Family, labels: Labels, role: SeriesRole) -> bool:
     """Whether a series without a version matters: failures and shared counters do."""
     if role is SeriesRole.REQUESTS:
-        return family.response(labels).response_class is not ResponseClass.OK
+        return family.response(labels).outcome in _REPORTED
     return labels["__name__"] in family.shared

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from analysis.requests.outcomes import Response, grpc_number
 from flows.ingest.requests.mesh.family import (
     Family,
     Labels,
-    Response,
-    ResponseClass,
     View,
     equals,
     split_flags,
@@ -16,17 +15,12 @@ from flows.spec.experiment import Experiment, Mesh
 
 
 def istio_response(labels: Labels) -> Response:
-    """5xx and failed gRPC statuses failed; code 0 or flag DC means that the client left."""
-    code = labels.get("response_code", "")
-    flags = split_flags(labels.get("response_flags", ""))
-    grpc_status = labels.get("grpc_response_status", "")
-    if code == "0" or "DC" in flags:
-        return Response(ResponseClass.CANCELLED, code, flags)
-    if code.startswith("5"):
-        return Response(ResponseClass.FAILED, code, flags)
-    if grpc_status not in ("", "0"):
-        return Response(ResponseClass.FAILED, f"{code} grpc {grpc_status}", flags)
-    return Response(ResponseClass.OK, code, flags)
+    """Code, gRPC status and flags are labels; a Telemetry resource can remove any of them."""
+    return Response(
+        labels.get("response_code", ""),
+        grpc_number(labels.get("grpc_response_status", "")),
+        split_flags(labels.get("response_flags", "")),
+    )
 
 
 def _has_no_peer(labels: Labels) -> bool:

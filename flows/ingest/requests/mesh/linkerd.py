@@ -1,10 +1,15 @@
-"""Linkerd's proxy metrics: per response, per ServiceProfile route, and per HTTPRoute backend."""
+"""Linkerd's proxy metrics: per response, per ServiceProfile route, and per HTTPRoute backend.
+
+What they can't tell: injected faults (Linkerd injects by sending to another backend), and which
+latencies are of requests that were cut off. A gRPC stream without trailers counts as a success.
+"""
 
 from __future__ import annotations
 
 import re
 
-from flows.ingest.requests.mesh.family import Family, Labels, Response, ResponseClass, View, equals
+from analysis.requests.outcomes import Response, grpc_number
+from flows.ingest.requests.mesh.family import Family, Labels, View, equals
 from flows.ingest.sources.samples import Matcher
 from flows.spec.experiment import Experiment, Mesh
 
@@ -12,54 +17,29 @@ from flows.spec.experiment import Experiment, Mesh
 _INBOUND_VERSIONS = ("deployment", "version", "pod_template_hash")
 _OUTBOUND_VERSIONS = ("dst_service", "dst_deployment", "dst_pod_template_hash")
 
-# gRPC statuses that Linkerd classifies as failures, by number and as older proxies spell them.
-_GRPC_FAILURES = frozenset(
-    [
-        "2",
-        "4",
-        "7",
-        "13",
-        "14",
-        "15",
-        "unknown",
-        "deadlineexceeded",
-        "permissiondenied",
-        "internal",
-        "unavailable",
-        "dataloss",
-    ]
-)
-_CLIENT_ERRORS = frozenset(("cancel", "cancelled"))
-
 
 def classified_response(labels: Labels) -> Response:
     """The proxy's own classification, which honours the response classes of a ServiceProfile."""
-    grpc_status, error = labels.get("grpc_status", ""), labels.get("error", "")
-    code = labels.get("status_code", "")
-    code = code if grpc_status in ("", "0") else f"{code} grpc {grpc_status}"
-    if _is_client_error(error):
-        return Response(ResponseClass.CANCELLED, code, (error,))
-    failed = labels.get("classification", "success") == "failure"
+    classification = labels.get("classification")
     return Response(
-        ResponseClass.FAILED if failed else ResponseClass.OK, code, (error,) if error else ()
+        labels.get("status_code", ""),
+        grpc_number(labels.get("grpc_status", "")),
+        _errors(labels),
+        None if classification is None else classification == "failure",
     )
 
 
 def backend_response(labels: Labels) -> Response:
-    """The policy families don't classify: an error, 5xx or a failing gRPC status is a failure."""
-    http, grpc = labels.get("http_status", ""), labels.get("grpc_status", "")
+    """The policy families don't classify: status, gRPC status and error say how it ended."""
+    return Response(
+        labels.get("http_status", ""), grpc_number(labels.get("grpc_status", "")), _errors(labels)
+    )
+
+
+def _errors(labels: Labels) -> tuple[str, ...]:
+    """The proxy's own error stands for a response flag."""
     error = labels.get("error", "")
-    flags = (error,) if error else ()
-    code = http or (f"grpc {grpc}" if grpc else "")
-    if _is_client_error(error):
-        return Response(ResponseClass.CANCELLED, code, flags)
-    grpc_failed = re.sub(r"[ _]", "", grpc).lower() in _GRPC_FAILURES
-    failed = bool(error) or http.startswith("5") or grpc_failed
-    return Response(ResponseClass.FAILED if failed else ResponseClass.OK, code, flags)
-
-
-def _is_client_error(error: str) -> bool:
-    return error.lower() in _CLIENT_ERRORS
+    return (error,) if error else ()
 
 
 def _authority(label: str, spec: Experiment) -> tuple[Matcher, ...]:
@@ -86,6 +66,8 @@ LINKERD = Family(
     views={"destination": _INBOUND, "source": _OUTBOUND, "waypoint": _OUTBOUND},
     route_labels=(),
     response=classified_response,
+    latency_tells=False,
+    begun={"request_total": 1},
 )
 
 
@@ -107,6 +89,8 @@ LINKERD_ROUTE = Family(
     },
     route_labels=("rt_route",),
     response=classified_response,
+    latency_tells=False,
+    begun={"route_request_total": 1},
     optional=("route_actual_response_total", "route_retryable_total"),
 )
 
@@ -132,6 +116,8 @@ LINKERD_POLICY = Family(
     views=dict.fromkeys(("destination", "source", "waypoint"), _POLICY),
     route_labels=("route_namespace", "route_name"),
     response=backend_response,
+    latency_tells=False,
+    begun={f"outbound_{protocol}_route_backend_requests_total": 1 for protocol in ("http", "grpc")},
     shared=tuple(
         f"outbound_{protocol}_route_{counter}_total"
         for protocol in ("http", "grpc")

@@ -216,7 +216,7 @@ def test_burst_of_errors_on_a_new_series_counts(warehouse: Path) -> None:
     pull(source, warehouse)
     failed = """
         select variant, response_code, response_flags, sum(requests) from request_buckets
-        where response_class = 'failed' group by all
+        where outcome = 'failure' group by all
     """
     assert rows(warehouse, failed) == [("canary", "503", "UF,URX", 40)]
 

@@ -11,7 +11,6 @@ from flows.ingest.requests.mesh.families import FAMILIES
 from flows.ingest.requests.mesh.family import (
     UNATTRIBUTED,
     Labels,
-    ResponseClass,
     SeriesRole,
     selectors,
     split_flags,
@@ -68,19 +67,19 @@ ISTIO = {
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        ({"response_code": "200"}, "ok"),
-        ({"response_code": "404"}, "ok"),
-        ({"response_code": "429", "response_flags": "RL"}, "ok"),
-        ({"response_code": "503", "response_flags": "UF,URX"}, "failed"),
-        ({"response_code": "504", "response_flags": "UT"}, "failed"),
-        ({"response_code": "200", "grpc_response_status": "0"}, "ok"),
-        ({"response_code": "200", "grpc_response_status": "14"}, "failed"),
-        ({"response_code": "0", "response_flags": "DC"}, "cancelled"),
-        ({"response_code": "0", "response_flags": "-"}, "cancelled"),
+        ({"response_code": "200"}, "success"),
+        ({"response_code": "404"}, "client_error"),
+        ({"response_code": "429", "response_flags": "RL"}, "rejected"),
+        ({"response_code": "503", "response_flags": "UF,URX"}, "failure"),
+        ({"response_code": "504", "response_flags": "UT"}, "failure"),
+        ({"response_code": "200", "grpc_response_status": "0"}, "success"),
+        ({"response_code": "200", "grpc_response_status": "14"}, "failure"),
+        ({"response_code": "0", "response_flags": "DC"}, "abandoned"),
+        ({"response_code": "0", "response_flags": "-"}, "abandoned"),
     ],
 )
 def test_istio_outcomes(labels: Labels, expected: str) -> None:
-    assert FAMILIES[Mesh.ISTIO].response(labels).response_class == expected
+    assert FAMILIES[Mesh.ISTIO].response(labels).outcome == expected
 
 
 def test_flags_are_a_sorted_list_and_unknown_ones_stay() -> None:
@@ -150,12 +149,12 @@ LINKERD = {
 
 def test_linkerd_trusts_the_classification() -> None:
     respond = FAMILIES[Mesh.LINKERD].response
-    assert respond(LINKERD).response_class is ResponseClass.OK
-    assert respond(LINKERD | {"classification": "failure"}).response_class is ResponseClass.FAILED
+    assert respond(LINKERD).outcome == "success"
+    assert respond(LINKERD | {"classification": "failure"}).outcome == "failure"
     grpc = respond(LINKERD | {"classification": "failure", "grpc_status": "14"})
-    assert grpc.code == "200 grpc 14"
+    assert (grpc.code, grpc.grpc_status, grpc.outcome) == ("200", "14", "failure")
     gone = respond(LINKERD | {"classification": "failure", "error": "cancelled"})
-    assert gone.response_class is ResponseClass.CANCELLED
+    assert gone.outcome == "abandoned"
 
 
 def test_linkerd_inbound_reads_only_the_variants_of_the_namespace() -> None:
@@ -203,18 +202,18 @@ def test_linkerd_routes_are_named_and_actual_responses_stay_beside() -> None:
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        ({"http_status": "200"}, "ok"),
-        ({"http_status": "500"}, "failed"),
-        ({"http_status": "", "error": "RequestTimeout"}, "failed"),
-        ({"error": "Cancel"}, "cancelled"),
-        ({"grpc_status": "5"}, "ok"),
-        ({"grpc_status": "14"}, "failed"),
-        ({"grpc_status": "DEADLINE_EXCEEDED"}, "failed"),
-        ({"grpc_status": "Permission denied"}, "failed"),
+        ({"http_status": "200"}, "success"),
+        ({"http_status": "500"}, "failure"),
+        ({"http_status": "", "error": "RequestTimeout"}, "failure"),
+        ({"error": "Cancel"}, "abandoned"),
+        ({"grpc_status": "5"}, "client_error"),
+        ({"grpc_status": "14"}, "failure"),
+        ({"grpc_status": "DEADLINE_EXCEEDED"}, "failure"),
+        ({"grpc_status": "Permission denied"}, "client_error"),
     ],
 )
 def test_linkerd_policy_outcomes(labels: Labels, expected: str) -> None:
-    assert FAMILIES[Mesh.LINKERD_POLICY].response(labels).response_class == expected
+    assert FAMILIES[Mesh.LINKERD_POLICY].response(labels).outcome == expected
 
 
 def test_linkerd_policy_counts_backends_and_turns_seconds_into_milliseconds() -> None:
@@ -251,7 +250,7 @@ def test_envoy_reads_clusters_by_name_and_never_the_twins() -> None:
     for twin in ("_xx", "_completed", "_internal", "_external"):
         twin_name = f"envoy_cluster_upstream_rq{twin}"
         assert not read(Mesh.ENVOY, answers | {"__name__": twin_name})
-    assert FAMILIES[Mesh.ENVOY].response(answers).response_class is ResponseClass.FAILED
+    assert FAMILIES[Mesh.ENVOY].response(answers).outcome == "failure"
 
 
 def test_envoy_counters_of_a_listener_are_kept_without_a_version() -> None:
@@ -293,7 +292,7 @@ def _rows_of_page(name: str, mesh: Mesh, **changes: Any) -> list[tuple[str, str,
     values = [value for labels, value in page]
     assert len(found.rows) + found.foreign == len(values)
     return [
-        (row.variant, row.response_class, row.metric, value)
+        (row.variant, row.outcome, row.metric, value)
         for row, value in zip(found.rows, values, strict=False)
     ]
 
@@ -306,7 +305,7 @@ def test_real_istio_13_page() -> None:
         service="httpbin",
         namespace="istio-lab",
     )
-    assert rows == [("stable", "ok", "istio_requests_total", 1.0)]
+    assert rows == [("stable", "success", "istio_requests_total", 1.0)]
 
 
 @needs_pages
@@ -315,11 +314,11 @@ def test_real_istio_1x_lines_of_both_label_orders() -> None:
     latest = {"stable": {"version": "latest"}, "canary": {"version": "v2"}}
     webapp = {"service": "webapp", "namespace": "istioinaction", "variants": latest}
     assert _rows_of_page(page, Mesh.ISTIO, **webapp) == [
-        ("stable", "ok", "istio_requests_total", 310.0)
+        ("stable", "success", "istio_requests_total", 310.0)
     ]
     productpage = {"service": "productpage", "namespace": "default", "reporter": "source"}
     assert _rows_of_page(page, Mesh.ISTIO, **productpage) == [
-        ("stable", "ok", "istio_requests_total", 745.0)
+        ("stable", "success", "istio_requests_total", 745.0)
     ]
 
 
@@ -342,7 +341,7 @@ def test_real_linkerd_page_counts_responses_but_not_the_control_plane() -> None:
     found = experiment_series(family, spec, samples_of(*read_))
     counts = [row for row in found.rows if row.role is SeriesRole.REQUESTS]
     edges = sorted(row.le_ms for row in found.rows if row.le_ms is not None)
-    assert [(row.variant, row.response_class) for row in counts] == [("admin", "ok")]
+    assert [(row.variant, row.outcome) for row in counts] == [("admin", "success")]
     assert len(edges) == 26
     assert edges[0] == 1
     assert edges[-1] == float("inf")

@@ -1,0 +1,94 @@
+"""Gross failures and outages of a candidate, by exact tests of counts."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.evidence import RequestEvidence
+from analysis.plan import MetricPlan, Plan
+from analysis.requests.gross_failure import gross_failure_log_e, gross_share_log_e
+from analysis.requests.paired_buckets import BucketCounts
+
+FloatArray = NDArray[np.float64]
+
+# The exact test's null hypothesis lies this far beyond the margin: bursts don't reach it.
+_GROSS_GAP_FLOOR = 0.1
+_GROSS_GAP_MARGINS = 4.0
+# A signal doesn't roll back; a version of which so many more clients leave than of the other is
+# down all the same.
+_OUTAGE_GAP = 0.5
+
+
+def gross_failures(
+    plan: Plan,
+    baseline: BucketCounts,
+    candidate: BucketCounts,
+    metrics: list[MetricPlan],
+    alpha: FloatArray,
+    overdispersion: FloatArray,
+) -> NDArray[np.bool_]:
+    allowed = [metric.allowed_harm for metric in metrics]
+    log_e = gross_failure_log_e(
+        baseline,
+        candidate,
+        gap=np.array([gross_gap(margin.absolute) for margin in allowed]),
+        factor=np.array([1 + margin.relative for margin in allowed]),
+        alpha=alpha,
+        planned_buckets=plan.planned_buckets,
+        overdispersion=overdispersion,
+    )
+    return np.asarray(log_e >= -np.log(alpha))
+
+
+def gross_failures_alone(
+    plan: Plan,
+    evidence: RequestEvidence,
+    candidate: BucketCounts,
+    metrics: list[MetricPlan],
+    alpha: FloatArray,
+    overdispersion: FloatArray,
+) -> NDArray[np.bool_]:
+    """Whether the candidate is far beyond an objective where nobody else has traffic."""
+    alone = np.array([_is_alone(plan, int(stage)) for stage in evidence.stage], dtype=np.bool_)
+    wanted = np.array([metric.objective is not None for metric in metrics])
+    if not alone.any() or not wanted.any():
+        return np.zeros(len(metrics), dtype=np.bool_)
+    limits = [1.0 if m.objective is None else m.objective + _GROSS_GAP_FLOOR for m in metrics]
+    log_e = gross_share_log_e(
+        candidate,
+        limit=np.minimum(limits, 1.0),
+        alone=alone,
+        alpha=alpha,
+        planned_buckets=plan.planned_buckets,
+        overdispersion=overdispersion,
+    )
+    return np.asarray(wanted & (log_e >= -np.log(alpha)))
+
+
+def is_outage(plan: Plan, evidence: RequestEvidence, candidate: str, metric: MetricPlan) -> bool:
+    """Whether surely most of the candidate's clients leave without an answer, by counts."""
+    if not metric.may_be_outage or not evidence.outage:
+        return False
+    alpha = np.array([plan.request_alpha(metric)])
+    log_e = gross_failure_log_e(
+        evidence.outage[plan.baseline],
+        evidence.outage[candidate],
+        gap=np.array([_OUTAGE_GAP]),
+        alpha=alpha,
+        planned_buckets=plan.planned_buckets,
+    )
+    return bool(log_e[0] >= -np.log(alpha[0]))
+
+
+def gross_gap(margin: float) -> float:
+    """How far beyond the baseline the exact test's null hypothesis reaches.
+
+    A multiple of the margin, but never so wide that a total failure would lie within.
+    """
+    return max(_GROSS_GAP_FLOOR, min(_GROSS_GAP_MARGINS * margin, (1 + margin) / 2))
+
+
+def _is_alone(plan: Plan, stage: int) -> bool:
+    """Whether the baseline is to have no traffic in a stage: nothing can be compared there."""
+    return plan.stages[stage].is_without(plan.baseline)

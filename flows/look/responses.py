@@ -1,0 +1,120 @@
+"""The kinds of response that a look has seen, and how many requests had each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.requests.outcomes import (
+    ANSWERED,
+    FailureRule,
+    RequestOutcome,
+    Response,
+    shown_response,
+)
+from analysis.requests.pods import PodCounts
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+Columns = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of response: its outcome by the table of all meshes, and what the mesh said."""
+
+    outcome: RequestOutcome
+    code: str
+    grpc_status: str
+    flags: str
+
+    @property
+    def name(self) -> str:
+        """As a sentence has it: 503/UO."""
+        return shown_response(self.code, self.grpc_status, self.flags)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether somebody stopped waiting for the answer."""
+        if self.outcome is RequestOutcome.ABANDONED:
+            return True
+        return Response(self.code, self.grpc_status, self._flags).cut_off
+
+    def outcome_by(self, rule: FailureRule | None) -> RequestOutcome:
+        """Its outcome where a spec says what fails."""
+        if rule is None:
+            return self.outcome
+        return rule.outcome(self.outcome, self.code, self.grpc_status, frozenset(self._flags))
+
+    @property
+    def _flags(self) -> tuple[str, ...]:
+        return tuple(self.flags.split(",")) if self.flags else ()
+
+
+# What began and never ended; only counters of beginnings tell of it.
+UNANSWERED = Kind(RequestOutcome.ABANDONED, "", "", "")
+
+
+def kinds_in(columns: Columns) -> tuple[Kind, ...]:
+    """From rows with outcome, response_code, grpc_status and response_flags, in their order."""
+    names = ("outcome", "response_code", "grpc_status", "response_flags")
+    rows = zip(*(columns[name].tolist() for name in names), strict=True)
+    return tuple(Kind(RequestOutcome(outcome), *rest) for outcome, *rest in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCounts:
+    """Requests of one variant by kind of response: float64[kinds, buckets]."""
+
+    kinds: tuple[Kind, ...]
+    counts: FloatArray
+
+    @property
+    def requests(self) -> FloatArray:
+        """All, whatever became of them: float64[buckets]."""
+        return np.asarray(self.counts.sum(axis=0))
+
+    @property
+    def cut_off(self) -> FloatArray:
+        """Those that somebody stopped waiting for: float64[buckets]."""
+        return self._sum([kind.cut_off for kind in self.kinds])
+
+    def ended(self, *outcomes: RequestOutcome, rule: FailureRule | None = None) -> FloatArray:
+        """Those that ended in one of these ways: float64[buckets]."""
+        return self._sum([kind.outcome_by(rule) in outcomes for kind in self.kinds])
+
+    def answered(self, rule: FailureRule | None) -> FloatArray:
+        """Those that got an answer, good or bad: float64[buckets]."""
+        return self.ended(*sorted(ANSWERED), rule=rule)
+
+    @property
+    def not_injected(self) -> FloatArray:
+        """All but those in which the mesh injected a fault: float64[buckets]."""
+        return self.requests - self.ended(RequestOutcome.INJECTED)
+
+    def of(self, kind: int) -> FloatArray:
+        """Those of one kind: float64[buckets]."""
+        return np.asarray(self.counts[kind])
+
+    def _sum(self, keep: list[bool]) -> FloatArray:
+        return np.asarray(self.counts[np.array(keep, np.bool_)].sum(axis=0))
+
+
+def pod_counts(rows: Columns, outcomes: list[RequestOutcome]) -> dict[str, PodCounts]:
+    """By variant, from rows with variant, pod and requests, each with its outcome."""
+    answered = np.array([outcome in ANSWERED for outcome in outcomes], np.bool_)
+    failed = np.array([outcome is RequestOutcome.FAILURE for outcome in outcomes], np.bool_)
+    requests = rows["requests"].astype(float)
+    found = {}
+    for variant in sorted(set(rows["variant"][answered].tolist())):
+        own = answered & (rows["variant"] == variant)
+        names, row = np.unique(rows["pod"][own].astype(str), return_inverse=True)
+        total, bad = np.zeros(names.size), np.zeros(names.size)
+        np.add.at(total, row, requests[own])
+        np.add.at(bad, row, requests[own] * failed[own])
+        found[variant] = PodCounts(tuple(names.tolist()), total, bad)
+    return found

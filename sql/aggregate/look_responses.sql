@@ -1,0 +1,19 @@
+-- one row per kind of response up to a look, numbered from 1 as in look_requests
+-- reads: request_buckets; parameters: experiment, from, until (bucket starts, until excluded)
+with kinds as (
+    select distinct
+        outcome,
+        response_code,
+        grpc_status,
+        response_flags
+    from request_buckets
+    where experiment = $experiment and bucket_start >= $from and bucket_start < $until
+)
+
+select
+    outcome,
+    response_code,
+    grpc_status,
+    response_flags
+from kinds
+order by outcome, response_code, grpc_status, response_flags
