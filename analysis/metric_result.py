@@ -46,7 +46,7 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class ResponseShare:
     """A kind of response (503/UO) that the candidate has more of: its share in both versions."""
 
     name: str
@@ -117,7 +117,7 @@ class MetricResult:
     tightest_at_users: float | None = None
     unknown: str | None = None
     outcome: str = ""
-    causes: tuple[Cause, ...] = ()
+    causes: tuple[ResponseShare, ...] = ()
     unknown_baseline: float = 0.0
     unknown_candidate: float = 0.0
     outage: bool = False

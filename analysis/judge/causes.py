@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.evidence import CauseCounts
-from analysis.metric_result import Cause
+from analysis.metric_result import ResponseShare
 from analysis.requests.paired_buckets import BucketCounts, pair_weights
 
 # So many are named; what the others add together is smaller.
@@ -21,7 +21,7 @@ def causes_of(
     candidate: BucketCounts,
     kinds: Sequence[CauseCounts],
     arms: tuple[str, str],
-) -> tuple[Cause, ...]:
+) -> tuple[ResponseShare, ...]:
     """The kinds of response that the candidate has more of, those that weigh most first.
 
     baseline, candidate: the metric's counts, [1, buckets]. Kinds are compared in the same buckets
@@ -36,7 +36,7 @@ def causes_of(
         for kind in kinds
     ]
     found = [
-        Cause(kind.name, theirs, ours)
+        ResponseShare(kind.name, theirs, ours)
         for kind, (theirs, ours) in zip(kinds, shares, strict=True)
         if np.isfinite(ours) and ours - theirs >= _LEAST
     ]

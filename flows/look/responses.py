@@ -24,7 +24,7 @@ Columns = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ResponseKind:
     """One kind of response: its outcome by the table of all meshes, and what the mesh said."""
 
     outcome: RequestOutcome
@@ -56,21 +56,21 @@ class Kind:
 
 
 # What began and never ended; only counters of beginnings tell of it.
-UNANSWERED = Kind(RequestOutcome.ABANDONED, "", "", "")
+UNANSWERED = ResponseKind(RequestOutcome.ABANDONED, "", "", "")
 
 
-def kinds_in(columns: Columns) -> tuple[Kind, ...]:
+def kinds_in(columns: Columns) -> tuple[ResponseKind, ...]:
     """From rows with outcome, response_code, grpc_status and response_flags, in their order."""
     names = ("outcome", "response_code", "grpc_status", "response_flags")
     rows = zip(*(columns[name].tolist() for name in names), strict=True)
-    return tuple(Kind(RequestOutcome(outcome), *rest) for outcome, *rest in rows)
+    return tuple(ResponseKind(RequestOutcome(outcome), *rest) for outcome, *rest in rows)
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseCounts:
     """Requests of one variant by kind of response: float64[kinds, buckets]."""
 
-    kinds: tuple[Kind, ...]
+    kinds: tuple[ResponseKind, ...]
     counts: FloatArray
 
     @property
