@@ -11,7 +11,7 @@ from contextlib import contextmanager
 HOLD = """
 import sys, time
 from pathlib import Path
-from flows.warehouse import open_reader, open_writer
+from flows.warehouse.connection import open_reader, open_writer
 opened = open_writer if sys.argv[1] == "writer" else open_reader
 with opened(Path(sys.argv[2])) as con:
     print("open", flush=True)
