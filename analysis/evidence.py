@@ -12,6 +12,7 @@ from analysis.fixed.comparison import Pair
 from analysis.requests.latency import LatencyCounts
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.pods import PodCounts
+from analysis.users.outcome_reach import OutcomeReach
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class UserEvidence:
     variance_removed: by metric, the share of variance that covariates explain.
     unknown: by metric of which nothing is known whatever its users did, why, and what would help.
     contradictions: what can't be in the data, as sentences.
+    reach: by metric that is made of users' outcomes, which of these reach whom. outcome_names: rows
+        up to the look by name; empty where there are none at all.
     """
 
     samples: Mapping[str, Mapping[str, Pair]]
@@ -91,6 +94,8 @@ class UserEvidence:
     variance_removed: Mapping[str, float] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
     contradictions: tuple[str, ...] = ()
+    reach: Mapping[str, tuple[OutcomeReach, ...]] = field(default_factory=dict)
+    outcome_names: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def by_split(self) -> tuple[Mapping[str, int], ...]:

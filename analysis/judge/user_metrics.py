@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import ndtr
 
@@ -11,7 +13,9 @@ from analysis.judge.segments import SegmentTable, compare_segments
 from analysis.judge.user_harm import bound_harm
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import MetricPlan, Plan, Role, Unit
+from analysis.users.outcome_reach import OutcomeReach
 
+_MOST_NAMES = 5
 _NO_USERS = Sample(np.array(0.0), np.array(np.nan), np.array(np.nan))
 
 
@@ -54,13 +58,17 @@ def _judge(
         lift = float(comparison.difference / np.abs(comparison.baseline.mean))
     margin = metric.allowed_harm
     final = evidence.final_users.get(metric.name, {})
+    unknown = _why_unknown(plan, metric, evidence, candidate)
+    is_certain = error > 0 and unknown is None
     return MetricResult(
         metric=metric.name,
         baseline_variant=plan.baseline,
         candidate_variant=candidate,
         unit=metric.unit,
         role=metric.role,
-        classification=_classify(metric, excess, at_end=at_end),
+        classification=(
+            _classify(metric, excess, at_end=at_end) if unknown is None else Classification.NO_DATA
+        ),
         baseline=float(comparison.baseline.mean),
         candidate=float(comparison.candidate.mean),
         difference=Estimate(difference, difference - down * spread, difference + up * spread),
@@ -68,7 +76,7 @@ def _judge(
         excess=excess,
         standard_error=error,
         margin=margin.absolute + margin.relative * abs(float(comparison.baseline.mean)),
-        probability_within_margin=float(ndtr(-excess.value / error)) if error > 0 else np.nan,
+        probability_within_margin=float(ndtr(-excess.value / error)) if is_certain else np.nan,
         exposure_baseline=final.get(plan.baseline, float(comparison.baseline.n)),
         exposure_candidate=final.get(candidate, float(comparison.candidate.n)),
         weight=metric.weight,
@@ -78,8 +86,39 @@ def _judge(
         higher_is_better=metric.higher_is_better,
         variance_removed=evidence.variance_removed.get(metric.name),
         tightest_at_users=tightest,
-        unknown=evidence.unknown.get(metric.name),
+        unknown=unknown,
     )
+
+
+def _why_unknown(
+    plan: Plan, metric: MetricPlan, evidence: UserEvidence, candidate: str
+) -> str | None:
+    """Why nothing is known of a metric whatever its numbers say, if so.
+
+    Where more is better and nobody did it, or where there are no outcomes at all, it may just not
+    have been recorded.
+    """
+    if metric.name in evidence.unknown:
+        return evidence.unknown[metric.name]
+    arms = evidence.samples.get(metric.name, {}).get(candidate, ())
+    if not arms or any(float(arm.mean) != 0 or float(arm.variance) != 0 for arm in arms):
+        return None
+    reaches = evidence.reach.get(metric.name, ())
+    if not metric.higher_is_better and (not reaches or evidence.outcome_names):
+        return None
+    final = evidence.final_users.get(metric.name, {})
+    users = " and ".join(f"{final.get(v, 0):,.0f} of {v}" for v in (plan.baseline, candidate))
+    return f"none of the users did it ({users}), so nothing is known{_recorded(evidence, reaches)}"
+
+
+def _recorded(evidence: UserEvidence, reaches: Sequence[OutcomeReach]) -> str:
+    """What is recorded instead, where the outcome's name is not."""
+    missing = [repr(reach.outcome) for reach in reaches if not reach.rows]
+    if not missing:
+        return ""
+    named = [f"{name!r} ({rows:,} rows)" for name, rows in evidence.outcome_names.items()]
+    others = f"there are {', '.join(named[:_MOST_NAMES])}" if named else "there is none at all"
+    return f": no outcome is named {' or '.join(missing)}, {others}"
 
 
 def judge_segments(plan: Plan, evidence: UserEvidence | None) -> tuple[SegmentTable, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvidence
 from analysis.plan import Plan, Unit
 from analysis.quality.check import QualityCheck
+from analysis.quality.outcome_checks import check_outcomes
 from analysis.quality.split_checks import check_request_split, check_user_split
 
 __all__ = ["QualityCheck", "check_quality"]
@@ -76,6 +77,7 @@ def _user_checks(
     seen = sum(exposed.values()) + users.mixed
     mixed = {"all variants": users.mixed / seen if seen else 0.0}
     yield _at_most("mixed users", mixed, limits.mixed_share, "were seen in two variants", ())
+    yield from check_outcomes(plan, users)
 
 
 def _expected(plan: Plan, at_ms: int) -> list[str]:

@@ -53,6 +53,8 @@ def _users(con: DuckDBPyConnection, spec: Experiment, plan: Plan, at_ms: int) ->
         variance_removed=found.variance_removed,
         unknown=found.unknown,
         contradictions=found.contradictions,
+        reach=found.reach,
+        outcome_names=found.outcome_names,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from analysis.fixed.comparison import Pair, proportion_sample
+from analysis.users.outcome_reach import OutcomeReach
 from flows.ingest.users.plan_splits import SplitStarts
 from flows.ingest.users.sums_at_look import read_sums_at_look
 from flows.look.user_estimates import estimate_metrics
@@ -39,7 +40,8 @@ class UserStatistics:
     users_by_day and users_by_segment: the same for each split, and these by day of the first
     exposure, and by dimension and segment. mixed_users: seen in two variants. known_until: the
     look, or the last pull if that was earlier. contradictions: what can't be in the data. unknown:
-    by metric of which nothing is known whatever its users did, why, and what would help.
+    by metric of which nothing is known whatever its users did, why, and what would help. reach: by
+    metric, which outcomes reach whom; outcome_names: rows up to the look by name.
     """
 
     metrics: Mapping[str, Mapping[str, Pair]]
@@ -57,6 +59,8 @@ class UserStatistics:
     known_until: datetime
     contradictions: tuple[str, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
+    reach: Mapping[str, tuple[OutcomeReach, ...]] = field(default_factory=dict)
+    outcome_names: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_user_statistics(
@@ -104,6 +108,8 @@ def read_user_statistics(
         known_until=seen.known_until,
         contradictions=contradictions,
         unknown=found.unknown,
+        reach=seen.reach,
+        outcome_names=seen.outcome_names,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from analysis.users.outcome_reach import OutcomeReach
 from flows.ingest.coverage import users_known_until
 from flows.ingest.users.cohort_sums import CohortSums, add_days
 from flows.ingest.users.daily_sums import SumsRow, sum_by_day
@@ -14,6 +15,7 @@ from flows.ingest.users.exposed_users import ExposedUsers, count_exposed, make_u
 from flows.ingest.users.final_values import make_final_values
 from flows.ingest.users.kept_sums import kept_sums
 from flows.ingest.users.kept_users import is_kept_at
+from flows.ingest.users.outcome_reach import outcome_names, read_outcome_reach
 from flows.ingest.users.plan_splits import SplitStarts, begun
 from flows.ingest.users.quantities import Cohort, cohorts_of, quantile_cohorts
 from flows.ingest.users.scales import Scales, scales_of
@@ -44,7 +46,8 @@ class SumsAtLook:
     """Users up to a look: those exposed, and what those with a final value did.
 
     known_until: the look, or the last pull if that was earlier. cohorts: the sums of each;
-    quantiles: by metric. splits: how many the plan has by then.
+    quantiles: by metric. splits: how many the plan has by then. reach: by metric, which outcomes
+    reach whom; outcome_names: rows by name.
     """
 
     known_until: datetime
@@ -52,6 +55,8 @@ class SumsAtLook:
     exposed: ExposedUsers
     cohorts: Sequence[tuple[Cohort, CohortSums]]
     quantiles: Mapping[str, Sequence[QuantileRow]]
+    reach: Mapping[str, tuple[OutcomeReach, ...]]
+    outcome_names: Mapping[str, int]
 
 
 def read_sums_at_look(
@@ -72,6 +77,7 @@ def read_sums_at_look(
         (cohort, _sums(con, spec, cohort, known_until, splits, is_kept=is_kept))
         for cohort in cohorts_of(spec)
     ]
+    reach = read_outcome_reach(con, spec, known_until, is_kept=is_kept)
     quantiles = quantile_cohorts(spec)
     if quantiles and is_kept:
         make_users_at(con, spec, known_until)
@@ -84,6 +90,8 @@ def read_sums_at_look(
             name: _quantile(con, spec, name, cohort, known_until, splits)
             for name, cohort in quantiles.items()
         },
+        reach,
+        outcome_names(con, spec, known_until),
     )
 
 
