@@ -95,12 +95,27 @@ def _doubts(plan: Plan, users: UserEvidence, metric: MetricResult) -> Iterator[s
                 f"one largest user of each variant {amount(metric, one.without)}; a cap would help"
             )
     yield from _trend(users, metric)
+    yield from _nobody(users, metric)
     prior_sd = next(m.prior_sd for m in plan.metrics if m.name == metric.metric)
     if too_large_to_be_true(metric.relative.lower, metric.relative.upper, prior_sd):
         yield (
             f"{metric.metric}: a change of {metric.relative.value:+.0%} is too large to be true, "
             f"where {prior_sd:.0%} is typical; look for a fault in the data first (Twyman's law)"
         )
+
+
+def _nobody(users: UserEvidence, metric: MetricResult) -> Iterator[str]:
+    """Where less is better and nobody did it: it may just not be recorded."""
+    means = metric.baseline, metric.candidate
+    reaches = users.reach.get(metric.metric, ())
+    if metric.higher_is_better or metric.unknown is not None or any(mean != 0 for mean in means):
+        return
+    for reach in reaches:
+        if not any(each.happened for each in reach.by_variant.values()):
+            yield (
+                f"{metric.metric}: none of the users had an outcome {reach.outcome!r}: it never "
+                "happened, or it isn't recorded under this name"
+            )
 
 
 def _trend(users: UserEvidence, metric: MetricResult) -> Iterator[str]:

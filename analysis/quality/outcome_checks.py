@@ -25,6 +25,8 @@ _ALIKE_SHARE = 0.05
 # how unlikely a larger difference must be to alarm: at every look, and for every metric.
 _TOLERANCE, _ALARM_P_VALUE = 0.02, 1e-6
 _NO_VALUES_SHARE = 0.1
+# So much of what was expected makes another name the likely cause, however harmed a candidate is.
+_RENAMED_SHARE = 0.2
 
 
 def check_outcomes(plan: Plan, users: UserEvidence) -> Iterator[QualityCheck]:
@@ -121,7 +123,7 @@ def _renamed(metric: MetricPlan, reach: OutcomeReach) -> Iterator[str]:
             f"{expected:.0f} were expected"
         )
         for name, rows in reach.only_in.get(variant, {}).items():
-            if 2 * rows >= expected:
+            if _RENAMED_SHARE * expected <= rows:
                 yield (
                     f"{said}; only {variant}'s users have {name!r} ({rows:,} rows): is it the same?"
                 )

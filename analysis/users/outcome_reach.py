@@ -36,8 +36,8 @@ class OutcomeReach:
     """Outcomes of one name that a metric is made of.
 
     rows: up to the look, whoever did them; foreign: of these, those of no exposed user. examples:
-    an id of such a one and the exposed user's that it resembles, or any of each side. only_in: other
-    names of outcomes that users of just one variant have, and how many rows.
+    an id of such a one and the exposed user's that it resembles, or any of each side. only_in:
+    other names of outcomes that users of just one variant have, and how many rows.
     exposures_dated: whether all exposures have the same time of day.
     """
 

@@ -1,0 +1,131 @@
+"""Outcomes that are lost on their way to the users: no candidate is promoted by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.look.evaluate import score_experiment
+from flows.look.verdict_document import VerdictDocument
+from flows.spec.experiment import Experiment
+from tests.builders.user_formats import CSV, Row, exposures, outcomes
+from tests.builders.user_specs import LOOK, START, pull, spec_of
+
+METRIC = {"window": "1d", "role": "guardrail", "outcome": "purchase"}
+MORE = {"bought": {"kind": "proportion", "margin": 0.05, **METRIC}}
+LESS = {"bought": {"kind": "proportion", "margin": 0.05, "better": "lower", **METRIC}}
+SPEND = {"spend": {"kind": "mean", "margin": 1, **METRIC}}
+
+Change = Callable[[dict[str, Any]], Mapping[str, Any] | None]
+
+
+def spec_for(metrics: dict[str, Any]) -> Experiment:
+    return spec_of(
+        split={"a": 50, "b": 50},
+        metrics=metrics,
+        plan={"start": START, "duration": "14d", "look_every": "1d", "bucket": "1h"},
+    )
+
+
+def look(folder: Path, metrics: dict[str, Any], rows: list[Row]) -> VerdictDocument:
+    """The verdict on the usual users and these outcomes."""
+    CSV(folder, "exposures", exposures())
+    if rows:
+        CSV(folder, "outcomes", rows)
+    else:
+        (folder / "outcomes.csv").write_text("user_id,outcome,occurred_at,value\n")
+    spec = spec_for(metrics)
+    pull(spec, folder)
+    return score_experiment(spec, folder / "w.duckdb", at=LOOK)
+
+
+def in_b(row: Row) -> bool:
+    return not int(row["user_id"]) % 2
+
+
+def changed(change: Change, *, only_b: bool = False) -> list[Row]:
+    """The usual outcomes, all or those of b changed; None leaves one out."""
+    found = [change(row) if in_b(row) or not only_b else row for row in outcomes()]
+    return [row for row in found if row is not None]
+
+
+def with_id(form: str) -> Change:
+    return lambda row: row | {"user_id": form.format(row["user_id"])}
+
+
+def earlier(**by: float) -> Change:
+    return lambda row: row | {"occurred_at": row["occurred_at"] - timedelta(**by)}
+
+
+def midnight(row: dict[str, Any]) -> Mapping[str, Any]:
+    at: datetime = row["occurred_at"]
+    return row | {"occurred_at": at.replace(hour=0, minute=0, second=0)}
+
+
+def named(name: str) -> Change:
+    return lambda row: row | {"outcome": name}
+
+
+LOST: dict[str, tuple[list[Row], str]] = {
+    "prefix": (changed(with_id("u{}")), "outcomes have ids such as 'u1', exposures '1'"),
+    "zeros in front": (changed(with_id("{:06}")), "belongs to an exposed user"),
+    "other letters": (changed(with_id("USER-{}")), "belongs to an exposed user"),
+    "of nobody": (changed(with_id("x{}y")), "outcomes have ids such as"),
+    "prefix in b": (changed(with_id("u{}"), only_b=True), "reach no user of b only because of"),
+    "all before": (changed(earlier(hours=3)), "come before their user's exposure"),
+    "dates": (changed(midnight), "are dates, all of one time of day"),
+    "dates in b": (changed(midnight, only_b=True), "purchase' of b are dates"),
+    "renamed in b": (changed(named("buy"), only_b=True), "only b's users have 'buy'"),
+}
+
+
+@pytest.mark.parametrize("better", [MORE, LESS], ids=["more", "less"])
+@pytest.mark.parametrize("name", LOST)
+def test_lost_outcomes_make_the_look_invalid(
+    tmp_path: Path, better: dict[str, Any], name: str
+) -> None:
+    rows, said = LOST[name]
+    document = look(tmp_path, better, rows)
+    assert document.decision.value == "invalid"
+    assert said in " ".join(document.reasons)
+
+
+@pytest.mark.parametrize("rows", [[], changed(named("other"))], ids=["none", "another name"])
+def test_nothing_is_known_where_nobody_did_what_is_good(tmp_path: Path, rows: list[Row]) -> None:
+    document = look(tmp_path, MORE, rows)
+    assert document.decision.value == "hold"
+    assert "so nothing is known: no outcome is named 'purchase'" in document.reasons[0]
+
+
+def test_nobody_did_what_is_bad_but_other_things(tmp_path: Path) -> None:
+    document = look(tmp_path, LESS, changed(named("other")))
+    assert document.decision.value == "promote"
+    assert any("'purchase'" in note and "recorded" in note for note in document.notes)
+
+
+def test_no_outcome_at_all_is_no_proof_that_nothing_bad_happened(tmp_path: Path) -> None:
+    document = look(tmp_path, LESS, [])
+    assert document.decision.value == "hold"
+    assert "there is none at all" in document.reasons[0]
+
+
+def test_rows_of_a_variant_that_came_twice_are_no_gain(tmp_path: Path) -> None:
+    spent = [*outcomes(), *(row for row in outcomes() if in_b(row)), *outcomes()[-1:]]
+    document = look(tmp_path, SPEND, spent)
+    assert document.decision.value == "invalid"
+    assert "rows of a variant came twice" in " ".join(document.reasons)
+
+
+def test_values_that_a_variant_lacks_are_no_harm(tmp_path: Path) -> None:
+    rows = changed(lambda row: row | {"value": None}, only_b=True)
+    document = look(tmp_path, SPEND, rows)
+    assert document.decision.value == "invalid"
+    assert "have no value" in " ".join(document.reasons)
+
+
+def test_what_reaches_its_users_is_judged(tmp_path: Path) -> None:
+    assert look(tmp_path, MORE, outcomes()).decision.value == "rollback"
