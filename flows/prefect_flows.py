@@ -14,10 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from prefect import flow, get_run_logger, task
+from prefect import State, flow, get_run_logger, task
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.states import Completed
 
 from flows.delivery.deliver import deliver, tell
 from flows.ingest.pull import pull_experiment
@@ -77,6 +78,7 @@ def _is_worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
     retry_delay_seconds=[5, 20, 60],
     retry_condition_fn=_is_worth_a_retry,
     timeout_seconds=_TIMEOUT_S,
+    persist_result=False,  # the flow's is
 )
 def pull_one(experiment: str, root: str, until: datetime | None = None) -> list[str]:
     """Brings the warehouse up to date for one experiment; returns what was pulled."""
@@ -96,6 +98,7 @@ def pull_one(experiment: str, root: str, until: datetime | None = None) -> list[
     retry_delay_seconds=[5, 20, 60],
     retry_condition_fn=_is_worth_a_retry,
     timeout_seconds=_TIMEOUT_S,
+    persist_result=False,  # the flow's is
 )
 def score_one(experiment: str, root: str, at: datetime | None = None) -> dict[str, Any]:
     """The verdict of one look at one experiment, as its JSON document."""
@@ -111,22 +114,46 @@ def score_one(experiment: str, root: str, at: datetime | None = None) -> dict[st
 
 # Flows of one task have no time-out of their own: within theirs, the task's could not interrupt a
 # read that hangs (Prefect sets one alarm a process).
+# What a flow returns is its run's state with a message, so that a caller over Prefect's API learns
+# it from the run itself, and its result is kept (as JSON, in the result storage) where it is asked
+# for on demand.
 
 
-@flow(name="pull", flow_run_name="pull-{experiment}")
-def pull(experiment: str, root: str = ".", until: datetime | None = None) -> list[str]:
+@flow(
+    name="pull",
+    flow_run_name="pull-{experiment}",
+    persist_result=True,
+    result_serializer="json",
+)
+def pull(experiment: str, root: str = ".", until: datetime | None = None) -> State[list[str]]:
     """Brings the warehouse up to date for one experiment."""
-    return pull_one(experiment, root, until)
+    summary = pull_one(experiment, root, until)
+    return Completed(message="; ".join(summary), data=summary)
 
 
-@flow(name="score", flow_run_name="score-{experiment}")
-def score(experiment: str, at: datetime | None = None, root: str = ".") -> dict[str, Any]:
-    """The verdict of one look (now, if no time is said): what a gate calls over Prefect's API."""
-    return score_one(experiment, root, at)
+@flow(
+    name="score",
+    flow_run_name="score-{experiment}",
+    persist_result=True,
+    result_serializer="json",
+)
+def score(experiment: str, at: datetime | None = None, root: str = ".") -> State[dict[str, Any]]:
+    """The verdict of one look (now, if no time is said): what a gate calls over Prefect's API.
+
+    The run's state is named after the decision (Promote, Hold, Rollback, Invalid) and its message
+    has the reasons; its type is COMPLETED, whatever was decided. The result is the verdict's JSON
+    document.
+    """
+    document = score_one(experiment, root, at)
+    return Completed(
+        name=document["decision"].capitalize(),
+        message="; ".join(document["reasons"]),
+        data=document,
+    )
 
 
 @flow(name="publish", timeout_seconds=_TIMEOUT_S)
-def publish(root: str = ".") -> list[str]:
+def publish(root: str = ".") -> State[list[str]]:
     """Publishes marts and dashboards; returns the paths.
 
     Raises ExperimentsFailed at the end if a spec can't be read; the others' are there then.
@@ -139,18 +166,21 @@ def publish(root: str = ".") -> list[str]:
         show_dashboard(workspace, spec)
     if chosen.broken:
         raise ExperimentsFailed("; ".join(chosen.problems))
-    return [str(path) for path in paths]
+    written = [str(path) for path in paths]
+    return Completed(message=f"{len(written)} files written", data=written)
 
 
 @flow(name="run-experiments", timeout_seconds=3600)
-def run_experiments(root: str = ".", at: datetime | None = None) -> list[dict[str, Any]]:
+def run_experiments(root: str = ".", at: datetime | None = None) -> State[list[dict[str, Any]]]:
     """Scores every experiment and publishes; one that fails doesn't stop the others.
 
     Raises ExperimentsFailed at the end if any failed, so that the run shows red.
     """
     chosen = select(Workspace(Path(root)))
     names = [spec.experiment for spec in chosen.experiments]
-    futures = {name: score_one.submit(name, root, at) for name in names}
+    # In a worker thread Prefect can't keep a time-out, and warns of each; the sources have theirs.
+    unbounded = score_one.with_options(timeout_seconds=0)
+    futures = {name: unbounded.submit(name, root, at) for name in names}
     documents: list[dict[str, Any]] = []
     failed = {name: str(error) for name, error in chosen.broken.items()}
     for name, future in futures.items():
@@ -166,13 +196,19 @@ def run_experiments(root: str = ".", at: datetime | None = None) -> list[dict[st
             publish(root)
     if failed:
         raise ExperimentsFailed("; ".join(f"{name}: {why}" for name, why in failed.items()))
-    return documents
+    said = "; ".join(f"{one['experiment']}: {one['decision']}" for one in documents)
+    return Completed(message=said, data=documents)
 
 
-@flow(name="deliver", flow_run_name="deliver-{experiment}")
+@flow(
+    name="deliver",
+    flow_run_name="deliver-{experiment}",
+    persist_result=True,
+    result_serializer="json",
+)
 def deliver_traffic(
     experiment: str, root: str = ".", once: bool = False, again: bool = False
-) -> str:
+) -> State[str]:
     """Shifts an experiment's traffic stage by stage; returns how it ended, or the stage it is in.
 
     With once it takes one step: on a schedule, a delivery whose worker died goes on with the next.
@@ -185,7 +221,7 @@ def deliver_traffic(
         get_run_logger().info("%s: %s", said, step.said)
         if step.document is not None:
             show_verdict(workspace, step.document)
-    return said
+    return Completed(message=said, data=str(said))
 
 
 @flow(name="decide", flow_run_name="{decision}-{experiment}")

@@ -45,6 +45,11 @@ class Losses:
         late = self.ts_ms > start_ms
         return Losses(self.cause, self.series[late], self.ts_ms[late], self.requests[late])
 
+    def without(self, series: Int) -> Losses:
+        """Only those of other series."""
+        kept = ~np.isin(self.series, series)
+        return Losses(self.cause, self.series[kept], self.ts_ms[kept], self.requests[kept])
+
 
 def lost_exposure(
     series: CounterSeries, differences: Differences, evidence: ScrapeEvidence, *, until_ms: int

@@ -67,3 +67,16 @@ def doubtful_windows(
     }
     rows = con.execute(statement("aggregate/doubtful_windows"), asked).fetchall()
     return [DoubtfulWindow(*row) for row in rows]
+
+
+def counting_notes(
+    con: DuckDBPyConnection, spec: Experiment, *, start_ms: int, until_ms: int
+) -> list[str]:
+    """How windows that overlap the time were counted, where one should know: each note once."""
+    asked = {
+        "experiment": spec.experiment,
+        "from": instant(start_ms),
+        "until": instant(until_ms),
+    }
+    rows = con.execute(statement("aggregate/pull_notes"), asked).fetchall()
+    return [f"{source}: {note}" for source, note in rows]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from analysis.quality.checks import QualityCheck
 from flows.formats.problems import InputError
 from flows.formats.time import instant, milliseconds_of
-from flows.ingest.coverage import BLIND, DoubtfulWindow, doubtful_windows
+from flows.ingest.coverage import BLIND, DoubtfulWindow, counting_notes, doubtful_windows
 from flows.ingest.pull import open_source
 from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.ingest.sources.user_rows import UserRows
@@ -124,7 +124,8 @@ def remarks_on_data(spec: Experiment, warehouse: Path, *, at: datetime) -> tuple
         # A look after the end is the look at the end, and says the same.
         until_ms = min(milliseconds_of(at), plan.end_ms)
         windows = doubtful_windows(con, spec, start_ms=plan.start_ms, until_ms=until_ms)
-        return (*_on_windows(windows), *_on_users(con, spec))
+        notes = counting_notes(con, spec, start_ms=plan.start_ms, until_ms=until_ms)
+        return (*_on_windows(windows), *notes, *_on_users(con, spec))
 
 
 def _on_windows(windows: Sequence[DoubtfulWindow]) -> Iterator[str]:

@@ -2,10 +2,10 @@
 -- reads: incoming_windows; writes: pulls; parameters: experiment, source, warnings, selection
 insert into pulls
     (experiment, source, window_start, window_end, generation, row_count, targets_up, warnings,
-    selection)
+    selection, notes)
 select
     $experiment, $source, window_start, window_end, 1, row_count, targets_up,
-    cast($warnings as varchar[]), $selection
+    cast($warnings as varchar[]), $selection, notes
 from incoming_windows
 on conflict (experiment, source, window_start) do update set
     window_end = excluded.window_end,
@@ -13,4 +13,5 @@ on conflict (experiment, source, window_start) do update set
     row_count = excluded.row_count,
     targets_up = excluded.targets_up,
     warnings = excluded.warnings,
-    selection = excluded.selection
+    selection = excluded.selection,
+    notes = excluded.notes

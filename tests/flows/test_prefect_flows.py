@@ -131,9 +131,25 @@ def test_schedule_fires_and_leaves_verdicts_and_marts(
     run = runs["test-whole"]
     assert run["auto_scheduled"]
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert run["state"]["message"] == f"{GOOD}: promote"
     _assert_promoted(whole)
     assert _verdict_rows(server, run) == {GOOD: "promote"}
     assert f"score-{GOOD}" in _task_names(server, run)
+
+
+def test_no_run_warns_of_a_time_out_that_cannot_be_kept(
+    server: PrefectServer, runs: dict[str, dict[str, Any]]
+) -> None:
+    """Prefect warns where a task with a time-out runs in a thread; logs are sent within seconds."""
+    of_run = {"flow_run_id": {"any_": [runs["test-broken"]["id"]]}}
+    for _ in range(60):
+        logs = server.post("/logs/filter", logs=of_run)
+        if any("Finished in state" in log["message"] for log in logs):
+            break
+        time.sleep(0.5)
+    else:
+        raise AssertionError(f"the run's last log is missing among {len(logs)}")
+    assert [log["message"] for log in logs if "Timeout of" in log["message"]] == []
 
 
 @pytest.mark.usefixtures("runs")

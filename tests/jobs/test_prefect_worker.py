@@ -38,6 +38,16 @@ prefect_flows.pull_one = prefect_flows.pull_one.with_options(**json.loads(sys.ar
 state = prefect_flows.pull("late", root=sys.argv[1], return_state=True)
 print("STATE", state.name, state.message)
 """
+# What a pipeline does that called `score/on-demand` and waited for its end.
+_CLIENT = """\
+import json, sys
+from prefect.client.orchestration import get_client
+with get_client(sync_client=True) as client:
+    for run_id in sys.argv[1:]:
+        run = client.read_flow_run(run_id)
+        said = {"run": run.name, "state": run.state.name, "message": run.state.message}
+        print(json.dumps({**said, "result": run.state.result()}))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -254,9 +264,7 @@ def test_worker_runs_the_deployment_to_its_verdicts(
     worked: tuple[Path, list[dict[str, Any]]],
 ) -> None:
     root, runs = worked
-    assert [(run["state_type"], run["state"]["message"]) for run in runs] == [
-        ("COMPLETED", None)
-    ] * 3
+    assert [run["state_type"] for run in runs] == ["COMPLETED"] * 3
     assert sorted(run["name"] for run in runs) == [
         f"score-{name}" for name in (EXAM, EXAM, PROGRESS)
     ]
@@ -266,6 +274,40 @@ def test_worker_runs_the_deployment_to_its_verdicts(
         (path,) = (root / "verdicts" / name).glob("*.json")
         decisions[name] = json.loads(path.read_text())["decision"]
     assert decisions == {EXAM: "promote", PROGRESS: "rollback"}
+
+
+def test_a_gate_gets_its_verdict_over_the_api(
+    server: PrefectServer, worked: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    """By Prefect's own client: the state's name and message, the artifact, and the result."""
+    root, runs = worked
+    shown = subprocess.run(
+        [sys.executable, "-c", _CLIENT, *(run["id"] for run in runs)],
+        env=dict(server.environment),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    answers = {one["run"]: one for one in map(json.loads, shown.splitlines())}
+    decided = {EXAM: ("Promote", "promote", 0), PROGRESS: ("Rollback", "rollback", 1)}
+    for run in runs:
+        experiment = run["name"].removeprefix("score-")
+        answer = answers[run["name"]]
+        (path,) = (root / "verdicts" / experiment).glob("*.json")
+        document = json.loads(path.read_text())
+        assert answer["result"] == document
+        assert answer["message"] == "; ".join(document["reasons"]) != ""
+        result = answer["result"]
+        assert (answer["state"], result["decision"], result["exit_code"]) == decided[experiment]
+        (artifact,) = server.post(
+            "/artifacts/filter",
+            artifacts={
+                "key": {"any_": [f"verdict-{experiment}"]},
+                "flow_run_id": {"any_": [run["id"]]},
+            },
+        )
+        assert artifact["data"].startswith(f"**{document['decision']}** at ")
+        assert all(reason in artifact["data"] for reason in document["reasons"])
 
 
 def test_overlapping_runs_lose_and_double_nothing(

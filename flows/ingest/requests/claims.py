@@ -10,7 +10,7 @@ import numpy as np
 
 from flows.ingest.requests.windows import NewWindow, Window, kept_because, loaded_windows
 from flows.spec.experiment import Experiment
-from flows.warehouse.arrow_columns import instants, numbers, table
+from flows.warehouse.arrow_columns import instants, numbers, table, texts
 from flows.warehouse.statements import statement
 
 if TYPE_CHECKING:
@@ -70,5 +70,6 @@ def _windows_table(claimed: Sequence[NewWindow]) -> object:
             "window_end": instants(np.array([each.window.end_ms for each in claimed])),
             "row_count": numbers(np.array([each.row_count for each in claimed])),
             "targets_up": numbers(np.array([each.targets_up for each in claimed])),
+            "notes": texts(["\n".join(each.notes) for each in claimed]),
         }
     )

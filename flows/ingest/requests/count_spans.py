@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flows.formats.time import milliseconds
 from flows.ingest.requests.counts import WindowCounts, count_windows, range_of
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, Family, SeriesRole, selectors
-from flows.ingest.requests.series import RequestSeries, experiment_series
+from flows.ingest.requests.series import RequestSeries, SeriesRow, experiment_series
 from flows.ingest.requests.windows import Window, next_span
 from flows.ingest.sources.samples import SampleSource
 from flows.spec.experiment import Experiment
@@ -66,7 +66,19 @@ def _count_span(
     samples = source.read(selectors(family, spec), *range_of(windows, interval_ms))
     series = experiment_series(family, spec, samples)
     counts, said = count_windows(
-        family, source, series.counters, series.targets, windows, interval_ms=interval_ms
+        family,
+        source,
+        series.counters,
+        series.targets,
+        windows,
+        counted=[_counted_by(row) for row in series.rows],
+        interval_ms=interval_ms,
     )
     warnings = tuple(dict.fromkeys((*samples.warnings, *said)))
     return SpanCounts(series, counts, warnings, samples.notes)
+
+
+def _counted_by(row: SeriesRow) -> tuple[object, ...]:
+    """What a series counts, whoever scraped it."""
+    outcome = (row.response_class, row.response_code, row.response_flags)
+    return (row.metric, row.variant, row.route, *outcome, row.le_ms)

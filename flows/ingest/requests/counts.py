@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from analysis.counting.counters import CounterSeries, difference
 from analysis.counting.lost_exposure import Losses, lost_exposure
 from analysis.counting.scrape_evidence import ScrapeEvidence
 from flows.ingest.requests.mesh.family import Family, Labels
+from flows.ingest.requests.processes import Processes, processes_of
 from flows.ingest.requests.scrapes import read_scrapes
 from flows.ingest.requests.windows import Window
 from flows.ingest.sources.samples import SampleSource
@@ -25,7 +26,8 @@ class WindowCounts:
     """The samples of one window with their differences.
 
     series: int64[samples], index into the rows of the span; ts_ms, value, delta, reason: per
-    sample. targets_up: good scrapes of the targets in the window.
+    sample. targets_up: good scrapes of the targets in the window. notes: how it was counted, where
+    a person should know.
     """
 
     window: Window
@@ -36,6 +38,7 @@ class WindowCounts:
     reason: NDArray[np.uint8]
     losses: tuple[Losses, ...]
     targets_up: int
+    notes: tuple[str, ...] = ()
 
 
 def range_of(windows: Sequence[Window], interval_ms: int) -> tuple[int, int]:
@@ -50,12 +53,14 @@ def count_windows(
     targets: Mapping[str, Labels],
     windows: Sequence[Window],
     *,
+    counted: Sequence[Hashable],
     interval_ms: int,
 ) -> tuple[tuple[WindowCounts, ...], tuple[str, ...]]:
     """Consecutive windows that were read at once, and what the source said of their scrapes.
 
     counters: samples of range_of; targets: labels of one series of each, in the order of
-    counters.target. interval_ms: as the spec says it; targets with enough scrapes tell it
+    counters.target. counted: by series, what it counts, whatever target has it: a pod that several
+    jobs scrape is counted once. interval_ms: as the spec says it; targets with enough scrapes tell it
     themselves. Raises SourceUnavailable or SourceRefused.
     """
     if not targets:
@@ -65,18 +70,27 @@ def count_windows(
         family, targets, source, start_ms=start_ms, end_ms=end_ms, interval_ms=interval_ms
     )
     margin_ms = _margin_ms(interval_ms)
-    return tuple(count_window(w, counters, scrapes, margin_ms) for w in windows), warnings
+    processes = processes_of(tuple(targets), tuple(targets.values()), counted)
+    return (
+        tuple(count_window(w, counters, scrapes, margin_ms, processes) for w in windows),
+        warnings,
+    )
 
 
 def count_window(
-    window: Window, counters: CounterSeries, scrapes: ScrapeEvidence, margin_ms: int
+    window: Window,
+    counters: CounterSeries,
+    scrapes: ScrapeEvidence,
+    margin_ms: int,
+    processes: Processes,
 ) -> WindowCounts:
     """One window from its own range, so that its counts don't depend on what was read with it."""
     part = counters.cut(window.start_ms - margin_ms, window.end_ms)
     known = scrapes.cut(window.start_ms - margin_ms, window.end_ms)
     differences = difference(part, known)
     losses = lost_exposure(part, differences, known, until_ms=window.end_ms)
-    inside = part.ts_ms > window.start_ms
+    repeats = processes.repeated(part)
+    inside = (part.ts_ms > window.start_ms) & ~repeats.repeated
     row = np.repeat(np.arange(len(part.target)), np.diff(part.offsets))
     return WindowCounts(
         window,
@@ -85,8 +99,9 @@ def count_window(
         value=part.values[inside],
         delta=differences.delta[inside],
         reason=differences.reason[inside],
-        losses=tuple(loss.after(window.start_ms) for loss in losses),
+        losses=tuple(loss.after(window.start_ms).without(row[repeats.repeated]) for loss in losses),
         targets_up=_good_scrapes(part, known, window),
+        notes=processes.describe(repeats),
     )
 
 

@@ -74,7 +74,10 @@ def load_span(spec: Experiment, span: SpanCounts, warehouse: Path) -> LoadedSpan
             con,
             spec,
             "requests",
-            [NewWindow(w.window, len(w.ts_ms), len(w.ts_ms), w.targets_up) for w in span.windows],
+            [
+                NewWindow(w.window, len(w.ts_ms), len(w.ts_ms), w.targets_up, w.notes)
+                for w in span.windows
+            ],
             selection=selection_of(spec),
             warnings=span.warnings,
         )

@@ -142,7 +142,12 @@ def _reported(span: SpanCounts, loaded: LoadedSpan) -> _SpanReport:
         foreign_versions=span.series.foreign_versions,
         quarantined=span.series.quarantined,
         is_blind=any(len(window.ts_ms) and not window.targets_up for window in span.windows),
-        warnings=span.warnings + span.notes + loaded.kept,
+        warnings=(
+            *span.warnings,
+            *span.notes,
+            *(note for window in loaded.windows for note in window.notes),
+            *loaded.kept,
+        ),
     )
 
 

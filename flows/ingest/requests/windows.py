@@ -52,12 +52,16 @@ class LoadedWindow:
 
 @dataclass(frozen=True, slots=True)
 class NewWindow:
-    """What a source has now for a window: samples, of which row_count count."""
+    """What a source has now for a window: samples, of which row_count count.
+
+    notes: how they were counted, where a person should know.
+    """
 
     window: Window
     samples: int
     row_count: int
     targets_up: int
+    notes: tuple[str, ...] = ()
 
 
 def bucket_ms(spec: Experiment) -> int:

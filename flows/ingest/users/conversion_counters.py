@@ -81,6 +81,7 @@ def pull_conversions(
         if has_series:
             done_now = load_conversions(warehouse, spec, counters, counted, said)
             warnings |= dict.fromkeys(done_now.kept)
+            warnings |= dict.fromkeys(n for each in done_now.windows for n in each.new.notes)
             written += len(done_now.windows)
             for each in done_now.windows:
                 for (variant, outcome, _), count in each.users.items():
@@ -118,6 +119,7 @@ def _count(
         CounterSeries(samples.offsets, samples.ts_ms, samples.values, row),
         targets,
         windows,
+        counted=[(labels["variant"], labels.get("outcome", "")) for labels in samples.labels],
         interval_ms=interval_ms,
     )
     return [_users_of(spec, samples, counts) for counts in counted], said
@@ -133,7 +135,7 @@ def _users_of(spec: Experiment, samples: Samples, counts: WindowCounts) -> Count
         labels = samples.labels[counts.series[index]]
         key = (labels["variant"], labels.get("outcome", ""), int(bucket[index]))
         users[key] += round(float(counts.delta[index]))
-    new = NewWindow(counts.window, len(own), int(own.sum()), counts.targets_up)
+    new = NewWindow(counts.window, len(own), int(own.sum()), counts.targets_up, counts.notes)
     return CountedWindow(new, users)
 
 
