@@ -61,7 +61,7 @@ def shop_warehouse(
             con.execute(f"insert into {table} select * from shop_rows")
             con.unregister("shop_rows")
         con.execute(
-            "insert into pulls values ('shop', 'requests', ?, ?, 1, 10, 4, [], 'x')",
+            "insert into pulls values ('shop', 'requests', ?, ?, 1, 10, 4, [], 'x', '')",
             [START, START + buckets * BUCKET],
         )
     return path

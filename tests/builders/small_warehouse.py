@@ -130,7 +130,7 @@ def _add_requests(con: Any) -> None:
     )
     for start_h, end_h, warnings in ((0, 1, ["slow"]), (1, 2, ["slow", "away"]), (3, 4, [])):
         con.execute(
-            "insert into pulls values ('checkout', 'requests', ?, ?, 1, 10, 4, ?, 'x')",
+            "insert into pulls values ('checkout', 'requests', ?, ?, 1, 10, 4, ?, 'x', '')",
             [START + timedelta(hours=start_h), START + timedelta(hours=end_h), warnings],
         )
 
@@ -172,6 +172,6 @@ def _add_users(con: Any) -> None:
     )
     for source in ("exposures", "outcomes"):
         con.execute(
-            "insert into pulls values ('quiz', ?, 'epoch', ?, 1, 10, 1, [], 'x')",
+            "insert into pulls values ('quiz', ?, 'epoch', ?, 1, 10, 1, [], 'x', '')",
             [source, START + 60 * hour],
         )
