@@ -60,8 +60,8 @@ def count_windows(
 
     counters: samples of range_of; targets: labels of one series of each, in the order of
     counters.target. counted: by series, what it counts, whatever target has it: a pod that several
-    jobs scrape is counted once. interval_ms: as the spec says it; targets with enough scrapes tell it
-    themselves. Raises SourceUnavailable or SourceRefused.
+    jobs scrape is counted once. interval_ms: as the spec says it; targets with enough scrapes tell
+    it themselves. Raises SourceUnavailable or SourceRefused.
     """
     if not targets:
         return tuple(_no_counts(window) for window in windows), ()
