@@ -132,3 +132,16 @@ class MetricResult:
     def holds(self) -> bool:
         """Whether it is a signal that a person must decide about."""
         return self.role is Role.SIGNAL and self.classification is Classification.FAIL
+
+
+def may_take_more(metrics: tuple[MetricResult, ...]) -> bool:
+    """Whether a candidate that isn't decided may get more traffic.
+
+    Every guardrail has data and is rather within its margin than beyond it, and no signal holds.
+    """
+    return not any(metric.holds for metric in metrics) and all(
+        metric.classification is not Classification.NO_DATA
+        and metric.probability_within_margin >= 0.5
+        for metric in metrics
+        if metric.role is Role.GUARDRAIL
+    )

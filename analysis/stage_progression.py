@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from analysis.explain.spans import span
-from analysis.metric_result import Classification, MetricResult
-from analysis.plan import Role
+from analysis.metric_result import MetricResult, may_take_more
 from analysis.verdict import Decision
 
 
@@ -93,14 +92,7 @@ def _may_advance(stage: StageNow, decision: Decision, metrics: tuple[MetricResul
         return True
     if decision is not Decision.HOLD or stage.is_last:
         return False
-    if any(metric.holds for metric in metrics):
-        return False
-    return all(
-        metric.classification is not Classification.NO_DATA
-        and metric.probability_within_margin >= 0.5
-        for metric in metrics
-        if metric.role is Role.GUARDRAIL
-    )
+    return may_take_more(metrics)
 
 
 def _why_advance(stage: StageNow, decision: Decision, first: str) -> str:

@@ -26,17 +26,12 @@ from analysis.quality.checks import QualityCheck, check_quality
 
 
 class Decision(StrEnum):
-    """What to do with the candidate; a gate's exit codes are 0, 3, 1 and 4."""
+    """What to do with the candidate."""
 
     PROMOTE = "promote"
     HOLD = "hold"
     ROLLBACK = "rollback"
     INVALID = "invalid"
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code of a gate; 2 is left for usage and configuration errors."""
-        return {"promote": 0, "rollback": 1, "hold": 3, "invalid": 4}[self.value]
 
 
 @dataclass(frozen=True, slots=True)

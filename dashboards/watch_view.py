@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from analysis.explain.spans import span_s
 from analysis.requests.latency import QuantileRange
 from analysis.verdict import Decision
 from dashboards import report_numbers as numbers
@@ -70,7 +71,7 @@ def watch_screen(watched: Watched) -> RenderableType:
 
 
 def _variants(watched: Watched) -> Table:
-    table = Table(title=f"last {_span(watched.over_s)}", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=f"last {span_s(watched.over_s)}", title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("version", "requests/s", "split", "success", "p50", "p99"):
         table.add_column(heading, justify="left" if heading == "version" else "right")
     for each in watched.variants:
@@ -128,13 +129,6 @@ def _harm(harm: PastHarm) -> str:
         return "-"
     said = numbers.difference(harm.harm, is_share=harm.is_share)
     return f"{said}, {numbers.interval(harm.harm, is_share=harm.is_share)}"
-
-
-def _span(seconds: float) -> str:
-    """A few minutes: 1 min 40 s."""
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    parts = [f"{minutes} min"] * (minutes > 0) + [f"{rest} s"] * (rest > 0 or minutes == 0)
-    return " ".join(parts)
 
 
 def _rate(per_second: float) -> str:

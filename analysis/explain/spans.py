@@ -6,8 +6,14 @@ import math
 
 
 def span(ms: float) -> str:
-    """A duration as a person says it: 45 s, 12 min, 3.5 h, 6 days."""
-    seconds = ms / 1000
+    """A duration as a person says it: 45 s, 12 min, 3.5 h, 6.0 days."""
+    return span_s(ms / 1000)
+
+
+def span_s(seconds: float | None) -> str:
+    """The same of seconds; a dash if they aren't known."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
     if seconds < 90:
         return f"{math.ceil(seconds)} s"
     if seconds < 5400:

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from analysis.calibration.injections import NO_HARM, points
 from analysis.calibration.judges import Judge, Setting
 from analysis.calibration.replay import Replay, Scenario
-from flows.calibration.request_outcomes import HistoryDocument, ScenarioDocument, span
+from analysis.explain.spans import span_s
+from flows.calibration.request_outcomes import HistoryDocument, ScenarioDocument
 from flows.calibration.user_outcomes import UserHistoryDocument, UserMetricCalibration
 from flows.formats.json_schema import NullableNumbers
 from flows.formats.time import instant
@@ -164,7 +165,7 @@ def _history(spec: Experiment, replay: Replay) -> HistoryDocument:
 def _sentence(scenario: ScenarioDocument) -> str:
     ours = scenario.by(Judge.VERDICT)
     rolled_back, promoted = ours.rolled_back.value, ours.promoted.value
-    when = f", median {span(ours.median_s)}" if ours.median_s is not None else ""
+    when = f", median {span_s(ours.median_s)}" if ours.median_s is not None else ""
     text = (
         f"A canary that {scenario.text} is rolled back in {rolled_back:.1%} of runs{when}; "
         f"it is promoted in {promoted:.1%}."

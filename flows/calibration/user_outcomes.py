@@ -18,7 +18,8 @@ from analysis.calibration.user_replay import (
     UserJudge,
     UserSetting,
 )
-from flows.calibration.request_outcomes import Share, span
+from analysis.explain.spans import span_s
+from flows.calibration.request_outcomes import Share
 
 
 class UserJudgeOutcome(BaseModel):
@@ -133,7 +134,7 @@ class UserMetricCalibration(BaseModel):
                 )
                 continue
             right = ours.worse if scenario.harm > 0 else ours.better
-            when = f", median {span(ours.median_s)}" if ours.median_s is not None else ""
+            when = f", median {span_s(ours.median_s)}" if ours.median_s is not None else ""
             word = "worse" if scenario.harm > 0 else "better"
             yield (
                 f"{self.metric}: a change of {scenario.lift:+.1%} is found to be {word} in "

@@ -140,13 +140,13 @@ def _introduction(document: CalibrationDocument) -> Iterator[str]:
 
 
 def _requests(document: CalibrationDocument, history: HistoryDocument) -> Iterator[str]:
-    from flows.calibration.request_outcomes import span  # noqa: PLC0415
+    from analysis.explain.spans import span_s  # noqa: PLC0415
     from flows.formats.text import counted  # noqa: PLC0415
 
     yield (
         f"{document.experiment}: {history.requests} requests of {history.variant} in "
         f"{history.buckets} buckets, {history.failed_share:.2%} failed; {document.runs} runs of "
-        f"{span(document.plan_s)} each, {counted(document.looks, 'look')}"
+        f"{span_s(document.plan_s)} each, {counted(document.looks, 'look')}"
     )
     bursts = ", ".join(f"{name} {size:.2g}" for name, size in history.bursts.items())
     yield f"bad requests come in bursts of about: {bursts}"
@@ -168,9 +168,9 @@ def _table(document: CalibrationDocument) -> Table:
 
 
 def _cells(row: JudgeOutcome) -> list[str]:
-    from flows.calibration.request_outcomes import span  # noqa: PLC0415
+    from analysis.explain.spans import span_s  # noqa: PLC0415
 
-    times = (span(row.median_s), span(row.p90_s))
+    times = (span_s(row.median_s), span_s(row.p90_s))
     return [row.judge.value, _percent(row.rolled_back), _percent(row.promoted), *times]
 
 
@@ -192,9 +192,9 @@ def _user_table(metric: UserMetricCalibration) -> Table:
 
 
 def _user_cells(row: UserJudgeOutcome) -> list[str]:
-    from flows.calibration.request_outcomes import span  # noqa: PLC0415
+    from analysis.explain.spans import span_s  # noqa: PLC0415
 
-    times = (span(row.median_s), span(row.p90_s))
+    times = (span_s(row.median_s), span_s(row.p90_s))
     return [row.judge.value, _percent(row.worse), _percent(row.better), *times]
 
 
@@ -203,14 +203,14 @@ def _percent(share: Share) -> str:
 
 
 def _legend(document: CalibrationDocument) -> Iterator[str]:
-    from flows.calibration.request_outcomes import span  # noqa: PLC0415
+    from analysis.explain.spans import span_s  # noqa: PLC0415
 
     limits = ", ".join(f"{name} {limit:.3g}" for name, limit in document.thresholds.items())
     yield (
         "Harm begins with the plan. median, 90 %: when half, and 90 %, of these rollbacks had "
         "come. verdict: this product; its other runs hold at the end. threshold: over the last "
         f"5 min above {limits}. z-test: z > 1.96 at any look. kayenta: score below 75 at any "
-        f"look, on values of {span(document.kayenta_value_s)}. These three promote at the end "
+        f"look, on values of {span_s(document.kayenta_value_s)}. These three promote at the end "
         "what never failed."
     )
     if document.looks < document.planned_looks:

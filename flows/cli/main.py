@@ -9,8 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-# No decision, as wrong usage.
-_FAILED = 2
+from flows.formats.exit_codes import ExitCode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  # nothing is hidden: all of it is printed
         traceback.print_exc()
         print(f"verdict failed, nothing was decided: {type(error).__name__}", file=sys.stderr)
-    return _FAILED
+    return ExitCode.FAILED
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -43,14 +42,14 @@ def _run(arguments: Sequence[str] | None) -> int:
             sys.stdout.flush()
     except UserError as error:
         print(error, file=sys.stderr)
-        return _FAILED
+        return ExitCode.FAILED
     except (OSError, SystemExit) as error:
         lost = lost_output(error)
         if lost is None:
             raise
         print_nowhere()
         print(f"what was decided is recorded, but could not be printed: {lost}", file=sys.stderr)
-        return _FAILED
+        return ExitCode.FAILED
     return code
 
 

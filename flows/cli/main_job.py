@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.cli.stdout import lost_output
+from flows.formats.exit_codes import ExitCode
 from flows.formats.problems import UserError
 from flows.formats.text import counted
 from flows.formats.time import instant, milliseconds, milliseconds_of
@@ -48,7 +49,7 @@ def run_all(
         with _apart("publish", failed):
             written += publish_all(workspace, _all_readable(workspace, chosen))
         print("written:", *written, sep="\n  ")
-    return 2 if failed else 0
+    return ExitCode.FAILED if failed else ExitCode.GOOD
 
 
 def pull_all(workspace: Workspace, names: Sequence[str], *, until: datetime | None) -> int:
@@ -59,7 +60,7 @@ def pull_all(workspace: Workspace, names: Sequence[str], *, until: datetime | No
     for path, spec in chosen.specs:
         with _apart(spec.experiment, failed):
             _pull(workspace, path, spec, pull_until)
-    return 2 if failed else 0
+    return ExitCode.FAILED if failed else ExitCode.GOOD
 
 
 def publish_readable(workspace: Workspace) -> int:
@@ -68,7 +69,7 @@ def publish_readable(workspace: Workspace) -> int:
     failed = _tell_broken(chosen)
     if chosen.specs:
         print(*publish_all(workspace, chosen), sep="\n")
-    return 2 if failed else 0
+    return ExitCode.FAILED if failed else ExitCode.GOOD
 
 
 def _tell_broken(chosen: Selection) -> list[str]:

@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
+from analysis.explain.spans import span_s
 from flows.cli.arguments import Commands, command, named, number_within, parse_instant, share
 from flows.workspace.paths import Workspace
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from flows.power.planning_document import DetectionRow, RequestPlan, UserPlan
+
+_DAY_S = 86_400
 
 
 def add(commands: Commands) -> None:
@@ -151,7 +154,7 @@ def _users_table(plan: UserPlan) -> Table:
         ends += [] if math.isnan(row.smallest_fixed) else [row.smallest_fixed]
         table.add_row(
             "as planned" if row.as_planned else f"{row.share:.0%}",
-            *(_time(days) for days in row.days),
+            *(span_s(_DAY_S * days) for days in row.days),
             " / ".join("-" if math.isinf(effect) else f"{effect:.3g}" for effect in ends),
         )
     return table
@@ -163,14 +166,6 @@ def _effect(effect: float, baseline: float) -> str:
     return f"{effect:.3g} ({effect / abs(baseline):.2g})".replace("(0.", "(.")
 
 
-def _time(days: float) -> str:
-    if math.isinf(days):
-        return "-"
-    if days >= 2:
-        return f"{days:.3g} d"
-    return f"{24 * days:.3g} h" if days >= 1 / 12 else f"{1440 * days:.3g} min"
-
-
 def _on_users(plan: UserPlan) -> str:
     known = (
         f"{plan.metric}: {plan.baseline:.4g}, {plan.users_per_day:,.0f} users a day, "
@@ -178,16 +173,19 @@ def _on_users(plan: UserPlan) -> str:
     )
     if math.isnan(plan.users_for_margin_anytime):
         return known
+    anytime = (
+        f"{plan.users_for_margin_anytime:,.0f} users "
+        f"({span_s(_DAY_S * plan.days_for_margin_anytime)})"
+    )
     if plan.role == "guardrail":
         return (
             f"{known}\n"
             f"  to exclude harm of {plan.margin:.3g} where there is none takes "
-            f"{plan.users_for_margin_anytime:,.0f} users ({_time(plan.days_for_margin_anytime)}), "
-            "watched at every look"
+            f"{anytime}, watched at every look"
         )
     return (
         f"{known}\n"
         f"  to find {plan.margin:.3g} takes {plan.users_for_margin:,.0f} users, watched at every "
-        f"look {plan.users_for_margin_anytime:,.0f} ({_time(plan.days_for_margin_anytime)})\n"
+        f"look {anytime}\n"
         f"  looked at once at the end, it is found in {plan.power_for_margin:.0%} of cases"
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from flows.formats.exit_codes import exit_code
 from flows.formats.problems import FileProblem, InputError, file_error
 from flows.kayenta.judgement_document import JudgedLook, JudgeKind, Judgement, JudgementDocument
 from flows.kayenta.values_file import MetricSeries
@@ -120,7 +121,7 @@ def _concluded(
         warnings.append(f"the last {_minutes(left)} minutes are no whole interval: not judged")
     changes = {
         "decision": decision,
-        "exit_code": decision.exit_code,
+        "exit_code": exit_code(decision),
         "reason": reason,
         "warnings": tuple(warnings),
         "looks": tuple(looks),

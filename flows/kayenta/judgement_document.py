@@ -14,6 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from analysis.kayenta.config import CanaryConfig
 from analysis.kayenta.score import GroupScore
+from flows.formats.exit_codes import exit_code
 from flows.kayenta.metric_document import JudgedMetric
 
 SCHEMA_ID = "https://split-verdict.invalid/judgement.schema.json"
@@ -34,11 +35,6 @@ class Judgement(StrEnum):
     UNCERTAIN = "uncertain"
     FAIL = "fail"
     NO_DATA = "no_data"
-
-    @property
-    def exit_code(self) -> int:
-        """What the command exits with; 2 stays for files that can't be judged."""
-        return {"pass": 0, "fail": 1, "marginal": 3, "uncertain": 3, "no_data": 4}[self.value]
 
 
 class JudgedGroup(BaseModel):
@@ -112,7 +108,7 @@ class JudgementDocument(BaseModel):
             judge=judge,
             config=config.name,
             decision=decision,
-            exit_code=decision.exit_code,
+            exit_code=exit_code(decision),
             score=score,
             pass_threshold=config.pass_threshold,
             marginal_threshold=config.marginal_threshold,

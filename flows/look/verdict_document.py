@@ -21,6 +21,7 @@ from analysis.metric_result import MetricResult
 from analysis.quality.checks import QualityCheck
 from analysis.verdict import Decision, Verdict
 from flows.formats.atomic_file import write_atomically
+from flows.formats.exit_codes import exit_code
 from flows.formats.json_schema import NullableNumbers
 from flows.formats.problems import UserError
 from flows.look.scorecard_document import ScorecardRow
@@ -66,7 +67,7 @@ class VerdictDocument(BaseModel):
         said = {field.name: getattr(verdict, field.name) for field in dataclasses.fields(verdict)}
         return cls(
             **said,
-            exit_code=verdict.decision.exit_code,
+            exit_code=exit_code(verdict.decision),
             scorecard=scorecard,
             spec_hash=spec_hash,
             software_version=version("split-verdict"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.plan import Role
+from analysis.metric_result import may_take_more
 from analysis.verdict import Decision
 from flows.look.verdict_document import VerdictDocument
 from flows.service.http import Refused
@@ -71,11 +71,7 @@ def _no_rollback(document: VerdictDocument) -> bool:
 def _may_grow(document: VerdictDocument) -> bool:
     """Good data, no guardrail that is more likely broken than not, and no signal that holds."""
     if document.decision is Decision.HOLD:
-        return all(
-            metric.probability_within_margin >= 0.5
-            for metric in document.metrics
-            if metric.role is Role.GUARDRAIL
-        ) and not any(metric.holds for metric in document.metrics)
+        return may_take_more(document.metrics)
     return document.decision is Decision.PROMOTE
 
 

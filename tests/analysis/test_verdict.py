@@ -11,6 +11,7 @@ from analysis.evidence import Coverage, Evidence, QualityLimits
 from analysis.plan import Plan
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.verdict import Decision, Verdict, reach_verdict
+from flows.formats.exit_codes import exit_code
 from tests.builders.streams import (
     BUCKET_MS,
     Traffic,
@@ -33,7 +34,7 @@ def _verdict(traffic: Traffic, buckets: int = 120, *, plan: Plan | None = None) 
 def test_healthy_canary_is_promoted_with_its_reason() -> None:
     verdict = _verdict(Traffic(rate=400))
     assert verdict.decision is Decision.PROMOTE
-    assert verdict.decision.exit_code == 0
+    assert exit_code(verdict.decision) == 0
     assert verdict.score == pytest.approx(100, abs=0.5)
     assert "harm at most" in verdict.reasons[0]
 
@@ -41,7 +42,7 @@ def test_healthy_canary_is_promoted_with_its_reason() -> None:
 def test_harm_beyond_the_margin_is_rolled_back_with_its_reason() -> None:
     verdict = _verdict(Traffic(harm=0.03))
     assert verdict.decision is Decision.ROLLBACK
-    assert verdict.decision.exit_code == 1
+    assert exit_code(verdict.decision) == 1
     assert "harm at least" in verdict.reasons[0]
     assert "(margin 0.50)" in verdict.reasons[0]
 
@@ -55,7 +56,7 @@ def test_total_failure_is_rolled_back_within_the_first_minute() -> None:
 def test_too_early_is_a_hold_that_says_how_long() -> None:
     verdict = _verdict(Traffic(rate=1000), buckets=12)
     assert verdict.decision is Decision.HOLD
-    assert verdict.decision.exit_code == 3
+    assert exit_code(verdict.decision) == 3
     assert verdict.reasons[0] == "minimum duration 5 min: 2 min left"
 
 
@@ -86,7 +87,7 @@ def test_no_traffic_is_invalid() -> None:
     )
     assert verdict.decision is Decision.INVALID
     assert verdict.score is None
-    assert verdict.decision.exit_code == 4
+    assert exit_code(verdict.decision) == 4
     assert "no requests of canary up to the look" in verdict.reasons
 
 

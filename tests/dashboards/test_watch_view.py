@@ -47,7 +47,7 @@ def test_what_is_not_known_is_a_dash() -> None:
 
 def test_times_and_rates_are_said_as_people_say_them() -> None:
     text = shown()
-    assert "last 1 min 40 s" in text
+    assert "last 2 min" in text
     assert "1,234" in text
     assert "1.23 " in text
     assert "e+" not in text
