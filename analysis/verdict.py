@@ -26,7 +26,7 @@ from analysis.quality.checks import QualityCheck, check_quality
 
 
 class Decision(StrEnum):
-    """What to do with the candidate."""
+    """What to do with the candidate; a gate's exit codes are 0, 3, 1 and 4."""
 
     PROMOTE = "promote"
     HOLD = "hold"

@@ -15,9 +15,9 @@ from flows.ingest.users.exposed_users import ExposedUsers, count_exposed, make_u
 from flows.ingest.users.final_values import make_final_values
 from flows.ingest.users.kept_sums import kept_sums
 from flows.ingest.users.kept_users import is_kept_at
-from flows.ingest.users.outcome_reach import outcome_names, read_outcome_reach
 from flows.ingest.users.plan_splits import SplitStarts, begun
 from flows.ingest.users.quantities import Cohort, cohorts_of, quantile_cohorts
+from flows.ingest.users.read_outcome_reach import outcome_names, read_outcome_reach
 from flows.ingest.users.scales import Scales, scales_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import statement

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def spec_for(metrics: dict[str, Any]) -> Experiment:
     )
 
 
-def look(folder: Path, metrics: dict[str, Any], rows: list[Row]) -> VerdictDocument:
+def look(folder: Path, metrics: dict[str, Any], rows: Sequence[Row]) -> VerdictDocument:
     """The verdict on the usual users and these outcomes."""
     CSV(folder, "exposures", exposures())
     if rows:
