@@ -75,6 +75,14 @@ def read(spec: Experiment, folder: Path, at: datetime = LOOK) -> UserStatistics:
         return read_user_statistics(con, spec, at, splits=splits)
 
 
+def seen(folder: Path, exposures: Rows, outcomes: Rows, at: float | None = None) -> UserStatistics:
+    """What a look sees after these rows were pulled."""
+    write_exposures(folder, exposures)
+    write_outcomes(folder, outcomes)
+    pull(spec_of(), folder)
+    return read(spec_of(), folder, LOOK if at is None else day(at))
+
+
 def rows_of(folder: Path, query: str) -> Rows:
     """The answer of the warehouse."""
     with open_writer(folder / "w.duckdb") as con:

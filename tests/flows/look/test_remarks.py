@@ -12,7 +12,6 @@ import pytest
 from flows.cli.main import main
 from flows.formats.time import milliseconds_of
 from flows.ingest.pull import pull_if_behind
-from flows.ingest.requests.windows import LoadedWindow, Window, pending_windows, selection_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
 from tests.builders.scraped_source import ScrapedSource
@@ -101,19 +100,6 @@ def test_partial_answer_is_said_and_healed(
     reads = len(source.reads)
     assert gate(root, "checkout", capsys)[0] == healed
     assert len(source.reads) == reads
-
-
-def test_server_that_goes_on_warning_costs_a_few_windows_a_look() -> None:
-    spec = experiment(plan={"start": datetime.fromtimestamp(START / 1000, UTC), "duration": "14d"})
-    windows = [Window(START + n * HOUR, START + (n + 1) * HOUR) for n in range(300)]
-    loaded = {w.start_ms: LoadedWindow(w.end_ms, 10, 10, True, selection_of(spec)) for w in windows}
-    selection = selection_of(spec)
-    assert pending_windows(spec, loaded, windows[-1].end_ms, selection=selection) == windows[-6:]
-    # Once these are whole, those before are read.
-    for window in windows[-6:]:
-        loaded[window.start_ms] = LoadedWindow(window.end_ms, 10, 10, False, selection_of(spec))
-    again = pending_windows(spec, loaded, windows[-1].end_ms, selection=selection)
-    assert again == [*windows[-12:-6], *windows[-2:]]
 
 
 def test_samples_that_arrive_late_are_read_for_a_while_after_the_end(

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from flows.ingest.requests.diagnosis import (
@@ -22,8 +21,7 @@ from flows.ingest.requests.diagnosis import (
 from flows.ingest.requests.mesh.family import VariantsOverlap
 from flows.ingest.requests.pull_requests import RequestPull, pull_requests
 from flows.spec.experiment import Experiment
-from flows.warehouse.connection import open_reader, open_writer
-from flows.warehouse.statements import statement
+from flows.warehouse.connection import open_reader
 from tests.builders.scraped_source import ScrapedSource
 
 HOUR = 3_600_000
@@ -435,35 +433,6 @@ def test_failing_source_leaves_the_warehouse_as_it_was(warehouse: Path) -> None:
     with pytest.raises(ConnectionError):
         pull(failing, warehouse, START + 2 * HOUR)
     assert contents(warehouse) == before
-
-
-def test_two_first_loads_of_a_window_conflict_instead_of_doubling_it(warehouse: Path) -> None:
-    with open_writer(warehouse) as con:
-        other = con.cursor()
-        for each in (con, other):
-            each.execute("begin")
-        claim = statement("load/claimed_windows")
-        for each in (con, other):
-            each.execute("create temp table incoming_windows as select * from pulls")
-            each.execute(
-                "insert into incoming_windows (window_start, window_end, row_count, targets_up) "
-                "values ('2026-01-01', '2026-01-01 01:00', 1, 1)"
-            )
-        chosen = {"experiment": "checkout", "source": "requests", "warnings": [], "selection": ""}
-        con.execute(claim, chosen)
-        with pytest.raises((duckdb.TransactionException, duckdb.ConstraintException)):
-            _claim_and_commit(con, other, claim, chosen)
-
-
-def _claim_and_commit(
-    first: duckdb.DuckDBPyConnection,
-    second: duckdb.DuckDBPyConnection,
-    claim: str,
-    chosen: dict[str, Any],
-) -> None:
-    second.execute(claim, chosen)
-    first.execute("commit")
-    second.execute("commit")
 
 
 def test_optional_counters_of_an_envoy_are_kept_beside_the_requests(warehouse: Path) -> None:

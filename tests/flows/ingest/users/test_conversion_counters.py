@@ -139,6 +139,46 @@ def test_partial_answer_never_replaces_fuller_data(service: Service, tmp_path: P
     assert rows_of(tmp_path, BUCKETS) == before
 
 
+def test_series_that_are_gone_leave_what_was_counted_and_the_pull_says_so(
+    service: Service, tmp_path: Path
+) -> None:
+    pull(service, tmp_path)
+    before = rows_of(tmp_path, BUCKETS)
+    for labels, samples in service.source.series.items():
+        if dict(labels)["__name__"] == "quiz_users_total":
+            samples.clear()
+    assert any(
+        "kept as loaded before: 0 good scrapes now" in text
+        for text in pull(service, tmp_path).warnings
+    )
+    assert rows_of(tmp_path, BUCKETS) == before
+
+
+def test_another_metric_without_series_leaves_what_was_counted_and_says_so(
+    service: Service, tmp_path: Path
+) -> None:
+    pull(service, tmp_path)
+    before = rows_of(tmp_path, BUCKETS)
+    other = {"prometheus": {"url": "http://localhost:9090"}, "metric": "quiz_people_total"}
+    spec = spec_of(
+        {"conversions": other},
+        metrics={"done": {"kind": "proportion", "outcome": "finished"}},
+        plan={"start": START.isoformat(), "duration": "6h"},
+    )
+    said = pull(service, tmp_path, spec).warnings
+    assert any("the source has nothing for the changed spec" in text for text in said)
+    assert rows_of(tmp_path, BUCKETS) == before
+
+
+def test_a_later_start_forgets_the_users_before_it(service: Service, tmp_path: Path) -> None:
+    pull(service, tmp_path)
+    assert rows_of(tmp_path, BUCKETS)
+    later = {"start": (START + timedelta(minutes=30)).isoformat(), "duration": "6h"}
+    service.scrape({("a", "exposed"): 1020.0}, times=150)
+    pull(service, tmp_path, counter_spec(plan=later))
+    assert rows_of(tmp_path, BUCKETS) == []
+
+
 def test_look_sees_whole_buckets_only(service: Service, tmp_path: Path) -> None:
     pull(service, tmp_path)
     at = START + timedelta(seconds=14)

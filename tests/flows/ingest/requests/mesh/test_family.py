@@ -266,19 +266,6 @@ def test_envoy_counters_of_a_listener_are_kept_without_a_version() -> None:
     assert variant(Mesh.ENVOY, retries) == "stable"
 
 
-def test_bounds_are_numbers_in_the_series_identity() -> None:
-    bucket = ISTIO | {"__name__": "istio_request_duration_milliseconds_bucket"}
-    old, new = bucket | {"le": "1"}, bucket | {"le": "1.0"}
-    family, spec = FAMILIES[Mesh.ISTIO], experiment(Mesh.ISTIO)
-    ids = [
-        experiment_series(family, spec, samples_of(labels)).rows[0].series_id
-        for labels in (old, new)
-    ]
-    assert ids[0] == ids[1]
-    infinite = experiment_series(family, spec, samples_of(bucket | {"le": "+Inf"}))
-    assert infinite.rows[0].le_ms == float("inf")
-
-
 def _rows_of_page(name: str, mesh: Mesh, **changes: Any) -> list[tuple[str, str, str, float]]:
     """Variant, class, metric and value of the page's series that the experiment reads."""
     family, spec = FAMILIES[mesh], experiment(mesh, **changes)

@@ -1,0 +1,79 @@
+"""Windows are claimed for a load, but for those that the warehouse has fuller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from flows.ingest.requests.claims import Claimed, claim_windows
+from flows.ingest.requests.windows import LoadedWindow, NewWindow, Window, loaded_windows
+from flows.warehouse.connection import open_writer
+from flows.warehouse.statements import statement
+from tests.flows.ingest.requests.test_pull_requests import HOUR, START, experiment
+
+FIRST, SECOND = (Window(START + n * HOUR, START + (n + 1) * HOUR) for n in range(2))
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Path:
+    return tmp_path / "w.duckdb"
+
+
+def _claim(
+    con: duckdb.DuckDBPyConnection, *counted: NewWindow, source: str = "requests", **said: Any
+) -> Claimed:
+    chosen = {"selection": "ours", "warnings": (), **said}
+    return claim_windows(con, experiment(), source, counted, **chosen)
+
+
+def test_what_was_claimed_is_known_from_then_on_by_its_source_alone(warehouse: Path) -> None:
+    with open_writer(warehouse) as con:
+        claimed = _claim(con, NewWindow(FIRST, 12, 10, 9), warnings=("cut short",))
+        assert (claimed.windows, claimed.kept) == (frozenset({FIRST}), ())
+        assert loaded_windows(con, experiment(), "requests") == {
+            START: LoadedWindow(FIRST.end_ms, 10, 9, True, "ours")
+        }
+        assert loaded_windows(con, experiment(), "conversions") == {}
+
+
+def test_a_fuller_window_stays_and_the_others_are_claimed(warehouse: Path) -> None:
+    with open_writer(warehouse) as con:
+        _claim(con, NewWindow(FIRST, 10, 10, 10))
+        claimed = _claim(con, NewWindow(FIRST, 10, 10, 9), NewWindow(SECOND, 1, 1, 1))
+        assert claimed.windows == {SECOND}
+        assert len(claimed.kept) == 1
+        incoming = con.execute("select epoch_ms(window_start) from incoming_windows").fetchall()
+        assert incoming == [(SECOND.start_ms,)]
+        assert loaded_windows(con, experiment(), "requests")[START].targets_up == 10
+
+
+def test_two_first_loads_of_a_window_conflict_instead_of_doubling_it(warehouse: Path) -> None:
+    with open_writer(warehouse) as con:
+        other = con.cursor()
+        for each in (con, other):
+            each.execute("begin")
+        claim = statement("load/claimed_windows")
+        for each in (con, other):
+            each.execute("create temp table incoming_windows as select * from pulls")
+            each.execute(
+                "insert into incoming_windows (window_start, window_end, row_count, targets_up) "
+                "values ('2026-01-01', '2026-01-01 01:00', 1, 1)"
+            )
+        chosen = {"experiment": "checkout", "source": "requests", "warnings": [], "selection": ""}
+        con.execute(claim, chosen)
+        with pytest.raises((duckdb.TransactionException, duckdb.ConstraintException)):
+            _claim_and_commit(con, other, claim, chosen)
+
+
+def _claim_and_commit(
+    first: duckdb.DuckDBPyConnection,
+    second: duckdb.DuckDBPyConnection,
+    claim: str,
+    chosen: dict[str, Any],
+) -> None:
+    second.execute(claim, chosen)
+    first.execute("commit")
+    second.execute("commit")

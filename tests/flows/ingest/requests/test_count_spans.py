@@ -1,0 +1,49 @@
+"""Pending windows are read in spans that fit, in order, each once."""
+
+from __future__ import annotations
+
+import pytest
+
+from flows.ingest.requests import count_spans
+from flows.ingest.requests.count_spans import SpanCounts, counted_spans
+from flows.ingest.requests.mesh.families import FAMILIES
+from flows.ingest.requests.windows import Window
+from flows.spec.experiment import Mesh
+from tests.builders.scraped_source import ScrapedSource
+from tests.flows.ingest.requests.test_pull_requests import HOUR, START, experiment, two_versions
+
+HOURS = [Window(START + n * HOUR, START + (n + 1) * HOUR) for n in range(6)]
+
+
+def _spans(source: ScrapedSource, windows: list[Window]) -> list[SpanCounts]:
+    return list(counted_spans(FAMILIES[Mesh.ISTIO], experiment(), source, windows))
+
+
+def test_the_first_window_is_read_alone_and_then_as_many_as_fit() -> None:
+    spans = _spans(two_versions(START + 6 * HOUR), HOURS)
+    assert [[w.window for w in span.windows] for span in spans] == [HOURS[:1], HOURS[1:]]
+
+
+def test_spans_never_hold_more_than_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    [first, *_] = _spans(two_versions(START + 6 * HOUR), HOURS)
+    monkeypatch.setattr(count_spans, "_MOST_SAMPLES", 3 * first.samples)
+    spans = _spans(two_versions(START + 6 * HOUR), HOURS)
+    assert [each.window for span in spans for each in span.windows] == HOURS
+    # The first hour begins late; those after it show that only two fit.
+    assert [len(span.windows) for span in spans] == [1, 3, 2]
+
+
+def test_a_span_ends_at_a_hole() -> None:
+    apart = [HOURS[0], HOURS[1], HOURS[3]]
+    spans = _spans(two_versions(START + 6 * HOUR), apart)
+    assert [[w.window for w in span.windows] for span in spans] == [[hour] for hour in apart]
+
+
+def test_a_span_names_the_variants_that_had_requests_and_what_the_server_said() -> None:
+    source = two_versions()
+    source.warnings = ("cut short",)
+    [span] = _spans(source, HOURS[:1])
+    assert span.variants == {"stable", "canary"}
+    assert span.warnings == ("cut short",)
+    [empty] = _spans(ScrapedSource(), HOURS[:1])
+    assert (empty.variants, empty.samples) == (set(), 0)

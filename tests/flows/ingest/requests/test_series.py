@@ -1,0 +1,67 @@
+"""From scraped series to the experiment's own: one row each, and samples that are counts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from flows.ingest.requests.mesh.families import FAMILIES
+from flows.ingest.requests.series import RequestSeries, experiment_series
+from flows.ingest.sources.samples import Samples
+from flows.spec.experiment import Mesh
+from tests.flows.ingest.requests.test_pull_requests import experiment, istio
+
+FAMILY = FAMILIES[Mesh.ISTIO]
+
+
+def series_of(*series: tuple[dict[str, str], dict[int, float]]) -> RequestSeries:
+    counts = [len(samples) for _, samples in series]
+    return experiment_series(
+        FAMILY,
+        experiment(),
+        Samples(
+            tuple(labels for labels, _ in series),
+            np.concatenate(([0], np.cumsum(counts))),
+            np.array([t for _, samples in series for t in samples], np.int64),
+            np.array([v for _, samples in series for v in samples.values()], np.float64),
+        ),
+    )
+
+
+def test_series_get_their_variant_and_others_are_counted_as_foreign() -> None:
+    found = series_of(
+        (istio("v2", "b"), {1: 1.0}), (istio("v1", "a"), {1: 1.0}), (istio("v9", "c"), {1: 1.0})
+    )
+    assert [row.variant for row in found.rows] == ["canary", "stable"]
+    assert (found.foreign, found.foreign_versions) == (1, frozenset({"v9"}))
+
+
+def test_targets_stand_in_the_order_in_which_their_series_name_them() -> None:
+    found = series_of((istio("v2", "b"), {1: 1.0}), (istio("v1", "a"), {1: 1.0}))
+    assert list(found.targets) == ["pods/a:15020", "pods/b:15020"]
+    assert found.counters.target.tolist() == [1, 0]
+    assert found.targets["pods/b:15020"]["destination_version"] == "v2"
+
+
+def test_one_series_in_two_spellings_is_one_and_no_time_counts_twice() -> None:
+    bucket = istio("v1", "a") | {"__name__": "istio_request_duration_milliseconds_bucket"}
+    found = series_of(
+        (bucket | {"le": "1"}, {1: 1.0, 2: 2.0}), (bucket | {"le": "1.0"}, {2: 2.0, 3: 4.0})
+    )
+    assert found.counters.ts_ms.tolist() == [1, 2, 3]
+    assert found.counters.values.tolist() == [1.0, 2.0, 4.0]
+    assert [row.le_ms for row in found.rows] == [1.0]
+    infinite = series_of((bucket | {"le": "+Inf"}, {1: 1.0}))
+    assert infinite.rows[0].le_ms == float("inf")
+
+
+def test_samples_that_are_no_counts_are_left_out_and_counted() -> None:
+    values = {1: 1.0, 2: float("nan"), 3: -1.0, 4: float("inf"), 5: 2.0}
+    found = series_of((istio("v1", "a"), values), (istio("v2", "b"), {1: 3.0}))
+    assert found.quarantined == 3
+    assert found.counters.offsets.tolist() == [0, 2, 3]
+    assert found.counters.values.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_no_series_is_no_error() -> None:
+    found = series_of()
+    assert (found.rows, dict(found.targets), len(found.counters.ts_ms)) == ((), {}, 0)
