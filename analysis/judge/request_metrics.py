@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
@@ -11,9 +13,9 @@ from analysis.judge.causes import causes_of
 from analysis.judge.gross_failures import (
     gross_failures,
     gross_failures_alone,
-    gross_gap,
     is_outage,
 )
+from analysis.judge.request_pods import bad_pods_of, with_pods
 from analysis.judge.unknown import unknown_shares, with_unknown, worst_case
 from analysis.metric_result import Classification, Estimate, MetricResult, Objective
 from analysis.plan import MetricPlan, Plan, Unit
@@ -24,7 +26,7 @@ from analysis.requests.paired_buckets import (
     estimate_share,
     pair_buckets,
 )
-from analysis.requests.pods import BadPod, bad_pods, between_pods, stack_between
+from analysis.requests.pods import BadPod
 
 FloatArray = NDArray[np.float64]
 
@@ -57,96 +59,155 @@ def judge_requests(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Tests:
+    """What each metric's tests say: arrays and tuples in the metrics' order.
+
+    absolute: the margin's absolute part, at least the approved harm. present: the excess of the
+    pods that there are.
+    """
+
+    counts: tuple[BucketCounts, BucketCounts]
+    pairs: PairedBuckets
+    absolute: FloatArray
+    approved: tuple[float | None, ...]
+    excess: Estimator
+    excesses: list[Estimate]
+    present: list[Estimate]
+    objectives: list[Objective | None]
+    pods: list[tuple[BadPod, ...]]
+    gross: NDArray[np.bool_]
+    alone: NDArray[np.bool_]
+
+
 def _judge(
     plan: Plan, metrics: list[MetricPlan], evidence: RequestEvidence, candidate: str
 ) -> list[MetricResult]:
     """Every metric, where only those requests are bad that surely are."""
+    # A signal at one of several edges must hold whichever is chosen.
+    choices = np.array([max(1, evidence.choices.get(metric.name, 1)) for metric in metrics])
+    alpha = np.array([plan.request_alpha(metric) for metric in metrics]) / choices
+    tests = _tests(plan, metrics, evidence, candidate, alpha)
+    differences = _bounded(tests.pairs.contrast(), alpha, plan)
+    relative = _relative(plan, metrics, tests.pairs, alpha)
+    return [
+        _result(plan, evidence, candidate, metric, tests, i, (differences[i], relative[i]))
+        for i, metric in enumerate(metrics)
+    ]
+
+
+def _tests(
+    plan: Plan,
+    metrics: list[MetricPlan],
+    evidence: RequestEvidence,
+    candidate: str,
+    alpha: FloatArray,
+) -> _Tests:
     rows = [evidence.metrics.index(metric.name) for metric in metrics]
     baseline, arm = (
         BucketCounts(evidence.counts[name].total[rows], evidence.counts[name].bad[rows])
         for name in (plan.baseline, candidate)
     )
-    # A signal at one of several edges must hold whichever is chosen.
-    choices = np.array([max(1, evidence.choices.get(metric.name, 1)) for metric in metrics])
-    alpha = np.array([plan.request_alpha(metric) for metric in metrics]) / choices
-    approved = [plan.approved.get((metric.name, candidate)) for metric in metrics]
+    approved = tuple(plan.approved.get((metric.name, candidate)) for metric in metrics)
     of_requests = pair_buckets(baseline, arm)
-    pairs = _with_pods(of_requests, evidence, metrics, (plan.baseline, candidate))
+    pairs = with_pods(of_requests, evidence, metrics, (plan.baseline, candidate))
     absolute = np.maximum(
         [metric.allowed_harm.absolute for metric in metrics], [one or 0.0 for one in approved]
     )
-    relative = np.array([metric.allowed_harm.relative for metric in metrics])
-    excess = pairs.contrast(1 + relative)
+    factor = 1 + np.array([metric.allowed_harm.relative for metric in metrics])
+    excess = pairs.contrast(factor)
+    shares = (
+        _bounded(estimate_share(arm, pairs.overdispersion_candidate), alpha, plan),
+        _bounded(estimate_share(baseline, pairs.overdispersion_baseline), alpha, plan),
+    )
+    gross = gross_failures(plan, baseline, arm, metrics, alpha, pairs.overdispersion_baseline)
+    alone = gross_failures_alone(
+        plan, evidence, arm, metrics, alpha, pairs.overdispersion_candidate
+    )
+    pods = [bad_pods_of(plan, evidence, candidate, pairs, alpha, row) for row in enumerate(metrics)]
+    # Of the pods that there are: a grossly bad one hurts users, whatever others there might be.
+    present = _bounded(of_requests.contrast(factor), alpha, plan, shift=absolute)
+    gross_pod = [any(pod.gross and pod.variant == candidate for pod in found) for found in pods]
+    gross |= alone | np.array(gross_pod) & np.array([bounds.lower > 0 for bounds in present])
+    # A signal holds by what is proven beyond its margin; only an outage is more.
+    gross &= np.array([metric.role.decides for metric in metrics])
+    return _Tests(
+        counts=(baseline, arm),
+        pairs=pairs,
+        absolute=absolute,
+        approved=approved,
+        excess=excess,
+        excesses=_bounded(excess, alpha, plan, shift=absolute),
+        present=present,
+        objectives=[_objective(*row) for row in zip(metrics, *shares, strict=True)],
+        pods=pods,
+        gross=gross,
+        alone=alone,
+    )
+
+
+def _relative(
+    plan: Plan, metrics: list[MetricPlan], pairs: PairedBuckets, alpha: FloatArray
+) -> list[Estimate]:
     low, high = pairs.relative_bounds(
         lower_alpha=alpha,
         upper_alpha=plan.promote_alpha,
         lower_n_opt=plan.harm_buckets,
         upper_n_opt=plan.promote_buckets,
-        factor=1 + relative,
+        factor=1 + np.array([metric.allowed_harm.relative for metric in metrics]),
     )
     point = pairs.candidate / np.where(pairs.baseline > 0, pairs.baseline, np.nan) - 1
-    excesses = _bounded(excess, alpha, plan, shift=absolute)
-    differences = _bounded(pairs.contrast(), alpha, plan)
-    shares = (
-        _bounded(estimate_share(arm, pairs.overdispersion_candidate), alpha, plan),
-        _bounded(estimate_share(baseline, pairs.overdispersion_baseline), alpha, plan),
+    return [Estimate(*map(float, row)) for row in zip(point, low, high, strict=True)]
+
+
+def _result(
+    plan: Plan,
+    evidence: RequestEvidence,
+    candidate: str,
+    metric: MetricPlan,
+    tests: _Tests,
+    i: int,
+    differences: tuple[Estimate, Estimate],
+) -> MetricResult:
+    """Of one metric, the i-th; differences: the absolute and the relative one."""
+    baseline, arm = (BucketCounts(one.total[i : i + 1], one.bad[i : i + 1]) for one in tests.counts)
+    share = float(tests.pairs.baseline[i])
+    excess, gross = tests.excesses[i], bool(tests.gross[i])
+    return MetricResult(
+        metric=metric.name,
+        baseline_variant=plan.baseline,
+        candidate_variant=candidate,
+        unit=metric.unit,
+        role=metric.role,
+        classification=_classify(excess, tests.objectives[i], gross=gross),
+        baseline=share,
+        candidate=float(tests.pairs.candidate[i]),
+        difference=differences[0],
+        relative=differences[1],
+        excess=excess,
+        standard_error=float(tests.excess.standard_error[i]),
+        margin=float(tests.absolute[i] + metric.allowed_harm.relative * np.nan_to_num(share)),
+        probability_within_margin=_probability(tests.excess, tests.absolute, i),
+        exposure_baseline=float(baseline.total.sum()),
+        exposure_candidate=float(arm.total.sum()),
+        weight=metric.weight,
+        critical=metric.critical,
+        group=metric.group,
+        is_share=True,
+        higher_is_better=False,
+        gross=gross,
+        alone=bool(tests.alone[i]),
+        objective=tests.objectives[i],
+        edge_ms=evidence.edges_ms.get(metric.name),
+        bad_pods=tests.pods[i],
+        pods_differ=_decides(tests.present[i]) and not _decides(excess),
+        outcome=metric.outcome,
+        causes=causes_of(
+            baseline, arm, evidence.causes.get(metric.name, ()), (plan.baseline, candidate)
+        ),
+        outage=is_outage(plan, evidence, candidate, metric),
+        approved=tests.approved[i],
     )
-    objectives = [_objective(*row) for row in zip(metrics, *shares, strict=True)]
-    gross = gross_failures(plan, baseline, arm, metrics, alpha, pairs.overdispersion_baseline)
-    alone = gross_failures_alone(
-        plan, evidence, arm, metrics, alpha, pairs.overdispersion_candidate
-    )
-    gross |= alone
-    pods = [_bad_pods(plan, evidence, candidate, pairs, alpha, row) for row in enumerate(metrics)]
-    # Of the pods that there are: a grossly bad one hurts users, whatever others there might be.
-    present = _bounded(of_requests.contrast(1 + relative), alpha, plan, shift=absolute)
-    gross |= np.array([_gross_pod(found, candidate) for found in pods]) & (
-        np.array([bounds.lower for bounds in present]) > 0
-    )
-    # A signal holds by what is proven beyond its margin; only an outage is more.
-    gross &= np.array([metric.role.decides for metric in metrics])
-    outages = [is_outage(plan, evidence, candidate, metric) for metric in metrics]
-    return [
-        MetricResult(
-            metric=metric.name,
-            baseline_variant=plan.baseline,
-            candidate_variant=candidate,
-            unit=metric.unit,
-            role=metric.role,
-            classification=_classify(excesses[i], objectives[i], gross=bool(gross[i])),
-            baseline=float(pairs.baseline[i]),
-            candidate=float(pairs.candidate[i]),
-            difference=differences[i],
-            relative=Estimate(float(point[i]), float(low[i]), float(high[i])),
-            excess=excesses[i],
-            standard_error=float(excess.standard_error[i]),
-            margin=float(absolute[i] + relative[i] * np.nan_to_num(pairs.baseline[i])),
-            probability_within_margin=_probability(excess, absolute, i),
-            exposure_baseline=float(baseline.total[i].sum()),
-            exposure_candidate=float(arm.total[i].sum()),
-            weight=metric.weight,
-            critical=metric.critical,
-            group=metric.group,
-            is_share=True,
-            higher_is_better=False,
-            gross=bool(gross[i]),
-            alone=bool(alone[i]),
-            objective=objectives[i],
-            edge_ms=evidence.edges_ms.get(metric.name),
-            bad_pods=pods[i],
-            pods_differ=_decides(present[i]) and not _decides(excesses[i]),
-            outcome=metric.outcome,
-            causes=causes_of(
-                BucketCounts(baseline.total[i : i + 1], baseline.bad[i : i + 1]),
-                BucketCounts(arm.total[i : i + 1], arm.bad[i : i + 1]),
-                evidence.causes.get(metric.name, ()),
-                (plan.baseline, candidate),
-            ),
-            outage=outages[i],
-            approved=approved[i],
-        )
-        for i, metric in enumerate(metrics)
-    ]
 
 
 def _bounded(
@@ -168,52 +229,6 @@ def _objective(metric: MetricPlan, ours: Estimate, theirs: Estimate) -> Objectiv
         return None
     state = _side_of_zero(ours.lower - metric.objective, ours.upper - metric.objective)
     return Objective(metric.objective, ours, state, shared=theirs.lower > metric.objective)
-
-
-def _with_pods(
-    pairs: PairedBuckets,
-    evidence: RequestEvidence,
-    metrics: list[MetricPlan],
-    arms: tuple[str, str],
-) -> PairedBuckets:
-    """The same pairs, where pods are known with what pods differ by."""
-    if not evidence.pods:
-        return pairs
-    found = []
-    for i, metric in enumerate(metrics):
-        pods = evidence.pods.get(metric.name, {})
-        phi = float(pairs.overdispersion_baseline[i]), float(pairs.overdispersion_candidate[i])
-        known = all(arm in pods for arm in arms)
-        found.append(between_pods(pods[arms[0]], pods[arms[1]], phi) if known else None)
-    return pairs.with_pods(stack_between(found))
-
-
-def _bad_pods(
-    plan: Plan,
-    evidence: RequestEvidence,
-    candidate: str,
-    pairs: PairedBuckets,
-    alpha: FloatArray,
-    row: tuple[int, MetricPlan],
-) -> tuple[BadPod, ...]:
-    i, metric = row
-    pods = evidence.pods.get(metric.name, {})
-    if plan.baseline not in pods or candidate not in pods:
-        return ()
-    margin = metric.allowed_harm
-    return bad_pods(
-        pods[plan.baseline],
-        pods[candidate],
-        names=(plan.baseline, candidate),
-        margin=margin.absolute + margin.relative * float(np.nan_to_num(pairs.baseline[i])),
-        gross_gap=gross_gap(margin.absolute),
-        alpha=float(alpha[i]),
-        overdispersion=float(pairs.overdispersion_baseline[i]),
-    )
-
-
-def _gross_pod(found: tuple[BadPod, ...], candidate: str) -> bool:
-    return any(pod.gross and pod.variant == candidate for pod in found)
 
 
 def _side_of_zero(lower: float, upper: float) -> Classification:

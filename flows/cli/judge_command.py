@@ -60,6 +60,12 @@ def add(commands: Commands) -> None:
         default=0.05,
         help="verdict judge: probability of a false failure over all looks (default: 0.05)",
     )
+    _add_intervals(judge)
+    judge.add_argument("--json", action="store_true", help="print the whole judgement as JSON")
+    judge.add_argument("--schema", action="store_true", help="print the JSON Schema of that")
+
+
+def _add_intervals(judge: argparse.ArgumentParser) -> None:
     judge.add_argument(
         "--intervals",
         type=_count,
@@ -79,8 +85,6 @@ def add(commands: Commands) -> None:
         metavar="growing|sliding:MINUTES",
         help="with --every: judge all values so far or the last minutes (default: growing)",
     )
-    judge.add_argument("--json", action="store_true", help="print the whole judgement as JSON")
-    judge.add_argument("--schema", action="store_true", help="print the JSON Schema of that")
 
 
 def _judge(options: argparse.Namespace) -> int:

@@ -1,0 +1,57 @@
+"""What pods differ by, and which of them are bad, in the metrics of requests."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.evidence import RequestEvidence
+from analysis.judge.gross_failures import gross_gap
+from analysis.plan import MetricPlan, Plan
+from analysis.requests.paired_buckets import PairedBuckets
+from analysis.requests.pods import BadPod, bad_pods, between_pods, stack_between
+
+FloatArray = NDArray[np.float64]
+
+
+def with_pods(
+    pairs: PairedBuckets,
+    evidence: RequestEvidence,
+    metrics: list[MetricPlan],
+    arms: tuple[str, str],
+) -> PairedBuckets:
+    """The same pairs, where pods are known with what pods differ by."""
+    if not evidence.pods:
+        return pairs
+    found = []
+    for i, metric in enumerate(metrics):
+        pods = evidence.pods.get(metric.name, {})
+        phi = float(pairs.overdispersion_baseline[i]), float(pairs.overdispersion_candidate[i])
+        known = all(arm in pods for arm in arms)
+        found.append(between_pods(pods[arms[0]], pods[arms[1]], phi) if known else None)
+    return pairs.with_pods(stack_between(found))
+
+
+def bad_pods_of(
+    plan: Plan,
+    evidence: RequestEvidence,
+    candidate: str,
+    pairs: PairedBuckets,
+    alpha: FloatArray,
+    row: tuple[int, MetricPlan],
+) -> tuple[BadPod, ...]:
+    """The pods that fail far more often than their siblings. row: the metric and its place."""
+    i, metric = row
+    pods = evidence.pods.get(metric.name, {})
+    if plan.baseline not in pods or candidate not in pods:
+        return ()
+    margin = metric.allowed_harm
+    return bad_pods(
+        pods[plan.baseline],
+        pods[candidate],
+        names=(plan.baseline, candidate),
+        margin=margin.absolute + margin.relative * float(np.nan_to_num(pairs.baseline[i])),
+        gross_gap=gross_gap(margin.absolute),
+        alpha=float(alpha[i]),
+        overdispersion=float(pairs.overdispersion_baseline[i]),
+    )
