@@ -28,12 +28,14 @@ class VariantName:
     version: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
     doubt: str = ""
+    service: str | None = None
 
     def __str__(self) -> str:
         """The fields as YAML, without braces."""
         labels = ", ".join(f"{name}: {yaml_scalar(value)}" for name, value in self.labels.items())
         version = None if self.version is None else f"version: {yaml_scalar(self.version)}"
-        parts = [version, f"labels: {{{labels}}}" if labels else None]
+        service = None if self.service is None else f"service: {yaml_scalar(self.service)}"
+        parts = [version, service, f"labels: {{{labels}}}" if labels else None]
         return ", ".join(part for part in parts if part)
 
 
@@ -82,12 +84,11 @@ def _istio(backend: Backend, backends: Sequence[Backend], is_elsewhere: bool) ->
     services = [(one.service, one.namespace) for one in backends]
     if len(set(services)) == 1:
         return _or_doubt(backend.version, backend, Mesh.ISTIO)
-    labels = {"destination_service_name": backend.service}
-    if is_elsewhere:
-        labels["destination_service_namespace"] = backend.namespace
+    labels = {"destination_service_namespace": backend.namespace} if is_elsewhere else {}
     if services.count((backend.service, backend.namespace)) == 1:
-        return VariantName("", None, labels)
-    return replace(_or_doubt(backend.version, backend, Mesh.ISTIO), labels=labels)
+        return VariantName("", None, labels, service=backend.service)
+    named = _or_doubt(backend.version, backend, Mesh.ISTIO)
+    return replace(named, labels=labels, service=backend.service)
 
 
 def _or_doubt(version: str | None, backend: Backend, mesh: Mesh) -> VariantName:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from flows.spec.delivery import Delivery
 from flows.spec.failures import Failures
@@ -58,6 +58,7 @@ __all__ = [
 
 
 _LEAST_DURATION = timedelta(minutes=30)
+_ISTIO_SERVICE = "destination_service_name"
 
 
 class Mesh(StrEnum):
@@ -80,6 +81,21 @@ class Variant(Strict):
     labels: dict[str, str] = Field(
         default_factory=dict, description="Further labels that pick out this variant's series."
     )
+    service: str | None = Field(
+        None,
+        description="Its own Service, where each version has one (blue-green, Flagger, Argo): "
+        "instead of the experiment's (mesh istio or linkerd-policy).",
+    )
+
+
+def _named_by_service(variant: Variant, mesh: Mesh | None) -> Variant:
+    """The variant with what a mesh's metrics call its Service; the same where they don't."""
+    if mesh is Mesh.ISTIO:
+        labels = {_ISTIO_SERVICE: str(variant.service), **variant.labels}
+        return variant.model_copy(update={"labels": labels})
+    if mesh is Mesh.LINKERD_POLICY and variant.version is None:
+        return variant.model_copy(update={"version": variant.service})
+    return variant
 
 
 class Experiment(Strict):
@@ -189,6 +205,14 @@ class Experiment(Strict):
     def spec_hash(self) -> str:
         """Identity of what was asked: the same for two files that mean the same."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    @model_validator(mode="after")
+    def _own_services(self) -> Self:
+        """A variant's own Service is one of the labels by which the mesh names it."""
+        for name, variant in self.variants.items():
+            if variant.service is not None:
+                self.variants[name] = _named_by_service(variant, self.mesh)
+        return self
 
     @field_validator("variants")
     @classmethod

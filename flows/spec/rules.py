@@ -172,7 +172,16 @@ def _check_identities(parts: Parts, spec: Experiment) -> Iterator[Finding]:
         if not parts.is_sound("variants", name):
             continue
         if variant.version is None and not variant.labels:
-            yield Finding(("variants", name), "needs `version` or `labels`: how the mesh names it")
+            if variant.service is not None and parts.is_sound("mesh") and spec.mesh is not None:
+                yield Finding(
+                    ("variants", name, "service"),
+                    f"isn't named by the metrics of {spec.mesh.value}: say `version` or `labels`",
+                )
+                continue
+            yield Finding(
+                ("variants", name),
+                "needs `version`, `labels` or `service`: how the mesh names it",
+            )
             continue
         identity = (variant.version, *sorted(variant.labels.items()))
         if identity in identities:

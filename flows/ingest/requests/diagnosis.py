@@ -168,7 +168,21 @@ def _no_series(
     there = "; ".join(hints) if hints else "each condition matches alone, but never all together"
     return NoSeries(
         f"{spec.experiment}: no series of {family.requests[0]}{{{conditions}}}; "
-        f"among the series that do exist {there}"
+        f"among the series that do exist {there}{_of_own_services(spec, wanted, found)}"
+    )
+
+
+def _of_own_services(spec: Experiment, wanted: Sequence[Matcher], found: Sequence[Labels]) -> str:
+    """What to write where each version seems to have a Service of its own (exam-blue of exam)."""
+    label = next((m.label for m in wanted if m.value == spec.service), "")
+    values = {labels.get(label, "") for labels in found}
+    own = sorted(value for value in values if value.startswith(f"{spec.service}-"))
+    if len(own) < len(spec.variants):
+        return ""
+    named = ", ".join(f"{name}: {{service: ...}}" for name in spec.variants)
+    return (
+        f". If each version has a Service of its own ({', '.join(own[:_MOST_VALUES])}), name it: "
+        f"`variants: {{{named}}}`"
     )
 
 

@@ -17,6 +17,8 @@ from flows.spec.experiment import Experiment, Mesh, Variant
 Labels = Mapping[str, str]
 
 UNATTRIBUTED = "unattributed"
+# By which a scope names the Service: what a variant's own identity stands for.
+_SERVICE_LABELS = frozenset({"destination_service_name"})
 # Requests that reached no version; those that were wrong or refused were to reach none.
 _REPORTED = frozenset((RequestOutcome.FAILURE, RequestOutcome.ABANDONED, RequestOutcome.INJECTED))
 
@@ -38,12 +40,15 @@ class View:
     version_labels: labels that can name a variant's version; any of them may.
     names_service: whether the scope tells the service; if not, only series with the versions of
         the variants are read.
+    identity_labels: labels of the workload or Service itself: where each variant names one, the
+        scope's own condition on the service is left out.
     """
 
     where: tuple[Matcher, ...]
     scope: Callable[[Experiment], tuple[Matcher, ...]]
     version_labels: tuple[str, ...]
     names_service: bool = True
+    identity_labels: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,8 @@ def selectors(family: Family, spec: Experiment) -> tuple[Selector, ...]:
     """What to read so that the experiment's series travel and few others do."""
     view = family.views[spec.reporter]
     scope = _scope(view, spec)
-    picks = ((),) if view.names_service else _picks(view, spec)
+    names_service = view.names_service and not _names_identities(view, spec)
+    picks = ((),) if names_service else _picks(view, spec)
     versioned = dict.fromkeys((*family.requests, *family.latency, *family.optional, *family.begun))
     native = tuple(name.removesuffix("_bucket") for name in family.latency)
     return (
@@ -120,19 +126,35 @@ def selectors(family: Family, spec: Experiment) -> tuple[Selector, ...]:
 def diagnostic_selectors(family: Family, spec: Experiment) -> tuple[tuple[Selector, ...], ...]:
     """Ever wider selections of the request counter, to say what exists where nothing matched."""
     view = family.views[spec.reporter]
-    widths: tuple[tuple[Matcher, ...], ...] = (_scope(view, spec), view.where, ())
-    return tuple(tuple(Selector(m, scope) for m in family.requests) for scope in widths)
+    scope = _scope(view, spec)
+    own = _own_picks(spec) if _names_identities(view, spec) else ((),)
+    widths = (tuple((*scope, *pick) for pick in own), (view.where,), ((),))
+    return tuple(tuple(Selector(m, s) for m in family.requests for s in width) for width in widths)
 
 
 def _scope(view: View, spec: Experiment) -> tuple[Matcher, ...]:
     """Reporter, service and `match`; a label that the spec names itself is the spec's to choose."""
     named = set(spec.match).union(*(variant.labels for variant in spec.variants.values()))
+    if _names_identities(view, spec):
+        named |= _SERVICE_LABELS
     own = tuple(m for m in (*view.where, *view.scope(spec)) if m.label not in named)
     return own + equals(**spec.match)
 
 
+def _names_identities(view: View, spec: Experiment) -> bool:
+    """Whether the labels of each variant say which workload or Service it is."""
+    return all(view.identity_labels & set(one.labels) for one in spec.variants.values())
+
+
+def _own_picks(spec: Experiment) -> tuple[tuple[Matcher, ...], ...]:
+    """One condition per variant: its labels."""
+    return tuple(dict.fromkeys(equals(**variant.labels) for variant in spec.variants.values()))
+
+
 def _picks(view: View, spec: Experiment) -> tuple[tuple[Matcher, ...], ...]:
     """One condition per version label, and one per variant that has only labels."""
+    if _names_identities(view, spec):
+        return _own_picks(spec)
     versions = sorted({v.version for v in spec.variants.values() if v.version is not None})
     pattern = "|".join(re.escape(version) for version in versions)
     by_version = ((Matcher(label, "=~", pattern),) for label in view.version_labels if versions)

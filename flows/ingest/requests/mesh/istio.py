@@ -34,11 +34,23 @@ def _service(spec: Experiment) -> tuple[Matcher, ...]:
     )
 
 
+_IDENTITY_LABELS = frozenset(
+    {
+        "destination_service_name",
+        "destination_service",
+        "destination_workload",
+        "destination_app",
+        "destination_canonical_service",
+    }
+)
+
+
 def _view(reporter: str) -> View:
     return View(
         where=equals(reporter=reporter),
         scope=_service,
         version_labels=("destination_version", "destination_canonical_revision"),
+        identity_labels=_IDENTITY_LABELS,
     )
 
 
