@@ -128,6 +128,7 @@ class Plan:
     users: how many are expected in all variants over that length, as known before any comparison;
         None where nobody said.
     approved: by signal and candidate, the difference up to which a person has approved it.
+    is_users_fixed_horizon: whether users are judged once, at the end, by tests that hold once.
     """
 
     experiment: str
@@ -143,6 +144,7 @@ class Plan:
     tuned_ms: int | None = None
     users: float | None = None
     approved: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    is_users_fixed_horizon: bool = False
 
     @property
     def start_ms(self) -> int:

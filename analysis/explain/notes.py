@@ -29,6 +29,11 @@ def take_notes(
     found = [note for table in latency for note in latency_notes(table)]
     if users is None:
         return tuple(found)
+    if plan.is_users_fixed_horizon:
+        found.append(
+            "users have no times: they are judged once, at the plan's end, by fixed-horizon tests, "
+            "which do not hold for a table that grows and is judged again"
+        )
     found += users.contradictions
     found += _adjustments(plan, metrics)
     for metric in metrics:

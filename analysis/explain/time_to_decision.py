@@ -91,9 +91,10 @@ def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
         found = describe_harm(metric)
     if at_ms >= plan.last_look_ms:
         return f"the plan has ended and {why}; {found}"
-    if metric.role is Role.GOAL and metric.unit is Unit.USER:
-        left = span(plan.last_look_ms - at_ms)
-        return f"the gain is tested at the plan's end, in {left}; {found}"
+    if metric.unit is Unit.USER and (plan.is_users_fixed_horizon or metric.role is Role.GOAL):
+        once = "without times users are judged once,"
+        what = once if plan.is_users_fixed_horizon else "the gain is tested"
+        return f"{what} at the plan's end, in {span(plan.last_look_ms - at_ms)}; {found}"
     return f"{found}; {_time_needed(plan, metric, at_ms)}"
 
 

@@ -76,7 +76,15 @@ def _multipliers(
         student_multiplier(one_sided_multiplier(n, alpha=level, n_opt=n_opt), dof)
         for level in (plan.harm_alpha(metric), plan.promote_alpha)
     )
-    if metric.role is Role.GOAL:
+    if plan.is_users_fixed_horizon:
+        lower = _once(dof, plan.harm_alpha(metric))
+        upper = _once(dof, plan.promote_alpha)
+    elif metric.role is Role.GOAL:
         once = -stdtrit(np.maximum(dof, 1.0), plan.promote_alpha)
         upper = np.where(at_end & (dof >= 1), once, upper)
     return lower, upper
+
+
+def _once(dof: FloatArray, level: float) -> FloatArray:
+    """Student's multiplier of a test that is made once; infinite without a second user."""
+    return np.where(dof >= 1, -stdtrit(np.maximum(dof, 1.0), level), np.inf)

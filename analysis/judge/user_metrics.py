@@ -67,7 +67,9 @@ def _judge(
         unit=metric.unit,
         role=metric.role,
         classification=(
-            _classify(metric, excess, at_end=at_end) if unknown is None else Classification.NO_DATA
+            _classify(plan, metric, excess, at_end=at_end)
+            if unknown is None
+            else Classification.NO_DATA
         ),
         baseline=float(comparison.baseline.mean),
         candidate=float(comparison.candidate.mean),
@@ -144,9 +146,11 @@ def judge_segments(plan: Plan, evidence: UserEvidence | None) -> tuple[SegmentTa
     )
 
 
-def _classify(metric: MetricPlan, excess: Estimate, *, at_end: bool) -> Classification:
+def _classify(plan: Plan, metric: MetricPlan, excess: Estimate, *, at_end: bool) -> Classification:
     if not np.isfinite(excess.value):
         return Classification.NO_DATA
+    if plan.is_users_fixed_horizon and not at_end:
+        return Classification.UNCERTAIN
     if excess.lower > 0:
         return Classification.FAIL
     decisive = metric.role is not Role.GOAL or at_end

@@ -143,7 +143,6 @@ def _on_windows(windows: Sequence[DoubtfulWindow]) -> Iterator[str]:
 
 
 def _on_users(con: DuckDBPyConnection, spec: Experiment) -> Iterator[str]:
-    given = {UserRows.EXPOSURES: spec.sources.exposures, UserRows.OUTCOMES: spec.sources.outcomes}
-    for kind, source in given.items():
-        if source is not None and spec.user_metrics:
+    for kind in map(UserRows, spec.sources.rows):
+        if spec.user_metrics:
             yield from known_source(con, spec, kind).warnings

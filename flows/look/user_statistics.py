@@ -77,7 +77,7 @@ def read_user_statistics(
     counters = spec.sources.conversions
     if counters is not None:
         counts = _counted(con, spec, at)
-        if spec.sources.exposures is None:
+        if not spec.sources.rows:
             users = {variant: counts[variant, counters.exposed] for variant in spec.variants}
         for name, metric in _proportions(spec):
             arms = {

@@ -33,6 +33,7 @@ def plan_of(spec: Experiment, *, start_ms: int) -> Plan:
         minimum_ms=milliseconds(spec.plan.minimum_duration),
         minimum_exposure=spec.plan.minimum_requests,
         look_every_ms=milliseconds(spec.plan.look_every),
+        is_users_fixed_horizon=spec.sources.is_timeless,
     )
 
 
@@ -94,7 +95,7 @@ def _window_ms(spec: Experiment, metric: RequestMetric | UserMetric) -> int:
     if not isinstance(metric, UserMetric):
         return 0
     counted = metric.kind == "proportion" and spec.sources.conversions is not None
-    return 0 if counted else milliseconds(metric.span[1])
+    return 0 if counted else milliseconds(spec.span_of(metric)[1])
 
 
 def _adjusted_by(spec: Experiment, metric: RequestMetric | UserMetric) -> str:

@@ -37,6 +37,7 @@ _CHOICES = (
     ("sources", "requests"),
     ("sources", "exposures"),
     ("sources", "outcomes"),
+    ("sources", "users"),
     ("delivery", "target"),
 )
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from flows.spec.delivery import Delivery
 from flows.spec.failures import Failures
@@ -71,6 +71,13 @@ class Mesh(StrEnum):
     ENVOY = "envoy"
 
 
+def _as_text(value: object) -> object:
+    """A name in data as text: many tables have 0 and 1, or true and false."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
 class Variant(Strict):
     """One arm of the split and how the mesh names it."""
 
@@ -86,6 +93,10 @@ class Variant(Strict):
         description="Its own Service, where each version has one (blue-green, Flagger, Argo): "
         "instead of the experiment's (mesh istio or linkerd-policy).",
     )
+    value: Annotated[
+        str | None,
+        BeforeValidator(_as_text, json_schema_input_type=str | int | float | bool | None),
+    ] = Field(None, description="What rows of users call it, where that is not its name.")
 
 
 def _named_by_service(variant: Variant, mesh: Mesh | None) -> Variant:
@@ -163,7 +174,17 @@ class Experiment(Strict):
     @property
     def segments(self) -> tuple[str, ...]:
         """The columns of the exposures by which users are split."""
-        return tuple(self.sources.exposures.segments) if self.sources.exposures else ()
+        source = self.sources.exposures or self.sources.users
+        return tuple(source.segments) if source else ()
+
+    def span_of(self, metric: UserMetric) -> tuple[timedelta, timedelta]:
+        """From when to when after the first exposure outcomes count.
+
+        In a table without times all that is there counts, and is final.
+        """
+        if self.sources.is_timeless:
+            return timedelta(0), timedelta(microseconds=1)
+        return metric.span
 
     def strata_of(self, metric: UserMetric) -> tuple[str, ...]:
         """The segments that a metric is compared within, in the order of the spec; mostly none."""
@@ -199,7 +220,9 @@ class Experiment(Strict):
         """Of a plan that says none; users alone need their window, and as long to arrive."""
         if self.request_metrics:
             return _LEAST_DURATION
-        return max([_LEAST_DURATION, *(2 * one.span[1] for one in self.user_metrics.values())])
+        return max(
+            [_LEAST_DURATION, *(2 * self.span_of(one)[1] for one in self.user_metrics.values())]
+        )
 
     @property
     def spec_hash(self) -> str:
@@ -213,6 +236,16 @@ class Experiment(Strict):
             if variant.service is not None:
                 self.variants[name] = _named_by_service(variant, self.mesh)
         return self
+
+    @field_validator("variants")
+    @classmethod
+    def _one_variant_each_value(cls, variants: dict[str, Variant]) -> dict[str, Variant]:
+        called: dict[str, str] = {}
+        for name, variant in variants.items():
+            first = called.setdefault(name if variant.value is None else variant.value, name)
+            if first != name:
+                raise ValueError(f"must be told apart in data: {first} and {name} are called alike")
+        return variants
 
     @field_validator("variants")
     @classmethod

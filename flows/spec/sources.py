@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Discriminator,
     Field,
@@ -69,25 +70,97 @@ _SEGMENTS: Any = Field(
 )
 
 
-class FileSource(Strict):
+def _time_format(value: str) -> str:
+    """A format of strftime, or a unit that counts the time since 1970."""
+    if value in TIME_UNITS or "%" in value:
+        return value
+    raise ValueError(
+        f"must be {', '.join(TIME_UNITS)} or a format such as '%d/%m/%Y %H:%M' (as of strftime)"
+    )
+
+
+TIME_UNITS = ("unix_s", "unix_ms", "unix_us", "unix_ns")
+TimeFormat = Annotated[str, AfterValidator(_time_format)]
+_TIME_FORMAT: Any = Field(
+    None,
+    description="How times are written, where they aren't ISO 8601: a format of strftime, or "
+    "unix_s, unix_ms, unix_us, unix_ns. Without a zone they are UTC.",
+)
+Role = Literal["user", "variant", "outcome", "value", "at", "experiment"]
+_COLUMNS: Any = Field(
+    default_factory=dict,
+    description="Column names, where they differ from the defaults; `experiment: null` where a "
+    "column of that name doesn't name experiments.",
+)
+
+
+class _RowSource(Strict):
+    columns: dict[Role, str | None] = _COLUMNS
+    segments: list[str] = _SEGMENTS
+    time_format: TimeFormat | None = _TIME_FORMAT
+
+    @model_validator(mode="after")
+    def _only_the_experiment_can_be_none(self) -> Self:
+        for role, column in self.columns.items():
+            if column is None and role != "experiment":
+                raise ValueError(f"columns.{role} is empty, must be a column's name")
+        return self
+
+    @property
+    def names(self) -> dict[str, str | None]:
+        """The columns that the spec names, by role."""
+        return {str(role): column for role, column in self.columns.items()}
+
+
+class FileSource(_RowSource):
     """Parquet, CSV or JSON lines files; a glob, relative to the spec."""
 
     files: str
-    columns: dict[Literal["user", "variant", "outcome", "value", "at", "experiment"], str] = Field(
-        default_factory=dict, description="Column names, where they differ from the defaults."
-    )
-    segments: list[str] = _SEGMENTS
 
 
-class PostgresSource(Strict):
+class PostgresSource(_RowSource):
     """A query on a PostgreSQL server."""
 
     dsn_env: str = Field(description="Environment variable with the connection URI.")
     query: str
-    columns: dict[Literal["user", "variant", "outcome", "value", "at", "experiment"], str] = Field(
-        default_factory=dict
+
+
+class _UsersTable(Strict):
+    """One row per user: the variant, and a column for each outcome."""
+
+    user: str = "user_id"
+    variant: str = "variant"
+    at: str | None = Field(
+        None,
+        description="Column with the time of the exposure. Without it the table is judged once, at "
+        "the plan's end, as a fixed-horizon test, and plan.start says when users were exposed.",
+    )
+    experiment: str | None = Field(None, description="Column that names the experiment, if any.")
+    outcomes: dict[str, str] = Field(
+        min_length=1,
+        description="The column of each outcome. Zero, false and empty: it did not happen.",
     )
     segments: list[str] = _SEGMENTS
+    time_format: TimeFormat | None = _TIME_FORMAT
+
+    @property
+    def names(self) -> dict[str, str | None]:
+        """The columns that the spec names, by role."""
+        at = {} if self.at is None else {"at": self.at}
+        return {"user": self.user, "variant": self.variant, "experiment": self.experiment, **at}
+
+
+class UsersFile(_UsersTable):
+    """A wide table in Parquet, CSV or JSON lines files; a glob, relative to the spec."""
+
+    files: str
+
+
+class UsersQuery(_UsersTable):
+    """A wide table from a query on a PostgreSQL server."""
+
+    dsn_env: str = Field(description="Environment variable with the connection URI.")
+    query: str
 
 
 def _server(value: object) -> object:
@@ -146,10 +219,36 @@ RowsField = Annotated[
 ]
 
 
+UsersField = Annotated[
+    Annotated[UsersFile, Tag("files")] | Annotated[UsersQuery, Tag("postgres")],
+    Discriminator(_kind_of_rows),
+]
+
+
+RowSource = FileSource | PostgresSource | UsersFile | UsersQuery
+
+
 class Sources(Strict):
     """Where requests, exposures and outcomes come from."""
 
     requests: RequestsField | None = None
     exposures: RowsField | None = None
     outcomes: RowsField | None = None
+    users: UsersField | None = Field(
+        None, description="Instead of exposures and outcomes: a table with one row per user."
+    )
     conversions: CounterSource | None = None
+
+    @property
+    def rows(self) -> dict[str, RowSource]:
+        """Where rows of users come from, by what they are: exposures and outcomes."""
+        given = {
+            "exposures": self.exposures or self.users,
+            "outcomes": self.outcomes or self.users,
+        }
+        return {kind: source for kind, source in given.items() if source is not None}
+
+    @property
+    def is_timeless(self) -> bool:
+        """Whether nothing says when users were exposed and did what they did."""
+        return self.users is not None and self.users.at is None

@@ -10,7 +10,9 @@ from flows.spec.experiment import Experiment
 from flows.spec.metrics import UserMetric, too_large_for_a_share
 from flows.spec.recovery import Parts
 
-_SOURCES = ("exposures", "outcomes", "conversions")
+_SOURCES = ("exposures", "outcomes", "users", "conversions")
+# What a row per user can tell: how much of each outcome, not when or how often.
+_OF_A_ROW_PER_USER = ("proportion", "mean", "ratio", "quantile")
 _NEEDED = {"per": "ratio", "day": "retention", "quantile": "quantile"}
 
 
@@ -18,6 +20,7 @@ def check_users(parts: Parts, spec: Experiment) -> Iterator[Finding]:
     """Every broken rule of the metrics per user, as far as the parts it is about are known."""
     if all(parts.is_sound("sources", source) for source in _SOURCES):
         yield from _check_sources(spec)
+        yield from _check_table(spec)
     for name in spec.user_metrics:
         yield from _check_kind(parts, spec, name)
         yield from _check_margin(parts, spec, name)
@@ -34,10 +37,11 @@ def check_users(parts: Parts, spec: Experiment) -> Iterator[Finding]:
 
 def _check_sources(spec: Experiment) -> Iterator[Finding]:
     names, sources = ", ".join(spec.user_metrics), spec.sources
-    rows = sources.exposures is not None and sources.outcomes is not None
+    rows = len(sources.rows) == 2
     if names and sources.conversions is None and not rows:
         yield Finding(
-            ("sources",), f"needs `exposures` and `outcomes` (or `conversions`) for {names}"
+            ("sources",),
+            f"needs `exposures` and `outcomes` (or `users`, or `conversions`) for {names}",
         )
     counted = [
         name
@@ -48,6 +52,37 @@ def _check_sources(spec: Experiment) -> Iterator[Finding]:
         yield Finding(
             ("sources",), f"conversions hold no values per user; {counted[0]} needs users"
         )
+
+
+def _check_table(spec: Experiment) -> Iterator[Finding]:
+    """A table with a row per user stands instead of other rows, and tells less."""
+    users = spec.sources.users
+    if users is None:
+        return
+    for other in ("exposures", "outcomes"):
+        if getattr(spec.sources, other) is not None:
+            yield Finding(("sources", other), "is there beside `users`, must be one of both")
+    if users.at is None and spec.plan.start is None:
+        yield Finding(
+            ("plan", "start"),
+            "is missing: sources.users has no `at`, so it must say when users were exposed",
+        )
+    for name, metric in spec.user_metrics.items():
+        if metric.kind not in _OF_A_ROW_PER_USER:
+            yield Finding(
+                ("metrics", name, "kind"),
+                f"is {metric.kind}, which a row per user can't tell; must be one of "
+                f"{', '.join(_OF_A_ROW_PER_USER)}",
+            )
+        if metric.adjust:
+            yield Finding(("metrics", name, "adjust"), "isn't possible with a row per user")
+        for outcome in (metric.outcome, metric.per):
+            if outcome is not None and outcome not in users.outcomes:
+                yield Finding(
+                    ("metrics", name, "outcome" if outcome == metric.outcome else "per"),
+                    f"is {outcome!r}, must be one of sources.users.outcomes: "
+                    f"{', '.join(users.outcomes)}",
+                )
 
 
 def _is_counted(spec: Experiment, metric: UserMetric) -> bool:
@@ -76,7 +111,7 @@ def _check_window(parts: Parts, spec: Experiment, name: str) -> Iterator[Finding
     length = parts.longest if spec.delivery else parts.length
     if _is_counted(spec, metric) or length is None or not parts.is_sound("metrics", name, field):
         return
-    if metric.span[1] >= length:
+    if spec.span_of(metric)[1] >= length:
         yield Finding(
             ("metrics", name, field),
             f"is {shown_duration(metric.span[1])}, must be shorter than the whole plan, "

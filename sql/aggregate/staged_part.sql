@@ -5,6 +5,7 @@ with numbered as (
     select
         file_row_number + 1 as row_number,
         is_ours,
+        other_experiment,
         is_taken,
         user_id,
         name,
@@ -21,6 +22,9 @@ select
     coalesce(sum(hash(user_id, name, happened_at, value, segments)) filter (is_taken), 0)::varchar as checksum,
     count(*) filter (is_taken) as row_count,
     count(*) filter (not is_ours) as other_experiment,
+    coalesce(
+        list_sort(list(distinct lower(other_experiment)) filter (other_experiment is not null))[:50], []
+    ) as other_names,
     count(*) filter (is_ours and user_id is null) as without_user,
     count(*) filter (is_ours and user_id is not null and name is null) as without_name,
     count(*) filter (
@@ -35,5 +39,6 @@ select
     arg_min(at_text, row_number) filter (is_ours and at_text is not null) as bad_time,
     count(*) filter (is_ours and value_text is not null) as bad_values,
     min(row_number) filter (is_ours and value_text is not null) as bad_value_row,
-    arg_min(value_text, row_number) filter (is_ours and value_text is not null) as bad_value
+    arg_min(value_text, row_number) filter (is_ours and value_text is not null) as bad_value,
+    arg_min(name, row_number) filter (is_ours and value_text is not null) as bad_value_name
 from numbered

@@ -29,6 +29,7 @@ copy (
             end as happened_at,
             trimmed(value) as value_text,
             segments,
+            trimmed(experiment) as experiment,
             not $has_experiment or trimmed(experiment) is not distinct from $experiment as is_ours
         from incoming
     ),
@@ -36,6 +37,7 @@ copy (
     read as (
         select
             is_ours,
+            experiment,
             id_text,
             case
                 when id_text in ('nan', 'NaN', 'NULL', '<NA>', '\N') then null
@@ -60,6 +62,7 @@ copy (
     judged as (
         select
             is_ours,
+            experiment,
             user_id,
             name,
             happened_at,
@@ -78,6 +81,7 @@ copy (
 
     select
         is_ours,
+        case when not is_ours then experiment end as other_experiment,
         user_id,
         name,
         happened_at,
@@ -86,6 +90,10 @@ copy (
         id_text,
         at_text,
         case when value is null then value_text end as value_text,
-        is_ours and user_id is not null and name is not null and happened_at is not null as is_taken
+        is_ours
+        and user_id is not null
+        and name is not null
+        and happened_at is not null
+        and not ($is_wide and (value is null or not isfinite(value))) as is_taken
     from judged
 ) to $staged (format parquet)

@@ -17,7 +17,8 @@ from flows.ingest.sources.csv_layout import (
     with_one_line_end,
 )
 from flows.ingest.sources.folders import folder_columns
-from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, WantedRows, stage
+from flows.ingest.sources.staged_rows import stage
+from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, WantedRows
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from flows.ingest.sources.samples import SourceUnavailable
-from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, WantedRows, stage
-from flows.spec.sources import PostgresSource
+from flows.ingest.sources.staged_rows import stage
+from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, WantedRows
+from flows.spec.sources import PostgresSource, UsersQuery
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -39,7 +40,7 @@ _REFUSALS = (
 
 
 def stage_query(
-    con: DuckDBPyConnection, source: PostgresSource, wanted: WantedRows, *, path: Path
+    con: DuckDBPyConnection, source: PostgresSource | UsersQuery, wanted: WantedRows, *, path: Path
 ) -> StagedPart:
     """Reads a query's whole answer, in a read-only transaction, into a staged part at path.
 
@@ -150,7 +151,7 @@ def _said(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _dsn(source: PostgresSource) -> str:
+def _dsn(source: PostgresSource | UsersQuery) -> str:
     dsn = os.environ.get(source.dsn_env, "").strip()
     if not dsn:
         raise UserDataRefused(

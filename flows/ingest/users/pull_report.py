@@ -94,6 +94,12 @@ class SourcePull:
             )
             if count
         ]
+        if self.left_out.other_experiment and not self.row_count:
+            found.append(
+                f"all {_rows(self.left_out.other_experiment)} of {self.kind} are of other "
+                "experiments; if their column experiment names something else, set "
+                f"sources.{self.kind}.columns: {{experiment: null}}"
+            )
         if self.left_out.without_value:
             found.append(
                 f"{_rows(self.left_out.without_value)} of {self.kind} without a value (missing, "

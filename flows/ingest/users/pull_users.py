@@ -14,7 +14,7 @@ from flows.ingest.users.parts import known_parts
 from flows.ingest.users.pull_report import SourcePull, UserPull
 from flows.ingest.users.staging import stage_source, staging_folder
 from flows.spec.experiment import Experiment
-from flows.spec.sources import CounterSource, FileSource, PostgresSource
+from flows.spec.sources import CounterSource, RowSource
 from flows.warehouse.connection import open_writer, transaction
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def pull_users(
     Raises UserDataRefused, SourceUnavailable, SourceRefused, StagingFailed, WarehouseBusy or
     WarehouseUnusable; then nothing of the source in question was written.
     """
-    given = {UserRows.EXPOSURES: spec.sources.exposures, UserRows.OUTCOMES: spec.sources.outcomes}
-    rows = {kind: source for kind, source in given.items() if source is not None}
+    rows = {UserRows(kind): source for kind, source in spec.sources.rows.items()}
     sources = _pull_rows(spec, warehouse, rows, spec_dir, until_ms) if rows else ()
     if spec.sources.conversions is None:
         return UserPull(spec.experiment, sources)
@@ -62,7 +61,7 @@ def _open(source: CounterSource) -> PrometheusSamples:
 def _pull_rows(
     spec: Experiment,
     warehouse: Path,
-    sources: Mapping[UserRows, FileSource | PostgresSource],
+    sources: Mapping[UserRows, RowSource],
     spec_dir: Path,
     until_ms: int,
 ) -> tuple[SourcePull, ...]:

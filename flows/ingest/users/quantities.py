@@ -107,22 +107,22 @@ def cohorts_of(spec: Experiment) -> tuple[Cohort, ...]:
     for name, metric in spec.user_metrics.items():
         counted = metric.kind == "proportion" and spec.sources.conversions is not None
         if metric.kind != "quantile" and not counted:
-            by_window.setdefault(metric.span[1] // _MICROSECOND, {})[name] = metric
-    return tuple(_cohort(window, metrics) for window, metrics in sorted(by_window.items()))
+            by_window.setdefault(spec.span_of(metric)[1] // _MICROSECOND, {})[name] = metric
+    return tuple(_cohort(spec, window, metrics) for window, metrics in sorted(by_window.items()))
 
 
 def quantile_cohorts(spec: Experiment) -> Mapping[str, Cohort]:
     """A cohort for each quantile of users' totals; their values are read, not sums of them."""
     return {
-        name: _cohort(metric.span[1] // _MICROSECOND, {name: metric})
+        name: _cohort(spec, spec.span_of(metric)[1] // _MICROSECOND, {name: metric})
         for name, metric in spec.user_metrics.items()
         if metric.kind == "quantile"
     }
 
 
-def _cohort(window_us: int, metrics: Mapping[str, UserMetric]) -> Cohort:
+def _cohort(spec: Experiment, window_us: int, metrics: Mapping[str, UserMetric]) -> Cohort:
     quantities: dict[UserQuantity, int] = {}
-    placed = {name: _place(metric, quantities) for name, metric in metrics.items()}
+    placed = {name: _place(spec, metric, quantities) for name, metric in metrics.items()}
     pairs = {
         (min(i, j), max(i, j))
         for each in placed.values()
@@ -132,9 +132,11 @@ def _cohort(window_us: int, metrics: Mapping[str, UserMetric]) -> Cohort:
     return Cohort(window_us, tuple(quantities), placed, tuple(sorted(pairs)))
 
 
-def _place(metric: UserMetric, quantities: dict[UserQuantity, int]) -> MetricQuantities:
+def _place(
+    spec: Experiment, metric: UserMetric, quantities: dict[UserQuantity, int]
+) -> MetricQuantities:
     """Adds the metric's quantities to those of its cohort, each once."""
-    begin, end = (edge // _MICROSECOND for edge in metric.span)
+    begin, end = (edge // _MICROSECOND for edge in spec.span_of(metric))
 
     def value(outcome: str, begin_us: int, end_us: int, cap: float | None) -> Quantity:
         found = []
@@ -149,7 +151,9 @@ def _place(metric: UserMetric, quantities: dict[UserQuantity, int]) -> MetricQua
         for each in metric.adjust
     )
     days = (end - begin) // _DAY_US
-    if metric.kind not in ("proportion", "count", "mean") or days < 2:
+    # A table with a row per user doesn't say on which day they did what.
+    is_dated = spec.sources.users is None
+    if metric.kind not in ("proportion", "count", "mean") or days < 2 or not is_dated:
         return MetricQuantities(own, covariates)
     trend = UserQuantity(
         metric.outcome,

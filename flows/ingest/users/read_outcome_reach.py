@@ -39,16 +39,16 @@ def read_outcome_reach(
     metrics = {
         name: metric
         for name, metric in spec.user_metrics.items()
-        if spec.sources.outcomes is not None
+        if "outcomes" in spec.sources.rows
         and not (metric.kind == "proportion" and spec.sources.conversions is not None)
     }
     look = _Look(con, spec, known_until, _KEPT if is_kept else _AT_LOOK)
     by_span: dict[tuple[timedelta, timedelta], dict[str, OutcomeReach]] = {}
-    for span in dict.fromkeys(metric.span for metric in metrics.values()):
-        names = [o for m in metrics.values() if m.span == span for o in _outcomes_of(m)]
+    for span in dict.fromkeys(spec.span_of(metric) for metric in metrics.values()):
+        names = [o for m in metrics.values() if spec.span_of(m) == span for o in _outcomes_of(m)]
         by_span[span] = look.reach(_Asked(span, tuple(dict.fromkeys(names))))
     return {
-        name: tuple(_for(metric, by_span[metric.span][o]) for o in _outcomes_of(metric))
+        name: tuple(_for(metric, by_span[spec.span_of(metric)][o]) for o in _outcomes_of(metric))
         for name, metric in metrics.items()
     }
 

@@ -17,7 +17,7 @@ from flows.ingest.sources.user_postgres import stage_query
 from flows.ingest.sources.user_rows import StagedPart, UserRows, WantedRows
 from flows.ingest.users.parts import KnownPart
 from flows.spec.experiment import Experiment
-from flows.spec.sources import FileSource, PostgresSource
+from flows.spec.sources import FileSource, RowSource, UsersFile, UsersQuery
 
 
 class StagingFailed(UserError):
@@ -67,7 +67,7 @@ def staging_folder() -> Iterator[Path]:
 def stage_source(
     spec: Experiment,
     kind: UserRows,
-    source: FileSource | PostgresSource,
+    source: RowSource,
     known: Mapping[str, KnownPart],
     *,
     spec_dir: Path,
@@ -78,13 +78,12 @@ def stage_source(
     known: the source's parts in the warehouse. A file that didn't change is not read again.
     Raises UserDataRefused, SourceUnavailable or SourceRefused.
     """
-    columns = {str(k): v for k, v in source.columns.items()}
-    wanted = WantedRows(kind, spec.experiment, columns, tuple(source.segments))
-    origin = hashlib.sha256(source.model_dump_json().encode()).hexdigest()[:16]
+    wanted = _wanted(spec, kind, source)
+    origin = _origin(source, wanted)
     with duckdb.connect() as con:
         # A time without a zone is UTC, whatever this machine's zone is.
         con.execute("set timezone = 'UTC'")
-        if not isinstance(source, FileSource):
+        if not isinstance(source, FileSource | UsersFile):
             path = folder / f"{kind}.parquet"
             return Reading(kind, origin, (stage_query(con, source, wanted, path=path),))
         files = find_files(source.files, spec_dir)
@@ -102,3 +101,29 @@ def stage_source(
         )
     unchanged = tuple(part for part in files if part not in changed)
     return Reading(kind, origin, staged, unchanged, tuple(sorted(set(same) - set(files))))
+
+
+def _wanted(spec: Experiment, kind: UserRows, source: RowSource) -> WantedRows:
+    """What is to be read of a source for one kind of rows."""
+    is_wide = isinstance(source, UsersFile | UsersQuery)
+    is_exposures = kind is UserRows.EXPOSURES
+    called = {v.value: name for name, v in spec.variants.items() if v.value is not None}
+    return WantedRows(
+        kind,
+        spec.experiment,
+        source.names,
+        tuple(source.segments) if is_exposures else (),
+        names_in_data=called if is_exposures else {},
+        time_format=source.time_format,
+        variants=tuple(spec.variants),
+        wide=source.outcomes if isinstance(source, UsersFile | UsersQuery) else {},
+        at=spec.plan.start if is_wide and spec.sources.is_timeless else None,
+    )
+
+
+def _origin(source: RowSource, wanted: WantedRows) -> str:
+    """Identity of a source as the spec says it, and of what else its rows depend on."""
+    text = source.model_dump_json()
+    if wanted.names_in_data or wanted.at is not None:
+        text += f"{sorted(wanted.names_in_data.items())} {wanted.at}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,104 @@
+"""The rows of a source as a view of columns that every format has alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from flows.ingest.sources.user_rows import (
+    TIME_WANTED,
+    UserDataRefused,
+    UserRows,
+    WantedRows,
+    check_columns,
+    hint_since_1970,
+)
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation, Expression
+
+_TIMES = ("TIMESTAMP", "DATE", "VARCHAR", "NULL")
+_NUMBERS = ("DOUBLE", "FLOAT", "DECIMAL", "BOOLEAN", "VARCHAR", "NULL")
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+
+
+def make_incoming(relation: DuckDBPyRelation, wanted: WantedRows, where: str) -> None:
+    """Makes the view `incoming` over the relation, its columns named by role."""
+    from duckdb import ConstantExpression, FunctionExpression  # noqa: PLC0415
+    from duckdb.sqltypes import VARCHAR  # noqa: PLC0415
+
+    check_columns(wanted, relation.columns, where)
+    types = {n: str(t) for n, t in zip(relation.columns, relation.types, strict=True)}
+    names = wanted.names
+    _check_types(wanted, types, where)
+    absent = {"experiment": ConstantExpression(None), "value": ConstantExpression("1")}
+    roles = {"user": "user_id", wanted.kind.name_column: "name"}
+    of_rows = {
+        role: _text(names[role], types) if names.get(role) in types else absent[role].cast(VARCHAR)
+        for role in ("user", wanted.kind.name_column, "value", "experiment")
+        if names.get(role) in types or role in absent
+    }
+    if wanted.wide and wanted.kind is UserRows.OUTCOMES:
+        of_rows |= _unpivoted(wanted, types)
+    columns = [column.alias(roles.get(role, role)) for role, column in of_rows.items()]
+    at = ConstantExpression(wanted.at) if wanted.at else _column(names["at"], types)
+    columns.append(at.alias("happened_at"))
+    segments = [
+        FunctionExpression("one_form", FunctionExpression("trimmed", _text(name, types)))
+        for name in wanted.segments
+    ]
+    listed = FunctionExpression("list_value", *segments)
+    columns.append(listed.cast("VARCHAR[]").alias("segments"))
+    relation.select(*columns).create_view("incoming", replace=True)
+
+
+def _unpivoted(wanted: WantedRows, types: Mapping[str, str]) -> dict[str, Expression]:
+    """The name and the value of each outcome of a row, a row each."""
+    from duckdb import ConstantExpression, FunctionExpression  # noqa: PLC0415
+
+    values = [_text(column, types) for column in wanted.wide.values()]
+    listed = {
+        "outcome": [ConstantExpression(name) for name in wanted.wide],
+        "value": values,
+    }
+    return {
+        role: FunctionExpression("unnest", FunctionExpression("list_value", *each))
+        for role, each in listed.items()
+    }
+
+
+def _column(name: str, types: Mapping[str, str]) -> Expression:
+    """The column; bytes (a Parquet string without its mark) as text."""
+    from duckdb import ColumnExpression, FunctionExpression  # noqa: PLC0415
+
+    column = ColumnExpression(name)
+    return FunctionExpression("decode", column) if types[name] == "BLOB" else column
+
+
+def _text(name: str, types: Mapping[str, str]) -> Expression:
+    """The column as text."""
+    from duckdb import FunctionExpression  # noqa: PLC0415
+    from duckdb.sqltypes import VARCHAR  # noqa: PLC0415
+
+    column = _column(name, types)
+    if types[name] in ("DOUBLE", "FLOAT"):
+        return FunctionExpression("number_text", column)
+    return column.cast(VARCHAR)
+
+
+def _check_types(wanted: WantedRows, types: Mapping[str, str], where: str) -> None:
+    at, value = wanted.names.get("at"), wanted.names.get("value")
+    known = at is None or wanted.time_format is not None or types[at] == "JSON"
+    if at is not None and not known and not types[at].strip('"').startswith(_TIMES):
+        is_number = types[at].lstrip("U").startswith((*_INTEGERS, *_NUMBERS[:3]))
+        hint = f"; {hint_since_1970(wanted)}" if is_number else ""
+        raise UserDataRefused(
+            f"{where}: column {at!r} has the type {types[at]}, it must hold {TIME_WANTED}{hint}"
+        )
+    of_outcomes = wanted.wide.values() if wanted.kind is UserRows.OUTCOMES else ()
+    for column in (value, *of_outcomes):
+        kind = types.get(column or "", "NULL").strip('"')
+        if not kind.lstrip("U").startswith(_INTEGERS) and not kind.startswith(_NUMBERS):
+            raise UserDataRefused(
+                f"{where}: column {column!r} has the type {kind}, it must be a number"
+            )
