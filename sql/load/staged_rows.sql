@@ -2,7 +2,8 @@
 -- reads: incoming (user_id, name, value, experiment as text; happened_at as it came; segments);
 --   yields: the file staged
 -- parameters: experiment, has_experiment, names (map from names in the data to the spec's),
---   time_format, unit_us (microseconds of the unit that counts the time since 1970), staged (path)
+--   time_format, unit_us (microseconds of the unit that counts the time since 1970), is_wide (an empty
+--   value of a row per user is no outcome), staged (path)
 -- Text is kept beside an id, a time or a value that can't be read as one (id_text, at_text,
 -- value_text). A value that is missing, NaN or infinite is null. Before 1980 there were no users: such
 -- a time is the zero of some program, as are those after 2200 its infinity.

@@ -99,9 +99,11 @@ class _Look:
         exposed_until = self.known_until - end
         names: dict[str, Any] = {"outcomes": list(asked.outcomes), "look_at": self.known_until}
         window = {"from_us": begin // _MICROSECOND, "until_us": end // _MICROSECOND}
-        finals = self.rows("final_users", {"exposed_until": exposed_until})
+        finals = self.rows("aggregate/final_users", {"exposed_until": exposed_until})
         users = {variant: count for variant, count, _ in finals}
-        rows = self.rows("outcome_reach", {**names, **window, "exposed_until": exposed_until})
+        rows = self.rows(
+            "aggregate/outcome_reach", {**names, **window, "exposed_until": exposed_until}
+        )
         examples, alike = self._forms(names, {row[0] for row in rows if row[1] is None})
         others = self._others(asked.outcomes)
         return {
@@ -126,7 +128,7 @@ class _Look:
 
     def rows(self, name: str, asked: Mapping[str, Any]) -> list[Any]:
         """The answer of a statement on the users of the look."""
-        text = statement(f"aggregate/{name}", users=self.users)
+        text = statement(name, users=self.users)
         return self.con.execute(text, {"experiment": self.spec.experiment, **asked}).fetchall()
 
     def _forms(
@@ -136,14 +138,16 @@ class _Look:
         if not foreign:
             return {}, {}
         self.con.execute(statement("load/bare_id_macro"))
-        found = self.rows("outcome_id_forms", names)
-        shown = {outcome: (a, b) for outcome, a, b in self.rows("outcome_id_examples", names)}
+        found = self.rows("aggregate/outcome_id_forms", names)
+        shown = {
+            outcome: (a, b) for outcome, a, b in self.rows("aggregate/outcome_id_examples", names)
+        }
         shown |= {outcome: (a, b) for outcome, _, _, a, b in reversed(found)}
         return shown, {(outcome, variant): count for outcome, variant, count, *_ in found}
 
     def _others(self, asked: Sequence[str]) -> dict[str, dict[str, int]]:
         """By variant, the outcomes that no metric asks for and that only its users have."""
-        rows = self.rows("outcomes_by_variant", {"look_at": self.known_until})
+        rows = self.rows("aggregate/outcomes_by_variant", {"look_at": self.known_until})
         found: dict[str, dict[str, int]] = {}
         for outcome, variant, count in rows:
             if outcome not in asked and sum(row[0] == outcome for row in rows) == 1:

@@ -15,7 +15,7 @@ from flows.look.evaluate import score_experiment
 from flows.look.verdict_document import VerdictDocument
 from flows.spec.experiment import Experiment
 from flows.spec.read_spec import read_spec
-from tests.builders.user_formats import CSV, FORMATS, JSON_LINES, PARQUET, Row, exposures, outcomes
+from tests.builders.user_formats import CSV, FORMATS, JSON_LINES, PARQUET, exposures, outcomes
 from tests.builders.user_specs import LOOK, START, day, pull, rows_of, spec_of
 
 METRICS = {
@@ -26,7 +26,7 @@ TABLE = {"files": "users*", "outcomes": {"paid": "has_paid", "worth": "amount"}}
 PLAN = {"start": START, "duration": "14d", "look_every": "1d", "bucket": "1h"}
 
 
-def table(*, empty: object = 0, healthy: bool = False) -> list[Row]:
+def table(*, empty: object = 0, healthy: bool = False) -> list[dict[str, Any]]:
     """A row per user; who did nothing has the value empty."""
     bought = {row["user_id"] for row in outcomes()}
     did = [r["user_id"] % 4 < 2 if healthy else r["user_id"] in bought for r in exposures()]
