@@ -1,9 +1,9 @@
 """The harms that our judge looks for in two series, beyond what is allowed of each.
 
-- increase: experiment - control - margin |control|
-- decrease: control - experiment - margin |control|
+- increase: experiment - control - margin |control| - absolute
+- decrease: control - experiment - margin |control| - absolute
 - spread: distance of the experiment from its median, towards harm, minus (1 + spread_growth) times
-  the control's from its own, minus a tenth of margin |the control's median|
+  the control's from its own, minus a tenth of margin |the control's median|, minus absolute
 """
 
 from __future__ import annotations
@@ -50,16 +50,18 @@ def harm_excesses(
     control: FloatArray,
     experiment: FloatArray,
     margins: FloatArray,
+    absolute: FloatArray,
     tested: NDArray[np.bool_],
     spread_growth: float,
 ) -> FloatArray:
     """Harm beyond what is allowed: float64[harms, metrics, intervals].
 
     control, experiment: float64[metrics, intervals], NaN at the same places. margins:
-    float64[metrics, 2], see harm_margins. tested: bool[harms, metrics].
+    float64[metrics, 2], see harm_margins; absolute: float64[metrics], allowed beside them.
+    tested: bool[harms, metrics].
     """
     rise = experiment - control
-    up, down = (margins[:, side, None] * np.abs(control) for side in (0, 1))
+    up, down = (margins[:, side, None] * np.abs(control) + absolute[:, None] for side in (0, 1))
     center = _medians(control)[:, None]
     harmed_up, harmed_down = tested[0][:, None], tested[1][:, None]
 
@@ -70,6 +72,7 @@ def harm_excesses(
 
     theirs = (1 + spread_growth) * distance(control, center)
     slack = _SPREAD_SLACK * (tested[:2].T * margins).max(axis=1)[:, None] * np.abs(center)
+    slack = slack + absolute[:, None]
     spread = distance(experiment, _medians(experiment)[:, None]) - theirs - slack
     return np.stack([rise - up, -rise - down, spread])
 

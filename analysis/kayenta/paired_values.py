@@ -3,6 +3,9 @@
 Of each metric up to three harms are tested (harms.py), each a series of excesses: harm beyond what
 is allowed, one value an interval.
 
+Two to ten values are judged by an exact test instead (few_values.py), series whose mean one value
+decides by ranks (heavy_tails.py); both at a single look.
+
 The mean of a series of excesses gets bounds from the asymptotic confidence sequence (Waudby-Smith
 et al. 2024), Student-adjusted for the number of intervals. Where neighbours are alike by more
 than one standard error of their autocorrelation r, n intervals count as n (1 - r) / (1 + r).
@@ -13,8 +16,8 @@ not proven. Anything else is uncertain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -22,8 +25,11 @@ from numpy.typing import NDArray
 
 from analysis.kayenta.classify import without_outliers
 from analysis.kayenta.config import MetricConfig, NanStrategy, OutlierStrategy
+from analysis.kayenta.few_values import MOST, beyond_margin
+from analysis.kayenta.few_values_judge import PART_OF_ALPHA, FewValues, judge_few_values
 from analysis.kayenta.harms import Harm, harm_excesses, harm_margins, tested_harms
-from analysis.kayenta.series_means import FEWEST_TO_PASS, SeriesMeans, bounded_means
+from analysis.kayenta.heavy_tails import bounded_by_ranks, has_heavy_tails
+from analysis.kayenta.series_means import FEWEST_TO_FAIL, FEWEST_TO_PASS, SeriesMeans, bounded_means
 from analysis.metric_result import Estimate
 
 FloatArray = NDArray[np.float64]
@@ -45,6 +51,7 @@ class ValuePlan:
 
     alpha: probability that any metric fails although no harm exceeds its margin, at any look.
     margin: allowed relative change of a metric whose config allows none, or has no ratio.
+    absolute: beside it, allowed change in the metric's unit, by its name; "" for all others.
     spread_growth: allowed relative growth of the mean distance from the median.
     intervals: the number of intervals at which bounds are to be tightest; None: those at hand,
         which suits a single look.
@@ -52,8 +59,13 @@ class ValuePlan:
 
     alpha: float = 0.05
     margin: float = 0.1
+    absolute: Mapping[str, float] = field(default_factory=dict)
     spread_growth: float = 0.5
     intervals: int | None = None
+
+    def absolute_of(self, metric: str) -> float:
+        """What is allowed of a metric in its own unit."""
+        return self.absolute.get(metric, self.absolute.get("", 0.0))
 
 
 DEFAULT_PLAN = ValuePlan()
@@ -71,6 +83,7 @@ class ValueJudgement:
     name: str
     label: ValueLabel
     reason: str
+    critical: bool
     critical_failure: bool
     harm: Harm
     difference: Estimate
@@ -93,12 +106,18 @@ def judge_values(
     """
     if not configs:
         return ()
-    control, experiment = _paired(series, configs)
+    sides = _sides(series, configs)
+    control, experiment = _paired(sides)
     margins = np.array([harm_margins(config, plan.margin) for config in configs])
     tested = np.array([tested_harms(config) for config in configs]).T
-    excess = harm_excesses(control, experiment, margins, tested, plan.spread_growth)
+    absolute = np.array([plan.absolute_of(config.name) for config in configs])
+    excess = harm_excesses(control, experiment, margins, absolute, tested, plan.spread_growth)
     metrics = max(1, sum(not config.muted for config in configs))
-    alphas = plan.alpha / metrics / np.maximum(tested.sum(axis=0), 1)
+    few = judge_few_values(sides, configs, margins, absolute, plan)
+    level = np.array(
+        [plan.alpha * (1 - PART_OF_ALPHA * (row in few)) for row in range(len(configs))]
+    )
+    alphas = level / metrics / np.maximum(tested.sum(axis=0), 1)
 
     def bounded(rows: FloatArray) -> SeriesMeans:
         return bounded_means(
@@ -106,17 +125,54 @@ def judge_values(
         )
 
     bounds = [bounded(rows) for rows in excess]
+    if plan.intervals is None:
+        heavy = [
+            row
+            for row in range(len(configs))
+            if (~np.isnan(control[row])).sum() > MOST and has_heavy_tails(control[row])
+        ]
+        bounds = _by_ranks(bounds, heavy, (control, experiment), margins, absolute, alphas, plan)
     difference = bounded(experiment - control)
-    return tuple(
-        _judgement(config, index, tested[:, index], bounds, difference, margins[index])
+    judged = [
+        _judgement(
+            config, index, tested[:, index], bounds, difference, margins[index], absolute[index]
+        )
         for index, config in enumerate(configs)
-    )
+    ]
+    return tuple(_with_few(each, few.get(row)) for row, each in enumerate(judged))
 
 
-def _paired(
+def _by_ranks(
+    bounds: list[SeriesMeans],
+    rows: Sequence[int],
+    pair: tuple[FloatArray, FloatArray],
+    margins: FloatArray,
+    absolute: FloatArray,
+    alphas: FloatArray,
+    plan: ValuePlan,
+) -> list[SeriesMeans]:
+    """The bounds of a rise and of a fall, of some rows by ranks."""
+    found = list(bounds)
+    for row in rows:
+        control, experiment = (values[row][~np.isnan(values[row])] for values in pair)
+        for at, harm in enumerate((Harm.INCREASE, Harm.DECREASE)):
+            sides = beyond_margin(
+                control,
+                experiment,
+                decrease=harm is Harm.DECREASE,
+                relative=float(margins[row, at]),
+                absolute=float(absolute[row]),
+            )
+            found[at] = bounded_by_ranks(
+                found[at], row, sides, lower_alpha=float(alphas[row]), upper_alpha=plan.alpha
+            )
+    return found
+
+
+def _sides(
     series: Sequence[tuple[FloatArray, FloatArray]], configs: Sequence[MetricConfig]
-) -> tuple[FloatArray, FloatArray]:
-    """Both sides: float64[metrics, intervals]; NaN on both where either has no value."""
+) -> FloatArray:
+    """Control and experiment: float64[2, metrics, intervals], NaN where nothing is judged."""
     longest = max(1, *(control.size for control, _ in series))
     sides = np.full((2, len(series), longest), np.nan)
     for row, (pair, config) in enumerate(zip(series, configs, strict=True)):
@@ -127,8 +183,13 @@ def _paired(
             )
         for side, values in enumerate(pair):
             sides[side, row, : values.size] = _kept(values, config)
-    sides[:, np.isnan(sides).any(axis=0)] = np.nan
-    return sides[0], sides[1]
+    return sides
+
+
+def _paired(sides: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Both sides: float64[metrics, intervals]; NaN on both where either has no value."""
+    both = np.where(np.isnan(sides).any(axis=0), np.nan, sides)
+    return both[0], both[1]
 
 
 def _kept(values: FloatArray, config: MetricConfig) -> FloatArray:
@@ -148,6 +209,7 @@ def _judgement(
     bounds: Sequence[SeriesMeans],
     difference: SeriesMeans,
     margins: FloatArray,
+    absolute: float,
 ) -> ValueJudgement:
     """One metric's label by the bounds of its harms; row: its place in them."""
     harms = [(harm, bounds[at]) for at, harm in enumerate(Harm) if tested[at]]
@@ -167,7 +229,8 @@ def _judgement(
     return ValueJudgement(
         name=config.name,
         label=label,
-        reason=_reason(label, harm, excess, margin, int(difference.count[row])),
+        reason=_reason(label, harm, excess, margin, absolute, int(difference.count[row])),
+        critical=config.critical,
         critical_failure=config.critical and bool(failed),
         harm=harm,
         difference=difference.estimate(row),
@@ -176,6 +239,31 @@ def _judgement(
         probability_within_margin=worst.probability_below_zero(row),
         pairs=int(difference.count[row]),
         independent_pairs=float(difference.independent[row]),
+    )
+
+
+def _with_few(paired: ValueJudgement, few: FewValues | None) -> ValueJudgement:
+    """The judgement, where there are few values by the exact test, unless the pairs prove harm."""
+    if few is None or paired.label in (ValueLabel.HIGH, ValueLabel.LOW):
+        return paired
+    spread = paired.harm is Harm.SPREAD and paired.excess.value > 0
+    if few.failed:
+        label = ValueLabel.LOW if few.harm is Harm.DECREASE else ValueLabel.HIGH
+        said = f"{_HARM_WORDS[few.harm]} exceeds what is allowed"
+    elif few.leaning:
+        label, said = ValueLabel.UNCERTAIN, f"{_HARM_WORDS[few.harm]} may exceed what is allowed"
+    elif spread and paired.pairs >= FEWEST_TO_FAIL:
+        return paired
+    else:
+        label, said = ValueLabel.PASS, f"{_HARM_WORDS[few.harm]} doesn't show"
+    return replace(
+        paired,
+        label=label,
+        reason=f"{said}: {few.reason}",
+        critical_failure=few.failed and paired.critical,
+        harm=few.harm,
+        excess=Estimate(few.sides.shift, -np.inf, np.inf),
+        probability_within_margin=few.test.p_value,
     )
 
 
@@ -192,11 +280,14 @@ _HARM_WORDS = {
 }
 
 
-def _reason(label: ValueLabel, harm: Harm, excess: Estimate, margin: float, pairs: int) -> str:
+def _reason(
+    label: ValueLabel, harm: Harm, excess: Estimate, margin: float, absolute: float, pairs: int
+) -> str:
     """What decided the label: the worst harm beside what is allowed of it."""
     if label is ValueLabel.NO_DATA:
         return "no interval has a value of both the control and the experiment"
-    what, allowed = _HARM_WORDS[harm], f"what is allowed ({100 * margin:g} %)"
+    more = f" and {absolute:g}" if absolute else ""
+    what, allowed = _HARM_WORDS[harm], f"what is allowed ({100 * margin:g} %{more})"
     if harm is Harm.SPREAD:
         allowed = "what is allowed"
     if label is ValueLabel.PASS:

@@ -76,9 +76,12 @@ def _multiplier(independent: FloatArray, alpha: FloatArray, planned: FloatArray)
 
 
 def _times(multiplier: FloatArray, error: FloatArray) -> FloatArray:
-    """The product; an infinite multiplier stays infinite where the error is 0."""
-    tiny = np.maximum(error, np.finfo(np.float64).tiny)
-    return np.where(np.isinf(multiplier), np.inf, multiplier * tiny)
+    """The product; an infinite multiplier stays infinite where the error is 0.
+
+    Of a series without any error the bounds are its value: sixty times no harm is no harm.
+    """
+    finite = np.where(np.isinf(multiplier), 0.0, multiplier)
+    return np.where(np.isinf(multiplier), np.inf, finite * error)
 
 
 _MOST = 0.95  # keeps the number of independent values above 0

@@ -55,6 +55,15 @@ def add(commands: Commands) -> None:
         help="verdict judge: allowed relative change where the config allows none (default: 0.1)",
     )
     judge.add_argument(
+        "--absolute-margin",
+        type=_absolute,
+        action="append",
+        default=[],
+        metavar="[METRIC=]SIZE",
+        help="verdict judge: beside the relative one, allowed change in the metric's unit, so that "
+        "a control at 0 allows some; may be repeated",
+    )
+    judge.add_argument(
         "--alpha",
         type=_share,
         default=0.05,
@@ -104,7 +113,12 @@ def _judge(options: argparse.Namespace) -> int:
         options.config,
         options.metrics,
         judge=JudgeKind(options.judge),
-        plan=ValuePlan(alpha=options.alpha, margin=options.margin, intervals=options.intervals),
+        plan=ValuePlan(
+            alpha=options.alpha,
+            margin=options.margin,
+            absolute=dict(options.absolute_margin),
+            intervals=options.intervals,
+        ),
         thresholds=None if options.thresholds is None else tuple(options.thresholds),
         intervals=None if options.every is None else Intervals(options.every, sliding),
     )
@@ -131,6 +145,15 @@ def _share(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"is {text}, must lie between 0 and 1")
     return value
+
+
+def _absolute(text: str) -> tuple[str, float]:
+    """METRIC=SIZE, or SIZE for every other metric."""
+    name, _, size = text.rpartition("=")
+    value = float(size)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"is {text}, must be a size of at least 0")
+    return name, value
 
 
 def _minutes(text: str) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.kayenta.classify import classify_metrics
 from analysis.kayenta.config import CanaryConfig
+from analysis.kayenta.few_values import MOST
 from analysis.kayenta.known_limitations import known_limitations
 from analysis.kayenta.paired_values import ValueJudgement, ValueLabel, ValuePlan, judge_values
 from analysis.kayenta.score import (
@@ -21,7 +22,7 @@ from analysis.kayenta.score import (
     summary,
     weighted_groups,
 )
-from flows.formats.problems import FileProblem, InputError
+from flows.formats.problems import FileProblem, InputError, file_error
 from flows.formats.text import counted
 from flows.kayenta.config_file import load_canary_config
 from flows.kayenta.intervals import Intervals, judge_intervals
@@ -64,6 +65,11 @@ def judge_files(
         series = tuple(map(_with_both_sides, series))
         _check_pairs(values_path, series)
     plan = plan or ValuePlan()
+    unknown = [name for name in plan.absolute if name and name not in by_name]
+    if unknown:
+        told = f"has no metric {unknown[0]!r}, which --absolute-margin names"
+        raise file_error(config_path, 1, told, "metrics")
+    plan = replace(plan, absolute={item.title: plan.absolute_of(item.name) for item in series})
     if intervals is not None and plan.intervals is None:
         plan = replace(plan, intervals=max(2, *(item.control.size for item in series)))
 
@@ -125,7 +131,9 @@ def _by_verdict(
     critical = any(found.critical_failure for _, found in counted)
     decision, reason = _decision(config, [found for _, found in counted])
     metrics = [
-        JudgedMetric.by_verdict(item, metric, found, (*_unpaired(item, found), *_infinite(item)))
+        JudgedMetric.by_verdict(
+            item, metric, found, (*_unpaired(item, found), *_few(item), *_infinite(item))
+        )
         for item, metric, found in zip(series, config.metrics, judged, strict=True)
     ]
     return JudgementDocument.of(
@@ -177,6 +185,15 @@ def _unpaired(item: MetricSeries, judged: ValueJudgement) -> tuple[Caution, ...]
         message = f"{alone} of {total} intervals lack a value of either and are left out"
         found.append(Caution(kind="unpaired", message=message))
     return tuple(found)
+
+
+def _few(item: MetricSeries) -> tuple[Caution, ...]:
+    """Where the exact test of few values judges, or nothing can."""
+    known = [int((~np.isnan(values)).sum()) for values in (item.control, item.experiment)]
+    if not 0 < min(known) <= max(known) <= MOST:
+        return ()
+    message = f"{min(known)} values a side: only a large shift is found, and a pass says only that"
+    return (Caution(kind="few_values", message=message),)
 
 
 def _infinite(item: MetricSeries) -> tuple[Caution, ...]:

@@ -110,12 +110,20 @@ def test_healthy_canaries_pass_within_an_hour() -> None:
     assert np.mean([found.label is ValueLabel.PASS for found in judged]) > 0.95
 
 
-def test_few_intervals_prove_nothing() -> None:
-    zeros = np.zeros(4)
-    assert _judge(zeros, np.array([1.0] * 4)).label is ValueLabel.UNCERTAIN
-    few = _judge(np.full(9, 5.0), np.full(9, 5.0))
-    assert (few.label, "fewer than 10" in few.reason) == (ValueLabel.UNCERTAIN, True)
-    assert _judge(np.full(10, 5.0), np.full(10, 5.0)).label is ValueLabel.PASS
+def test_few_intervals_are_judged_by_counting_the_ways_to_share_them_out() -> None:
+    few = _judge(np.zeros(4), np.ones(4))
+    assert (few.label, "of the 70 ways" in few.reason) == (ValueLabel.HIGH, True)
+    for count in (2, 3, 9, 10):
+        assert _judge(np.full(count, 5.0), np.full(count, 5.0)).label is ValueLabel.PASS
+
+
+def test_the_first_intervals_of_a_longer_plan_prove_nothing() -> None:
+    """Alpha is spent once: the exact test is for the look at all the values."""
+    plan = ValuePlan(intervals=60)
+    [found] = judge_values([(np.zeros(4), np.ones(4))], [UP], plan)
+    assert found.label is ValueLabel.UNCERTAIN
+    [early] = judge_values([(np.full(9, 5.0), np.full(9, 5.0))], [UP], plan)
+    assert (early.label, "fewer than 10" in early.reason) == (ValueLabel.UNCERTAIN, True)
 
 
 def test_intervals_without_a_pair_are_left_out() -> None:

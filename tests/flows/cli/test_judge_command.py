@@ -134,10 +134,13 @@ def test_half_of_the_metrics_without_data_is_no_data(files: Files) -> None:
     assert _run("--judge", "verdict", *paths) == 4
 
 
-def test_few_intervals_are_uncertain_to_ours(files: Files) -> None:
-    paths = files(canary_config(metric("a")), {"a": ([1, 2, 3, 2], [2, 2, 1, 2])})
-    assert _run(*paths) == 0
-    assert _run("--judge", "verdict", *paths) == 3
+def test_few_intervals_are_judged_by_their_ranks(files: Files) -> None:
+    config = canary_config(metric("a"))
+    assert _run("--judge", "verdict", *files(config, {"a": ([1, 2, 3, 2], [2, 2, 1, 2])})) == 0
+    assert _run("--judge", "verdict", *files(config, {"a": ([1, 2, 3], [5, 4, 6])})) == 1
+    # All worse, but two values a side can't show it.
+    assert _run("--judge", "verdict", *files(config, {"a": ([1, 2], [2.5, 3.5])})) == 3
+    assert _run("--judge", "verdict", *files(config, {"a": ([1], [9])})) == 3
 
 
 def test_muted_metric_is_shown_but_decides_nothing(
