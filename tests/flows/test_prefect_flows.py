@@ -21,7 +21,7 @@ from flows.publish.marts import latest_marts
 from flows.workspace.experiments import find_spec
 from flows.workspace.paths import Workspace
 from tests.builders.delivery_workspace import canary_share, delivery_workspace
-from tests.places import REPOSITORY
+from tests.places import PATIENCE_S, REPOSITORY
 from tests.servers.prefect_server import PrefectServer, prefect_server
 
 GOOD, BAD = "exam-service-canary", "progress-service-canary"
@@ -90,7 +90,7 @@ def runs(server: PrefectServer, whole: Path, broken: Path) -> dict[str, dict[str
         return {name: _finished_run(server, name) for name in ("test-whole", "test-broken")}
     finally:
         serving.terminate()
-        serving.wait(timeout=30)
+        serving.wait(timeout=PATIENCE_S)
 
 
 def _finished_run(server: PrefectServer, deployment: str) -> dict[str, Any]:

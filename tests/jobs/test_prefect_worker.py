@@ -21,7 +21,7 @@ from flows.publish.marts import publish
 from tests.builders.planted_series import Planted, planted_series
 from tests.lab.processes import PortPool, wait_until
 from tests.lab.prometheus_server import PrometheusServer
-from tests.places import REPOSITORY
+from tests.places import PATIENCE_S, REPOSITORY
 from tests.servers.other_process import HOLD, process
 from tests.servers.prefect_server import PrefectServer, prefect_server
 from tests.servers.real_servers import program
@@ -100,7 +100,7 @@ def pulling(server: PrefectServer, root: Path, **options: float) -> Iterator[sub
 
 def state_of(process: subprocess.Popen[str]) -> str:
     """Name and message of the state in which the flow ended."""
-    printed, _ = process.communicate(timeout=60)
+    printed, _ = process.communicate(timeout=PATIENCE_S)
     return printed.partition("STATE ")[2].strip()
 
 
@@ -149,7 +149,7 @@ def test_server_that_comes_up_late_is_asked_again(server: PrefectServer, tmp_pat
         wait_until(
             lambda: bool(server.post("/task_runs/filter", task_runs=retried)),
             what="the first attempt's failure",
-            timeout_s=60,
+            timeout_s=PATIENCE_S,
         )
         late.start()
         try:
@@ -246,7 +246,7 @@ def worked(
             raise AssertionError(log.read_text()) from error
         finally:
             worker.terminate()
-            worker.wait(timeout=30)
+            worker.wait(timeout=PATIENCE_S)
 
 
 def runs_in(server: PrefectServer, runs: list[str], states: list[str]) -> list[dict[str, Any]]:
@@ -256,7 +256,9 @@ def runs_in(server: PrefectServer, runs: list[str], states: list[str]) -> list[d
     def found() -> list[dict[str, Any]]:
         return list(server.post("/flow_runs/filter", flow_runs=wanted, sort="START_TIME_ASC"))
 
-    wait_until(lambda: len(found()) == len(runs), what=f"{states} runs", timeout_s=180, every_s=0.5)
+    wait_until(
+        lambda: len(found()) == len(runs), what=f"{states} runs", timeout_s=PATIENCE_S, every_s=0.5
+    )
     return found()
 
 

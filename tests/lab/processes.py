@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-from tests.places import REPOSITORY
+from tests.places import PATIENCE_S, REPOSITORY
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -46,7 +46,7 @@ class PortPool:
 
 
 def wait_until(
-    ready: Callable[[], bool], *, what: str, timeout_s: float = 20.0, every_s: float = 0.05
+    ready: Callable[[], bool], *, what: str, timeout_s: float = PATIENCE_S, every_s: float = 0.05
 ) -> None:
     """Returns when the predicate holds; raises TimeoutError naming what was awaited."""
     deadline = time.monotonic() + timeout_s

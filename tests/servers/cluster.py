@@ -21,6 +21,7 @@ import requests
 import yaml
 
 from tests.lab.processes import Child, PortPool, wait_until
+from tests.places import PATIENCE_S
 from tests.servers.stand_in import StandIn
 
 ADMIN, STRANGER = "admin-token", "stranger-token"
@@ -83,7 +84,7 @@ class Cluster:
                 "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
                 _definition(kind, group, plural, version),
             )
-        wait_until(self._serves_all, what="the kinds to be served", timeout_s=30)
+        wait_until(self._serves_all, what="the kinds to be served", timeout_s=PATIENCE_S)
 
     def _serves_all(self) -> bool:
         paths = [f"/apis/{group}/{version}/{plural}" for group, plural, version in _CRDS.values()]
@@ -177,7 +178,7 @@ def _real(folder: Path, kube_apiserver: str, etcd: str) -> Iterator[str]:
     )  # fmt: skip
     url = f"https://127.0.0.1:{secure}"
     try:
-        wait_until(lambda: _is_ready(url), what="kube-apiserver", timeout_s=60)
+        wait_until(lambda: _is_ready(url), what="kube-apiserver", timeout_s=PATIENCE_S)
         yield url
     finally:
         server.stop(timeout_s=10)

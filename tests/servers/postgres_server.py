@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.places import PATIENCE_S
+
 USER, PASSWORD = "tester", "right-horse"
 _INSTALL = "apt-get install postgresql"
 
@@ -41,12 +43,12 @@ class Server:
     def sql(self, text: str) -> None:
         """Runs statements."""
         command = [str(self.binaries / "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-d", self.dsn]
-        subprocess.run([*command, "-c", text], check=True, cwd=self.folder, timeout=60)
+        subprocess.run([*command, "-c", text], check=True, cwd=self.folder, timeout=PATIENCE_S)
 
     def kill(self) -> None:
         """Ends the server and every session at once, as a crash would."""
         self.process.send_signal(signal.SIGQUIT)
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=PATIENCE_S)
 
 
 def find_binaries() -> Path:
@@ -86,7 +88,7 @@ def running() -> Iterator[Server]:
         data = folder / "data"
         initdb = [str(binaries / "initdb"), "-D", str(data), "-U", USER, "-A", "trust", "--no-sync"]
         quiet = subprocess.DEVNULL
-        subprocess.run([*become, *initdb], check=True, cwd=folder, stdout=quiet, timeout=120)
+        subprocess.run([*become, *initdb], check=True, cwd=folder, stdout=quiet, timeout=PATIENCE_S)
         rules = data / "pg_hba.conf"
         rules.write_text(f"host all guest 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
         port = _free_port()
@@ -107,7 +109,7 @@ def running() -> Iterator[Server]:
         shutil.rmtree(folder)
 
 
-def _wait(server: Server, patience_s: float = 30.0) -> None:
+def _wait(server: Server, patience_s: float = PATIENCE_S) -> None:
     give_up = time.monotonic() + patience_s
     while time.monotonic() < give_up and server.process.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", server.port), 1):

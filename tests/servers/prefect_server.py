@@ -19,6 +19,7 @@ from typing import Any
 
 import requests
 
+from tests.places import PATIENCE_S
 from tests.servers import postgres_server
 
 
@@ -31,7 +32,7 @@ class PrefectServer:
 
     def post(self, path: str, **body: object) -> Any:
         """The answer to a POST with a JSON body."""
-        answer = requests.post(f"{self.api}{path}", json=body, timeout=30)
+        answer = requests.post(f"{self.api}{path}", json=body, timeout=PATIENCE_S)
         answer.raise_for_status()
         return answer.json()
 
@@ -72,17 +73,16 @@ def _serve(folder: Path, database: str) -> Iterator[PrefectServer]:
         yield PrefectServer(api, environment)
     finally:
         server.terminate()
-        server.wait(timeout=30)
+        server.wait(timeout=PATIENCE_S)
         log.close()
 
 
 def _await_health(api: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(240):
-        if server.poll() is not None:
-            break
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline and server.poll() is None:
         try:
-            if requests.get(f"{api}/health", timeout=2).ok:
+            if requests.get(f"{api}/health", timeout=10).ok:
                 return
-        except requests.ConnectionError:
+        except requests.RequestException:
             time.sleep(0.25)
     raise RuntimeError("the Prefect server did not become ready")

@@ -16,6 +16,7 @@ import requests
 
 from dashboards.promql import quote
 from tests.builders.planted_series import Planted
+from tests.places import PATIENCE_S
 
 STEP_S = 15
 PAST_S = 40 * 60
@@ -96,17 +97,17 @@ def _serving(command_for: Callable[[int], list[str]]) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE_S)
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
         try:
-            if requests.get(f"{url}/-/ready", timeout=1).ok:
+            if requests.get(f"{url}/-/ready", timeout=10).ok:
                 return
-        except requests.ConnectionError:
+        except requests.RequestException:
             time.sleep(0.1)
-    raise RuntimeError(f"{process.args!r} was not ready after 30 s")
+    raise RuntimeError(f"{process.args!r} was not ready after {PATIENCE_S} s")

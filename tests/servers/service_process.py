@@ -19,7 +19,7 @@ from pathlib import Path
 import requests
 
 from flows.service.http import Limits
-from tests.places import REPOSITORY
+from tests.places import PATIENCE_S, REPOSITORY
 
 TOKEN = "a-token-for-the-tests-0123456789"
 
@@ -53,12 +53,12 @@ class Service:
     def get(self, path: str, **options: float) -> requests.Response:
         """The answer to an authenticated GET."""
         return requests.get(
-            self.url + path, headers=self.headers, timeout=options.get("timeout", 30)
+            self.url + path, headers=self.headers, timeout=options.get("timeout", PATIENCE_S)
         )
 
     def post(self, path: str, body: object) -> requests.Response:
         """The answer to an authenticated POST of JSON."""
-        return requests.post(self.url + path, json=body, headers=self.headers, timeout=30)
+        return requests.post(self.url + path, json=body, headers=self.headers, timeout=PATIENCE_S)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -138,7 +138,7 @@ def started(
 def wait_until_ready(url: str) -> None:
     """Returns as soon as /readyz says yes."""
     began = time.monotonic()
-    while time.monotonic() - began < 30:
+    while time.monotonic() - began < PATIENCE_S:
         if requests.get(f"{url}/readyz", timeout=5).ok:
             return
         time.sleep(0.01)

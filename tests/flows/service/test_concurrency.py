@@ -16,6 +16,7 @@ import requests
 
 from flows.service.http import Limits
 from tests.lab.processes import wait_until
+from tests.places import PATIENCE_S
 from tests.servers.other_process import HOLD, let_go, process
 from tests.servers.service_process import Service, demo_workspace, running
 
@@ -134,5 +135,5 @@ def _wait_for_a_verdict(service: Service) -> str:
     def answer() -> dict[str, Any]:
         return dict(service.get("/argo/exam-service-canary").json())
 
-    wait_until(lambda: "decision" in answer(), what="a verdict", timeout_s=60, every_s=0.2)
+    wait_until(lambda: "decision" in answer(), what="a verdict", timeout_s=PATIENCE_S, every_s=0.2)
     return str(answer()["decision"])
