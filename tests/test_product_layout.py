@@ -58,3 +58,17 @@ def test_no_two_modules_import_each_other_however_indirectly() -> None:
     known = set(modules)
     graph = {name: set(_imported(tree, known)) & (known - {name}) for name, tree in modules.items()}
     assert len(list(TopologicalSorter(graph).static_order())) == len(modules)
+
+
+def test_modules_and_functions_are_short() -> None:
+    long = []
+    for name, tree in _modules().items():
+        long += [
+            f"{name}.{node.name}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and (node.end_lineno or 0) - node.lineno >= 60
+        ]
+        if tree.body and (tree.body[-1].end_lineno or 0) > 300:
+            long.append(name)
+    assert long == []

@@ -80,11 +80,14 @@ def find_repeated(
 def _scrapes(series: CounterSeries, target: int) -> Int:
     """When the target was scraped, as its series say."""
     rows = np.flatnonzero(series.target == target).tolist()
-    return np.unique(np.concatenate([np.zeros(0, np.int64), *(_times(series, r) for r in rows)]))
-
-
-def _times(series: CounterSeries, row: int) -> Int:
-    return series.ts_ms[series.offsets[row] : series.offsets[row + 1]]
+    return np.unique(
+        np.concatenate(
+            [
+                np.zeros(0, np.int64),
+                *(series.ts_ms[series.offsets[r] : series.offsets[r + 1]] for r in rows),
+            ]
+        )
+    )
 
 
 def _in_order(scrapes: dict[int, Int]) -> list[int]:

@@ -50,7 +50,10 @@ def gross_failures_alone(
     overdispersion: FloatArray,
 ) -> NDArray[np.bool_]:
     """Whether the candidate is far beyond an objective where nobody else has traffic."""
-    alone = np.array([_is_alone(plan, int(stage)) for stage in evidence.stage], dtype=np.bool_)
+    alone = np.array(
+        [plan.stages[int(stage)].is_without(plan.baseline) for stage in evidence.stage],
+        dtype=np.bool_,
+    )
     wanted = np.array([metric.objective is not None for metric in metrics])
     if not alone.any() or not wanted.any():
         return np.zeros(len(metrics), dtype=np.bool_)
@@ -87,8 +90,3 @@ def gross_gap(margin: float) -> float:
     A multiple of the margin, but never so wide that a total failure would lie within.
     """
     return max(_GROSS_GAP_FLOOR, min(_GROSS_GAP_MARGINS * margin, (1 + margin) / 2))
-
-
-def _is_alone(plan: Plan, stage: int) -> bool:
-    """Whether the baseline is to have no traffic in a stage: nothing can be compared there."""
-    return plan.stages[stage].is_without(plan.baseline)

@@ -19,7 +19,6 @@ from analysis.scorecard.scorecard import Cells, make_scorecard
 from analysis.users.estimates import stratified_samples
 from analysis.users.guarded_comparison import compare_guarded
 
-FloatArray = NDArray[np.float64]
 _Row = tuple[str, str, Pair]
 
 # Below so many users of a variant a segment's variance is a guess.

@@ -33,8 +33,6 @@ from flows.aggregates.analyzed_document import (
 )
 from flows.look.scorecard_document import Interval
 
-FloatArray = NDArray[np.float64]
-
 _MOST_EVENTS = 1e15
 
 
@@ -69,7 +67,9 @@ def further_answers(
     asked: Asked,
 ) -> list[Further]:
     """One per cell. plain: bool[cells], without covariate and strata."""
-    weights = np.array([_weight(asked, one["metric"]) for one in identities])
+    weights = np.array(
+        [asked.weights.get(one["metric"], asked.weights.get("", 1.0)) for one in identities]
+    )
     correction = corrected(card, cells.family, weights)
     greater, less = one_sided(card)
     lift = lifts(cells, card, alpha)
@@ -109,10 +109,6 @@ def further_answers(
         )
         for i in range(len(identities))
     ]
-
-
-def _weight(asked: Asked, metric: str) -> float:
-    return asked.weights.get(metric, asked.weights.get("", 1.0))
 
 
 def _always(lower: float, upper: float, log_e: float) -> dict[str, float]:

@@ -70,7 +70,7 @@ def groups_of(rows: Sequence[AggregateRow], path: Path, baseline: str | None) ->
                     "baseline": first,
                 },
                 order,
-                tuple(_moments(variants[each]) for each in order),
+                tuple(_total(variants[each]).moments for each in order),
                 tuple(_share(variants[each]) for each in order),
                 any_row.has_covariate,
                 _strata([variants[each] for each in order]),
@@ -125,10 +125,6 @@ def _strata(variants: Sequence[Sequence[AggregateRow]]) -> tuple[tuple[Sums, ...
         )
         for rows in variants
     )
-
-
-def _moments(rows: Sequence[AggregateRow]) -> Moments:
-    return _total(rows).moments
 
 
 def _total(rows: Sequence[AggregateRow]) -> Sums:

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.aggregates.analyzed_document import (
-    AlwaysValid,
     AnalyzedRow,
     ScorecardDocument,
     SegmentsDiffer,
@@ -124,7 +123,11 @@ def _every_method(row: AnalyzedRow) -> Iterator[_Line]:
         ("ratio of rates", further.rate_ratio),
     ):
         if test is not None:
-            yield f"  {name}", _ends(test), f"{test.p_value:.3g}"
+            yield (
+                f"  {name}",
+                f"{_number(test.lower)} to {_number(test.upper)}",
+                f"{test.p_value:.3g}",
+            )
     planned = further.planned_look
     if planned is not None:
         stop = "stop" if planned.crossed else "go on"
@@ -159,10 +162,6 @@ def _within_lines(row: AnalyzedRow) -> Iterator[_Line]:
 
 def _absolute(interval: Interval) -> str:
     return f"{_number(interval.lower)} to {_number(interval.upper)}"
-
-
-def _ends(test: AlwaysValid) -> str:
-    return f"{_number(test.lower)} to {_number(test.upper)}"
 
 
 def _number(value: float) -> str:

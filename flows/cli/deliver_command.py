@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flows.cli.arguments import Commands, command
@@ -40,8 +41,12 @@ def add(commands: Commands) -> None:
         help="print what would be done; change nothing",
     )
     for name, run, text in (
-        ("approve", _approve, "approve the next stage of a delivery"),
-        ("abort", _abort, "abort a delivery and return all traffic to the baseline"),
+        ("approve", partial(_tell, kind="approved"), "approve the next stage of a delivery"),
+        (
+            "abort",
+            partial(_tell, kind="aborted"),
+            "abort a delivery and return all traffic to the baseline",
+        ),
     ):
         parser = command(commands, name, run, text)
         parser.add_argument("experiment")
@@ -92,14 +97,6 @@ def _line(step: Step) -> str:
     score = step.document.score if step.document else None
     scored = "" if score is None else f", score {score:g}"
     return f"{step.at:%H:%M:%S} {where}{scored}: {step.said}"
-
-
-def _approve(options: argparse.Namespace) -> int:
-    return _tell(options, "approved")
-
-
-def _abort(options: argparse.Namespace) -> int:
-    return _tell(options, "aborted")
 
 
 def _tell(options: argparse.Namespace, kind: str) -> int:

@@ -118,7 +118,9 @@ def _concluded(
         reason = f"{at}, the last, must pass: {last.reason}"
     warnings = list(last.warnings)
     if left > timedelta(0) and len(looks) == planned:
-        warnings.append(f"the last {_minutes(left)} minutes are no whole interval: not judged")
+        warnings.append(
+            f"the last {left / timedelta(minutes=1):g} minutes are no whole interval: not judged"
+        )
     changes = {
         "decision": decision,
         "exit_code": exit_code(decision),
@@ -127,10 +129,6 @@ def _concluded(
         "looks": tuple(looks),
     }
     return last.model_copy(update=changes)
-
-
-def _minutes(span: timedelta) -> str:
-    return f"{span / timedelta(minutes=1):g}"
 
 
 def _start(series: MetricSeries) -> datetime:

@@ -19,7 +19,6 @@ from analysis.requests.outcomes import (
 from analysis.requests.pods import PodCounts
 
 FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[Any]]
 
 

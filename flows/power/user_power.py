@@ -64,7 +64,7 @@ def _user_plan(
     effects = _effects(mean, wanted, allowed, room)
     rows = []
     for share in (*SHARES, None):
-        stages = planned if share is None else [_constant(share, float(looks[-1]))]
+        stages = planned if share is None else [Intake(0.0, float(looks[-1]), 1 - share, share)]
         smallest = allowed + smallest_effect(watched, users_arrived(stages, rate, window, looks))
         at_once = (
             float("nan")
@@ -150,10 +150,6 @@ def _stages(plan: Plan) -> list[Intake]:
         )
         for stage in plan.stages
     ]
-
-
-def _constant(share: float, days: float) -> Intake:
-    return Intake(0.0, days, 1 - share, share)
 
 
 def _mean_candidate(stages: Sequence[Intake]) -> float:

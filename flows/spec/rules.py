@@ -27,14 +27,12 @@ def check_rules(parts: Parts) -> Iterator[Finding]:
     yield from _check_delivery(parts, spec)
     if not spec.metrics and parts.is_sound("metrics"):
         yield Finding(("metrics",), "is empty: without a metric there is nothing to judge")
-    elif parts.is_sound("metrics") and not _decides(spec):
+    elif parts.is_sound("metrics") and not any(
+        one.role in (Role.GUARDRAIL, Role.GOAL) for one in spec.metrics.values()
+    ):
         yield Finding(
             ("metrics",), "has no guardrail and no goal: signals and info can't promote anything"
         )
-
-
-def _decides(spec: Experiment) -> bool:
-    return any(one.role in (Role.GUARDRAIL, Role.GOAL) for one in spec.metrics.values())
 
 
 def _check_splits(parts: Parts, spec: Experiment) -> Iterator[Finding]:

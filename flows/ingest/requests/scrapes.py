@@ -116,14 +116,10 @@ def _series_by_target(metric: str, samples: Samples) -> Mapping[str, list[int]]:
     """Indices of the metric's series that have samples, by every name their target can have."""
     found = defaultdict[str, list[int]](list)
     for index, labels in enumerate(samples.labels):
-        if labels.get("__name__") == metric and _count(samples, index):
+        if labels.get("__name__") == metric and samples.offsets[index + 1] > samples.offsets[index]:
             for name in {target_of(labels), labels.get("pod", "")} - {""}:
                 found[name].append(index)
     return found
-
-
-def _count(samples: Samples, index: int) -> int:
-    return int(samples.offsets[index + 1] - samples.offsets[index])
 
 
 def _samples_of_rows(

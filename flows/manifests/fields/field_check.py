@@ -134,7 +134,8 @@ def _check_value(
                 path, f"is {value!r}, must be one of {', '.join(shape.values)}{near}"
             )
     elif not _fits(value, shape):
-        quotes = '; put it in quotes: "' + _json(value) + '"' if _needs_quotes(value, shape) else ""
+        needs_quotes = shape is Value.TEXT and not isinstance(value, dict | list)
+        quotes = '; put it in quotes: "' + _json(value) + '"' if needs_quotes else ""
         yield FieldFinding(path, f"must be {shape.value}, is {_named(value)}{quotes}")
 
 
@@ -147,10 +148,6 @@ def _fits(value: Any, shape: Value) -> bool:
         Value.TEXT_OR_NUMBER: is_number or isinstance(value, str),
         Value.ANY: True,
     }[shape]
-
-
-def _needs_quotes(value: Any, shape: Value) -> bool:
-    return shape is Value.TEXT and not isinstance(value, dict | list)
 
 
 def _json(value: Any) -> str:
