@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote as quote_url
 
@@ -100,9 +100,17 @@ def render_metrics(experiments: Iterable[ExperimentMetrics], *, prefix: str = "e
 
 
 def push_metrics(
-    look: ExperimentMetrics, url: str, *, prefix: str = "edtech", timeout_s: float = 5.0
+    look: ExperimentMetrics,
+    url: str,
+    *,
+    prefix: str = "edtech",
+    timeout_s: float = 5.0,
+    login: tuple[str, str] | None = None,
+    parameters: Mapping[str, str] | None = None,
 ) -> None:
     """Replaces the experiment's group on the Pushgateway at the URL.
+
+    login: user and password. parameters: of every request, such as a token.
 
     Scrape the gateway with honor_labels. Raises PushFailed if it can't be reached or refuses.
     """
@@ -112,7 +120,15 @@ def push_metrics(
     body = render_metrics([look], prefix=prefix).encode()
     headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
     try:
-        answer = requests.put(target, data=body, headers=headers, timeout=timeout_s)
+        answer = requests.put(
+            target,
+            data=body,
+            headers=headers,
+            timeout=timeout_s,
+            auth=login,
+            params=parameters,
+            allow_redirects=False,
+        )
     except requests.RequestException as error:
         raise PushFailed(f"Pushgateway {url} can't be reached: {error}") from error
     if not answer.ok:

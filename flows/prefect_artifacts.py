@@ -13,6 +13,7 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
+from flows.formats.safe_text import safe_url
 from flows.look.verdict_document import VerdictDocument
 from flows.publish.dashboards import view_of
 from flows.spec.experiment import Experiment
@@ -57,8 +58,9 @@ def show_dashboard(workspace: Workspace, spec: Experiment) -> None:
 def dashboard_link(workspace: Workspace, spec: Experiment) -> str | None:
     """In the Grafana that VERDICT_GRAFANA_URL names; else the file, if it is published."""
     uid = view_of(spec).uid
-    if grafana := os.environ.get(GRAFANA, "").rstrip("/"):
-        return f"{grafana}/d/{uid}"
+    if grafana := safe_url(os.environ.get(GRAFANA, "")).rstrip("/"):
+        base, _, query = grafana.partition("?")
+        return f"{base.rstrip('/')}/d/{uid}" + (f"?{query}" if query else "")
     path = workspace.dashboards / f"{uid}.json"
     return path.resolve().as_uri() if path.exists() else None
 

@@ -21,6 +21,7 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.states import Completed
 
 from flows.delivery.deliver import deliver, tell
+from flows.formats.safe_text import make_logs_safe
 from flows.ingest.pull import pull_experiment
 from flows.ingest.sources.samples import SourceUnavailable
 from flows.look.look import look_at_experiment, look_time
@@ -36,6 +37,7 @@ from flows.warehouse.delivery_log import DeliveryEventKind
 from flows.workspace.experiments import find_spec, select
 from flows.workspace.paths import Workspace
 
+make_logs_safe()
 WRITER_LIMIT = "warehouse-writer"
 _RETRIES = 3
 _TIMEOUT_S = 600

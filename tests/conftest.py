@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from flows.formats import safe_text
 
 # A file is one worker's. These start servers and wait for them, or run whole jobs: begun last, one
 # would keep the other workers waiting for its end. All others follow by name.
@@ -27,3 +30,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Needs --no-loadscope-reorder (make test), or else xdist begins with files of many tests."""
     place = {Path(__file__).parent / name: i for i, name in enumerate(_LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests() -> Iterator[None]:
+    """What one test's password hides must not be missing in the next one's messages."""
+    yield
+    safe_text._known.clear()

@@ -7,7 +7,6 @@ import getpass
 import os
 import signal
 import sys
-import traceback
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -83,12 +82,13 @@ def _deliver(options: argparse.Namespace) -> int:
 def _show(step: Step) -> None:
     """Prints the step. Who can't read it doesn't end the delivery: a full disk, a closed pipe."""
     from flows.formats.problems import UserError  # noqa: PLC0415
+    from flows.formats.safe_text import safe_traceback  # noqa: PLC0415
 
     with suppress(OSError, ValueError):
         print(_line(step), flush=True)
     if step.fault is not None and not isinstance(step.fault, UserError):
         with suppress(OSError, ValueError):
-            traceback.print_exception(step.fault)
+            print(safe_traceback(step.fault), end="", file=sys.stderr)
 
 
 def _line(step: Step) -> str:

@@ -24,14 +24,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments)
     except Exception as error:  # noqa: BLE001  # nothing is hidden: all of it is printed
-        traceback.print_exc()
+        _print_traceback(error)
         print(f"verdict failed, nothing was decided: {type(error).__name__}", file=sys.stderr)
     return ExitCode.FAILED
+
+
+def _print_traceback(error: Exception) -> None:
+    """Without the secrets that it may hold; what can't even be imported is shown as it is."""
+    try:
+        from flows.formats.safe_text import safe_traceback  # noqa: PLC0415
+    except ImportError:
+        traceback.print_exception(error)
+    else:
+        print(safe_traceback(error), end="", file=sys.stderr)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     from flows.cli.stdout import lost_output, print_nowhere  # noqa: PLC0415
     from flows.formats.problems import UserError  # noqa: PLC0415
+    from flows.formats.safe_text import make_logs_safe  # noqa: PLC0415
+
+    make_logs_safe()
 
     options = _parser().parse_args(arguments)
     action: Callable[[argparse.Namespace], int] = options.run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from flows.cli.stdout import lost_output
 from flows.formats.exit_codes import ExitCode
 from flows.formats.problems import UserError
+from flows.formats.safe_text import safe_traceback
 from flows.formats.text import counted
 from flows.formats.time import instant, milliseconds, milliseconds_of
 from flows.ingest.pull import pull_experiment
@@ -101,7 +101,7 @@ def _apart(name: str, failed: list[str]) -> Iterator[None]:
             # Nothing that follows could be printed either.
             raise
         # Nothing is hidden: all of it is printed.
-        traceback.print_exc()
+        print(safe_traceback(error), end="", file=sys.stderr)
         print(f"{name}: failed, nothing was decided: {type(error).__name__}", file=sys.stderr)
         failed.append(name)
 

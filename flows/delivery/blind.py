@@ -12,6 +12,7 @@ from flows.delivery.lease import LeaseLost
 from flows.delivery.step import ASKING, Step, go_back, shift_to
 from flows.delivery.targets.target import NewerController, SplitChanged, TargetRefused
 from flows.formats.problems import UserError
+from flows.formats.safe_text import safe_text
 from flows.formats.time import milliseconds, milliseconds_of
 from flows.warehouse.delivery_log import DeliveryEventKind, DeliveryState
 
@@ -95,7 +96,9 @@ def _blind_ms(controller: Controller) -> int:
 
 def _told(error: Exception) -> str:
     """The message; what is no error of ours says its kind, too."""
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, UserError):
+        return str(error)
+    return safe_text(f"{type(error).__name__}: {error}")
 
 
 def _step(controller: Controller, said: str, fault: Exception) -> Step:

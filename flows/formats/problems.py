@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.formats.safe_text import safe_text
+
 FieldPath = tuple[str | int, ...]
 
 
@@ -49,11 +51,17 @@ class FileProblem:
 
     def __str__(self) -> str:
         where = f"{self.field}: " if self.field else ""
-        return f"{self.file}:{self.line}: {where}{self.message}"
+        return safe_text(f"{self.file}:{self.line}: {where}{self.message}")
 
 
 class UserError(Exception):
-    """What a person can act on: the command line shows its message as one line, no traceback."""
+    """What a person can act on: the command line shows its message as one line, no traceback.
+
+    Its text is safe to be shown, kept and logged, whatever it was made of.
+    """
+
+    def __str__(self) -> str:
+        return safe_text(super().__str__())
 
 
 class InputError(UserError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dashboards.experiment_view import ExperimentView, VariantView
 from dashboards.prometheus_server import Login, PrometheusServer
-from flows.formats.urls import credentials_of, without_password
+from flows.formats.safe_text import safe_url
+from flows.formats.urls import credentials_of
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import SlowShare
 from flows.spec.sources import PrometheusSource
@@ -47,7 +48,7 @@ def servers_of(spec: Experiment) -> tuple[PrometheusServer, ...]:
 def _server(source: PrometheusSource) -> PrometheusServer:
     """The server without the URL's password: what is published is read by many."""
     return PrometheusServer(
-        url=without_password(source.url),
+        url=safe_url(source.url),
         scrape_interval_s=source.scrape_interval.total_seconds(),
         login=_login(source),
     )

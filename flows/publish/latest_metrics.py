@@ -25,8 +25,9 @@ from dashboards.exported_metrics import (
     TrafficShare,
     push_metrics,
 )
+from flows.formats.safe_text import safe_text
 from flows.formats.time import instant, milliseconds_of
-from flows.formats.urls import without_password
+from flows.formats.urls import endpoint_of
 from flows.plan.effective import plan_at
 from flows.publish.dashboards import view_of
 from flows.publish.marts import PublishFailed
@@ -99,11 +100,18 @@ def latest_metrics(warehouse: Path, specs: Sequence[Experiment]) -> list[Experim
 
 def _pushed(found: Sequence[ExperimentMetrics], gateway: str, prefix: str) -> Iterator[str]:
     """Pushes each experiment's group; after a failure the rest isn't tried: each may wait long."""
+    server = endpoint_of(gateway)
     for look in found:
         try:
-            push_metrics(look, gateway, prefix=prefix)
+            push_metrics(
+                look,
+                server.url,
+                prefix=prefix,
+                login=server.credentials,
+                parameters=server.parameters,
+            )
         except PushFailed as error:
-            yield without_password(str(error))
+            yield safe_text(str(error))
             return
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
+from flows.formats.safe_text import read_secret
 from flows.service.http import Refused
 
 _SHORTEST = 16
@@ -34,8 +35,11 @@ def token_for(host: str, token_env: str | None, environment: Mapping[str, str]) 
             f"--host {host} is reachable by others, so callers need a token: put one into an "
             "environment variable and name it with --token-env, or listen on 127.0.0.1"
         )
-    token = environment.get(token_env, "").strip()
-    if len(token) < _SHORTEST or not token.isascii() or not token.isprintable():
+    try:
+        token = read_secret(environment, token_env, is_token=True)
+    except ValueError:
+        token = ""
+    if len(token) < _SHORTEST:
         raise TokenRefused(
             f"{token_env} must hold a token of at least {_SHORTEST} printable ASCII characters, "
             "for example from `openssl rand -hex 32`"

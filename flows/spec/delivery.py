@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, field_serializer
 
+from flows.formats.safe_text import safe_url
 from flows.spec.fields import URL_PATTERN, Duration, Name, Strict
 
 _OBJECT = r"^(TrafficSplit|VirtualService|HTTPRoute)/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
@@ -36,6 +37,10 @@ class EnvoyTarget(_Target):
     admin: Annotated[str, Field(pattern=URL_PATTERN)] | None = Field(
         None, description="Envoy's admin address; with it a shift is done when Envoy obeys."
     )
+
+    @field_serializer("admin")
+    def _kept_without_secrets(self, admin: str | None) -> str | None:
+        return None if admin is None else safe_url(admin)
 
 
 class KubernetesTarget(_Target):

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from flows.formats.problems import FieldPath, Finding, unknown_field
-from flows.formats.urls import without_password
+from flows.formats.safe_text import safe_text
 from flows.spec.experiment import Experiment
 from flows.spec.fields import NAME_PATTERN, PERCENT_PATTERN, URL_PATTERN, Strict
 from flows.spec.metrics import Metric
@@ -57,7 +57,7 @@ def _shown(value: object, text: str | None) -> str:
         return "is empty, "
     if isinstance(value, dict | list):
         return ""
-    return f"is {without_password(repr(value) if text is None else text)}, "
+    return f"is {safe_text(repr(value) if text is None else text)}, "
 
 
 def _what_is_right(detail: ErrorDetails, text: str | None) -> str:

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from flows.formats.urls import without_password
+from flows.formats.safe_text import safe_url
 from flows.spec.fields import URL_PATTERN, Duration, Strict
 
 _TOKEN: Any = Field(None, description="Environment variable with a bearer token.")
@@ -43,8 +43,8 @@ class PrometheusSource(Strict):
 
     @field_serializer("url")
     def _kept_without_password(self, url: str) -> str:
-        """What is kept of a spec (warehouse, marts, hashes) holds no password."""
-        return without_password(url)
+        """What is kept of a spec (warehouse, marts, hashes) holds no password and no token."""
+        return safe_url(url)
 
 
 class PrometheusUrl(Strict):

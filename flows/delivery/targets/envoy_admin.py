@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from flows.delivery.targets.target import TargetRefused, TargetUnavailable
+from flows.formats.urls import endpoint_of
 
 if TYPE_CHECKING:
     import requests
@@ -62,7 +63,9 @@ def _versions(admin: str, names: AbstractSet[str]) -> set[str]:
     try:
         configs = answer.json().get("configs", [])
     except ValueError as error:
-        raise TargetUnavailable(f"{admin} is no Envoy's admin: {error}") from error
+        raise TargetUnavailable(
+            f"{endpoint_of(admin).shown} is no Envoy's admin: {error}"
+        ) from error
     # Envoy leaves out what is empty.
     return {
         str(config.get("version_info", ""))
@@ -74,9 +77,17 @@ def _versions(admin: str, names: AbstractSet[str]) -> set[str]:
 def _get(admin: str, page: str, **query: str) -> requests.Response:
     import requests  # noqa: PLC0415 - only a delivery pays for it
 
+    server = endpoint_of(admin)
     try:
-        answer = requests.get(f"{admin.rstrip('/')}/{page}", params=query, timeout=_TIMEOUT_S)
+        answer = requests.get(
+            f"{server.url}/{page}",
+            params={**server.parameters, **query},
+            auth=server.credentials,
+            timeout=_TIMEOUT_S,
+        )
         answer.raise_for_status()
     except requests.RequestException as error:
-        raise TargetUnavailable(f"Envoy's admin at {admin} doesn't answer: {error}") from error
+        raise TargetUnavailable(
+            f"Envoy's admin at {server.shown} doesn't answer: {error}"
+        ) from error
     return answer

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
+from flows.formats.safe_text import safe_text
 from flows.ingest.sources.native_samples import native_samples
 from flows.ingest.sources.samples import Samples, SourceRefused, without_oddities
 
@@ -157,7 +158,7 @@ def _is_number(text: str) -> bool:
 
 def _said(texts: list[str] | None) -> list[str]:
     """Warnings or infos that say something."""
-    return [text for text in texts or () if text]
+    return [safe_text(text) for text in texts or () if text]
 
 
 def _unread(result: list[_Series]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,17 +14,31 @@ from enum import StrEnum
 import requests
 import urllib3
 from prometheus_api_client import PrometheusConnect
-from prometheus_api_client.exceptions import PrometheusApiClientException
+from pydantic import TypeAdapter, ValidationError
 from requests.adapters import HTTPAdapter
+from typing_extensions import TypedDict
 
-from flows.formats.urls import credentials_of, without_password
+from flows.formats.safe_text import safe_text
+from flows.formats.urls import endpoint_of
+from flows.ingest.sources.login import OtherHost, SpecSession, login_of
+from flows.ingest.sources.packed_body import unpacking
 from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.spec.sources import PrometheusSource
 
 _BLOCK = 1 << 20
+# Of one answer, unpacked; who sends more is asked for less.
+_LARGEST = 256 << 20
+_WAIT = re.compile(r"[0-9]{1,6}")
 
 
 Form = list[tuple[str, str]]
+
+
+class _Names(TypedDict):
+    data: list[str]
+
+
+_NAMES = TypeAdapter(_Names)
 
 
 class AskForLess(Exception):
@@ -65,25 +79,16 @@ class PrometheusConnection:
     """Asks one server; raises SourceRefused, SourceUnavailable or AskForLess, all with its URL."""
 
     def __init__(self, source: PrometheusSource, patience: Patience) -> None:
-        # Nothing that is said of the server holds its password; what asks it has it beside the URL.
-        url, credentials = credentials_of(source.url)
-        self._base = url.rstrip("/")
-        self.url = without_password(self._base)
+        # Nothing that is said of the server holds its secrets: they are sent beside the URL.
+        server = endpoint_of(source.url)
+        self._base, self.url = server.url, server.shown
         self.patience = patience
-        session = requests.Session()
-        session.auth = credentials
-        if source.user_env is not None and source.password_env is not None:
-            session.auth = (
-                _from_environment("user_env", source.user_env),
-                _from_environment("password_env", source.password_env),
-            )
+        session = SpecSession()
+        session.auth = login_of(source, server.credentials)
+        session.params = dict(server.parameters)
         session.verify = source.ca_file or True
         # Prometheus compresses slower than a network carries: 7 times the time, measured.
         session.headers["Accept-Encoding"] = "identity"
-        if source.token_env is not None:
-            session.headers["Authorization"] = (
-                f"Bearer {_from_environment('token_env', source.token_env)}"
-            )
         self.client = PrometheusConnect(
             url=self._base, session=session, timeout=(patience.connect_s, patience.read_s)
         )
@@ -115,19 +120,19 @@ class PrometheusConnection:
                 pause_s *= 2
 
     def metric_names(self) -> list[str]:
-        """All metric names that the server knows, by the client's own discovery."""
+        """All metric names that the server knows; bounded as every answer is."""
         try:
-            return [str(name) for name in self.client.all_metrics()]
-        except requests.exceptions.SSLError as error:
-            raise self._untrusted(error) from error
-        except requests.exceptions.InvalidURL as error:
-            raise self._no_url() from error
-        except requests.ConnectionError as error:
-            raise SourceUnavailable(f"{self.url}: {_said(error)}. Is the server up?") from error
-        except requests.Timeout as error:
-            raise SourceUnavailable(f"{self.url} did not answer: {_said(error)}") from error
-        except (PrometheusApiClientException, requests.RequestException, KeyError) as error:
-            raise SourceRefused(f"{self.url} does not list its metrics: {_said(error)}") from error
+            answer = self.answer("/api/v1/label/__name__/values")
+            names: _Names = _NAMES.validate_json(answer.body, strict=True)
+            return names["data"]
+        except ValidationError as error:
+            wrong = error.errors(include_url=False, include_input=False)[0]
+            field = ".".join(map(str, wrong["loc"])) or "the answer"
+            raise SourceRefused(
+                f"{self.url} does not list its metrics: {field}: {wrong['msg']}"
+            ) from error
+        except AskForLess as error:
+            raise SourceRefused(f"{self.url} does not list its metrics: {error}") from error
 
     def server_time(self) -> datetime | None:
         """The server's own clock, by which its samples are stamped; None if it doesn't tell."""
@@ -169,6 +174,8 @@ class PrometheusConnection:
             raise self._untrusted(error) from error
         except requests.exceptions.InvalidURL as error:
             raise self._no_url() from error
+        except OtherHost as error:
+            raise SourceRefused(f"{self.url}: {error}") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _AskLater(f"{type(error).__name__}: {_said(error)}") from error
         return self._judged(response, body)
@@ -186,10 +193,15 @@ class PrometheusConnection:
         )
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
-        """All of the answer; one that comes drop by drop is given up at the deadline."""
-        parts = []
-        while part := response.raw.read1(_BLOCK, decode_content=True):
-            parts.append(part)
+        """All of the answer, unpacked; what comes drop by drop or has no end is given up."""
+        parts, size = [], 0
+        unpack = unpacking(response.headers.get("Content-Encoding", ""))
+        while part := response.raw.read1(_BLOCK, decode_content=False):
+            for piece in unpack(part, _BLOCK):
+                size += len(piece)
+                if size > _LARGEST:
+                    raise AskForLess(f"an answer of more than {_LARGEST >> 20} MB")
+                parts.append(piece)
             if time.monotonic() > deadline:
                 raise requests.ReadTimeout
         return b"".join(parts)
@@ -206,7 +218,8 @@ class PrometheusConnection:
             raise SourceRefused(f"{self.url} refused ({response.status_code}): {words}")
         asked = response.headers.get("Retry-After", "")
         raise _AskLater(
-            f"{response.status_code} {words}", wait_s=float(asked) if asked.isdigit() else 0.0
+            f"{response.status_code} {words}",
+            wait_s=float(asked) if _WAIT.fullmatch(asked) else 0.0,
         )
 
 
@@ -219,14 +232,7 @@ class _AskLater(Exception):
 
 
 def _said(error: Exception) -> str:
-    return without_password(str(error))
-
-
-def _from_environment(field: str, name: str) -> str:
-    value = os.environ.get(name)
-    if not value:
-        raise SourceRefused(f"{field}: environment variable {name} is not set")
-    return value
+    return safe_text(str(error))
 
 
 class Remedy(StrEnum):

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from flows.ingest.sources.postgres_dsn import Dsn, MalformedDsn, parse_dsn
 from flows.ingest.sources.samples import SourceUnavailable
 from flows.ingest.sources.staged_rows import stage
 from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, WantedRows
@@ -25,6 +25,8 @@ _PATIENCE = {
     "keepalives_interval": "10",
     "keepalives_count": "3",
 }
+# Of the query and all of its rows.
+_STATEMENT = "30min"
 _BATCH_BYTES = 16 << 20
 # How the server refuses for good; anything else that keeps one from connecting may pass.
 _REFUSALS = (
@@ -51,11 +53,12 @@ def stage_query(
     import duckdb  # noqa: PLC0415
 
     dsn = _dsn(source)
-    where = f"PostgreSQL {_address(dsn)} (from ${source.dsn_env})"
+    where = f"PostgreSQL {dsn.address} (from ${source.dsn_env})"
     lost: list[OSError] = []
-    with closing(_connect(dsn, where)) as server, server.cursor() as cursor:
+    with closing(_connect(dsn.text(_PATIENCE), where)) as server, server.cursor() as cursor:
         try:
             cursor.execute("set transaction read only")
+            cursor.execute(f"set local statement_timeout = '{_STATEMENT}'")
             cursor.adbc_statement.set_options(
                 **{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)}
             )
@@ -151,26 +154,15 @@ def _said(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _dsn(source: PostgresSource | UsersQuery) -> str:
-    dsn = os.environ.get(source.dsn_env, "").strip()
-    if not dsn:
+def _dsn(source: PostgresSource | UsersQuery) -> Dsn:
+    name = source.dsn_env
+    written = os.environ.get(name, "").strip()
+    if not written:
         raise UserDataRefused(
-            f"${source.dsn_env} is not set; it must hold the connection URI, such as "
+            f"${name} is not set; it must hold the connection URI, such as "
             "postgresql://user:password@host:5432/database"
         )
-    if "://" not in dsn:
-        # The driver takes the keyword form as well: host=... dbname=...
-        extra = (f"{key}={value}" for key, value in _PATIENCE.items() if f"{key}=" not in dsn)
-        return " ".join((dsn, *extra))
-    parts = urlsplit(dsn)
-    query = _PATIENCE | dict(parse_qsl(parts.query))
-    return parts._replace(query=urlencode(query, quote_via=quote)).geturl()
-
-
-def _address(dsn: str) -> str:
-    """Host, port and database: never the password."""
-    if "://" in dsn:
-        parts = urlsplit(dsn)
-        return parts.netloc.rpartition("@")[2] + parts.path
-    words = (word for word in dsn.split() if word.startswith(("host=", "port=", "dbname=")))
-    return " ".join(words)
+    try:
+        return parse_dsn(written)
+    except MalformedDsn as error:
+        raise UserDataRefused(f"${name} is no connection URI: {error}") from None

@@ -1,0 +1,67 @@
+"""How a Prometheus server is logged in to: by the spec's variables, and by nothing else."""
+
+from __future__ import annotations
+
+import os
+
+import requests
+
+from flows.formats.safe_text import read_secret
+from flows.ingest.sources.samples import SourceRefused
+from flows.spec.sources import PrometheusSource
+
+
+class OtherHost(requests.RequestException):
+    """The server sends its callers to another one, which was never named."""
+
+
+class SpecSession(requests.Session):
+    """Logs in as the spec says: neither a redirect nor ~/.netrc puts another login in its place."""
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Before a redirect is followed."""
+        if self.should_strip_auth(  # type: ignore[no-untyped-call]
+            response.request.url or "", prepared_request.url or ""
+        ):
+            raise OtherHost("it redirects to another host: name that one")
+        if self.auth is None:
+            super().rebuild_auth(  # type: ignore[no-untyped-call]
+                prepared_request, response
+            )
+
+
+class _Bearer(requests.auth.AuthBase):
+    """A token. Set as the session's login, so that requests doesn't look one up in ~/.netrc."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def login_of(
+    source: PrometheusSource, credentials: tuple[str, str] | None
+) -> requests.auth.AuthBase | None:
+    """The token or the user that the spec names; else the URL's."""
+    if source.token_env is not None:
+        return _Bearer(_from_environment("token_env", source.token_env))
+    if source.user_env is not None and source.password_env is not None:
+        credentials = (
+            _from_environment("user_env", source.user_env),
+            _from_environment("password_env", source.password_env),
+        )
+    if credentials is None:
+        return None
+    user, password = (part.encode() for part in credentials)
+    return requests.auth.HTTPBasicAuth(user, password)
+
+
+def _from_environment(field: str, name: str) -> str:
+    try:
+        return read_secret(os.environ, name, is_token=field == "token_env")
+    except ValueError as error:
+        raise SourceRefused(f"{field}: {error}") from None

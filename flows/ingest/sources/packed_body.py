@@ -1,0 +1,30 @@
+"""Bodies that a server packs: unpacked piece by piece, so that a bound on their size holds."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+
+from flows.ingest.sources.samples import SourceRefused
+
+
+def unpacking(encoding: str) -> Callable[[bytes, int], Iterator[bytes]]:
+    """What unpacks a part of a body into pieces of at most so many bytes."""
+    if encoding.lower() in ("", "identity"):
+        return lambda part, _: iter((part,))
+    if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
+        raise SourceRefused(
+            f"the server's answer is packed by {encoding!r}, which nobody asked for"
+        )
+    # 32 more than the largest window: gzip or zlib, as the header says.
+    unpacker = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)
+
+    def unpack(part: bytes, size: int) -> Iterator[bytes]:
+        while part:
+            try:
+                yield unpacker.decompress(part, size)
+            except zlib.error as error:
+                raise SourceRefused(f"the server's answer can't be unpacked: {error}") from error
+            part = unpacker.unconsumed_tail
+
+    return unpack

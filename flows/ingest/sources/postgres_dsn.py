@@ -1,0 +1,140 @@
+"""PostgreSQL connection strings, taken apart: what is wrong in one is said without quoting it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from flows.formats.safe_text import hide
+
+_SCHEMES = ("postgresql", "postgres")
+# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+_KEYWORDS = frozenset(
+    {"host", "hostaddr", "port", "dbname", "user", "password", "passfile", "require_auth"}
+    | {"channel_binding", "connect_timeout", "client_encoding", "options", "application_name"}
+    | {"fallback_application_name", "keepalives", "keepalives_idle", "keepalives_interval"}
+    | {"keepalives_count", "tcp_user_timeout", "replication", "gssencmode", "sslmode"}
+    | {"requiressl", "sslnegotiation", "sslcompression", "sslcert", "sslkey", "sslpassword"}
+    | {"sslcertmode", "sslrootcert", "sslcrl", "sslcrldir", "sslsni", "requirepeer"}
+    | {"ssl_min_protocol_version", "ssl_max_protocol_version", "krbsrvname", "gsslib"}
+    | {"gssdelegation", "service", "servicefile", "target_session_attrs", "load_balance_hosts"}
+)
+_SECRETS = ("password", "sslpassword")
+_PAIR = re.compile(r"\s*([a-z_]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)", re.DOTALL)
+_EXAMPLE = "postgresql://user:password@host:5432/database"
+
+
+class MalformedDsn(ValueError):
+    """No connection string; the message says what is wrong, and never a part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dsn:
+    """What a connection string says, by libpq's keywords."""
+
+    fields: dict[str, str]
+
+    @property
+    def address(self) -> str:
+        """Host, port and database."""
+        said = self.fields
+        host = said.get("host") or said.get("hostaddr") or ""
+        port = f":{said['port']}" if said.get("port") else ""
+        database = f"/{said['dbname']}" if said.get("dbname") else ""
+        return f"{host}{port}{database}"
+
+    def text(self, defaults: dict[str, str]) -> str:
+        """In the keyword form, as libpq reads it; defaults: for keywords that it doesn't have."""
+        return " ".join(
+            f"{name}={_quoted(value)}" for name, value in (defaults | self.fields).items()
+        )
+
+
+def parse_dsn(text: str) -> Dsn:
+    """A URI or keywords; its passwords are hidden from then on. Raises MalformedDsn."""
+    written = text.strip()
+    hide(written)
+    try:
+        fields = _of_uri(written) if "://" in written else _of_keywords(written)
+    except ValueError as error:
+        reason = str(error) if isinstance(error, MalformedDsn) else "it can't be read"
+        raise MalformedDsn(f"{reason}; it must be such as {_EXAMPLE}") from None
+    for name in _SECRETS:
+        hide(fields.get(name, ""))
+    if not all(value.isprintable() for value in fields.values()):
+        raise MalformedDsn(f"it holds a control character; it must be such as {_EXAMPLE}")
+    return Dsn(fields)
+
+
+def _of_uri(text: str) -> dict[str, str]:
+    if any(character.isspace() for character in text):
+        raise MalformedDsn("it holds a space: write %20")
+    parts = urlsplit(text)
+    if parts.scheme not in _SCHEMES:
+        raise MalformedDsn("it begins with neither postgresql:// nor postgres://")
+    # A / ? # or @ in the password would end it early, and a part of it would be taken for another.
+    if parts.fragment or "#" in text or "@" in parts.path + parts.query:
+        raise MalformedDsn("a / ? # or @ in user or password is written %2F %3F %23 or %40")
+    login, _, servers = parts.netloc.rpartition("@")
+    if "@" in login:
+        raise MalformedDsn("an @ in user or password is written %40")
+    user, _, password = login.partition(":")
+    hosts, ports = zip(*map(_host_and_port, servers.split(",")), strict=True)
+    said = {
+        "host": ",".join(hosts),
+        "port": ",".join(ports) if any(ports) else "",
+        "dbname": _decoded(parts.path.removeprefix("/")),
+        "user": _decoded(user),
+        "password": _decoded(password),
+    }
+    named = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    return {name: value for name, value in said.items() if value} | _checked(named)
+
+
+def _host_and_port(server: str) -> tuple[str, str]:
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::([0-9]*))?", server)
+    if match is None:
+        raise MalformedDsn("its host or port can't be read; a : in user or password is written %3A")
+    host, port = _decoded(match[1]).strip("[]"), match[2] or ""
+    if port and not 0 < int(port[:6]) < 65536:
+        raise MalformedDsn("its port must be from 1 to 65535")
+    return host, port
+
+
+def _of_keywords(text: str) -> dict[str, str]:
+    pairs, at = list[tuple[str, str]](), 0
+    while match := _PAIR.match(text, at):
+        name, value = match.groups()
+        pairs.append((name, _unquoted(value)))
+        at = match.end()
+    if not pairs or text[at:].strip():
+        raise MalformedDsn(
+            "its keywords can't be read: write each as name=value, a value with spaces in '...'"
+        )
+    return _checked(pairs)
+
+
+def _checked(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    if any(name not in _KEYWORDS for name, _ in pairs):
+        raise MalformedDsn("it has a keyword that PostgreSQL doesn't know")
+    said = dict(pairs)
+    port = said.get("port", "")
+    if port and not all(one.isdecimal() and one.isascii() for one in port.split(",") if one):
+        raise MalformedDsn("its port must be a number")
+    return said
+
+
+def _decoded(text: str) -> str:
+    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
+        raise MalformedDsn("a % in user or password is written %25")
+    return unquote(text, errors="strict")
+
+
+def _unquoted(value: str) -> str:
+    inner = value[1:-1] if value.startswith("'") else value
+    return re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL)
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", r"\\").replace("'", r"\'") + "'"

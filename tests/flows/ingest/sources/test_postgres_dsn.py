@@ -1,0 +1,68 @@
+"""Connection strings are taken apart; a malformed one is told without any part of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from flows.ingest.sources.postgres_dsn import MalformedDsn, parse_dsn
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "password"),
+    [
+        ("postgresql://u:p%40ss@h:5432/db?sslmode=require", "h:5432/db", "p@ss"),
+        ("postgres://h/db", "h/db", None),
+        ("postgresql://u:hunt:er@h/db", "h/db", "hunt:er"),
+        ("postgresql:///db?host=/tmp/sock&user=x", "/tmp/sock/db", None),
+        ("postgresql://u:pw@[::1]:55/db", "::1:55/db", "pw"),
+        ("postgresql://u:pw@h1:1,h2:2/db", "h1,h2:1,2/db", "pw"),
+        ("host=h port=5432 dbname='my db' password='it\\'s'", "h:5432/my db", "it's"),
+        ("host=h password=a\\ b dbname=d", "h/d", "a b"),
+    ],
+)
+def test_a_connection_string_is_taken_apart(text: str, address: str, password: str | None) -> None:
+    dsn = parse_dsn(text)
+    assert (dsn.address, dsn.fields.get("password")) == (address, password)
+    assert parse_dsn(dsn.text({"connect_timeout": "10"})).fields == dsn.fields | {
+        "connect_timeout": "10"
+    }
+
+
+MALFORMED = (
+    f"postgresql://u:{SECRET}#x@h/db",
+    f"postgresql://u:{SECRET}/x@h/db",
+    f"postgresql://u:12/{SECRET}@h/db",
+    f"postgresql://u:{SECRET}?x@h/db",
+    f"postgresql://u:12?{SECRET}@h/db",
+    f"postgresql://u:x@{SECRET}@h/db",
+    f"postgresql//u:{SECRET}@h/db",
+    f"u:{SECRET}@h/db",
+    f"host=h password=a {SECRET}",
+    f"password = '{SECRET}",
+    f"postgresql://u:{SECRET}@h:port/db",
+    f"postgresql://u:{SECRET}@h:99999/db",
+    f"mysql://u:{SECRET}@h/db",
+    f"postgresql://u:%{SECRET}@h/db",
+    f"postgresql://u:{SECRET}@h/db?{SECRET}=bar",
+    f"postgresql://u:{SECRET}@h/db?sslmode",
+    f"postgresql://u:{SECRET} x@h/db",
+    f"postgresql:// u:{SECRET}@h/db",
+    f"jdbc:postgresql://u:{SECRET}@h/db",
+    f"postgresql://u:[{SECRET}@h/db",
+    f"postgresql://u:{SECRET}:h/db",
+    f"host=h port={SECRET}",
+    SECRET,
+    "postgresql://u:\x01@h/db",
+)
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+def test_what_is_malformed_is_never_quoted(text: str) -> None:
+    with pytest.raises(
+        MalformedDsn, match="it must be such as postgresql://user:password@"
+    ) as told:
+        parse_dsn(text)
+    assert SECRET not in str(told.value)
+    assert told.value.__cause__ is None

@@ -1,0 +1,238 @@
+"""A secret is put wherever one may be put; no output of any command holds it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.builders.delivery_workspace import SPEC, delivery_workspace
+from tests.flows.ingest.sources.test_postgres_dsn import MALFORMED
+from tests.places import REPOSITORY
+
+CANARY = "Kanarienvogel-7f3a"
+RECORDING = "{recording: ../demo/requests.parquet, scrape_interval: 2s}"
+USERS = """
+  exposures: {dsn_env: EXAM_DSN, query: select 1}
+  outcomes: {dsn_env: EXAM_DSN, query: select 1}
+metrics:
+  paid: {kind: proportion, outcome: paid, margin: 0.05}
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A workspace whose home has a .netrc for the machine's own servers."""
+    workspace = delivery_workspace(tmp_path)
+    netrc = tmp_path / "home" / ".netrc"
+    netrc.parent.mkdir()
+    netrc.write_text(f"machine 127.0.0.1 login netrc password {CANARY}-netrc\n")
+    netrc.chmod(0o600)
+    return workspace.root
+
+
+def write(root: Path, requests: str, *, more: str = "", target: str = "") -> None:
+    text = SPEC.replace(RECORDING, requests)
+    text = text.replace("{envoy: ../routes.json}", target) if target else text
+    path = root / "experiments" / "exam.yaml"
+    path.write_text(text.replace("delivery:\n", f"{more.lstrip()}delivery:\n") if more else text)
+
+
+def verdict(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli.main", "--root", str(root), *arguments],
+        cwd=root,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(REPOSITORY),
+            "HOME": str(root / "home"),
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def leaks(root: Path, *outputs: subprocess.CompletedProcess[str]) -> list[str]:
+    """Where the canary is found: in what was printed, or in a file that a command has written."""
+    found = [
+        f"output of {done.args[5:]}" for done in outputs if CANARY in done.stdout + done.stderr
+    ]
+    given = {root / "experiments" / "exam.yaml", root / "home" / ".netrc"}
+    for path in root.rglob("*"):
+        if path.is_file() and path not in given and CANARY.encode() in path.read_bytes():
+            found.append(str(path.relative_to(root)))
+    return found
+
+
+@contextmanager
+def server(status: int = 400, echo: bool = True) -> Iterator[tuple[str, list[Mapping[str, str]]]]:
+    """A server that refuses, and says again all that it was asked with."""
+    asked: list[Mapping[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            asked.append(dict(self.headers) | {"path": self.path})
+            said = f"{self.path} {dict(self.headers)}" if echo else "no"
+            body = json.dumps({"status": "error", "errorType": "bad_data", "error": said}).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PUT = _answer  # noqa: N815 - the library's names
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on the test's output."""
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{httpd.server_port}", asked
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
+
+
+def commands(root: Path, **environment: str) -> list[subprocess.CompletedProcess[str]]:
+    """Every command that reads a source or writes for others."""
+    asked = (
+        ("validate",),
+        ("gate", "exam", "--json"),
+        ("run",),
+        ("publish",),
+        ("deliver", "exam", "--once"),
+    )
+    return [verdict(root, *arguments, **environment) for arguments in asked]
+
+
+SOURCES = {
+    "user and password": f"{{prometheus: 'http://u:{CANARY}@HOST'}}",
+    "a user that is a token": f"{{prometheus: 'http://{CANARY}@HOST'}}",
+    "an @ in the password": f"{{prometheus: 'http://u:x@{CANARY}@HOST'}}",
+    "a token in the query": f"{{prometheus: 'http://HOST/?token={CANARY}'}}",
+    "a token in the environment": "{prometheus: 'http://HOST', token_env: SECRET}",
+    "a password in the environment": (
+        "{prometheus: 'http://HOST', user_env: USER_NAME, password_env: SECRET}"
+    ),
+    "a scheme that is none": f"{{prometheus: 'htp://u:{CANARY}@HOST'}}",
+    "a port that is none": f"{{prometheus: 'http://HOST:{CANARY}@x'}}",
+    "an unknown field": f"{{prometheus: 'http://HOST', tokn: 'Bearer {CANARY}'}}",
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_secret_of_a_server_is_shown_or_kept(root: Path, name: str) -> None:
+    for written in (CANARY, f"{CANARY}\n", f"x\n{CANARY}") if "environment" in name else (CANARY,):
+        with server() as (host, _):
+            write(root, SOURCES[name].replace("HOST", host))
+            outputs = commands(root, SECRET=written, USER_NAME="u")
+        assert leaks(root, *outputs) == []
+        assert any(done.returncode for done in outputs)
+
+
+def test_a_token_that_is_named_goes_without_its_line_end_and_before_netrc(root: Path) -> None:
+    with server() as (host, asked):
+        write(root, f"{{prometheus: 'http://{host}', token_env: SECRET}}")
+        verdict(root, "gate", "exam", SECRET=f"{CANARY}\n")
+    assert {one.get("Authorization") for one in asked} == {f"Bearer {CANARY}"}
+
+
+def test_parameters_of_the_url_go_with_every_request(root: Path) -> None:
+    with server() as (host, asked):
+        write(root, f"{{prometheus: 'http://{host}/mesh/?token={CANARY}'}}")
+        verdict(root, "gate", "exam")
+    assert asked
+    assert all(re.match(rf"/mesh/api/v1/.*[?&]token={CANARY}", one["path"]) for one in asked)
+
+
+def test_a_redirect_to_another_host_is_not_followed(root: Path) -> None:
+    with server() as (other, asked), redirecting(f"http://localhost:{other.split(':')[1]}") as host:
+        write(root, f"{{prometheus: 'http://{host}', token_env: SECRET}}")
+        done = verdict(root, "gate", "exam", SECRET=CANARY)
+    assert "it redirects to another host: name that one" in done.stderr
+    assert asked == []
+
+
+@contextmanager
+def redirecting(to: str) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(307)
+            self.send_header("Location", to + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_POST = _answer  # noqa: N815 - the library's names
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on the test's output."""
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{httpd.server_port}"
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
+
+
+def test_no_part_of_a_connection_string_is_shown_or_kept(root: Path) -> None:
+    good = "postgresql://reader:hunter2@127.0.0.1:1/school"
+    for dsn in (good, *MALFORMED):
+        write(root, RECORDING, more=USERS)
+        dsn = dsn.replace("hunter2", CANARY)
+        if "\x00" in dsn or CANARY not in dsn:
+            continue
+        done = verdict(root, "gate", "exam", EXAM_DSN=dsn)
+        assert done.returncode == 2, dsn
+        assert "EXAM_DSN" in done.stderr
+        assert leaks(root, done) == [], dsn
+
+
+@pytest.mark.parametrize("place", [f"u:{CANARY}@HOST", f"HOST/?token={CANARY}", f"{CANARY}@HOST"])
+def test_no_secret_of_envoy_grafana_or_a_pushgateway_is_shown_or_kept(
+    root: Path, place: str
+) -> None:
+    with server() as (host, asked):
+        url = f"http://{place.replace('HOST', host)}"
+        write(root, RECORDING, target=f"{{envoy: ../routes.json, admin: '{url}'}}")
+        given = {"VERDICT_PUSHGATEWAY": url, "VERDICT_GRAFANA_URL": url}
+        outputs = commands(root, **given)
+        assert leaks(root, *outputs) == []
+        paths = [one["path"] for one in asked]
+    assert any(path.startswith("/metrics/job/") for path in paths)
+    assert any(path.startswith("/config_dump") for path in paths)
+
+
+def test_what_nobody_thought_of_is_shown_without_secrets(root: Path) -> None:
+    code = (
+        "import sys, flows.cli.main as main, flows.look.look as look\n"
+        "from flows.formats.urls import endpoint_of\n"
+        f"def fail(*_, **__): raise KeyError(endpoint_of('http://u:{CANARY}@h').credentials)\n"
+        "look.pull_if_behind = fail\n"
+        "sys.exit(main.main(['--root', sys.argv[1], 'gate', 'exam']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(root)],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "KeyError" in done.stderr
+    # Python shows the line of the code, too, if it is in a file: here it has none.
+    assert leaks(root, done) == []
