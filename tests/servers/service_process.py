@@ -27,9 +27,9 @@ TOKEN = "a-token-for-the-tests-0123456789"
 _SERVE = """
 import json, sys
 from pathlib import Path
-from flows.service.limits import Limits
+from flows.service.http import Limits
 from flows.service.server import listen, serve
-from flows.workspace import Workspace
+from flows.workspace.paths import Workspace
 root, token, limits = sys.argv[1:]
 serve(Workspace(Path(root)),
       listen("127.0.0.1", 0), token=token or None, limits=Limits(**json.loads(limits)))

@@ -19,7 +19,7 @@ from tests.servers.small_disk import small_disk
 PUBLISH = """
 import sys
 from pathlib import Path
-from flows.publish import PublishFailed, publish
+from flows.publish.marts import PublishFailed, publish
 print("started", flush=True)
 sys.stdin.readline()
 if sys.argv[3:]:

@@ -27,7 +27,7 @@ from tests.servers.service_process import (
 _COMMAND = """
 import argparse, sys
 from pathlib import Path
-from flows.commands import serve
+from flows.cli import serve_command as serve
 parser = argparse.ArgumentParser()
 parser.add_argument("--root", type=Path)
 serve.add(parser.add_subparsers())
