@@ -60,6 +60,40 @@ class ResponseShare:
 
 
 @dataclass(frozen=True, slots=True)
+class HarmSince:
+    """Harm beyond the margin that is proven of the time since a start, be it the plan's.
+
+    start_ms: milliseconds since the epoch; from_start: it is the first that is judged.
+    baseline, candidate: shares since then. lower: the harm since then is at least this.
+    """
+
+    start_ms: int
+    from_start: bool
+    baseline: float
+    candidate: float
+    lower: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What a promote asks beside the whole plan: the last part, and where the trend leads.
+
+    start_ms: of the last part; excess: of it. ahead: mean excess of the time to until_ms, if the
+    trend goes on; None at the plan's end.
+    """
+
+    start_ms: int
+    excess: Estimate
+    ahead: Estimate | None
+    until_ms: int
+
+    @property
+    def within_margin(self) -> bool:
+        """Whether harm is excluded of the last part and of what lies ahead."""
+        return self.excess.upper <= 0 and (self.ahead is None or self.ahead.upper <= 0)
+
+
+@dataclass(frozen=True, slots=True)
 class MetricResult:
     """What one metric says of one candidate at one look.
 
@@ -77,6 +111,10 @@ class MetricResult:
         every look are tuned: as many as the plan expects.
     bad_pods: pods that are worse than their siblings by more than the margin, of either version.
     unknown: of no data, why nothing is known whatever the users did, and what would help.
+    persists: a version's own states last for minutes, which can hardly be told from harm.
+    since: where harm since a start is proven, of requests; log_e: evidence for it, log of alpha
+        times the e-value, proven from 0 on.
+    recent: the last part and the trend, where the whole is within the margin; of requests.
     pods_differ: the bounds decide nothing only because pods of one version differ beyond chance.
     outcome: of requests, how those ended that are counted; "" of slow ones, and of users.
     causes: the kinds of response that a difference is made of, those that weigh most first.
@@ -114,6 +152,10 @@ class MetricResult:
     variance_removed: float | None = None
     bad_pods: tuple[BadPod, ...] = ()
     pods_differ: bool = False
+    persists: bool = False
+    since: HarmSince | None = None
+    log_e: float | None = None
+    recent: Recent | None = None
     tightest_at_users: float | None = None
     unknown: str | None = None
     outcome: str = ""

@@ -125,6 +125,8 @@ class Plan:
         of each variant.
     tuned_ms: the length that the tests are tuned for, where the stages' real lengths are known
         only afterwards; it must not depend on what the looks saw.
+    warm_up_ms: time from the start in which requests are counted, but only a total failure is
+        judged: code is compiled, caches are filled.
     users: how many are expected in all variants over that length, as known before any comparison;
         None where nobody said.
     approved: by signal and candidate, the difference up to which a person has approved it.
@@ -145,6 +147,7 @@ class Plan:
     users: float | None = None
     approved: Mapping[tuple[str, str], float] = field(default_factory=dict)
     is_users_fixed_horizon: bool = False
+    warm_up_ms: int = 0
 
     @property
     def start_ms(self) -> int:
@@ -165,6 +168,11 @@ class Plan:
     def planned_buckets(self) -> int:
         """How many buckets the whole plan has."""
         return max(1, self.planned_ms // self.bucket_ms)
+
+    @property
+    def warm_up_buckets(self) -> int:
+        """Buckets at the start that are not judged by their shares."""
+        return -(-self.warm_up_ms // self.bucket_ms)
 
     @property
     def harm_buckets(self) -> float:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
-from analysis.metric_result import Classification, Estimate, MetricResult
+from analysis.metric_result import Classification, Estimate, HarmSince, MetricResult, Recent
 from analysis.plan import Role, Unit
 from analysis.requests.pods import BadPod
 
@@ -22,6 +23,8 @@ def explain(result: MetricResult) -> str:
     """One sentence: both versions' values, the harm that is proven or excluded, and the margin."""
     if result.classification is Classification.NO_DATA:
         found = describe_absence(result)
+    elif result.since is not None and not result.since.from_start:
+        found = _since(result, result.since)
     else:
         found = f"{_values(result)}; {_finding(result)}{_causes(result)}"
     return ". ".join(
@@ -121,7 +124,11 @@ def describe_harm(result: MetricResult) -> str:
 
 
 def _harm_bounds(result: MetricResult) -> tuple[float, float]:
-    low, high = result.excess.lower + result.margin, result.excess.upper + result.margin
+    return _with_margin(result, result.excess)
+
+
+def _with_margin(result: MetricResult, excess: Estimate) -> tuple[float, float]:
+    low, high = excess.lower + result.margin, excess.upper + result.margin
     if not result.is_share:
         return low, high
     # Wider is no news: no two shares are further apart.
@@ -158,10 +165,7 @@ def level(result: MetricResult, value: float) -> str:
 
 
 def _values(result: MetricResult) -> str:
-    return (
-        f"{result.candidate_variant} has {level(result, result.candidate)} {_what(result)}, "
-        f"{result.baseline_variant} {level(result, result.baseline)}"
-    )
+    return _shares(result, result.baseline, result.candidate)
 
 
 def _what(result: MetricResult) -> str:
@@ -170,6 +174,41 @@ def _what(result: MetricResult) -> str:
     if result.edge_ms is not None:
         return f"of requests slower than {result.edge_ms:g} ms"
     return f"of requests {_ENDED.get(result.outcome, 'failed')}"
+
+
+def _shares(result: MetricResult, baseline: float, candidate: float) -> str:
+    return (
+        f"{result.candidate_variant} has {level(result, candidate)} {_what(result)}, "
+        f"{result.baseline_variant} {level(result, baseline)}"
+    )
+
+
+def _since(result: MetricResult, since: HarmSince) -> str:
+    """Harm that began late: both versions' shares since then, beside those of the whole time."""
+    return (
+        f"since {clock(since.start_ms)} {_shares(result, since.baseline, since.candidate)}; "
+        f"harm since then at least {amount(result, since.lower)} {_margin(result)}"
+    )
+
+
+def describe_recent(result: MetricResult, recent: Recent) -> str:
+    """Why the last part, or the trend, is not yet within the margin though the whole is."""
+    if not recent.excess.upper <= 0:
+        low, high = _with_margin(result, recent.excess)
+        return (
+            f"within the margin over the whole time, but since {clock(recent.start_ms)} harm "
+            f"between {amount(result, low)} and {amount(result, high)} {_margin(result)}"
+        )
+    high = math.nan if recent.ahead is None else _with_margin(result, recent.ahead)[1]
+    return (
+        f"within the margin so far, but a trend is not excluded that leads to harm of up to "
+        f"{amount(result, high)} by {clock(recent.until_ms)} {_margin(result)}"
+    )
+
+
+def clock(ms: int) -> str:
+    """The time of day of an instant in milliseconds since the epoch."""
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%H:%M} UTC"
 
 
 def _finding(result: MetricResult) -> str:
@@ -186,6 +225,8 @@ def _failure(result: MetricResult) -> str:
     if result.excess.lower > 0 and not result.outage:
         least = amount(result, _harm_bounds(result)[0])
         return f"harm at least {least} {_margin(result)}"
+    if result.since is not None and not result.gross:
+        return f"harm at least {amount(result, result.since.lower)} {_margin(result)}"
     return _failure_alone(result)
 
 

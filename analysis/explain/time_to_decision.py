@@ -10,6 +10,7 @@ from analysis.explain.reasons import (
     describe_harm,
     describe_objective,
     describe_pods,
+    describe_recent,
     describe_unknown,
     level,
 )
@@ -42,6 +43,9 @@ def missing_for_decision(
 
 def _too_early(plan: Plan, at_ms: int) -> Iterator[str]:
     rest = plan.start_ms + plan.minimum_ms - at_ms
+    warming = plan.start_ms + plan.warm_up_ms - at_ms
+    if warming > 0 and any(metric.unit is Unit.REQUEST for metric in plan.metrics):
+        yield f"warming up: {span(warming)} left, in which only a total failure is judged"
     if rest > 0:
         yield f"minimum duration {span(plan.minimum_ms)}: {span(rest)} left"
 
@@ -83,6 +87,21 @@ def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
             f"its pods differ by more than chance explains, so more pods would help more than more "
             f"time; {describe_harm(metric)}"
         )
+    met = objective is None or objective.state is Classification.PASS
+    if met and metric.recent is not None and not metric.recent.within_margin:
+        ended = "the plan has ended: " if at_ms >= plan.last_look_ms else ""
+        return f"{ended}{describe_recent(metric, metric.recent)}"
+    if metric.persists:
+        return (
+            f"states of minutes can't be told from harm yet; longer looks or more pods would tell; "
+            f"{describe_harm(metric)}"
+        )
+    return _too_wide(plan, metric, at_ms)
+
+
+def _too_wide(plan: Plan, metric: MetricResult, at_ms: int) -> str:
+    """An interval that spans the margin or the objective, and when it may not any longer."""
+    objective = metric.objective
     if objective is not None and metric.excess.upper <= 0:
         why = "the objective is neither met nor missed with confidence"
         found = describe_objective(metric, objective.candidate, objective.limit)

@@ -36,9 +36,11 @@ def with_unknown(
     """
     if not any(unknown):
         return found
+    agreed = _agreed(found, worst, unknown)
     return replace(
         found,
-        classification=_agreed(found, worst, unknown),
+        classification=agreed,
+        since=found.since if agreed is Classification.FAIL else None,
         difference=_hull(found.difference, worst.difference),
         relative=_hull(found.relative, worst.relative),
         excess=_hull(found.excess, worst.excess),
@@ -84,13 +86,15 @@ def _without_objective(worst: MetricResult, objective: Objective | None) -> Clas
     """
     if objective is None or np.isnan(worst.excess.lower) or np.isnan(worst.excess.upper):
         return worst.classification
-    if worst.gross or worst.excess.lower > 0:
+    if worst.gross or worst.since is not None or worst.excess.lower > 0:
         return Classification.FAIL
     if objective.violated:
         return Classification.FAIL
     if objective.state is not Classification.PASS:
         return Classification.UNCERTAIN
-    return Classification.PASS if worst.excess.upper <= 0 else Classification.UNCERTAIN
+    recent = worst.recent is None or worst.recent.within_margin
+    passes = worst.excess.upper <= 0 and recent
+    return Classification.PASS if passes else Classification.UNCERTAIN
 
 
 def _hull(one: Estimate, other: Estimate) -> Estimate:

@@ -15,8 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.judge.gross_failures import gross_gap
+from analysis.judge.started_harm import BOUND_PART, EXACT_PART, started_gross_gap
+from analysis.power.cells import Cells
 from analysis.requests.gross_failure import gross_failure_path
+from analysis.requests.later_starts import Null, harm_from_any_start
 from analysis.requests.paired_buckets import BucketCounts, estimate_share, pair_buckets
+from analysis.requests.recent import recent_excess, since_bucket
 
 FloatArray = NDArray[np.float64]
 
@@ -25,8 +29,6 @@ _MOST_LOOKS = 40
 # A detectable harm is searched for by many coarse simulations, to within a twelfth.
 _COARSE_RUNS, _COARSE_LOOKS, _HALVINGS = 100, 10, 6
 _LARGEST_HARM = 0.6
-# So many buckets are simulated one by one; after them so many cells each of 2, 4, 8 ... buckets.
-_ALONE, _CELLS_OF_A_WIDTH = 240, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Rule:
     promote_alpha: levels of the two bounds, tightest after harm_buckets and promote_buckets.
     buckets: all that the plan has. first_promote: buckets before which nothing is promoted.
     look_every: buckets between two looks. objective: a share that must not be exceeded.
+    warm_up: buckets at the start that are not judged. least_last_part: buckets that the last part
+    has at least.
     minimum_exposure: requests of each version, before which nothing is promoted.
     """
 
@@ -64,6 +68,8 @@ class Rule:
     look_every: int
     objective: float | None = None
     minimum_exposure: float = 0.0
+    warm_up: int = 0
+    least_last_part: int = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ def simulate_detection(
     parts = np.broadcast_to(share, rule.buckets)
     mean = float(parts.mean())
     rng = np.random.default_rng([seed, round(1e6 * mean), round(1e9 * harm)])
-    cells = _Cells.of(rule.buckets)
+    cells = Cells.of(rule.buckets)
     requests, parts = traffic.requests * cells.widths, cells.mean(parts)
     rates = (1 - parts, traffic.bad), (parts, min(traffic.bad + harm, 1.0))
     arms = [
@@ -121,7 +127,7 @@ def simulate_detection(
     ]
     gross = _gross(arms, rule, traffic)
     rolled, promoted = np.full(runs, np.inf), np.full(runs, np.inf)
-    for cell in _looks(rule, cells, most_looks):
+    for cell in cells.looks(rule.look_every, most_looks):
         look = cells.ends[cell]
         left = np.flatnonzero(np.isinf(rolled) & np.isinf(promoted))
         fails, passes = _classify([_until(arm, left, cell) for arm in arms], cells, rule)
@@ -171,56 +177,6 @@ def detectable_harm(
     return high
 
 
-@dataclass(frozen=True, slots=True)
-class _Cells:
-    """Stretches of time that are simulated as one: int64[cells], buckets in each and up to its end.
-
-    What bounds say depends on the requests and on the time so far, hardly on how finely that is
-    divided, once there are hundreds of parts.
-    """
-
-    widths: NDArray[np.int64]
-    ends: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, buckets: int) -> _Cells:
-        """Those of so many buckets; the last one is cut."""
-        ends = list(range(1, min(buckets, _ALONE) + 1))
-        width = 2
-        while ends[-1] < buckets:
-            ends += [ends[-1] + width * (i + 1) for i in range(_CELLS_OF_A_WIDTH)]
-            width *= 2
-        cut = np.unique(np.minimum(ends, buckets))
-        return cls(np.diff(cut, prepend=0), cut)
-
-    def mean(self, values: FloatArray) -> FloatArray:
-        """Of each cell: float64[cells]; values: float64[buckets]."""
-        return np.asarray(np.add.reduceat(values, self.ends - self.widths) / self.widths)
-
-    def for_bucket(self, cells: int) -> float:
-        """So many independent cells in place of a bucket, as bounds count them."""
-        widths = self.widths[:cells].astype(np.float64)
-        return float(widths.sum() / (widths**2).sum())
-
-
-def _looks(rule: Rule, cells: _Cells, most: int) -> Sequence[int]:
-    """The cells after which one looks, thinned if there are very many.
-
-    Evenly, but in a plan with wide cells by ever longer steps: each longer than the last in
-    proportion to the time so far.
-    """
-    every = max(1, rule.look_every)
-    looks = np.flatnonzero((cells.ends % every < cells.widths) & (cells.ends >= every))
-    if len(looks) == 0:
-        return [len(cells.ends) - 1]
-    if len(cells.ends) < rule.buckets:
-        wanted = np.geomspace(cells.ends[looks[0]], cells.ends[looks[-1]], most)
-        at = np.searchsorted(cells.ends[looks], np.floor(wanted))
-        return [int(cell) for cell in np.unique(looks[at])]
-    step = -(-len(looks) // most)
-    return [int(cell) for cell in looks[step - 1 :: step]]
-
-
 def _until(counts: BucketCounts, runs: NDArray[np.int64], cell: int) -> BucketCounts:
     return BucketCounts(counts.total[runs, : cell + 1], counts.bad[runs, : cell + 1])
 
@@ -230,7 +186,7 @@ def _counts(
     total: NDArray[np.int64],
     p: float,
     traffic: Traffic,
-    cells: _Cells,
+    cells: Cells,
 ) -> BucketCounts:
     return BucketCounts(
         total.astype(np.float64), _bursts(rng, total, p, traffic.overdispersion, cells)
@@ -242,7 +198,7 @@ def _bursts(
     total: NDArray[np.int64],
     p: float,
     overdispersion: float,
-    cells: _Cells,
+    cells: Cells,
 ) -> FloatArray:
     """Bad requests whose variance is overdispersion times the binomial one (beta-binomial)."""
     if overdispersion <= 1 or not 0 < p < 1:
@@ -257,37 +213,74 @@ def _bursts(
 
 def _gross(arms: Sequence[BucketCounts], rule: Rule, traffic: Traffic) -> NDArray[np.bool_]:
     """Whether the exact test had refuted health by each cell: bool[runs, cells]."""
-    runs = len(arms[0].total)
+    runs, alpha = len(arms[0].total), EXACT_PART * rule.harm_alpha
     path = gross_failure_path(
         arms[0],
         arms[1],
         gap=np.full(runs, gross_gap(rule.margin_absolute)),
         factor=np.full(runs, 1 + rule.margin_relative),
-        alpha=np.full(runs, rule.harm_alpha),
+        alpha=np.full(runs, alpha),
         planned_buckets=rule.buckets,
         overdispersion=max(traffic.overdispersion, 1.0),
     )
-    return np.asarray(np.maximum.accumulate(path, axis=-1) >= -np.log(rule.harm_alpha))
+    return np.asarray(np.maximum.accumulate(path, axis=-1) >= -np.log(alpha))
 
 
 def _classify(
-    arms: Sequence[BucketCounts], cells: _Cells, rule: Rule
+    arms: Sequence[BucketCounts], cells: Cells, rule: Rule
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether a look fails, and whether it passes, each run: bool[runs] each."""
-    baseline, candidate = arms
-    part = cells.for_bucket(baseline.total.shape[1])
+    part = cells.for_bucket(arms[0].total.shape[1])
+    baseline, candidate = (since_bucket(arm, rule.warm_up) for arm in arms)
+    if not baseline.total.shape[1]:
+        nobody = np.zeros(len(baseline.total), dtype=np.bool_)
+        return nobody, nobody
     pairs = pair_buckets(baseline, candidate)
-    excess = pairs.contrast(1 + rule.margin_relative)
+    excess, margin = pairs.contrast(1 + rule.margin_relative), rule.margin_absolute
     down = {"alpha": rule.harm_alpha, "n_opt": part * rule.harm_buckets}
     up = {"alpha": rule.promote_alpha, "n_opt": part * rule.promote_buckets}
     seen = np.minimum(baseline.total.sum(axis=-1), candidate.total.sum(axis=-1))
     # Comparisons with nan are false: what isn't known neither fails nor passes.
-    fails = excess.lower(**down) > rule.margin_absolute
-    passes = (excess.upper(**up) <= rule.margin_absolute) & (seen >= rule.minimum_exposure)
+    fails = excess.lower(**{**down, "alpha": BOUND_PART * rule.harm_alpha}) > margin
+    fails |= _started(baseline, candidate, rule, len(cells.ends), down["n_opt"])
+    passes = (excess.upper(**up) <= margin) & (seen >= rule.minimum_exposure)
     if rule.objective is not None:
         ours = estimate_share(candidate, pairs.overdispersion_candidate)
         theirs = estimate_share(baseline, pairs.overdispersion_baseline)
         shared = theirs.lower(**down) > rule.objective
         fails |= (ours.lower(**down) > rule.objective) & ~shared
         passes &= ours.upper(**up) <= rule.objective
+    healthy = np.flatnonzero(passes)
+    if healthy.size:
+        recent = recent_excess(
+            BucketCounts(baseline.total[healthy], baseline.bad[healthy]),
+            BucketCounts(candidate.total[healthy], candidate.bad[healthy]),
+            np.full(healthy.size, 1 + rule.margin_relative),
+            least=rule.least_last_part,
+            left=len(cells.ends) - arms[0].total.shape[1],
+        )
+        passes[healthy] = recent.stays_below(margin, **up)
     return np.asarray(fails), np.asarray(passes)
+
+
+def _started(
+    baseline: BucketCounts, candidate: BucketCounts, rule: Rule, buckets: int, n_opt: float
+) -> NDArray[np.bool_]:
+    """Whether harm since any start is proven: bool[runs]."""
+    one = np.ones(len(baseline.total))
+    tests = (
+        (rule.margin_absolute * one, 1 - BOUND_PART, False),
+        (started_gross_gap(rule.margin_absolute * one), 1 - EXACT_PART, True),
+    )
+    found = np.zeros(len(one), dtype=np.bool_)
+    for gap, level, gross in tests:
+        null = Null(
+            gap,
+            (1 + rule.margin_relative) * one,
+            level * rule.harm_alpha * one,
+            buckets,
+            n_opt,
+            gross,
+        )
+        found |= harm_from_any_start(baseline, candidate, null).log_e >= 0
+    return found

@@ -67,7 +67,16 @@ class Estimator:
         heavier than Student's; z standard errors go (1 + 2 z^2) skew farther (Johnson 1978). Early,
         bursts that were missed weigh more (over_time), and the sequence itself is wide.
         """
-        normal, student = self._multiplier(alpha, n_opt)
+        return self._upper(*self._multiplier(alpha, n_opt), alpha)
+
+    def upper_at_one_look(self, *, alpha: float) -> FloatArray:
+        """The upper bound of level alpha for one look, beside one that holds at every look."""
+        normal = np.where(self.buckets < 2, np.inf, -ndtri(alpha))
+        return self._upper(normal, student_adjusted(normal, self.degrees), alpha)
+
+    def _upper(
+        self, normal: FloatArray, student: FloatArray, alpha: FloatArray | float
+    ) -> FloatArray:
         late = np.minimum(1.0, self.buckets / _MANY_BUCKETS)
         with np.errstate(invalid="ignore"):  # no skew times an unbounded multiplier
             skewed = np.where(self.skew > 0, self.skew * (1 + 2 * normal**2) * late, 0.0)

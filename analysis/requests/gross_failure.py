@@ -133,6 +133,24 @@ def worse_log_e(baseline: BucketCounts, candidate: BucketCounts, *, gap: float) 
     return _bucket_log_e(baseline, candidate, edges, np.ones_like(edges))
 
 
+def likelihood_ratio(
+    baseline: BucketCounts, candidate: BucketCounts, gap: FloatArray, factor: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """How much likelier the counts are than under "candidate at most factor baseline + gap".
+
+    All of one shape. First the log of the ratio of the largest likelihoods, then the same by the
+    squared distance of root counts (Anscombe 1948), which is what bursts of random sizes allow.
+    """
+    fitted_b, fitted_c = _fit_null(baseline, candidate, gap, factor)
+    free = _log_likelihood(baseline, baseline.share) + _log_likelihood(candidate, candidate.share)
+    fitted = _log_likelihood(baseline, fitted_b) + _log_likelihood(candidate, fitted_c)
+    roots = sum(
+        (np.sqrt(counts.bad) - np.sqrt(counts.total * share)) ** 2
+        for counts, share in ((baseline, fitted_b), (candidate, fitted_c))
+    )
+    return np.asarray(free - fitted), np.asarray(2 * roots)
+
+
 def _bucket_log_e(
     baseline: BucketCounts, candidate: BucketCounts, gap: FloatArray, factor: FloatArray
 ) -> FloatArray:
@@ -150,13 +168,21 @@ def _largest_null_likelihood(
     baseline: BucketCounts, candidate: BucketCounts, gap: FloatArray, factor: FloatArray
 ) -> FloatArray:
     """Log of the largest likelihood with candidate's share at most factor baseline's + gap."""
+    fitted_b, fitted_c = _fit_null(baseline, candidate, gap, factor)
+    return _log_likelihood(baseline, fitted_b) + _log_likelihood(candidate, fitted_c)
+
+
+def _fit_null(
+    baseline: BucketCounts, candidate: BucketCounts, gap: FloatArray, factor: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Both shares at which the counts are likeliest under that hypothesis."""
     fitted_b, fitted_c = baseline.share, candidate.share
     beyond = fitted_c > factor * fitted_b + gap
     gap, factor = (np.broadcast_to(x, beyond.shape)[beyond] for x in (gap, factor))
     b, c = (BucketCounts(x.total[beyond], x.bad[beyond]) for x in (baseline, candidate))
     on_edge = _constrained_baseline_share(b, c, gap, factor)
     fitted_b[beyond], fitted_c[beyond] = on_edge, np.minimum(factor * on_edge + gap, 1.0)
-    return _log_likelihood(baseline, fitted_b) + _log_likelihood(candidate, fitted_c)
+    return fitted_b, fitted_c
 
 
 def _log_likelihood(counts: BucketCounts, share: FloatArray) -> FloatArray:

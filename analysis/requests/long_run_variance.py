@@ -38,6 +38,8 @@ _RAISED, _BARTLETT_RAISED = 3.0, 2.5
 _LARGEST_COEFFICIENT = 0.99
 # Standard errors by which a variance may be too low.
 _DOUBT = 2.0
+# States of a version that are taken to have been seen at least.
+_LEAST_STATES, _LEAST_CAP = 4.0, 2.0
 _TINY = 1e-300
 
 
@@ -115,6 +117,14 @@ def of_what_persists(
     with np.errstate(over="ignore"):  # where next to nothing varies, all of it is sampling
         part = np.clip(1 - sampling / np.maximum(variance, _TINY) + doubt, 0.0, 1.0)
     return np.asarray(1 + (inflation - 1) * part)
+
+
+def most_inflation(buckets: FloatArray) -> FloatArray:
+    """As much as is believed of so many buckets: a quarter of them, so that a bound stays finite.
+
+    What persists for longer than that can't be told from a step by these buckets.
+    """
+    return np.maximum(buckets / _LEAST_STATES, _LEAST_CAP)
 
 
 def _of_autoregression(correlation: FloatArray, n: FloatArray) -> FloatArray:

@@ -14,7 +14,12 @@ from analysis.requests.bounds import (
     highest_accepted,
     lowest_accepted,
 )
-from analysis.requests.long_run_variance import LaggedProducts, lagged_products, of_what_persists
+from analysis.requests.long_run_variance import (
+    LaggedProducts,
+    lagged_products,
+    most_inflation,
+    of_what_persists,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -124,6 +129,7 @@ class PairedBuckets:
         plain = self.var_candidate - 2 * f * self.covariance + f**2 * self.var_baseline
         sampling = self.sampling_candidate + f**2 * self.sampling_baseline
         inflation = of_what_persists(self.products.inflation(f), plain, sampling, self.buckets)
+        inflation = np.minimum(inflation, most_inflation(self.buckets))
         spread = inflation * plain
         down = self.sampling_candidate + f**2 * self.burst_baseline
         up = self.burst_candidate + f**2 * self.sampling_baseline
@@ -169,8 +175,20 @@ class PairedBuckets:
 
 def pair_weights(n_b: FloatArray, n_c: FloatArray) -> FloatArray:
     """What each bucket weighs, summing to 1; all 0 where no bucket has requests of both."""
-    weights = n_b * n_c / np.maximum(n_b + n_c, 1)
+    weights = _information(n_b, n_c)
     return np.asarray(weights / np.maximum(weights.sum(axis=-1, keepdims=True), _TINY))
+
+
+def information(baseline: BucketCounts, candidate: BucketCounts) -> FloatArray:
+    """What each bucket can tell of a difference: float64[metrics, buckets], n_b n_c / (n_b + n_c).
+
+    0 where a version has no request.
+    """
+    return _information(baseline.total, candidate.total)
+
+
+def _information(n_b: FloatArray, n_c: FloatArray) -> FloatArray:
+    return np.asarray(n_b * n_c / np.maximum(n_b + n_c, 1))
 
 
 def pair_buckets(baseline: BucketCounts, candidate: BucketCounts) -> PairedBuckets:
@@ -259,6 +277,7 @@ def estimate_share(counts: BucketCounts, overdispersion: FloatArray) -> Estimato
     )
     inflation = lagged_products(np.zeros_like(off), off, buckets).inflation()
     inflation = of_what_persists(inflation, plain, least, buckets)
+    inflation = np.minimum(inflation, most_inflation(buckets))
     spread = inflation * plain
     lower, upper = (np.where(seen, np.sqrt(np.maximum(spread, x)), np.inf) for x in (least, most))
     degrees = degrees_left(buckets, inflation, spread, np.minimum(least, most))

@@ -9,6 +9,10 @@ from flows.spec.experiment import Experiment
 from flows.spec.metrics import ErrorShare, OutcomeShare, RequestMetric, SlowShare, UserMetric
 from flows.spec.signals import BaselineEdge, Unmeasured, default_signals
 
+# Chosen by benchmarks/late_harm.py: three minutes of slow answers end in no false rollback.
+_WARM_UP_MS = 90_000
+_LARGEST_WARM_UP = 20  # of the plan, one part in so many
+
 
 def plan_of(spec: Experiment, *, start_ms: int) -> Plan:
     """The plan of an experiment that starts at start_ms (spec.plan.start, or as observed)."""
@@ -34,7 +38,15 @@ def plan_of(spec: Experiment, *, start_ms: int) -> Plan:
         minimum_exposure=spec.plan.minimum_requests,
         look_every_ms=milliseconds(spec.plan.look_every),
         is_users_fixed_horizon=spec.sources.is_timeless,
+        warm_up_ms=_warm_up_ms(spec, begin - start_ms),
     )
+
+
+def _warm_up_ms(spec: Experiment, length_ms: int) -> int:
+    """As the spec says; by default long enough for a JVM, but not for much of a short plan."""
+    if spec.plan.warm_up is not None:
+        return milliseconds(spec.plan.warm_up)
+    return min(_WARM_UP_MS, length_ms // _LARGEST_WARM_UP)
 
 
 def limits_of(spec: Experiment) -> QualityLimits:

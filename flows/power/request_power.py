@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.evidence import Evidence
+from analysis.judge.recent_health import least_last_part
 from analysis.plan import MetricPlan, Plan, Unit
 from analysis.power.detection import (
     Detection,
@@ -186,6 +187,8 @@ def _rule(plan: Plan, metric: MetricPlan) -> Rule:
         look_every=max(1, plan.look_every_ms // plan.bucket_ms),
         objective=metric.objective,
         minimum_exposure=plan.minimum_exposure,
+        warm_up=plan.warm_up_buckets,
+        least_last_part=least_last_part(plan),
     )
 
 

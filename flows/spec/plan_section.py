@@ -54,6 +54,12 @@ class PlanSpec(Strict):
         description="Users expected in all variants over the whole plan: where the bounds that "
         "hold at every look are tightest. Without it, by the rate of arrivals at the first look.",
     )
+    warm_up: Duration | None = Field(
+        None,
+        description="Time from the start in which requests are counted, but only a total failure "
+        "is judged: code is compiled, caches are filled. By default 90s, at most a twentieth of "
+        "the plan.",
+    )
     minimum_duration: Duration = Field(timedelta(minutes=5), description="No promote before.")
     minimum_requests: Annotated[Whole, Field(ge=1)] = Field(
         100, description="No promote before each variant has so many requests (or users)."

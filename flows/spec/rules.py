@@ -94,7 +94,14 @@ def _check_plan(parts: Parts, spec: Experiment) -> Iterator[Finding]:
             f"is shorter than plan.bucket: {shown_duration(plan.look_every)}, must be at least "
             f"{shown_duration(plan.bucket)}, as a look needs one bucket",
         )
-    length, least = parts.length, plan.minimum_duration
+    length, least, warm_up = parts.length, plan.minimum_duration, plan.warm_up
+    sound = parts.is_sound("plan", "warm_up")
+    if length is not None and warm_up is not None and sound and warm_up >= length:
+        yield Finding(
+            ("plan", "warm_up"),
+            f"is as long as the whole plan: {shown_duration(warm_up)}, must be shorter than "
+            f"{shown_duration(length)}",
+        )
     if length is not None and parts.is_sound("plan", "minimum_duration") and least > length:
         yield Finding(
             ("plan", "minimum_duration"),

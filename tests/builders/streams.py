@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 
 from analysis.evidence import Coverage, Evidence, RequestEvidence
 from analysis.judge.gross_failures import gross_gap
+from analysis.judge.recent_health import least_last_part
+from analysis.judge.started_harm import started_gross_gap
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.requests.gross_failure import gross_failure_log_e
+from analysis.requests.later_starts import Null, harm_from_any_start
 from analysis.requests.paired_buckets import BucketCounts, PairedBuckets, pair_buckets
 from analysis.requests.pods import PodCounts
+from analysis.requests.recent import recent_excess
 
 BUCKET_MS = 15_000
 
@@ -199,7 +203,30 @@ def may_decide(
     baseline, candidate = until(baseline, buckets), until(candidate, buckets)
     excess, margin = pair_buckets(baseline, candidate).contrast(), metric.margin.absolute
     proven = excess.lower(alpha=plan.harm_alpha(metric), n_opt=plan.harm_buckets) > margin
+    started = [
+        harm_from_any_start(
+            baseline,
+            candidate,
+            Null(gap, np.ones(len(alpha)), alpha, plan.planned_buckets, plan.harm_buckets, coarse),
+        ).log_e
+        >= 0
+        for gap, coarse in (
+            (np.full(len(alpha), margin), False),
+            (started_gross_gap(np.full(len(alpha), margin)), True),
+        )
+    ]
     excluded = excess.upper(alpha=plan.promote_alpha, n_opt=plan.promote_buckets) <= margin
+    healthy = np.flatnonzero(excluded)
+    if healthy.size:
+        recent = recent_excess(
+            BucketCounts(baseline.total[healthy], baseline.bad[healthy]),
+            BucketCounts(candidate.total[healthy], candidate.bad[healthy]),
+            np.ones(healthy.size),
+            least=least_last_part(plan),
+            left=plan.planned_buckets - buckets,
+        )
+        level = {"alpha": plan.promote_alpha, "n_opt": plan.promote_buckets}
+        excluded[healthy] = recent.stays_below(margin, **level)
     gross = [
         gross_failure_log_e(
             baseline,
@@ -212,7 +239,7 @@ def may_decide(
         > -np.log(alpha) / 2
         for burst in (1.0, 5.0)
     ]
-    return np.asarray(proven | excluded | gross[0] | gross[1])
+    return np.asarray(proven | excluded | np.any([*gross, *started], axis=0))
 
 
 def evidence_until(

@@ -1,0 +1,51 @@
+"""The levels of a look's bounds, and what an interval of harm says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.metric_result import Classification, Estimate
+from analysis.plan import Plan
+from analysis.requests.bounds import Estimator
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The levels of a look's bounds; alpha: float64[metrics], of harm. known: not warming up."""
+
+    plan: Plan
+    alpha: FloatArray
+    known: bool
+
+    def bounded(
+        self, estimator: Estimator, shift: FloatArray | float = 0.0, *, at_one_look: bool = False
+    ) -> list[Estimate]:
+        """Estimates with a lower bound at the harm level and an upper at the promote level.
+
+        at_one_look: the upper one needn't hold at every look, as another does.
+        """
+        lower = estimator.lower(alpha=self.alpha, n_opt=self.plan.harm_buckets)
+        level = self.plan.promote_alpha
+        upper = (
+            estimator.upper_at_one_look(alpha=level)
+            if at_one_look
+            else estimator.upper(alpha=level, n_opt=self.plan.promote_buckets)
+        )
+        if not self.known:
+            lower, upper = (np.full_like(lower, end) for end in (-np.inf, np.inf))
+        ends = (estimator.estimate - shift, lower - shift, upper - shift)
+        return [Estimate(*map(float, row)) for row in zip(*ends, strict=True)]
+
+
+def side_of_zero(lower: float, upper: float) -> Classification:
+    """Which side of zero an interval of harm lies on: below is a pass."""
+    if np.isnan(lower) or np.isnan(upper):
+        return Classification.NO_DATA
+    if lower > 0:
+        return Classification.FAIL
+    return Classification.PASS if upper <= 0 else Classification.UNCERTAIN

@@ -1,0 +1,101 @@
+"""The last part of the plan, which a promote asks too, and objectives where the rest is spoiled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.judge.levels import Levels, side_of_zero
+from analysis.metric_result import Classification, Estimate, Objective, Recent
+from analysis.plan import MetricPlan, Plan
+from analysis.requests.paired_buckets import (
+    BucketCounts,
+    PairedBuckets,
+    estimate_share,
+)
+from analysis.requests.recent import last_part, recent_excess, since_bucket
+
+FloatArray = NDArray[np.float64]
+
+# The last part has at least so many milliseconds.
+_LEAST_LAST_PART_MS = 600_000
+
+
+def least_last_part(plan: Plan) -> int:
+    """Buckets that the last part has at least."""
+    return -(-_LEAST_LAST_PART_MS // plan.bucket_ms)
+
+
+def find_recent(
+    levels: Levels,
+    judged: tuple[BucketCounts, BucketCounts],
+    first: int,
+    absolute: FloatArray,
+    relative: FloatArray,
+    excesses: list[Estimate],
+) -> list[Recent | None]:
+    """The last part and the trend of the metrics whose whole is within the margin."""
+    plan = levels.plan
+    out: list[Recent | None] = [None] * len(excesses)
+    within = np.flatnonzero([excess.upper <= 0 for excess in excesses])
+    if not within.size:
+        return out
+    arms = [BucketCounts(arm.total[within], arm.bad[within]) for arm in judged]
+    buckets, factor, margin = arms[0].total.shape[1], (1 + relative)[within], absolute[within]
+    levels = replace(levels, alpha=levels.alpha[within])
+    now_ms = plan.start_ms + (first + buckets) * plan.bucket_ms
+    recent = recent_excess(
+        arms[0],
+        arms[1],
+        factor,
+        least=least_last_part(plan),
+        left=(plan.last_look_ms - now_ms) // plan.bucket_ms,
+    )
+    parts = levels.bounded(recent.last, shift=margin, at_one_look=True)
+    ahead: list[Estimate | None] = [None] * len(parts)
+    if recent.ahead is not None:
+        ahead = [*levels.bounded(recent.ahead, shift=margin)]
+    start_ms = plan.start_ms + (first + recent.begin) * plan.bucket_ms
+    until_ms = now_ms + recent.coming * plan.bucket_ms
+    for i, part, later in zip(within.tolist(), parts, ahead, strict=True):
+        out[i] = Recent(start_ms, part, later, until_ms)
+    return out
+
+
+def judge_objectives(
+    levels: Levels,
+    metrics: list[MetricPlan],
+    judged: tuple[BucketCounts, BucketCounts],
+    pairs: PairedBuckets,
+) -> list[Objective | None]:
+    """Of the whole plan; where it is spoiled for both versions, met if the last part meets it."""
+    theirs, ours = (
+        levels.bounded(estimate_share(arm, overdispersion))
+        for arm, overdispersion in zip(
+            judged, (pairs.overdispersion_baseline, pairs.overdispersion_candidate), strict=True
+        )
+    )
+    begin = last_part(judged[1].total.shape[1], least_last_part(levels.plan))
+    last = levels.bounded(
+        estimate_share(since_bucket(judged[1], begin), pairs.overdispersion_candidate)
+    )
+    return [_objective(*row) for row in zip(metrics, ours, theirs, last, strict=True)]
+
+
+def _objective(
+    metric: MetricPlan, ours: Estimate, theirs: Estimate, last: Estimate
+) -> Objective | None:
+    """The metric's objective, judged with confidence on the candidate's share alone.
+
+    A limit that the baseline exceeds with confidence too is not the candidate's doing. Where the
+    baseline doesn't surely meet it over the whole plan either, the candidate's last part may.
+    """
+    limit = metric.objective
+    if limit is None:
+        return None
+    state = side_of_zero(ours.lower - limit, ours.upper - limit)
+    if theirs.upper > limit and last.upper <= limit and state is not Classification.NO_DATA:
+        return Objective(limit, last, Classification.PASS, shared=False)
+    return Objective(limit, ours, state, shared=theirs.lower > limit)

@@ -1,0 +1,63 @@
+"""The stretches of time in which detection is simulated: buckets, in long plans several as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+# So many buckets are simulated one by one; after them so many cells each of 2, 4, 8 ... buckets.
+_ALONE, _CELLS_OF_A_WIDTH = 240, 60
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Stretches of time that are simulated as one: int64[cells], buckets in each and up to its end.
+
+    What bounds say depends on the requests and on the time so far, hardly on how finely that is
+    divided, once there are hundreds of parts.
+    """
+
+    widths: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, buckets: int) -> Cells:
+        """Those of so many buckets; the last one is cut."""
+        ends = list(range(1, min(buckets, _ALONE) + 1))
+        width = 2
+        while ends[-1] < buckets:
+            ends += [ends[-1] + width * (i + 1) for i in range(_CELLS_OF_A_WIDTH)]
+            width *= 2
+        cut = np.unique(np.minimum(ends, buckets))
+        return cls(np.diff(cut, prepend=0), cut)
+
+    def mean(self, values: FloatArray) -> FloatArray:
+        """Of each cell: float64[cells]; values: float64[buckets]."""
+        return np.asarray(np.add.reduceat(values, self.ends - self.widths) / self.widths)
+
+    def for_bucket(self, cells: int) -> float:
+        """So many independent cells in place of a bucket, as bounds count them."""
+        widths = self.widths[:cells].astype(np.float64)
+        return float(widths.sum() / (widths**2).sum())
+
+    def looks(self, every: int, most: int) -> Sequence[int]:
+        """The cells after which one looks, thinned if there are very many.
+
+        Evenly, but in a plan with wide cells by ever longer steps: each longer than the last in
+        proportion to the time so far.
+        """
+        every = max(1, every)
+        looks = np.flatnonzero((self.ends % every < self.widths) & (self.ends >= every))
+        if len(looks) == 0:
+            return [len(self.ends) - 1]
+        if len(self.ends) < int(self.ends[-1]):
+            wanted = np.geomspace(self.ends[looks[0]], self.ends[looks[-1]], most)
+            at = np.searchsorted(self.ends[looks], np.floor(wanted))
+            return [int(cell) for cell in np.unique(looks[at])]
+        step = -(-len(looks) // most)
+        return [int(cell) for cell in looks[step - 1 :: step]]

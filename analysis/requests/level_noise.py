@@ -1,0 +1,178 @@
+"""How much the difference of two versions varies around a level that may have changed once.
+
+A step is no persistence: deviations are taken from the mean before the change and from the mean
+after it, so that it doesn't enter. What persists is bounded by what a window can hold of it: the
+mean of a window varies by no more than the state that lasts through it. A version's own states of
+minutes look like harm until they have come and gone; the baseline, which is known better, shows
+them first, so the candidate is taken to have such states as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.requests.long_run_variance import of_what_persists, variance_inflation
+from analysis.requests.paired_buckets import BucketCounts, information
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+_TINY = 1e-300
+# Buckets before a start that belong to neither side: the change is near it, not exactly there.
+_UNSURE = 4
+# As many failures of the candidate say as much of its bursts as the baseline's do.
+_FAILURES_TO_KNOW_BURSTS = 40.0
+# Persistence, as inflation of a variance, that degrees of freedom always allow for.
+_LEAST_INFLATION = 1.5
+# Standard errors by which the part of the variance that is no sampling may be too low.
+_DOUBT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LevelNoise:
+    """Per window, in multiples of what sampling alone gives the difference: float64[windows].
+
+    bursts: of a bucket, at least 1. states: what a version's own states of minutes add to the
+    window's mean. persistent: all of it, at least bursts. degrees: of freedom, of persistent.
+    buckets: seen on both sides, less one for the change.
+    """
+
+    bursts: FloatArray
+    states: FloatArray
+    persistent: FloatArray
+    degrees: FloatArray
+    buckets: FloatArray
+
+
+def noise_around(
+    baseline: BucketCounts,
+    candidate: BucketCounts,
+    *,
+    factor: FloatArray,
+    row: IntArray,
+    start: IntArray,
+) -> LevelNoise:
+    """Of candidate - factor * baseline, if its level changed at the window's start.
+
+    baseline, candidate: [rows, buckets]. factor: float64[rows]. row, start: int64[windows].
+    """
+    buckets = baseline.total.shape[-1]
+    f = factor[row][:, None]
+    weight = information(baseline, candidate)[row]
+    sides = _sides(weight, start)
+    own = BucketCounts(baseline.total[row], baseline.bad[row])
+    off_b, var_b = _off_level(own, weight, sides)
+    off_c, var_c = _off_level(BucketCounts(candidate.total[row], candidate.bad[row]), weight, sides)
+    used = sides[0] | sides[1]
+    n = used.sum(-1).astype(np.float64)
+    levels = sum(side.any(-1).astype(np.float64) for side in sides)
+    free = np.maximum(n - levels, 1.0)
+    variance = np.maximum(var_c + f**2 * var_b, _TINY)
+    products = _products(np.where(used, (off_c - f * off_b) / np.sqrt(variance), 0.0), start)
+    of_difference = products[0] / free
+    alone = _unshared(off_b, off_c, var_b, weight * used, n / free)
+    known = candidate.bad[row].sum(-1) / _FAILURES_TO_KNOW_BURSTS
+    bursts = np.maximum((known * of_difference + alone) / (known + 1), 1.0)
+    length = (buckets - start).astype(np.float64)
+    one = np.ones_like(bursts)
+    inflation = of_what_persists(variance_inflation(products, n), of_difference, one, n)
+    inflation = 1 + np.minimum(inflation - 1, length)
+    typical = np.where(used, variance, 0.0).sum(-1) / np.maximum(n, 1)
+    beyond = np.maximum(of_difference - 1, 0) + _DOUBT * np.sqrt(2 / np.maximum(n, 1))
+    states = _own_states(
+        baseline, row, (1 + f[:, 0] ** 2) / np.maximum(typical, _TINY), beyond, length
+    )
+    believed = np.clip(inflation * of_difference, 0.0, 1.0)
+    allowed = 1 + (np.maximum(inflation, _LEAST_INFLATION) - 1) * believed
+    return LevelNoise(
+        bursts=bursts,
+        states=states,
+        persistent=np.maximum(bursts * inflation, bursts + states),
+        degrees=(free + 1) / allowed - 1,
+        buckets=free + 1,
+    )
+
+
+def _sides(weight: FloatArray, start: IntArray) -> tuple[BoolArray, BoolArray]:
+    """Buckets before and after the change: bool[windows, buckets]; a side of one has no spread."""
+    at = np.arange(weight.shape[-1])
+    sides = (at < start[:, None] - _UNSURE), (at >= start[:, None])
+    seen = [side & (weight > 0) for side in sides]
+    before, after = (side & (side.sum(-1) >= 2)[:, None] for side in seen)
+    return before, after
+
+
+def _off_level(
+    counts: BucketCounts, weight: FloatArray, sides: tuple[BoolArray, BoolArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Distance of each bucket's share from its side's mean, and its sampling variance."""
+    off, variance = np.zeros(weight.shape), np.zeros(weight.shape)
+    for side in sides:
+        w = np.where(side, weight, 0.0)
+        mean = (w * counts.share).sum(-1) / np.maximum(w.sum(-1), _TINY)
+        bad, total = (np.where(side, x, 0.0).sum(-1) for x in (counts.bad, counts.total))
+        p = ((bad + 1) / (total + 2))[:, None]
+        off += np.where(side, counts.share - mean[:, None], 0.0)
+        variance += np.where(side, p * (1 - p) / np.maximum(counts.total, 1), 0.0)
+    return off, variance
+
+
+def _products(values: FloatArray, start: IntArray) -> FloatArray:
+    """Sums of products so many buckets apart, both on one side: float64[lags, windows]."""
+    buckets = values.shape[-1]
+    after = np.arange(buckets) >= start[:, None]
+    lags = max(1, min(buckets, max(2, int(np.ceil(np.sqrt(buckets))))))
+    sums = []
+    for lag in range(lags):
+        left, right = slice(0, buckets - lag), slice(lag, buckets)
+        together = after[:, left] == after[:, right]
+        sums.append(np.where(together, values[:, left] * values[:, right], 0.0).sum(-1))
+    return np.array(sums)
+
+
+def _unshared(
+    off_b: FloatArray,
+    off_c: FloatArray,
+    var_b: FloatArray,
+    weight: FloatArray,
+    unbiased: FloatArray,
+) -> FloatArray:
+    """The baseline's overdispersion, what surely are shocks of both versions taken off."""
+    total = np.maximum(weight.sum(-1), _TINY)
+    n = np.maximum((weight > 0).sum(-1), 1)
+    spread_b, spread_c, both = (
+        (weight * x).sum(-1) / total * unbiased for x in (off_b**2, off_c**2, off_b * off_c)
+    )
+    shared = np.maximum(both - np.sqrt(spread_b * spread_c / n), 0.0)
+    sampling = (weight * var_b).sum(-1) / total
+    return np.asarray(np.maximum((spread_b - shared) / np.maximum(sampling, _TINY), 1.0))
+
+
+def _own_states(
+    baseline: BucketCounts,
+    row: IntArray,
+    scale: FloatArray,
+    beyond: FloatArray,
+    length: FloatArray,
+) -> FloatArray:
+    """What states as the baseline has them add to a window's mean: float64[windows].
+
+    scale: from a share's variance to that of the difference, in multiples of its sampling.
+    beyond: what the difference varies by, and may, beyond sampling: its states are no larger.
+    """
+    rows, at = np.unique(row, return_inverse=True)
+    counts = BucketCounts(baseline.total[rows], baseline.bad[rows])
+    seen = counts.total > 0
+    n = seen.sum(-1).astype(np.float64)
+    mean = (counts.total * counts.share).sum(-1) / np.maximum(counts.total.sum(-1), 1)
+    off = np.where(seen, counts.share - mean[:, None], 0.0)
+    products = _products(off, np.zeros(len(rows), dtype=np.int64))
+    sampling = np.where(seen, counts.sampling_variance, 0.0).sum(-1) / np.maximum(n, 1)
+    varies = np.maximum(products[0] / np.maximum(n - 1, 1) - sampling, 0.0)
+    inflation = np.minimum(variance_inflation(products, n), np.maximum(n / 4, 1.0))
+    states = np.minimum(varies[at] * scale, beyond)
+    return np.asarray(states * np.minimum(inflation[at] - 1, length))

@@ -1,0 +1,107 @@
+"""Windows of buckets that begin at a schedule of starts and end now, summed from running totals.
+
+A start is followed for as long as its window is short beside the step that it is a multiple of
+(dyadic intervals): so the windows of a look grow in number with the logarithm of its length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.requests.paired_buckets import BucketCounts, information
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+# Buckets between two starts.
+_STEP = 2
+# A start is followed until its window has so many of the steps that it is a multiple of.
+_STEPS_FOLLOWED = 16
+_TINY = 1e-300
+
+
+def active_starts(buckets: int) -> IntArray:
+    """The starts that are followed after so many buckets: 0, and others in rising order."""
+    found = {0}
+    step = _STEP
+    while step < buckets:
+        # Windows of 8 to 16 steps; those of the smallest step may also be shorter.
+        shortest = 1 if step == _STEP else _STEPS_FOLLOWED // 2 * step
+        first = max(0, buckets - _STEPS_FOLLOWED * step + 1)
+        found.update(range(-(-first // step) * step, buckets - shortest + 1, step))
+        step *= 2
+    return np.array(sorted(found), dtype=np.int64)
+
+
+def count_later_starts(planned_buckets: int) -> int:
+    """Starts after the first in the whole plan."""
+    return max(1, (planned_buckets - 1) // _STEP)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTotals:
+    """Sums over the first buckets, from which any window's follow: float64[rows, buckets + 1].
+
+    weight: information of a bucket about a difference; baseline, candidate: weight times share;
+    noise_*: squared weight over requests.
+    """
+
+    weight: FloatArray
+    baseline: FloatArray
+    candidate: FloatArray
+    noise_baseline: FloatArray
+    noise_candidate: FloatArray
+
+    @classmethod
+    def of(cls, baseline: BucketCounts, candidate: BucketCounts) -> RunningTotals:
+        """Over all buckets of both versions."""
+        weight = information(baseline, candidate)
+        terms = (
+            weight,
+            weight * baseline.share,
+            weight * candidate.share,
+            weight**2 / np.maximum(baseline.total, 1),
+            weight**2 / np.maximum(candidate.total, 1),
+        )
+        return cls(*(np.concatenate([np.zeros_like(x[:, :1]), x.cumsum(-1)], -1) for x in terms))
+
+    def between(
+        self, start: IntArray, end: IntArray, row: IntArray, without: IntArray | None = None
+    ) -> tuple[BucketCounts, BucketCounts]:
+        """The baseline's and the candidate's counts in windows, as under one split: float64[...].
+
+        Shares are means by information, so a change of the split is no change of a share; requests
+        are as many as have their sampling variance. without: a bucket of each window to leave out.
+        """
+        weight, baseline, candidate, noise_b, noise_c = (
+            total[row, end]
+            - total[row, start]
+            - (0.0 if without is None else total[row, without + 1] - total[row, without])
+            for total in (
+                self.weight,
+                self.baseline,
+                self.candidate,
+                self.noise_baseline,
+                self.noise_candidate,
+            )
+        )
+        return _effective(weight, baseline, noise_b), _effective(weight, candidate, noise_c)
+
+
+def _effective(weight: FloatArray, weighted: FloatArray, noise: FloatArray) -> BucketCounts:
+    total = np.where(weight > 0, weight**2 / np.maximum(noise, _TINY), 0.0)
+    share = np.clip(weighted / np.maximum(weight, _TINY), 0.0, 1.0)
+    return BucketCounts(total, total * share)
+
+
+def merged(
+    baseline: BucketCounts, candidate: BucketCounts, width: int
+) -> tuple[BucketCounts, BucketCounts]:
+    """So many buckets as one, the last one cut: [rows, blocks] of each version."""
+    rows, buckets = baseline.total.shape
+    edges = np.append(np.arange(0, buckets, width), buckets)
+    row = np.arange(rows)[:, None]
+    return RunningTotals.of(baseline, candidate).between(edges[:-1], edges[1:], row)
