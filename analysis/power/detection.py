@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from analysis.judge.gross_failures import gross_gap
 from analysis.judge.started_harm import BOUND_PART, EXACT_PART, started_gross_gap
-from analysis.power.cells import Cells
+from analysis.power.time_cells import TimeCells
 from analysis.requests.gross_failure import gross_failure_path
 from analysis.requests.later_starts import Null, harm_from_any_start
 from analysis.requests.paired_buckets import BucketCounts, estimate_share, pair_buckets
@@ -118,7 +118,7 @@ def simulate_detection(
     parts = np.broadcast_to(share, rule.buckets)
     mean = float(parts.mean())
     rng = np.random.default_rng([seed, round(1e6 * mean), round(1e9 * harm)])
-    cells = Cells.of(rule.buckets)
+    cells = TimeCells.of(rule.buckets)
     requests, parts = traffic.requests * cells.widths, cells.mean(parts)
     rates = (1 - parts, traffic.bad), (parts, min(traffic.bad + harm, 1.0))
     arms = [
@@ -186,7 +186,7 @@ def _counts(
     total: NDArray[np.int64],
     p: float,
     traffic: Traffic,
-    cells: Cells,
+    cells: TimeCells,
 ) -> BucketCounts:
     return BucketCounts(
         total.astype(np.float64), _bursts(rng, total, p, traffic.overdispersion, cells)
@@ -198,7 +198,7 @@ def _bursts(
     total: NDArray[np.int64],
     p: float,
     overdispersion: float,
-    cells: Cells,
+    cells: TimeCells,
 ) -> FloatArray:
     """Bad requests whose variance is overdispersion times the binomial one (beta-binomial)."""
     if overdispersion <= 1 or not 0 < p < 1:
@@ -227,7 +227,7 @@ def _gross(arms: Sequence[BucketCounts], rule: Rule, traffic: Traffic) -> NDArra
 
 
 def _classify(
-    arms: Sequence[BucketCounts], cells: Cells, rule: Rule
+    arms: Sequence[BucketCounts], cells: TimeCells, rule: Rule
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether a look fails, and whether it passes, each run: bool[runs] each."""
     part = cells.for_bucket(arms[0].total.shape[1])

@@ -15,7 +15,7 @@ _ALONE, _CELLS_OF_A_WIDTH = 240, 60
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class TimeCells:
     """Stretches of time that are simulated as one: int64[cells], buckets in each and up to its end.
 
     What bounds say depends on the requests and on the time so far, hardly on how finely that is
@@ -26,7 +26,7 @@ class Cells:
     ends: NDArray[np.int64]
 
     @classmethod
-    def of(cls, buckets: int) -> Cells:
+    def of(cls, buckets: int) -> TimeCells:
         """Those of so many buckets; the last one is cut."""
         ends = list(range(1, min(buckets, _ALONE) + 1))
         width = 2
