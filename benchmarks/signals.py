@@ -144,8 +144,8 @@ def _fill(con: DuckDBPyConnection, harm: Harm, rate: float, rng: np.random.Gener
     con.execute("delete from request_buckets; delete from latency_buckets")
     _insert(
         con,
-        "insert into request_buckets select 'web', ts, ts, variant, '', outcome, code, '', flags, n "
-        "from incoming where n > 0",
+        "insert into request_buckets select 'web', ts, ts, variant, '', outcome, code, '', flags, "
+        "n from incoming where n > 0",
         pd.DataFrame(requests, columns=["ts", "variant", "outcome", "code", "flags", "n"]),
     )
     _insert(

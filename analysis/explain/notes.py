@@ -27,6 +27,7 @@ def take_notes(
 ) -> tuple[str, ...]:
     """All that applies, as sentences."""
     found = [note for table in latency for note in latency_notes(table)]
+    found += _approved(metrics)
     if users is None:
         return tuple(found)
     if plan.is_users_fixed_horizon:
@@ -72,6 +73,15 @@ def notes_on_split(plan: Plan, users: UserEvidence | None) -> Iterator[str]:
             "the split of users changes and it isn't known under which one each user came, so "
             "whether they are divided as configured is not known"
         )
+
+
+def _approved(metrics: tuple[MetricResult, ...]) -> Iterator[str]:
+    for metric in metrics:
+        if metric.approved is not None:
+            yield (
+                f"{metric.metric} of {metric.candidate_variant}: a person has approved up to "
+                f"{amount(metric, metric.approved)}"
+            )
 
 
 def _adjustments(plan: Plan, metrics: tuple[MetricResult, ...]) -> Iterator[str]:

@@ -15,7 +15,7 @@ _ENDED = {
     "abandoned": "abandoned by their clients",
     "rejected": "rejected by a limit",
     "client_error": "answered as wrong (4xx)",
-    "unmeasured": "without a known latency or outcome",
+    "unmeasured": "with no known latency or outcome",
 }
 
 

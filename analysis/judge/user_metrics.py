@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import ndtr
@@ -12,7 +13,7 @@ from analysis.fixed.comparison import Sample
 from analysis.judge.segments import SegmentTable, compare_segments
 from analysis.judge.user_harm import bound_harm
 from analysis.metric_result import Classification, Estimate, MetricResult
-from analysis.plan import MetricPlan, Plan, Role, Unit
+from analysis.plan import Margin, MetricPlan, Plan, Role, Unit
 from analysis.users.outcome_reach import OutcomeReach
 
 _MOST_NAMES = 5
@@ -40,6 +41,9 @@ def judge_users(
 def _judge(
     plan: Plan, metric: MetricPlan, evidence: UserEvidence, candidate: str, *, at_end: bool
 ) -> MetricResult:
+    approved = plan.approved.get((metric.name, candidate))
+    if approved is not None:
+        metric = replace(metric, margin=Margin(approved))
     is_share = metric.name in evidence.proportions
     arms = evidence.samples.get(metric.name, {}).get(candidate, (_NO_USERS, _NO_USERS))
     tightest = plan.planned_users(metric, candidate)
@@ -88,6 +92,7 @@ def _judge(
         higher_is_better=metric.higher_is_better,
         variance_removed=evidence.variance_removed.get(metric.name),
         tightest_at_users=tightest,
+        approved=approved,
         unknown=unknown,
     )
 

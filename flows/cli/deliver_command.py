@@ -16,6 +16,7 @@ from flows.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from flows.delivery.step import Step
+    from flows.warehouse.delivery_log import DeliveryState
 
 _PROMOTED, _ROLLED_BACK, _GOES_ON = 0, 1, 3
 
@@ -40,12 +41,8 @@ def add(commands: Commands) -> None:
         help="print what would be done; change nothing",
     )
     for name, run, text in (
-        ("approve", partial(_tell, kind="approved"), "approve the next stage of a delivery"),
-        (
-            "abort",
-            partial(_tell, kind="aborted"),
-            "abort a delivery and return all traffic to the baseline",
-        ),
+        ("approve", _approve, "approve the next stage of a delivery, and signals that hold"),
+        ("abort", _abort, "abort a delivery and return all traffic to the baseline"),
     ):
         parser = command(commands, name, run, text)
         parser.add_argument("experiment")
@@ -99,16 +96,39 @@ def _line(step: Step) -> str:
     return f"{step.at:%H:%M:%S} {where}{scored}: {step.said}"
 
 
-def _tell(options: argparse.Namespace, kind: str) -> int:
+def _approve(options: argparse.Namespace) -> int:
+    from flows.delivery.approve import approve  # noqa: PLC0415
+
+    detail = _by(options, "approved")
+    found = approve(Workspace(options.root), options.experiment, detail)
+    if found.signals:
+        print(
+            f"{options.experiment}: {detail}: {', '.join(found.signals)}; more harm than may have "
+            "been there at the latest look holds again"
+        )
+    if found.delivery is not None:
+        _show_told(options, detail, found.delivery)
+    return 0
+
+
+def _abort(options: argparse.Namespace) -> int:
     from flows.delivery.deliver import tell  # noqa: PLC0415
     from flows.warehouse.delivery_log import DeliveryEventKind  # noqa: PLC0415
 
+    detail, kind = _by(options, "aborted"), DeliveryEventKind.ABORTED
+    state = tell(Workspace(options.root), options.experiment, kind, detail)
+    _show_told(options, detail, state)
+    return 0
+
+
+def _by(options: argparse.Namespace, kind: str) -> str:
     by = f"{kind} by {_who()}"
-    detail = f"{by}: {options.reason}" if options.reason else by
-    state = tell(Workspace(options.root), options.experiment, DeliveryEventKind(kind), detail)
+    return f"{by}: {options.reason}" if options.reason else by
+
+
+def _show_told(options: argparse.Namespace, detail: str, state: DeliveryState) -> None:
     where = f"stage {state.stage} of {state.stages}"
     print(f"{options.experiment}: {detail}, at {where}; the controller acts on it within seconds")
-    return 0
 
 
 def _who() -> str:

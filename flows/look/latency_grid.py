@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.requests.latency import LatencyCounts
+from analysis.requests.outcomes import RequestOutcome
 from analysis.requests.unanswered import unended
 from flows.look.responses import ResponseCounts
 
@@ -85,7 +86,7 @@ def slow_counts(found: LatencyCounts, edge: float, seen: ResponseCounts) -> Coun
     """Requests slower than an edge, and those of which that isn't known.
 
     Unknown is a request that was cut off before the edge, whether its latency stands among the
-    others or in no series at all, and any other one that has no latency.
+    others or in no series at all, and a success that has no latency.
     """
     row = found.edges_ms == edge
     at_most = found.at_most[row][0]
@@ -97,15 +98,22 @@ def slow_counts(found: LatencyCounts, edge: float, seen: ResponseCounts) -> Coun
         if found.cut_off is None
         else (found.cut_off[row][0], found.cut_off[-1])
     )
-    without = np.where(known, without_latency(found, seen), 0.0)
-    hidden = np.maximum(unended(seen.cut_off, told_in_all) - without, 0.0)
-    unknown = np.minimum(np.where(known, told + hidden, 0.0), fast) + without
+    without = np.where(known, unended(seen.requests, found.total), 0.0)
+    untold = unended(seen.cut_off, told_in_all)
+    hidden = np.maximum(untold - without, 0.0)
+    # What was refused, or failed at once, never had one: it is no slow request.
+    outside = np.minimum(untold + unexplained(found, seen), without)
+    unknown = np.minimum(np.where(known, told + hidden, 0.0), fast) + outside
     total = np.where(known, found.total, 0.0)
-    return total + without, total - fast, unknown
+    return total + outside, total - fast, unknown
 
 
-def without_latency(found: LatencyCounts | None, seen: ResponseCounts) -> FloatArray:
-    """Requests that stand in no latency series: float64[buckets]."""
+def unexplained(found: LatencyCounts | None, seen: ResponseCounts) -> FloatArray:
+    """Requests without a latency that no outcome explains: float64[buckets].
+
+    One that was refused, failed or left may never have had one, and is compared as such.
+    """
+    succeeded = seen.ended(RequestOutcome.SUCCESS, RequestOutcome.UNKNOWN)
     if found is None:
-        return seen.requests
-    return unended(seen.requests, found.total)
+        return succeeded
+    return unended(succeeded, found.total)

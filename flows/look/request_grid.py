@@ -24,7 +24,7 @@ from flows.look.latency_grid import (
     latency_counts,
     shared_edges,
     slow_counts,
-    without_latency,
+    unexplained,
 )
 from flows.look.responses import UNANSWERED, ResponseCounts, kinds_in, pod_counts
 from flows.spec.experiment import Experiment
@@ -227,9 +227,8 @@ class RequestGrid:
         if isinstance(metric, Unmeasured):
             if not self.latency and not untold.any():
                 return nothing, nothing, nothing
-            missing = without_latency(self.latency.get(variant), seen) if self.latency else untold
-            total = seen.requests
-            return total, np.minimum(np.maximum(missing, untold), total), nothing
+            missing = unexplained(self.latency.get(variant), seen) if self.latency else untold
+            return seen.requests, np.maximum(missing, untold), nothing
         rule = self._rule(metric)
         if isinstance(metric, ErrorShare):
             failed = seen.ended(RequestOutcome.FAILURE, rule=rule)

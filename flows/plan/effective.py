@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from analysis.plan import Plan
-from flows.formats.time import milliseconds, milliseconds_of
+from flows.formats.time import instant, milliseconds, milliseconds_of
 from flows.plan.from_spec import plan_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.delivery_log import read_delivery
@@ -23,7 +23,17 @@ from flows.warehouse.delivery_log import DeliveryState, Shift
 
 
 def plan_at(con: DuckDBPyConnection, spec: Experiment, *, at: datetime) -> Plan:
-    """The plan with its start: as delivered, as configured, as observed, or the look itself."""
+    """The plan with its start: as delivered, as configured, as observed, or the look itself.
+
+    What a person has approved of its signals since is in it.
+    """
+    plan = _plan(con, spec, at)
+    since = {"experiment": spec.experiment, "from": instant(plan.start_ms), "until": at}
+    rows = con.execute(statement("aggregate/signal_approvals"), since).fetchall()
+    return replace(plan, approved={(metric, arm): allowed for metric, arm, allowed in rows})
+
+
+def _plan(con: DuckDBPyConnection, spec: Experiment, at: datetime) -> Plan:
     delivery = read_delivery(con, spec.experiment, until=at) if spec.delivery else None
     if delivery is not None:
         return delivered_plan(spec, delivery, at_ms=milliseconds_of(at))

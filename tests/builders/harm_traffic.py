@@ -37,7 +37,12 @@ MESHES = (
     ("linkerd-policy", "destination"),
     ("envoy", "destination"),
 )
-HARMS = ("failures", "latency", "abandoned", "rejected", "spread", "one pod")
+HARMS = (
+    *("failures", "latency", "abandoned", "rejected", "spread", "one pod"),
+    *("mesh time-outs", "no answer", "cut bodies", "client errors"),
+)
+# How a request can end, as _outcome_labels has it.
+ENDS = ("success", "failure", "abandoned", "rejected", "timeout", "none", "cut", "wrong")
 CONDITIONS = (
     "clean",
     "late",
@@ -69,6 +74,9 @@ def cells(seeds: int = 1) -> Iterator[TrafficCell]:
     for mesh, reporter in MESHES:
         for condition in CONDITIONS:
             for harm in ("none", *HARMS):
+                # A bare Envoy counts an answer by its code alone, whole or not.
+                if harm == "cut bodies" and mesh == "envoy":
+                    continue
                 if condition != "empty" or harm in ("none", "failures"):
                     for seed in range(1, seeds + 1):
                         yield TrafficCell(mesh, reporter, harm, condition, seed)
@@ -80,7 +88,7 @@ def verdict_of(cell: TrafficCell, folder: Path) -> VerdictDocument:
     end = datetime.fromtimestamp(START / 1000, UTC) + timedelta(milliseconds=SCRAPES * SCRAPE_MS)
     warehouse = folder / "warehouse.duckdb"
     until_ms = START + SCRAPES * SCRAPE_MS
-    pull_requests(spec, _scraped(cell), warehouse, until_ms=until_ms)
+    pull_requests(spec, scraped(cell), warehouse, until_ms=until_ms)
     return score_experiment(spec, warehouse, at=end)
 
 
@@ -118,7 +126,7 @@ def _version(cell: TrafficCell, variant: str) -> str:
     return f"web-{number}"
 
 
-def _scraped(cell: TrafficCell) -> ScrapedSource:
+def scraped(cell: TrafficCell) -> ScrapedSource:
     source = ScrapedSource()
     rng = np.random.default_rng(zlib.crc32(str(cell).encode()))
     for variant in ("stable", "canary"):
@@ -171,16 +179,21 @@ def _scrape(
     total = int(rng.poisson(RATE[variant]))
     begun = cell.condition != "late" or number >= SCRAPES // 2
     harm = cell.harm if variant == "canary" and begun else "none"
-    shares = {"failure": 0.003, "abandoned": 0.001, "rejected": 0.001}
+    shares = {"failure": 0.003, "abandoned": 0.001, "rejected": 0.001, "wrong": 0.02}
     shares |= {
         "failures": {"failure": 0.303},
         "abandoned": {"abandoned": 0.301},
         "rejected": {"rejected": 0.201},
+        "mesh time-outs": {"timeout": 0.1},
+        "no answer": {"none": 0.3},
+        "cut bodies": {"cut": 0.1},
+        "client errors": {"wrong": 0.15},
         "one pod": {"failure": 0.6 if pod == 0 else 0.003},
     }.get(harm, {})
     outcomes = {name: int(rng.binomial(total, share)) for name, share in shares.items()}
     success = max(0, total - sum(outcomes.values()))
-    latency = rng.lognormal(np.log(40.0), 0.6, success + outcomes["failure"])
+    answered = success + outcomes["failure"] + outcomes["wrong"] + outcomes.get("cut", 0)
+    latency = rng.lognormal(np.log(40.0), 0.6, answered)
     if harm == "latency":
         latency *= 2
     if harm == "spread":
@@ -194,17 +207,16 @@ def _series(
     cell: TrafficCell, variant: str, scrapes: list[_Scrape]
 ) -> Iterator[tuple[dict[str, str], NDArray[np.float64]]]:
     """Each counter's labels, without its target's, and its values scrape by scrape."""
-    for outcome in ("success", "failure", "abandoned", "rejected"):
-        grown = np.cumsum([scrape.outcomes[outcome] for scrape in scrapes], dtype=np.float64)
+    for outcome in ENDS:
+        grown = np.cumsum([one.outcomes.get(outcome, 0) for one in scrapes], dtype=np.float64)
+        if not grown[-1]:
+            continue
         labels = _outcome_labels(cell, variant, outcome)
         if labels is not None:
             yield labels, grown
-    if cell.mesh == "envoy":
-        attempts = np.cumsum([sum(s.outcomes.values()) for s in scrapes], dtype=np.float64)
-        yield (
-            {"__name__": "envoy_cluster_upstream_rq_total", **_of_version(cell, variant)},
-            attempts,
-        )
+    if cell.mesh in _BEGUN:
+        begun = np.cumsum([sum(s.outcomes.values()) for s in scrapes], dtype=np.float64)
+        yield {"__name__": _BEGUN[cell.mesh], **_of_version(cell, variant)}, begun
     by_edge = np.cumsum([scrape.latencies for scrape in scrapes], axis=0)
     at_most = np.cumsum(by_edge, axis=1, dtype=np.float64)
     for i, edge in enumerate(EDGES_MS):
@@ -219,6 +231,12 @@ _LATENCY = {
     "linkerd-route": ("route_response_latency_ms_bucket", 1.0),
     "linkerd-policy": ("outbound_http_route_backend_response_duration_seconds_bucket", 0.001),
     "envoy": ("envoy_cluster_upstream_rq_time_bucket", 1.0),
+}
+_BEGUN = {
+    "linkerd": "request_total",
+    "linkerd-route": "route_request_total",
+    "linkerd-policy": "outbound_http_route_backend_requests_total",
+    "envoy": "envoy_cluster_upstream_rq_total",
 }
 _REQUESTS = {
     "istio": "istio_requests_total",
@@ -256,17 +274,37 @@ def _of_version(cell: TrafficCell, variant: str) -> dict[str, str]:
 
 
 def _outcome_labels(cell: TrafficCell, variant: str, outcome: str) -> dict[str, str] | None:
-    """As the mesh counts that outcome; None where it doesn't count it by code."""
+    """As the mesh counts that outcome; None where it doesn't count it by how it ended.
+
+    The destination's proxy sees a time-out of the mesh as a client that left.
+    """
+    if cell.reporter == "destination" and outcome == "timeout" and cell.mesh != "envoy":
+        outcome = "abandoned" if cell.mesh != "linkerd-policy" else outcome
     base = {"__name__": _REQUESTS[cell.mesh], **_of_version(cell, variant)}
-    code = {"success": "200", "failure": "503", "rejected": "429", "abandoned": "0"}[outcome]
+    code, flags = {
+        "success": ("200", "-"),
+        "failure": ("503", "UF,URX"),
+        "abandoned": ("0", "DC"),
+        "rejected": ("429", "RL"),
+        "timeout": ("504", "UT"),
+        "none": ("0", "DC"),
+        "cut": ("200", "UT"),
+        "wrong": ("404", "-"),
+    }[outcome]
     if cell.mesh == "istio":
-        flags = {"failure": "UF,URX", "rejected": "RL", "abandoned": "DC"}.get(outcome, "-")
         return base | {"response_code": code, "response_flags": flags}
     if cell.mesh == "envoy":
-        return None if outcome == "abandoned" else base | {"envoy_response_code": code}
-    error = {"error": "cancelled"} if outcome == "abandoned" else {}
+        without = outcome in ("abandoned", "none")
+        return None if without else base | {"envoy_response_code": code}
+    if outcome == "none":
+        return None
+    error = {
+        "abandoned": {"error": "cancelled"},
+        "timeout": {"error": "ResponseHeadersTimeout"},
+        "cut": {"error": "ResponseStreamTimeout"},
+    }.get(outcome, {})
     if cell.mesh == "linkerd-policy":
         return base | ({"http_status": code} if not error else {}) | error
-    failed = outcome in ("failure", "abandoned")
+    failed = outcome in ("failure", "abandoned", "timeout", "cut")
     status = {"status_code": code} if not error else {}
     return base | {"classification": "failure" if failed else "success"} | status | error
