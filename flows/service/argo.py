@@ -9,12 +9,14 @@ def measurement(document: VerdictDocument) -> dict[str, object]:
     """The JSON value; conditions read it as `result.decision == "promote"`.
 
     Every decision is a measurement: another status than 200 would be an error to Argo. score is
-    null without data or with bad data: a condition on it alone must not pass then.
+    null without data or with bad data: a condition on it alone must not pass then. waits: whether a
+    signal holds, so that no more traffic may be shifted until a person has decided.
     """
     return {
         "experiment": document.experiment,
         "decision": document.decision.value,
         "exit_code": document.exit_code,
+        "waits": any(metric.holds for metric in document.metrics),
         "score": document.score,
         "reasons": list(document.reasons),
         "look_at": document.look_at.isoformat(),

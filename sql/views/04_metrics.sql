@@ -22,9 +22,9 @@ comment on view marts.metrics is
 comment on column marts.metrics.experiment is 'Name of the experiment.';
 comment on column marts.metrics.metric is 'Name of the metric.';
 comment on column marts.metrics.kind is
-    'Of requests: error_share, slow_share. Of users: proportion, count, mean.';
+    'Of requests: error_share, slow_share, outcome_share. Of users: proportion, count, mean, ratio, retention, quantile.';
 comment on column marts.metrics.role is
-    'guardrail: must not get worse by more than its margin; goal: should improve.';
+    'guardrail: must not get worse by more than its margin; goal: should improve; signal: proven excess holds for a person; info: counts for nothing.';
 comment on column marts.metrics.margin_absolute is
     'Largest acceptable harm in the unit of the metric; null if it is relative.';
 comment on column marts.metrics.margin_relative is
@@ -33,7 +33,8 @@ comment on column marts.metrics.objective is
     'Share that must not be exceeded whatever the baseline does; null if none is set.';
 comment on column marts.metrics.above_ms is
     'slow_share: a request is slow above so many milliseconds; null for other kinds.';
-comment on column marts.metrics.outcome is 'Of users: the outcome that counts; null for requests.';
+comment on column marts.metrics.outcome is
+    'Of users: the outcome that counts. Of outcome_share: how the requests ended. Null for other kinds.';
 comment on column marts.metrics.window_s is
     'Of users: outcomes count so many seconds from the first exposure; null for requests.';
 comment on column marts.metrics.better is 'Of users: whether higher or lower is better.';

@@ -30,7 +30,7 @@ comment on column marts.metric_results.look_at is 'The time of the look (UTC).';
 comment on column marts.metric_results.metric is 'Name of the metric.';
 comment on column marts.metric_results.candidate is 'The variant that is compared with the baseline.';
 comment on column marts.metric_results.role is
-    'guardrail: must not get worse by more than its margin; goal: should improve.';
+    'guardrail: must not get worse by more than its margin; goal: should improve; signal: proven excess holds for a person; info: counts for nothing.';
 comment on column marts.metric_results.classification is
     'pass (harm is within the margin, with confidence), fail (beyond it, with confidence), uncertain or no_data.';
 comment on column marts.metric_results.baseline_estimate is
