@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 from flows.cli.arguments import Commands, command
