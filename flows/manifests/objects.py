@@ -9,7 +9,7 @@ from typing import Any
 from flows.formats.problems import FieldPath
 from flows.formats.yaml_file import YamlDocument
 from flows.manifests.split import Backend, Origin
-from flows.manifests.values import fields_of, items_of, labels_of, text_of
+from flows.manifests.values import fields_of, items_of, text_of
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -40,6 +40,25 @@ class Manifest:
         """Its apiVersion as written; "no apiVersion" where there is none."""
         return f"{self.group}/{self.version}".lstrip("/") or "no apiVersion"
 
+    @property
+    def texts(self) -> dict[FieldPath, str]:
+        """What stands in the file for its numbers, times and truth values, by their paths."""
+        depth = len(self.at)
+        texts = self.document.texts.items()
+        return {path[depth:]: text for path, text in texts if path[:depth] == self.at}
+
+    def labels(self, *path: str | int) -> Labels:
+        """The labels at a path as they stand in the file, sorted by name; none where none is."""
+        found: Any = self.data
+        for step in path:
+            found = found[step] if isinstance(step, int) else fields_of(found).get(step)
+        where = (*self.at, *path)
+        labels = {
+            name: _written(self.document, (*where, name), value)
+            for name, value in fields_of(found).items()
+        }
+        return tuple(sorted((name, text) for name, text in labels.items() if text is not None))
+
     def line(self, path: FieldPath) -> int:
         """The line of a field of it."""
         return self.document.line((*self.at, *path))
@@ -67,9 +86,20 @@ def _objects(document: YamlDocument, data: Any, at: FieldPath, *, depth: int) ->
         return
     metadata = fields_of(data.get("metadata"))
     group, _, version = (text_of(data.get("apiVersion")) or "").rpartition("/")
-    name = text_of(metadata.get("name")) or text_of(metadata.get("generateName")) or "(no name)"
-    namespace = text_of(metadata.get("namespace")) or "default"
+    named = {
+        field: _written(document, (*at, "metadata", field), metadata.get(field))
+        for field in ("name", "generateName", "namespace")
+    }
+    name = named["name"] or named["generateName"] or "(no name)"
+    namespace = named["namespace"] or "default"
     yield Manifest(document, at, data, group, version, data["kind"], name, namespace)
+
+
+def _written(document: YamlDocument, path: FieldPath, value: Any) -> str | None:
+    """The text that was meant: a number or truth value as it stands in the file, 1.10 not 1.1."""
+    if value is None or isinstance(value, str | dict | list):
+        return text_of(value)
+    return document.texts.get(path) or str(value)
 
 
 # Top-level domains that nobody takes for a namespace; the two-letter ones are countries.
@@ -157,9 +187,9 @@ class ManifestSet:
     def subset_labels(self, service: str, namespace: str, subset: str) -> Labels | None:
         """The labels of a subset; None if no DestinationRule has it."""
         for rule in self.rules_for(service, namespace):
-            for item in items_of(rule.spec.get("subsets")):
+            for place, item in enumerate(items_of(rule.spec.get("subsets"))):
                 if fields_of(item).get("name") == subset:
-                    return labels_of(fields_of(item).get("labels"))
+                    return rule.labels("spec", "subsets", place, "labels")
         return None
 
     def backend(
@@ -167,7 +197,7 @@ class ManifestSet:
     ) -> Backend:
         """The receiver of that name, with the labels and the workload behind it."""
         object_ = self.named("Service", service, namespace)
-        selector = labels_of(object_.spec.get("selector")) if object_ else ()
+        selector = object_.labels("spec", "selector") if object_ else ()
         chosen = self.subset_labels(service, namespace, subset) or () if subset else ()
         labels = tuple(sorted((dict(selector) | dict(chosen)).items()))
         deployment = self._deployment(labels, namespace) if labels else None
@@ -186,8 +216,7 @@ class ManifestSet:
 
 
 def _pod_labels(workload: Manifest) -> Labels:
-    template = fields_of(workload.spec.get("template"))
-    return labels_of(fields_of(template.get("metadata")).get("labels"))
+    return workload.labels("spec", "template", "metadata", "labels")
 
 
 def _nearest(found: list[Manifest], namespace: str) -> Manifest | None:

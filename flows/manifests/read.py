@@ -64,7 +64,7 @@ def manifests_in(documents: Iterable[YamlDocument], files: tuple[str, ...]) -> M
 
 def _check(manifest: Manifest, kind: Kind, around: ManifestSet) -> Iterator[FieldFinding]:
     versions = kind.groups[manifest.group]
-    found = check_fields(manifest.data, kind.fields(manifest.version))
+    found = check_fields(manifest.data, kind.fields(manifest.version), manifest.texts)
     if manifest.version in versions:
         yield from found
     else:

@@ -55,11 +55,15 @@ _FARTHEST = 6
 
 @dataclass(frozen=True, slots=True)
 class FieldFinding:
-    """What is wrong at a path of one document."""
+    """What is wrong at a path of one document.
+
+    quoted: a value that must be quoted, as far as it is known; the message ends before it.
+    """
 
     path: FieldPath
     message: str
     severity: Severity = Severity.WRONG
+    quoted: str | None = None
 
 
 def whole(spec: Shape, **more: Shape) -> Table:
@@ -75,9 +79,20 @@ def whole(spec: Shape, **more: Shape) -> Table:
     return {"apiVersion!": TEXT, "kind!": TEXT, **parts, **more}
 
 
-def check_fields(data: Any, table: Table) -> Iterator[FieldFinding]:
-    """Every field of the manifest that its kind doesn't know, lacks or can't read."""
-    yield from _check(data, table, (), table)
+def check_fields(
+    data: Any, table: Table, texts: Mapping[FieldPath, str] | None = None
+) -> Iterator[FieldFinding]:
+    """Every field of the manifest that its kind doesn't know, lacks or can't read.
+
+    texts: what stands in the file for numbers, times and truth values, where it is known.
+    """
+    for finding in _check(data, table, (), table):
+        if finding.quoted is None:
+            yield finding
+            continue
+        written = (texts or {}).get(finding.path, finding.quoted)
+        message = f'{finding.message}{written}; put it in quotes: "{written}"'
+        yield FieldFinding(finding.path, message)
 
 
 def _check(value: Any, shape: Shape, path: FieldPath, table: Table) -> Iterator[FieldFinding]:
@@ -134,9 +149,10 @@ def _check_value(
                 path, f"is {value!r}, must be one of {', '.join(shape.values)}{near}"
             )
     elif not _fits(value, shape):
-        needs_quotes = shape is Value.TEXT and not isinstance(value, dict | list)
-        quotes = '; put it in quotes: "' + _json(value) + '"' if needs_quotes else ""
-        yield FieldFinding(path, f"must be {shape.value}, is {_named(value)}{quotes}")
+        if shape is Value.TEXT and not isinstance(value, dict | list):
+            yield FieldFinding(path, f"must be {shape.value}, is ", quoted=_json(value))
+        else:
+            yield FieldFinding(path, f"must be {shape.value}, is {_named(value)}")
 
 
 def _fits(value: Any, shape: Value) -> bool:

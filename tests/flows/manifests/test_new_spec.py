@@ -268,6 +268,20 @@ def test_a_label_that_is_no_text_is_named(tmp_path: Path, value: Any, version: s
     assert value is None or "subsets[1].labels.version: must be text" in told(tmp_path, *objects)
 
 
+@pytest.mark.parametrize("version", ["1.10", "2.0", "1.5e+3", "0x1F", "010", "yes", "TRUE", "1_000"])
+def test_a_version_without_quotes_is_read_as_it_stands(tmp_path: Path, version: str) -> None:
+    objects = subsets("exam", {"old": {"version": "v0"}, "new": {"version": "VERSION"}})
+    path = tmp_path / "m.yaml"
+    path.write_text("\n---\n".join(map(json.dumps, objects)).replace('"VERSION"', version))
+    manifests = read_manifests([path])
+    text = new_spec(
+        choose_split(manifests, NOTHING_WANTED), NOTHING_WANTED, files=[], spec_dir=path
+    )
+    assert f'new: {{version: "{version}"}}\n' in text
+    told = f'labels.version: must be text, is {version}; put it in quotes: "{version}"'
+    assert any(told in str(finding) for finding in manifests.findings)
+
+
 def test_names_that_are_alike_in_a_spec_are_told_apart(tmp_path: Path) -> None:
     labels = {"exam.a": {"version": "1"}, "exam-a": {"version": "2"}}
     spec = spec_of(tmp_path, *subsets("exam", labels))
