@@ -268,7 +268,9 @@ def test_a_label_that_is_no_text_is_named(tmp_path: Path, value: Any, version: s
     assert value is None or "subsets[1].labels.version: must be text" in told(tmp_path, *objects)
 
 
-@pytest.mark.parametrize("version", ["1.10", "2.0", "1.5e+3", "0x1F", "010", "yes", "TRUE", "1_000"])
+@pytest.mark.parametrize(
+    "version", ["1.10", "2.0", "1.5e+3", "0x1F", "010", "yes", "TRUE", "1_000"]
+)
 def test_a_version_without_quotes_is_read_as_it_stands(tmp_path: Path, version: str) -> None:
     objects = subsets("exam", {"old": {"version": "v0"}, "new": {"version": "VERSION"}})
     path = tmp_path / "m.yaml"
