@@ -2,7 +2,7 @@
 
 Evidence from the plan's start alone is blind to what begins late: what was healthy for long hides
 it. So beside the comparison from the start stands one from every other start (started_windows.py),
-each an e-process; their mean by weights that are fixed beforehand is an e-process too, so it reaches
+each an e-process; their mean by weights fixed beforehand is an e-process too, so it reaches
 1 / alpha with a probability of at most alpha, at whatever looks (Ville 1939; Shin, Ramdas, Rinaldo
 2022, "E-detectors", have the sum, for the time until a false alarm instead of its probability).
 
