@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ValidationError
 
 from flows.delivery.targets.target import TargetRefused, TargetUnavailable
 from flows.formats.urls import endpoint_of
 
-if TYPE_CHECKING:
-    import requests
-
 _WAIT_S = 10.0
 _TIMEOUT_S = 3.0
 _POLL_S = 0.05
+_LARGEST = 64 << 20
 
 
 def await_version(
@@ -54,40 +53,59 @@ def count_refused(admin: str, names: AbstractSet[str]) -> int:
     """
     ours = "|".join(re.escape(name.replace(":", "_")) for name in names)
     pattern = rf"\.rds\.(?:{ours})\.update_(?:rejected|failure): (\d+)$"
-    stats = _get(admin, "stats", filter=r"\.update_(rejected|failure)$").text
+    stats = _get(admin, "stats", filter=r"\.update_(rejected|failure)$").decode(errors="replace")
     return sum(int(count) for count in re.findall(pattern, stats, re.MULTILINE))
+
+
+class _Named(BaseModel):
+    name: str = ""
+
+
+class _RouteConfig(BaseModel):
+    """One of the dump's; Envoy leaves out what is empty."""
+
+    version_info: str = ""
+    route_config: _Named = _Named()
+
+
+class _Dump(BaseModel):
+    configs: list[_RouteConfig] = []
 
 
 def _versions(admin: str, names: AbstractSet[str]) -> set[str]:
     answer = _get(admin, "config_dump", resource="dynamic_route_configs")
     try:
-        configs = answer.json().get("configs", [])
-    except ValueError as error:
+        dump = _Dump.model_validate_json(answer, strict=True)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        field = ".".join(map(str, wrong["loc"])) or "the answer"
         raise TargetUnavailable(
-            f"{endpoint_of(admin).shown} is no Envoy's admin: {error}"
+            f"{endpoint_of(admin).shown} is no Envoy's admin: {field}: {wrong['msg']}"
         ) from error
-    # Envoy leaves out what is empty.
-    return {
-        str(config.get("version_info", ""))
-        for config in configs
-        if config.get("route_config", {}).get("name") in names
-    }
+    return {one.version_info for one in dump.configs if one.route_config.name in names}
 
 
-def _get(admin: str, page: str, **query: str) -> requests.Response:
+def _get(admin: str, page: str, **query: str) -> bytes:
+    """The body, read within the time and the size that an Envoy needs."""
     import requests  # noqa: PLC0415 - only a delivery pays for it
 
     server = endpoint_of(admin)
+    body, deadline = bytearray(), time.monotonic() + _WAIT_S
     try:
-        answer = requests.get(
+        with requests.get(
             f"{server.url}/{page}",
             params={**server.parameters, **query},
             auth=server.credentials,
             timeout=_TIMEOUT_S,
-        )
-        answer.raise_for_status()
+            stream=True,
+        ) as answer:
+            answer.raise_for_status()
+            for part in answer.iter_content(1 << 16):
+                body += part
+                if len(body) > _LARGEST or time.monotonic() > deadline:
+                    raise requests.ReadTimeout(f"{len(body)} bytes in {_WAIT_S:g} s, and more")
     except requests.RequestException as error:
         raise TargetUnavailable(
             f"Envoy's admin at {server.shown} doesn't answer: {error}"
         ) from error
-    return answer
+    return bytes(body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,11 +15,18 @@ from typing import Any
 
 import pytest
 
+from flows.delivery.targets.envoy_admin import await_version
 from flows.delivery.targets.envoy_routes import EnvoyRoutes
-from flows.delivery.targets.target import NewerController, SplitChanged, TargetRefused
+from flows.delivery.targets.target import (
+    NewerController,
+    SplitChanged,
+    TargetRefused,
+    TargetUnavailable,
+)
 from tests.flows.delivery.targets.test_envoy_routes import CLUSTERS, route, routes, shift, target
 from tests.lab.lab import Lab
 from tests.lab.topology import ServiceSpec, VariantSpec
+from tests.servers.scripted_server import tcp_server
 
 # A controller that dies when the new file is written, but not yet in place.
 _KILLED = """
@@ -166,3 +174,21 @@ def test_a_file_without_a_version_can_be_shifted(live: EnvoyRoutes) -> None:
     shift(live, stable=80, canary=20)
     assert json.loads(live.path.read_text())["version_info"] == "1"
     assert live.read().weights["canary"] == 20
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[5]", b"null", b"[" * 200_000, b'{"configs": [5]}', b'{"configs": {"a": 1}}', b"\xff"],
+)
+def test_an_answer_of_another_shape_is_one_sentence(body: bytes) -> None:
+    def serve(connection: socket.socket) -> None:
+        connection.recv(1 << 16)
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+
+    with (
+        tcp_server(serve) as admin,
+        pytest.raises(TargetUnavailable, match="is no Envoy's admin: ") as told,
+    ):
+        await_version(admin, "8", {"routes"})
+    assert "\n" not in str(told.value)
