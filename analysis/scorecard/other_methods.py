@@ -79,7 +79,9 @@ def lifts(cells: Cells, card: Scorecard, alpha: float) -> dict[str, Lift]:
     }
 
 
-def mixture_test(cells: Cells, card: Scorecard, *, alpha: float, n_opt: float) -> NormalTest:
+def mixture_test(
+    cells: Cells, card: Scorecard, *, alpha: float, n_opt: FloatArray | float
+) -> NormalTest:
     """mSPRT of the difference, by its standard error; tightest at n_opt users."""
     variance = card.comparison.standard_error**2
     users = cells.baseline.n + cells.candidate.n
@@ -93,7 +95,9 @@ def mixture_test(cells: Cells, card: Scorecard, *, alpha: float, n_opt: float) -
     )
 
 
-def student_test(cells: Cells, card: Scorecard, *, alpha: float, n_opt: float) -> CoefficientTest:
+def student_test(
+    cells: Cells, card: Scorecard, *, alpha: float, n_opt: FloatArray | float
+) -> CoefficientTest:
     """The anytime t-test of the difference, with Welch's error and degrees of freedom."""
     n_b, n_c = cells.baseline.n, cells.candidate.n
     users = np.maximum(n_b + n_c, 1.0)
@@ -117,7 +121,7 @@ def exact_shares(baseline: Sample, candidate: Sample, alpha: float) -> ShareDiff
 
 
 def exact_rates(
-    baseline: Sample, candidate: Sample, *, alpha: float, n_opt: float
+    baseline: Sample, candidate: Sample, *, alpha: float, n_opt: FloatArray | float
 ) -> tuple[RateRatioTest, FloatArray]:
     """The sequential test of two rates of events a user, and how bursty the events are.
 

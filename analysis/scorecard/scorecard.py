@@ -113,6 +113,12 @@ def make_scorecard(
     )
 
 
+def anytime_bounds(cells: Cells, *, alpha: float, n_opt: FloatArray) -> Bounds:
+    """The scorecard's bounds at every look alone, for looks of which the rest isn't asked."""
+    users = cells.baseline.n + cells.candidate.n
+    return _compare(cells).anytime(two_sided_multiplier(users, alpha=alpha, n_opt=n_opt))
+
+
 @dataclass(frozen=True, slots=True)
 class _Arms:
     """Every cell compared for one look and for all, and which are shares, with their statistic."""

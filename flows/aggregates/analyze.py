@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +11,24 @@ from numpy.typing import NDArray
 from analysis.fixed.comparison import Sample
 from analysis.fixed.share_tests import MOST_EXACT_USERS, ShareTests, share_tests
 from analysis.scorecard.bayes import BetaPrior, NormalPrior, beta_posterior
-from analysis.scorecard.scorecard import Cells, make_scorecard
+from analysis.scorecard.scorecard import Cells, anytime_bounds, make_scorecard
 from flows.aggregates.across_variants import over_variants, segments_differ
 from flows.aggregates.analyzed_document import AnalyzedRow, ScorecardDocument
 from flows.aggregates.further_answers import Asked, further_answers
 from flows.aggregates.group_estimates import Estimated, estimate
-from flows.aggregates.groups import groups_of, place_of
+from flows.aggregates.groups import Group, Place, groups_of, place_of
+from flows.aggregates.looks import (
+    DEFAULT_USERS,
+    Series,
+    Tuning,
+    by_place,
+    over_looks,
+    series_key,
+)
 from flows.aggregates.rows import AggregateRow
 from flows.aggregates.unavailable import unavailable_methods
 from flows.formats.problems import file_error
-from flows.look.scorecard_document import PosteriorDocument, row_of
+from flows.look.scorecard_document import Interval, PosteriorDocument, row_of
 
 FloatArray = NDArray[np.float64]
 
@@ -36,19 +44,27 @@ def analyze(
     *,
     baseline: str | None = None,
     alpha: float = 0.05,
-    n_opt: float = 5000.0,
+    tuning: Tuning | None = None,
     prior: NormalPrior | None = None,
     asked: Asked | None = None,
 ) -> ScorecardDocument:
     """Every candidate against its baseline: the named variant, else the first one of its metric.
+
+    Of several looks (rows with as_of) the rows are those of the last one, and over_looks says what
+    all of them say together.
 
     Raises InputError where a metric has no baseline, no candidate, or rows that contradict, and
     where something is asked of a metric that isn't there.
     """
     asked = asked or Asked()
     _check_names(rows, path, asked)
-    estimated = estimate(groups_of(rows, path, baseline))
+    tuning = tuning or Tuning()
+    looks = by_place(groups_of(rows, path, baseline))
+    estimated = estimate([groups[-1] for groups in looks.values()])
     identities, cells, removed = _cells(estimated)
+    users = _tuned(looks, identities, tuning)
+    n_opt = np.array([DEFAULT_USERS if each is None else each for each in users])
+    series = _series(looks, dict(zip(map(series_key, identities), n_opt, strict=True)), alpha)
     card = make_scorecard(cells, alpha=alpha, n_opt=n_opt, prior=prior or NormalPrior())
     posteriors = _share_posteriors(cells, alpha)
     other_p, tests = _tests_of_shares(cells)
@@ -56,38 +72,101 @@ def analyze(
         identities, cells, card, plain=np.isnan(removed), alpha=alpha, n_opt=n_opt, asked=asked
     )
     found = [
-        AnalyzedRow(
-            **dict(
-                row_of(
-                    identity,
-                    cells,
-                    card,
-                    i,
-                    variance_removed=None if np.isnan(removed[i]) else float(removed[i]),
-                    share_posterior=posteriors[i],
-                    tightest_at_users=n_opt,
-                    other_p=other_p[i],
-                )
+        _over_all_looks(
+            series.get(series_key(identity)),
+            AnalyzedRow(
+                **dict(
+                    row_of(
+                        identity,
+                        cells,
+                        card,
+                        i,
+                        variance_removed=None if np.isnan(removed[i]) else float(removed[i]),
+                        share_posterior=posteriors[i],
+                        tightest_at_users=float(n_opt[i]),
+                        other_p=other_p[i],
+                    )
+                ),
+                further=further[i],
             ),
-            further=further[i],
         )
         for i, identity in enumerate(identities)
     ]
     place = {name: i for i, name in enumerate(dict.fromkeys(map(place_of, rows)))}
-    whole = list(over_variants(estimated, alpha=alpha, n_opt=n_opt))
+    asked_users = tuning.users or DEFAULT_USERS
+    whole = list(over_variants(estimated, alpha=alpha, n_opt=asked_users))
     for answers in (found, whole):
         answers.sort(key=lambda row: place[row.experiment, row.metric, row.segment])
     return ScorecardDocument(
         alpha=alpha,
-        tightest_at_users=n_opt,
+        tightest_at_users=tuning.users,
         limits=(
             *_limits(tests, int(cells.is_share.sum())),
+            *_untuned(users),
             *unavailable_methods(found, whole),
         ),
         rows=tuple(found),
         over_variants=tuple(whole),
-        segments=tuple(segments_differ(estimated, alpha=alpha, n_opt=n_opt)),
+        over_looks=tuple(over_looks(identities, series)),
+        segments=tuple(segments_differ(estimated, alpha=alpha, n_opt=asked_users)),
     )
+
+
+def _tuned(
+    looks: Mapping[Place, Sequence[Group]], identities: Sequence[Mapping[str, str]], tuning: Tuning
+) -> list[float | None]:
+    """By comparison, the users at which its bounds are tightest, if anything says how many."""
+    found = []
+    for one in identities:
+        groups = looks[one["experiment"], one["metric"], one["segment"]]
+        place = groups[0].variants.index(one["candidate"])
+        found.append(tuning.users_of(groups, place))
+    return found
+
+
+def _untuned(users: Sequence[float | None]) -> list[str]:
+    missing = sum(each is None for each in users)
+    if not missing:
+        return []
+    told = (
+        f"bounds at all looks: tuned for {DEFAULT_USERS:,.0f} users in {missing} of {len(users)} "
+        "comparisons, as nothing says how many are expected: give --tightest-at, or rows with "
+        "planned_users or as_of"
+    )
+    return [told]
+
+
+def _series(
+    looks: Mapping[Place, Sequence[Group]], n_opt: Mapping[tuple[str, ...], float], alpha: float
+) -> dict[tuple[str, ...], Series]:
+    """The bounds of every comparison that has several looks."""
+    estimated = estimate([one for groups in looks.values() if len(groups) > 1 for one in groups])
+    if not estimated:
+        return {}
+    identities, cells, _ = _cells(estimated)
+    keys = [series_key(one) for one in identities]
+    bounds = anytime_bounds(
+        cells, alpha=alpha, n_opt=np.array([n_opt.get(key, DEFAULT_USERS) for key in keys])
+    )
+    as_of = np.concatenate(
+        [[g.as_of for g in part.groups] for part in estimated for _ in part.samples[1:]]
+    )
+    by_key: dict[tuple[str, ...], list[int]] = {}
+    for i in np.argsort(as_of, kind="stable").tolist():
+        by_key.setdefault(keys[i], []).append(i)
+    return {
+        key: Series.of(as_of[rows], bounds.lower[rows], bounds.upper[rows])
+        for key, rows in by_key.items()
+    }
+
+
+def _over_all_looks(series: Series | None, row: AnalyzedRow) -> AnalyzedRow:
+    """The last look's row; where looks contradict each other nothing is claimed at all of them."""
+    if series is None or series.together.contradicted is None:
+        return row
+    unbounded = Interval(lower=-np.inf, upper=np.inf, relative_lower=-np.inf, relative_upper=np.inf)
+    changed = {"anytime": unbounded, "log_e": 0.0, "anytime_p": 1.0, "discovery": False}
+    return row.model_copy(update=changed)
 
 
 def _check_names(rows: Sequence[AggregateRow], path: Path, asked: Asked) -> None:

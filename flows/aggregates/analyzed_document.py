@@ -129,6 +129,23 @@ class SegmentsDiffer(BaseModel):
     reversed: bool = Field(description="Pooled and stratified contradict: Simpson's paradox.")
 
 
+class OverLooks(BaseModel):
+    """What all looks at one comparison say together."""
+
+    experiment: str
+    metric: str
+    segment: str
+    candidate: str
+    looks: int
+    direction: str = Field(description="higher or lower, by the first look that left 0 out; or ''.")
+    declared_at: float | None = Field(description="That look's days since the start.")
+    contradicted_at: float | None = Field(
+        description="A later look that left 0 out on the other side: the effect isn't one."
+    )
+    lower: float = Field(description="Of the difference, at the last look; null: unbounded.")
+    upper: float
+
+
 class AnalyzedRow(ScorecardRow):
     """A row of the scorecard, with what only sums from elsewhere are asked for."""
 
@@ -141,12 +158,17 @@ class ScorecardDocument(BaseModel):
     model_config = ConfigDict(ser_json_inf_nan="null")
 
     alpha: float
-    tightest_at_users: float
+    tightest_at_users: float | None = Field(
+        description="As asked; null where it follows each metric's plan or arrivals."
+    )
     limits: tuple[str, ...] = Field(
         (), description="Which methods have no answer to which rows, and why."
     )
     rows: tuple[AnalyzedRow, ...]
     over_variants: tuple[OverVariants, ...]
+    over_looks: tuple[OverLooks, ...] = Field(
+        (), description="Where rows say `as_of`, and there are several: all looks together."
+    )
     segments: tuple[SegmentsDiffer, ...] = Field(
         description="Where rows name segments: whether the effect differs between them."
     )

@@ -36,6 +36,9 @@ from flows.look.scorecard_document import Interval
 _MOST_EVENTS = 1e15
 
 
+FloatArray = NDArray[np.float64]
+
+
 @dataclass(frozen=True, slots=True)
 class NegligibleDifference:
     """A difference that doesn't matter: absolute, or a part of the baseline's size."""
@@ -63,7 +66,7 @@ def further_answers(
     *,
     plain: NDArray[np.bool_],
     alpha: float,
-    n_opt: float,
+    n_opt: FloatArray,
     asked: Asked,
 ) -> list[Further]:
     """One per cell. plain: bool[cells], without covariate and strata."""
@@ -134,7 +137,7 @@ def _exact_shares(cells: Cells, alpha: float) -> dict[int, AlwaysValid]:
 
 
 def _exact_rates(
-    cells: Cells, counts: NDArray[np.bool_], alpha: float, n_opt: float
+    cells: Cells, counts: NDArray[np.bool_], alpha: float, n_opt: FloatArray
 ) -> dict[int, RateRatio]:
     """Of counts of events, which can't be below 0, in variants that have users.
 
@@ -144,7 +147,7 @@ def _exact_rates(
     known = (np.minimum(*events) >= 0) & (np.maximum(*events) <= _MOST_EVENTS)
     varies = np.fmax(cells.baseline.variance, cells.candidate.variance) > 0
     kept = np.flatnonzero(known & counts & varies)
-    found, dispersion = exact_rates(*_arms(cells, kept), alpha=alpha, n_opt=n_opt)
+    found, dispersion = exact_rates(*_arms(cells, kept), alpha=alpha, n_opt=n_opt[kept])
     return {
         int(i): RateRatio(
             **_always(found.lower[j], found.upper[j], found.log_e[j]),

@@ -13,6 +13,8 @@ from flows.aggregates.rows import AggregateRow
 from flows.formats.problems import FileProblem, InputError
 
 Shape = tuple[str, bool, bool, int]
+# Experiment, metric and segment.
+Place = tuple[str, str, str]
 VALUE, DENOMINATOR, COVARIATE = range(3)
 
 
@@ -22,6 +24,7 @@ class Group:
 
     share: each variant's configured share of the users; nan where none is said.
     strata: each variant's sums by stratum; empty where the rows name none.
+    as_of: days since the start, of a look; planned_users: of all variants; nan where not said.
     """
 
     identity: dict[str, str]
@@ -30,6 +33,13 @@ class Group:
     share: tuple[float, ...]
     has_covariate: bool
     strata: tuple[tuple[Sums, ...], ...] = ()
+    as_of: float = float("nan")
+    planned_users: float = float("nan")
+
+    @property
+    def place(self) -> Place:
+        """What its looks have in common."""
+        return self.identity["experiment"], self.identity["metric"], self.identity["segment"]
 
     @property
     def shape(self) -> Shape:
@@ -37,7 +47,7 @@ class Group:
         return self.identity["type"], self.has_covariate, bool(self.strata), len(self.variants)
 
 
-def place_of(row: AggregateRow) -> tuple[str, str, str]:
+def place_of(row: AggregateRow) -> Place:
     """What the rows of one comparison have in common."""
     return row.experiment, row.metric, row.segment
 
@@ -47,13 +57,18 @@ def groups_of(rows: Sequence[AggregateRow], path: Path, baseline: str | None) ->
 
     Raises InputError where a metric has no baseline, no candidate, or rows that contradict.
     """
-    byplace_of: dict[tuple[str, str, str], dict[str, list[AggregateRow]]] = {}
+    looks: dict[tuple[Place, float | None], dict[str, list[AggregateRow]]] = {}
     for row in rows:
-        byplace_of.setdefault(place_of(row), {}).setdefault(row.variant, []).append(row)
+        look = looks.setdefault((place_of(row), row.as_of), {})
+        look.setdefault(row.variant, []).append(row)
+    timeless = {place for place, as_of in looks if as_of is None}
     problems, found = [], []
-    for (experiment, metric, segment), variants in byplace_of.items():
-        name = " ".join(part for part in (experiment, metric, segment) if part)
+    for (place, as_of), variants in looks.items():
+        experiment, metric, segment = place
+        name = " ".join(part for part in place if part)
         wrong = _contradiction(variants, baseline)
+        if as_of is not None and place in timeless:
+            wrong = "has an as_of in some rows only; give it in all or none"
         if wrong is not None:
             problems.append(FileProblem(str(path), _row_number(rows, variants), name, wrong))
             continue
@@ -74,6 +89,8 @@ def groups_of(rows: Sequence[AggregateRow], path: Path, baseline: str | None) ->
                 tuple(_share(variants[each]) for each in order),
                 any_row.has_covariate,
                 _strata([variants[each] for each in order]),
+                float("nan") if as_of is None else as_of,
+                any_row.planned_users or float("nan"),
             )
         )
     if problems:

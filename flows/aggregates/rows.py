@@ -74,6 +74,14 @@ class AggregateRow(BaseModel):
     covariate_denominator_product: Finite | None = Field(
         None, description="ratio with a covariate: sum of denominator x covariate."
     )
+    as_of: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        None,
+        description="Days since the start up to which the sums run. With several of them each is a "
+        "look at all users so far: looks aren't added, and hold together.",
+    )
+    planned_users: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description="Of all variants of the metric and segment, at the plan's end."
+    )
     share: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="Configured share of the users; tested against the users seen."
     )

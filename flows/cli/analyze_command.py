@@ -29,9 +29,15 @@ def add(commands: Commands) -> None:
     analyze.add_argument(
         "--tightest-at",
         type=number_within(2, 1e15),
-        default=5000.0,
         metavar="USERS",
-        help="users at which the anytime intervals are tightest (default: 5000)",
+        help="users of two variants at which the anytime intervals are tightest (default: as many "
+        "as the rows plan, or as come in --days at the rate of their first look; else 5000)",
+    )
+    analyze.add_argument(
+        "--days",
+        type=number_within(0.01, 1e5),
+        default=14.0,
+        help="the plan's length, for rows with as_of (default: 14)",
     )
     analyze.add_argument(
         "--prior-sd",
@@ -67,6 +73,7 @@ def _analyze(options: argparse.Namespace) -> int:
     from analysis.scorecard.bayes import NormalPrior  # noqa: PLC0415
     from flows.aggregates.analyze import analyze  # noqa: PLC0415
     from flows.aggregates.further_answers import Asked  # noqa: PLC0415
+    from flows.aggregates.looks import Tuning  # noqa: PLC0415
     from flows.aggregates.rows import read_aggregates  # noqa: PLC0415
     from flows.cli.analyze_tables import show, show_all  # noqa: PLC0415
 
@@ -75,7 +82,7 @@ def _analyze(options: argparse.Namespace) -> int:
         options.file,
         baseline=options.baseline,
         alpha=options.alpha,
-        n_opt=options.tightest_at,
+        tuning=Tuning(options.tightest_at, options.days),
         prior=NormalPrior(0.0, options.prior_sd),
         asked=Asked(dict(options.margin), dict(options.weight), options.look),
     )

@@ -13,6 +13,7 @@ import pytest
 from analysis.scorecard.bayes import NormalPrior
 from flows.aggregates.analyze import analyze
 from flows.aggregates.further_answers import Asked, NegligibleDifference
+from flows.aggregates.looks import Tuning
 from flows.aggregates.rows import AggregateRow
 
 KINDS = ("proportion", "mean", "count", "ratio")
@@ -80,7 +81,7 @@ def test_any_sums_have_an_answer_without_a_warning(seed: int) -> None:
             rows,
             Path("sums"),
             alpha=float(rng.choice([1e-12, 0.05, 0.5, 0.999])),
-            n_opt=float(rng.choice([2.0, 5000.0, 1e15])),
+            tuning=Tuning(float(rng.choice([2.0, 5000.0, 1e15]))),
             prior=NormalPrior(0.0, float(rng.choice([1e-6, 0.1, 1e6]))),
             asked=asked,
         )
