@@ -108,6 +108,27 @@ def test_shortest_useful_spec_has_the_guides_defaults(tmp_path: Path) -> None:
         ),
         ("metrics: {x: {kind: errors}}", "10: metrics.x: needs `kind`, one of 'error_share'"),
         (
+            "metrics: {x: {kind: outcome_share, outcome: gone}}",
+            "10: metrics.x.outcome: is 'gone', must be 'abandoned', 'rejected', 'client_error' or",
+        ),
+        (
+            "metrics: {x: {kind: outcome_share, outcome: rejected, margin: 5}}",
+            "10: metrics.x.margin: is 5, that is 500 points; say 0.05 for 5 points",
+        ),
+        (
+            "metrics: {x: {kind: outcome_share, outcome: rejected, role: signal}}",
+            "10: metrics: has no guardrail and no goal: signals and info can't promote anything",
+        ),
+        (
+            "metrics: {x: {kind: error_share, failures: {codes: [6xx]}}}",
+            "10: metrics.x.failures.codes.0: is '6xx', must be an HTTP status such as 503, or",
+        ),
+        (
+            "failures: {grpc: [77]}",
+            "10: failures.grpc.0: is 77, must be a gRPC status: 0 to 16, or a name such as",
+        ),
+        ("failures: {code: [5xx]}", "10: failures.code: unknown field 'code' (did you mean"),
+        (
             "metrics: {c: {kind: proportion, outcome: done}}",
             "8: sources: needs `exposures` and `outcomes`",
         ),

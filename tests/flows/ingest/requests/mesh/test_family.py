@@ -339,3 +339,70 @@ def test_real_old_envoy_page_without_codes_gives_nothing() -> None:
     variants = {"stable": {"version": "xds-grpc"}, "canary": {"version": "v2"}}
     page = "envoy_istio13_productpage_15090_stats_prometheus.txt"
     assert _rows_of_page(page, Mesh.ENVOY, variants=variants) == []
+
+
+@pytest.mark.parametrize("status", range(18))
+@pytest.mark.parametrize("classification", ["success", "failure"])
+def test_a_grpc_status_is_the_same_outcome_in_every_mesh(status: int, classification: str) -> None:
+    text = str(status)
+    of_mesh = {
+        Mesh.ISTIO: {"response_code": "200", "grpc_response_status": text},
+        Mesh.LINKERD: {
+            "classification": classification,
+            "status_code": "200",
+            "grpc_status": text,
+        },
+        Mesh.LINKERD_ROUTE: {"classification": classification, "grpc_status": text},
+        Mesh.LINKERD_POLICY: {"grpc_status": text},
+    }
+    outcomes = {mesh: FAMILIES[mesh].response(labels).outcome for mesh, labels in of_mesh.items()}
+    assert len(set(outcomes.values())) == 1, outcomes
+
+
+@pytest.mark.parametrize(
+    "code", ["101", "200", "204", "301", "304", "400", "401", "404", "418", "429", "500", "503"]
+)
+def test_an_http_code_is_the_same_outcome_in_every_mesh(code: str) -> None:
+    classification = "failure" if code.startswith("5") else "success"
+    of_mesh = {
+        Mesh.ISTIO: {"response_code": code, "response_flags": "-"},
+        Mesh.LINKERD: {"classification": classification, "status_code": code},
+        Mesh.LINKERD_ROUTE: {"classification": classification, "status_code": code},
+        Mesh.LINKERD_POLICY: {"http_status": code, "error": ""},
+        Mesh.ENVOY: {"envoy_response_code": code},
+    }
+    outcomes = {mesh: FAMILIES[mesh].response(labels).outcome for mesh, labels in of_mesh.items()}
+    assert len(set(outcomes.values())) == 1, outcomes
+
+
+@pytest.mark.parametrize("mesh", list(Mesh))
+def test_a_series_that_tells_nothing_is_no_success(mesh: Mesh) -> None:
+    assert FAMILIES[mesh].response({}).outcome == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("mesh", "counters"),
+    [
+        (Mesh.ISTIO, set()),
+        (Mesh.LINKERD, {"request_total"}),
+        (Mesh.LINKERD_ROUTE, {"route_request_total"}),
+        (
+            Mesh.LINKERD_POLICY,
+            {f"outbound_{name}_route_backend_requests_total" for name in ("http", "grpc")},
+        ),
+    ],
+)
+def test_counters_of_beginnings_are_read_beside_the_answers(mesh: Mesh, counters: set[str]) -> None:
+    family = FAMILIES[mesh]
+    assert set(family.begun) == counters
+    assert all(family.roles[name] is SeriesRole.OPTIONAL for name in counters)
+    assert counters <= {s.metric for s in selectors(family, experiment(mesh))}
+
+
+def test_envoys_beginnings_are_attempts_and_refusals_without_retries() -> None:
+    signs = FAMILIES[Mesh.ENVOY].begun
+    assert signs["envoy_cluster_upstream_rq_total"] == 1
+    assert signs["envoy_cluster_upstream_rq_retry"] == -1
+    # Of these no attempt is counted, but an answer is (503 UF, UO and UH).
+    for name in ("rq_pending_failure_eject", "rq_pending_overflow", "cx_none_healthy"):
+        assert signs[f"envoy_cluster_upstream_{name}"] == 1
