@@ -71,26 +71,24 @@ def analyze(
     further = further_answers(
         identities, cells, card, plain=np.isnan(removed), alpha=alpha, n_opt=n_opt, asked=asked
     )
-    found = [
-        _over_all_looks(
-            series.get(series_key(identity)),
-            AnalyzedRow(
-                **dict(
-                    row_of(
-                        identity,
-                        cells,
-                        card,
-                        i,
-                        variance_removed=None if np.isnan(removed[i]) else float(removed[i]),
-                        share_posterior=posteriors[i],
-                        tightest_at_users=float(n_opt[i]),
-                        other_p=other_p[i],
-                    )
-                ),
-                further=further[i],
-            ),
+    scored = [
+        row_of(
+            identity,
+            cells,
+            card,
+            i,
+            variance_removed=None if np.isnan(removed[i]) else float(removed[i]),
+            share_posterior=posteriors[i],
+            tightest_at_users=float(n_opt[i]),
+            other_p=other_p[i],
         )
         for i, identity in enumerate(identities)
+    ]
+    found = [
+        _over_all_looks(
+            series.get(series_key(identity)), AnalyzedRow(**dict(row), further=further[i])
+        )
+        for i, (identity, row) in enumerate(zip(identities, scored, strict=True))
     ]
     place = {name: i for i, name in enumerate(dict.fromkeys(map(place_of, rows)))}
     asked_users = tuning.users or DEFAULT_USERS

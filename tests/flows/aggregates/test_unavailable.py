@@ -79,7 +79,7 @@ def test_a_method_without_an_answer_is_named_with_its_cause(
 
 
 def test_nothing_is_named_where_every_method_answers() -> None:
-    arm = {"n": 60, "sum": 20, "type": "proportion", "share": 0.5}
+    arm = {"n": 60, "sum": 20, "type": "proportion", "share": 0.5, "planned_users": 900}
     assert _judged(arm, {**arm, "sum": 26}).limits == ()
 
 
