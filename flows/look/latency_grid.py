@@ -61,8 +61,17 @@ def shared_edges(latency: Mapping[str, LatencyCounts], variants: Sequence[str]) 
     return reduce(np.intersect1d, (found.edges_ms for found in latency.values()))
 
 
-def edge_from(bound_ms: float, edges: FloatArray) -> float | None:
-    """The shared edge at a bound, or the next one above it; None without any."""
+def edge_from(
+    bound_ms: float, latency: Mapping[str, LatencyCounts], variants: Sequence[str]
+) -> float | None:
+    """The baseline's edge at a bound, or its next one above it; None without any.
+
+    variants: the baseline first; all must have latencies. An edge that a candidate doesn't have is
+    not left for a higher one that both have: what was slow there would be fast here.
+    """
+    if set(latency) != set(variants):
+        return None
+    edges = latency[variants[0]].edges_ms
     usable = edges[np.isfinite(edges) & (edges >= bound_ms)]
     return float(usable.min()) if usable.size else None
 
@@ -86,26 +95,39 @@ def slow_counts(found: LatencyCounts, edge: float, seen: ResponseCounts) -> Coun
     """Requests slower than an edge, and those of which that isn't known.
 
     Unknown is a request that was cut off before the edge, whether its latency stands among the
-    others or in no series at all, and a success that has no latency.
+    others or in no series at all, and a success that has no latency. Where the edge itself is
+    missing (a rollout changed a version's edges, a native histogram became coarser), unknown are
+    the requests between the nearest edges around it: left out, they could have been the slow ones.
     """
-    row = found.edges_ms == edge
-    at_most = found.at_most[row][0]
-    # A rollout can change a version's edges: where one is missing, nothing is known at it.
+    row = np.flatnonzero(found.edges_ms == edge)
+    missing = np.full(found.total.shape, np.nan)
+    at_most = found.at_most[row[0]] if row.size else missing
     known = ~np.isnan(at_most)
-    fast = np.where(known, at_most, 0.0)
-    told, told_in_all = (
-        (np.zeros_like(fast), np.zeros_like(fast))
-        if found.cut_off is None
-        else (found.cut_off[row][0], found.cut_off[-1])
-    )
-    without = np.where(known, unended(seen.requests, found.total), 0.0)
+    fast, around = np.where(known, at_most, _below(found, edge)), _above(found, edge)
+    between = np.where(known, 0.0, np.maximum(around - fast, 0.0))
+    fast = fast + between
+    nothing = np.zeros_like(fast)
+    told_in_all = nothing if found.cut_off is None else found.cut_off[-1]
+    told = nothing if found.cut_off is None or not row.size else found.cut_off[row[0]]
+    without = unended(seen.requests, found.total)
     untold = unended(seen.cut_off, told_in_all)
     hidden = np.maximum(untold - without, 0.0)
     # What was refused, or failed at once, never had one: it is no slow request.
     outside = np.minimum(untold + unexplained(found, seen), without)
-    unknown = np.minimum(np.where(known, told + hidden, 0.0), fast) + outside
-    total = np.where(known, found.total, 0.0)
-    return total + outside, total - fast, unknown
+    unknown = np.minimum(between + told + hidden, fast) + outside
+    return found.total + outside, found.total - fast, unknown
+
+
+def _below(found: LatencyCounts, edge: float) -> FloatArray:
+    """Requests at most as slow as the greatest edge below that is known; 0 where none is."""
+    lower = np.nan_to_num(found.at_most[found.edges_ms < edge])
+    return np.asarray(lower.max(axis=0, initial=0.0))
+
+
+def _above(found: LatencyCounts, edge: float) -> FloatArray:
+    """Requests at most as slow as the least edge above that is known; the last is infinity."""
+    upper = found.at_most[found.edges_ms > edge]
+    return np.asarray(np.where(np.isnan(upper), np.inf, upper).min(axis=0, initial=np.inf))
 
 
 def unexplained(found: LatencyCounts | None, seen: ResponseCounts) -> FloatArray:

@@ -203,7 +203,7 @@ class RequestGrid:
         A signal at an edge that the spec watches itself has none.
         """
         found = {
-            name: edge_from(milliseconds(metric.above), self.shared)
+            name: edge_from(milliseconds(metric.above), self.latency, self.variants)
             for name, metric in self.metrics.items()
             if isinstance(metric, SlowShare)
         }

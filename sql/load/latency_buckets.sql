@@ -2,22 +2,66 @@
 -- that somebody stopped waiting for
 -- reads: incoming_samples, incoming_series; writes: latency_buckets
 -- parameters: experiment
--- Edges without requests stay: a variant whose every request is slow still has its fast edges.
+-- Edges without requests stay: a variant whose every request is slow still has its fast edges. An
+-- edge that a histogram with requests lacks (its pods' bounds differ, or changed) has no row:
+-- nothing is known at it, and a sum of the others would make the variant look slower than it is.
 insert into latency_buckets
     (experiment, window_start, bucket_start, variant, le_ms, requests, cut_off)
+with counted as (
+    select
+        samples.window_start,
+        samples.bucket_start,
+        series.variant,
+        series.histogram,
+        series.le_ms,
+        sum(samples.delta) as requests,
+        sum(case when series.cut_off = 1 then samples.delta else 0 end) as cut_off
+    from incoming_samples as samples
+    inner join incoming_series as series on samples.series_id = series.series_id
+    where series.role = 'latency'
+    group by
+        samples.window_start,
+        samples.bucket_start,
+        series.variant,
+        series.histogram,
+        series.le_ms
+),
+
+totals as (
+    select
+        window_start,
+        bucket_start,
+        variant,
+        histogram,
+        requests
+    from counted
+    where isinf(le_ms)
+),
+
+variants as (
+    select
+        window_start,
+        bucket_start,
+        variant,
+        sum(requests) as requests
+    from totals
+    group by window_start, bucket_start, variant
+)
+
 select
     $experiment as experiment,
-    samples.window_start,
-    samples.bucket_start,
-    series.variant,
-    series.le_ms,
-    cast(sum(samples.delta) as bigint) as requests,
-    cast(sum(case when series.cut_off = 1 then samples.delta else 0 end) as bigint) as cut_off
-from incoming_samples as samples
-inner join incoming_series as series on samples.series_id = series.series_id
-where series.role = 'latency'
+    counted.window_start,
+    counted.bucket_start,
+    counted.variant,
+    counted.le_ms,
+    cast(sum(counted.requests) as bigint) as requests,
+    cast(sum(counted.cut_off) as bigint) as cut_off
+from counted
+left join totals using (window_start, bucket_start, variant, histogram)
+left join variants using (window_start, bucket_start, variant)
 group by
-    samples.window_start,
-    samples.bucket_start,
-    series.variant,
-    series.le_ms
+    counted.window_start,
+    counted.bucket_start,
+    counted.variant,
+    counted.le_ms
+having sum(coalesce(totals.requests, 0)) >= max(coalesce(variants.requests, 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.counting.lost_exposure import Cause
 from analysis.requests.outcomes import RequestOutcome
@@ -27,6 +29,8 @@ from flows.warehouse.statements import statement
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+# In the labels of a series, as JSON with sorted names.
+_EDGE_LABEL = re.compile(r'"le": "[^"]*",? ?')
 _STATEMENTS = (
     "load/forget_counter_samples",
     "load/forget_request_buckets",
@@ -117,8 +121,19 @@ def _series_table(rows: Sequence[SeriesRow]) -> Any:
     ids = np.array([row.series_id for row in rows], np.uint64)
     edges = np.array([np.nan if row.le_ms is None else row.le_ms for row in rows], np.float64)
     cut_off = np.array([row.cut_off for row in rows], np.uint8)
-    measured = {"le_ms": numbers(edges), "cut_off": numbers(cut_off)}
+    measured = {
+        "le_ms": numbers(edges),
+        "cut_off": numbers(cut_off),
+        "histogram": numbers(_histograms(rows)),
+    }
     return table({"series_id": numbers(ids), **measured, **columns})
+
+
+def _histograms(rows: Sequence[SeriesRow]) -> NDArray[np.int64]:
+    """int64[series], the same number for the buckets of one histogram."""
+    number: dict[str, int] = {}
+    names = (_EDGE_LABEL.sub("", row.labels) for row in rows)
+    return np.array([number.setdefault(name, len(number)) for name in names], np.int64)
 
 
 def _samples_table(

@@ -81,7 +81,10 @@ def test_without_samples_no_pods_are_known(tmp_path: Path) -> None:
 
 
 def test_requests_are_not_slow_while_a_version_lacks_the_edge(tmp_path: Path) -> None:
-    """A rollout in the middle takes the edge at 100 ms away: there nothing is known at it."""
+    """A rollout in the middle takes the edge at 100 ms away: there nothing is known at it.
+
+    Left out, they would vanish from the comparison; they may have been slow, or not.
+    """
     inf = float("inf")
     rows = [
         (0, variant, edge, at_most)
@@ -100,6 +103,8 @@ def test_requests_are_not_slow_while_a_version_lacks_the_edge(tmp_path: Path) ->
     assert evidence.requests is not None
     slow = evidence.requests.metrics.index("p99")
     canary, stable = (evidence.requests.counts[name] for name in ("canary", "stable"))
-    assert canary.total[slow].tolist() == [100, 0]
+    assert canary.total[slow].tolist() == [100, 100]
     assert canary.bad[slow].tolist() == [10, 0]
+    assert canary.unknown is not None
+    assert canary.unknown[slow].tolist() == [0, 100]
     assert stable.bad[slow].tolist() == [10, 10]
