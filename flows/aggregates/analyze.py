@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 from analysis.fixed.comparison import Sample
 from analysis.fixed.share_tests import MOST_EXACT_USERS, ShareTests, share_tests
 from analysis.scorecard.bayes import BetaPrior, NormalPrior, beta_posterior
-from analysis.scorecard.scorecard import Cells, anytime_bounds, make_scorecard
+from analysis.scorecard.scorecard import Cells, Scorecard, anytime_bounds, make_scorecard
 from flows.aggregates.across_variants import over_variants, segments_differ
-from flows.aggregates.analyzed_document import AnalyzedRow, ScorecardDocument
+from flows.aggregates.analyzed_document import AnalyzedRow, Further, ScorecardDocument
 from flows.aggregates.further_answers import Asked, further_answers
 from flows.aggregates.group_estimates import Estimated, estimate
 from flows.aggregates.groups import Group, Place, groups_of, place_of
@@ -71,24 +72,10 @@ def analyze(
     further = further_answers(
         identities, cells, card, plain=np.isnan(removed), alpha=alpha, n_opt=n_opt, asked=asked
     )
-    scored = [
-        row_of(
-            identity,
-            cells,
-            card,
-            i,
-            variance_removed=None if np.isnan(removed[i]) else float(removed[i]),
-            share_posterior=posteriors[i],
-            tightest_at_users=float(n_opt[i]),
-            other_p=other_p[i],
-        )
-        for i, identity in enumerate(identities)
-    ]
+    beside = _Beside(removed, n_opt, posteriors, other_p, further)
     found = [
-        _over_all_looks(
-            series.get(series_key(identity)), AnalyzedRow(**dict(row), further=further[i])
-        )
-        for i, (identity, row) in enumerate(zip(identities, scored, strict=True))
+        _over_all_looks(series.get(series_key(identity)), row)
+        for identity, row in zip(identities, _rows(identities, cells, card, beside), strict=True)
     ]
     place = {name: i for i, name in enumerate(dict.fromkeys(map(place_of, rows)))}
     asked_users = tuning.users or DEFAULT_USERS
@@ -108,6 +95,35 @@ def analyze(
         over_looks=tuple(over_looks(identities, series)),
         segments=tuple(segments_differ(estimated, alpha=alpha, n_opt=asked_users)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """By comparison, what its row has beside the scorecard."""
+
+    removed: FloatArray
+    n_opt: FloatArray
+    posteriors: Sequence[PosteriorDocument | None]
+    other_p: Sequence[dict[str, float]]
+    further: Sequence[Further]
+
+
+def _rows(
+    identities: Sequence[dict[str, str]], cells: Cells, card: Scorecard, beside: _Beside
+) -> Iterator[AnalyzedRow]:
+    for i, identity in enumerate(identities):
+        removed = float(beside.removed[i])
+        row = row_of(
+            identity,
+            cells,
+            card,
+            i,
+            variance_removed=None if np.isnan(removed) else removed,
+            share_posterior=beside.posteriors[i],
+            tightest_at_users=float(beside.n_opt[i]),
+            other_p=beside.other_p[i],
+        )
+        yield AnalyzedRow(**dict(row), further=beside.further[i])
 
 
 def _tuned(
