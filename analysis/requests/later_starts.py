@@ -1,8 +1,8 @@
 """Harm that began at any time: the same comparison from a schedule of starts, alpha shared.
 
 Evidence from the plan's start alone is blind to what begins late: what was healthy for long hides
-it. So beside the comparison from the start stands one from every other start (started_windows.py),
-each an e-process; their mean by weights fixed beforehand is an e-process too, so it reaches
+it. So beside the comparison from the start stands one from every other start, each an e-process
+(started_windows.py); their mean by weights that are fixed beforehand is one too, so it reaches
 1 / alpha with a probability of at most alpha, at whatever looks (Ville 1939; Shin, Ramdas, Rinaldo
 2022, "E-detectors", have the sum, for the time until a false alarm instead of its probability).
 
@@ -174,7 +174,7 @@ class _Windows:
         ratio, _ = likelihood_ratio(*whole, null.gap[row], null.factor[row])
         n = (buckets - start).astype(np.float64)
         # At best: by sampling alone.
-        best = _log_e(np.sqrt(2 * np.maximum(ratio, 0.0)), n, level, n_opt) + np.log(level)
+        best = one_sided_log_e(np.sqrt(2 * np.maximum(ratio, 0.0)), n, level, n_opt) + np.log(level)
         matters = best > -np.log(len(view.starts)) - _NEGLIGIBLE
         keep = np.flatnonzero(_beyond(*whole, null, row) & (n >= 2) & matters & (weight > 0))
         row, which, start = row[keep], which[keep], start[keep]
@@ -208,7 +208,7 @@ class _Windows:
         else:
             z = _normal(np.sqrt(2 * np.maximum(likely, 0.0) / noise.persistent), noise.degrees)
         n = (self.view.baseline.total.shape[1] - self.view.starts[self.which]).astype(np.float64)
-        value = _log_e(z, n, self.level, self.n_opt) + np.log(self.level)
+        value = one_sided_log_e(z, n, self.level, self.n_opt) + np.log(self.level)
         harmed = self.candidate.share > factor * self.baseline.share + gap
         return np.where(harmed, value, -np.inf)
 
@@ -248,7 +248,9 @@ def _lower_bound(windows: _Windows, null: Null) -> FloatArray:
     return low
 
 
-def _log_e(z: FloatArray, n: FloatArray, alpha: FloatArray, n_opt: FloatArray) -> FloatArray:
+def one_sided_log_e(
+    z: FloatArray, n: FloatArray, alpha: FloatArray, n_opt: FloatArray
+) -> FloatArray:
     """Log e-value of a mean z standard errors above the null after n buckets.
 
     Robbins' mixture over positive effects (1970), tightest at n_opt; its threshold is that of

@@ -1,0 +1,165 @@
+"""Harm that begins at any time, and health that is recognised: found how often, and how soon.
+
+`python -m benchmarks.late_harm [--runs 300] [--only false|harm|health|looks]`: canaries of an hour
+at 5 % of the traffic, and in a ramp (5, 25 and 50 % for 20 minutes each), a look a minute, one
+guardrail with a margin of 0.5 points, alpha 5 %, warm-up 90 s. By the product's judge of request
+metrics (judge_requests). A line a cell, then what must hold; minutes are counted from when the harm
+began. `looks`: CPU milliseconds of a look early and late in a plan of eight hours.
+
+The streams (tests/builders/changing_streams.py): 0.5 % of requests fail. Shocks that both versions
+share and states that each has for itself are log-normal factors of a first-order autoregression;
+bursts are beta-binomial. A state of a log-sd of 1 swings a version's failures between a fifth and
+three times of what they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from analysis.judge.started_harm import find_started_harm
+from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from tests.builders.changing_streams import (
+    A_MINUTE,
+    STORM,
+    Stream,
+    leak,
+    plan_of,
+    step,
+    warming,
+    watch,
+)
+
+_SEED = 20261128
+_RATES = (20.0, 100.0, 1000.0)
+_LOOKS = (4, 40, 400, 1920)
+
+_HEALTHY = {
+    "iid": Stream(),
+    "shared AR(1)": Stream(shock=1.0),
+    "bursts 3": Stream(bursts=3.0),
+    "bursts 10": Stream(bursts=10.0),
+    "hidden pods 0.3": Stream(pods=5, spread=0.3),
+    "hidden pods 0.6": Stream(pods=5, spread=0.6),
+    "state 30 s": Stream(state=0.5, state_s=30),
+    "state 2 min": Stream(state=0.5, state_s=120),
+    "state 5 min": Stream(state=0.5, state_s=300),
+    "wild state 1 min": Stream(state=1.0, state_s=60),
+    "wild state 5 min": Stream(state=1.0, state_s=300),
+    "diurnal": Stream(diurnal=0.6),
+    "storm": Stream(both=STORM),
+    "JIT": Stream(base=0.01, harm=warming(3)),
+    "restarts": Stream(restarts=0.05),
+}
+_PROMOTED = ("iid", "shared AR(1)", "diurnal", "storm", "JIT")
+Cell = tuple[str, Stream, float]
+
+
+def main() -> None:
+    """Prints the cells of each kind, and whether the goals are held."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=300)
+    parser.add_argument("--only", choices=("false", "harm", "health", "looks"))
+    parser.add_argument("--rate", type=float, choices=_RATES)
+    asked = parser.parse_args()
+    rates = _RATES if asked.rate is None else (asked.rate,)
+    kinds = {"false": _false, "harm": _harm, "health": _health, "looks": _looks}
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for name, kind in kinds.items():
+            if asked.only in (None, name):
+                for line in kind(pool, rates, asked.runs):
+                    print(line, flush=True)
+
+
+def _false(pool: ProcessPoolExecutor, rates: tuple[float, ...], runs: int) -> Iterator[str]:
+    """False rollbacks at any look of the hour; looks go on after a promote."""
+    cells = [
+        (f"{name}, {rate:g}/s, {'ramp' if ramp else '95/5'}", replace(s, rate=rate, ramp=ramp))
+        for (name, s), rate, ramp in product(_HEALTHY.items(), rates, (False, True))
+    ]
+    yield f"false rollbacks, percent of {runs} runs"
+    shares = []
+    courses = pool.map(_course, ((s, i, runs, True) for i, (_, s) in enumerate(cells)))
+    for (name, _), (found, _, _) in zip(cells, courses, strict=True):
+        shares.append(found)
+        yield f"  {name:36} {found:5.1f}"
+    worst, mean = max(shares), float(np.mean(shares))
+    yield f"  worst {worst:.1f} (goal 5), mean {mean:.2f} (goal 1.5)"
+
+
+def _harm(pool: ProcessPoolExecutor, rates: tuple[float, ...], runs: int) -> Iterator[str]:
+    """Percent of runs that are rolled back, and the median minutes since the harm began."""
+    kinds: list[Cell] = [("+1 from the start", Stream(harm=step(0, 1)), 0)]
+    kinds += [(f"+2 from minute {t}", Stream(harm=step(t, 2)), t) for t in (2, 10, 20, 30, 40)]
+    kinds += [
+        (f"+{p:g} from minute {t}", Stream(harm=step(t, p)), t)
+        for p, t in product((5, 9, 99), (0, 2, 5, 10, 30))
+    ]
+    kinds += [("leak to +2", Stream(harm=leak(2)), 0)]
+    kinds += [("+1, bursts 10", Stream(harm=step(0, 1), bursts=10), 0)]
+    yield f"harm: percent of {runs} runs found, median minutes, percent promoted"
+    cells = [
+        (f"{name}, {rate:g}/s, {'ramp' if ramp else '95/5'}", replace(s, rate=rate, ramp=ramp), at)
+        for (name, s, at), rate, ramp in product(kinds, rates, (False, True))
+    ]
+    tasks = ((s, 1000 + i, runs, True, at) for i, (_, s, at) in enumerate(cells))
+    for (name, _, _), (found, median, promoted) in zip(
+        cells, pool.map(_course, tasks), strict=True
+    ):
+        yield f"  {name:36} {found:5.1f} {median:5.1f} {promoted:6.1f}"
+
+
+def _health(pool: ProcessPoolExecutor, rates: tuple[float, ...], runs: int) -> Iterator[str]:
+    """Percent of healthy canaries that are promoted by minute 60."""
+    yield f"health: percent of {runs} runs promoted by the end"
+    cells = [
+        (f"{name}, {rate:g}/s, {'ramp' if ramp else '95/5'}", replace(s, rate=rate, ramp=ramp))
+        for (name, s), rate, ramp in product(_HEALTHY.items(), rates, (False, True))
+        if name in _PROMOTED
+    ]
+    courses = pool.map(_course, ((s, 2000 + i, runs, False) for i, (_, s) in enumerate(cells)))
+    for (name, _), (_, _, promoted) in zip(cells, courses, strict=True):
+        yield f"  {name:36} {promoted:5.1f}"
+
+
+def _course(
+    task: tuple[Stream, int, int, bool] | tuple[Stream, int, int, bool, float],
+) -> tuple[float, float, float]:
+    """Percent rolled back, median minutes until then, percent promoted."""
+    stream, seed, runs, on, *at = task
+    course = watch(stream, _SEED + seed, runs, on=on)
+    return *course.found(*at), course.healthy
+
+
+def _looks(pool: ProcessPoolExecutor, rates: tuple[float, ...], runs: int) -> Iterator[str]:
+    """CPU milliseconds of the search over starts at a look, in a plan of eight hours."""
+    del pool, runs
+    yield "a look's search over starts in a plan of eight hours, CPU milliseconds"
+    for rate in rates:
+        stream = Stream(rate=rate, buckets=_LOOKS[-1])
+        arms = stream.counts(_SEED, 1)
+        for end in _LOOKS:
+            began, times = time.process_time(), 20
+            for _ in range(times):
+                _search(stream, arms, end)
+            cost = 1000 * (time.process_time() - began) / times
+            yield f"  {rate:g}/s, after {end / A_MINUTE:g} minutes: {cost:.1f}"
+
+
+def _search(stream: Stream, arms: tuple[BucketCounts, BucketCounts], end: int) -> None:
+    plan = plan_of(stream)
+    seen = tuple(BucketCounts(arm.total[:, :end], arm.bad[:, :end]) for arm in arms)
+    alpha, margin = np.array([plan.request_alpha(plan.metrics[0])]), np.array([0.005])
+    pairs = pair_buckets(*seen)
+    find_started_harm(plan, (seen[0], seen[1]), list(plan.metrics), alpha, margin, pairs, 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Noise around a level that changed once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analysis.requests.level_noise import LevelNoise, noise_around
+from analysis.requests.long_run_variance import LaggedProducts, variance_inflation
+from tests.builders.changing_streams import Stream, step
+
+RUNS = 40
+
+
+def _noise(stream: Stream, start: int) -> LevelNoise:
+    arms = stream.counts(5, RUNS)
+    row = np.arange(RUNS)
+    return noise_around(
+        *arms, factor=np.ones(RUNS), row=row, start=np.full(RUNS, start, dtype=np.int64)
+    )
+
+
+def test_a_step_at_the_start_is_no_persistence() -> None:
+    stream = Stream(rate=1000, harm=step(30, 5), buckets=160)
+    around = _noise(stream, 120)
+    assert np.median(around.persistent) < 1.6
+    assert np.median(around.degrees) > 40
+
+
+def test_without_the_start_the_same_step_is_taken_for_persistence() -> None:
+    assert np.median(_noise(Stream(rate=1000, harm=step(30, 5), buckets=160), 0).persistent) > 50
+
+
+def test_bursts_are_seen_on_either_side() -> None:
+    assert np.median(_noise(Stream(bursts=10), 120).bursts) == pytest.approx(10, rel=0.25)
+
+
+def test_states_of_minutes_add_noise_that_a_window_bounds() -> None:
+    """A window can hold no more of a state than all of it."""
+    stream = Stream(rate=1000, state=0.5, state_s=300)
+    short, long = _noise(stream, 232), _noise(stream, 120)
+    assert np.median(long.states) > 2 * np.median(short.states) > 0
+    calm = _noise(Stream(rate=1000), 120)
+    assert np.median(calm.states) < 0.1 * np.median(long.states)
+
+
+def test_few_buckets_have_no_degrees_of_freedom_to_speak_of() -> None:
+    noise = _noise(Stream(buckets=4), 0)
+    assert (noise.degrees < 3).all()
+    assert np.isfinite(noise.persistent).all()
+
+
+def test_a_constant_series_inflates_nothing() -> None:
+    nothing = np.zeros((3, 1))
+    products = LaggedProducts(nothing, nothing, nothing, np.array([40.0]))
+    assert products.inflation() == 1
+    assert variance_inflation(nothing, np.array([40.0])) == 1
