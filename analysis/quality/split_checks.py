@@ -6,6 +6,7 @@ so (explain.notes.notes_on_split).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -127,7 +128,7 @@ def _split(
         if found.worst_stage is not None and len(stages) > 1
         else ""
     )
-    detail = f"{name}: {_received(plan, found, what)}{where} (p = {found.p_value:.2g})"
+    detail = f"{name}: {_received(plan, found, what)}{where} ({_p(found.p_value)})"
     if found.mismatch:
         detail += f": the traffic is not split as configured. {_REMEDY}, or mend the routing"
     yield QualityCheck(name, not found.mismatch, detail)
@@ -142,13 +143,13 @@ def _split_by(
     name = f"split of {what} by {dimension}"
     on, parts = ("on", "days") if dimension == "day" else ("in", "segments")
     if not found.mismatch:
-        detail = f"{name}: none of {found.parts} {parts} is surely off (p = {found.p_value:.2g})"
+        detail = f"{name}: none of {found.parts} {parts} is surely off ({_p(found.p_value)})"
         yield QualityCheck(name, True, detail)
         return
     part, ratio = found.off[0]
     detail = (
-        f"{name}: off {on} {len(found.off)} of {found.parts} {parts} (p = {found.p_value:.2g}); "
-        f"{on} {part} {_received(plan, ratio, what)} (p = {ratio.p_value:.2g})"
+        f"{name}: off {on} {len(found.off)} of {found.parts} {parts} ({_p(found.p_value)}); "
+        f"{on} {part} {_received(plan, ratio, what)} ({_p(ratio.p_value)})"
     )
     others = [other for other, _ in found.off[1:_NAMED]]
     if others:
@@ -173,3 +174,8 @@ def _received(plan: Plan, found: SampleRatio, what: str) -> str:
     digits = next((n for n in (1, 2, 3) if f"{seen:.{n + 2}f}" != f"{configured:.{n + 2}f}"), 4)
     said = f"{100 * configured:.{digits}f} % is" if configured else "none is"
     return f"{name} received {100 * seen:.{digits}f} % of {what}; {said} configured"
+
+
+def _p(value: float) -> str:
+    """A p-value; below the smallest double it is no 0."""
+    return f"p = {value:.2g}" if value > 0 else f"p < {sys.float_info.min:.1g}"

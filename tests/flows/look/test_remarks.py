@@ -166,3 +166,43 @@ def test_rows_of_users_that_were_left_out_are_said(
         document, said = gate(tmp_path, "quiz", capsys)
         assert [note for note in document["notes"] if note in expected] == expected
         assert said.splitlines() == [f"warning: {line}" for line in expected]
+
+
+ROUTE = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  hosts: [checkout]
+  http:
+    - route:
+        - {{destination: {{host: checkout, subset: v1}}, weight: {stable}}}
+        - {{destination: {{host: checkout, subset: v2}}, weight: {canary}}}
+"""
+
+
+@pytest.mark.usefixtures("source")
+@pytest.mark.parametrize(
+    ("canary", "decision"), [((50, 50), "promote"), ((50, 5), "invalid"), ((0, 100), "invalid")]
+)
+def test_a_split_from_manifests_that_disagree_is_told_and_never_promoted(
+    canary: tuple[int, int],
+    decision: str,
+    root: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Today's traffic is halves: with halves configured all is well, else nobody knows."""
+    spec, files = root / "experiments" / "checkout.yaml", ("one.yaml", "two.yaml")
+    spec.write_text(f"{spec.read_text()}manifests: [{', '.join(files)}]\n")
+    for name, percent in zip(files, canary, strict=True):
+        route = ROUTE.format(name=name[:3], stable=100 - percent, canary=percent)
+        (spec.parent / name).write_text(route)
+    verdict, _ = gate(root, "checkout", capsys)
+    assert verdict["decision"] == decision, verdict["reasons"]
+    told = [reason for reason in verdict["reasons"] if "configure several splits" in reason]
+    assert bool(told) == (decision == "invalid")
+    if told:
+        stable = 100 - canary[0]
+        assert "VirtualService shop/one" in told[0]
+        assert f" has stable {stable}, canary {canary[0]}; " in told[0]
+        assert "Set `split` or `plan.stages` to the one that is in force" in told[0]
