@@ -145,7 +145,7 @@ def test_an_objective_that_both_versions_miss_is_not_the_candidates_doing() -> N
 def test_an_invalid_split_names_shares_and_remedy() -> None:
     verdict = _verdict(_plan(), _evidence(0.04, share=OFF))
     assert verdict.reasons[0].startswith(
-        "split of requests: canary received 20.0 % of requests; 50.0 % is configured (p = "
+        "split of requests: canary received 20.0 % of requests; 50.0 % is configured (p "
     )
     assert "Set `split` or `plan.stages`" in verdict.reasons[0]
     assert "harm at least" in verdict.reasons[1]
