@@ -1,8 +1,8 @@
 """One look, one verdict: promote, hold, rollback or invalid, with its reasons.
 
-Read this module first. A look gathers evidence (evidence.py), checks its quality (quality.py),
-judges every metric against its margin (judge.py) and decides by the rules below. The same plan
-and the same evidence give the same verdict, byte for byte.
+Read this module first. A look gathers evidence (evidence.py), checks its quality
+(quality/checks.py), judges every metric against its margin (judge/judge_metrics.py) and decides by
+the rules below. The same plan and the same evidence give the same verdict, byte for byte.
 """
 
 from __future__ import annotations

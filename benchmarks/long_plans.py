@@ -23,7 +23,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.judge.gross_failures import gross_gap
+from analysis.judge.total_failure import gross_gap
 from analysis.plan import Plan
 from analysis.requests.gross_failure import gross_failure_path
 from analysis.requests.paired_buckets import BucketCounts, pair_buckets

@@ -48,7 +48,7 @@ def _compare_passes(users: int, metrics: int) -> None:
     con = duckdb.connect()
     values = ", ".join(f"random() * {i + 1} + x as q{i}" for i in range(metrics))
     con.execute(
-        f"create table user_values as select *, {values} from (select 'ab'[1 + i % 2] as variant, "
+        f"create table final_values as select *, {values} from (select 'ab'[1 + i % 2] as variant, "
         f"date '2026-01-01' + cast(i * 30 // {users} as integer) as exposed_on, "
         f"cast(0 as smallint) as split, "
         f"random() as x, random() as q{metrics} from range({users}) as r(i))"
@@ -75,7 +75,7 @@ def _plain_sums(metrics: int) -> str:
     sums = [f"sum({covariate})", f"sum({covariate} * {covariate})"]
     for i in range(metrics):
         sums += [f"sum(q{i})", f"sum(q{i} * q{i})", f"sum(q{i} * {covariate})"]
-    return f"select variant, count(*), {', '.join(sums)} from user_values group by variant"
+    return f"select variant, count(*), {', '.join(sums)} from final_values group by variant"
 
 
 def _our_sums(metrics: int) -> str:
@@ -92,7 +92,7 @@ def _tea_tasting(con: duckdb.DuckDBPyConnection, metrics: int) -> object:
     import ibis  # noqa: PLC0415
     import tea_tasting as tt  # noqa: PLC0415
 
-    table = ibis.duckdb.from_connection(con).table("user_values")
+    table = ibis.duckdb.from_connection(con).table("final_values")
     asked = {f"m{i}": tt.Mean(f"q{i}", covariate=f"q{metrics}") for i in range(metrics)}
     return tt.Experiment(asked, variant="variant").analyze(table)
 

@@ -8,8 +8,8 @@ from scipy.special import ndtr
 
 from analysis.evidence import RequestEvidence
 from analysis.judge.causes import causes_of
-from analysis.judge.gross_failures import is_outage
 from analysis.judge.request_tests import RequestTests
+from analysis.judge.total_failure import is_outage
 from analysis.judge.unknown import unknown_shares, with_unknown, worst_case
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import MetricPlan, Plan, Unit

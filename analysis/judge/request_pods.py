@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.evidence import RequestEvidence
-from analysis.judge.gross_failures import gross_gap
+from analysis.judge.total_failure import gross_gap
 from analysis.plan import MetricPlan, Plan
 from analysis.requests.paired_buckets import PairedBuckets
 from analysis.requests.pods import BadPod, bad_pods, between_pods, stack_between

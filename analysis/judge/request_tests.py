@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.evidence import RequestEvidence
-from analysis.judge.gross_failures import gross_failures, gross_failures_alone
 from analysis.judge.levels import Levels, side_of_zero
 from analysis.judge.recent_health import find_recent, judge_objectives
 from analysis.judge.request_pods import bad_pods_of, with_pods
@@ -19,6 +18,7 @@ from analysis.judge.started_harm import (
     FoundHarm,
     find_started_harm,
 )
+from analysis.judge.total_failure import gross_failures, gross_failures_alone
 from analysis.metric_result import Classification, Estimate, Objective, Recent
 from analysis.plan import MetricPlan, Plan
 from analysis.requests.bounds import Estimator

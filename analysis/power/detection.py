@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.judge.gross_failures import gross_gap
 from analysis.judge.started_harm import BOUND_PART, EXACT_PART, started_gross_gap
+from analysis.judge.total_failure import gross_gap
 from analysis.power.time_cells import TimeCells
 from analysis.requests.gross_failure import gross_failure_path
 from analysis.requests.later_starts import Null, harm_from_any_start

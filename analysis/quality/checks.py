@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvidence
 from analysis.plan import Plan, Unit
-from analysis.quality.check import QualityCheck
 from analysis.quality.outcome_checks import check_outcomes
+from analysis.quality.quality_check import QualityCheck
 from analysis.quality.split_checks import check_request_split, check_user_split
 
 __all__ = ["QualityCheck", "check_quality"]

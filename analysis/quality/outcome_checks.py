@@ -14,7 +14,7 @@ from scipy.special import ndtr
 
 from analysis.evidence import UserEvidence
 from analysis.plan import MetricPlan, Plan, Unit
-from analysis.quality.check import QualityCheck
+from analysis.quality.quality_check import QualityCheck
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
 
 # So many where none is seen are no chance, even if they come in bursts.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from analysis.evidence import RequestEvidence, StageCounts, UserEvidence
 from analysis.plan import Plan, Unit
-from analysis.quality.check import QualityCheck
+from analysis.quality.quality_check import QualityCheck
 from analysis.quality.sample_ratio import SampleRatio, check_sample_ratio
 from analysis.quality.split_by_part import PartRatios, check_parts
 

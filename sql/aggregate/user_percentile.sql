@@ -1,6 +1,6 @@
 -- one row: how many users there are, and the value that a share of them doesn't exceed
--- reads: user_values; parameters: share; lists filled in: value (a column of user_values)
+-- reads: final_values; parameters: share; lists filled in: value (a column of final_values)
 select
     count(*) as users,
     quantile_disc({value}, $share) as cap
-from user_values
+from final_values

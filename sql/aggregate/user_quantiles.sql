@@ -1,5 +1,5 @@
 -- one row per (variant, split): users, and the order statistics around a quantile of one quantity
--- reads: user_values; parameters: quantile; lists filled in: value (a column of user_values)
+-- reads: final_values; parameters: quantile; lists filled in: value (a column of final_values)
 -- lower and upper are the values at the ranks of a 95 % interval of the quantile (binomial, normal
 -- approximation; David, Nagaraja 2003, section 7.1); null where such a rank lies beyond all users,
 -- who are then too few to bound this quantile.
@@ -11,7 +11,7 @@ with counted as (
         list({value} order by {value}) as sorted_values,
         count(*) * $quantile as expected,
         1.959964 * sqrt(count(*) * $quantile * (1 - $quantile)) as half_width
-    from user_values
+    from final_values
     group by variant, split
 ),
 

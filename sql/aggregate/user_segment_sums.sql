@@ -1,12 +1,12 @@
 -- one row per (day, split, variant, dimension, segment): the columns of user_sums
--- reads: user_values; parameters: dimensions (names of the segments, in their order), columns (how
+-- reads: final_values; parameters: dimensions (names of the segments, in their order), columns (how
 --   many of them the exposures have); lists filled in: segments, totals, products
 with segmented as (
     select
         v.*,
         unnest($dimensions) as dimension,
         unnest([{segments}]) as segment
-    from user_values as v
+    from final_values as v
     where len(v.segments) = $columns
 )
 

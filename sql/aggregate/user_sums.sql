@@ -1,5 +1,5 @@
 -- one row per (day, split, variant): users, and the sums of their values and of products of their values
--- reads: user_values (a row per user: variant, exposed_on, split, q0, ...); lists filled in: totals,
+-- reads: final_values (a row per user: variant, exposed_on, split, q0, ...); lists filled in: totals,
 --   products
 select
     exposed_on,
@@ -10,5 +10,5 @@ select
     count(*) as users,
     [{totals}] as totals,
     [{products}] as products
-from user_values
+from final_values
 group by exposed_on, split, variant

@@ -1,4 +1,4 @@
--- makes the relation that says which quantities sql/load/user_values computes
+-- makes the relation that says which quantities sql/load/final_values computes
 -- yields: user_quantities, a temporary table; parameters: outcomes, counts, from_us, until_us,
 --   middle_days (lists of equal length)
 create or replace temporary table user_quantities as

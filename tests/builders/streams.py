@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.evidence import Coverage, Evidence, RequestEvidence
-from analysis.judge.gross_failures import gross_gap
 from analysis.judge.recent_health import least_last_part
 from analysis.judge.started_harm import started_gross_gap
+from analysis.judge.total_failure import gross_gap
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.requests.gross_failure import gross_failure_log_e
 from analysis.requests.later_starts import Null, harm_from_any_start

@@ -62,7 +62,7 @@ def sum_by_day(
 
 
 def _sum_values(con: DuckDBPyConnection, spec: Experiment, cohort: Cohort) -> list[SumsRow]:
-    """The sums of user_values, for all users and by segment."""
+    """The sums of final_values, for all users and by segment."""
     lists = {
         "totals": ", ".join(f"sum(q{i})" for i in range(len(cohort.quantities))),
         "products": ", ".join(f"sum(q{i} * q{j})" for i, j in cohort.pairs),

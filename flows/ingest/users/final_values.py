@@ -29,7 +29,7 @@ def make_final_values(
     days: Sequence[date] = (),
     splits: SplitStarts = (),
 ) -> None:
-    """Makes user_values: each user of users_at_look that has a final value by known_until.
+    """Makes final_values: each user of users_at_look that has a final value by known_until.
 
     days: the days of exposure in users_at_look, if they are few: only outcomes near them are read.
     splits: when those of the plan begin, but for the first.
@@ -46,7 +46,7 @@ def make_final_values(
     )
     before, after = (us * _MICROSECOND for us in cohort.reach_us)
     text = statement(
-        "load/user_values",
+        "load/final_values",
         totals=",\n        ".join(
             f"sum(amount) filter (quantity = {i}) as q{i}" for i in range(len(cohort.quantities))
         ),
