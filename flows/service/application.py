@@ -110,6 +110,10 @@ class Endpoints:
                 "experiments": found.experiments,
                 "warehouse": found.warehouse,
                 "problems": found.problems,
+                "stuck": {
+                    name: f"its look runs for {seconds:.0f} s"
+                    for name, seconds in self._looks.stuck().items()
+                },
             }
         return json_response(body, status=200 if found.is_ready else 503)
 

@@ -52,6 +52,8 @@ class Limits:
     workers: looks at one time; the warehouse has one writer, more would only wait for it.
     waiting: looks that may wait for a worker.
     requests_per_second, burst: of one client.
+    shutdown_s: for requests under way when the service is told to stop; with what a look may take
+        beside it less than the 30 s after which Kubernetes kills.
     """
 
     body_bytes: int = 64 * 1024
@@ -65,7 +67,7 @@ class Limits:
     burst: int = 400
     connections: int = 1024
     connections_per_client: int = 400
-    shutdown_s: float = 30.0
+    shutdown_s: float = 20.0
 
 
 def check_declared_size(length: str, limits: Limits) -> None:

@@ -1,10 +1,15 @@
-"""Blocking calls in a few worker threads, their answers shared by all who ask the same."""
+"""Blocking calls, a few at a time in threads, their answers shared by all who ask the same.
+
+A call that hangs keeps its own group waiting, and takes nobody else's turn.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -28,14 +33,17 @@ class _Shared:
 class SharedCalls:
     """Runs blocking calls: one of a group at a time, the same call once within `fresh_s`.
 
-    workers: threads; waiting: unfinished calls, beyond which new ones are refused;
-    timeout_s: for how long a caller waits. To be used from one event loop.
+    workers: calls at one time; one that runs for longer than timeout_s is stuck and counts no
+    more. waiting: unfinished calls, beyond which new ones are refused. timeout_s: for how long a
+    caller waits. To be used from one event loop.
     """
 
     def __init__(
         self, *, workers: int, waiting: int, timeout_s: float, fresh_s: float = 1.0
     ) -> None:
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="look")
+        self._turns = asyncio.Semaphore(workers)
+        self._threads: set[threading.Thread] = set()
+        self._stuck: dict[str, float] = {}
         self._waiting = waiting
         self._timeout_s = timeout_s
         self._fresh_s = fresh_s
@@ -57,9 +65,16 @@ class SharedCalls:
             raise TookTooLong
         return cast("_T", shared.task.result())
 
-    def close(self) -> None:
-        """Ends the threads after the calls that run; those that wait are given up."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def stuck(self) -> dict[str, float]:
+        """The groups whose call has run for longer than a caller waits: since how many seconds."""
+        now = _now()
+        return {group: now - began for group, began in self._stuck.items()}
+
+    def close(self, *, wait_s: float = 8.0) -> None:
+        """Waits for the calls that run, but for no stuck one; those that wait are given up."""
+        deadline = time.monotonic() + wait_s
+        for thread in list(self._threads):
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _begin(self, group: str, key: Hashable, work: Callable[[], object]) -> _Shared:
         if sum(not shared.task.done() for shared in self._calls.values()) >= self._waiting:
@@ -72,7 +87,40 @@ class SharedCalls:
 
     async def _run(self, group: str, work: Callable[[], object]) -> object:
         async with self._groups.setdefault(group, asyncio.Lock()):
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            async with self._turns:
+                began, running = _now(), self._start(work)
+                done, _ = await asyncio.wait([running], timeout=self._timeout_s)
+            if not done:
+                self._stuck[group] = began
+            try:
+                return await running
+            finally:
+                self._stuck.pop(group, None)
+
+    def _start(self, work: Callable[[], object]) -> asyncio.Future[object]:
+        """The answer to come, of a thread that doesn't keep the process from ending."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[object] = loop.create_future()
+
+        def tell(give: Callable[[Any], None], what: object) -> None:
+            if not answer.done():
+                give(what)
+
+        def run() -> None:
+            try:
+                found: object = work()
+                give: Callable[[Any], None] = answer.set_result
+            except BaseException as error:  # noqa: BLE001 - the caller gets it
+                found, give = error, answer.set_exception
+            self._threads.discard(thread)
+            # The loop may have ended meanwhile: then nobody waits.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(tell, give, found)
+
+        thread = threading.Thread(target=run, name="look", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+        return answer
 
     def _forget_stale(self) -> None:
         oldest = _now() - self._fresh_s

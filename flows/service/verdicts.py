@@ -51,8 +51,12 @@ class Looks:
         except UserError as error:
             raise Refused(503, f"{experiment} can't be judged: {error}", _AGAIN) from error
 
+    def stuck(self) -> dict[str, float]:
+        """Experiments whose look hangs, since how many seconds."""
+        return self._calls.stuck()
+
     def close(self) -> None:
-        """Waits for the looks that run."""
+        """Waits for the looks that run, as long as the end of the process may take."""
         self._calls.close()
 
     def _take(self, experiment: str, at: datetime | None) -> VerdictDocument:

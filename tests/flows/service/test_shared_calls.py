@@ -119,3 +119,33 @@ def test_failure_is_everyones_and_then_forgotten() -> None:
         calls.close()
 
     asyncio.run(run())
+
+
+def test_calls_that_hang_take_nobody_elses_turn() -> None:
+    async def run() -> None:
+        calls, go_on = _calls(workers=1, timeout_s=0.1), threading.Event()
+        for group in ("a", "b"):
+            with pytest.raises(TookTooLong):
+                await calls.call(group, None, go_on.wait)
+        assert await calls.call("c", None, _Work(0.0)) == 1
+        assert set(calls.stuck()) == {"a", "b"}
+        assert min(calls.stuck().values()) >= 0.1
+        began = time.monotonic()
+        calls.close(wait_s=0.2)
+        assert time.monotonic() - began < 1
+        go_on.set()
+        await asyncio.sleep(0.1)
+        assert calls.stuck() == {}
+
+    asyncio.run(run())
+
+
+def test_what_a_call_raises_reaches_its_caller() -> None:
+    def fail() -> None:
+        raise KeyError("x")
+
+    async def run() -> None:
+        with pytest.raises(KeyError):
+            await _calls().call("a", None, fail)
+
+    asyncio.run(run())
