@@ -132,8 +132,11 @@ def test_held_up_verdict_is_given_up_and_others_are_answered(tmp_path: Path) -> 
 def _wait_for_a_verdict(service: Service) -> str:
     """The decision, as soon as looks that were held up are through."""
 
-    def answer() -> dict[str, Any]:
-        return dict(service.get("/argo/exam-service-canary").json())
+    found: dict[str, Any] = {}
 
-    wait_until(lambda: "decision" in answer(), what="a verdict", timeout_s=PATIENCE_S, every_s=0.2)
-    return str(answer()["decision"])
+    def is_there() -> bool:
+        found.update(service.get("/argo/exam-service-canary").json())
+        return "decision" in found
+
+    wait_until(is_there, what="a verdict", timeout_s=PATIENCE_S, every_s=0.2)
+    return str(found["decision"])
