@@ -138,16 +138,16 @@ def _differences(reach: OutcomeReach) -> Iterator[str]:
     """What differs between the variants' data and can't be an effect."""
     name = repr(reach.outcome)
     for (first, a), (second, b) in combinations(reach.by_variant.items(), 2):
-        if _differs((a.users_before, a.users), (b.users_before, b.users)):
+        if _differs(_before(a), _before(b)):
             yield (
-                f"before their exposure, {_share(a.users_before, a.users)} of {first}'s users had "
-                f"an outcome {name} and {_share(b.users_before, b.users)} of {second}'s: users "
+                f"before their exposure, {_share(*_before(a))} of {first}'s users had "
+                f"an outcome {name} and {_share(*_before(b))} of {second}'s: users "
                 "are not divided at random, or the clocks of a variant are off"
             )
-        if _differs((a.repeated, a.counted), (b.repeated, b.counted)):
+        if _differs((a.repeated, a.sampled), (b.repeated, b.sampled)):
             yield (
-                f"{_share(a.repeated, a.counted)} of {first}'s outcomes {name} equal another one, "
-                f"{_share(b.repeated, b.counted)} of {second}'s: rows of a variant came twice"
+                f"{_share(a.repeated, a.sampled)} of {first}'s outcomes {name} equal another one, "
+                f"{_share(b.repeated, b.sampled)} of {second}'s: rows of a variant came twice"
             )
         if _differs((a.without_value, a.counted), (b.without_value, b.counted)):
             yield (
@@ -161,6 +161,11 @@ def _differences(reach: OutcomeReach) -> Iterator[str]:
                 f"{_share(each.without_value, each.counted)} of {variant}'s outcomes {name} have "
                 f"no value (limit {_NO_VALUES_SHARE:.0%})"
             )
+
+
+def _before(each: VariantReach) -> tuple[int, int]:
+    """Users of the sample who did it before their exposure, and all of the sample, about."""
+    return each.users_before, max(each.users // each.each, each.users_before)
 
 
 def _ordered_pairs(

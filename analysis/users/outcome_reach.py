@@ -12,10 +12,11 @@ class VariantReach:
 
     users: those users. rows: their outcomes up to the look; dated: whether all of them have the
     same time of day, as dates have. counted: rows within the window after the exposure; happened:
-    of these, those that did happen; without_value, repeated: those without a value, and those that
-    equal another one. just_before: rows within as long before the exposure; same_day: rows less
-    than a day before it. users_before: users with a row just before. alike: rows of no exposed user
-    whose id is that of one of these users but for its form.
+    of these, those that did happen; without_value: those without a value. just_before: rows within
+    as long before the exposure; same_day: rows less than a day before it. alike: rows of no exposed
+    user whose id is that of one of these users but for its form.
+    Of a sample, one user in `each`: users_before, with a row just before; sampled: rows within the
+    window, repeated: of these, those that equal another one.
     """
 
     users: int = 0
@@ -24,11 +25,13 @@ class VariantReach:
     counted: int = 0
     happened: int = 0
     without_value: int = 0
-    repeated: int = 0
     just_before: int = 0
     same_day: int = 0
-    users_before: int = 0
     alike: int = 0
+    each: int = 1
+    users_before: int = 0
+    sampled: int = 0
+    repeated: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _MICROSECOND = timedelta(microseconds=1)
+# What has to be told user by user is told of a sample of about so many outcomes.
+_SAMPLED_ROWS = 500_000
 _KEPT = "(select user_id, variant, exposed_at from exposed_users where experiment = $experiment)"
 # It has the users of one experiment; every statement takes its name all the same.
 _AT_LOOK = "(select user_id, variant, exposed_at from users_at_look where $experiment <> '')"
@@ -96,35 +98,47 @@ class _Look:
     def reach(self, asked: _Asked) -> dict[str, OutcomeReach]:
         """By outcome, how many rows reach whom."""
         begin, end = asked.span
-        exposed_until = self.known_until - end
         names: dict[str, Any] = {"outcomes": list(asked.outcomes), "look_at": self.known_until}
-        window = {"from_us": begin // _MICROSECOND, "until_us": end // _MICROSECOND}
-        finals = self.rows("aggregate/final_users", {"exposed_until": exposed_until})
+        window = {
+            **names,
+            "from_us": begin // _MICROSECOND,
+            "until_us": end // _MICROSECOND,
+            "exposed_until": self.known_until - end,
+        }
+        finals = self.rows("aggregate/final_users", {"exposed_until": window["exposed_until"]})
+        rows = self.rows("aggregate/outcome_reach", window)
+        each = 1 + sum(row[2] for row in rows) // _SAMPLED_ROWS
+        sample = {
+            (outcome, variant): numbers
+            for outcome, variant, *numbers in self.rows(
+                "aggregate/outcome_reach_sample", {**window, "each": each}
+            )
+        }
         users = {variant: count for variant, count, _ in finals}
-        rows = self.rows(
-            "aggregate/outcome_reach", {**names, **window, "exposed_until": exposed_until}
-        )
-        examples, alike = self._forms(names, {row[0] for row in rows if row[1] is None})
-        others = self._others(asked.outcomes)
-        return {
+        reached = {(row[0], row[1]): row[2:] for row in rows}
+        lost = {row[0] for row in rows if row[1] is None}
+        alike, examples = self._forms(names, each) if lost else ({}, {})
+        found = {
             outcome: OutcomeReach(
                 outcome,
                 rows=sum(row[2] for row in rows if row[0] == outcome),
-                foreign=sum(row[2] for row in rows if row[0] == outcome and row[1] is None),
+                foreign=reached.get((outcome, None), (0,))[0],
                 by_variant={
-                    variant: _variant(
-                        users.get(variant, 0),
-                        next((row[2:] for row in rows if row[:2] == (outcome, variant)), ()),
-                        alike.get((outcome, variant), 0),
+                    v: VariantReach(
+                        users.get(v, 0),
+                        *reached.get((outcome, v), (0, False, 0, 0, 0, 0, 0)),
+                        alike.get((outcome, v), 0),
+                        each,
+                        *_of_sample(sample.get((outcome, v))),
                     )
-                    for variant in self.spec.variants
+                    for v in self.spec.variants
                 },
                 examples=examples.get(outcome),
-                only_in=others,
                 exposures_dated=bool(finals) and all(row[2] for row in finals),
             )
             for outcome in asked.outcomes
         }
+        return self._with_names(found, names)
 
     def rows(self, name: str, asked: Mapping[str, Any]) -> list[Any]:
         """The answer of a statement on the users of the look."""
@@ -132,18 +146,37 @@ class _Look:
         return self.con.execute(text, {"experiment": self.spec.experiment, **asked}).fetchall()
 
     def _forms(
-        self, names: Mapping[str, Any], foreign: set[str]
-    ) -> tuple[dict[str, tuple[str, str]], dict[tuple[str, str], int]]:
-        """An id of each side by outcome, and by outcome and variant the rows that are alike."""
-        if not foreign:
+        self, names: Mapping[str, Any], each: int
+    ) -> tuple[dict[tuple[str, str], int], dict[str, tuple[str, str]]]:
+        """By outcome and variant the rows whose ids are alike, and by outcome the first such pair.
+
+        Ids of one shape on both sides differ in more than their form.
+        """
+        ((has_others,),) = self.rows("aggregate/outcome_id_shapes", {**names, "each": each})
+        if not has_others:
             return {}, {}
         self.con.execute(statement("load/bare_id_macro"))
         found = self.rows("aggregate/outcome_id_forms", names)
-        shown = {
-            outcome: (a, b) for outcome, a, b in self.rows("aggregate/outcome_id_examples", names)
+        shown = {outcome: (a, b) for outcome, _, _, a, b in reversed(found)}
+        return {(outcome, variant): count for outcome, variant, count, *_ in found}, shown
+
+    def _with_names(
+        self, found: Mapping[str, OutcomeReach], names: Mapping[str, Any]
+    ) -> dict[str, OutcomeReach]:
+        """With examples of ids where all are of nobody, and names that just one variant has."""
+        unknown = any(r.rows and r.rows == r.foreign and r.examples is None for r in found.values())
+        silent = any(
+            not v.happened and v.users for r in found.values() for v in r.by_variant.values()
+        )
+        shown = {}
+        if unknown:
+            rows = self.rows("aggregate/outcome_id_examples", names)
+            shown = {outcome: (stranger, exposed) for outcome, stranger, exposed in rows}
+        others = self._others(tuple(found)) if silent else {}
+        return {
+            outcome: replace(reach, examples=reach.examples or shown.get(outcome), only_in=others)
+            for outcome, reach in found.items()
         }
-        shown |= {outcome: (a, b) for outcome, _, _, a, b in reversed(found)}
-        return shown, {(outcome, variant): count for outcome, variant, count, *_ in found}
 
     def _others(self, asked: Sequence[str]) -> dict[str, dict[str, int]]:
         """By variant, the outcomes that no metric asks for and that only its users have."""
@@ -155,20 +188,7 @@ class _Look:
         return found
 
 
-def _variant(users: int, numbers: Sequence[Any], alike: int) -> VariantReach:
-    if not numbers:
-        return VariantReach(users=users, alike=alike)
-    rows, dated, counted, happened, without, repeated, before, same_day, users_before = numbers
-    return VariantReach(
-        users,
-        rows,
-        dated,
-        counted,
-        happened,
-        without,
-        repeated,
-        before,
-        same_day,
-        users_before,
-        alike,
-    )
+def _of_sample(numbers: Sequence[int] | None) -> tuple[int, int, int]:
+    """Users before, rows and repeated ones, in the order of VariantReach."""
+    counted, repeated, users_before = numbers or (0, 0, 0)
+    return users_before, counted, repeated

@@ -13,7 +13,7 @@ from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.quality.outcome_checks import check_outcomes
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
 
-HEALTHY = VariantReach(users=500, rows=120, counted=100, happened=100, same_day=3)
+HEALTHY = VariantReach(users=500, rows=120, counted=100, happened=100, same_day=3, sampled=100)
 
 
 def plan_of(*, higher_is_better: bool = True) -> Plan:

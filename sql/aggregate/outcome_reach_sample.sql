@@ -1,0 +1,50 @@
+-- one row per (outcome, variant): of a sample of final users, who did it just before the exposure, and
+--   how many outcomes equal another one of the same user
+-- reads: outcomes, users (filled in: a relation of user_id, variant, exposed_at); parameters:
+--   experiment, outcomes (list), look_at, exposed_until (of final users), from_us and until_us (the
+--   window after the exposure, in microseconds), each (one user in so many is in the sample)
+with sampled_users as (
+    select
+        u.user_id,
+        u.variant,
+        u.exposed_at
+    from {users} as u
+    where hash(u.user_id) % cast($each as ubigint) = 0 and u.variant is not null and u.exposed_at <= $exposed_until
+),
+
+sampled as (
+    select
+        o.outcome,
+        o.user_id,
+        u.variant,
+        epoch_us(o.occurred_at) - epoch_us(u.exposed_at) as after_us,
+        hash(o.occurred_at, o.value) as what
+    from outcomes as o
+    inner join sampled_users as u on o.user_id = u.user_id
+    where
+        o.experiment = $experiment
+        and list_contains($outcomes, o.outcome)
+        and o.occurred_at <= $look_at
+        and hash(o.user_id) % cast($each as ubigint) = 0
+),
+
+by_user as (
+    select
+        outcome,
+        variant,
+        count(*) filter (after_us >= $from_us and after_us < $until_us) as counted,
+        count(distinct case when after_us >= $from_us and after_us < $until_us then what end) as different,
+        count(*) filter (after_us < 0 and after_us >= -$until_us) as just_before
+    from sampled
+    group by outcome, variant, user_id
+)
+
+select
+    outcome,
+    variant,
+    cast(sum(counted) as bigint) as counted,
+    cast(sum(counted - different) as bigint) as repeated,
+    count(*) filter (just_before > 0) as users_before
+from by_user
+group by outcome, variant
+order by outcome, variant
