@@ -10,6 +10,7 @@ from flows.ingest.coverage import users_known_until
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.daily_sums import SumsRow, sum_by_day
 from flows.ingest.users.final_values import midnight
+from flows.ingest.users.kept_reach import keep_reach
 from flows.ingest.users.kept_scales import keep_scales
 from flows.ingest.users.kept_users import asked_of, keep_users
 from flows.ingest.users.plan_splits import SplitStarts, begun, split_starts
@@ -28,7 +29,7 @@ _DAY = timedelta(days=1)
 def keep_sums(
     con: DuckDBPyConnection, spec: Experiment, fresh: Mapping[UserRows, Sequence[str]] | None
 ) -> None:
-    """Brings the kept users, scales and sums up to date after a load; costs what is new.
+    """Brings what is kept (users, scales, sums, reach) up to date after a load; costs what is new.
 
     fresh: by kind, the parts that are new; None if rows were replaced or taken away, so that
     everything is made anew. Sums are made anew, too, when a split begins.
@@ -42,6 +43,8 @@ def keep_sums(
     splits = begun(split_starts(plan_at(con, spec, at=known_until)), known_until)
     kept = [_keep_days(con, spec, cohort, known_until, splits) for cohort in cohorts]
     con.execute(statement("load/forget_user_sums"), {"experiment": spec.experiment, "keep": kept})
+    is_changed = fresh is None or any(fresh.values())
+    keep_reach(con, spec, known_until, is_changed=is_changed)
 
 
 def kept_sums(

@@ -124,12 +124,12 @@ class _Look:
                 rows=sum(row[2] for row in rows if row[0] == outcome),
                 foreign=reached.get((outcome, None), (0,))[0],
                 by_variant={
-                    v: VariantReach(
+                    v: _variant(
                         users.get(v, 0),
-                        *reached.get((outcome, v), (0, False, 0, 0, 0, 0, 0)),
+                        reached.get((outcome, v)),
                         alike.get((outcome, v), 0),
                         each,
-                        *_of_sample(sample.get((outcome, v))),
+                        sample.get((outcome, v)),
                     )
                     for v in self.spec.variants
                 },
@@ -188,7 +188,27 @@ class _Look:
         return found
 
 
-def _of_sample(numbers: Sequence[int] | None) -> tuple[int, int, int]:
-    """Users before, rows and repeated ones, in the order of VariantReach."""
-    counted, repeated, users_before = numbers or (0, 0, 0)
-    return users_before, counted, repeated
+def _variant(
+    users: int, row: Sequence[Any] | None, alike: int, each: int, sample: Sequence[int] | None
+) -> VariantReach:
+    rows, dated, counted, happened, without_value, just_before, same_day = row or (
+        0,
+        False,
+        *[0] * 5,
+    )
+    sampled, repeated, users_before = sample or (0, 0, 0)
+    return VariantReach(
+        users=users,
+        rows=rows,
+        dated=bool(dated),
+        counted=counted,
+        happened=happened,
+        without_value=without_value,
+        just_before=just_before,
+        same_day=same_day,
+        alike=alike,
+        each=each,
+        users_before=users_before,
+        sampled=sampled,
+        repeated=repeated,
+    )

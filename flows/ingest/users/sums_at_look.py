@@ -13,11 +13,11 @@ from flows.ingest.users.cohort_sums import CohortSums, add_days
 from flows.ingest.users.daily_sums import SumsRow, sum_by_day
 from flows.ingest.users.exposed_users import ExposedUsers, count_exposed, make_users_at
 from flows.ingest.users.final_values import make_final_values
+from flows.ingest.users.kept_reach import reach_at_look
 from flows.ingest.users.kept_sums import kept_sums
 from flows.ingest.users.kept_users import is_kept_at
 from flows.ingest.users.plan_splits import SplitStarts, begun
 from flows.ingest.users.quantities import Cohort, cohorts_of, quantile_cohorts
-from flows.ingest.users.read_outcome_reach import outcome_names, read_outcome_reach
 from flows.ingest.users.scales import Scales, scales_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import statement
@@ -77,7 +77,7 @@ def read_sums_at_look(
         (cohort, _sums(con, spec, cohort, known_until, splits, is_kept=is_kept))
         for cohort in cohorts_of(spec)
     ]
-    reach = read_outcome_reach(con, spec, known_until, is_kept=is_kept)
+    reach = reach_at_look(con, spec, known_until, is_kept=is_kept)
     quantiles = quantile_cohorts(spec)
     if quantiles and is_kept:
         make_users_at(con, spec, known_until)
@@ -90,8 +90,8 @@ def read_sums_at_look(
             name: _quantile(con, spec, name, cohort, known_until, splits)
             for name, cohort in quantiles.items()
         },
-        reach,
-        outcome_names(con, spec, known_until),
+        reach.metrics,
+        reach.names,
     )
 
 
