@@ -79,13 +79,15 @@ class Recent:
     """What a promote asks beside the whole plan: the last part, and where the trend leads.
 
     start_ms: of the last part; excess: of it. ahead: mean excess of the time to until_ms, if the
-    trend goes on; None at the plan's end.
+    trend goes on; None at the plan's end. calm: excess of the whole time without the storms that
+    hit the baseline too, where only they keep the whole from being within the margin.
     """
 
     start_ms: int
     excess: Estimate
     ahead: Estimate | None
     until_ms: int
+    calm: Estimate | None = None
 
     @property
     def within_margin(self) -> bool:

@@ -217,7 +217,14 @@ def _finding(result: MetricResult) -> str:
     _, high = _harm_bounds(result)
     if result.role is Role.GOAL and high < 0:
         return f"gain at least {amount(result, -high)}"
-    return f"harm at most {amount(result, max(0.0, high))} {_margin(result)}"
+    found = f"harm at most {amount(result, max(0.0, high))} {_margin(result)}"
+    if result.recent is None or result.recent.calm is None:
+        return found
+    high = max(0.0, _with_margin(result, result.recent.calm)[1])
+    return (
+        f"harm at most {amount(result, high)} {_margin(result)} outside of the time in which "
+        f"{result.baseline_variant} too failed far more than usual"
+    )
 
 
 def _failure(result: MetricResult) -> str:

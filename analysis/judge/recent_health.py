@@ -14,8 +14,10 @@ from analysis.requests.paired_buckets import (
     BucketCounts,
     PairedBuckets,
     estimate_share,
+    pair_buckets,
 )
 from analysis.requests.recent import last_part, recent_excess, since_bucket
+from analysis.requests.storms import stormy_buckets, without_buckets
 
 FloatArray = NDArray[np.float64]
 
@@ -32,19 +34,48 @@ def find_recent(
     levels: Levels,
     judged: tuple[BucketCounts, BucketCounts],
     first: int,
-    absolute: FloatArray,
-    relative: FloatArray,
+    margins: tuple[FloatArray, FloatArray],
     excesses: list[Estimate],
+    pairs: PairedBuckets,
 ) -> list[Recent | None]:
-    """The last part and the trend of the metrics whose whole is within the margin."""
-    plan = levels.plan
+    """The last part and the trend of the metrics whose whole is within the margin.
+
+    Where it isn't, and a storm hit the baseline too, the whole is taken without the storm.
+    margins: absolute and relative. pairs: with what pods differ by.
+    """
     out: list[Recent | None] = [None] * len(excesses)
     within = np.flatnonzero([excess.upper <= 0 for excess in excesses])
-    if not within.size:
-        return out
-    arms = [BucketCounts(arm.total[within], arm.bad[within]) for arm in judged]
-    buckets, factor, margin = arms[0].total.shape[1], (1 + relative)[within], absolute[within]
-    levels = replace(levels, alpha=levels.alpha[within])
+    _fill(out, levels, judged, first, margins, within)
+    open_yet = [excess.lower <= 0 and excess.value <= 0 < excess.upper for excess in excesses]
+    storms = stormy_buckets(judged[0])
+    spoiled = np.flatnonzero(np.array(open_yet) & storms.any(axis=1))
+    if spoiled.size:
+        calm = without_buckets(judged[0], storms), without_buckets(judged[1], storms)
+        paired = replace(pair_buckets(*calm), pods=pairs.pods)
+        outside = levels.bounded(paired.contrast(1 + margins[1]), shift=margins[0])
+        passing = np.array([i for i in spoiled.tolist() if outside[i].upper <= 0], dtype=np.int64)
+        _fill(out, levels, calm, first, margins, passing)
+        for i in passing.tolist():
+            found = out[i]
+            out[i] = None if found is None else replace(found, calm=outside[i])
+    return out
+
+
+def _fill(
+    out: list[Recent | None],
+    levels: Levels,
+    judged: tuple[BucketCounts, BucketCounts],
+    first: int,
+    margins: tuple[FloatArray, FloatArray],
+    rows: NDArray[np.int64],
+) -> None:
+    """Finds the last part and the trend of some metrics."""
+    if not rows.size:
+        return
+    plan = levels.plan
+    arms = [BucketCounts(arm.total[rows], arm.bad[rows]) for arm in judged]
+    buckets, factor, margin = arms[0].total.shape[1], (1 + margins[1])[rows], margins[0][rows]
+    levels = replace(levels, alpha=levels.alpha[rows])
     now_ms = plan.start_ms + (first + buckets) * plan.bucket_ms
     recent = recent_excess(
         arms[0],
@@ -59,9 +90,8 @@ def find_recent(
         ahead = [*levels.bounded(recent.ahead, shift=margin)]
     start_ms = plan.start_ms + (first + recent.begin) * plan.bucket_ms
     until_ms = now_ms + recent.coming * plan.bucket_ms
-    for i, part, later in zip(within.tolist(), parts, ahead, strict=True):
+    for i, part, later in zip(rows.tolist(), parts, ahead, strict=True):
         out[i] = Recent(start_ms, part, later, until_ms)
-    return out
 
 
 def judge_objectives(

@@ -102,7 +102,7 @@ class RequestTests:
             alone=counted.alone,
             pods=counted.pods,
             started=started,
-            recent=find_recent(levels, judged, first or 0, absolute, relative, excesses),
+            recent=find_recent(levels, judged, first or 0, (absolute, relative), excesses, pairs),
         )
 
     def margin(self, i: int) -> float:
@@ -125,8 +125,9 @@ class RequestTests:
     def classify(self, i: int) -> Classification:
         """The worst of what the metric's tests say; a pass is of the last part as well."""
         harmed = bool(self.gross[i]) or self.started[i].since is not None
-        found = _classify(self.excesses[i], self.objectives[i], gross=harmed)
         recent = self.recent[i]
+        whole = self.excesses[i] if recent is None or recent.calm is None else recent.calm
+        found = _classify(whole, self.objectives[i], gross=harmed)
         if found is Classification.PASS and recent is not None and not recent.within_margin:
             return Classification.UNCERTAIN
         return found

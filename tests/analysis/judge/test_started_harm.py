@@ -134,6 +134,21 @@ def test_an_objective_missed_by_both_in_a_storm_is_asked_of_the_last_part() -> N
     assert spoiled.decision is Decision.HOLD
 
 
+def test_a_storm_on_both_holds_no_promote_for_ever() -> None:
+    found = [_verdict(Stream(both=STORM), 60, seed=seed) for seed in range(6)]
+    assert sum(one.decision is Decision.PROMOTE for one in found) >= 5
+    calm = [one for one in found if one.metrics[0].recent and one.metrics[0].recent.calm]
+    assert calm
+    assert all("stable too failed far more than usual" in one.reasons[0] for one in calm)
+
+
+def test_a_storm_of_the_candidate_alone_is_none() -> None:
+    """Only the baseline's failures make a storm."""
+    found = _verdict(Stream(harm=Added(20.0, 20.0, 25.0)), 60)
+    assert found.decision is not Decision.PROMOTE
+    assert found.metrics[0].recent is None
+
+
 def test_a_gross_gap_is_beyond_the_margin_and_within_all_there_is() -> None:
     margins = np.array([0.0, 0.001, 0.005, 0.05, 0.3, 0.9])
     gaps = started_gross_gap(margins)
