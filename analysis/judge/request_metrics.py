@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
@@ -38,7 +40,8 @@ def judge_requests(
     if evidence.unknown:
         arms = (plan.baseline, candidate)
         shares = [unknown_shares(evidence, metric.name, arms) for metric in metrics]
-        worst = _judge(plan, metrics, worst_case(evidence), candidate)
+        compared = [replace(metric, objective=None) for metric in metrics]
+        worst = _judge(plan, compared, worst_case(evidence), candidate)
         results = [with_unknown(*row) for row in zip(results, worst, shares, strict=True)]
     return tuple(
         result

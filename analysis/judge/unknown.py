@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.evidence import RequestEvidence
-from analysis.metric_result import Classification, Estimate, MetricResult, Objective
+from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.requests.paired_buckets import BucketCounts
 
 # Where more than so much of a version is unknown, nothing that rests on the rest is a pass.
@@ -30,9 +30,10 @@ def with_unknown(
 ) -> MetricResult:
     """What both say: harm lies between the two, and a verdict stands where both agree.
 
-    found: where no unknown request is bad; worst: where all are. Unknown requests of either
-    version are taken to be as bad as the other's: a version that has no more of them than the
-    other isn't worse for it. unknown: their share of the baseline's and the candidate's requests.
+    found: where no unknown request is bad; worst: where all are, against the baseline alone, as
+    clients that leave are nobody's failure of an objective. Unknown requests of either version are
+    taken to be as bad as the other's: a version that has no more of them than the other isn't worse
+    for it. unknown: their share of the baseline's and the candidate's requests.
     """
     if not any(unknown):
         return found
@@ -70,31 +71,14 @@ def unknown_shares(
 def _agreed(
     found: MetricResult, worst: MetricResult, unknown: tuple[float, float]
 ) -> Classification:
-    own, other = found.classification, _without_objective(worst, found.objective)
+    own, other = found.classification, worst.classification
+    if found.objective is not None and found.objective.violated:
+        return own
     if Classification.NO_DATA in (own, other):
         return Classification.NO_DATA
     if own is not other or (own is Classification.PASS and max(unknown) > _MOST_UNKNOWN):
         return Classification.UNCERTAIN
     return own
-
-
-def _without_objective(worst: MetricResult, objective: Objective | None) -> Classification:
-    """The worst case against the baseline; its own objective it would miss with any client.
-
-    Clients that leave are nobody's failure of an objective: only more of them than the baseline
-    has are the candidate's doing, which the difference tells.
-    """
-    if objective is None or np.isnan(worst.excess.lower) or np.isnan(worst.excess.upper):
-        return worst.classification
-    if worst.gross or worst.since is not None or worst.excess.lower > 0:
-        return Classification.FAIL
-    if objective.violated:
-        return Classification.FAIL
-    if objective.state is not Classification.PASS:
-        return Classification.UNCERTAIN
-    recent = worst.recent is None or worst.recent.within_margin
-    passes = worst.excess.upper <= 0 and recent
-    return Classification.PASS if passes else Classification.UNCERTAIN
 
 
 def _hull(one: Estimate, other: Estimate) -> Estimate:
