@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,7 @@ class UserEvidence:
         where the metric is a plain mean of all of them.
     variance_removed: by metric, the share of variance that covariates explain.
     unknown: by metric of which nothing is known whatever its users did, why, and what would help.
+    failed_before: by metric and candidate that an earlier look found beyond its margin, when.
     contradictions: what can't be in the data, as sentences.
     reach: by metric that is made of users' outcomes, which of these reach whom. outcome_names: rows
         up to the look by name; empty where there are none at all.
@@ -93,6 +95,7 @@ class UserEvidence:
     largest: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     variance_removed: Mapping[str, float] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
+    failed_before: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     contradictions: tuple[str, ...] = ()
     reach: Mapping[str, tuple[OutcomeReach, ...]] = field(default_factory=dict)
     outcome_names: Mapping[str, int] = field(default_factory=dict)

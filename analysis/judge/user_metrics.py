@@ -63,6 +63,9 @@ def _judge(
     margin = metric.allowed_harm
     final = evidence.final_users.get(metric.name, {})
     unknown = _why_unknown(plan, metric, evidence, candidate)
+    if unknown is None and approved is None:
+        state = _classify(plan, metric, excess, at_end=at_end)
+        unknown = _why_contradicted(evidence, metric, candidate, state)
     is_certain = error > 0 and unknown is None
     return MetricResult(
         metric=metric.name,
@@ -116,6 +119,24 @@ def _why_unknown(
     final = evidence.final_users.get(metric.name, {})
     users = " and ".join(f"{final.get(v, 0):,.0f} of {v}" for v in (plan.baseline, candidate))
     return f"none of the users did it ({users}), so nothing is known{_recorded(evidence, reaches)}"
+
+
+def _why_contradicted(
+    evidence: UserEvidence, metric: MetricPlan, candidate: str, state: Classification
+) -> str | None:
+    """Why a metric that passes doesn't, where an earlier look proved the opposite.
+
+    Bounds that hold at every look can't prove both of one effect. Harm that is proven now counts
+    whatever was shown before.
+    """
+    failed_at = evidence.failed_before.get((metric.name, candidate))
+    if failed_at is None or state is not Classification.PASS:
+        return None
+    return (
+        f"the look at {failed_at:%Y-%m-%d %H:%M} UTC proved harm beyond the margin and this one "
+        "excludes it, so users of different times differ and nothing is declared. Approve the "
+        "metric, or start the plan anew"
+    )
 
 
 def _recorded(evidence: UserEvidence, reaches: Sequence[OutcomeReach]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from analysis.evidence import Coverage, Evidence, UserEvidence
@@ -13,6 +14,7 @@ from flows.ingest.users.plan_splits import split_starts
 from flows.look.request_grid import RequestGrid
 from flows.look.user_statistics import UserStatistics, read_user_statistics
 from flows.spec.experiment import Experiment
+from flows.warehouse.statements import statement
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -52,10 +54,25 @@ def _users(con: DuckDBPyConnection, spec: Experiment, plan: Plan, at_ms: int) ->
         largest=found.largest,
         variance_removed=found.variance_removed,
         unknown=found.unknown,
+        failed_before=_failed_before(con, spec, plan, at_ms),
         contradictions=found.contradictions,
         reach=found.reach,
         outcome_names=found.outcome_names,
     )
+
+
+def _failed_before(
+    con: DuckDBPyConnection, spec: Experiment, plan: Plan, at_ms: int
+) -> dict[tuple[str, str], datetime]:
+    """When an earlier look of this plan first found a metric of a candidate beyond its margin."""
+    asked = {
+        "experiment": spec.experiment,
+        "look_at": instant(at_ms),
+        "since": instant(plan.start_ms),
+        "spec_hash": spec.spec_hash,
+    }
+    rows = con.execute(statement("aggregate/earlier_failures"), asked).fetchall()
+    return {(metric, candidate): failed_at for metric, candidate, failed_at in rows}
 
 
 def _parts(found: UserStatistics) -> dict[str, dict[str, tuple[Mapping[str, int], ...]]]:
