@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         analyze_command,
         calibrate_command,
         deliver_command,
+        forget_command,
         gate_command,
         init_command,
         judge_command,
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (
         init_command,
+        forget_command,
         gate_command,
         watch_command,
         deliver_command,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flows.ingest.coverage import complete_until_ms
 from flows.ingest.sources.user_rows import UserRows
+from flows.ingest.users.forget_users import leave_out_forgotten
 from flows.ingest.users.kept_sums import keep_sums
 from flows.ingest.users.load_users import load_readings
 from flows.ingest.users.parts import known_parts
@@ -75,5 +76,6 @@ def _pull_rows(
         ]
         with open_writer(warehouse) as con, transaction(con):
             loaded = load_readings(con, spec, readings, until_ms=until_ms)
+            leave_out_forgotten(con, spec)
             keep_sums(con, spec, loaded.fresh)
     return loaded.sources

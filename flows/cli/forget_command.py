@@ -1,0 +1,52 @@
+"""`verdict forget`: users are removed on request."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from flows.cli.arguments import Commands, command
+from flows.formats.problems import UserError
+from flows.workspace.paths import Workspace
+
+
+class NobodyNamed(UserError):
+    """No user is named that is to be forgotten."""
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    parser = command(
+        commands, "forget", _run, "remove users from the warehouse, and take them in no more"
+    )
+    parser.add_argument("users", nargs="*", metavar="USER", help="ids, as in the data")
+    parser.add_argument("--from", dest="file", type=Path, help="a text file with an id a line")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from flows.ingest.users.forget_users import forget_users  # noqa: PLC0415
+    from flows.workspace.experiments import select_readable  # noqa: PLC0415
+
+    workspace = Workspace(options.root)
+    users = [*options.users, *_of_file(options.file)]
+    if not users:
+        raise NobodyNamed("name at least one user: verdict forget USER ..., or --from FILE")
+    specs = select_readable(workspace).experiments
+    gone = forget_users(workspace.warehouse, specs, users, at=datetime.now(UTC))
+    for experiment, rows in gone.items():
+        print(f"{experiment}: {rows:,} rows removed")
+    if not gone:
+        print("no rows of these users; none will be taken in")
+    return 0
+
+
+def _of_file(file: Path | None) -> list[str]:
+    if file is None:
+        return []
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NobodyNamed(f"{file}: can't be read: {error}") from error
+    return [line for line in map(str.strip, lines) if line]
