@@ -82,6 +82,22 @@ def test_the_segment_that_broke_the_split_is_named() -> None:
     assert "in ph b received 42.9 % of users; 50.0 % is configured" in found.reasons[0]
 
 
+def test_segments_that_users_are_compared_within_may_have_splits_of_their_own() -> None:
+    """A country with another split confounds what is pooled, and nothing that is stratified."""
+    parts = {"ke": {"a": 10_000, "b": 10_000}, "ph": {"a": 4000, "b": 3000}}
+    users = UserEvidence(
+        samples=_samples(),
+        proportions=frozenset({"bought"}),
+        exposed={"a": 20_000, "b": 20_000},
+        exposed_by_part={"country": {k: (v,) for k, v in parts.items()}},
+    )
+    for strata, is_checked in ((("country",), False), (("device",), True), ((), True)):
+        first, *others = (replace(metric, strata=("country",)) for metric in _plan().metrics)
+        plan = replace(_plan(), metrics=(replace(first, strata=strata), *others))
+        found = reach_verdict(plan, Evidence(None, users), QualityLimits(), at_ms=7 * DAY)
+        assert (found.decision is Decision.INVALID) is is_checked
+
+
 def test_covariates_one_user_trend_and_a_miracle_are_noted() -> None:
     samples = _samples(bought=6000)
     outlier = mean_sample(20_000, 6.0, 90.0 + 400_000.0**2 / 20_000**2)
