@@ -17,7 +17,7 @@ class _Target(Strict):
     names: dict[Name, str] = Field(
         default_factory=dict,
         description="What the target calls the variants (service, subset, cluster), where it is "
-        "not the variant's version.",
+        "not the variant's version or Service.",
     )
 
     settle: Duration | None = Field(

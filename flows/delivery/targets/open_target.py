@@ -24,7 +24,7 @@ def open_target(spec: Experiment, *, spec_dir: Path) -> TrafficTarget:
         )
     target = spec.delivery.target
     names = {
-        name: target.names.get(name, variant.version or name)
+        name: target.names.get(name, variant.version or variant.service or name)
         for name, variant in spec.variants.items()
     }
     match target:
