@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from flows.aggregates.analyze import analyze
+from flows.aggregates.looks import Tuning
 from flows.aggregates.rows import AggregateRow
 from flows.look.evaluate import score_experiment
 from flows.publish.marts import publish
@@ -88,7 +89,8 @@ def test_a_look_and_analyze_agree_on_every_number(tmp_path: Path) -> None:
     pull(_spec(), tmp_path)
     document = score_experiment(_spec(), tmp_path / "w.duckdb", at=LOOK)
     rows = [row for part in ("", "country = ke", "country = ph") for row in _sums(users, part)]
-    expected = {(r.metric, r.segment): r for r in analyze(rows, Path("sums"), n_opt=_TUNED).rows}
+    answers = analyze(rows, Path("sums"), tuning=Tuning(users=_TUNED)).rows
+    expected = {(r.metric, r.segment): r for r in answers}
     assert len(document.scorecard) == len(expected) == 9
     for row in document.scorecard:
         other = expected[row.metric, row.segment]
