@@ -28,6 +28,8 @@ CONFIGS = [
     MetricConfig(name=SUCCESS, direction=Direction.DECREASE, groups=("front",)),
     *(MetricConfig(name=name, groups=("front",)) for name in LATENCIES),
 ]
+# Of PetShop, in the places of Nezha's.
+SITE = ["Average", "p50", "p90", "p99"]
 QUIET_FROM_S = 1_661_155_800
 
 
@@ -54,6 +56,29 @@ def windows() -> tuple[list[Window], list[Window]]:
         for some in ([first for first in begun if first >= 3], starts)
     )
     return faults, healthy
+
+
+@pytest.fixture(scope="module")
+def issues() -> list[Window]:
+    """PetShop's issues of two rows of five minutes: the site's availability and latencies."""
+    folder = DATA / "petshop" / "dataset"
+    if not folder.exists():
+        pytest.skip(MISSING.format(folder))
+    found = []
+    for path in sorted(folder.glob("*/train/issue_*")):
+        alarm = float(json.loads((path / "target.json").read_text())["target"]["timestamp"])
+        with (path / "metrics.csv").open(newline="") as file:
+            services, metrics, statistics, _, *lines = csv.reader(file)
+        keys = list(zip(services, metrics, statistics, strict=True))
+        wanted = [("availability", "Average"), *(("latency", s) for s in SITE)]
+        columns = [keys.index(("PetSite", *key)) for key in wanted]
+        at_s = np.array([float(line[0]) for line in lines])
+        values = np.array([[float(line[column]) for line in lines] for column in columns])
+        before = np.flatnonzero(at_s + 300 <= alarm + 75)[-2:]
+        during = np.flatnonzero(at_s >= alarm - 10)[:2]
+        if len(before) == len(during) == 2:
+            found.append((values[:, before], values[:, during]))
+    return found
 
 
 def _by_kayenta(window: Window) -> str:
@@ -88,3 +113,10 @@ def test_at_least_as_many_healthy_windows_pass_as_by_kayenta(
     assert len(windows[1]) == 158
     assert ours["pass"] >= kayenta["pass"] == 146
     assert ours["fail"] <= 0.05 * 158
+
+
+def test_at_least_as_many_issues_of_two_rows_are_found_as_by_kayenta(issues: list[Window]) -> None:
+    ours, kayenta = _counted(issues)
+    assert len(issues) == 10
+    assert ours["fail"] >= kayenta["fail"] == 8
+    assert ours["pass"] == 0

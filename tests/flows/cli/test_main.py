@@ -188,3 +188,16 @@ def test_clock_that_is_a_little_ahead_is_borne() -> None:
     ahead = now + timedelta(seconds=59)
     assert look_time(ahead, now=now) == ahead
     assert look_time(None, now=now) == now
+
+
+def test_numpys_warnings_are_no_words_for_people() -> None:
+    """Whatever a computation warns of: an unknown number is said in the verdict."""
+    code = (
+        "import numpy, flows.cli.main as main\n"
+        "main._run = lambda arguments: int(numpy.isnan(numpy.log(numpy.array([-1.0]))).sum())\n"
+        "raise SystemExit(main.main())\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (1, "")
