@@ -281,6 +281,7 @@ def _started(
             buckets,
             n_opt,
             gross,
+            bounded=False,
         )
         found |= harm_from_any_start(baseline, candidate, null).log_e >= 0
     return found

@@ -18,11 +18,11 @@ is left out, and the last quarter of the window must be beyond the margin as wel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtri, log_ndtr, logsumexp, ndtri, stdtr
+from scipy.special import chdtri, logsumexp
 
 from analysis.requests.gross_failure import likelihood_ratio
 from analysis.requests.level_noise import LevelNoise, noise_around
@@ -33,7 +33,7 @@ from analysis.requests.started_windows import (
     count_later_starts,
     merged,
 )
-from analysis.sequential.confidence_sequence import tuning
+from analysis.sequential.confidence_sequence import normal_of_student, one_sided_log_e
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -61,6 +61,7 @@ class Null:
     All float64[rows]; alpha: the level. buckets, n_opt: all of the plan, and those at which the
     comparison from the start is tightest. gross: the gap is so wide that neither Student's tails
     nor long-run variance are needed; bursts are believed to be larger than seen instead.
+    bounded: whether lower bounds are asked for; they cost more than the rest.
     """
 
     gap: FloatArray
@@ -69,6 +70,7 @@ class Null:
     buckets: int
     n_opt: float
     gross: bool = False
+    bounded: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +208,28 @@ class _Windows:
             larger = free / chdtri(free, 1 - _LARGER_BURSTS)
             z = np.sqrt(2 * np.maximum(likely, 0.0) / (noise.bursts * larger + noise.states))
         else:
-            z = _normal(np.sqrt(2 * np.maximum(likely, 0.0) / noise.persistent), noise.degrees)
+            z = normal_of_student(
+                np.sqrt(2 * np.maximum(likely, 0.0) / noise.persistent), noise.degrees
+            )
         n = (self.view.baseline.total.shape[1] - self.view.starts[self.which]).astype(np.float64)
         value = one_sided_log_e(z, n, self.level, self.n_opt) + np.log(self.level)
         harmed = self.candidate.share > factor * self.baseline.share + gap
         return np.where(harmed, value, -np.inf)
+
+    def only(self, chosen: IntArray) -> _Windows:
+        """Some of them."""
+        noise = self.noise
+        return replace(
+            self,
+            row=self.row[chosen],
+            which=self.which[chosen],
+            level=self.level[chosen],
+            n_opt=self.n_opt[chosen],
+            noise=None if noise is None else noise.only(chosen),
+            baseline=_take(self.baseline, chosen),
+            candidate=_take(self.candidate, chosen),
+            value=self.value[chosen],
+        )
 
     def spread(self, rows: int, starts: int) -> FloatArray:
         """Log e-values as float64[rows, starts]; -inf where a window can't matter."""
@@ -231,8 +250,8 @@ def _described(kept: list[_Windows], total: FloatArray, start: IntArray, null: N
         candidate[row] = windows.whole[1].share[chosen]
         level[row] = windows.level[chosen]
         refuted = chosen[total[row] >= 0]
-        if refuted.size:
-            lower[windows.row[refuted]] = _lower_bound(windows, null)[refuted]
+        if refuted.size and null.bounded:
+            lower[windows.row[refuted]] = _lower_bound(windows.only(refuted), null)
     return StartedHarm(total, start, baseline, candidate, lower, level)
 
 
@@ -246,27 +265,6 @@ def _lower_bound(windows: _Windows, null: Null) -> FloatArray:
         refuted = windows.log_e(null, middle) >= 0
         low, high = np.where(refuted, middle, low), np.where(refuted, high, middle)
     return low
-
-
-def one_sided_log_e(
-    z: FloatArray, n: FloatArray, alpha: FloatArray, n_opt: FloatArray
-) -> FloatArray:
-    """Log e-value of a mean z standard errors above the null after n buckets.
-
-    Robbins' mixture over positive effects (1970), tightest at n_opt; its threshold is that of
-    confidence_sequence.one_sided_multiplier.
-    """
-    nr2 = n * tuning(np.minimum(2 * alpha, 0.999), n_opt) ** 2
-    shrunk = nr2 / (nr2 + 1)
-    return np.asarray(
-        np.log(2.0) - np.log1p(nr2) / 2 + z**2 * shrunk / 2 + log_ndtr(z * np.sqrt(shrunk))
-    )
-
-
-def _normal(t: FloatArray, degrees: FloatArray) -> FloatArray:
-    """The normal value with the tail of a Student's one; 0 below one degree of freedom."""
-    tail = np.maximum(stdtr(np.maximum(degrees, 1.0), -t), _SMALLEST_TAIL)
-    return np.where(degrees >= 1, np.maximum(-ndtri(tail), 0.0), 0.0)
 
 
 def _beyond(

@@ -9,7 +9,7 @@ them first, so the candidate is taken to have such states as well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,10 @@ class LevelNoise:
     persistent: FloatArray
     degrees: FloatArray
     buckets: FloatArray
+
+    def only(self, chosen: IntArray) -> LevelNoise:
+        """That of some windows."""
+        return LevelNoise(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 def noise_around(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, stdtrit
+from scipy.special import log_ndtr, ndtr, ndtri, stdtr, stdtrit
 
 FloatArray = NDArray[np.float64]
 
@@ -76,3 +76,24 @@ def log_e_value(z: ArrayLike, n: ArrayLike, *, alpha: float, n_opt: ArrayLike) -
     z_array, n_array = np.asarray(z, dtype=np.float64), np.asarray(n, dtype=np.float64)
     nr2 = n_array * tuning(alpha, n_opt) ** 2
     return np.asarray(z_array**2 * nr2 / (2 * (nr2 + 1)) - np.log1p(nr2) / 2)
+
+
+def one_sided_log_e(
+    z: FloatArray, n: FloatArray, alpha: FloatArray, n_opt: FloatArray
+) -> FloatArray:
+    """Log e-value of a mean z standard errors above the null after n buckets.
+
+    Robbins' mixture over positive effects (1970), tightest at n_opt; its threshold is that of
+    one_sided_multiplier.
+    """
+    nr2 = n * tuning(np.minimum(2 * alpha, 0.999), n_opt) ** 2
+    shrunk = nr2 / (nr2 + 1)
+    return np.asarray(
+        np.log(2.0) - np.log1p(nr2) / 2 + z**2 * shrunk / 2 + log_ndtr(z * np.sqrt(shrunk))
+    )
+
+
+def normal_of_student(t: FloatArray, degrees: FloatArray) -> FloatArray:
+    """The normal value with the tail of a Student's one; 0 below one degree of freedom."""
+    tail = np.maximum(stdtr(np.maximum(degrees, 1.0), -t), _SMALLEST_TAIL)
+    return np.where(degrees >= 1, np.maximum(-ndtri(tail), 0.0), 0.0)

@@ -13,9 +13,16 @@ from flows.workspace.paths import Workspace
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from flows.power.planning_document import DetectionRow, RequestPlan, UserPlan
+    from flows.power.planning_document import (
+        DetectableHarm,
+        DetectionRow,
+        RequestPlan,
+        UserPlan,
+    )
 
 _DAY_S = 86_400
+# Failures per burst from which on bursts are what limits a plan.
+_BURSTY = 2.0
 
 
 def add(commands: Commands) -> None:
@@ -98,6 +105,29 @@ def _say_requests(plan: RequestPlan) -> None:
                 f"  at {row.share:.0%} of the traffic, {100 * row.harm:.1f} points more are found "
                 f"{_when(row.median_minutes, plan.plan_minutes)}"
             )
+
+    for limit in cannot_find(plan):
+        print(f"  {limit}")
+
+
+def cannot_find(plan: RequestPlan) -> tuple[str, ...]:
+    """Which harm is too small for the plan: at its own stages, else at the smallest share."""
+    own = [one for one in plan.detectable if one.as_planned]
+    smallest = sorted(plan.detectable, key=lambda one: one.share)[:1]
+    return tuple(_too_small(plan, one) for one in own or smallest)
+
+
+def _too_small(plan: RequestPlan, one: DetectableHarm) -> str:
+    where = "at the plan's stages" if one.as_planned else f"at {one.share:.0%} of the traffic"
+    if math.isnan(one.harm):
+        return f"{where} no harm is found in four of five cases by the plan's end"
+    help_by = "a larger share or a longer plan detects less"
+    if plan.overdispersion >= _BURSTY:
+        help_by += f"; bursts of {plan.overdispersion:.2g} take as many times the requests"
+    return (
+        f"{where} less than {100 * one.harm:.2g} points more can't be detected reliably "
+        f"(four of five cases, by the plan's end): {help_by}"
+    )
 
 
 def _when(minutes: float, end: float) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.requests.later_starts import Null, StartedHarm, harm_from_any_start, one_sided_log_e
+from analysis.requests.later_starts import Null, StartedHarm, harm_from_any_start
 from analysis.requests.paired_buckets import BucketCounts
-from analysis.sequential.confidence_sequence import one_sided_multiplier
+from analysis.sequential.confidence_sequence import one_sided_log_e, one_sided_multiplier
 from tests.builders.changing_streams import A_MINUTE, STORM, Stream, leak, step, warming, watch
 
 MARGIN, ALPHA = 0.005, 0.0125

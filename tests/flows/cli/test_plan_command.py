@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flows.cli.plan_command import cannot_find
+from flows.power.planning_document import DetectableHarm, RequestPlan
 from tests.places import REPOSITORY
 from tests.servers.own_process import verdict
 
@@ -228,3 +230,35 @@ def test_what_is_missing_to_plan_is_said(
     assert problem in done.stderr
     assert "Warning" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def _request_plan(detectable: tuple[DetectableHarm, ...], overdispersion: float) -> RequestPlan:
+    return RequestPlan(
+        metric="errors",
+        requests_per_second=100,
+        bad=0.005,
+        overdispersion=overdispersion,
+        margin=0.005,
+        plan_minutes=60,
+        rows=(),
+        detectable=detectable,
+    )
+
+
+def test_what_cannot_be_found_is_said_beforehand() -> None:
+    """Of the plan's own stages; where it has none, of the smallest share."""
+    shares = tuple(
+        DetectableHarm(share=share, as_planned=False, harm=harm)
+        for share, harm in ((0.5, 0.012), (0.05, 0.03))
+    )
+    (at_share,) = cannot_find(_request_plan(shares, 10.0))
+    assert at_share.startswith("at 5% of the traffic less than 3 points more can't be detected")
+    assert "bursts of 10 take as many times the requests" in at_share
+    stages = DetectableHarm(share=0.2, as_planned=True, harm=0.009)
+    (planned,) = cannot_find(_request_plan((*shares, stages), 1.0))
+    assert planned.startswith("at the plan's stages less than 0.9 points")
+    assert "bursts" not in planned
+    nothing = DetectableHarm(share=0.05, as_planned=False, harm=float("nan"))
+    assert cannot_find(_request_plan((nothing,), 1.0)) == (
+        "at 5% of the traffic no harm is found in four of five cases by the plan's end",
+    )
