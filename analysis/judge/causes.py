@@ -21,17 +21,21 @@ def causes_of(
     candidate: BucketCounts,
     kinds: Sequence[CauseCounts],
     arms: tuple[str, str],
+    *,
+    first: int = 0,
 ) -> tuple[ResponseShare, ...]:
     """The kinds of response that the candidate has more of, those that weigh most first.
 
-    baseline, candidate: the metric's counts, [1, buckets]. Kinds are compared in the same buckets
-    and with the same weights as the metric itself, so that their differences sum to its own.
+    baseline, candidate: the metric's counts, [1, buckets], judged from the first bucket on. Kinds
+    are compared in the same buckets and with the same weights as the metric itself, so that their
+    differences sum to its own.
     """
-    weights = pair_weights(baseline.total, candidate.total)[0]
+    totals = baseline.total[0, first:], candidate.total[0, first:]
+    weights = pair_weights(*totals)
     shares = [
         [
-            float((weights * BucketCounts(counts.total[0], kind.bad[arm]).share).sum())
-            for counts, arm in zip((baseline, candidate), arms, strict=True)
+            float((weights * BucketCounts(total, kind.bad[arm][first:]).share).sum())
+            for total, arm in zip(totals, arms, strict=True)
         ]
         for kind in kinds
     ]

@@ -10,7 +10,7 @@ from scipy.special import ndtr
 
 from analysis.evidence import RequestEvidence
 from analysis.judge.causes import causes_of
-from analysis.judge.request_tests import RequestTests
+from analysis.judge.request_tests import RequestTests, first_judged
 from analysis.judge.total_failure import is_outage
 from analysis.judge.unknown import unknown_shares, with_unknown, worst_case
 from analysis.metric_result import Classification, MetricResult
@@ -104,7 +104,11 @@ def _result(
         recent=tests.recent[i],
         outcome=metric.outcome,
         causes=causes_of(
-            baseline, arm, evidence.causes.get(metric.name, ()), (plan.baseline, candidate)
+            baseline,
+            arm,
+            evidence.causes.get(metric.name, ()),
+            (plan.baseline, candidate),
+            first=first_judged(plan, baseline.total.shape[1]) or 0,
         ),
         outage=is_outage(plan, evidence, candidate, metric),
         approved=plan.approved.get((metric.name, candidate)),

@@ -73,7 +73,7 @@ class RequestTests:
         approved = [plan.approved.get((metric.name, candidate)) or 0.0 for metric in metrics]
         absolute = np.maximum([metric.allowed_harm.absolute for metric in metrics], approved)
         relative = np.array([metric.allowed_harm.relative for metric in metrics])
-        first = _first_judged(plan, baseline.total.shape[1])
+        first = first_judged(plan, baseline.total.shape[1])
         judged = since_bucket(baseline, first or 0), since_bucket(arm, first or 0)
         of_requests = pair_buckets(*judged)
         pairs = with_pods(of_requests, evidence, metrics, (plan.baseline, candidate))
@@ -179,7 +179,7 @@ class _Counted:
         return np.asarray((self.exact | self.alone | (np.array(bad) & np.array(hurt))) & decides)
 
 
-def _first_judged(plan: Plan, buckets: int) -> int | None:
+def first_judged(plan: Plan, buckets: int) -> int | None:
     """The first bucket after the warm-up; None while it lasts."""
     return plan.warm_up_buckets if buckets > plan.warm_up_buckets else None
 

@@ -84,7 +84,7 @@ def test_value_has_the_reasons_and_no_score_of_bad_data(service: Service) -> Non
     _, good = _measure(service, metric, "exam-service-canary")
     _, bad = _measure(service, metric, "tagalog-support")
     assert good["score"] == 100.0
-    assert good["reasons"][0].startswith("errors: canary has 0.32 %")
+    assert good["reasons"][0].startswith("errors: canary has 0.33 %")
     assert bad["score"] is None
     assert "traffic is not split as configured" in bad["reasons"][0]
 
