@@ -46,13 +46,14 @@ from analysis.calibration.judges import Judge, Runs, Setting, decide
 from analysis.calibration.outcome import HOLD, PROMOTE, ROLLBACK, Decisions
 from analysis.evidence import QualityLimits
 from analysis.plan import Plan
-from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from analysis.requests.paired_buckets import BucketCounts
 from analysis.sequential.confidence_sequence import one_sided_multiplier
 from analysis.verdict import Decision, reach_verdict
 from tests.builders.streams import (
     BUCKET_MS,
     Traffic,
     evidence_until,
+    may_decide,
     over_pods,
     plan_for,
     pod_counts,
@@ -199,8 +200,8 @@ def _runs(arms: Arms) -> Runs:
 def _by_verdict(arms: Arms, pods: Arms | None, entrant: Entrant) -> Decisions:
     """The product's first promote or rollback of each run.
 
-    It is asked only where a bound may have crossed the margin: with pods bounds are wider and
-    alpha is shared by tests, so no other run can be decided. Gross failures are 10 points and more.
+    It is asked only where a bound may have crossed the margin, or harm since a start be proven:
+    with pods bounds are wider and alpha is shared by tests, so no other run can be decided.
     """
     plan, runs = plan_for(_BUCKETS, margin=entrant.margin), len(arms[0].total)
     decision, at_ms = np.full(runs, HOLD), np.full(runs, _BUCKETS * BUCKET_MS)
@@ -208,10 +209,8 @@ def _by_verdict(arms: Arms, pods: Arms | None, entrant: Entrant) -> Decisions:
         left = np.flatnonzero(decision == HOLD)
         if not left.size:
             break
-        excess = pair_buckets(*(_rows(counts, left, seen) for counts in arms)).contrast()
-        lower = excess.lower(alpha=plan.harm_alpha(plan.metrics[0]), n_opt=plan.harm_buckets)
-        upper = excess.upper(alpha=plan.promote_alpha, n_opt=plan.promote_buckets)
-        for run in left[(lower > entrant.margin) | (upper <= entrant.margin)]:
+        baseline, candidate = (_rows(counts, left, seen) for counts in arms)
+        for run in left[may_decide(plan, baseline, candidate, seen)]:
             decision[run] = _asked(plan, arms, pods, int(run), seen)
             at_ms[run] = seen * BUCKET_MS
     return Decisions(decision, np.where(decision == HOLD, _BUCKETS * BUCKET_MS, at_ms))
