@@ -1,4 +1,8 @@
-"""The dashboards' JSON: nothing overlaps, nothing is missing, and it is always the same."""
+"""The dashboards' JSON: nothing overlaps, nothing is missing, and it is always the same.
+
+Covers dashboards.exported_panels, dashboards.guide_panels, dashboards.layout, dashboards.panels,
+dashboards.request_panels, dashboards.variables.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The HTML report: whole, escaped, complete, the same for the same verdicts, and accessible."""
+"""The HTML report: whole, escaped, complete, the same for the same verdicts, and accessible.
+
+Covers dashboards.report_latency, dashboards.report_sections.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Users of a ramp: compared among those first exposed under the same split, by its own share."""
+"""Users of a ramp: compared among those first exposed under the same split, by its own share.
+
+Covers flows.look.user_strata.
+"""
 
 from __future__ import annotations
 

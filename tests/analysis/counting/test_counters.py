@@ -1,4 +1,7 @@
-"""Counts from scraped counters, against simulated pods whose truth is known."""
+"""Counts from scraped counters, against simulated pods whose truth is known.
+
+Covers analysis.counting.repeated_scrapes.
+"""
 
 from __future__ import annotations
 

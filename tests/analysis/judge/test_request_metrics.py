@@ -1,4 +1,8 @@
-"""Request metrics: margins, objectives, gross failures, and shares of alpha."""
+"""Request metrics: margins, objectives, gross failures, and shares of alpha.
+
+Covers analysis.judge.causes, analysis.judge.levels, analysis.judge.request_pods,
+analysis.judge.request_tests, analysis.judge.total_failure, analysis.judge.unknown.
+"""
 
 from __future__ import annotations
 

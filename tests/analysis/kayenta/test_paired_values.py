@@ -1,4 +1,7 @@
-"""Our judge on plain series: what it fails, passes, leaves open; and how often it errs."""
+"""Our judge on plain series: what it fails, passes, leaves open; and how often it errs.
+
+Covers analysis.kayenta.few_values_judge, analysis.kayenta.heavy_tails.
+"""
 
 from __future__ import annotations
 

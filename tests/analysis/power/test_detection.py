@@ -1,4 +1,7 @@
-"""The planned time to detect is that of the judge itself."""
+"""The planned time to detect is that of the judge itself.
+
+Covers analysis.power.time_cells.
+"""
 
 from __future__ import annotations
 

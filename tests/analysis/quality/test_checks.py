@@ -1,4 +1,7 @@
-"""The health score, and the checks that make a verdict invalid."""
+"""The health score, and the checks that make a verdict invalid.
+
+Covers analysis.quality.quality_check, analysis.quality.split_checks.
+"""
 
 from __future__ import annotations
 

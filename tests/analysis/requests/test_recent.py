@@ -1,4 +1,7 @@
-"""The last part of the plan, and where the trend leads."""
+"""The last part of the plan, and where the trend leads.
+
+Covers analysis.judge.recent_health.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`verdict analyze`: sums from another warehouse, judged; bad files named to the field."""
+"""`verdict analyze`: sums from another warehouse, judged; bad files named to the field.
+
+Covers flows.cli.analyze_command, flows.cli.analyze_tables.
+"""
 
 from __future__ import annotations
 

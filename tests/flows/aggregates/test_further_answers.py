@@ -1,4 +1,7 @@
-"""`verdict analyze`: every method that applies, in JSON and, with --all, on the terminal."""
+"""`verdict analyze`: every method that applies, in JSON and, with --all, on the terminal.
+
+Covers flows.aggregates.across_variants.
+"""
 
 from __future__ import annotations
 

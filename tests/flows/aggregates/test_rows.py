@@ -1,4 +1,7 @@
-"""Files of sums: names are text whatever they look like, and what can't be is named."""
+"""Files of sums: names are text whatever they look like, and what can't be is named.
+
+Covers flows.aggregates.groups, flows.aggregates.row_checks.
+"""
 
 from __future__ import annotations
 

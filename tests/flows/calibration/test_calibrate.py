@@ -1,4 +1,7 @@
-"""`verdict calibrate` on a warehouse: what it finds and says."""
+"""`verdict calibrate` on a warehouse: what it finds and says.
+
+Covers flows.calibration.request_outcomes.
+"""
 
 from __future__ import annotations
 

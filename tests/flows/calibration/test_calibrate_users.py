@@ -1,4 +1,7 @@
-"""`verdict calibrate` for metrics per user: users of the warehouse, assigned anew."""
+"""`verdict calibrate` for metrics per user: users of the warehouse, assigned anew.
+
+Covers flows.calibration.known_users, flows.calibration.user_outcomes.
+"""
 
 from __future__ import annotations
 

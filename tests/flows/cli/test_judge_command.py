@@ -1,4 +1,7 @@
-"""`verdict judge`: files in, labels and exit codes out; everything wrong with a file is said."""
+"""`verdict judge`: files in, labels and exit codes out; everything wrong with a file is said.
+
+Covers flows.kayenta.judge_files, flows.kayenta.judgement_document, flows.kayenta.metric_document.
+"""
 
 from __future__ import annotations
 

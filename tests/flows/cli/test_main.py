@@ -1,4 +1,8 @@
-"""What ends with which exit code: no trouble and no mistake of ours looks like a decision."""
+"""What ends with which exit code: no trouble and no mistake of ours looks like a decision.
+
+Covers flows.cli.__main__, flows.cli.arguments, flows.cli.forget_command, flows.cli.gate_command,
+flows.cli.run_command, flows.cli.spec_command, flows.cli.stdout.
+"""
 
 from __future__ import annotations
 

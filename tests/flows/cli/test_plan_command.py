@@ -1,4 +1,8 @@
-"""`verdict plan`: figures from the history, or from what a person expects."""
+"""`verdict plan`: figures from the history, or from what a person expects.
+
+Covers flows.power.expected, flows.power.planning_document, flows.power.request_power,
+flows.power.user_power.
+"""
 
 from __future__ import annotations
 

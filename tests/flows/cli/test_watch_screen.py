@@ -1,4 +1,7 @@
-"""`verdict watch`: the numbers on the screen are those of the warehouse."""
+"""`verdict watch`: the numbers on the screen are those of the warehouse.
+
+Covers flows.cli.watch_command.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`verdict deliver`: what it shows beforehand, and wrong specs."""
+"""`verdict deliver`: what it shows beforehand, and wrong specs.
+
+Covers flows.cli.deliver_command.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Whatever a source, the warehouse or the target does, a canary is never left alone."""
+"""Whatever a source, the warehouse or the target does, a canary is never left alone.
+
+Covers flows.delivery.blind.
+"""
 
 from __future__ import annotations
 

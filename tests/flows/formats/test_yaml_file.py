@@ -1,4 +1,7 @@
-"""YAML that would hurt its reader is refused, quickly and by name."""
+"""YAML that would hurt its reader is refused, quickly and by name.
+
+Covers flows.formats.text_file, flows.formats.yaml_nodes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Spinnaker's canary configs: every option is read, and every mistake is said with its field."""
+"""Spinnaker's canary configs: every option is read, and every mistake is said with its field.
+
+Covers flows.kayenta.config_schema.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A look's scorecard says of users what `verdict analyze` says of the same sums."""
+"""A look's scorecard says of users what `verdict analyze` says of the same sums.
+
+Covers flows.look.scorecard_document.
+"""
 
 from __future__ import annotations
 

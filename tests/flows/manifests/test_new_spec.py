@@ -1,4 +1,7 @@
-"""A new spec calls everything as the cluster and its metrics do, or says what must be looked up."""
+"""A new spec calls everything as the cluster and its metrics do, or says what must be looked up.
+
+Covers flows.manifests.spec_split, flows.manifests.variant_names, flows.manifests.yaml_scalar.
+"""
 
 from __future__ import annotations
 

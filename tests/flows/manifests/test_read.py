@@ -1,4 +1,11 @@
-"""Each kind of manifest is read for its split, and each kind of mistake is found where it is."""
+"""Each kind of manifest is read for its split, and each kind of mistake is found where it is.
+
+Covers flows.manifests.kinds.argo_rollout, flows.manifests.kinds.argo_routing,
+flows.manifests.kinds.destination_rule, flows.manifests.kinds.flagger_canary,
+flows.manifests.kinds.http_route, flows.manifests.kinds.istio_matches,
+flows.manifests.kinds.service_profile, flows.manifests.kinds.traffic_split,
+flows.manifests.kinds.virtual_service, flows.manifests.objects, flows.manifests.registry.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Public manifests, valid and broken, and the traffic guide that the product serves."""
+"""Public manifests, valid and broken, and the traffic guide that the product serves.
+
+Covers flows.manifests.cross_checks, flows.manifests.fields.argo_fields,
+flows.manifests.fields.field_check, flows.manifests.fields.flagger_fields,
+flows.manifests.fields.gateway_api_fields, flows.manifests.fields.istio_fields.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Input that means harm, on real sockets: an answer with a sentence, and the others go on."""
+"""Input that means harm, on real sockets: an answer with a sentence, and the others go on.
+
+Covers flows.service.guard.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The service as its operators see it: start, readiness, metrics, trouble, and its end."""
+"""The service as its operators see it: start, readiness, metrics, trouble, and its end.
+
+Covers flows.service.application, flows.service.connections, flows.service.health,
+flows.service.verdicts.
+"""
 
 from __future__ import annotations
 

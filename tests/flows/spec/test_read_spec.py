@@ -1,4 +1,9 @@
-"""Specs: every problem at once, with its line; defaults that make short specs useful."""
+"""Specs: every problem at once, with its line; defaults that make short specs useful.
+
+Covers flows.formats.json_schema, flows.spec.delivery, flows.spec.errors, flows.spec.failures,
+flows.spec.fields, flows.spec.metrics, flows.spec.plan_section, flows.spec.signals,
+flows.spec.user_rules.
+"""
 
 from __future__ import annotations
 

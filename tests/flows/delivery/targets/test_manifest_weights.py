@@ -1,4 +1,7 @@
-"""Weights are read from and written to each kind of manifest in its own way."""
+"""Weights are read from and written to each kind of manifest in its own way.
+
+Covers flows.delivery.targets.yaml_edit.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Pulling request counts into the warehouse, from scraped series with a known truth."""
+"""Pulling request counts into the warehouse, from scraped series with a known truth.
+
+Covers flows.ingest.requests.load_requests, flows.warehouse.arrow_columns.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a source says and does when the server, or something before it, misbehaves."""
+"""What a source says and does when the server, or something before it, misbehaves.
+
+Covers flows.ingest.sources.login.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The same rows of users give the same verdict from every format."""
+"""The same rows of users give the same verdict from every format.
+
+Covers flows.ingest.sources.csv_layout, flows.ingest.sources.folders,
+flows.ingest.sources.incoming_rows, flows.ingest.sources.staged_rows,
+flows.ingest.sources.user_files.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Conversions from counters with a known truth."""
+"""Conversions from counters with a known truth.
+
+Covers flows.ingest.users.conversion_load.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""How each mesh's labels tell variant, outcome, route and latency."""
+"""How each mesh's labels tell variant, outcome, route and latency.
+
+Covers flows.ingest.requests.mesh.envoy, flows.ingest.requests.mesh.istio,
+flows.ingest.requests.mesh.linkerd.
+"""
 
 from __future__ import annotations
 
