@@ -145,4 +145,4 @@ def _on_windows(windows: Sequence[DoubtfulWindow]) -> Iterator[str]:
 def _on_users(con: DuckDBPyConnection, spec: Experiment) -> Iterator[str]:
     for kind in map(UserRows, spec.sources.rows):
         if spec.user_metrics:
-            yield from known_source(con, spec, kind).warnings
+            yield from known_source(con, spec, kind).notes

@@ -77,9 +77,10 @@ class SourcePull:
     @property
     def summary(self) -> str:
         """A part of a sentence."""
+        early = f"; {self.early}" if self.early is not None else ""
         return (
             f"{self.row_count:,} {self.kind} ({counted(len(self.replaced), 'part')} read, "
-            f"{self.unchanged} unchanged)"
+            f"{self.unchanged} unchanged){early}"
         )
 
     @property
@@ -107,8 +108,6 @@ class SourcePull:
             )
         if self.unknown:
             found.append(self._about_unknown())
-        if self.early is not None:
-            found.append(str(self.early))
         if self.vanished:
             found.append(f"not found any more, rows kept: {_named(self.vanished)}")
         found += [str(each) for each in self.came_again[:_MOST_NAMES]]
@@ -119,6 +118,11 @@ class SourcePull:
             for part, other in self.copies[:_MOST_NAMES]
         ]
         return tuple(found)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the verdict should know: the warnings, and what is left out by plan."""
+        return self.warnings if self.early is None else (str(self.early), *self.warnings)
 
     def _about_unknown(self) -> str:
         names = list(self.unknown.items())

@@ -18,7 +18,7 @@ from tests.builders.user_specs import Rows, day, spec_of, write_exposures, write
 
 
 def _spec(role: str = "guardrail", **changes: Any) -> Experiment:
-    metric = {"kind": "proportion", "outcome": "buy", "window": "1d", "role": role}
+    metric: dict[str, Any] = {"kind": "proportion", "outcome": "buy", "window": "1d", "role": role}
     if role == "guardrail":
         metric["margin"] = 0.05
     plan = {"start": day(0).isoformat(), "duration": "14d", "look_every": "1d", "bucket": "1h"}

@@ -130,7 +130,9 @@ def test_users_exposed_before_the_start_are_left_out_and_counted(tmp_path: Path)
     write_outcomes(tmp_path, [*VISITS, *((user, "visit", -4, 1) for user, _, _ in early)])
     spec = spec_of(plan={"start": START, "duration": "60d"})
     for _ in range(2):
-        said = " ".join(pull(spec, tmp_path).warnings)
+        pulled = pull(spec, tmp_path)
+        said = pulled.summary
+        assert not any("exposed before" in warning for warning in pulled.warnings)
         found = read(spec, tmp_path)
         assert found.users == {"a": 20, "b": 20}
         assert found.mixed_users == 0
