@@ -75,7 +75,8 @@ class UserEvidence:
     failed_before: by metric and candidate that an earlier look found beyond its margin, when.
     contradictions: what can't be in the data, as sentences.
     reach: by metric that is made of users' outcomes, which of these reach whom. outcome_names: rows
-        up to the look by name; empty where there are none at all.
+        up to the look by name; empty where there are none at all. lost_outcomes: rows that lack a
+        user, a name or a time.
     """
 
     samples: Mapping[str, Mapping[str, Pair]]
@@ -99,6 +100,7 @@ class UserEvidence:
     contradictions: tuple[str, ...] = ()
     reach: Mapping[str, tuple[OutcomeReach, ...]] = field(default_factory=dict)
     outcome_names: Mapping[str, int] = field(default_factory=dict)
+    lost_outcomes: int = 0
 
     @property
     def by_split(self) -> tuple[Mapping[str, int], ...]:

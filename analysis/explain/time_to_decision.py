@@ -25,6 +25,12 @@ _SETTLED = 4.0
 _FAR_OFF = 0.1
 
 
+_NOTHING_DECIDES = (
+    "no metric decides, so nothing says that the candidate is healthy: give one the role guardrail "
+    "or goal"
+)
+
+
 def missing_for_decision(
     plan: Plan, metrics: Sequence[MetricResult], *, at_ms: int
 ) -> tuple[str, ...]:
@@ -33,6 +39,7 @@ def missing_for_decision(
     return (
         *_too_early(plan, at_ms),
         *_too_few(plan, deciding),
+        *(() if deciding else (_NOTHING_DECIDES,)),
         *(
             _undecided(plan, m, at_ms)
             for m in deciding

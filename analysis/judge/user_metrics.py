@@ -17,6 +17,10 @@ from analysis.plan import Margin, MetricPlan, Plan, Role, Unit
 from analysis.users.outcome_reach import OutcomeReach
 
 _MOST_NAMES = 5
+# So many of the rows of outcomes, at most, may be nobody's where a candidate passes.
+_LOST_SHARE = 0.1
+# With so many rows per user, a row doesn't say that it happened.
+_ROW_PER_USER = 0.9
 _NO_USERS = Sample(np.array(0.0), np.array(np.nan), np.array(np.nan))
 
 
@@ -66,6 +70,8 @@ def _judge(
     if unknown is None and approved is None:
         state = _classify(plan, metric, excess, at_end=at_end)
         unknown = _why_contradicted(evidence, metric, candidate, state)
+        if unknown is None and state is Classification.PASS:
+            unknown = _why_lost(evidence, metric) or _why_ambiguous(evidence, metric)
     is_certain = error > 0 and unknown is None
     return MetricResult(
         metric=metric.name,
@@ -105,8 +111,8 @@ def _why_unknown(
 ) -> str | None:
     """Why nothing is known of a metric whatever its numbers say, if so.
 
-    Where more is better and nobody did it, or where there are no outcomes at all, it may just not
-    have been recorded.
+    Where more is better and nobody did it, where there are no outcomes at all, or where a name
+    differs from the metric's in its form only, it may just not have been recorded.
     """
     if metric.name in evidence.unknown:
         return evidence.unknown[metric.name]
@@ -114,11 +120,22 @@ def _why_unknown(
     if not arms or any(float(arm.mean) != 0 or float(arm.variance) != 0 for arm in arms):
         return None
     reaches = evidence.reach.get(metric.name, ())
-    if not metric.higher_is_better and (not reaches or evidence.outcome_names):
+    is_known = not reaches or (evidence.outcome_names and not _resembling(evidence, reaches))
+    if not metric.higher_is_better and is_known:
         return None
     final = evidence.final_users.get(metric.name, {})
     users = " and ".join(f"{final.get(v, 0):,.0f} of {v}" for v in (plan.baseline, candidate))
     return f"none of the users did it ({users}), so nothing is known{_recorded(evidence, reaches)}"
+
+
+def _resembling(evidence: UserEvidence, reaches: Sequence[OutcomeReach]) -> bool:
+    """Whether an outcome that no row has is there in another form (Purchase, purchase_)."""
+    missing = {_bare(reach.outcome) for reach in reaches if not reach.rows}
+    return any(_bare(name) in missing for name in evidence.outcome_names)
+
+
+def _bare(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def _why_contradicted(
@@ -137,6 +154,38 @@ def _why_contradicted(
         "excludes it, so users of different times differ and nothing is declared. Approve the "
         "metric, or start the plan anew"
     )
+
+
+def _why_lost(evidence: UserEvidence, metric: MetricPlan) -> str | None:
+    """Why a metric that passes doesn't, where too many outcomes can be given to nobody."""
+    lost = evidence.lost_outcomes
+    rows = lost + sum(evidence.outcome_names.values())
+    is_made_of_them = bool(evidence.reach.get(metric.name))
+    if not is_made_of_them or lost <= _LOST_SHARE * rows:
+        return None
+    return (
+        f"{lost:,} of {rows:,} rows of outcomes have no user, no name or no time and count for "
+        f"nobody (limit {_LOST_SHARE:.0%}), so harm may be among them. Complete these rows, or "
+        "leave them out of the source if they are nobody's"
+    )
+
+
+def _why_ambiguous(evidence: UserEvidence, metric: MetricPlan) -> str | None:
+    """Why a metric that passes doesn't, where nearly all users have a row and some have no value.
+
+    Without a value it happened; but where others have one, empty may well mean that it didn't.
+    """
+    for reach in evidence.reach.get(metric.name, ()):
+        arms = reach.by_variant.values()
+        users, rows = sum(v.users for v in arms), sum(v.counted for v in arms)
+        empty = sum(v.valueless for v in arms)
+        if rows >= _ROW_PER_USER * users and _LOST_SHARE * rows < empty < rows:
+            return (
+                f"{empty:,} of {rows:,} outcomes {reach.outcome!r} have no value, the others have "
+                "one: it isn't known whether those happened. Write 0 or leave the row out where it "
+                "did not, and 1 where it did"
+            )
+    return None
 
 
 def _recorded(evidence: UserEvidence, reaches: Sequence[OutcomeReach]) -> str:

@@ -25,6 +25,8 @@ _ALIKE_SHARE = 0.05
 # how unlikely a larger difference must be to alarm: at every look, and for every metric.
 _TOLERANCE, _ALARM_P_VALUE = 0.02, 1e-6
 _NO_VALUES_SHARE = 0.1
+# With a value for so many users, zeros say who didn't do it.
+_RECORDED_SHARE = 0.9
 # So much of what was expected makes another name the likely cause, however harmed a candidate is.
 _RENAMED_SHARE = 0.2
 
@@ -47,8 +49,10 @@ def _problems(plan: Plan, metric: MetricPlan, reach: OutcomeReach) -> Iterator[s
     """What is wrong with the outcomes of one name, the gravest first."""
     yield from _strangers(plan, reach)
     yield from _before_exposure(plan, metric, reach)
+    yield from _elsewhere(plan, metric, reach)
     yield from _dates(reach)
     yield from _renamed(metric, reach)
+    yield from _unrecorded(reach)
     yield from _differences(reach)
 
 
@@ -97,6 +101,23 @@ def _before_exposure(plan: Plan, metric: MetricPlan, reach: OutcomeReach) -> Ite
             )
 
 
+def _elsewhere(plan: Plan, metric: MetricPlan, reach: OutcomeReach) -> Iterator[str]:
+    """Outcomes that are all long before the exposure or past the window, with a gap around it.
+
+    Times that are off by more than the window lose every outcome, and nobody seems to have done it.
+    """
+    for variant, each in reach.by_variant.items():
+        flatters = variant == plan.baseline or not metric.higher_is_better
+        if not flatters or each.counted or each.just_before or each.rows < _SURELY_SOME:
+            continue
+        if max(each.expected_before, each.expected_in_window) >= _SURELY_SOME:
+            yield (
+                f"none of the {each.rows:,} outcomes {reach.outcome!r} of {variant}'s users is "
+                "near their exposure, before it or within the window after it: are dates, clocks "
+                "or time zones off, or is the window too short?"
+            )
+
+
 def _dates(reach: OutcomeReach) -> Iterator[str]:
     """Outcomes without a time of day, of which those on the day of the exposure are lost."""
     if reach.exposures_dated:
@@ -132,6 +153,27 @@ def _renamed(metric: MetricPlan, reach: OutcomeReach) -> Iterator[str]:
                 f"{said}; {reach.foreign:,} such outcomes belong to no exposed user: do those of "
                 f"{variant} have ids of another kind?"
             )
+
+
+def _unrecorded(reach: OutcomeReach) -> Iterator[str]:
+    """A value for nearly every user of a variant, also where it did not happen, but not of another.
+
+    Such a table tells by a zero that it didn't happen; where it has no value, nothing is known.
+    """
+    if all(each.counted == each.happened for each in reach.by_variant.values()):
+        return
+    for (full, other), (variant, each) in _ordered_pairs(reach):
+        whole, part = _with_a_row(other), _with_a_row(each)
+        is_fuller = whole[0] * part[1] > part[0] * whole[1]
+        if is_fuller and whole[0] >= _RECORDED_SHARE * whole[1] and _differs(whole, part):
+            yield (
+                f"{_share(*whole)} of {full}'s users have a value of {reach.outcome!r}, zero or "
+                f"not, and {_share(*part)} of {variant}'s: the others' are missing or infinite"
+            )
+
+
+def _with_a_row(each: VariantReach) -> tuple[int, int]:
+    return min(each.counted, each.users), each.users
 
 
 def _differences(reach: OutcomeReach) -> Iterator[str]:

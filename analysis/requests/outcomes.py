@@ -49,6 +49,12 @@ FAILURE_FLAGS = frozenset(
         *("goaway", "io", "unknown"),
     )
 )
+_ENVOY_FLAGS = frozenset(
+    flag
+    for flags in (_INJECTED_FLAGS, _ABANDONED_FLAGS, _REJECTED_FLAGS, FAILURE_FLAGS)
+    for flag in flags
+    if flag.isupper()
+)
 # Somebody stopped waiting: the answer would have taken longer than was measured.
 _CUT_OFF_FLAGS = frozenset(
     (
@@ -88,7 +94,11 @@ class Response:
         flags = {_known_spelling(flag) for flag in self.flags}
         if flags & _INJECTED_FLAGS:
             return RequestOutcome.INJECTED
-        if self.code == "0" or flags & _ABANDONED_FLAGS or self.grpc_status == "1":
+        if (
+            (self.code and not self.code.strip("0"))
+            or flags & _ABANDONED_FLAGS
+            or self.grpc_status == "1"
+        ):
             return RequestOutcome.ABANDONED
         if self.code == "429" or flags & _REJECTED_FLAGS or self.grpc_status == "8":
             return RequestOutcome.REJECTED
@@ -114,7 +124,10 @@ class Response:
     def _harmless(self) -> RequestOutcome:
         if self.code.startswith("4") or self.grpc_status in _CLIENT_GRPC:
             return RequestOutcome.CLIENT_ERROR
-        is_told = self.code or self.grpc_status or self.classified_failure is not None
+        # No HTTP status is 600 or above: a code that isn't one tells nothing.
+        is_told = (
+            self.code[:1] in tuple("123") or self.grpc_status or self.classified_failure is not None
+        )
         return RequestOutcome.SUCCESS if is_told else RequestOutcome.UNKNOWN
 
 
@@ -184,4 +197,4 @@ def _has_code(codes: frozenset[str] | tuple[str, ...], code: str) -> bool:
 
 def _known_spelling(flag: str) -> str:
     """Envoy's flags are upper case; Linkerd's errors are spelt in several ways."""
-    return flag if flag.isupper() else re.sub(r"[ _-]", "", flag).lower()
+    return flag if flag in _ENVOY_FLAGS else re.sub(r"[ _-]", "", flag).lower()

@@ -15,6 +15,8 @@ class VariantReach:
     of these, those that did happen; without_value: those without a value. just_before: rows within
     as long before the exposure; same_day: rows less than a day before it. alike: rows of no exposed
     user whose id is that of one of these users but for its form.
+    expected_before, expected_in_window: at the rate of the rows further before the exposure, or
+    after the window, how many would lie nearer than the nearest of them.
     Of a sample, one user in `each`: users_before, with a row just before; sampled: rows within the
     window, repeated: of these, those that equal another one.
     """
@@ -25,8 +27,11 @@ class VariantReach:
     counted: int = 0
     happened: int = 0
     without_value: int = 0
+    valueless: int = 0
     just_before: int = 0
     same_day: int = 0
+    expected_before: float = 0.0
+    expected_in_window: float = 0.0
     alike: int = 0
     each: int = 1
     users_before: int = 0

@@ -58,6 +58,7 @@ def _users(con: DuckDBPyConnection, spec: Experiment, plan: Plan, at_ms: int) ->
         contradictions=found.contradictions,
         reach=found.reach,
         outcome_names=found.outcome_names,
+        lost_outcomes=found.lost_outcomes,
     )
 
 

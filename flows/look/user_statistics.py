@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from analysis.fixed.comparison import Pair, proportion_sample
 from analysis.users.outcome_reach import OutcomeReach
+from flows.ingest.users.parts import lost_outcomes
 from flows.ingest.users.plan_splits import SplitStarts
 from flows.ingest.users.sums_at_look import read_sums_at_look
 from flows.look.user_estimates import estimate_metrics
@@ -42,6 +43,7 @@ class UserStatistics:
     look, or the last pull if that was earlier. contradictions: what can't be in the data. unknown:
     by metric of which nothing is known whatever its users did, why, and what would help. reach: by
     metric, which outcomes reach whom; outcome_names: rows up to the look by name.
+    lost_outcomes: rows that lack a user, a name or a time.
     """
 
     metrics: Mapping[str, Mapping[str, Pair]]
@@ -61,6 +63,7 @@ class UserStatistics:
     unknown: Mapping[str, str] = field(default_factory=dict)
     reach: Mapping[str, tuple[OutcomeReach, ...]] = field(default_factory=dict)
     outcome_names: Mapping[str, int] = field(default_factory=dict)
+    lost_outcomes: int = 0
 
 
 def read_user_statistics(
@@ -110,6 +113,7 @@ def read_user_statistics(
         unknown=found.unknown,
         reach=seen.reach,
         outcome_names=seen.outcome_names,
+        lost_outcomes=lost_outcomes(con, spec),
     )
 
 

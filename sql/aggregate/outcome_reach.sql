@@ -3,7 +3,9 @@
 --   experiment, outcomes (list), look_at, exposed_until (of final users), from_us and until_us (the
 --   window after the exposure, in microseconds)
 -- variant is null for outcomes of nobody who was exposed, and '' for those of users seen in two
--- variants or without a final value yet.
+-- variants or without a final value yet. expected_before: as many rows as there would be nearer to the
+-- exposure than the nearest one before it, if they came as often as those further away; expected_in_window:
+-- the same of those after the window.
 with placed as (
     select
         o.outcome,
@@ -32,7 +34,22 @@ select
     count(*) filter (after_us >= $from_us and after_us < $until_us and value is distinct from 0) as happened,
     count(*) filter (after_us >= $from_us and after_us < $until_us and value is null) as without_value,
     count(*) filter (after_us < 0 and after_us >= -$until_us) as just_before,
-    count(*) filter (after_us < 0 and after_us > -86400000000) as same_day
+    count(*) filter (after_us < 0 and after_us > -86400000000) as same_day,
+    coalesce(
+        count(*) filter (after_us < 0) * -max(after_us) filter (after_us < 0)
+        / greatest(
+            max(after_us) filter (after_us < 0) - min(after_us) filter (after_us < 0), $until_us
+        ),
+        0.0
+    ) as expected_before,
+    coalesce(
+        count(*) filter (after_us >= $until_us) * (min(after_us) filter (after_us >= $until_us) - $from_us)
+        / greatest(
+            max(after_us) filter (after_us >= $until_us) - min(after_us) filter (after_us >= $until_us),
+            $until_us
+        ),
+        0.0
+    ) as expected_in_window
 from placed
 group by outcome, variant
 order by outcome, variant

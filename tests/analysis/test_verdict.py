@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.evidence import Coverage, Evidence, QualityLimits
-from analysis.plan import Plan
+from analysis.plan import Plan, Role
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.verdict import Decision, Verdict, reach_verdict
 from flows.formats.exit_codes import exit_code
@@ -71,6 +71,15 @@ def test_too_few_requests_are_a_hold_however_good_they_look() -> None:
     verdict = _verdict(Traffic(rate=400), plan=plan)
     assert verdict.decision is Decision.HOLD
     assert verdict.reasons[-1].endswith("requests; at least 1000000 are required")
+
+
+@pytest.mark.parametrize("role", [Role.INFO, Role.SIGNAL])
+def test_without_a_metric_that_decides_nothing_is_promoted(role: Role) -> None:
+    plan = plan_for()
+    silent = replace(plan, metrics=tuple(replace(m, role=role) for m in plan.metrics))
+    verdict = _verdict(Traffic(rate=400), plan=silent)
+    assert verdict.decision is Decision.HOLD
+    assert "no metric decides" in verdict.reasons[0]
 
 
 def test_end_of_the_plan_without_a_decision_says_so() -> None:

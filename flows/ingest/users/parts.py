@@ -46,6 +46,14 @@ def known_parts(con: DuckDBPyConnection, spec: Experiment, kind: UserRows) -> di
     }
 
 
+def lost_outcomes(con: DuckDBPyConnection, spec: Experiment) -> int:
+    """How many rows of outcomes lack a user, a name or a time, and count for nobody."""
+    parts = known_parts(con, spec, UserRows.OUTCOMES).values()
+    return sum(
+        p.left_out.without_user + p.left_out.without_name + p.left_out.without_time for p in parts
+    )
+
+
 def known_source(con: DuckDBPyConnection, spec: Experiment, kind: UserRows) -> SourcePull:
     """A source as the warehouse holds it: what a pull that finds nothing new would say of it."""
     known = known_parts(con, spec, kind)

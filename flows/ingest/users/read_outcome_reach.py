@@ -79,6 +79,7 @@ def _for(metric: UserMetric, reach: OutcomeReach) -> OutcomeReach:
             variant: replace(
                 each,
                 without_value=each.without_value if adds_values else 0,
+                valueless=0 if adds_values else each.without_value,
                 repeated=0 if metric.is_share else each.repeated,
             )
             for variant, each in reach.by_variant.items()
@@ -191,10 +192,10 @@ class _Look:
 def _variant(
     users: int, row: Sequence[Any] | None, alike: int, each: int, sample: Sequence[int] | None
 ) -> VariantReach:
-    rows, dated, counted, happened, without_value, just_before, same_day = row or (
+    rows, dated, counted, happened, without_value, just_before, same_day, *expected = row or (
         0,
         False,
-        *[0] * 5,
+        *[0] * 7,
     )
     sampled, repeated, users_before = sample or (0, 0, 0)
     return VariantReach(
@@ -206,6 +207,8 @@ def _variant(
         without_value=without_value,
         just_before=just_before,
         same_day=same_day,
+        expected_before=float(expected[0]),
+        expected_in_window=float(expected[1]),
         alike=alike,
         each=each,
         users_before=users_before,

@@ -34,7 +34,7 @@ BY_GRPC = {
 }
 BY_CODE = {
     "success": ("101", "200", "204", "301", "304"),
-    "abandoned": ("0",),
+    "abandoned": ("0", "000"),
     "rejected": ("429",),
     "failure": ("500", "501", "502", "503", "504", "599"),
     "client_error": ("400", "401", "403", "404", "408", "418", "499"),
@@ -63,6 +63,12 @@ def test_codes(code: str, expected: str) -> None:
     # NR and DPE go by their code, and so does a flag that nobody knows yet.
     for flag in ("NR", "DPE", "XYZ"):
         assert Response(code, "", (flag,)).outcome == expected
+
+
+@pytest.mark.parametrize("code", ["600", "999", "-", "unknown", "OK"])
+def test_what_is_no_http_status_tells_nothing(code: str) -> None:
+    assert Response(code).outcome == "unknown"
+    assert Response(code, "", ("UF",)).outcome == "failure"
 
 
 def test_the_first_row_that_fits_is_the_outcome() -> None:

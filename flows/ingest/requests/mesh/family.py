@@ -104,8 +104,9 @@ def equals(**labels: str) -> tuple[Matcher, ...]:
 
 
 def split_flags(text: str) -> tuple[str, ...]:
-    """The flags of a text like "DI,FI", sorted; "-" and "" are none."""
-    return tuple(sorted({flag for flag in text.split(",") if flag not in ("", "-")}))
+    """The flags of a text like "DI,FI" or "di fi", sorted; "-" and "" are none."""
+    flags = re.split(r"[\s,;|]+", text.upper())
+    return tuple(sorted({flag for flag in flags if flag not in ("", "-")}))
 
 
 def selectors(family: Family, spec: Experiment) -> tuple[Selector, ...]:

@@ -25,7 +25,7 @@ def classified_response(labels: Labels) -> Response:
         labels.get("status_code", ""),
         grpc_number(labels.get("grpc_status", "")),
         _errors(labels),
-        None if classification is None else classification == "failure",
+        None if classification is None else classification.lower() == "failure",
     )
 
 

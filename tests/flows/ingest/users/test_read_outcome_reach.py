@@ -94,6 +94,97 @@ def test_lost_outcomes_make_the_look_invalid(
     assert said in " ".join(document.reasons)
 
 
+def later(**by: float) -> Change:
+    return lambda row: row | {"occurred_at": row["occurred_at"] + timedelta(**by)}
+
+
+def without(column: str) -> Change:
+    return lambda row: row | {column: None}
+
+
+# Where less is better, outcomes that are lost on their way look like health.
+FLATTERING: dict[str, tuple[list[Row], str, str]] = {
+    "after the window": (changed(later(hours=26)), "invalid", "near their exposure"),
+    "after the window in b": (changed(later(hours=26), only_b=True), "invalid", "of b's users is"),
+    "days before": (changed(earlier(days=3)), "invalid", "near their exposure"),
+    "days before in b": (changed(earlier(days=3), only_b=True), "invalid", "of b's users is"),
+    "another year": (changed(earlier(days=365)), "invalid", "near their exposure"),
+    "other letters": (changed(named("Purchase")), "hold", "there are 'Purchase'"),
+    "other signs": (changed(named("pur-chase")), "hold", "there are 'pur-chase'"),
+    "no user": (changed(without("user_id"), only_b=True), "hold", "count for nobody"),
+    "no name": (changed(without("outcome"), only_b=True), "hold", "count for nobody"),
+    "no time": (changed(without("occurred_at"), only_b=True), "hold", "count for nobody"),
+}
+
+
+@pytest.mark.parametrize("name", FLATTERING)
+def test_lost_outcomes_are_no_health_where_less_is_better(tmp_path: Path, name: str) -> None:
+    rows, decision, said = FLATTERING[name]
+    document = look(tmp_path, LESS, rows)
+    assert document.decision.value == decision
+    assert said in " ".join(document.reasons)
+
+
+@pytest.mark.parametrize("spread", [1, 0.5], ids=["daily", "twice a day"])
+def test_what_users_did_long_before_is_history(tmp_path: Path, spread: float) -> None:
+    times = [spread * n + 2 for n in range(30)]
+    rows = [
+        row | {"user_id": n + 1, "occurred_at": row["occurred_at"] - timedelta(days=days)}
+        for n, (row, days) in enumerate(zip(outcomes(), times, strict=False))
+    ]
+    document = look(tmp_path, LESS, rows)
+    assert document.decision.value == "promote"
+
+
+@pytest.mark.parametrize("other", [None, "NaN", "NULL"])
+def test_empty_beside_values_is_not_known_where_everybody_has_a_row(
+    tmp_path: Path, other: str | None
+) -> None:
+    did = {row["user_id"] for row in outcomes()}
+    rows = [
+        {
+            "user_id": row["user_id"],
+            "outcome": "purchase",
+            "occurred_at": row["exposed_at"] + timedelta(hours=1),
+            "value": 1 if row["user_id"] in did else other,
+        }
+        for row in exposures()
+    ]
+    document = look(tmp_path, MORE, rows)
+    assert document.decision.value == "hold"
+    assert "it isn't known whether those happened" in document.reasons[0]
+
+
+@pytest.mark.parametrize("better", [MORE, LESS], ids=["more", "less"])
+@pytest.mark.parametrize("other", [None, "inf"])
+def test_values_of_one_variant_alone_are_no_comparison(
+    tmp_path: Path, better: dict[str, Any], other: str | None
+) -> None:
+    did = {row["user_id"] for row in outcomes()}
+    CSV(
+        tmp_path,
+        "users",
+        [
+            {
+                "user_id": row["user_id"],
+                "variant": row["variant"],
+                "purchase": other if in_b(row) else int(row["user_id"] in did),
+            }
+            for row in exposures()
+        ],
+    )
+    spec = spec_of(
+        split={"a": 50, "b": 50},
+        metrics=better,
+        plan={"start": START, "duration": "14d", "look_every": "1d", "bucket": "1h"},
+        sources={"users": {"files": "users*", "outcomes": {"purchase": "purchase"}}},
+    )
+    pull(spec, tmp_path)
+    document = score_experiment(spec, tmp_path / "w.duckdb", at=LOOK)
+    assert document.decision.value == "invalid"
+    assert "0.0% of b's" in " ".join(document.reasons)
+
+
 @pytest.mark.parametrize("rows", [[], changed(named("other"))], ids=["none", "another name"])
 def test_nothing_is_known_where_nobody_did_what_is_good(tmp_path: Path, rows: list[Row]) -> None:
     document = look(tmp_path, MORE, rows)

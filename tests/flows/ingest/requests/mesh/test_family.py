@@ -90,6 +90,8 @@ def test_flags_are_a_sorted_list_and_unknown_ones_stay() -> None:
     assert split_flags("FI,DI") == ("DI", "FI")
     assert split_flags("-") == ()
     assert split_flags("XYZ,UO") == ("UO", "XYZ")
+    for text in ("UT, DC", "ut dc", "UT;DC", "UT|DC|UT", "Ut,-,dC"):
+        assert split_flags(text) == ("DC", "UT"), text
 
 
 def test_istio_version_is_the_version_or_the_canonical_revision() -> None:
