@@ -197,4 +197,6 @@ def _has_code(codes: frozenset[str] | tuple[str, ...], code: str) -> bool:
 
 def _known_spelling(flag: str) -> str:
     """Envoy's flags are upper case; Linkerd's errors are spelt in several ways."""
-    return flag if flag in _ENVOY_FLAGS else re.sub(r"[ _-]", "", flag).lower()
+    if flag.upper() in _ENVOY_FLAGS:
+        return flag.upper()
+    return re.sub(r"[ _-]", "", flag).lower()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from analysis.plan import Role
 from flows.spec.experiment import Experiment
-from flows.spec.metrics import MarginSpec, OutcomeShare, RequestMetric
+from flows.spec.metrics import ErrorShare, MarginSpec, OutcomeShare, RequestMetric, SlowShare
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ def _outcome(outcome: str, margin: float) -> OutcomeShare:
 
 
 _OUTCOMES = {
+    "failures": _outcome("failure", 0.005),
     "abandoned": _outcome("abandoned", 0.005),
     "rejected": _outcome("rejected", 0.005),
     "client-errors": _outcome("client_error", 0.02),
@@ -48,13 +49,28 @@ _OTHERS: dict[str, BaselineEdge | Unmeasured] = {
 def default_signals(spec: Experiment) -> dict[str, OutcomeShare | BaselineEdge | Unmeasured]:
     """The signals that a spec with request metrics has without saying so.
 
-    A metric of the same name, or of the same outcome, takes a signal's place.
+    A metric of the same outcome takes a signal's place, of failures also one of errors, of a
+    latency one of slow requests by the same name. Any other of its name only takes the name.
     """
-    if not spec.request_metrics:
+    metrics = spec.request_metrics
+    if not metrics:
         return {}
-    said = {m.outcome for m in spec.request_metrics.values() if isinstance(m, OutcomeShare)}
+    said = {m.outcome for m in metrics.values() if isinstance(m, OutcomeShare)}
+    if any(isinstance(m, ErrorShare) for m in metrics.values()):
+        said.add("failure")
     outcomes = {name: one for name, one in _OUTCOMES.items() if one.outcome not in said}
-    return {k: one for k, one in (outcomes | _OTHERS).items() if k not in spec.metrics}
+    return {
+        _free(name, spec): one
+        for name, one in (outcomes | _OTHERS).items()
+        if not (isinstance(one, BaselineEdge) and isinstance(metrics.get(name), SlowShare))
+    }
+
+
+def _free(name: str, spec: Experiment) -> str:
+    """The name, or one like it that no metric of the spec has."""
+    while name in spec.metrics:
+        name += "-signal"
+    return name
 
 
 def watched(spec: Experiment) -> dict[str, Watched]:
