@@ -69,9 +69,7 @@ def _judge(
     unknown = _why_unknown(plan, metric, evidence, candidate)
     if unknown is None and approved is None:
         state = _classify(plan, metric, excess, at_end=at_end)
-        unknown = _why_contradicted(evidence, metric, candidate, state)
-        if unknown is None and state is Classification.PASS:
-            unknown = _why_lost(evidence, metric) or _why_ambiguous(evidence, metric)
+        unknown = _why_no_pass(evidence, metric, candidate, state)
     is_certain = error > 0 and unknown is None
     return MetricResult(
         metric=metric.name,
@@ -138,16 +136,27 @@ def _bare(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
-def _why_contradicted(
+def _why_no_pass(
     evidence: UserEvidence, metric: MetricPlan, candidate: str, state: Classification
 ) -> str | None:
+    """Why a metric that passes by its numbers doesn't all the same, if so."""
+    if state is not Classification.PASS:
+        return None
+    return (
+        _why_contradicted(evidence, metric, candidate)
+        or _why_lost(evidence, metric)
+        or _why_ambiguous(evidence, metric)
+    )
+
+
+def _why_contradicted(evidence: UserEvidence, metric: MetricPlan, candidate: str) -> str | None:
     """Why a metric that passes doesn't, where an earlier look proved the opposite.
 
     Bounds that hold at every look can't prove both of one effect. Harm that is proven now counts
     whatever was shown before.
     """
     failed_at = evidence.failed_before.get((metric.name, candidate))
-    if failed_at is None or state is not Classification.PASS:
+    if failed_at is None:
         return None
     return (
         f"the look at {failed_at:%Y-%m-%d %H:%M} UTC proved harm beyond the margin and this one "
