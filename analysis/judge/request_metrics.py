@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -100,7 +101,7 @@ def _result(
         pods_differ=tests.pods_differ(i),
         persists=tests.persists(i),
         since=tests.started[i].since,
-        log_e=tests.started[i].log_e,
+        log_e=log_e if math.isfinite(log_e := tests.started[i].log_e) else None,
         recent=tests.recent[i],
         outcome=metric.outcome,
         causes=causes_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,11 @@ import numpy as np
 
 from analysis.plan import Plan, Stage
 from analysis.requests.latency import Histogram, QuantileRange, quantile_range
+from analysis.requests.outcomes import ANSWERED, RequestOutcome
 from dashboards.watch_view import VariantNow, Watched
 from flows.formats.time import instant, milliseconds_of
 from flows.look.look import look_at_experiment
+from flows.look.responses import kinds_in
 from flows.look.verdict_document import VerdictDocument
 from flows.plan.effective import plan_at
 from flows.publish.report import past_looks
@@ -84,8 +86,11 @@ def _variants(
     }
     rows = con.execute(statement("aggregate/look_requests"), window).fetchnumpy()
     histograms = con.execute(statement("aggregate/look_histogram"), window).fetchnumpy()
+    kinds = kinds_in(con.execute(statement("aggregate/look_responses"), window).fetchnumpy())
     names = (plan.baseline, *plan.candidates)
-    counts = {name: _sums(rows, name) for name in names}
+    rule = None if spec.failures is None else spec.failures.rule
+    outcomes = [kind.outcome_by(rule) for kind in kinds]
+    counts = {name: _sums(rows, outcomes, name) for name in names}
     total = sum(requests for requests, _, _ in counts.values())
     return tuple(
         VariantNow(
@@ -101,12 +106,18 @@ def _variants(
     )
 
 
-def _sums(rows: Any, variant: str) -> tuple[float, float, float]:
+def _sums(
+    rows: Any, outcomes: Sequence[RequestOutcome], variant: str
+) -> tuple[float, float, float]:
+    """Requests of the variant: all, those that got an answer, and those that failed."""
     keep = rows["variant"] == variant
-    requests, answered, failed = (
-        float(rows[column][keep].sum()) for column in ("requests", "answered", "failed")
+    # Responses are numbered from 1.
+    each = np.bincount(rows["response"][keep], rows["requests"][keep], minlength=len(outcomes) + 1)
+    answered = sum(each[i] for i, outcome in enumerate(outcomes, 1) if outcome in ANSWERED)
+    failed = sum(
+        each[i] for i, outcome in enumerate(outcomes, 1) if outcome is RequestOutcome.FAILURE
     )
-    return requests, answered, failed
+    return float(each.sum()), float(answered), float(failed)
 
 
 def _quantile(rows: Any, variant: str, share: float, plan: Plan) -> QuantileRange | None:

@@ -60,7 +60,7 @@ def test_our_judge_decides_as_reach_verdict_does_without_a_configured_split() ->
     assert_same_as_production(replay_of(without_split(plan_of())), TWO_POINTS, 6)
 
 
-def test_our_judge_neither_promotes_nor_rolls_back_data_that_production_calls_invalid() -> None:
+def test_our_judge_never_promotes_data_that_production_calls_invalid() -> None:
     replay = replay_of()
     # Half each is what the plan says here, and not what the runs have.
     plan = replace(
@@ -71,8 +71,11 @@ def test_our_judge_neither_promotes_nor_rolls_back_data_that_production_calls_in
         ),
     )
     setting = replace(replay.setting, plan=plan)
-    runs = simulate(replay, FIVE_POINTS, range(4))
-    assert set(decide(Judge.VERDICT, setting, runs).decision.tolist()) == {HOLD}
+    healthy = decide(Judge.VERDICT, setting, simulate(replay, NO_HARM, range(4)))
+    harmful = decide(Judge.VERDICT, setting, simulate(replay, FIVE_POINTS, range(4)))
+    assert set(healthy.decision.tolist()) == {HOLD}
+    # What a candidate shows by itself, as an objective that it misses, still counts.
+    assert PROMOTE not in harmful.decision
 
 
 def test_z_test_rolls_back_at_the_first_look_beyond_1_96() -> None:

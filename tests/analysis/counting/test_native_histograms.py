@@ -160,7 +160,7 @@ def test_answer_of_the_api_becomes_classic_buckets() -> None:
 
 
 def test_edges_are_the_same_for_every_series_but_those_it_straddles() -> None:
-    fine = {"metric": {"__name__": "x"}, "histograms": [_entry(1, (0, "1.0", "1.0905", "3"))]}
+    fine = {"metric": {"__name__": "x"}, "histograms": [_entry(1, (0, "1.0", repr(2**0.125), "3"))]}
     labels = {sample["le"] for sample in native_samples([fine]).labels}
     assert len(labels) == len(EDGES)
 

@@ -200,6 +200,6 @@ def test_buckets_that_are_simulated_together_say_what_each_would(
         )
 
     together = found()
-    monkeypatch.setattr("analysis.power.detection._ALONE", 960)
+    monkeypatch.setattr("analysis.power.time_cells._ALONE", 960)
     assert together == pytest.approx(found(), abs=0.12)
     assert 0.15 < together[0] < 0.9
