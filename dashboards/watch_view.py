@@ -100,35 +100,41 @@ def _quantile(found: QuantileRange | None) -> str:
 
 
 def _looks(looks: Sequence[PastLook]) -> Table:
-    table = Table(title="looks", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("score over time")
+    """A row per metric: the harm now, beside its margin and what it was a few looks ago."""
+    bars = "".join(_bar(look.score) for look in looks)
+    table = Table(
+        title=f"score over time  {bars}", title_justify="left", box=box.SIMPLE_HEAD, expand=False
+    )
+    for heading in ("metric", "harm", "margin"):
+        table.add_column(heading)
+    earlier = looks[-min(len(looks), 6)] if len(looks) > 1 else None
+    if earlier is not None:
+        table.add_column(f"at {earlier.at:%H:%M:%S}")
+    known = {} if earlier is None else {_key(h): _difference(h) for h in earlier.harms}
     several = len({harm.candidate for harm in looks[-1].harms}) > 1
     for harm in looks[-1].harms:
-        table.add_column(_heading(harm, several=several))
-    table.add_row("".join(_bar(look.score) for look in looks), *map(_harm, looks[-1].harms))
-    if len(looks) > 1:
-        earlier = looks[-min(len(looks), 6)]
-        known = {(harm.metric, harm.candidate): _harm(harm) for harm in earlier.harms}
-        table.add_row(
-            f"from {earlier.at:%H:%M:%S}",
-            *(known.get((harm.metric, harm.candidate), "-") for harm in looks[-1].harms),
-        )
+        name = f"{harm.metric} of {harm.candidate}" if several else harm.metric
+        then = [] if earlier is None else [known.get(_key(harm), "-")]
+        table.add_row(name, _harm(harm), _margin(harm), *then)
     return table
 
 
-def _heading(harm: PastHarm, *, several: bool) -> str:
-    name = f"{harm.metric} of {harm.candidate}" if several else harm.metric
-    if not harm.allowed:
-        return f"{name}: harm (none is allowed)"
-    allowed = numbers.signed(harm.allowed, is_share=harm.is_share).removeprefix("+")
-    return f"{name}: harm (allowed {allowed}{' points' if harm.is_share else ''})"
+def _key(harm: PastHarm) -> tuple[str, str]:
+    return harm.metric, harm.candidate
+
+
+def _margin(harm: PastHarm) -> str:
+    return numbers.signed(harm.allowed, is_share=harm.is_share).removeprefix("+")
+
+
+def _difference(harm: PastHarm) -> str:
+    known = math.isfinite(harm.harm.value)
+    return numbers.difference(harm.harm, is_share=harm.is_share) if known else "-"
 
 
 def _harm(harm: PastHarm) -> str:
-    if not math.isfinite(harm.harm.value):
-        return "-"
-    said = numbers.difference(harm.harm, is_share=harm.is_share)
-    return f"{said}, {numbers.interval(harm.harm, is_share=harm.is_share)}"
+    said = _difference(harm)
+    return said if said == "-" else f"{said}, {numbers.interval(harm.harm, is_share=harm.is_share)}"
 
 
 def _rate(per_second: float) -> str:
