@@ -86,10 +86,10 @@ def _variants(
     }
     rows = con.execute(statement("aggregate/look_requests"), window).fetchnumpy()
     histograms = con.execute(statement("aggregate/look_histogram"), window).fetchnumpy()
-    kinds = kinds_in(con.execute(statement("aggregate/look_responses"), window).fetchnumpy())
+    responses: Any = con.execute(statement("aggregate/look_responses"), window).fetchnumpy()
     names = (plan.baseline, *plan.candidates)
     rule = None if spec.failures is None else spec.failures.rule
-    outcomes = [kind.outcome_by(rule) for kind in kinds]
+    outcomes = [kind.outcome_by(rule) for kind in kinds_in(responses)]
     counts = {name: _sums(rows, outcomes, name) for name in names}
     total = sum(requests for requests, _, _ in counts.values())
     return tuple(
