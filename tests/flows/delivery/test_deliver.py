@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -21,25 +20,11 @@ from tests.builders.delivery_workspace import (
     SPEC,
     Clock,
     canary_share,
-    delivery_workspace,
     events,
     one_step,
     target,
     version,
 )
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return delivery_workspace(tmp_path)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Pauses between looks take no time."""
-    clock = Clock()
-    monkeypatch.setattr("flows.delivery.deliver.time", clock)
-    return clock
 
 
 def test_a_delivery_begins_with_the_first_stage(workspace: Workspace) -> None:

@@ -11,7 +11,6 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -25,25 +24,11 @@ from tests.builders.delivery_workspace import (
     Clock,
     canary_share,
     command,
-    delivery_workspace,
     events,
     one_step,
     target,
     version,
 )
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return delivery_workspace(tmp_path)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Pauses between looks take no time."""
-    clock = Clock()
-    monkeypatch.setattr("flows.delivery.deliver.time", clock)
-    return clock
 
 
 def end_lease_sooner(workspace: Workspace, seconds: float) -> None:
