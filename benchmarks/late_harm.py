@@ -68,10 +68,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("--only", choices=("false", "harm", "health", "looks"))
     parser.add_argument("--rate", type=float, choices=_RATES)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     asked = parser.parse_args()
     rates = _RATES if asked.rate is None else (asked.rate,)
     kinds = {"false": _false, "harm": _harm, "health": _health, "looks": _looks}
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with ProcessPoolExecutor(asked.processes) as pool:
         for name, kind in kinds.items():
             if asked.only in (None, name):
                 for line in kind(pool, rates, asked.runs):

@@ -14,7 +14,7 @@ from analysis.judge.causes import causes_of
 from analysis.judge.request_tests import RequestTests, first_judged
 from analysis.judge.total_failure import is_outage
 from analysis.judge.unknown import unknown_shares, with_unknown, worst_case
-from analysis.metric_result import Classification, MetricResult
+from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import MetricPlan, Plan, Unit
 from analysis.requests.bounds import Estimator
 from analysis.requests.paired_buckets import BucketCounts
@@ -57,7 +57,8 @@ def _judge(
     """Every metric, where only those requests are bad that surely are."""
     tests = RequestTests.of(plan, evidence, metrics, candidate)
     return [
-        _result(plan, evidence, candidate, metric, tests, i) for i, metric in enumerate(metrics)
+        _result(plan, evidence, candidate, metric, tests, i, relative)
+        for i, (metric, relative) in enumerate(zip(metrics, tests.relative(), strict=True))
     ]
 
 
@@ -68,6 +69,7 @@ def _result(
     metric: MetricPlan,
     tests: RequestTests,
     i: int,
+    relative: Estimate,
 ) -> MetricResult:
     """Of one metric, the i-th."""
     baseline, arm = (BucketCounts(one.total[i : i + 1], one.bad[i : i + 1]) for one in tests.counts)
@@ -81,7 +83,7 @@ def _result(
         baseline=float(tests.pairs.baseline[i]),
         candidate=float(tests.pairs.candidate[i]),
         difference=tests.differences[i],
-        relative=tests.relative[i],
+        relative=relative,
         excess=tests.excesses[i],
         standard_error=float(tests.excess.standard_error[i]),
         margin=tests.margin(i),

@@ -41,6 +41,8 @@ class RequestTests:
     the pods that there are; excess, excesses: of whatever pods there might be.
     """
 
+    levels: Levels
+
     counts: tuple[BucketCounts, BucketCounts]
     pairs: PairedBuckets
     excess: Estimator
@@ -49,7 +51,6 @@ class RequestTests:
     excesses: list[Estimate]
     present: list[Estimate]
     differences: list[Estimate]
-    relative: list[Estimate]
     objectives: list[Objective | None]
     gross: NDArray[np.bool_]
     alone: NDArray[np.bool_]
@@ -88,6 +89,7 @@ class RequestTests:
         )
         counted = _Counted.of(plan, evidence, metrics, (baseline, arm), candidate, alpha, pairs)
         return cls(
+            levels=levels,
             counts=(baseline, arm),
             pairs=pairs,
             excess=excess,
@@ -96,7 +98,6 @@ class RequestTests:
             excesses=excesses,
             present=present,
             differences=levels.bounded(pairs.contrast()),
-            relative=_relative(plan, pairs, levels, relative),
             objectives=judge_objectives(replace(levels, alpha=alpha), metrics, judged, pairs),
             gross=counted.gross(metrics, candidate, present, started),
             alone=counted.alone,
@@ -104,6 +105,21 @@ class RequestTests:
             started=started,
             recent=find_recent(levels, judged, first or 0, (absolute, relative), excesses, pairs),
         )
+
+    def relative(self) -> list[Estimate]:
+        """The relative differences, by the same tests; they cost more than all the rest."""
+        plan, pairs, levels = self.levels.plan, self.pairs, self.levels
+        low, high = pairs.relative_bounds(
+            lower_alpha=levels.alpha,
+            upper_alpha=plan.promote_alpha,
+            lower_n_opt=plan.harm_buckets,
+            upper_n_opt=plan.promote_buckets,
+            factor=1 + self.relative_margin,
+        )
+        if not levels.known:
+            low, high = (np.full_like(low, end) for end in (-np.inf, np.inf))
+        point = pairs.candidate / np.where(pairs.baseline > 0, pairs.baseline, np.nan) - 1
+        return [Estimate(*map(float, row)) for row in zip(point, low, high, strict=True)]
 
     def margin(self, i: int) -> float:
         """The allowed harm of a metric as a share."""
@@ -182,22 +198,6 @@ class _Counted:
 def first_judged(plan: Plan, buckets: int) -> int | None:
     """The first bucket after the warm-up; None while it lasts."""
     return plan.warm_up_buckets if buckets > plan.warm_up_buckets else None
-
-
-def _relative(
-    plan: Plan, pairs: PairedBuckets, levels: Levels, relative: FloatArray
-) -> list[Estimate]:
-    low, high = pairs.relative_bounds(
-        lower_alpha=levels.alpha,
-        upper_alpha=plan.promote_alpha,
-        lower_n_opt=plan.harm_buckets,
-        upper_n_opt=plan.promote_buckets,
-        factor=1 + relative,
-    )
-    if not levels.known:
-        low, high = (np.full_like(low, end) for end in (-np.inf, np.inf))
-    point = pairs.candidate / np.where(pairs.baseline > 0, pairs.baseline, np.nan) - 1
-    return [Estimate(*map(float, row)) for row in zip(point, low, high, strict=True)]
 
 
 def _decides(excess: Estimate) -> bool:

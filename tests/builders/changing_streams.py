@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.calibration.outcome import HOLD, PROMOTE, ROLLBACK
 from analysis.evidence import RequestEvidence
-from analysis.judge.request_metrics import judge_requests
+from analysis.judge.request_tests import RequestTests
 from analysis.metric_result import Classification
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.requests.paired_buckets import BucketCounts
@@ -194,7 +194,7 @@ def watch(
     objective: float | None = None,
     on: bool = False,
 ) -> Course:
-    """By the product's judge of request metrics, at a look a minute.
+    """By the product's tests of request metrics, at a look a minute.
 
     on: looks go on after a promote, as false rollbacks are counted.
     """
@@ -219,19 +219,19 @@ _WORDS = {Classification.FAIL: ROLLBACK, Classification.PASS: PROMOTE}
 def _classified(
     plan: Plan, arms: tuple[BucketCounts, BucketCounts], left: NDArray[np.int64], end: int
 ) -> list[int]:
+    """All of these runs at once, without what only a report shows."""
     (only,) = plan.metrics
-    metrics = tuple(_named(only, str(run)) for run in left)
+    metrics = [_named(only, str(run)) for run in left]
     values = {field.name: getattr(plan, field.name) for field in fields(Plan)}
-    many = _ManyRuns(**{**values, "metrics": metrics}, single=plan)
+    many = _ManyRuns(**{**values, "metrics": tuple(metrics)}, single=plan)
     evidence = RequestEvidence(
         stage=np.zeros(end, dtype=np.int64),
         requests={},
         metrics=tuple(metric.name for metric in metrics),
         counts=_until(arms, left, end),
     )
-    return [
-        _WORDS.get(one.classification, HOLD) for one in judge_requests(many, evidence, "canary")
-    ]
+    tests = RequestTests.of(many, evidence, metrics, "canary")
+    return [_WORDS.get(tests.classify(i), HOLD) for i in range(len(metrics))]
 
 
 def _named(metric: MetricPlan, name: str) -> MetricPlan:
