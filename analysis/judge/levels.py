@@ -23,19 +23,19 @@ class Levels:
     known: bool
 
     def bounded(
-        self, estimator: Estimator, shift: FloatArray | float = 0.0, *, at_one_look: bool = False
+        self,
+        estimator: Estimator,
+        shift: FloatArray | float = 0.0,
+        *,
+        upper: FloatArray | None = None,
     ) -> list[Estimate]:
         """Estimates with a lower bound at the harm level and an upper at the promote level.
 
-        at_one_look: the upper one needn't hold at every look, as another does.
+        upper: the upper bounds, where others are asked for.
         """
         lower = estimator.lower(alpha=self.alpha, n_opt=self.plan.harm_buckets)
-        level = self.plan.promote_alpha
-        upper = (
-            estimator.upper_at_one_look(alpha=level)
-            if at_one_look
-            else estimator.upper(alpha=level, n_opt=self.plan.promote_buckets)
-        )
+        if upper is None:
+            upper = estimator.upper(alpha=self.plan.promote_alpha, n_opt=self.plan.promote_buckets)
         if not self.known:
             lower, upper = (np.full_like(lower, end) for end in (-np.inf, np.inf))
         ends = (estimator.estimate - shift, lower - shift, upper - shift)

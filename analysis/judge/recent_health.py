@@ -84,10 +84,11 @@ def _fill(
         least=least_last_part(plan),
         left=(plan.last_look_ms - now_ms) // plan.bucket_ms,
     )
-    parts = levels.bounded(recent.last, shift=margin, at_one_look=True)
+    parts = levels.bounded(recent.last, shift=margin, upper=recent.last_upper)
     ahead: list[Estimate | None] = [None] * len(parts)
     if recent.ahead is not None:
-        ahead = [*levels.bounded(recent.ahead, shift=margin)]
+        high = recent.ahead.upper(alpha=plan.promote_alpha, n_opt=plan.promote_buckets)
+        ahead = [*levels.bounded(recent.ahead.line, shift=margin, upper=high)]
     start_ms = plan.start_ms + (first + recent.begin) * plan.bucket_ms
     until_ms = now_ms + recent.coming * plan.bucket_ms
     for i, part, later in zip(rows.tolist(), parts, ahead, strict=True):

@@ -1,7 +1,10 @@
 """Whether a candidate is healthy now, and stays so if its trend goes on: what a promote asks.
 
 A mean over the whole plan hides what grows. So the last part has a bound of its own, and the mean
-of as much time as has been seen (less near the plan's end) is predicted from both halves.
+of as much time as has been seen (less near the plan's end) is predicted from both halves: by a line
+through their means, or, known better by half, by one that begins with no harm. The latter says too
+much of harm that was there from the start; of a candidate that was better then it says too little,
+so the former must not contradict it.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ FloatArray = NDArray[np.float64]
 
 # The last part is half of the time so far.
 _PARTS = 2
+# Level of its bound: beside the whole's, it is to show a change.
+_LAST_ALPHA = 0.1
 
 
 def last_part(buckets: int, least: int) -> int:
@@ -31,6 +36,21 @@ def since_bucket(counts: BucketCounts, first: int, end: int | None = None) -> Bu
 
 
 @dataclass(frozen=True, slots=True)
+class ExcessAhead:
+    """The mean over what is to come: by the line through both halves, and by one from no harm."""
+
+    line: Estimator
+    from_none: Estimator
+
+    def upper(self, *, alpha: FloatArray | float, n_opt: float) -> FloatArray:
+        """The upper bound of level alpha, at every look at once."""
+        line = self.line.upper(alpha=alpha, n_opt=n_opt)
+        from_none = self.from_none.upper(alpha=alpha, n_opt=n_opt)
+        likely = self.line.estimate + self.line.upper_error
+        return np.asarray(np.minimum(line, np.maximum(from_none, likely)))
+
+
+@dataclass(frozen=True, slots=True)
 class RecentExcess:
     """Of candidate - factor * baseline: the mean since a bucket, and over so many to come.
 
@@ -40,14 +60,16 @@ class RecentExcess:
     begin: int
     last: Estimator
     coming: int
-    ahead: Estimator | None
+    ahead: ExcessAhead | None
+
+    @property
+    def last_upper(self) -> FloatArray:
+        """The last part's upper bound, for one look: the whole's holds at every look."""
+        return self.last.upper_at_one_look(alpha=_LAST_ALPHA)
 
     def stays_below(self, margin: FloatArray | float, **level: float) -> NDArray[np.bool_]:
-        """Whether both upper bounds of a level (alpha, n_opt) are at most the margin.
-
-        That of the last part is for one look: the whole's, which holds at every look, must be too.
-        """
-        below = self.last.upper_at_one_look(alpha=level["alpha"]) <= margin
+        """Whether the upper bounds, of a level (alpha, n_opt) ahead, are at most the margin."""
+        below = self.last_upper <= margin
         if self.ahead is not None:
             below &= self.ahead.upper(**level) <= margin
         return np.asarray(below)
@@ -70,30 +92,40 @@ def recent_excess(
 
 def _ahead(
     baseline: BucketCounts, candidate: BucketCounts, factor: FloatArray, steps: float
-) -> Estimator:
-    """The line through the means of both halves, so many halves beyond the later one's."""
+) -> ExcessAhead:
+    """So many halves beyond the later one's middle."""
     buckets = baseline.total.shape[1]
     middle = buckets // 2
     earlier, later = (
         pair_buckets(since_bucket(baseline, *part), since_bucket(candidate, *part)).contrast(factor)
         for part in ((0, middle), (middle, buckets))
     )
-    weight = 1 + steps
+    # The halves' middles are half a half, and three halves of one, after the start.
+    at = 1.5 + steps
+    slope = at / (0.5**2 + 1.5**2)
+    return ExcessAhead(
+        line=_combined(earlier, later, -steps, 1 + steps),
+        from_none=_combined(earlier, later, 0.5 * slope, 1.5 * slope),
+    )
+
+
+def _combined(earlier: Estimator, later: Estimator, begin: float, end: float) -> Estimator:
+    """begin times the earlier half's mean and end times the later one's."""
     errors = [
-        np.hypot(weight * end, steps * begin)
-        for end, begin in zip(later.over_time, earlier.over_time, strict=True)
+        np.hypot(end * last, begin * first)
+        for last, first in zip(later.over_time, earlier.over_time, strict=True)
     ]
     degrees = pooled_degrees(
-        (weight * later.upper_error) ** 2,
+        (end * later.upper_error) ** 2,
         np.maximum(later.degrees, 0.0),
-        (steps * earlier.upper_error) ** 2,
+        (begin * earlier.upper_error) ** 2,
         np.maximum(earlier.degrees, 0.0),
     )
     return replace(
         later,
-        estimate=later.estimate + steps * (later.estimate - earlier.estimate),
+        estimate=begin * earlier.estimate + end * later.estimate,
         over_time=(errors[0], errors[1]),
         buckets=later.buckets + earlier.buckets,
         degrees=degrees,
-        skew=weight * later.skew,
+        skew=end * later.skew,
     )

@@ -183,8 +183,7 @@ def test_quiet_hours_never_alarm_at_any_look_and_mostly_pass(quiet: Rows) -> Non
             assert not has_failed(results), (hour, look)
         passed.update(name for name, r in results.items() if r.classification is PASS)
     assert passed["errors"] == 15
-    # The last part of each hour must be within the margin by itself, which few minutes rarely show.
-    assert passed["slow"] >= 5
+    assert passed["slow"] >= 9
 
 
 # PetShop.

@@ -123,7 +123,7 @@ def test_more_traffic_and_more_harm_are_found_sooner() -> None:
 def test_a_healthy_canary_is_promoted_and_not_rolled_back() -> None:
     found = simulate_detection(TRAFFIC, RULE, share=0.5, harm=0.0, seed=1)
     assert found.rolled_back <= 0.025
-    assert found.promoted > 0.4  # the last part must be within the margin as well
+    assert found.promoted > 0.45  # at most 0.525 where no trend is asked
     assert found.median >= RULE.first_promote
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.requests.recent import last_part, recent_excess
-from tests.builders.changing_streams import Stream, leak, step
+from tests.builders.changing_streams import Added, Stream, leak, step
 
 RUNS = 60
 
@@ -34,7 +34,20 @@ def test_the_trend_is_followed_for_as_long_as_was_seen() -> None:
     found = recent_excess(*arms, np.ones(RUNS), least=40, left=160)
     assert found.coming == 80
     assert found.ahead is not None
-    assert found.ahead.estimate.mean() == pytest.approx(0.02, abs=0.002)
+    for trend in (found.ahead.line, found.ahead.from_none):
+        assert trend.estimate.mean() == pytest.approx(0.02, abs=0.002)
+    assert found.ahead.from_none.upper_error.mean() < 0.7 * found.ahead.line.upper_error.mean()
+
+
+def test_who_was_better_at_the_start_and_grows_worse_stays_not_within_the_margin() -> None:
+    """From half a point better to one and a half worse in an hour: the line from no harm is low."""
+    better = Stream(rate=5000, base=0.01, buckets=100, both=Added(0.5, 0.0))
+    stable = better.counts(5, RUNS)[0]
+    canary = Stream(rate=5000, base=0.01, buckets=100, harm=leak(2)).counts(6, RUNS)[1]
+    found = recent_excess(stable, canary, np.ones(RUNS), least=40, left=140)
+    assert found.ahead is not None
+    assert found.ahead.from_none.estimate.mean() < 0.001
+    assert found.stays_below(0.005, alpha=0.025, n_opt=240.0).mean() == 0.0
 
 
 def test_health_stays_within_the_margin_and_a_leak_does_not() -> None:
