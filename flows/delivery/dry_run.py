@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from flows.delivery.step import move_after, shown_split, weights_of
 from flows.delivery.targets.open_target import open_target
+from flows.formats.scratch_folder import scratch_folder
 from flows.formats.time import shown_duration
 from flows.look.look import look_by_spec
 from flows.spec.experiment import Experiment
@@ -38,8 +38,8 @@ def preview(workspace: Workspace, name: str) -> Iterator[str]:
     if not workspace.warehouse.exists():
         yield from _next(workspace, path, spec, None)
         return
-    with TemporaryDirectory(prefix="verdict-dry-run-") as folder:
-        copy = Workspace(Path(folder))
+    with scratch_folder("verdict-dry-run-") as folder:
+        copy = Workspace(folder)
         copy_warehouse(workspace.warehouse, copy.warehouse)
         with open_reader(copy.warehouse) as con:
             state = read_delivery(con, name)

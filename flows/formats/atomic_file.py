@@ -2,10 +2,11 @@
 
 import errno
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from flows.formats.scratch_folder import scratch_folder
 
 
 def write_atomically(path: Path, text: str) -> Path:
@@ -23,7 +24,8 @@ def prepared(texts: Mapping[Path, str]) -> Iterator[Callable[[], tuple[Path, ...
     """Writes all texts under temporary names; what it yields renames them and returns the paths.
 
     So a full disk or a folder in a file's place shows before any file is replaced. What isn't
-    renamed by the end of the with block is gone. Raises OSError, and then leaves no trace.
+    renamed by the end of the with block is gone, and so is what a killed process left in the same
+    folders. Raises OSError, and then leaves no trace.
     """
     written: dict[Path, Path] = {}
 
@@ -32,29 +34,27 @@ def prepared(texts: Mapping[Path, str]) -> Iterator[Callable[[], tuple[Path, ...
             temporary.replace(path)
         return tuple(written)
 
-    try:
+    with ExitStack() as kept:
+        scratch: dict[Path, Path] = {}
         for path, text in texts.items():
-            written[path] = _temporary(path, text)
+            folder = path.parent
+            if folder not in scratch:
+                folder.mkdir(parents=True, exist_ok=True)
+                made = scratch_folder(".", suffix=".part", within=folder)
+                scratch[folder] = kept.enter_context(made)
+            written[path] = _write(scratch[folder], path, text)
         yield put_in_place
-    finally:
-        for temporary in written.values():
-            temporary.unlink(missing_ok=True)
 
 
-def _temporary(path: Path, text: str) -> Path:
-    """The text in a file beside the path, safely on the disk."""
+def _write(scratch: Path, path: Path, text: str) -> Path:
+    """The text in a file of the scratch folder, safely on the disk."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Hidden, and not ending in .json or .prom: neither Grafana nor the node exporter picks it up.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return Path(name)
+    # Not ending in .json or .prom: neither Grafana nor the node exporter picks it up.
+    temporary = scratch / f"{path.name}.part"
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.chmod(0o644)
+    return temporary

@@ -19,6 +19,8 @@ from flows.warehouse.migrations import SchemaMismatch, bring_up_to_date, is_up_t
 from flows.warehouse.statements import statement
 
 _POLL_S = 0.1
+# Bytes that a DuckDB file has at least.
+_HEADERS = 3 * 4096
 _FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _DENIED = tuple(os.strerror(code) for code in (errno.EACCES, errno.EPERM, errno.EROFS))
 
@@ -178,23 +180,55 @@ def _damaged(path: Path, error: Exception) -> WarehouseUnusable:
 
 
 def _open_up_to_date(path: Path, deadline: float, wait_s: float) -> duckdb.DuckDBPyConnection:
-    """The writer's connection; a file that could not be made whole is not left behind."""
-    is_new = not path.exists()
+    """The writer's connection, which nobody else's stands beside."""
+    # Rows that did not fit into the memory of a process that was killed.
+    shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)
+    if not path.exists() or _is_stub(path):
+        _create(path, deadline, wait_s)
+    con = _connect(path, read_only=False, deadline=deadline, wait_s=wait_s)
     try:
-        con = _connect(path, read_only=False, deadline=deadline, wait_s=wait_s)
-        try:
-            if not _is_ready(con, path):
-                with transaction(con):
-                    bring_up_to_date(con)
-        except BaseException:
-            con.close()
-            raise
+        if not _is_ready(con, path):
+            with transaction(con):
+                bring_up_to_date(con)
     except BaseException:
-        if is_new:
-            path.unlink(missing_ok=True)
-            path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+        con.close()
         raise
     return con
+
+
+def _is_stub(path: Path) -> bool:
+    """Whether the file is what a process left that was killed before it had written the headers."""
+    if not path.is_file() or path.stat().st_size >= _HEADERS:
+        return False
+    content = path.read_bytes()
+    return not content or content[8:12] == b"DUCK"
+
+
+def _create(path: Path, deadline: float, wait_s: float) -> None:
+    """Makes the file, with its tables, under another name first, so that a kill leaves no half one.
+
+    The caller holds the lock, so the other name is free, or has what such a kill left.
+    """
+    new = path.with_name(f".{path.name}.new")
+    logs = [each.with_name(f"{each.name}.wal") for each in (new, path)]
+    if logs[1].exists():
+        # Of a file that was moved away, and nothing that a new one may replay.
+        logs[1].replace(path.with_name(f"{path.name}.wal.old"))
+    new.unlink(missing_ok=True)
+    logs[0].unlink(missing_ok=True)
+    try:
+        con = _connect(new, read_only=False, deadline=deadline, wait_s=wait_s)
+        try:
+            with transaction(con):
+                bring_up_to_date(con)
+            con.execute("checkpoint")
+        finally:
+            con.close()
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        logs[0].unlink(missing_ok=True)
+        raise
 
 
 def _is_ready(con: duckdb.DuckDBPyConnection, path: Path) -> bool:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import struct
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
-_POLL_S = 0.02
+_POLL_S = 0.01
 _PROC_LOCKS = Path("/proc/locks")
+# Linux' struct flock: type, whence, start, length, process (0). The kernel's locks on byte ranges
+# belong to the open file, so two threads of one process exclude each other.
+_RANGE = struct.Struct("hhqqi4x")
+_HAS_RANGES = sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK")
 
 
 class LockHeld(Exception):
@@ -22,18 +29,30 @@ class LockHeld(Exception):
 
 
 @contextmanager
-def file_lock(path: Path, *, shared: bool, deadline: float) -> Iterator[None]:
+def file_lock(path: Path, *, shared: bool, deadline: float) -> Iterator[int]:
     """Holds the lock for the time of the with block; the file is made if need be, and stays.
 
+    What it yields is the lock's handle: a child process that has it keeps the lock, too.
+
     Many may hold it shared, or one alone. A killed process loses it. Two threads of one process
-    exclude each other as well. deadline: on the clock of time.monotonic.
+    exclude each other as well. Who came first gets it first, so readers who come one after the
+    other don't keep a writer out; nobody may wait for a lock that they hold already.
+    deadline: on the clock of time.monotonic.
     Raises LockHeld at the deadline, OSError when the file can't be opened.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+
+    def until(is_so: Callable[[], bool]) -> None:
+        while not is_so():
+            if time.monotonic() >= deadline:
+                raise LockHeld(path, _holders(handle))
+            time.sleep(_POLL_S)
+
     try:
-        _wait(handle, path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, deadline)
+        with _turn(handle, until) if _HAS_RANGES else nullcontext():
+            until(lambda: _try(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX))
         try:
-            yield
+            yield handle
         finally:
             # Said outright: a forked child would keep a lock that is only closed.
             fcntl.flock(handle, fcntl.LOCK_UN)
@@ -41,16 +60,59 @@ def file_lock(path: Path, *, shared: bool, deadline: float) -> Iterator[None]:
         os.close(handle)
 
 
-def _wait(handle: int, path: Path, mode: int, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(handle, mode | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() >= deadline:
-                raise LockHeld(path, _holders(handle)) from error
-            time.sleep(_POLL_S)
-        else:
-            return
+def _try(handle: int, mode: int) -> bool:
+    try:
+        fcntl.flock(handle, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _turn(handle: int, until: Callable[[Callable[[], bool]], None]) -> Iterator[None]:
+    """Waits for those who came before, and lets those who come later wait, for the with block.
+
+    Who comes draws the next number, the size of the file, and locks the byte of that number. A
+    killed process loses its byte: it is one's turn when no byte before is locked.
+    """
+    until(lambda: _lock_byte(handle, 0))
+    number = os.fstat(handle).st_size + 1 if _is_any_locked(handle, 1, 0) else 1
+    _lock_byte(handle, number)
+    os.ftruncate(handle, number)
+    _unlock_byte(handle, 0)
+    try:
+        until(lambda: number == 1 or not _is_any_locked(handle, 1, number - 1))
+        yield
+    finally:
+        _unlock_byte(handle, number)
+
+
+def _lock_byte(handle: int, at: int) -> bool:
+    try:
+        _set_byte(handle, at, fcntl.F_WRLCK)
+    except OSError as error:
+        # A file system without such locks has no queue.
+        return error.errno not in (errno.EAGAIN, errno.EACCES)
+    return True
+
+
+def _unlock_byte(handle: int, at: int) -> None:
+    with suppress(OSError):
+        _set_byte(handle, at, fcntl.F_UNLCK)
+
+
+def _set_byte(handle: int, at: int, kind: int) -> None:
+    fcntl.fcntl(handle, fcntl.F_OFD_SETLK, _RANGE.pack(kind, os.SEEK_SET, at, 1, 0))
+
+
+def _is_any_locked(handle: int, start: int, length: int) -> bool:
+    """Whether somebody else has locked one of so many bytes; a length of 0 is all that follow."""
+    asked = _RANGE.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+    try:
+        found = fcntl.fcntl(handle, fcntl.F_OFD_GETLK, asked)
+    except OSError:
+        return False
+    return bool(_RANGE.unpack(found)[0] != fcntl.F_UNLCK)
 
 
 def _holders(handle: int) -> tuple[int, ...]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from flows.formats.problems import UserError
+from flows.formats.scratch_folder import scratch_folder
 from flows.ingest.sources.user_files import file_state, find_files, stage_file
 from flows.ingest.sources.user_postgres import stage_query
 from flows.ingest.sources.user_rows import StagedPart, UserRows, WantedRows
@@ -40,26 +40,26 @@ class Reading:
 
 @contextmanager
 def staging_folder() -> Iterator[Path]:
-    """A folder that is gone after the with block.
+    """A folder that is gone after the with block, or at the next pull if the process is killed.
 
     Raises StagingFailed where it can't be made or written, or where memory doesn't suffice; what
     goes wrong in a source or in the warehouse passes.
     """
-    try:
-        made = tempfile.TemporaryDirectory(prefix="verdict-users-")
-    except OSError as error:
-        raise StagingFailed(f"users' rows can't be kept aside: {error}") from error
-    with made as folder:
+    with ExitStack() as stack:
         try:
-            yield Path(folder)
+            folder = stack.enter_context(scratch_folder("verdict-users-"))
+        except OSError as error:
+            raise StagingFailed(f"users' rows can't be kept aside: {error}") from error
+        try:
+            yield folder
         except duckdb.OutOfMemoryException as error:
             raise StagingFailed(f"users' rows need more memory than there is: {error}") from error
         except duckdb.Error as error:
-            if folder not in str(error):
+            if str(folder) not in str(error):
                 raise
             line = " ".join(str(error).split())
             raise StagingFailed(
-                f"users' rows can't be kept aside in {Path(folder).parent}: {line}. Free "
+                f"users' rows can't be kept aside in {folder.parent}: {line}. Free "
                 "some space there, or set TMPDIR to a folder that has some"
             ) from error
 
@@ -80,7 +80,8 @@ def stage_source(
     """
     wanted = _wanted(spec, kind, source)
     origin = _origin(source, wanted)
-    with duckdb.connect() as con:
+    # What doesn't fit into memory is kept aside there, too: not in the current folder.
+    with duckdb.connect(config={"temp_directory": str(folder / "spilled")}) as con:
         # A time without a zone is UTC, whatever this machine's zone is.
         con.execute("set timezone = 'UTC'")
         if not isinstance(source, FileSource | UsersFile):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -402,3 +403,38 @@ def test_opening_imports_nothing_heavy(warehouse: Path) -> None:
         [sys.executable, "-c", code, str(warehouse)], capture_output=True, text=True, check=True
     ).stdout
     assert said.strip() == "[]"
+
+
+def test_a_creation_that_is_killed_at_any_instant_needs_no_person(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    killed = 0
+    for number in range(5):
+        path = tmp_path / str(number) / "w.duckdb"
+        child = os.fork()
+        if child == 0:
+            with open_writer(path):
+                os._exit(0)
+        time.sleep(chance.uniform(0, 0.3))
+        os.kill(child, signal.SIGKILL)
+        killed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        with open_writer(path) as con:
+            add_shift(con)
+        assert shifts(path) == 1
+        assert {each.name for each in path.parent.iterdir()} <= {"w.duckdb", "w.duckdb.lock"}
+    assert killed
+
+
+@pytest.mark.parametrize("size", [0, 4096, 8192])
+def test_a_file_without_all_its_headers_is_made_anew(
+    warehouse: Path, tmp_path: Path, size: int
+) -> None:
+    path = tmp_path / "w.duckdb"
+    path.write_bytes(warehouse.read_bytes()[:size])
+    path.with_name("w.duckdb.wal").write_bytes(b"of another file")
+    spilled = tmp_path / "w.duckdb.tmp" / "duckdb_temp_storage_DEFAULT-0.tmp"
+    spilled.parent.mkdir()
+    spilled.write_bytes(b"rows")
+    with open_writer(path) as con:
+        add_shift(con)
+    assert shifts(path) == 1
+    assert not spilled.exists()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from flows.warehouse.file_lock import LockHeld, file_lock
+from tests.servers.other_process import process
 
 
 def soon() -> float:
@@ -44,3 +47,70 @@ def test_it_is_free_again_after_an_exception(tmp_path: Path) -> None:
 
     with file_lock(path, shared=False, deadline=soon()):
         assert path.exists()
+
+
+def test_readers_who_come_one_after_the_other_do_not_keep_a_writer_out(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    is_over = threading.Event()
+
+    def read() -> None:
+        while not is_over.is_set():
+            with file_lock(path, shared=True, deadline=time.monotonic() + 10):
+                time.sleep(0.03)
+
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+        time.sleep(0.01)
+    try:
+        for _ in range(5):
+            with file_lock(path, shared=False, deadline=time.monotonic() + 1):
+                pass
+    finally:
+        is_over.set()
+        for reader in readers:
+            reader.join()
+
+
+def test_who_came_first_gets_it_first(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    served: list[int] = []
+
+    def wait(number: int) -> None:
+        with file_lock(path, shared=number % 3 == 0, deadline=time.monotonic() + 10):
+            served.append(number)
+
+    waiting = [threading.Thread(target=wait, args=(number,)) for number in range(12)]
+    with file_lock(path, shared=False, deadline=soon()):
+        for thread in waiting:
+            thread.start()
+            time.sleep(0.03)
+    for thread in waiting:
+        thread.join()
+
+    readers = {0, 3, 6, 9}
+    assert [n for n in served if n not in readers] == [n for n in range(12) if n not in readers]
+    assert all(set(served[: n + 1]) >= set(range(n)) for n in range(12))
+
+
+def test_who_is_killed_while_waiting_keeps_nobody_back(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    wait = (
+        "import sys, time; from pathlib import Path\n"
+        "from flows.warehouse.file_lock import file_lock\n"
+        "print('waits', flush=True)\n"
+        "with file_lock(Path(sys.argv[1]), shared=False, deadline=time.monotonic() + 60): pass"
+    )
+
+    def is_free() -> bool:
+        try:
+            with file_lock(path, shared=True, deadline=time.monotonic() + 0.1):
+                return True
+        except LockHeld:
+            return False
+
+    with file_lock(path, shared=True, deadline=soon()), process(wait, str(path)) as other:
+        assert any(not is_free() for _ in range(1000))
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        assert is_free()

@@ -147,7 +147,7 @@ def test_a_file_that_cannot_be_edited_is_explained(tree: Path, text: str, proble
 def test_a_folder_that_is_no_work_tree_is_explained(tmp_path: Path) -> None:
     path = tmp_path / "exam.yaml"
     path.write_text(TRAFFIC_SPLIT)
-    with pytest.raises(TargetRefused, match="git status fails: fatal: not a git repository"):
+    with pytest.raises(TargetRefused, match="git rev-parse fails: fatal: not a git repository"):
         manifest(path).read()
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import random
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +31,7 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from flows.delivery.targets.git_manifest import GitManifest
-GitManifest._push = lambda self, old: os.kill(os.getpid(), signal.SIGKILL)
+GitManifest._push = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 names = {"stable": "exam-stable", "canary": "exam-canary"}
 found = GitManifest(Path(sys.argv[1]), "VirtualService", "exam", names, True)
 found.shift({"stable": 75, "canary": 25}, fence=4, expected=found.read().revision, reason="-")
@@ -38,8 +43,9 @@ _KILLED_EARLY = """
 import os, signal, sys
 from pathlib import Path
 from flows.delivery.targets.git_manifest import GitManifest
-write = GitManifest._write
-GitManifest._write = lambda self, text: (write(self, text), os.kill(os.getpid(), signal.SIGKILL))
+from flows.delivery.targets.git_tree import GitTree
+write = GitTree.write
+GitTree.write = lambda self, text: (write(self, text), os.kill(os.getpid(), signal.SIGKILL))
 names = {"stable": "exam-stable", "canary": "exam-canary"}
 found = GitManifest(Path(sys.argv[1]), "TrafficSplit", "exam", names)
 found.shift({"stable": 75, "canary": 25}, fence=4, expected=found.read().revision, reason="-")
@@ -184,3 +190,68 @@ def test_what_a_person_wrote_after_such_a_kill_is_kept(tree: Path) -> None:
     with pytest.raises(TargetRefused, match="aren't committed"):
         target.read()
     assert target.path.read_text() == edited
+
+
+def test_a_lock_that_is_not_ours_is_left_and_the_one_command_said(tree: Path) -> None:
+    target = manifest(commit(tree, TRAFFIC_SPLIT))
+    lock = tree / ".git" / "index.lock"
+    lock.touch()
+    with pytest.raises(TargetUnavailable, match=f"if no git runs there: rm {lock}$"):
+        shift(target)
+    assert target.path.read_text() == TRAFFIC_SPLIT
+    lock.unlink()
+    shift(target)
+    assert target.read().weights == TO
+
+
+@pytest.mark.parametrize("left", ["", "kind: Tr", None], ids=["empty", "half", "gone"])
+def test_what_a_killed_checkout_left_is_taken_back(tree: Path, left: str | None) -> None:
+    target = manifest(commit(tree, TRAFFIC_SPLIT))
+    subprocess.run([sys.executable, "-c", _KILLED_EARLY, str(target.path)], check=False)
+    for name in ("index.lock", "HEAD.lock", "refs/heads/main.lock", "next-index-7.lock"):
+        (tree / ".git" / name).touch()
+    target.path.unlink()
+    if left is not None:
+        target.path.write_text(TRAFFIC_SPLIT[: len(left)])
+    assert target.read().weights == {"stable": 90.0, "canary": 10.0}
+    assert git(tree, "status", "--porcelain") == ""
+    assert not list((tree / ".git").rglob("*.lock"))
+    shift(target)
+
+
+@pytest.mark.parametrize("push", [False, True])
+def test_a_kill_at_any_instant_needs_no_person(pushed: GitManifest, push: bool) -> None:
+    """Controller and gits are killed together, as by the end of a container."""
+    target = replace(pushed, push=push)
+    chance = random.Random(3)
+    tree, other = target.path.parent, target.path.parent.parent / "other"
+    git(other.parent, "clone", "-q", "remote.git", "other")
+    work_tree(other)
+    kills = 0
+    for number in range(1, 9):
+        if push:
+            # So that a read has something to pull.
+            (other / f"new-{number}").write_text("x" * 200_000)
+            (other / "changing").write_text(f"{number}\n" * 100_000)
+            git(other, "pull", "-q")
+            git(other, "add", ".")
+            git(other, "commit", "-q", "-m", f"Other {number}")
+            git(other, "push", "-q")
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            to = {"stable": 100.0 - number, "canary": float(number)}
+            expected = target.read().revision
+            target.shift(to, fence=number, expected=expected, reason="-")
+            os._exit(0)
+        time.sleep(chance.uniform(0.01, 0.12))
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        kills += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        found = target.read()
+        assert found.weights["stable"] + found.weights["canary"] == 100
+        assert git(tree, "status", "--porcelain") == ""
+        assert not list((tree / ".git").rglob("*.lock"))
+    assert kills > 1
+    target.shift(TO, fence=99, expected=target.read().revision, reason="-")
+    assert target.read().weights == TO
