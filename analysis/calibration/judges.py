@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from analysis.calibration.outcome import HOLD, PROMOTE, ROLLBACK, Decisions
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence
-from analysis.judge.request_metrics import judge_requests
+from analysis.judge.request_tests import RequestTests
 from analysis.kayenta.classify import MetricLabel, classify_metrics
 from analysis.kayenta.config import MetricConfig
 from analysis.metric_result import Classification
@@ -173,10 +173,8 @@ def _screened(
             for name, c in runs.counts.items()
         },
     )
-    found = [
-        [result.classification for result in judge_requests(many, evidence, candidate)]
-        for candidate in plan.candidates
-    ]
+    tests = [RequestTests.of(many, evidence, list(metrics), name) for name in plan.candidates]
+    found = [[one.classify(i) for i in range(len(metrics))] for one in tests]
     labels = np.array(found).reshape(len(plan.candidates), len(left), len(plan.metrics))
     fails = (labels == Classification.FAIL).any(axis=(0, 2))
     return fails, (labels == Classification.PASS).all(axis=(0, 2))

@@ -220,26 +220,31 @@ def lowest_accepted(rejects: RatioTest, point: FloatArray, anchors: FloatArray) 
     """
     end = _position(np.where(np.isfinite(point), point, _LARGEST))
     start = np.zeros_like(end)
-    for anchor in _position(np.sort(anchors, axis=0)):
-        start = np.where(rejects(_ratio(anchor)[None])[0] & (anchor < end), anchor, start)
-    for anchor in _position(np.sort(anchors, axis=0))[::-1]:
-        inside = (anchor > start) & (anchor < end)
-        end = np.where(inside & ~rejects(_ratio(anchor)[None])[0], anchor, end)
-    end = np.where(rejects(np.zeros((1, end.size)))[0] | (start > 0), end, 0.0)
+    ordered = _position(np.sort(anchors, axis=0))
+    *refused, at_zero = rejects(_ratio(np.concatenate([ordered, start[None]])))
+    steps = list(zip(ordered, refused, strict=True))
+    for anchor, is_refused in steps:
+        start = np.where(is_refused & (anchor < end), anchor, start)
+    for anchor, is_refused in steps[::-1]:
+        end = np.where((anchor > start) & (anchor < end) & ~is_refused, anchor, end)
+    end = np.where(at_zero | (start > 0), end, 0.0)
     return _ratio(_narrowed(rejects, start, end))
 
 
 def highest_accepted(rejects: RatioTest, point: FloatArray, anchors: FloatArray) -> FloatArray:
     """The highest ratio that a test against smaller ones doesn't reject; infinite without one."""
     end = _position(np.where(np.isfinite(point), point, _LARGEST))
-    start = np.full_like(end, _position(np.array(_LARGEST)))
-    for anchor in _position(np.sort(anchors, axis=0))[::-1]:
-        start = np.where(rejects(_ratio(anchor)[None])[0] & (anchor > end), anchor, start)
-    for anchor in _position(np.sort(anchors, axis=0)):
-        inside = (anchor < start) & (anchor > end)
-        end = np.where(inside & ~rejects(_ratio(anchor)[None])[0], anchor, end)
-    bounded = rejects(_ratio(start)[None])[0]
-    return np.where(bounded, _ratio(_narrowed(rejects, start, end)), np.inf)
+    largest = np.full_like(end, _position(np.array(_LARGEST)))
+    start, bounded = largest, np.zeros(end.shape, dtype=np.bool_)
+    ordered = _position(np.sort(anchors, axis=0))
+    *refused, at_largest = rejects(_ratio(np.concatenate([ordered, largest[None]])))
+    steps = list(zip(ordered, refused, strict=True))
+    for anchor, is_refused in steps[::-1]:
+        moved = is_refused & (anchor > end)
+        start, bounded = np.where(moved, anchor, start), bounded | moved
+    for anchor, is_refused in steps:
+        end = np.where((anchor < start) & (anchor > end) & ~is_refused, anchor, end)
+    return np.where(bounded | at_largest, _ratio(_narrowed(rejects, start, end)), np.inf)
 
 
 def _narrowed(rejects: RatioTest, rejected: FloatArray, accepted: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ from analysis.requests.paired_buckets import BucketCounts
 
 FloatArray = NDArray[np.float64]
 
-_BISECTIONS = 50
+_MOST_STEPS, _NEAR = 60, 1e-14
 # Beyond it an outage under heavy shocks would be found minutes late.
 _LARGEST_BURST = 5.0
 _SMALLEST_SHARE = 1e-16  # keeps a division finite at the edge of the interval
@@ -195,14 +195,38 @@ def _constrained_baseline_share(
 ) -> FloatArray:
     """The baseline's share p that makes (p, factor p + gap) likeliest; the likelihood is concave.
 
-    All float64[cases], each with a candidate beyond the edge, so the likeliest p lies inside.
+    All float64[cases], each with a candidate beyond the edge, so the likeliest p lies between the
+    baseline's share and the one that has the candidate's on the edge. Newton's steps; where one
+    leaves the bracket, half of it.
     """
-    low, high = np.zeros_like(gap), (1 - gap) / factor
-    good_b, good_c = baseline.total - baseline.bad, candidate.total - candidate.bad
-    for _ in range(_BISECTIONS):
-        p = (low + high) / 2
-        q = factor * p + gap
-        slope = baseline.bad / p - good_b / (1 - p)
-        slope += factor * (candidate.bad / q - good_c / np.maximum(1 - q, _SMALLEST_SHARE))
-        low, high = np.where(slope > 0, p, low), np.where(slope > 0, high, p)
-    return np.asarray((low + high) / 2)
+
+    def slope(p: FloatArray) -> tuple[FloatArray, FloatArray]:
+        of_b, falls_b = _score(baseline, p)
+        of_c, falls_c = _score(candidate, factor * p + gap)
+        return of_b + factor * of_c, falls_b + factor**2 * falls_c
+
+    low = np.maximum(baseline.share, -gap / factor)
+    high = np.maximum(np.minimum((candidate.share - gap) / factor, (1 - gap) / factor), low)
+    # Without a failure of one version, or a success, the likeliest may be an end itself.
+    at_low, at_high = slope(low)[0] <= 0, slope(high)[0] >= 0
+    low, high = np.where(at_high & ~at_low, high, low), np.where(at_low, low, high)
+    failures = baseline.bad + candidate.bad - gap * candidate.total
+    p = np.clip(failures / (baseline.total + factor * candidate.total), low, high)
+    for _ in range(_MOST_STEPS):
+        value, falls = slope(p)
+        low, high = np.where(value > 0, p, low), np.where(value > 0, high, p)
+        after = p + value / falls
+        after = np.where((after >= low) & (after <= high), after, (low + high) / 2)
+        is_found = np.abs(after - p) <= _NEAR * (p + gap / factor)
+        p = after
+        if is_found.all():
+            break
+    return np.asarray(p)
+
+
+def _score(counts: BucketCounts, share: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The slope of the log-likelihood at a share, and how fast it falls."""
+    good, rest = counts.total - counts.bad, np.maximum(1 - share, _SMALLEST_SHARE)
+    share = np.maximum(share, _SMALLEST_SHARE)
+    failed, answered = counts.bad / share, good / rest
+    return failed - answered, failed / share + answered / rest

@@ -34,6 +34,7 @@ from analysis.requests.started_windows import (
     merged,
 )
 from analysis.sequential.confidence_sequence import normal_of_student, one_sided_log_e
+from analysis.sequential.roots import bracket_root
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -51,7 +52,6 @@ _LEAST_RECENT = 4
 _SMALLEST_TAIL = 1e-300
 # Chance that a gross failure's bursts are larger than it is judged by.
 _LARGER_BURSTS = 0.2
-_HALVINGS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,15 +256,11 @@ def _described(kept: list[_Windows], total: FloatArray, start: IntArray, null: N
 
 
 def _lower_bound(windows: _Windows, null: Null) -> FloatArray:
-    """The largest gap that each window refutes by itself, at least the null's: by bisection."""
-    low = null.gap[windows.row].copy()
+    """The largest gap that each window refutes by itself, at least the null's."""
+    low = null.gap[windows.row]
     high = windows.candidate.share - null.factor[windows.row] * windows.baseline.share
     high = np.maximum(high, low)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        refuted = windows.log_e(null, middle) >= 0
-        low, high = np.where(refuted, middle, low), np.where(refuted, high, middle)
-    return low
+    return bracket_root(lambda gap: -windows.log_e(null, gap), low, high)[0]
 
 
 def _beyond(
