@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 
+class FromEnvironment(str):
+    """A text of a provisioning file in which Grafana is to read an environment variable."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """How Grafana is to log in: names of environment variables, which Grafana reads itself.
@@ -25,14 +31,13 @@ class Login:
         """The data source with where to log in; it holds no secret, only the secrets' names."""
         if self.token_env is not None:
             header = {"httpHeaderName1": "Authorization"}
-            secret = {"httpHeaderValue1": f"Bearer {_read(self.token_env)}"}
+            secret = {"httpHeaderValue1": FromEnvironment(f"Bearer {_read(self.token_env)}")}
             return source | {"jsonData": {**_fields(source), **header}, "secureJsonData": secret}
         found = source | {"basicAuth": True}
         if self.user_env is not None:
             found["basicAuthUser"] = _read(self.user_env)
         elif self.user is not None:
-            # A dollar begins a variable's name; two are a plain one.
-            found["basicAuthUser"] = self.user.replace("$", "$$")
+            found["basicAuthUser"] = self.user
         if self.password_env is not None:
             found["secureJsonData"] = {"basicAuthPassword": _read(self.password_env)}
         return found
@@ -43,9 +48,9 @@ def _fields(source: dict[str, object]) -> dict[str, object]:
     return fields if isinstance(fields, dict) else {}
 
 
-def _read(environment_variable: str) -> str:
+def _read(environment_variable: str) -> FromEnvironment:
     """How Grafana's provisioning reads an environment variable, a dollar in its value included."""
-    return f"$__env{{{environment_variable}}}"
+    return FromEnvironment(f"$__env{{{environment_variable}}}")
 
 
 @dataclass(frozen=True, slots=True)

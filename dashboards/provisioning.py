@@ -12,7 +12,7 @@ from dashboards.experiment_dashboard import experiment_dashboard
 from dashboards.experiment_view import ExperimentView
 from dashboards.fleet_dashboard import fleet_dashboard
 from dashboards.grafana import to_json
-from dashboards.prometheus_server import DEFAULT_SERVER, PrometheusServer
+from dashboards.prometheus_server import DEFAULT_SERVER, FromEnvironment, PrometheusServer
 
 _FOLDER = "Traffic experiments"
 _PROVIDER = "split-verdict"
@@ -54,7 +54,18 @@ class Provisioning:
 
 
 def _yaml(content: dict[str, object]) -> str:
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(_escaped(content), sort_keys=False, allow_unicode=True)
+
+
+def _escaped(value: object) -> object:
+    """As Grafana is to read it: a dollar begins a variable's name, two are a plain one."""
+    if isinstance(value, FromEnvironment):
+        return str(value)
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    if isinstance(value, dict):
+        return {key: _escaped(inner) for key, inner in value.items()}
+    return [_escaped(inner) for inner in value] if isinstance(value, list) else value
 
 
 def dashboard_files(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +24,8 @@ _READERS = {
     ".jsonl": "read_json($path)",
     ".ndjson": "read_json($path)",
 }
+# How DuckDB and pandas name an index, which has no name in the file.
+_INDEX = re.compile(r"column\d+|Unnamed: \d+|__index_level_\d+__")
 _MOST_PROBLEMS = 20
 
 
@@ -157,12 +160,17 @@ class AggregateRow(BaseModel):
 
 def read_aggregates(path: Path) -> tuple[AggregateRow, ...]:
     """All rows of a file. Raises InputError with every problem: row, field, value, remedy."""
-    found, problems = [], []
+    found: list[AggregateRow] = []
+    problems: list[FileProblem] = []
+    unknown: set[object] = set()
     for number, record in enumerate(_records(path), start=1):
         try:
             found.append(AggregateRow.model_validate(record))
         except ValidationError as error:
-            problems += [_problem(path, number, detail) for detail in error.errors()]
+            # Of a column that isn't known each row says the same.
+            new = [each for each in error.errors() if each["loc"] not in unknown]
+            unknown |= {each["loc"] for each in new if each["type"] == "extra_forbidden"}
+            problems += [_problem(path, number, detail) for detail in new]
     if problems:
         rest = len(problems) - _MOST_PROBLEMS
         more = [FileProblem(str(path), problems[-1].line, "", f"{rest} more problems")]
@@ -195,7 +203,7 @@ def _records(path: Path) -> list[dict[str, Any]]:
         {
             name: json.loads(value) if kind == "JSON" else value
             for (name, kind), value in zip(columns, row, strict=True)
-            if value is not None
+            if value is not None and not _INDEX.fullmatch(name)
         }
         for row in rows
     ]

@@ -40,7 +40,7 @@ def _print_traceback(error: Exception) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    from flows.cli.stdout import lost_output, print_nowhere  # noqa: PLC0415
+    from flows.cli.stdout import lost_output, print_nowhere, printable_output  # noqa: PLC0415
     from flows.formats.problems import UserError  # noqa: PLC0415
     from flows.formats.safe_text import make_logs_safe  # noqa: PLC0415
 
@@ -49,7 +49,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     action: Callable[[argparse.Namespace], int] = options.run
     try:
-        code = action(options)
+        with printable_output():
+            code = action(options)
         # What is only printed while Python ends would end with a code of its own.
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -1,11 +1,47 @@
-"""Standard output that takes no more: its disk is full, or its reader has gone."""
+"""Standard output: without control characters of others, and what if it takes no more."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from typing import Any, TextIO, cast
+
+from flows.formats.safe_text import CONTROLS
+
+# Colours and the moves of a progress bar, which our own tables have on a terminal.
+_OURS = re.compile(r"(\x1b\[[0-9;?]*[A-HJKhlm]|\r)")
+
+
+class _Printable:
+    """A stream without the control characters that a server's or a file's text may hold."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes the text, such characters replaced."""
+        parts = _OURS.split(text) if self._stream.isatty() else [text]
+        parts[::2] = [CONTROLS.sub("\ufffd", part) for part in parts[::2]]
+        return self._stream.write("".join(parts))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def printable_output() -> Iterator[None]:
+    """Lets nothing that is printed in the with block command the terminal."""
+    # A process can be started without them.
+    out, err = (
+        None if stream is None else cast("TextIO", _Printable(stream))
+        for stream in (sys.stdout, sys.stderr)
+    )
+    with redirect_stdout(out), redirect_stderr(err):
+        yield
 
 
 def lost_output(error: BaseException) -> str | None:

@@ -33,7 +33,7 @@ _PATTERNS = (
 )
 _SECRET_PARAMETER = re.compile(_SECRET_NAME, re.IGNORECASE)
 # A terminal obeys them; a log takes them for lines. Tabs and line ends are ours.
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _known: set[str] = set()
 
 
@@ -43,7 +43,7 @@ def safe_text(text: str) -> str:
         text = text.replace(secret, _HIDDEN)
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
-    return _CONTROLS.sub("\ufffd", text)
+    return CONTROLS.sub("\ufffd", text)
 
 
 def safe_url(url: str) -> str:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from dataclasses import field as attribute
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,9 @@ Finding = tuple[FieldPath, str]
 _LARGEST_FILE = 200_000_000
 _LARGEST_VALUE = 1e100  # its square and sums of such squares are still numbers
 _MOST_FINDINGS = 20
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200
+# Seconds of one interval: sums of them are still times.
+_SHORTEST_STEP, _LONGEST_STEP = 0.001, 366 * 86_400
 # What Kayenta's storage has in a number's place.
 _SENTINELS = {None: math.nan, "NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _FORMS = (
@@ -189,8 +192,8 @@ def _scope(
         if not isinstance(scope, dict) or scope.get("stepMillis") == 0:
             continue
         inside, millis = (*at, "scopes", side), scope.get("stepMillis")
-        if millis is not None and not (_is_number(millis) and 0 < millis < math.inf):
-            told = f"is {_shown(millis)}, must be the milliseconds of one interval"
+        if millis is not None and not _is_step(millis, per_second=1000):
+            told = f"is {_shown(millis)}, must be the milliseconds of one interval, 1 to a year's"
             findings.append(((*inside, "stepMillis"), told))
             return None, None
         start = _start(scope, inside, findings, field="startTimeIso")
@@ -205,7 +208,10 @@ def _start(
     if raw is None:
         return None
     try:
-        return datetime.fromisoformat(raw)
+        start = datetime.fromisoformat(raw)
+        if _FIRST_YEAR <= start.year <= _LAST_YEAR:
+            return start
+        raise ValueError(raw)
     except (TypeError, ValueError):
         told = f"is {_shown(raw)}, must be a time like 2026-01-31T12:00:00Z"
         findings.append(((*at, field), told))
@@ -214,10 +220,19 @@ def _start(
 
 def _step(item: dict[str, Any], at: FieldPath, findings: list[Finding]) -> float | None:
     raw = item.get("step")
-    if raw is None or (_is_number(raw) and 0 < raw < math.inf):
-        return raw
-    findings.append(((*at, "step"), f"is {_shown(raw)}, must be the seconds of one interval"))
+    if raw is None:
+        return None
+    if _is_step(raw, per_second=1):
+        return cast("float", raw)
+    told = f"is {_shown(raw)}, must be the seconds of one interval, 0.001 to a year's"
+    findings.append(((*at, "step"), told))
     return None
+
+
+def _is_step(raw: Any, *, per_second: int) -> bool:
+    return _is_number(raw) and bool(
+        _SHORTEST_STEP * per_second <= raw <= _LONGEST_STEP * per_second
+    )
 
 
 def _mismatches(

@@ -12,7 +12,7 @@ import yaml
 
 from dashboards.experiment_dashboard import experiment_dashboard
 from dashboards.grafana import to_json
-from dashboards.prometheus_server import DEFAULT_SERVER, PrometheusServer
+from dashboards.prometheus_server import DEFAULT_SERVER, Login, PrometheusServer
 from dashboards.provisioning import dashboard_files
 from flows.formats.atomic_file import prepared
 from tests.builders import views
@@ -118,3 +118,17 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"sv-exam-canary\.json"):
         write_dashboards([views.ISTIO], tmp_path)
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_dollar_is_a_plain_one_wherever_grafana_would_read_a_variable(tmp_path: Path) -> None:
+    login = Login(user="$HOME", password_env="SECRET")
+    servers = [PrometheusServer("http://mesh/$__env{PATH}/${USER}", login=login)]
+    write_dashboards([views.ISTIO], tmp_path, servers=servers, grafana_directory="/srv/$data")
+    (source,) = _datasources(tmp_path)
+    assert source["url"] == "http://mesh/$$__env{PATH}/$${USER}"
+    assert "$" not in source["name"].replace("$$", "")
+    assert source["basicAuthUser"] == "$$HOME"
+    assert source["secureJsonData"] == {"basicAuthPassword": "$__env{SECRET}"}
+    written = tmp_path / "provisioning/dashboards/split-verdict.yaml"
+    (provider,) = yaml.safe_load(written.read_text())["providers"]
+    assert provider["options"]["path"] == "/srv/$$data"

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, cast
+
+from flows.ingest.sources.packed_file import open_bytes
 
 _DELIMITERS = ",;\t|"
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _MIXED_LINE_END = re.compile(rb"\r*\n|\r+")
 _CHUNK = 1 << 20
+_ROWS_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ def read_layout(file: Path) -> CsvLayout | None:
     """The layout of a CSV file; None if it has no text at all. Raises UnicodeDecodeError.
 
     The delimiter is the most frequent one in the line that names the columns; a line `sep=;`
-    before it, as Excel writes, says it. The first row tells an index column without a name (it has
-    one value more) from a trailing delimiter (its last value is empty).
+    before it, as Excel writes, says it. The first rows tell an index column without a name (they
+    have one value more) from a trailing delimiter (all their last values are empty).
     """
     with open_bytes(file) as stream:
         head = codecs.getincrementaldecoder("utf-8-sig")().decode(stream.read(_CHUNK))
@@ -59,15 +61,18 @@ def read_layout(file: Path) -> CsvLayout | None:
     delimiter = said[1] if said else max(_DELIMITERS, key=header.count)
     rows = csv.reader(lines[first:], delimiter=delimiter)
     columns = [name.strip() for name in next(rows, [])]
-    row = next((row for row in rows if row), columns)
-    return CsvLayout(tuple(_as_in_row(columns, row)), delimiter, first)
+    found = [row for row in islice(rows, _ROWS_LOOKED_AT) if row]
+    return CsvLayout(tuple(_as_in_rows(columns, found)), delimiter, first)
 
 
-def _as_in_row(columns: list[str], row: list[str]) -> list[str]:
+def _as_in_rows(columns: list[str], rows: list[list[str]]) -> list[str]:
     """The columns' names, as many as a row has values where the header has one more or less."""
-    if len(row) == len(columns) + 1:
-        return [*columns, ""] if not row[-1].strip() else ["", *columns]
-    if len(row) == len(columns) - 1 and not columns[-1]:
+    values = len(rows[0]) if rows else len(columns)
+    if values == len(columns) + 1:
+        # One value that is empty is no trailing delimiter.
+        is_trailing = not any(row[-1].strip() for row in rows if len(row) == values)
+        return [*columns, ""] if is_trailing else ["", *columns]
+    if values == len(columns) - 1 and not columns[-1]:
         return columns[:-1]
     return columns
 
@@ -96,10 +101,3 @@ def _whole_lines(file: Path) -> Iterator[bytes]:
             while chunk.endswith(b"\r") and (following := stream.read(1)):
                 chunk += following
             yield chunk
-
-
-def open_bytes(file: Path) -> BinaryIO:
-    """The file's bytes, unpacked if its name ends in .gz."""
-    if file.suffix.lower() == ".gz":
-        return cast("BinaryIO", gzip.open(file, "rb"))
-    return file.open("rb")

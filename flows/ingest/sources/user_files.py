@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from flows.ingest.sources.csv_layout import (
     CsvLayout,
     has_mixed_line_ends,
-    open_bytes,
     read_layout,
     with_one_line_end,
 )
 from flows.ingest.sources.folders import folder_columns
+from flows.ingest.sources.packed_file import UNREADABLE, check_whole, open_bytes
 from flows.ingest.sources.staged_rows import stage
 from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, WantedRows
 
@@ -74,6 +74,7 @@ def stage_file(
         return stage(con, relation, wanted, part=part, state=state, where=str(file), path=path)
 
     try:
+        check_whole(file)
         try:
             return read(file)
         except duckdb.InvalidInputException:
@@ -90,7 +91,7 @@ def stage_file(
         raise UserDataRefused(_explained(file, error)) from error
     except UnicodeDecodeError as error:
         raise UserDataRefused(_first_bad_byte(file) or f"{file}: not UTF-8: {error}") from error
-    except (OSError, EOFError) as error:
+    except UNREADABLE as error:
         raise UserDataRefused(f"{file}: can't be read: {error}") from error
 
 
@@ -105,14 +106,34 @@ def _open(con: DuckDBPyConnection, file: Path, wanted: WantedRows) -> DuckDBPyRe
         layout = read_layout(file)
         return _nothing(con, wanted) if layout is None else _read_csv(con, file, layout, wanted)
     _check_whole_array(file)
-    # Every column as text: what the first rows look like says nothing about the last.
-    found = con.read_json(name, maximum_depth=1, sample_size=-1, hive_partitioning=False)
-    if found.columns == ["json"] and not found.limit(1).fetchall():
-        return _nothing(con, wanted)
-    used = {name: "VARCHAR" for name in wanted.used if name in found.columns}
-    if not used:
+    return _read_json(con, name, wanted)
+
+
+def _read_json(con: DuckDBPyConnection, name: str, wanted: WantedRows) -> DuckDBPyRelation:
+    """The fields that are used, as text: what the first rows look like says nothing of the last."""
+    import duckdb  # noqa: PLC0415
+
+    try:
+        found = con.read_json(name, maximum_depth=1, sample_size=-1, hive_partitioning=False)
+        if found.columns == ["json"] and not found.limit(1).fetchall():
+            return _nothing(con, wanted)
+        columns = found.columns
+    except duckdb.Error as error:
+        if "differ only in case" not in str(error):
+            raise
+        columns = _filled(con, name, wanted)
+    used = {name: "VARCHAR" for name in wanted.used if name in columns}
+    if any(name not in used for name in wanted.required):
         return found
     return con.read_json(name, columns=used, hive_partitioning=False)
+
+
+def _filled(con: DuckDBPyConnection, name: str, wanted: WantedRows) -> list[str]:
+    """The wanted columns, of JSON whose fields DuckDB doesn't list, that are written as wanted."""
+    columns = list(dict.fromkeys(wanted.used))
+    found = con.read_json(name, columns=dict.fromkeys(columns, "VARCHAR"), hive_partitioning=False)
+    counts = found.aggregate(", ".join(f"count({_quoted(each)})" for each in columns)).fetchall()
+    return [each for each, count in zip(columns, counts[0], strict=True) if count]
 
 
 def _read_csv(

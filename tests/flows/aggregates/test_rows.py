@@ -182,3 +182,14 @@ def test_exact_tests_of_many_shares_end_and_say_where(tmp_path: Path) -> None:
     tables, posteriors = document.limits[:2]
     assert tables.startswith(f"exact tests: of the first {len(tested)} of 400 shares of at most")
     assert posteriors == "exact posteriors: of the first 300 of 400 shares"
+
+
+def test_an_index_of_pandas_is_no_column_and_an_unknown_one_is_said_once(tmp_path: Path) -> None:
+    path = tmp_path / "sums.csv"
+    rows = ["0,m,proportion,a,100,10", "1,m,proportion,b,100,12"]
+    path.write_text("\n".join([",metric,type,variant,n,sum", *rows]))
+    assert [row.variant for row in read_aggregates(path)] == ["a", "b"]
+    path.write_text("\n".join(["extra,metric,type,variant,n,sum", *rows]))
+    with pytest.raises(InputError) as caught:
+        read_aggregates(path)
+    assert len(str(caught.value).splitlines()) == 1

@@ -60,6 +60,20 @@ from tests.builders.canary_files import problems_of
             '[{"name": "a", "control": [], "experiment": [], "step": 0}]',
             ".step: is 0, must be the seconds",
         ),
+        *(
+            (f'[{{"name": "a", "control": [], "experiment": [], "step": {step}}}]', told)
+            for step in ("1e18", "1e300", "1" + "0" * 400, "1e-300", "31622401")
+            for told in (".step: is ", "must be the seconds of one interval, 0.001 to a year's")
+        ),
+        (
+            '[{"name": "a", "values": {"control": [], "experiment": []}, "scopes": '
+            '{"experiment": {"stepMillis": 1' + "0" * 400 + "}}}]",
+            "must be the milliseconds of one interval",
+        ),
+        (
+            '[{"name": "a", "control": [], "experiment": [], "start": "9999-12-31T00:00:00Z"}]',
+            ".start: is '9999-12-31T00:00:00Z', must be a time",
+        ),
         ('[{"name": "b", "control": [], "experiment": []}]', "has no values of 'a'"),
         (
             '[{"name": "A1", "control": [], "experiment": []}]',
