@@ -3,8 +3,8 @@
 A mean over the whole plan hides what grows. So the last part has a bound of its own, and the mean
 of as much time as has been seen (less near the plan's end) is predicted from both halves: by a line
 through their means, or, known better by half, by one that begins with no harm. The latter says too
-much of harm that was there from the start; of a candidate that was better then it says too little,
-so the former must not contradict it.
+much of harm that was there from the start; that a candidate was better then doesn't count for it,
+and the former must not contradict it.
 """
 
 from __future__ import annotations
@@ -101,11 +101,11 @@ def _ahead(
         for part in ((0, middle), (middle, buckets))
     )
     # The halves' middles are half a half, and three halves of one, after the start.
-    at = 1.5 + steps
-    slope = at / (0.5**2 + 1.5**2)
+    slope = (1.5 + steps) / (0.5**2 + 1.5**2)
+    not_better = replace(earlier, estimate=np.maximum(earlier.estimate, 0.0))
     return ExcessAhead(
         line=_combined(earlier, later, -steps, 1 + steps),
-        from_none=_combined(earlier, later, 0.5 * slope, 1.5 * slope),
+        from_none=_combined(not_better, later, 0.5 * slope, 1.5 * slope),
     )
 
 
