@@ -174,8 +174,14 @@ class MetricResult:
 
     @property
     def holds(self) -> bool:
-        """Whether it is a signal that a person must decide about."""
-        return self.role is Role.SIGNAL and self.classification is Classification.FAIL
+        """Whether a person must decide: about a signal, or a pod that harms its users."""
+        is_signal = self.role is Role.SIGNAL and self.classification is Classification.FAIL
+        return is_signal or self.asks_about_pods
+
+    @property
+    def asks_about_pods(self) -> bool:
+        """Whether a pod of the candidate surely harms its users, and nothing is rolled back for."""
+        return not self.rolls_back and any(pod.harms for pod in self.bad_pods)
 
 
 def may_take_more(metrics: tuple[MetricResult, ...]) -> bool:

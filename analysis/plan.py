@@ -14,7 +14,8 @@ _LEAST_TUNED_USERS = 100.0
 _HARM_TUNED_MS, _PROMOTE_TUNED_MS = 30 * 60_000, 2 * 3_600_000
 _LEAST_TUNED_BUCKETS = 30.0
 # Of alpha, for signals together: beside the halves, as what they do is neither of the two errors.
-_SIGNALS_SHARE = 0.1
+# As much for pods, of which a spec may say that one bad one is enough.
+_SIGNALS_SHARE = _PODS_SHARE = 0.1
 
 
 class Role(StrEnum):
@@ -34,6 +35,13 @@ class Role(StrEnum):
     def decides(self) -> bool:
         """Whether it can promote or roll back."""
         return self in (Role.GUARDRAIL, Role.GOAL)
+
+
+class PodPolicy(StrEnum):
+    """What follows from a pod of the candidate that surely harms its users: a person is asked."""
+
+    ROLLBACK = "rollback"
+    ASK = "ask"
 
 
 class Unit(StrEnum):
@@ -129,7 +137,9 @@ class Plan:
         judged: code is compiled, caches are filled.
     users: how many are expected in all variants over that length, as known before any comparison;
         None where nobody said.
-    approved: by signal and candidate, the difference up to which a person has approved it.
+    approved: by signal and candidate, or metric and pod, the difference up to which a person has
+        approved it.
+    pods: what follows from a single pod that surely harms its users.
     is_users_fixed_horizon: whether users are judged once, at the end, by tests that hold once.
     """
 
@@ -148,6 +158,7 @@ class Plan:
     approved: Mapping[tuple[str, str], float] = field(default_factory=dict)
     is_users_fixed_horizon: bool = False
     warm_up_ms: int = 0
+    pods: PodPolicy = PodPolicy.ASK
 
     @property
     def start_ms(self) -> int:
@@ -249,8 +260,19 @@ class Plan:
         if not metric.role.decides:
             others = sum(not other.role.decides for other in self.metrics) or 1
             return self.alpha * _SIGNALS_SHARE / others / len(self.candidates)
-        deciding = (other.weight for other in self.metrics if other.role.decides)
-        return self.alpha / 2 * metric.weight / (sum(deciding) * len(self.candidates))
+        return self.alpha / 2 * self._part(metric)
+
+    def pod_alpha(self, metric: MetricPlan) -> float:
+        """What a deciding metric's test of single pods has, beside the half that watches for harm.
+
+        So a false rollback has a probability of at most 0.6 alpha in all.
+        """
+        return self.alpha * _PODS_SHARE * self._part(metric)
+
+    def _part(self, metric: MetricPlan) -> float:
+        """A deciding metric's part: by weight, and for each candidate."""
+        deciding = sum(other.weight for other in self.metrics if other.role.decides)
+        return metric.weight / (deciding * len(self.candidates))
 
     def request_alpha(self, metric: MetricPlan) -> float:
         """What each of a request metric's tests that can fail it has of the metric's part.

@@ -33,17 +33,36 @@ def explain(result: MetricResult) -> str:
 
 
 def explain_signals(results: Sequence[MetricResult], experiment: str) -> tuple[str, ...]:
-    """The same of each signal that holds, and then what a person can do; empty where none does."""
-    held = [result for result in results if result.holds]
+    """The same of each signal that holds, and then what a person can do; empty where none does.
+
+    Pods that harm their users come first.
+    """
+    pods = tuple(
+        _ask_about(result, pod, experiment)
+        for result in results
+        if result.asks_about_pods
+        for pod in result.bad_pods
+        if pod.harms
+    )
+    held = [result for result in results if result.holds and not result.asks_about_pods]
     if not held:
-        return ()
+        return pods
     names = list(dict.fromkeys(result.metric for result in held))
     what, them = ("a signal", "it") if len(names) == 1 else ("signals", "them")
     ask = (
         f"{listed(names)}: {what} that a person must decide about: approve {them} (verdict "
         f"approve {experiment}), or name {them} in the spec's metrics"
     )
-    return (*(explain(result) for result in held), ask)
+    return (*pods, *(explain(result) for result in held), ask)
+
+
+def _ask_about(result: MetricResult, pod: BadPod, experiment: str) -> str:
+    return (
+        f"{result.metric}: {_pod(result, pod)}, which surely harms its users by more than allowed "
+        f"{_margin(result)}. A person must decide: replace the pod, approve it (verdict approve "
+        f"{experiment}), roll back (of a delivery: verdict abort {experiment}), or set "
+        "`pods: rollback` in the spec"
+    )
 
 
 def describe_unknown(result: MetricResult) -> tuple[str, ...]:
@@ -246,7 +265,8 @@ def _failure_alone(result: MetricResult) -> str:
             f"share at least {level(result, objective.candidate.lower)} "
             f"(objective: at most {level(result, objective.limit)})"
         )
-    if any(pod.gross and pod.variant == result.candidate_variant for pod in result.bad_pods):
+    of_candidate = (pod for pod in result.bad_pods if pod.variant == result.candidate_variant)
+    if any(pod.gross or pod.harms for pod in of_candidate):
         return "one pod fails so often that its users are harmed beyond the margin"
     own = result.objective
     if own is not None and result.alone:

@@ -9,6 +9,7 @@ from analysis.evidence import RequestEvidence
 from analysis.judge.total_failure import gross_gap
 from analysis.plan import MetricPlan, Plan
 from analysis.requests.paired_buckets import PairedBuckets
+from analysis.requests.pod_harm import harmful_pods
 from analysis.requests.pods import BadPod, bad_pods, between_pods, stack_between
 
 FloatArray = NDArray[np.float64]
@@ -40,18 +41,33 @@ def bad_pods_of(
     alpha: FloatArray,
     row: tuple[int, MetricPlan],
 ) -> tuple[BadPod, ...]:
-    """The pods that fail far more often than their siblings. row: the metric and its place."""
+    """The pods that fail far more often than their siblings. row: the metric and its place.
+
+    Those that surely harm their users are told of metrics that decide, after the warm-up.
+    """
     i, metric = row
     pods = evidence.pods.get(metric.name, {})
     if plan.baseline not in pods or candidate not in pods:
         return ()
-    margin = metric.allowed_harm
+    allowed = metric.allowed_harm
+    margin = allowed.absolute + allowed.relative * float(np.nan_to_num(pairs.baseline[i]))
+    overdispersion = float(pairs.overdispersion_baseline[i])
+    judged = metric.role.decides and len(evidence.stage) > plan.warm_up_buckets
+    harmful = harmful_pods(
+        pods[plan.baseline],
+        pods[candidate],
+        margin=margin,
+        approved={who: harm for (name, who), harm in plan.approved.items() if name == metric.name},
+        alpha=plan.pod_alpha(metric),
+        overdispersion=overdispersion,
+    )
     return bad_pods(
         pods[plan.baseline],
         pods[candidate],
         names=(plan.baseline, candidate),
-        margin=margin.absolute + margin.relative * float(np.nan_to_num(pairs.baseline[i])),
-        gross_gap=gross_gap(margin.absolute),
+        margin=margin,
+        gross_gap=gross_gap(allowed.absolute),
         alpha=float(alpha[i]),
-        overdispersion=float(pairs.overdispersion_baseline[i]),
+        overdispersion=overdispersion,
+        harmful=harmful if judged else None,
     )

@@ -20,7 +20,7 @@ from analysis.judge.started_harm import (
 )
 from analysis.judge.total_failure import gross_failures, gross_failures_alone
 from analysis.metric_result import Classification, Estimate, Objective, Recent
-from analysis.plan import MetricPlan, Plan
+from analysis.plan import MetricPlan, Plan, PodPolicy
 from analysis.requests.bounds import Estimator
 from analysis.requests.paired_buckets import BucketCounts, PairedBuckets, pair_buckets
 from analysis.requests.pods import BadPod
@@ -99,7 +99,7 @@ class RequestTests:
             present=present,
             differences=levels.bounded(pairs.contrast()),
             objectives=judge_objectives(replace(levels, alpha=alpha), metrics, judged, pairs),
-            gross=counted.gross(metrics, candidate, present, started),
+            gross=counted.gross(plan, metrics, candidate, present, started),
             alone=counted.alone,
             pods=counted.pods,
             started=started,
@@ -181,6 +181,7 @@ class _Counted:
 
     def gross(
         self,
+        plan: Plan,
         metrics: list[MetricPlan],
         candidate: str,
         present: list[Estimate],
@@ -192,7 +193,10 @@ class _Counted:
         bad = [any(pod.gross and pod.variant == candidate for pod in found) for found in self.pods]
         # A signal holds by what is proven beyond its margin; only an outage is more.
         decides = np.array([metric.role.decides for metric in metrics])
-        return np.asarray((self.exact | self.alone | (np.array(bad) & np.array(hurt))) & decides)
+        found = self.exact | self.alone | (np.array(bad) & np.array(hurt))
+        if plan.pods is PodPolicy.ROLLBACK:
+            found |= np.array([any(pod.harms for pod in pods) for pods in self.pods])
+        return np.asarray(found & decides)
 
 
 def first_judged(plan: Plan, buckets: int) -> int | None:

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtri
+from scipy.special import betaincinv, chdtri
 
 from analysis.requests.bounds import BetweenPods
 from analysis.requests.gross_failure import worse_log_e
@@ -27,15 +27,21 @@ _MANY = 1e9  # degrees of freedom of a variance that is known to be none
 # Standard deviation of pods' shares over their mean, at the most that is plausible among pods of
 # one version that are well: exp(0.6 z), z normal, has that.
 _PLAUSIBLE = 0.66
+_STRETCH_MS, _MOST_STRETCHES = 300_000, 96
+_UNLIKELY = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class PodCounts:
-    """One version's requests by pod: names, and float64[pods] of requests and failures each."""
+    """One version's requests by pod: names, and float64[pods] of requests and failures each.
+
+    stretches: the same as [pods, stretches of time], where times are known.
+    """
 
     names: tuple[str, ...]
     total: FloatArray
     bad: FloatArray
+    stretches: BucketCounts | None = None
 
     @property
     def share(self) -> float:
@@ -45,7 +51,15 @@ class PodCounts:
     def without(self, left_out: NDArray[np.bool_]) -> PodCounts:
         """The other pods."""
         names = tuple(n for n, out in zip(self.names, left_out, strict=True) if not out)
-        return PodCounts(names, self.total[~left_out], self.bad[~left_out])
+        kept = self.stretches and BucketCounts(
+            self.stretches.total[~left_out], self.stretches.bad[~left_out]
+        )
+        return PodCounts(names, self.total[~left_out], self.bad[~left_out], kept)
+
+
+def stretch_ms(planned_ms: int) -> int:
+    """How long the stretches of pods' counts are: five minutes, longer in a long plan."""
+    return max(_STRETCH_MS, planned_ms // _MOST_STRETCHES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +82,8 @@ class BadPod:
     share, siblings_share: of requests that failed. siblings: pods that it was compared with.
     difference_without: candidate minus baseline, without every pod that is named.
     gross: worse by so much that no margin or burst explains it.
+    harms: surely harms its users beyond the margin, and by more than pods of one version differ.
+    harm_up_to: it is hardly worse than its siblings by more than this.
     """
 
     variant: str
@@ -78,6 +94,8 @@ class BadPod:
     requests: float
     difference_without: float
     gross: bool
+    harms: bool = False
+    harm_up_to: float = 1.0
 
 
 _NOTHING = PodVariance(0.0, _MANY, 0.0)
@@ -138,6 +156,13 @@ class _Spread:
         return _PLAUSIBLE * float(np.sqrt(self.concentration))
 
 
+def relative_spread(counts: PodCounts) -> tuple[float, int]:
+    """Standard deviation of the pods' shares over their mean, sampling included; and how many."""
+    spread = _spread(counts, 1.0)
+    share = max(spread.share, 1 / max(float(counts.total.sum()), 1.0))
+    return float(np.sqrt(spread.variance)) / share, int((counts.total > 0).sum())
+
+
 def _spread(counts: PodCounts, overdispersion: float) -> _Spread:
     """Of the pods that had requests; no degrees of freedom with one."""
     total = counts.total[counts.total > 0]
@@ -180,6 +205,7 @@ def bad_pods(
     gross_gap: float,
     alpha: float,
     overdispersion: float,
+    harmful: NDArray[np.bool_] | None = None,
 ) -> tuple[BadPod, ...]:
     """The pods of either version that are worse than their siblings, by more than the margin.
 
@@ -187,11 +213,14 @@ def bad_pods(
     shared by the pods. Fewer than half of a version's pods are named (one of two): more are the
     version itself.
     names: of the two versions. gross_gap: from so much worse on a pod is called gross.
+    harmful: bool[pods], those of the candidate that surely harm their users; they are named too.
     """
     arms = baseline, candidate
     level = alpha / max(sum(len(counts.names) for counts in arms), 1)
     limit = -np.log(level) * overdispersion
     named = [_worse(counts, margin, limit) for counts in arms]
+    harms = [np.zeros_like(named[0]), np.zeros_like(named[1]) if harmful is None else harmful]
+    named = [found | sure for found, sure in zip(named, harms, strict=True)]
     left = [counts.without(out) for counts, out in zip(arms, named, strict=True)]
     difference = left[1].share - left[0].share
     return tuple(
@@ -204,8 +233,12 @@ def bad_pods(
             requests=float(counts.total[i]),
             difference_without=difference,
             gross=_log_e(counts, i, out, gross_gap) >= limit,
+            harms=bool(sure[i]),
+            harm_up_to=_largest_share(counts, i) - siblings.share,
         )
-        for variant, counts, out, siblings in zip(names, arms, named, left, strict=True)
+        for variant, counts, out, siblings, sure in zip(
+            names, arms, named, left, harms, strict=True
+        )
         for i in np.flatnonzero(out).tolist()
     )
 
@@ -214,14 +247,20 @@ def _worse(counts: PodCounts, margin: float, limit: float) -> NDArray[np.bool_]:
     """bool[pods]: the worst pod first, each against those that are not named yet."""
     named = np.zeros(len(counts.names), dtype=np.bool_)
     shares = counts.bad / np.maximum(counts.total, 1)
-    for i in np.argsort(-shares, kind="stable").tolist()[: _most_named(len(named))]:
+    for i in np.argsort(-shares, kind="stable").tolist()[: most_named(len(named))]:
         if _log_e(counts, i, named, margin) < limit:
             break
         named[i] = True
     return named
 
 
-def _most_named(pods: int) -> int:
+def _largest_share(counts: PodCounts, pod: int) -> float:
+    """What a pod's share hardly exceeds (Clopper, Pearson 1934)."""
+    bad, good = float(counts.bad[pod]), float(counts.total[pod] - counts.bad[pod])
+    return float(betaincinv(bad + 1, good, 1 - _UNLIKELY)) if good > 0 else 1.0
+
+
+def most_named(pods: int) -> int:
     return 1 if pods == 2 else max(0, (pods - 1) // 2)
 
 

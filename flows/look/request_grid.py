@@ -13,7 +13,7 @@ from analysis.plan import Plan
 from analysis.requests.latency import LatencyCounts
 from analysis.requests.outcomes import FailureRule, RequestOutcome
 from analysis.requests.paired_buckets import BucketCounts
-from analysis.requests.pods import PodCounts
+from analysis.requests.pods import PodCounts, stretch_ms
 from analysis.requests.unanswered import surely_unended, unended
 from flows.formats.time import instant, milliseconds
 from flows.ingest.requests.mesh.families import FAMILIES
@@ -279,7 +279,9 @@ class RequestGrid:
 
         Such a target is a gateway or a client in front of the pods, and says nothing of them.
         """
-        rows = self._read("aggregate/look_pods")
+        stretch = stretch_ms(self.plan.planned_ms)
+        stretches = -(-self.buckets * self.plan.bucket_ms // stretch)
+        rows = self._read("aggregate/look_pods", stretch_ms=stretch)
         keep = np.isin(rows["variant"], self.variants)
         rows = {name: column[keep] for name, column in rows.items()}
         kinds = kinds_in(rows)
@@ -293,5 +295,5 @@ class RequestGrid:
             if isinstance(metric, ErrorShare):
                 rule = self._rule(metric)
                 outcomes = [kind.outcome_by(rule) for kind in kinds]
-                found[name] = pod_counts(rows, outcomes)
+                found[name] = pod_counts(rows, outcomes, stretches)
         return found

@@ -16,6 +16,7 @@ from analysis.requests.outcomes import (
     Response,
     shown_response,
 )
+from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.pods import PodCounts
 
 FloatArray = NDArray[np.float64]
@@ -103,8 +104,10 @@ class ResponseCounts:
         return np.asarray(self.counts[np.array(keep, np.bool_)].sum(axis=0))
 
 
-def pod_counts(rows: Columns, outcomes: list[RequestOutcome]) -> dict[str, PodCounts]:
-    """By variant, from rows with variant, pod and requests, each with its outcome."""
+def pod_counts(
+    rows: Columns, outcomes: list[RequestOutcome], stretches: int
+) -> dict[str, PodCounts]:
+    """By variant, from rows with variant, pod, stretch and requests, each with its outcome."""
     answered = np.array([outcome in ANSWERED for outcome in outcomes], np.bool_)
     failed = np.array([outcome is RequestOutcome.FAILURE for outcome in outcomes], np.bool_)
     requests = rows["requests"].astype(float)
@@ -112,8 +115,10 @@ def pod_counts(rows: Columns, outcomes: list[RequestOutcome]) -> dict[str, PodCo
     for variant in sorted(set(rows["variant"][answered].tolist())):
         own = answered & (rows["variant"] == variant)
         names, row = np.unique(rows["pod"][own].astype(str), return_inverse=True)
-        total, bad = np.zeros(names.size), np.zeros(names.size)
-        np.add.at(total, row, requests[own])
-        np.add.at(bad, row, requests[own] * failed[own])
-        found[variant] = PodCounts(tuple(names.tolist()), total, bad)
+        at = row, rows["stretch"][own].astype(np.int64)
+        total, bad = np.zeros((names.size, stretches)), np.zeros((names.size, stretches))
+        np.add.at(total, at, requests[own])
+        np.add.at(bad, at, requests[own] * failed[own])
+        summed = total.sum(axis=1), bad.sum(axis=1)
+        found[variant] = PodCounts(tuple(names.tolist()), *summed, BucketCounts(total, bad))
     return found

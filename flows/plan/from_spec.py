@@ -39,6 +39,7 @@ def plan_of(spec: Experiment, *, start_ms: int) -> Plan:
         look_every_ms=milliseconds(spec.plan.look_every),
         is_users_fixed_horizon=spec.sources.is_timeless,
         warm_up_ms=_warm_up_ms(spec, begin - start_ms),
+        pods=spec.pods,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from analysis.plan import PodPolicy
 from flows.spec.delivery import Delivery
 from flows.spec.failures import Failures
 from flows.spec.fields import Name, Number, Strict
@@ -137,6 +138,11 @@ class Experiment(Strict):
     metrics: dict[Name, Metric] = Field(default_factory=default_metrics)
     failures: Failures | None = Field(
         None, description="Which responses fail; by default those that the table of outcomes has."
+    )
+    pods: PodPolicy = Field(
+        PodPolicy.ASK,
+        description="What follows from a single pod of a candidate that surely harms its users, "
+        "where pods are known: `ask` holds for a person, `rollback` rolls back.",
     )
     plan: PlanSpec = PlanSpec()
     quality: Quality = Quality()

@@ -1,4 +1,5 @@
--- one row per (signal, candidate) that holds at the latest look: how large its harm may be
+-- one row per (signal, candidate) or (metric, pod) that holds at the latest look: how large its
+-- harm may be
 -- reads: verdicts; parameters: experiment
 -- The harm is null where nothing bounds it.
 with latest as (
@@ -13,10 +14,19 @@ metrics as (
             from_json(
                 latest.verdict -> '$.metrics',
                 '[{"metric": "VARCHAR", "candidate_variant": "VARCHAR", "role": "VARCHAR",
-                "classification": "VARCHAR", "margin": "DOUBLE", "excess": {"upper": "DOUBLE"}}]'
+                "classification": "VARCHAR", "margin": "DOUBLE", "excess": {"upper": "DOUBLE"},
+                "bad_pods": [{"pod": "VARCHAR", "harms": "BOOLEAN", "harm_up_to": "DOUBLE"}]}]'
             )
         ) as found
     from latest
+),
+
+pods as (
+    select
+        found.metric as metric,
+        unnest(found.bad_pods) as pod
+    from metrics
+    where found.classification != 'fail'
 )
 
 select
@@ -25,4 +35,11 @@ select
     found.excess.upper + found.margin as harm
 from metrics
 where found.role = 'signal' and found.classification = 'fail'
+union all
+select
+    metric,
+    pod.pod as candidate,
+    pod.harm_up_to as harm
+from pods
+where pod.harms
 order by metric, candidate

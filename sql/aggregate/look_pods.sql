@@ -1,5 +1,6 @@
--- one row per (variant, pod, kind of response) up to a look: requests
--- reads: counter_samples, series; parameters: experiment, from, until (instants, from excluded)
+-- one row per (variant, pod, stretch of time, kind of response) up to a look: requests
+-- reads: counter_samples, series; parameters: experiment, from, until (instants, from excluded),
+--     stretch_ms (how long a stretch is)
 -- A pod goes by its name where the scrape configuration has kept it, else by the address of its
 -- proxy.
 with pods as (
@@ -22,6 +23,7 @@ select
     pods.response_code,
     pods.grpc_status,
     pods.response_flags,
+    (epoch_ms(samples.ts) - epoch_ms($from) - 1) // $stretch_ms as stretch,
     sum(samples.delta) as requests
 from counter_samples as samples
 inner join pods

@@ -99,23 +99,25 @@ class Stream:
         shape = runs, self.buckets
         minutes = (np.arange(self.buckets) + 0.5) / A_MINUTE
         swing = 1 + self.diurnal * np.sin(2 * np.pi * (minutes / 240 + rng.random((runs, 1))))
-        common = self.base * swing * _factor(rng, shape, self.shock, self.shock_s)
+        common = self.base * swing * lasting_factor(rng, shape, self.shock, self.shock_s)
         arms = []
         for share, harm in ((1 - self.shares(), NOTHING), (self.shares(), self.harm)):
-            p = common * _factor(rng, shape, self.state, self.state_s)
+            p = common * lasting_factor(rng, shape, self.state, self.state_s)
             if self.pods:
-                p = p * _factor(rng, (runs, self.pods), self.spread, 0.0).mean(1, keepdims=True)
+                p = p * lasting_factor(rng, (runs, self.pods), self.spread, 0.0).mean(
+                    1, keepdims=True
+                )
             p = p + self.both.at(minutes) + harm.at(minutes)
             for begin in rng.integers(0, self.buckets, (3, runs)) if self.restarts else ():
                 after = np.arange(self.buckets) - begin[:, None]
                 p = p + self.restarts * ((after >= 0) & (after < 2))
             total = rng.poisson(self.rate * BUCKET_MS / 1000 * share * swing, shape)
-            bad = _bursts(rng, total, np.clip(p, 0, 0.999), self.bursts)
+            bad = bursty(rng, total, np.clip(p, 0, 0.999), self.bursts)
             arms.append(BucketCounts(total.astype(np.float64), bad.astype(np.float64)))
         return arms[0], arms[1]
 
 
-def _factor(
+def lasting_factor(
     rng: np.random.Generator, shape: tuple[int, int], spread: float, lasting_s: float
 ) -> FloatArray:
     """A log-normal factor of mean 1, like its neighbour by how long it lasts."""
@@ -125,7 +127,7 @@ def _factor(
     return np.exp(spread * autoregression(rng, shape, coefficient) - spread**2 / 2)
 
 
-def _bursts(
+def bursty(
     rng: np.random.Generator, total: NDArray[np.int64], p: FloatArray, bursts: float
 ) -> NDArray[np.int64]:
     if bursts <= 1:

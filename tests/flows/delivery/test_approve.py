@@ -14,6 +14,7 @@ from flows.delivery.controller import CannotDeliver
 from flows.ingest.requests.pull_requests import pull_requests
 from flows.look.evaluate import score_experiment
 from flows.look.verdict_document import VerdictDocument
+from flows.service import argo, flagger
 from flows.warehouse.connection import open_writer
 from flows.workspace.experiments import find_spec
 from flows.workspace.paths import Workspace
@@ -73,6 +74,35 @@ def test_more_harm_than_may_have_been_there_holds_again(tmp_path: Path) -> None:
     with open_writer(workspace.warehouse) as con:
         con.execute("update signal_approvals set allowed = 0.1")
     assert look_now(workspace).decision is Decision.HOLD
+
+
+def test_a_pod_that_harms_its_users_asks_until_it_is_approved(tmp_path: Path) -> None:
+    """One pod of four fails 5 % of its requests: at the plan's end a person is asked, too."""
+    workspace, before = look(tmp_path, "ailing pod")
+    assert before.decision is Decision.HOLD
+    assert before.reasons[0].startswith("errors: Pod canary-0-0 of canary fails 4.")
+    assert "replace the pod, approve it (verdict approve web)" in before.reasons[0]
+    assert "`pods: rollback`" in before.reasons[0]
+    assert flagger.answer("confirm-traffic-increase", before)[0] != flagger.CONTINUES
+    assert argo.measurement(before)["waits"]
+    assert approve(workspace, "web", "approved by ann").signals == ("errors",)
+    after = look_now(workspace)
+    assert after.decision is Decision.HOLD
+    assert not argo.measurement(after)["waits"]
+    assert not any("must decide" in reason for reason in after.reasons)
+
+
+def test_a_pod_that_harms_its_users_rolls_back_where_the_spec_says_so(tmp_path: Path) -> None:
+    _, found = look(tmp_path, "ailing pod", pods="rollback")
+    assert found.decision is Decision.ROLLBACK
+    assert "one pod fails so often that its users are harmed beyond the margin" in found.reasons[0]
+    assert "Pod canary-0-0 of canary fails 4." in found.reasons[0]
+
+
+def test_a_healthy_canary_is_promoted_whatever_pods_are_for(tmp_path: Path) -> None:
+    for policy in ("ask", "rollback"):
+        _, found = look(tmp_path / policy, "none", pods=policy)
+        assert found.decision is Decision.PROMOTE
 
 
 def test_an_approval_is_of_one_plan(tmp_path: Path) -> None:

@@ -69,6 +69,20 @@ def test_pods_count_answers_of_the_looks_window_without_injected_faults(tmp_path
     }
 
 
+def test_pods_are_counted_in_stretches_of_five_minutes(tmp_path: Path) -> None:
+    """A sample at the end of a stretch belongs to it."""
+    late: Row = ("canary", "canary-b", "failure", "", [(300, 4), (301, 5)])
+    path = _warehouse(tmp_path / "w.duckdb", [*ROWS, late])
+    plan = plan_of(SPEC, start_ms=START_MS)
+    with open_reader(path) as con:
+        evidence = read_evidence(con, SPEC, plan, at_ms=START_MS + 330_000)
+    assert evidence.requests is not None
+    found = evidence.requests.pods["errors"]["canary"].stretches
+    assert found is not None
+    assert found.total.tolist() == [[1180, 0], [54, 5]]
+    assert found.bad.tolist() == [[1010, 0], [4, 5]]
+
+
 def test_a_target_that_answers_for_both_versions_is_no_pod(tmp_path: Path) -> None:
     gateway: Row = ("stable", "canary-a", "success", "", [(15, 500)])
     path = _warehouse(tmp_path / "w.duckdb", [*ROWS, gateway])
