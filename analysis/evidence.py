@@ -13,6 +13,7 @@ from analysis.fixed.comparison import Pair
 from analysis.requests.latency import LatencyCounts
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.pods import PodCounts
+from analysis.requests.value_pairs import BucketValues
 from analysis.users.outcome_reach import OutcomeReach
 
 
@@ -109,6 +110,19 @@ class UserEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredEvidence:
+    """What counters and queries that the spec names itself say, on the plan's grid of buckets.
+
+    events: ratios, as counts; values: rates and gauges, by metric and variant.
+    unknown: by metric and candidate of which nothing may be concluded, why, as a sentence.
+    """
+
+    events: RequestEvidence
+    values: Mapping[str, Mapping[str, BucketValues]] = field(default_factory=dict)
+    unknown: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Coverage:
     """How complete the data is.
 
@@ -138,11 +152,12 @@ class QualityLimits:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that one look sees; either part is None where the plan doesn't need it."""
+    """Everything that one look sees; a part is None where the plan doesn't need it."""
 
     requests: RequestEvidence | None
     users: UserEvidence | None
     coverage: Coverage = Coverage()
+    measured: MeasuredEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """An absolute objective: the share of bad requests that must not be exceeded.
+    """An absolute objective: the value that must not be exceeded (undercut, where more is better).
 
     shared: the baseline exceeds it too, so the candidate is not to blame.
     """
@@ -119,6 +119,7 @@ class MetricResult:
     recent: the last part and the trend, where the whole is within the margin; of requests.
     pods_differ: the bounds decide nothing only because pods of one version differ beyond chance.
     outcome: of requests, how those ended that are counted; "" of slow ones, and of users.
+    counted: of the spec's own counters and queries, what values are of, as in a sentence.
     causes: the kinds of response that a difference is made of, those that weigh most first.
     unknown_*: share of the requests that may or may not be bad, as they were cut off or no series
         tells; the bounds hold for both.
@@ -161,6 +162,7 @@ class MetricResult:
     tightest_at_users: float | None = None
     unknown: str | None = None
     outcome: str = ""
+    counted: str = ""
     causes: tuple[ResponseShare, ...] = ()
     unknown_baseline: float = 0.0
     unknown_candidate: float = 0.0

@@ -49,6 +49,10 @@ class Unit(StrEnum):
 
     REQUEST = "request"
     USER = "user"
+    EVENT = "event"
+    """What a counter of the spec's own counts; each is bad or not."""
+    BUCKET = "bucket"
+    """A stretch of time with one value: a rate, or what a query says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class MetricPlan:
     baseline_quantile: where instead the edge next to this quantile of the baseline's latency is it.
     outcome: what a request metric counts otherwise: how requests ended ("failure", "abandoned"), or
         "unmeasured".
+    counted: of the spec's own counters and queries, what values are of, as in a sentence.
     is_default: whether the spec doesn't name it; without data it then has no result.
     quantile: a latency quantile to report beside the share (0.99), if any.
     prior_sd: typical size of true relative effects, as a standard deviation around none.
@@ -94,6 +99,7 @@ class MetricPlan:
     above_ms: float | None = None
     baseline_quantile: float | None = None
     outcome: str = ""
+    counted: str = ""
     is_default: bool = False
 
     @property

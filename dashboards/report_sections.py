@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from analysis.explain.reasons import level
 from analysis.metric_result import Classification, MetricResult
-from analysis.plan import Unit
 from analysis.verdict import Decision, Verdict
 from dashboards import report_numbers as numbers
 from dashboards.html_table import bullets, facts, paragraph, section, small, table, tag
@@ -92,7 +91,7 @@ def _metric(metric: MetricResult) -> tuple[str, ...]:
 
 
 def _arm(metric: MetricResult, variant: str, value: float, exposure: float) -> Markup:
-    unit = "requests" if metric.unit is Unit.REQUEST else "users"
+    unit = f"{metric.unit}s"
     shown = numbers.unbroken(level(metric, value))
     if not math.isfinite(value):
         # Without the other version's data a version's own value isn't worked out.

@@ -105,7 +105,7 @@ def describe_absence(result: MetricResult) -> str:
     """Of which version there is no data, and how much there is of the other; or why none counts."""
     if result.unknown is not None:
         return result.unknown
-    unit = "requests" if result.unit is Unit.REQUEST else "users"
+    unit = f"{result.unit}s"
     arms = (
         (result.candidate_variant, result.exposure_candidate),
         (result.baseline_variant, result.exposure_baseline),
@@ -156,11 +156,22 @@ def _with_margin(result: MetricResult, excess: Estimate) -> tuple[float, float]:
 
 def describe_objective(result: MetricResult, share: Estimate, limit: float) -> str:
     """The interval of the candidate's own share, beside what it must not exceed."""
-    low, high = max(0.0, share.lower), min(1.0, share.upper)
+    low, high = share.lower, share.upper
+    if result.is_share:
+        low, high = max(0.0, low), min(1.0, high)
     return (
-        f"share between {level(result, low)} and {level(result, high)} "
-        f"(objective: at most {level(result, limit)})"
+        f"{_measured(result)} between {level(result, low)} and {level(result, high)} "
+        f"({_objective(result, limit)})"
     )
+
+
+def _measured(result: MetricResult) -> str:
+    return "share" if result.is_share else "value"
+
+
+def _objective(result: MetricResult, limit: float) -> str:
+    side = "at least" if result.higher_is_better else "at most"
+    return f"objective: {side} {level(result, limit)}"
 
 
 def _margin(result: MetricResult) -> str:
@@ -190,6 +201,8 @@ def _values(result: MetricResult) -> str:
 def _what(result: MetricResult) -> str:
     if result.unit is Unit.USER:
         return "of users" if result.is_share else "per user"
+    if result.counted:
+        return result.counted
     if result.edge_ms is not None:
         return f"of requests slower than {result.edge_ms:g} ms"
     return f"of requests {_ENDED.get(result.outcome, 'failed')}"
@@ -261,10 +274,12 @@ def _failure_alone(result: MetricResult) -> str:
         return "an outage: most clients get no answer"
     if result.objective is not None and result.objective.violated:
         objective = result.objective
-        return (
-            f"share at least {level(result, objective.candidate.lower)} "
-            f"(objective: at most {level(result, objective.limit)})"
+        proven = (
+            f"at most {level(result, objective.candidate.upper)}"
+            if result.higher_is_better
+            else f"at least {level(result, objective.candidate.lower)}"
         )
+        return f"{_measured(result)} {proven} ({_objective(result, objective.limit)})"
     of_candidate = (pod for pod in result.bad_pods if pod.variant == result.candidate_variant)
     if any(pod.gross or pod.harms for pod in of_candidate):
         return "one pod fails so often that its users are harmed beyond the margin"

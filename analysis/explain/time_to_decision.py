@@ -51,7 +51,7 @@ def missing_for_decision(
 def _too_early(plan: Plan, at_ms: int) -> Iterator[str]:
     rest = plan.start_ms + plan.minimum_ms - at_ms
     warming = plan.start_ms + plan.warm_up_ms - at_ms
-    if warming > 0 and any(metric.unit is Unit.REQUEST for metric in plan.metrics):
+    if warming > 0 and any(metric.unit is not Unit.USER for metric in plan.metrics):
         yield f"warming up: {span(warming)} left, in which only a total failure is judged"
     if rest > 0:
         yield f"minimum duration {span(plan.minimum_ms)}: {span(rest)} left"
@@ -60,6 +60,8 @@ def _too_early(plan: Plan, at_ms: int) -> Iterator[str]:
 def _too_few(plan: Plan, metrics: Sequence[MetricResult]) -> Iterator[str]:
     seen: dict[tuple[str, Unit], float] = {}
     for metric in metrics:
+        if metric.unit is Unit.BUCKET:  # time; plan.minimum_duration says how much
+            continue
         for variant, exposure in (
             (metric.baseline_variant, metric.exposure_baseline),
             (metric.candidate_variant, metric.exposure_candidate),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.evidence import Evidence
+from analysis.judge.measured_metrics import judge_measured
 from analysis.judge.request_metrics import judge_requests
 from analysis.judge.user_metrics import judge_users
 from analysis.metric_result import Classification, MetricResult
@@ -24,6 +25,7 @@ def judge_metrics(plan: Plan, evidence: Evidence, *, at_ms: int) -> tuple[Metric
         for result in (
             *judge_requests(plan, evidence.requests, candidate),
             *judge_users(plan, evidence.users, candidate, at_ms=at_ms),
+            *judge_measured(plan, evidence.measured, candidate),
         )
     }
     return tuple(

@@ -23,16 +23,16 @@ FloatArray = NDArray[np.float64]
 
 
 def judge_requests(
-    plan: Plan, evidence: RequestEvidence | None, candidate: str
+    plan: Plan, evidence: RequestEvidence | None, candidate: str, *, unit: Unit = Unit.REQUEST
 ) -> tuple[MetricResult, ...]:
-    """Every request metric of one candidate against the baseline.
+    """Every metric of requests, or of other events that are bad or not, against the baseline.
 
     A metric's part of alpha is divided equally over the tests that can fail it: the difference,
     the gross failure and, where there is one, the objective (in plans that leave a candidate alone
     with the traffic also its gross violation). Where pods are known, the difference
     holds for whatever pods a version may have; harm by one grossly bad pod is harm all the same.
     """
-    metrics = [metric for metric in plan.metrics if metric.unit is Unit.REQUEST]
+    metrics = [metric for metric in plan.metrics if metric.unit is unit]
     if not metrics:
         return ()
     if evidence is None:
@@ -87,7 +87,7 @@ def _result(
         excess=tests.excesses[i],
         standard_error=float(tests.excess.standard_error[i]),
         margin=tests.margin(i),
-        probability_within_margin=_probability(tests.excess, tests.absolute, i),
+        probability_within_margin=probability_within(tests.excess, tests.absolute, i),
         exposure_baseline=float(baseline.total.sum()),
         exposure_candidate=float(arm.total.sum()),
         weight=metric.weight,
@@ -106,6 +106,7 @@ def _result(
         log_e=log_e if math.isfinite(log_e := tests.started[i].log_e) else None,
         recent=tests.recent[i],
         outcome=metric.outcome,
+        counted=metric.counted,
         causes=causes_of(
             baseline,
             arm,
@@ -118,7 +119,7 @@ def _result(
     )
 
 
-def _probability(excess: Estimator, margin: FloatArray, row: int) -> float:
+def probability_within(excess: Estimator, margin: FloatArray, row: int) -> float:
     """Probability that the harm is within the margin, from the estimate and a flat prior.
 
     By the error on the side of the margin, so that few bursts don't look like certain health.

@@ -143,7 +143,7 @@ class RequestTests:
         harmed = bool(self.gross[i]) or self.started[i].since is not None
         recent = self.recent[i]
         whole = self.excesses[i] if recent is None or recent.calm is None else recent.calm
-        found = _classify(whole, self.objectives[i], gross=harmed)
+        found = classify(whole, self.objectives[i], gross=harmed)
         if found is Classification.PASS and recent is not None and not recent.within_margin:
             return Classification.UNCERTAIN
         return found
@@ -208,7 +208,7 @@ def _decides(excess: Estimate) -> bool:
     return side_of_zero(excess.lower, excess.upper) in {Classification.FAIL, Classification.PASS}
 
 
-def _classify(excess: Estimate, objective: Objective | None, *, gross: bool) -> Classification:
+def classify(excess: Estimate, objective: Objective | None, *, gross: bool) -> Classification:
     """The worst of what the metric's tests say."""
     against_baseline = side_of_zero(excess.lower, excess.upper)
     if gross or against_baseline is Classification.FAIL or (objective and objective.violated):

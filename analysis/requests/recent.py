@@ -9,6 +9,7 @@ and the former must not contradict it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,24 +83,28 @@ def recent_excess(
 
     baseline, candidate: [rows, buckets]; factor: float64[rows].
     """
-    buckets = baseline.total.shape[1]
+
+    def excess(begin: int, end: int) -> Estimator:
+        arms = (since_bucket(arm, begin, end) for arm in (baseline, candidate))
+        return pair_buckets(*arms).contrast(factor)
+
+    return recent_of(excess, baseline.total.shape[1], least=least, left=left)
+
+
+def recent_of(
+    excess: Callable[[int, int], Estimator], buckets: int, *, least: int, left: int
+) -> RecentExcess:
+    """The same of any excess. excess: of the buckets from one on, up to another."""
     begin = last_part(buckets, least)
-    last = pair_buckets(since_bucket(baseline, begin), since_bucket(candidate, begin))
     coming = min(buckets, max(left, 0))
-    ahead = _ahead(baseline, candidate, factor, 0.5 + coming / buckets) if coming else None
-    return RecentExcess(begin, last.contrast(factor), coming, ahead)
+    ahead = _ahead(excess, buckets, 0.5 + coming / buckets) if coming else None
+    return RecentExcess(begin, excess(begin, buckets), coming, ahead)
 
 
-def _ahead(
-    baseline: BucketCounts, candidate: BucketCounts, factor: FloatArray, steps: float
-) -> ExcessAhead:
+def _ahead(excess: Callable[[int, int], Estimator], buckets: int, steps: float) -> ExcessAhead:
     """So many halves beyond the later one's middle."""
-    buckets = baseline.total.shape[1]
     middle = buckets // 2
-    earlier, later = (
-        pair_buckets(since_bucket(baseline, *part), since_bucket(candidate, *part)).contrast(factor)
-        for part in ((0, middle), (middle, buckets))
-    )
+    earlier, later = excess(0, middle), excess(middle, buckets)
     # The halves' middles are half a half, and three halves of one, after the start.
     slope = (1.5 + steps) / (0.5**2 + 1.5**2)
     not_better = replace(earlier, estimate=np.maximum(earlier.estimate, 0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.coverage import complete_until_ms, doubtful_windows, watermark
+from flows.ingest.measured.measured_load import pulled_as
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
-from flows.spec.sources import PrometheusSource
+from flows.spec.sources import PrometheusSource, RecordingSource
 from flows.warehouse.connection import open_reader
 
 if TYPE_CHECKING:
+    from flows.ingest.measured.pull_measured import MeasuredPull
     from flows.ingest.requests.pull_requests import RequestPull
     from flows.ingest.sources.samples import SampleSource
     from flows.ingest.users.pull_report import UserPull
@@ -40,9 +43,11 @@ def pull_experiment(
     Pulling again changes nothing. Raises SourceUnavailable, SourceRefused, UserDataRefused,
     WarehouseBusy or WarehouseUnusable; then the warehouse is as it was before the failed window.
     """
-    pulled: list[RequestPull | UserPull] = []
+    pulled: list[RequestPull | UserPull | MeasuredPull] = []
     if spec.request_metrics:
         pulled.append(_pull_requests(spec, warehouse, spec_dir, until))
+    if spec.measured_metrics:
+        pulled.append(_pull_measured(spec, warehouse, spec_dir, until))
     if spec.user_metrics:
         pulled.append(_pull_users(spec, warehouse, spec_dir, until))
     return Pulled(
@@ -60,8 +65,11 @@ def pull_if_behind(
     Returns what is wrong in the data. Raises what pull_experiment raises.
     """
     warnings: list[str] = []
-    if spec.request_metrics and (until := _behind(spec, warehouse, at)):
+    if spec.request_metrics and (until := _behind(spec, warehouse, at, ["requests"])):
         warnings += _pull_requests(spec, warehouse, spec_dir, until).warnings
+    measured = [pulled_as(name) for name in spec.measured_metrics]
+    if measured and (until := _behind(spec, warehouse, at, measured)):
+        warnings += _pull_measured(spec, warehouse, spec_dir, until).warnings
     if spec.user_metrics:
         warnings += _pull_users(spec, warehouse, spec_dir, at).warnings
     return tuple(warnings)
@@ -79,21 +87,35 @@ def _pull_requests(
     return pull_requests(spec, source, warehouse, until_ms=end_ms)
 
 
+def _pull_measured(
+    spec: Experiment, warehouse: Path, spec_dir: Path, until: datetime
+) -> MeasuredPull:
+    from flows.ingest.measured.pull_measured import pull_measured  # noqa: PLC0415
+
+    source, end_ms = open_source(spec, spec_dir, until, spec.metrics_server)
+    return pull_measured(spec, source, warehouse, until_ms=end_ms)
+
+
 def _pull_users(spec: Experiment, warehouse: Path, spec_dir: Path, until: datetime) -> UserPull:
     from flows.ingest.users.pull_users import pull_users  # noqa: PLC0415
 
     return pull_users(spec, warehouse, spec_dir=spec_dir, until_ms=milliseconds_of(until))
 
 
-def open_source(spec: Experiment, spec_dir: Path, until: datetime) -> tuple[SampleSource, int]:
-    """The source of the spec's requests, and up to when it is complete, in milliseconds.
+def open_source(
+    spec: Experiment,
+    spec_dir: Path,
+    until: datetime,
+    wanted: PrometheusSource | RecordingSource | None = None,
+) -> tuple[SampleSource, int]:
+    """A source (by default that of requests), and up to when it is complete, in milliseconds.
 
     A live server is complete up to two scrapes and a time-out ago, a recording up to its end.
     """
     from flows.ingest.sources.prometheus import PrometheusSamples  # noqa: PLC0415
     from flows.ingest.sources.recording import Recording  # noqa: PLC0415
 
-    wanted = spec.sources.requests
+    wanted = wanted or spec.sources.requests
     if isinstance(wanted, PrometheusSource):
         samples = PrometheusSamples(wanted)
         # By the server's clock: ours may be set wrong, and would close windows that are open.
@@ -105,24 +127,27 @@ def open_source(spec: Experiment, spec_dir: Path, until: datetime) -> tuple[Samp
     return recording, min(milliseconds_of(until), recording.end_ms)
 
 
-def _behind(spec: Experiment, warehouse: Path, at: datetime) -> datetime | None:
-    """Up to when requests are to be pulled for a look; None if the source can have nothing new."""
+def _behind(
+    spec: Experiment, warehouse: Path, at: datetime, sources: Sequence[str]
+) -> datetime | None:
+    """Up to when sources are to be pulled for a look; None if they can have nothing new."""
     if not warehouse.exists():
         return at
     with open_reader(warehouse) as con:
-        known = watermark(con, spec, "requests")
+        ends = [watermark(con, spec, source) for source in sources]
         plan = plan_at(con, spec, at=at)
         seen_ms = min(milliseconds_of(at), plan.end_ms)
         doubtful = doubtful_windows(con, spec, start_ms=plan.start_ms, until_ms=seen_ms)
-    if known is None or known < seen_ms:
+    known = min((end for end in ends if end is not None), default=0)
+    if None in ends or known < seen_ms:
         return at
     # A server that has healed heals the verdict: what it marked as partial is asked for again, as
     # far as it is known, so that the last window is not cut short.
-    is_partial = any(window.source == "requests" and window.warnings for window in doubtful)
+    is_partial = any(window.source in sources and window.warnings for window in doubtful)
     return instant(known) if is_partial or _may_still_arrive(spec, seen_ms) else None
 
 
 def _may_still_arrive(spec: Experiment, seen_ms: int) -> bool:
     """Whether late samples (remote write, a slow replica) can come in the last windows."""
-    is_live = isinstance(spec.sources.requests, PrometheusSource)
+    is_live = isinstance(spec.metrics_server, PrometheusSource)
     return is_live and datetime.now(UTC) < instant(seen_ms) + _LATEST_SAMPLES

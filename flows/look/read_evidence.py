@@ -11,6 +11,7 @@ from analysis.plan import Plan
 from flows.formats.time import instant
 from flows.ingest.coverage import watermark
 from flows.ingest.users.plan_splits import split_starts
+from flows.look.measured_grid import read_measured
 from flows.look.request_grid import RequestGrid
 from flows.look.user_statistics import UserStatistics, read_user_statistics
 from flows.spec.experiment import Experiment
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 def read_evidence(con: DuckDBPyConnection, spec: Experiment, plan: Plan, *, at_ms: int) -> Evidence:
     """Everything that a look at at_ms sees; only whole buckets inside the plan."""
     requests, coverage = None, Coverage()
+    buckets = max(0, min(at_ms, plan.end_ms) - plan.start_ms) // plan.bucket_ms
     if spec.request_metrics:
-        buckets = max(0, min(at_ms, plan.end_ms) - plan.start_ms) // plan.bucket_ms
         grid = RequestGrid(con, spec, plan, int(buckets))
         requests, coverage = grid.evidence(), grid.coverage(watermark(con, spec, "requests"))
     return Evidence(
-        requests, _users(con, spec, plan, at_ms) if spec.user_metrics else None, coverage
+        requests,
+        _users(con, spec, plan, at_ms) if spec.user_metrics else None,
+        coverage,
+        read_measured(con, spec, plan, int(buckets), requests) if spec.measured_metrics else None,
     )
 
 

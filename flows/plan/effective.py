@@ -48,9 +48,10 @@ def _plan(con: DuckDBPyConnection, spec: Experiment, at: datetime) -> Plan:
 def _observed_start(con: DuckDBPyConnection, spec: Experiment) -> int | None:
     """When a candidate first had requests, or the first user came; None before that."""
     key: dict[str, object] = {"experiment": spec.experiment}
-    if spec.request_metrics:
+    if spec.request_metrics or spec.measured_metrics:
         key["candidates"] = list(spec.candidates)
-        row = con.execute(statement("aggregate/first_candidate_bucket"), key).fetchone()
+        first = "first_candidate_bucket" if spec.request_metrics else "first_measured_bucket"
+        row = con.execute(statement(f"aggregate/{first}"), key).fetchone()
     else:
         key |= {"variants": list(spec.variants), "start": spec.earliest_exposure}
         row = con.execute(statement("aggregate/first_exposure"), key).fetchone()

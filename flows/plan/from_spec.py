@@ -6,6 +6,7 @@ from analysis.evidence import QualityLimits
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from flows.formats.time import milliseconds
 from flows.spec.experiment import Experiment
+from flows.spec.measured import CounterRatio, MeasuredMetric
 from flows.spec.metrics import ErrorShare, OutcomeShare, RequestMetric, SlowShare, UserMetric
 from flows.spec.signals import BaselineEdge, Unmeasured, default_signals
 
@@ -75,7 +76,27 @@ def _signal_plan(name: str, signal: OutcomeShare | BaselineEdge | Unmeasured) ->
     )
 
 
-def _metric_plan(spec: Experiment, name: str, metric: RequestMetric | UserMetric) -> MetricPlan:
+def _measured_plan(name: str, metric: MeasuredMetric) -> MetricPlan:
+    is_ratio = isinstance(metric, CounterRatio)
+    return MetricPlan(
+        name=name,
+        unit=Unit.EVENT if is_ratio else Unit.BUCKET,
+        role=metric.role,
+        margin=Margin(metric.margin.absolute or 0.0, metric.margin.relative or 0.0),
+        higher_is_better=not isinstance(metric, CounterRatio) and metric.better == "higher",
+        objective=metric.objective,
+        weight=metric.weight,
+        critical=metric.critical,
+        group=metric.group,
+        counted=metric.counted,
+    )
+
+
+def _metric_plan(
+    spec: Experiment, name: str, metric: RequestMetric | UserMetric | MeasuredMetric
+) -> MetricPlan:
+    if isinstance(metric, MeasuredMetric):
+        return _measured_plan(name, metric)
     per_user = isinstance(metric, UserMetric)
     return MetricPlan(
         name=name,

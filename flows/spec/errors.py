@@ -14,7 +14,7 @@ from flows.formats.problems import FieldPath, Finding, unknown_field
 from flows.formats.safe_text import safe_text
 from flows.spec.experiment import Experiment
 from flows.spec.fields import NAME_PATTERN, PERCENT_PATTERN, URL_PATTERN, Strict
-from flows.spec.metrics import Metric
+from flows.spec.metrics import METRIC_MODELS
 from flows.spec.sources import PrometheusSource
 
 _PATTERNS = {
@@ -107,8 +107,8 @@ def _as_number(value: object) -> str:
 
 def _kinds() -> list[str]:
     """Every kind of metric, in the order of their models."""
-    models = get_args(get_args(Metric)[0])
-    return [kind for model in models for kind in get_args(model.model_fields["kind"].annotation)]
+    found = (get_args(m.model_fields["kind"].annotation) for m in METRIC_MODELS.values())
+    return list(dict.fromkeys(kind for kinds in found for kind in kinds))
 
 
 def written_path(loc: FieldPath, data: Any) -> FieldPath:
@@ -161,10 +161,10 @@ _Model = type[BaseModel]
 def fields_at(loc: Sequence[str | int], kind: str | None = None) -> list[str]:
     """The fields that may stand at a path of the spec.
 
-    kind: of the metric at the path, where it has one.
+    kind: pydantic's name of the metric at the path, where it has one.
     """
     models = _models_at(Experiment, loc)
-    of_kind = [model for model in models if kind in _kinds_of(model)]
+    of_kind = [model for model in models if model is METRIC_MODELS.get(kind or "")]
     fields = [name for model in of_kind or models for name in model.model_fields]
     # Its short form.
     short = ["prometheus"] if PrometheusSource in models else []

@@ -13,10 +13,11 @@ from analysis.plan import PodPolicy
 from flows.spec.delivery import Delivery
 from flows.spec.failures import Failures
 from flows.spec.fields import Name, Number, Strict
+from flows.spec.measured import MeasuredMetric
+from flows.spec.metric_fields import MarginSpec
 from flows.spec.metrics import (
     Covariate,
     ErrorShare,
-    MarginSpec,
     Metric,
     OutcomeShare,
     RequestMetric,
@@ -165,12 +166,22 @@ class Experiment(Strict):
     @property
     def request_metrics(self) -> dict[str, RequestMetric]:
         """The metrics that are counted in requests."""
-        return {k: m for k, m in self.metrics.items() if not isinstance(m, UserMetric)}
+        return {k: m for k, m in self.metrics.items() if isinstance(m, RequestMetric)}
 
     @property
     def user_metrics(self) -> dict[str, UserMetric]:
         """The metrics that are counted in users."""
         return {k: m for k, m in self.metrics.items() if isinstance(m, UserMetric)}
+
+    @property
+    def measured_metrics(self) -> dict[str, MeasuredMetric]:
+        """The metrics of counters and queries that the spec names."""
+        return {k: m for k, m in self.metrics.items() if isinstance(m, MeasuredMetric)}
+
+    @property
+    def metrics_server(self) -> PrometheusSource | RecordingSource | None:
+        """Where the counters and queries of these are asked."""
+        return self.sources.metrics or self.sources.requests
 
     @property
     def earliest_exposure(self) -> datetime | str:

@@ -4,92 +4,18 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from analysis.plan import Role
 from flows.spec.failures import Failures
 from flows.spec.fields import PERCENT_PATTERN, Duration, Number, Percent, Share, Strict, Whole
+from flows.spec.measured import CounterRate, CounterRatio, Gauge
+from flows.spec.metric_fields import MarginField, MarginSpec, MetricFields, ShareMarginField
 
 
-def _parse_margin(value: object) -> object:
-    """A number is absolute; a text like 5% is relative to the baseline."""
-    if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, value):
-        return {"relative": float(value[:-1]) / 100}
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return {"absolute": value}
-    if not isinstance(value, dict | MarginSpec):
-        raise ValueError("must be a number (absolute, such as 0.005) or a percentage (5%)")
-    return value
-
-
-class MarginSpec(Strict):
-    """The largest harm that is acceptable: absolute, or relative to the baseline."""
-
-    absolute: Annotated[Number, Field(ge=0)] | None = None
-    relative: Annotated[Number, Field(ge=0, lt=1)] | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.absolute is None) == (self.relative is None):
-            raise ValueError("must be a number (absolute, such as 0.005) or a percentage (5%)")
-        return self
-
-
-MarginField = Annotated[
-    MarginSpec, BeforeValidator(_parse_margin, json_schema_input_type=MarginSpec | float | Percent)
-]
-
-
-class ShareMargin(MarginSpec):
-    """The same of a share: no two shares are a whole apart, so 5 would allow any harm."""
-
-    absolute: Annotated[Number, Field(ge=0, lt=1)] | None = None
-
-
-def too_large_for_a_share(margin: MarginSpec) -> str | None:
-    """What is wrong with a margin in points that was written as a number; None if nothing is."""
-    written = margin.absolute
-    if written is None or written < 1:
-        return None
-    points = written if written < 100 else 5
-    unit = "point" if points == 1 else "points"
-    return (
-        f"that is {100 * written:g} points; say {points / 100:g} for {points:g} {unit}, or "
-        f"{points:g}% of the baseline"
-    )
-
-
-def _no_larger_than_a_share(margin: MarginSpec) -> MarginSpec:
-    problem = too_large_for_a_share(margin)
-    if problem is not None:
-        raise ValueError(problem)
-    return margin
-
-
-ShareMarginField = Annotated[
-    MarginSpec,
-    BeforeValidator(
-        _parse_margin,
-        json_schema_input_type=ShareMargin | Annotated[float, Field(ge=0, lt=1)] | Percent,
-    ),
-    AfterValidator(_no_larger_than_a_share),
-]
-
-
-class _Metric(Strict):
-    role: Role = Role.GUARDRAIL
-    weight: Annotated[Number, Field(ge=0.001, le=1000)] = Field(
-        1.0, description="Weight in the score."
-    )
-    critical: bool = Field(False, description="If it fails, the score is 0.")
-    group: str = Field(
-        "all", description="A name for metrics that belong together; it changes no score."
-    )
-
-
-class ErrorShare(_Metric):
+class ErrorShare(MetricFields):
     """Share of answered requests that failed; clients that left and injected faults are no answer.
 
     Failed are 5xx, failing gRPC statuses and response flags, or what the mesh classifies so.
@@ -105,7 +31,7 @@ class ErrorShare(_Metric):
     )
 
 
-class OutcomeShare(_Metric):
+class OutcomeShare(MetricFields):
     """Share of all requests that ended in one way; injected faults are left out."""
 
     kind: Literal["outcome_share"]
@@ -116,7 +42,7 @@ class OutcomeShare(_Metric):
     )
 
 
-class SlowShare(_Metric):
+class SlowShare(MetricFields):
     """Share of requests slower than a bound; with `quantile`, that quantile is reported too."""
 
     kind: Literal["slow_share"]
@@ -151,7 +77,7 @@ class Covariate(Strict):
     outcome: str | None = Field(None, description="By default the metric's own outcome.")
 
 
-class UserMetric(_Metric):
+class UserMetric(MetricFields):
     """A metric per user.
 
     proportion: did it happen; count: how often; mean: how much in total; ratio: one total over
@@ -227,7 +153,42 @@ class UserMetric(_Metric):
 
 
 RequestMetric = ErrorShare | SlowShare | OutcomeShare
-Metric = Annotated[RequestMetric | UserMetric, Field(discriminator="kind")]
+
+# By the name that pydantic's paths have for them.
+METRIC_MODELS: dict[str, type[MetricFields]] = {
+    "error_share": ErrorShare,
+    "slow_share": SlowShare,
+    "outcome_share": OutcomeShare,
+    "user": UserMetric,
+    "ratio of counters": CounterRatio,
+    "rate": CounterRate,
+    "gauge": Gauge,
+}
+
+
+def _kind_of(value: Any) -> str | None:
+    """Which model a metric is of; a ratio of counters names some, one per user outcomes."""
+    if isinstance(value, MetricFields):
+        return next(name for name, model in METRIC_MODELS.items() if isinstance(value, model))
+    if not isinstance(value, dict):
+        return "error_share"  # which says that it must hold fields
+    kind = value.get("kind")
+    if kind == "ratio" and {"of", "bad", "good"} & set(value):
+        return "ratio of counters"
+    return "user" if kind in _USER_KINDS else kind if isinstance(kind, str) else None
+
+
+_USER_KINDS = get_args(UserMetric.model_fields["kind"].annotation)
+Metric = Annotated[
+    Annotated[ErrorShare, Tag("error_share")]
+    | Annotated[SlowShare, Tag("slow_share")]
+    | Annotated[OutcomeShare, Tag("outcome_share")]
+    | Annotated[UserMetric, Tag("user")]
+    | Annotated[CounterRatio, Tag("ratio of counters")]
+    | Annotated[CounterRate, Tag("rate")]
+    | Annotated[Gauge, Tag("gauge")],
+    Discriminator(_kind_of),
+]
 
 
 def default_metrics() -> dict[str, Any]:

@@ -6,22 +6,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
 from flows.formats.problems import FileProblem, Finding, InputError, file_error
 from flows.formats.text_file import read_utf8
 from flows.formats.yaml_file import LARGEST_FILE, YamlDocument, parse_yaml
-from flows.formats.yaml_nodes import YamlRules
 from flows.spec.experiment import Experiment
+from flows.spec.metric_templates import SPEC_RULES, with_templates
 from flows.spec.recovery import Parts, understand
 from flows.spec.rules import check_rules
 
 
 def read_spec(path: Path) -> Experiment:
     """The spec in one file, without its manifests. Raises InputError with every problem it has."""
-    document = _read(path)
+    document, wrong = with_templates(_read(path), path)
     parts = understand(document.data, document.texts)
-    findings = [*parts.findings, *check_rules(parts), *_check_name(parts, path)]
+    findings = [*wrong, *parts.findings, *check_rules(parts), *_check_name(parts, path)]
     if findings or document.problems or parts.spec is None:
         findings += _missing_manifests(parts, path.parent)
         raise _spec_error(path, document, findings)
@@ -29,20 +27,10 @@ def read_spec(path: Path) -> Experiment:
 
 
 def _read(path: Path) -> YamlDocument:
-    documents = parse_yaml(read_utf8(path, largest=LARGEST_FILE), str(path), _RULES)
+    documents = parse_yaml(read_utf8(path, largest=LARGEST_FILE), str(path), SPEC_RULES)
     if not documents or not isinstance(documents[0].data, dict):
         raise file_error(path, 1, "must hold fields such as `experiment:` and `variants:`")
     return replace(documents[0], first_line=1)
-
-
-def _value(node: yaml.ScalarNode) -> object:
-    """A number, a time or a truth value as Python has it."""
-    if node.tag == "tag:yaml.org,2002:str":
-        return node.value
-    return yaml.constructor.SafeConstructor().construct_object(node)
-
-
-_RULES = YamlRules(most_documents=1, deepest=20, with_aliases=False, value_of=_value)
 
 
 def _check_name(parts: Parts, path: Path) -> Iterator[Finding]:

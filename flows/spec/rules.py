@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 from analysis.plan import Role
 from flows.formats.problems import FieldPath, Finding
 from flows.formats.time import shown_duration
 from flows.spec.experiment import Experiment
+from flows.spec.measured_rules import check_bucket, check_measured
 from flows.spec.recovery import Parts
 from flows.spec.user_rules import check_users
 
@@ -24,6 +24,7 @@ def check_rules(parts: Parts) -> Iterator[Finding]:
     yield from _check_plan(parts, spec)
     yield from _check_requests(parts, spec)
     yield from check_users(parts, spec)
+    yield from check_measured(parts, spec)
     yield from _check_delivery(parts, spec)
     if not spec.metrics and parts.is_sound("metrics"):
         yield Finding(("metrics",), "is empty: without a metric there is nothing to judge")
@@ -154,20 +155,10 @@ def _check_requests(parts: Parts, spec: Experiment) -> Iterator[Finding]:
     if source is None and parts.is_sound("sources", "requests"):
         yield Finding(("sources",), f"needs `requests` for the metrics {names}")
     if source is not None:
-        yield from _check_bucket(parts, spec, source.scrape_interval)
+        yield from check_bucket(parts, spec, source.scrape_interval)
     if spec.mesh is None and parts.is_sound("mesh"):
         yield Finding(("mesh",), f"is missing: the metrics {names} count requests of a mesh")
     yield from _check_identities(parts, spec)
-
-
-def _check_bucket(parts: Parts, spec: Experiment, scrape: timedelta) -> Iterator[Finding]:
-    known = parts.is_sound("sources", "requests", "scrape_interval")
-    if known and parts.is_sound("plan", "bucket") and spec.plan.bucket < scrape:
-        yield Finding(
-            ("plan", "bucket"),
-            "is shorter than sources.requests.scrape_interval: "
-            f"{shown_duration(spec.plan.bucket)}, must be at least {shown_duration(scrape)}",
-        )
 
 
 def _check_identities(parts: Parts, spec: Experiment) -> Iterator[Finding]:

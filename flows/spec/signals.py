@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from analysis.plan import Role
 from flows.spec.experiment import Experiment
-from flows.spec.metrics import ErrorShare, MarginSpec, OutcomeShare, RequestMetric, SlowShare
+from flows.spec.metric_fields import MarginSpec
+from flows.spec.metrics import ErrorShare, OutcomeShare, RequestMetric, SlowShare
 
 
 @dataclass(frozen=True, slots=True)

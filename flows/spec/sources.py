@@ -238,6 +238,11 @@ class Sources(Strict):
         None, description="Instead of exposures and outcomes: a table with one row per user."
     )
     conversions: CounterSource | None = None
+    metrics: ServerField | None = Field(
+        None,
+        description="The server of the counters and queries that metrics name; by default that of "
+        "requests.",
+    )
 
     @property
     def rows(self) -> dict[str, RowSource]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from flows.formats.problems import Finding
 from flows.formats.time import shown_duration
 from flows.spec.experiment import Experiment
-from flows.spec.metrics import UserMetric, too_large_for_a_share
+from flows.spec.metric_fields import too_large_for_a_share
+from flows.spec.metrics import UserMetric
 from flows.spec.recovery import Parts
 
 _SOURCES = ("exposures", "outcomes", "users", "conversions")

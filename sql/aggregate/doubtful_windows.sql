@@ -9,8 +9,12 @@ select
 from pulls
 where
     experiment = $experiment
-    and source in ('requests', 'conversions')
+    and (source in ('requests', 'conversions') or starts_with(source, 'metric '))
     and window_end > $from
     and window_start < $until
-    and (len(warnings) > 0 or (row_count > 0 and targets_up = 0))
+    and (
+        len(warnings) > 0
+        -- a query's values have no scrapes of their own
+        or (row_count > 0 and targets_up = 0 and not starts_with(source, 'metric '))
+    )
 order by source desc, window_start

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from analysis.counting.counters import CounterSeries
 from flows.formats.time import milliseconds
-from flows.ingest.requests.counts import WindowCounts, count_windows, range_of
-from flows.ingest.requests.mesh.families import FAMILIES
-from flows.ingest.requests.series_labels import target_of
+from flows.ingest.requests.counts import WindowCounts, range_of
+from flows.ingest.requests.plain_counters import count_plain
 from flows.ingest.requests.windows import (
     NewWindow,
-    Window,
     bucket_ms,
     loaded_windows,
     next_span,
@@ -38,14 +34,12 @@ from flows.ingest.users.conversion_load import (
     load_conversions,
 )
 from flows.ingest.users.pull_report import ConversionPull
-from flows.spec.experiment import Experiment, Mesh
+from flows.spec.experiment import Experiment
 from flows.spec.sources import CounterSource
 from flows.warehouse.connection import open_writer
 
 # Read at once: few series, so a day fits.
 _MOST_WINDOWS = 24
-# Of a family only the start metrics matter here: plain client libraries export that of Linkerd's.
-_PLAIN = FAMILIES[Mesh.LINKERD]
 
 
 def pull_conversions(
@@ -74,7 +68,14 @@ def pull_conversions(
         ours = _ours(spec, samples)
         has_series |= bool(ours.labels)
         foreign = max(foreign, len(samples.labels) - len(ours.labels))
-        counted, said = _count(spec, source, ours, windows, interval_ms)
+        counts, said = count_plain(
+            source,
+            ours,
+            windows,
+            counted=[(labels["variant"], labels.get("outcome", "")) for labels in ours.labels],
+            interval_ms=interval_ms,
+        )
+        counted = [_users_of(spec, ours, one) for one in counts]
         said = tuple(dict.fromkeys((*samples.warnings, *said)))
         warnings |= dict.fromkeys((*said, *samples.notes))
         # Windows before the first series hold nothing; without any the metric may be misspelt.
@@ -98,31 +99,6 @@ def _ours(spec: Experiment, samples: Samples) -> Samples:
         samples,
         [i for i, labels in enumerate(samples.labels) if labels.get("variant") in spec.variants],
     )
-
-
-def _count(
-    spec: Experiment,
-    source: SampleSource,
-    samples: Samples,
-    windows: Sequence[Window],
-    interval_ms: int,
-) -> tuple[list[CountedWindow], tuple[str, ...]]:
-    """Every window from its own range only, and what the source said beside its answer."""
-    target_of_series = [target_of(labels) for labels in samples.labels]
-    targets = dict(
-        sorted(zip(target_of_series, samples.labels, strict=True), key=lambda pair: pair[0])
-    )
-    row = np.searchsorted(list(targets), target_of_series).astype(np.int64)
-    counted, said = count_windows(
-        _PLAIN,
-        source,
-        CounterSeries(samples.offsets, samples.ts_ms, samples.values, row),
-        targets,
-        windows,
-        counted=[(labels["variant"], labels.get("outcome", "")) for labels in samples.labels],
-        interval_ms=interval_ms,
-    )
-    return [_users_of(spec, samples, counts) for counts in counted], said
 
 
 def _users_of(spec: Experiment, samples: Samples, counts: WindowCounts) -> CountedWindow:

@@ -1,0 +1,234 @@
+"""Pulls the counters and queries that metrics name into the warehouse: exact and idempotent."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from analysis.counting.counters import Reason
+from analysis.counting.lost_exposure import Cause
+from flows.formats.text import counted
+from flows.formats.time import milliseconds
+from flows.ingest.measured.measured_load import (
+    AskedSeries,
+    MeasuredRow,
+    MeasuredWindow,
+    asked_of,
+    load_measured,
+    pulled_as,
+)
+from flows.ingest.requests.counts import WindowCounts, range_of
+from flows.ingest.requests.mesh.family import VariantsOverlap
+from flows.ingest.requests.plain_counters import count_plain
+from flows.ingest.requests.windows import (
+    NewWindow,
+    Window,
+    bucket_ms,
+    loaded_windows,
+    next_span,
+    pending_windows,
+)
+from flows.ingest.sources.prometheus import PrometheusSamples
+from flows.ingest.sources.samples import (
+    Matcher,
+    Samples,
+    SampleSource,
+    Selector,
+    SourceRefused,
+    kept_samples,
+    without_replicas,
+)
+from flows.spec.experiment import Experiment
+from flows.spec.measured import Gauge, parse_selector
+from flows.warehouse.connection import open_writer
+
+# Read at once: few series, so a day fits.
+_MOST_WINDOWS = 24
+# Labels of the scraped target: the rest says what a series counts, whoever scraped it.
+_OF_TARGETS = frozenset(
+    [
+        "job",
+        "instance",
+        "endpoint",
+        "container",
+        "pod",
+        "pod_name",
+        "kubernetes_pod_name",
+        "namespace",
+        "kubernetes_namespace",
+        "node",
+    ]
+)
+
+Read = Callable[[Sequence[Window]], tuple[list[MeasuredWindow], tuple[str, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPull:
+    """What one pull of the spec's own counters and queries did."""
+
+    metrics: int
+    windows: int
+    warnings: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        return f"{counted(self.windows, 'window')} of {counted(self.metrics, 'measured metric')}"
+
+
+def pull_measured(
+    spec: Experiment, source: SampleSource, warehouse: Path, *, until_ms: int
+) -> MeasuredPull:
+    """Brings every such metric up to until_ms, floored to a bucket; again changes nothing.
+
+    A metric without any series is written down as that: nothing is known of it.
+    Raises SourceUnavailable, SourceRefused, WarehouseBusy or WarehouseUnusable.
+    """
+    written, warnings = 0, dict[str, None]()
+    for name in spec.measured_metrics:
+        asked = asked_of(spec, name)
+        with open_writer(warehouse) as con:
+            loaded = loaded_windows(con, spec, pulled_as(name))
+        pending = pending_windows(spec, loaded, until_ms, selection=asked.selection)
+        read = _reader(spec, source, asked)
+        while pending:
+            windows = next_span(pending, _MOST_WINDOWS)
+            pending = pending[len(windows) :]
+            found, said = read(windows)
+            done = load_measured(warehouse, spec, asked, found, said)
+            written += done.windows
+            notes = (note for each in found for note in each.new.notes)
+            warnings |= dict.fromkeys(f"{name}: {one}" for one in (*said, *done.kept, *notes))
+    return MeasuredPull(len(spec.measured_metrics), written, tuple(warnings))
+
+
+def _reader(spec: Experiment, source: SampleSource, asked: AskedSeries) -> Read:
+    if isinstance(spec.measured_metrics[asked.metric], Gauge):
+        if not isinstance(source, PrometheusSamples):
+            raise SourceRefused(
+                f"{asked.metric}: a recording answers no query; name a server in sources.metrics"
+            )
+        return lambda windows: _query(spec, source, asked, windows)
+    return lambda windows: _count(spec, source, asked, windows)
+
+
+def _query(
+    spec: Experiment, source: PrometheusSamples, asked: AskedSeries, windows: Sequence[Window]
+) -> tuple[list[MeasuredWindow], tuple[str, ...]]:
+    """The value of each bucket is what the query says at its end."""
+    width = bucket_ms(spec)
+    rows = defaultdict[int, list[MeasuredRow]](list)
+    notes, said = defaultdict[int, dict[str, None]](dict), dict[str, None]()
+    starts = np.array([window.start_ms for window in windows])
+    for (variant, part), text in asked.texts.items():
+        begin, end = windows[0].start_ms + width, windows[-1].end_ms
+        samples = source.read_query(text, begin, end, width)
+        said |= dict.fromkeys(samples.warnings)
+        times, how_many = np.unique(samples.ts_ms, return_counts=True)
+        values = samples.values[np.argsort(samples.ts_ms, kind="stable")]
+        single = values[np.cumsum(how_many) - 1]
+        for at, several, value in zip(times.tolist(), how_many > 1, single, strict=True):
+            window = int(starts[np.searchsorted(starts, at - 1, side="right") - 1])
+            if several:
+                notes[window][
+                    f"the query has several series for {variant}, so none is its value: sum or "
+                    "average them"
+                ] = None
+                continue
+            rows[window].append(MeasuredRow(variant, part, at - width, float(value)))
+    return [
+        MeasuredWindow(
+            NewWindow(w, len(found), len(found), 0, tuple(notes[w.start_ms])), tuple(found)
+        )
+        for w in windows
+        for found in (rows[w.start_ms],)
+    ], tuple(said)
+
+
+def _count(
+    spec: Experiment, source: SampleSource, asked: AskedSeries, windows: Sequence[Window]
+) -> tuple[list[MeasuredWindow], tuple[str, ...]]:
+    """Every window's differences by variant and part, in the bucket in which they were scraped."""
+    server = spec.metrics_server
+    interval_ms = milliseconds(server.scrape_interval) if server else 0
+    owners: list[tuple[str, str]] = []
+    pieces: list[Samples] = []
+    for (variant, part), text in asked.texts.items():
+        parsed = parse_selector(text)
+        selector = Selector(parsed.metric, tuple(Matcher(*one) for one in parsed.matchers))
+        found = without_replicas(source.read([selector], *range_of(windows, interval_ms)))
+        found = kept_samples(found, np.isfinite(found.values) & (found.values >= 0))
+        pieces.append(found)
+        owners += [(variant, part)] * len(found.labels)
+    samples = _joined(pieces)
+    _check_apart(asked.metric, samples.labels, owners)
+    counted_by = [
+        (*owner, frozenset((k, v) for k, v in labels.items() if k not in _OF_TARGETS))
+        for owner, labels in zip(owners, samples.labels, strict=True)
+    ]
+    counts, said = count_plain(
+        source, samples, windows, counted=counted_by, interval_ms=interval_ms
+    )
+    return [_of_window(spec, owners, one) for one in counts], tuple(
+        dict.fromkeys((*samples.warnings, *samples.notes, *said))
+    )
+
+
+def _joined(pieces: Sequence[Samples]) -> Samples:
+    """All series one after the other, also those that two parts count."""
+    if len(pieces) == 1:
+        return pieces[0]
+    ends = np.cumsum([0, *(int(piece.offsets[-1]) for piece in pieces)])
+    return Samples(
+        labels=tuple(labels for piece in pieces for labels in piece.labels),
+        offsets=np.concatenate(
+            [np.zeros(1, np.int64)]
+            + [piece.offsets[1:] + end for piece, end in zip(pieces, ends, strict=False)]
+        ),
+        ts_ms=np.concatenate([piece.ts_ms for piece in pieces]),
+        values=np.concatenate([piece.values for piece in pieces]),
+        warnings=tuple(dict.fromkeys(w for piece in pieces for w in piece.warnings)),
+        notes=tuple(dict.fromkeys(n for piece in pieces for n in piece.notes)),
+    )
+
+
+def _check_apart(
+    metric: str, labels: Sequence[Mapping[str, str]], owners: Sequence[tuple[str, str]]
+) -> None:
+    """One series of two variants would make them look alike."""
+    first: dict[tuple[str, frozenset[tuple[str, str]]], str] = {}
+    for one, (variant, part) in zip(labels, owners, strict=True):
+        other = first.setdefault((part, frozenset(one.items())), variant)
+        if other != variant:
+            raise VariantsOverlap(
+                f"{metric}: a series of {one.get('__name__', '?')} is counted for {other} and for "
+                f"{variant}; its selector must tell them apart"
+            )
+
+
+def _of_window(
+    spec: Experiment, owners: Sequence[tuple[str, str]], counts: WindowCounts
+) -> MeasuredWindow:
+    width = bucket_ms(spec)
+    sums = defaultdict[tuple[str, str, int], float](float)
+    known = np.flatnonzero(counts.reason != Reason.BASELINE)
+    buckets = (counts.ts_ms - 1) // width * width
+    for i in known.tolist():
+        sums[(*owners[counts.series[i]], int(buckets[i]))] += float(counts.delta[i])
+    whole = "of" if any(part == "of" for _, part in owners) else "part"
+    for loss in counts.losses:
+        if loss.cause is Cause.GAP:  # counted, at an uncertain time
+            continue
+        for series, ts_ms, amount in zip(loss.series, loss.ts_ms, loss.requests, strict=True):
+            variant, part = owners[int(series)]
+            if part == whole and amount > 0:
+                sums[variant, "lost", int((ts_ms - 1) // width * width)] += float(amount)
+    rows = tuple(MeasuredRow(*key, amount) for key, amount in sorted(sums.items()))
+    samples = len(counts.ts_ms)
+    new = NewWindow(counts.window, samples, samples, counts.targets_up, counts.notes)
+    return MeasuredWindow(new, rows)

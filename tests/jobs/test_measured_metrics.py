@@ -1,0 +1,319 @@
+"""Counters and queries that metrics name, on a real Prometheus: what each kind of data ends in.
+
+By way of flows.ingest.measured.pull_measured, flows.ingest.measured.measured_load,
+flows.look.measured_grid, flows.look.measured_doubts, analysis.judge.measured_metrics and
+analysis.requests.value_pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from flows.formats.time import instant
+from flows.look.look import look_at_experiment
+from flows.look.verdict_document import VerdictDocument
+from flows.workspace.paths import Workspace
+from tests.builders.scraped_source import ScrapedSource
+from tests.servers.backfilled_prometheus import backfilled
+from tests.servers.real_servers import program
+
+SCRAPE_MS = 15_000
+START_MS = 1_767_268_800_000  # 2026-01-01 12:00 UTC
+SCRAPES = 4 * 40
+TIMES = START_MS + SCRAPE_MS * np.arange(-20, SCRAPES + 1) + 7_000
+AFTER = TIMES > START_MS
+HALF = TIMES > START_MS + 15 * 60_000
+RNG = np.random.default_rng(16)
+Values = np.ndarray[Any, Any]
+
+
+def counted(mean: float | Values) -> Values:
+    """A counter that grows by about so much at each scrape."""
+    return np.cumsum(RNG.poisson(mean, len(TIMES))).astype(float)
+
+
+def noisy(mean: float | Values, sd: float) -> Values:
+    return np.asarray(mean + RNG.normal(0, sd, len(TIMES)))
+
+
+def both(stable: Values, canary: Values) -> dict[str, Values]:
+    return {"v1": stable, "v2": canary}
+
+
+@dataclass(frozen=True)
+class Case:
+    """series: by metric name and version, values (NaN: no sample); ends: the decision and a part
+    of its reasons."""
+
+    metric: Mapping[str, Any]
+    series: Mapping[str, Mapping[str, Values]]
+    decision: str
+    said: str
+
+
+def ratio(name: str, **more: Any) -> dict[str, Any]:
+    bad, of = (f'{name}_{part}_total{{version="{{{{version}}}}"}}' for part in ("bad", "all"))
+    return {"kind": "ratio", "bad": bad, "of": of, "margin": 0.02, **more}
+
+
+def rate(name: str, **more: Any) -> dict[str, Any]:
+    counter, per = (f'{name}_{part}_total{{version="{{{{version}}}}"}}' for part in ("n", "all"))
+    return {"kind": "rate", "counter": counter, "per": per, "better": "lower", **more}
+
+
+def gauge(name: str, **more: Any) -> dict[str, Any]:
+    query = f'max({name}{{version="{{{{version}}}}"}})'
+    return {"kind": "gauge", "query": query, "better": "lower", "margin": "10%", **more}
+
+
+def where(keep: Values, values: Values) -> Values:
+    return np.where(keep, values, np.nan)
+
+
+ALL = counted(40)
+CASES: dict[str, Callable[[str], Case]] = {
+    "ratio_good": lambda n: Case(
+        ratio(n),
+        {f"{n}_bad_total": both(counted(1), counted(1)), f"{n}_all_total": both(ALL, counted(40))},
+        "promote",
+        "bad of ratio_good_all_total",
+    ),
+    "ratio_bad": lambda n: Case(
+        ratio(n),
+        {f"{n}_bad_total": both(counted(1), counted(5)), f"{n}_all_total": both(ALL, ALL)},
+        "rollback",
+        "harm at least",
+    ),
+    "ratio_objective": lambda n: Case(
+        ratio(n, margin=0.5, objective=0.05),
+        {f"{n}_bad_total": both(counted(1), counted(5)), f"{n}_all_total": both(ALL, ALL)},
+        "rollback",
+        "objective: at most 5.00 %",
+    ),
+    "ratio_of_good": lambda n: Case(
+        {"good": ratio(n)["bad"], **{k: v for k, v in ratio(n).items() if k != "bad"}},
+        {f"{n}_bad_total": both(ALL, ALL * 0.7 // 1), f"{n}_all_total": both(ALL, ALL)},
+        "rollback",
+        "not good of",
+    ),
+    "ratio_late": lambda n: Case(
+        ratio(n),
+        {
+            f"{n}_bad_total": both(counted(1), counted(np.where(HALF, 6.0, 1.0))),
+            f"{n}_all_total": both(ALL, ALL),
+        },
+        "rollback",
+        "since 12:",
+    ),
+    "ratio_of_nothing": lambda n: Case(
+        ratio(n),
+        {f"{n}_bad_total": both(ALL * 0, ALL * 0), f"{n}_all_total": both(ALL, ALL * 0)},
+        "hold",
+        "0 of 0",
+    ),
+    "ratio_one_sided": lambda n: Case(
+        ratio(n),
+        {f"{n}_bad_total": {"v1": counted(1)}, f"{n}_all_total": both(ALL, ALL)},
+        "hold",
+        "canary has no series",
+    ),
+    "ratio_no_baseline": lambda n: Case(
+        ratio(n),
+        {f"{n}_bad_total": both(counted(1), ALL), f"{n}_all_total": {"v2": ALL}},
+        "hold",
+        "stable has no series",
+    ),
+    "ratio_beyond": lambda n: Case(
+        ratio(n),
+        {f"{n}_bad_total": both(ALL, ALL), f"{n}_all_total": both(ALL // 2, ALL // 2)},
+        "hold",
+        "must be a part of it",
+    ),
+    "ratio_ended": lambda n: Case(
+        ratio(n),
+        {
+            f"{n}_bad_total": both(counted(1), where(~HALF, counted(1))),
+            f"{n}_all_total": both(ALL, where(~HALF, ALL)),
+        },
+        "hold",
+        "old",
+    ),
+    "rate_good": lambda n: Case(
+        rate(n, margin="20%"),
+        {f"{n}_n_total": both(counted(20), counted(20)), f"{n}_all_total": both(ALL, ALL)},
+        "promote",
+        "per rate_good_all_total",
+    ),
+    "rate_bad": lambda n: Case(
+        rate(n, margin="20%"),
+        {f"{n}_n_total": both(counted(20), counted(30)), f"{n}_all_total": both(ALL, ALL)},
+        "rollback",
+        "harm at least",
+    ),
+    "rate_higher": lambda n: Case(
+        rate(n, margin="20%", better="higher"),
+        {f"{n}_n_total": both(counted(30), counted(20)), f"{n}_all_total": both(ALL, ALL)},
+        "rollback",
+        "harm at least",
+    ),
+    "rate_per_second": lambda n: Case(
+        rate(n, margin="20%", per="second"),
+        {f"{n}_n_total": both(counted(80), counted(40))},
+        "rollback",
+        "per second",
+    ),
+    "rate_still": lambda n: Case(
+        rate(n, margin="20%", per="second"),
+        {f"{n}_n_total": both(counted(80), ALL * 0)},
+        "hold",
+        "stands still",
+    ),
+    "gauge_good": lambda n: Case(
+        gauge(n), {n: both(noisy(500, 10), noisy(505, 10))}, "promote", "on average"
+    ),
+    "gauge_bad": lambda n: Case(
+        gauge(n), {n: both(noisy(500, 10), noisy(600, 10))}, "rollback", "harm at least"
+    ),
+    "gauge_equal": lambda n: Case(gauge(n), {n: both(ALL * 0 + 5, ALL * 0 + 5)}, "promote", "5"),
+    "gauge_late": lambda n: Case(
+        gauge(n),
+        {n: both(noisy(500, 10), noisy(np.where(HALF, 620.0, 480.0), 10))},
+        "rollback",
+        "since 12:",
+    ),
+    "gauge_leak": lambda n: Case(
+        gauge(n),
+        {n: both(noisy(500, 5), noisy(490 + np.arange(len(TIMES)) * 0.5, 5))},
+        "hold",
+        "harm",
+    ),
+    "gauge_higher": lambda n: Case(
+        gauge(n, better="higher", margin=50),
+        {n: both(noisy(-100, 10), noisy(-200, 10))},
+        "rollback",
+        "harm at least",
+    ),
+    "gauge_objective": lambda n: Case(
+        gauge(n, better="higher", margin=1000, objective=90),
+        {n: both(noisy(100, 1), noisy(80, 1))},
+        "rollback",
+        "objective: at least 90",
+    ),
+    "gauge_gaps": lambda n: Case(
+        gauge(n),
+        # Older servers carry a value for five minutes.
+        {n: both(noisy(500, 10), where(np.arange(len(TIMES)) % 32 < 4, noisy(500, 10)))},
+        "hold",
+        "of the time",
+    ),
+    "gauge_infinite": lambda n: Case(
+        {**gauge(n), "query": f"{gauge(n)['query']} / 0"},
+        {n: both(noisy(500, 10), noisy(500, 10))},
+        "hold",
+        "no single finite",
+    ),
+    "gauge_missing": lambda n: Case(
+        gauge(n), {n: {"v1": noisy(500, 10)}}, "hold", "no single finite value for canary"
+    ),
+    "gauge_below_zero": lambda n: Case(
+        gauge(n), {n: both(noisy(-500, 10), noisy(-500, 10))}, "promote", "harm"
+    ),
+    "info_only": lambda n: Case(
+        gauge(n, role="info"), {n: both(noisy(500, 10), noisy(900, 10))}, "promote", "errors"
+    ),
+}
+
+
+def build(names: Mapping[str, Case]) -> ScrapedSource:
+    source = ScrapedSource()
+    for version in ("v1", "v2"):
+        target = {"job": "shop", "instance": f"{version}:80"}
+        source.add({"__name__": "up", **target}, {int(t): 1.0 for t in TIMES})
+        started = float(TIMES[0] - 3_600_000) / 1000
+        source.add(
+            {"__name__": "process_start_time_seconds", **target}, {int(t): started for t in TIMES}
+        )
+        for case in names.values():
+            for metric, arms in case.series.items():
+                if version not in arms:
+                    continue
+                values = zip(TIMES.tolist(), arms[version].tolist(), strict=True)
+                samples = {t: v for t, v in values if not np.isnan(v)}
+                source.add({"__name__": metric, "version": version, **target}, samples)
+    return source
+
+
+@dataclass(frozen=True)
+class Scene:
+    root: Path
+    cases: Mapping[str, Case]
+
+    def look(self, name: str) -> VerdictDocument:
+        at = instant(START_MS) + timedelta(minutes=30)
+        return look_at_experiment(Workspace(self.root), name.replace("_", "-"), at=at)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    program("prometheus", "prometheus")
+    root, folder = tmp_path_factory.mktemp("measured"), tmp_path_factory.mktemp("server")
+    cases = {name: make(name) for name, make in CASES.items()}
+    errors = ratio("errors")
+    extra = {
+        "errors": Case(
+            errors,
+            {"errors_bad_total": both(counted(1), counted(1)), "errors_all_total": both(ALL, ALL)},
+            "",
+            "",
+        )
+    }
+    (root / "experiments").mkdir()
+    with backfilled(build(cases | extra), folder) as url:
+        for name, case in cases.items():
+            others = {"errors": errors} if case.metric.get("role") == "info" else {}
+            spec = {
+                "experiment": name.replace("_", "-"),
+                "service": "shop",
+                "variants": {"stable": {"version": "v1"}, "canary": {"version": "v2"}},
+                "split": {"stable": 80, "canary": 20},
+                "metrics": {"measured": dict(case.metric), **others},
+                "plan": {"start": instant(START_MS).isoformat(), "duration": "30m"},
+                "sources": {"metrics": url},
+            }
+            file = root / "experiments" / f"{name.replace('_', '-')}.yaml"
+            file.write_text(yaml.safe_dump(spec, sort_keys=False))
+        yield Scene(root, cases)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_kind_of_data_ends_as_it_should(scene: Scene, name: str) -> None:
+    found, case = scene.look(name), scene.cases[name]
+    assert (found.decision, case.said in "\n".join(found.reasons)) == (case.decision, True), (
+        found.reasons
+    )
+
+
+def test_counts_are_the_raw_differences_and_again_changes_nothing(scene: Scene) -> None:
+    (found,) = scene.look("ratio_good").metrics
+    inside = (TIMES > START_MS) & (TIMES <= START_MS + 30 * 60_000)
+    arms = scene.cases["ratio_good"].series
+    for version, exposure, share in (
+        ("v1", found.exposure_baseline, found.baseline),
+        ("v2", found.exposure_candidate, found.candidate),
+    ):
+        bad, total = (
+            arms[f"ratio_good_{part}_total"][version][inside][-1]
+            - arms[f"ratio_good_{part}_total"][version][np.flatnonzero(inside)[0] - 1]
+            for part in ("bad", "all")
+        )
+        assert exposure == total
+        assert share == pytest.approx(bad / total, rel=0.2)
+    assert scene.look("ratio_good").to_json() == scene.look("ratio_good").to_json()
