@@ -49,10 +49,8 @@ class Unit(StrEnum):
 
     REQUEST = "request"
     USER = "user"
-    EVENT = "event"
-    """What a counter of the spec's own counts; each is bad or not."""
-    BUCKET = "bucket"
-    """A stretch of time with one value: a rate, or what a query says."""
+    EVENT = "event"  # of a counter of the spec's own; bad or not
+    BUCKET = "bucket"  # of time, with one value: a rate's, or a query's
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +69,8 @@ class MetricPlan:
     objective: a share of bad requests that must not be exceeded whatever the baseline does.
     above_ms: the latency from which on a request is slow, as asked for; None for other metrics.
     baseline_quantile: where instead the edge next to this quantile of the baseline's latency is it.
-    outcome: what a request metric counts otherwise: how requests ended ("failure", "abandoned"), or
-        "unmeasured".
-    counted: of the spec's own counters and queries, what values are of, as in a sentence.
+    outcome: how the requests ended that a metric counts ("failure"), or "unmeasured".
+    counted: of the spec's own counters and queries, what their values are of.
     is_default: whether the spec doesn't name it; without data it then has no result.
     quantile: a latency quantile to report beside the share (0.99), if any.
     prior_sd: typical size of true relative effects, as a standard deviation around none.
@@ -109,7 +106,7 @@ class MetricPlan:
 
     @property
     def may_be_outage(self) -> bool:
-        """Whether a signal's total failure is one of the version: nobody waits for its answers."""
+        """Whether a signal's total failure is one of the version."""
         return self.role is Role.SIGNAL and self.outcome == "abandoned"
 
 
@@ -134,7 +131,7 @@ class Stage:
 class Plan:
     """One experiment's variants, metrics, stages and risks.
 
-    alpha: error rate of the whole experiment, over all looks, metrics and candidates.
+    alpha: error rate of the experiment, over all looks, metrics and candidates.
     minimum_ms, minimum_exposure: no promote before this much time and this many requests (users)
         of each variant.
     tuned_ms: the length that the tests are tuned for, where the stages' real lengths are known
