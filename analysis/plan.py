@@ -223,8 +223,7 @@ class Plan:
     def splits(self) -> tuple[Stage, ...]:
         """Stretches of one split each: stages that follow one another with the same one are one.
 
-        Users are compared among those first exposed under the same split. A plan of which only
-        some stages say a split, and all of these the same, has one.
+        Users are compared within one. Where some stages say none, and all others the same, it is one.
         """
         said = [stage.shares for stage in self.stages if stage.shares]
         if not said or all(shares == said[0] for shares in said):
@@ -256,9 +255,8 @@ class Plan:
     def harm_alpha(self, metric: MetricPlan) -> float:
         """The metric's part of the half of alpha that watches for harm (weighted Bonferroni).
 
-        Shared over metrics by weight and over candidates equally, so that a false rollback of
-        any candidate for any metric at any look has a probability of at most alpha / 2. Signals
-        have no part of it, but share one of their own equally: it bounds false holds.
+        Shared over metrics by weight and over candidates equally, so that any false rollback has a
+        probability of at most alpha / 2. Signals share a part of their own: it bounds false holds.
         """
         if not metric.role.decides:
             others = sum(not other.role.decides for other in self.metrics) or 1
