@@ -223,7 +223,7 @@ class Plan:
     def splits(self) -> tuple[Stage, ...]:
         """Stretches of one split each: stages that follow one another with the same one are one.
 
-        Users are compared within one. Where some stages say none, and all others the same, it is one.
+        Users are compared within one. Where some stages say none and the rest the same, it is one.
         """
         said = [stage.shares for stage in self.stages if stage.shares]
         if not said or all(shares == said[0] for shares in said):
