@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from urllib.parse import quote as quote_url
 
 import requests
+import urllib3
 
 from dashboards.promql import quote
 
 PREFIX_PATTERN = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+# Bytes of an answer that a message quotes.
+_MOST_SAID = 2048
 _JOB = "split-verdict"
 
 
@@ -99,6 +102,13 @@ def render_metrics(experiments: Iterable[ExperimentMetrics], *, prefix: str = "e
     return "".join(families)
 
 
+class _Direct(requests.Session):
+    """Follows no redirect, and reads none: requests reads all of its text otherwise."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: the redirect is the answer."""
+
+
 def push_metrics(
     look: ExperimentMetrics,
     url: str,
@@ -120,22 +130,30 @@ def push_metrics(
     body = render_metrics([look], prefix=prefix).encode()
     headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
     try:
-        answer = requests.put(
-            target,
-            data=body,
-            headers=headers,
-            timeout=timeout_s,
-            auth=login,
-            params=parameters,
-            allow_redirects=False,
-        )
-    except requests.RequestException as error:
+        with (
+            _Direct() as session,
+            session.put(
+                target,
+                data=body,
+                headers=headers,
+                timeout=timeout_s,
+                auth=login,
+                params=parameters,
+                stream=True,
+            ) as answer,
+        ):
+            if 200 <= answer.status_code < 300:
+                return
+            said = b"" if answer.is_redirect else answer.raw.read1(_MOST_SAID, decode_content=True)
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise PushFailed(f"Pushgateway {url} can't be reached: {error}") from error
-    if not answer.ok:
-        raise PushFailed(
-            f"Pushgateway {url} refused the metrics of {look.experiment} with status "
-            f"{answer.status_code}: {answer.text.strip() or answer.reason}"
-        )
+    if answer.is_redirect:
+        raise PushFailed(f"Pushgateway {url} redirects to another address: name that one")
+    words = " ".join(said.decode(errors="replace").split())
+    raise PushFailed(
+        f"Pushgateway {url} refused the metrics of {look.experiment} with status "
+        f"{answer.status_code}: {words or answer.reason}"
+    )
 
 
 def _shares(look: ExperimentMetrics) -> list[_Sample]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from flows.cli.arguments import USAGE_ERROR, Commands, command
 from flows.workspace.paths import Workspace
@@ -22,6 +23,16 @@ def add(commands: Commands) -> None:
         help="environment variable with the token that callers must send; needed for a --host "
         "that others reach",
     )
+    serve.add_argument(
+        "--grant",
+        action="append",
+        default=[],
+        metavar="NAME=RIGHT:EXPERIMENT,...",
+        help="the token in the variable NAME may read the latest verdict (RIGHT is read) or have "
+        "new ones decided (decide) of these experiments, * for all; may be repeated",
+    )
+    serve.add_argument("--certificate", type=Path, metavar="FILE", help="PEM; answers by TLS")
+    serve.add_argument("--key", type=Path, metavar="FILE", help="the certificate's private key")
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -29,10 +40,23 @@ def _serve(options: argparse.Namespace) -> int:
     import os  # noqa: PLC0415
 
     from flows.service.authentication import TokenRefused, token_for  # noqa: PLC0415
-    from flows.service.server import listen, serve  # noqa: PLC0415
+    from flows.service.grants import read_grants  # noqa: PLC0415
+    from flows.service.server import ServerIdentity, listen, serve  # noqa: PLC0415
 
+    if (options.certificate is None) != (options.key is None):
+        print("--certificate and --key belong together: name both", file=sys.stderr)
+        return USAGE_ERROR
+    tls = ServerIdentity(options.certificate, options.key) if options.key else None
     try:
-        token = token_for(options.host, options.token_env, os.environ)
+        if tls is not None:
+            tls.check()
+    except (OSError, ValueError) as error:
+        told = f"can't serve with {options.certificate} and {options.key}: {error}"
+        print(told, file=sys.stderr)
+        return USAGE_ERROR
+    try:
+        grants = read_grants(options.grant, os.environ)
+        token = token_for(options.host, options.token_env, os.environ, grants)
         listening = listen(options.host, options.port)
     except TokenRefused as error:
         print(error, file=sys.stderr)
@@ -42,7 +66,7 @@ def _serve(options: argparse.Namespace) -> int:
         print(f"can't listen on {options.host} port {options.port}: {reason}", file=sys.stderr)
         return USAGE_ERROR
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    serve(Workspace(options.root), listening, token=token)
+    serve(Workspace(options.root), listening, token=token, grants=grants, tls=tls)
     return 0
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from flows.formats.problems import UserError
-from flows.formats.time import as_utc
+from flows.formats.time import as_utc, instant
 from flows.ingest.pull import pull_if_behind
 from flows.look.evaluate import score_experiment
 from flows.look.remarks import (
@@ -18,7 +18,9 @@ from flows.look.remarks import (
     remarks_on_manifests,
 )
 from flows.look.verdict_document import VerdictDocument
+from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_reader
 from flows.workspace.experiments import find_spec
 from flows.workspace.paths import Workspace
 
@@ -89,6 +91,31 @@ _AHEAD = timedelta(minutes=1)
 
 class TimeInFuture(UserError):
     """A look was asked for at a time that is yet to come: it would stay the latest until then."""
+
+
+class TimeBeforeStart(UserError):
+    """A look was asked for at a time before the experiment: nothing is to be pulled of then."""
+
+
+def check_begun(workspace: Workspace, experiment: str, at: datetime) -> None:
+    """Raises TimeBeforeStart if the look is before the start, as far as that is known.
+
+    Raises InputError, WarehouseBusy or WarehouseUnusable where it can't be found out.
+    """
+    _, spec = find_spec(workspace.experiments, experiment)
+    start = spec.plan.start
+    if workspace.warehouse.exists():
+        with open_reader(workspace.warehouse) as con:
+            now = datetime.now(UTC)
+            # Up to a bucket later than it was; without any data yet it is the time of asking.
+            known = instant(plan_at(con, spec, at=now).start_ms) - spec.plan.bucket
+        if known < now - spec.plan.bucket:
+            start = known
+    if start is not None and at < start:
+        raise TimeBeforeStart(
+            f"{at:%Y-%m-%d %H:%M:%S} UTC is before the start of {experiment} "
+            f"({start:%Y-%m-%d %H:%M:%S} UTC): name a later time, or none for now"
+        )
 
 
 def look_time(asked: datetime | None, *, now: datetime | None = None) -> datetime:

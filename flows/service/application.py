@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -20,7 +20,8 @@ from flows.formats.time import as_utc
 from flows.publish.latest_metrics import latest_metrics
 from flows.service import argo, flagger
 from flows.service.authentication import Authentication
-from flows.service.guard import Guard
+from flows.service.grants import Grant
+from flows.service.guard import GRANT, Guard
 from flows.service.health import ServiceMetrics, readiness_of
 from flows.service.http import Limits, Refused, json_object, json_response, read_body, shown
 from flows.service.shared_calls import Overloaded, SharedCalls, TookTooLong
@@ -63,30 +64,40 @@ class Endpoints:
             known = ", ".join(flagger.HOOKS)
             raise Refused(404, f"there is no webhook type {shown(kind)}; there are {known}")
         call = flagger.parse_call(json_object(await read_body(request, self._limits)))
-        document = await self._looks.look(await self._experiment_of(call))
+        grant = _grant_of(request)
+        name = await self._experiment_of(call, grant)
+        grant.check(name, deciding=True)
+        document = await self._looks.look(name)
         status, body = flagger.answer(kind, document)
         return json_response(body, status=status)
 
     async def measurement(self, request: Request) -> Response:
         """The value for Argo Rollouts' web metric provider."""
-        name = named(self._workspace, request.path_params["experiment"])
+        name = self._named(request, deciding=True)
         return json_response(argo.measurement(await self._looks.look(name)))
 
     async def verdict(self, request: Request) -> Response:
-        """The whole verdict document, as `verdict gate --json` prints it."""
+        """The whole verdict document, as `verdict gate --json` prints it; the latest to readers."""
         await read_body(request, self._limits)
-        name = named(self._workspace, request.path_params["experiment"])
-        document = await self._looks.look(name, _time_asked(request))
+        at = _time_asked(request)
+        is_reader = at is None and not _grant_of(request).may_decide
+        name = self._named(request, deciding=not is_reader)
+        if is_reader:
+            text = await self._read("verdict", name, functools.partial(self._latest, name))
+        else:
+            text = (await self._looks.look(name, at)).to_json()
         return Response(
-            document.to_json(),
+            text,
             media_type="application/json",
             headers={"Cache-Control": "no-store"},
         )
 
-    async def metrics(self, _: Request) -> Response:
-        """The exported metrics of all experiments, and the service's own."""
+    async def metrics(self, request: Request) -> Response:
+        """The exported metrics of the caller's experiments, and the service's own."""
+        grant = _grant_of(request)
+        read = functools.partial(self._exported, grant)
         try:
-            exported = await self._reads.call("metrics", None, self._exported)
+            exported = await self._reads.call("metrics", grant.experiments, read)
         except (Overloaded, TookTooLong, WarehouseBusy, WarehouseUnusable) as error:
             _log.warning("the experiments' metrics can't be read: %s", error)
             return Response(self._metrics.render(warehouse_readable=False), media_type=_TEXT)
@@ -105,7 +116,7 @@ class Endpoints:
         except (Overloaded, TookTooLong):
             return json_response({"ready": False}, status=503)
         body: dict[str, object] = {"ready": found.is_ready}
-        if self._authentication.allows(request.headers):
+        if self._authentication.allows_all(request.headers):
             body |= {
                 "experiments": found.experiments,
                 "warehouse": found.warehouse,
@@ -122,29 +133,50 @@ class Endpoints:
         self._looks.close()
         self._reads.close()
 
-    async def _experiment_of(self, call: flagger.Call) -> str:
+    def _named(self, request: Request, *, deciding: bool) -> str:
+        """The experiment that the path names. Raises Refused (403 before 404)."""
+        name = request.path_params["experiment"]
+        _grant_of(request).check(name, deciding=deciding)
+        return named(self._workspace, name)
+
+    async def _experiment_of(self, call: flagger.Call, grant: Grant) -> str:
         if call.experiment is not None:
+            grant.check(call.experiment, deciding=True)
             return named(self._workspace, call.experiment)
         find = functools.partial(of_service, self._workspace, call.name, call.namespace)
+        return await self._read("specs", (call.name, call.namespace), find)
+
+    async def _read(self, what: str, key: Hashable, work: Callable[[], str]) -> str:
+        """What work returns, in a worker thread. Raises Refused (503) if that takes too long."""
         try:
-            return await self._reads.call("specs", (call.name, call.namespace), find)
+            return await self._reads.call(what, key, work)
         except (Overloaded, TookTooLong) as error:
             raise Refused(
-                503, "the specs could not be read in time: call again", {"Retry-After": "5"}
+                503, f"the {what} could not be read in time: call again", {"Retry-After": "5"}
             ) from error
 
-    def _exported(self) -> str:
+    def _latest(self, experiment: str) -> str:
+        """In a worker thread. Raises Refused (404)."""
+        folder = self._workspace.verdicts / experiment
+        path = max(folder.glob("*.json"), default=None, key=lambda each: each.name)
+        if path is None:
+            raise Refused(404, f"{experiment} has no verdict yet")
+        return path.read_text(encoding="utf-8")
+
+    def _exported(self, grant: Grant) -> str:
         """In a worker thread."""
         if not self._workspace.warehouse.exists():
             return ""
-        specs = select_readable(self._workspace).experiments
+        readable = select_readable(self._workspace).experiments
+        specs = [spec for spec in readable if grant.is_for(spec.experiment)]
         return render_metrics(latest_metrics(self._workspace.warehouse, specs))
 
 
-def application(workspace: Workspace, *, token: str | None, limits: Limits) -> Starlette:
-    """The ASGI application; without a token it answers calls to this machine only."""
+def application(
+    workspace: Workspace, *, authentication: Authentication, limits: Limits
+) -> Starlette:
+    """The ASGI application."""
     metrics = ServiceMetrics()
-    authentication = Authentication(token)
     endpoints = Endpoints(workspace, authentication, limits, metrics)
 
     @asynccontextmanager
@@ -170,6 +202,12 @@ def application(workspace: Workspace, *, token: str | None, limits: Limits) -> S
     # A redirect would repeat whatever host the caller has named.
     app.router.redirect_slashes = False
     return app
+
+
+def _grant_of(request: Request) -> Grant:
+    grant = request.scope[GRANT]
+    assert isinstance(grant, Grant)
+    return grant
 
 
 def _time_asked(request: Request) -> datetime | None:

@@ -4,47 +4,38 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from flows.formats.safe_text import read_secret
+from flows.service.grants import Grant, TokenRefused, digest_of, read_token
 from flows.service.http import Refused
 
-_SHORTEST = 16
+__all__ = ["Authentication", "TokenRefused", "is_loopback", "token_for"]
 
 
-class TokenRefused(Exception):
-    """The service must not start so; the message says what to change."""
-
-
-def token_for(host: str, token_env: str | None, environment: Mapping[str, str]) -> str | None:
-    """The token that callers must send; None if they need none.
+def token_for(
+    host: str,
+    token_env: str | None,
+    environment: Mapping[str, str],
+    grants: Sequence[Grant] = (),
+) -> str | None:
+    """The token that allows all; None if there is none, and none is needed beside the grants.
 
     Raises TokenRefused when the named variable holds no good token, and when a host that others
     reach has none.
     """
     if token_env is None:
-        if is_loopback(host):
+        if grants or is_loopback(host):
             return None
         raise TokenRefused(
             f"--host {host} is reachable by others, so callers need a token: put one into an "
             "environment variable and name it with --token-env, or listen on 127.0.0.1"
         )
-    try:
-        token = read_secret(environment, token_env, is_token=True)
-    except ValueError:
-        token = ""
-    if len(token) < _SHORTEST:
-        raise TokenRefused(
-            f"{token_env} must hold a token of at least {_SHORTEST} printable ASCII characters, "
-            "for example from `openssl rand -hex 32`"
-        )
-    return token
+    return read_token(token_env, environment)
 
 
 def is_loopback(host: str) -> bool:
@@ -56,35 +47,37 @@ def is_loopback(host: str) -> bool:
 
 
 class Authentication:
-    """Compares what a request brings with the token, in constant time."""
+    """Compares what a request brings with each token, in constant time.
 
-    def __init__(self, token: str | None) -> None:
-        self._digest = None if token is None else _digest(token)
+    token: allows all. Without it and without grants, programs of this machine may do all.
+    """
 
-    def check(self, headers: Headers) -> None:
-        """Raises Refused (401, or 403 for another site's page in a browser of this machine)."""
-        if self._digest is None:
+    def __init__(self, token: str | None, grants: Sequence[Grant] = ()) -> None:
+        whole = [] if token is None else [Grant(digest_of(token))]
+        self._grants: list[Grant] = [*whole, *grants]
+
+    def check(self, headers: Headers) -> Grant:
+        """What the caller may. Raises Refused (401, or 403 for another site's page)."""
+        if not self._grants:
             _check_local(headers)
-        elif not self._is_known(headers):
+            return Grant(b"")
+        sent = headers.getlist("authorization")
+        offered = digest_of(_token_in(sent[0]) if len(sent) == 1 else "")
+        known: list[Grant] = [g for g in self._grants if hmac.compare_digest(offered, g.digest)]
+        if not known:
             raise Refused(
                 401,
                 "send the service's token: Authorization: Bearer TOKEN",
                 {"WWW-Authenticate": "Bearer"},
             )
+        return known[0]
 
-    def allows(self, headers: Headers) -> bool:
-        """Whether check would pass."""
+    def allows_all(self, headers: Headers) -> bool:
+        """Whether the caller may know of every experiment."""
         try:
-            self.check(headers)
+            return self.check(headers).experiments is None
         except Refused:
             return False
-        return True
-
-    def _is_known(self, headers: Headers) -> bool:
-        sent = headers.getlist("authorization")
-        offered = _token_in(sent[0]) if len(sent) == 1 else ""
-        # Digests have one length: the comparison tells nothing of the token's.
-        return hmac.compare_digest(_digest(offered), self._digest or b"")
 
 
 def _check_local(headers: Headers) -> None:
@@ -109,7 +102,3 @@ def _token_in(header: str) -> str:
     except (binascii.Error, UnicodeDecodeError):
         return ""
     return decoded.partition(":")[2]
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()

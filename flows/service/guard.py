@@ -15,6 +15,8 @@ from flows.service.rate_limit import RateLimit, client_of
 
 # Probes come without a token; readyz tells details only to those who have it.
 _OPEN = ("/healthz", "/readyz")
+# Where the endpoints find what the caller may.
+GRANT = "verdict.grant"
 
 
 class Guard:
@@ -78,7 +80,7 @@ class Guard:
             )
         headers = Headers(scope=scope)
         if scope["path"] not in _OPEN:
-            self._authentication.check(headers)
+            scope[GRANT] = self._authentication.check(headers)
         check_declared_size(headers.get("content-length", ""), self._limits)
 
     def _check_head(self, scope: Scope) -> None:

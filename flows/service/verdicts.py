@@ -8,7 +8,13 @@ import re
 from datetime import datetime
 
 from flows.formats.problems import UserError
-from flows.look.look import TimeInFuture, look_at_experiment, look_time
+from flows.look.look import (
+    TimeBeforeStart,
+    TimeInFuture,
+    check_begun,
+    look_at_experiment,
+    look_time,
+)
 from flows.look.verdict_document import VerdictDocument
 from flows.service.health import ServiceMetrics
 from flows.service.http import Limits, Refused, shown
@@ -41,7 +47,7 @@ class Looks:
             return await self._calls.call(
                 experiment, at, functools.partial(self._take, experiment, at)
             )
-        except TimeInFuture as error:
+        except (TimeBeforeStart, TimeInFuture) as error:
             raise Refused(400, f"at: {error}") from error
         except TookTooLong as error:
             waited = f"{self._limits.verdict_timeout_s:g} s"
@@ -63,12 +69,16 @@ class Looks:
         """In a worker thread."""
         with self._metrics.looking():
             try:
+                if at is not None:
+                    check_begun(self._workspace, experiment, at)
                 document = look_at_experiment(
                     self._workspace,
                     experiment,
                     at=at,
                     warn=functools.partial(_log.warning, "%s: %s", experiment),
                 )
+            except TimeBeforeStart:
+                raise
             except UserError as error:
                 self._metrics.failed_look()
                 _log.warning("%s can't be judged: %s", experiment, error)

@@ -125,7 +125,7 @@ def started(
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
-            if not line.startswith("listening on http://"):
+            if not line.startswith(("listening on http://", "listening on https://")):
                 process.wait()
                 log.seek(0)
                 raise AssertionError(log.read())

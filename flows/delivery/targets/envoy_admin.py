@@ -89,16 +89,21 @@ def _get(admin: str, page: str, **query: str) -> bytes:
     """The body, read within the time and the size that an Envoy needs."""
     import requests  # noqa: PLC0415 - only a delivery pays for it
 
+    from flows.ingest.sources.login import SpecSession  # noqa: PLC0415
+
     server = endpoint_of(admin)
     body, deadline = bytearray(), time.monotonic() + _WAIT_S
     try:
-        with requests.get(
-            f"{server.url}/{page}",
-            params={**server.parameters, **query},
-            auth=server.credentials,
-            timeout=_TIMEOUT_S,
-            stream=True,
-        ) as answer:
+        with (
+            SpecSession() as session,
+            session.get(
+                f"{server.url}/{page}",
+                params={**server.parameters, **query},
+                auth=server.credentials,
+                timeout=_TIMEOUT_S,
+                stream=True,
+            ) as answer,
+        ):
             answer.raise_for_status()
             for part in answer.iter_content(1 << 16):
                 body += part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from urllib.parse import urljoin
 
 import requests
 
@@ -16,16 +17,28 @@ class OtherHost(requests.RequestException):
 
 
 class SpecSession(requests.Session):
-    """Logs in as the spec says: neither a redirect nor ~/.netrc puts another login in its place."""
+    """Logs in as the spec says: neither a redirect nor ~/.netrc puts another login in its place.
+
+    A redirect to another host is refused; of one on the same host the text isn't read.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Before a redirect is followed. Raises OtherHost."""
+        target: str | None = super().get_redirect_target(resp)
+        if target is None:
+            return None
+        asked = resp.request.url or ""
+        if self.should_strip_auth(asked, urljoin(asked, target)):  # type: ignore[no-untyped-call]
+            resp.close()
+            raise OtherHost("it redirects to another host: name that one")
+        # requests reads all of it, however much that is.
+        resp._content, resp._content_consumed = b"", True  # type: ignore[attr-defined]
+        return target
 
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response
     ) -> None:
         """Before a redirect is followed."""
-        if self.should_strip_auth(  # type: ignore[no-untyped-call]
-            response.request.url or "", prepared_request.url or ""
-        ):
-            raise OtherHost("it redirects to another host: name that one")
         if self.auth is None:
             super().rebuild_auth(  # type: ignore[no-untyped-call]
                 prepared_request, response

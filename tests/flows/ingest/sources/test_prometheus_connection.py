@@ -10,7 +10,6 @@ import json
 import re
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -21,7 +20,8 @@ from flows.ingest.sources.prometheus import PrometheusSamples
 from flows.ingest.sources.prometheus_connection import Patience
 from flows.ingest.sources.samples import Selector, SourceRefused, SourceUnavailable
 from flows.spec.sources import PrometheusSource
-from tests.servers.real_servers import free_port, program
+from tests.servers.certificates import self_signed
+from tests.servers.real_servers import free_port
 from tests.servers.scripted_server import (
     EMPTY,
     MATRIX,
@@ -209,22 +209,12 @@ def test_answer_drop_by_drop_is_given_up_in_bounded_time() -> None:
     assert time.monotonic() - began < 4
 
 
-def _self_signed(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that nobody but itself vouches for, and its key."""
-    folder.mkdir()
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    command = [program("openssl", "openssl"), "req", "-x509", "-nodes", "-days", "2"]
-    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command += ["-newkey", "rsa:2048", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(command, check=True, capture_output=True)
-    return certificate, key
-
-
 def test_own_authority_is_trusted_whatever_the_environment_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    certificate, key = _self_signed(tmp_path / "server")
-    other, _ = _self_signed(tmp_path / "other")
+    certificate, key = self_signed(tmp_path)
+    (tmp_path / "other").mkdir()
+    other, _ = self_signed(tmp_path / "other")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
