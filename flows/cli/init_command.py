@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.cli.arguments import USAGE_ERROR, Commands, command
+from flows.formats.problems import InputError
 from flows.workspace.paths import Workspace
+
+if TYPE_CHECKING:
+    from flows.manifests.new_spec import SpecAnswers
+    from flows.manifests.split import Split
 
 _MESHES = ("istio", "linkerd", "linkerd-route", "linkerd-policy", "envoy")
 
@@ -24,7 +31,8 @@ def add(commands: Commands) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="TrafficSplit, VirtualService, HTTPRoute, Flagger Canary, Argo Rollout, ...",
+        help="TrafficSplit, VirtualService, HTTPRoute, Flagger Canary and MetricTemplate, Argo "
+        "Rollout and AnalysisTemplate, Kayenta canary config, ...",
     )
     init.add_argument("--service", help="which service, if the files have several")
     init.add_argument("--route", metavar="TEXT", help="which route, if the files have several")
@@ -38,17 +46,17 @@ def add(commands: Commands) -> None:
 
 
 def _init(options: argparse.Namespace) -> int:
+    from flows.manifests.new_metrics import found_in, write_templates  # noqa: PLC0415
     from flows.manifests.new_spec import (  # noqa: PLC0415
         CannotInit,
         SpecAnswers,
         choose_split,
         experiment_name,
-        new_spec,
+        scope_of,
     )
     from flows.manifests.read import read_manifests  # noqa: PLC0415
     from flows.manifests.spec_split import mistakes  # noqa: PLC0415
     from flows.spec.experiment import Mesh  # noqa: PLC0415
-    from flows.workspace.experiments import load_spec  # noqa: PLC0415
 
     mesh = Mesh(options.mesh) if options.mesh else None
     wanted = SpecAnswers(options.service, options.route, options.name, mesh, options.prometheus)
@@ -59,17 +67,46 @@ def _init(options: argparse.Namespace) -> int:
         split = choose_split(manifests, wanted)
         name = experiment_name(split, wanted)
     except CannotInit as error:
-        print(error, file=sys.stderr)
-        return USAGE_ERROR
+        metrics = found_in(options.files, "version")
+        if manifests.splits or not (metrics.converted or metrics.others):
+            print(error, file=sys.stderr)
+            return USAGE_ERROR
+        for line in metrics.others:
+            print(line, file=sys.stderr)
+        folder = Workspace(options.root).experiments / "metrics"
+        for line in write_templates(folder, metrics, force=options.force):
+            print(line)
+        return 0 if metrics.converted else USAGE_ERROR
     path = options.output or Workspace(options.root).experiments / f"{name}.yaml"
     if path.exists() and not options.force:
         print(f"{path} is there already; --force overwrites it", file=sys.stderr)
         return USAGE_ERROR
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = new_spec(split, wanted, files=options.files, spec_dir=path.parent)
-    path.write_text(text, encoding="utf-8")
+    text = _written(path, split, wanted, options.files, scope_of(split, wanted))
     print(text, end="")
-    load_spec(path)
     doubts = text.count("CHECK:")
     print(f"wrote {path}" + (f"; look at the {doubts} lines with CHECK" if doubts else ""))
     return 0
+
+
+def _written(
+    path: Path, split: Split, wanted: SpecAnswers, files: Sequence[Path], scope: str
+) -> str:
+    """The spec's text, with the metrics that are right in it. Raises InputError."""
+    from flows.manifests.new_metrics import found_in, metric_lines  # noqa: PLC0415
+    from flows.manifests.new_spec import new_spec  # noqa: PLC0415
+    from flows.workspace.experiments import load_spec  # noqa: PLC0415
+
+    metrics = found_in(files, scope)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        lines = metric_lines(metrics)
+        text = new_spec(split, wanted, files=files, spec_dir=path.parent, metrics=lines)
+        path.write_text(text, encoding="utf-8")
+        try:
+            load_spec(path)
+        except InputError as error:
+            metrics, before = metrics.without(error.problems), metrics
+            if metrics == before:
+                raise
+        else:
+            return text

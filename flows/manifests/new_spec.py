@@ -112,8 +112,24 @@ def experiment_name(split: Split, wanted: SpecAnswers) -> str:
     return re.sub(r"[^a-z0-9-]+", "-", split.origin.name.lower()).strip("-")[:63].strip("-")
 
 
-def new_spec(split: Split, wanted: SpecAnswers, *, files: Sequence[Path], spec_dir: Path) -> str:
-    """The spec's text. files: the manifests; they are named relative to spec_dir."""
+def scope_of(split: Split, wanted: SpecAnswers) -> str:
+    """By which of its names a text tells a variant's series apart: version or service."""
+    names = variant_names(in_order(split), wanted.mesh or split.mesh or Mesh.ISTIO, split.namespace)
+    return "version" if all(name.version for name in names) else "service"
+
+
+def new_spec(
+    split: Split,
+    wanted: SpecAnswers,
+    *,
+    files: Sequence[Path],
+    spec_dir: Path,
+    metrics: Sequence[str] = (),
+) -> str:
+    """The spec's text. files: the manifests; they are named relative to spec_dir.
+
+    metrics: lines of its metrics beside the usual ones.
+    """
     mesh = wanted.mesh or split.mesh
     names = variant_names(in_order(split), mesh or Mesh.ISTIO, split.namespace)
     lines = [
@@ -125,6 +141,7 @@ def new_spec(split: Split, wanted: SpecAnswers, *, files: Sequence[Path], spec_d
         f"mesh: {mesh.value}" if mesh else f"mesh: istio  {_CHECK}istio, linkerd or envoy?",
         "variants:",
         *_variants(names),
+        *metrics,
         *_plan(split, [yaml_scalar(name.key) for name in names]),
         "manifests:",
         *(f"  - {yaml_scalar(os.path.relpath(path, spec_dir))}" for path in files),

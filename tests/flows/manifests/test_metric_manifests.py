@@ -1,0 +1,190 @@
+"""Metrics of Flagger, Argo Rollouts and Kayenta as ours: also flows.manifests.metric_queries and
+flows.manifests.new_metrics."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows.cli.main import main
+from flows.manifests.metric_manifests import metrics_in
+from flows.manifests.metric_queries import ConvertedMetric, said_of
+from flows.workspace.experiments import load_spec
+
+RATE = 'sum(rate(grpc_total{code%s"OK",pod=~"{{ target }}-[0-9a-z]+(-[0-9a-z]+)"}[{{ interval }}]))'
+ALL = 'sum(rate(grpc_total{pod=~"{{ target }}-[0-9a-z]+(-[0-9a-z]+)"}[1m]))'
+
+
+def flagger(query: str, provider: str = "prometheus") -> dict[str, Any]:
+    spec = {"provider": {"type": provider, "address": "http://p:9090"}, "query": query}
+    metadata = {"name": "m", "namespace": "test"}
+    return {
+        "apiVersion": "flagger.app/v1beta1",
+        "kind": "MetricTemplate",
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+def canary(**wanted: float) -> dict[str, Any]:
+    metrics = [{"name": "m", "templateRef": {"name": "m"}, "thresholdRange": wanted}]
+    spec = {
+        "targetRef": {"kind": "Deployment", "name": "podinfo", "apiVersion": "apps/v1"},
+        "service": {"port": 80},
+        "analysis": {"interval": "1m", "threshold": 5, "maxWeight": 50, "stepWeight": 10},
+    }
+    spec["analysis"]["metrics"] = metrics  # type: ignore[index]
+    return {
+        "apiVersion": "flagger.app/v1beta1",
+        "kind": "Canary",
+        "metadata": {"name": "podinfo", "namespace": "test"},
+        "spec": spec,
+    }
+
+
+def argo(query: str, **more: Any) -> dict[str, Any]:
+    args = [{"name": "service-name"}, {"name": "port", "value": 9090}, {"name": "what"}]
+    metric = {"name": "m", "provider": {"prometheus": {"query": query}}, **more}
+    dry = [{"metricName": "m"}] if more.pop("dry", False) else []
+    metric.pop("dry", None)
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AnalysisTemplate",
+        "metadata": {"name": "a"},
+        "spec": {"args": args, "metrics": [metric], "dryRun": dry},
+    }
+
+
+def kayenta(query: dict[str, Any], **canary: Any) -> dict[str, Any]:
+    metric = {"name": "m", "query": query, "analysisConfigurations": {"canary": canary}}
+    return {"name": "c", "judge": {"name": "NetflixACAJudge-v1.0"}, "metrics": [metric]}
+
+
+def convert(folder: Path, *documents: dict[str, Any]) -> ConvertedMetric | str:
+    file = folder / "m.yaml"
+    file.write_text("---\n".join(map(json.dumps, documents)).replace("}---", "}\n---"))
+    (found,) = said_of(metrics_in([file], "version"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("documents", "wanted"),
+    [
+        (
+            [flagger(f"{RATE % '!='} / {ALL} * 100"), canary(max=5)],
+            {"kind": "ratio", "bad": 'code!="OK"', "objective": "0.05"},
+        ),
+        (
+            [flagger(f"{RATE % '='} / {ALL} * 100"), canary(min=99)],
+            {"kind": "ratio", "good": 'code="OK"', "objective": "0.01"},
+        ),
+        (
+            [flagger(f"100 - {RATE % '='} / {ALL} * 100"), canary(max=5)],
+            {"kind": "ratio", "good": 'code="OK"', "objective": "0.05"},
+        ),
+        (
+            [flagger(f"1 - {RATE % '!='} / {ALL}"), canary(min=0.9)],
+            {"kind": "ratio", "bad": 'code!="OK"', "objective": "0.1"},
+        ),
+        (
+            [flagger(f"max({ALL})"), canary(max=7)],
+            {"kind": "gauge", "better": "lower", "objective": "7", "query": "{{version}}"},
+        ),
+        (
+            [flagger('max(x{job="{{ target }}-canary"})')],
+            {"query": "max(x{job={{service}}})"},
+        ),
+        (
+            [argo('x{s="{{args.service-name}}",p="{{args.port}}"}', successCondition="result < 5")],
+            {"query": "9090", "better": "lower", "objective": "5"},
+        ),
+        (
+            [argo('x{s="{{args.service-name}}"}', failureCondition="result[0] < 5", dry=True)],
+            {"better": "higher", "role": "info"},
+        ),
+        (
+            [
+                kayenta(
+                    {
+                        "type": "prometheus",
+                        "customInlineTemplate": 'PromQL:avg(m{p=~".+${scope}"})',
+                    },
+                    direction="decrease",
+                    critical=True,
+                    effectSize={"allowedDecrease": 0.8},
+                )
+            ],
+            {"better": "higher", "margin": "20%", "critical": "true", "query": "{{version}}"},
+        ),
+        (
+            [
+                kayenta(
+                    {"type": "prometheus", "metricName": "cpu"}, direction="increase", muted=True
+                )
+            ],
+            {"query": "cpu{version=", "role": "info", "better": "lower"},
+        ),
+    ],
+)
+def test_query_becomes_a_metric(
+    tmp_path: Path, documents: list[dict[str, Any]], wanted: dict[str, str]
+) -> None:
+    found = convert(tmp_path, *documents)
+    assert isinstance(found, ConvertedMetric), found
+    for name, part in wanted.items():
+        assert part.replace('"', "") in found.fields[name].replace("\\", "").replace('"', "")
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        (flagger("x", "datadog"), "datadog, which answers no PromQL"),
+        (flagger('x{a="{{ variables.b }}"}'), "what variables.b stands for"),
+        (flagger("sum(x)"), "nothing in the query names a version"),
+        (flagger(""), "no query"),
+        (flagger(f"{RATE.replace(',', ' ') % '='} / {ALL}"), "its selector has no condition"),
+        (argo('x{a="{{args.what}}"}'), "what args.what stands for"),
+        (kayenta({"type": "atlas", "q": "name,cpu,:eq"}), "atlas answers no PromQL"),
+        (kayenta({"type": "prometheus", "customFilterTemplate": "t"}), "template is not in"),
+    ],
+)
+def test_what_cannot_be_converted_is_said(
+    tmp_path: Path, document: dict[str, Any], why: str
+) -> None:
+    found = convert(tmp_path, document)
+    assert isinstance(found, str)
+    assert why in found
+
+
+def test_init_writes_metrics_into_the_spec_and_says_what_it_cannot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = flagger('max(lag{job="{{ target }}-canary"})')
+    wrong = flagger("x", "graphite")
+    wrong["metadata"]["name"] = "other"
+    file = tmp_path / "flagger.yaml"
+    file.write_text(yaml.safe_dump_all([canary(max=7), good, wrong]))
+    output = tmp_path / "experiments" / "podinfo.yaml"
+    command = ["--root", str(tmp_path), "init", "--from", str(file), "--mesh", "istio"]
+    assert main(command) == 0
+    spec = load_spec(output)
+    assert list(spec.metrics) == ["errors", "p99", "m"]
+    assert "other isn't converted: its provider is graphite" in capsys.readouterr().out
+
+
+def test_init_writes_templates_where_nothing_is_split(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text(yaml.safe_dump(flagger('max(lag{v="{{ target }}"})')))
+    command = ["--root", str(tmp_path), "init", "--from", str(file)]
+    assert main(command) == 0
+    written = tmp_path / "experiments" / "metrics" / "m.yaml"
+    assert yaml.safe_load(written.read_text())["query"] == 'max(lag{v="{{version}}"})'
+    assert "template: metrics/m.yaml" in capsys.readouterr().out
+    assert main(command) == 0
+    assert "is there already" in capsys.readouterr().out
