@@ -69,7 +69,7 @@ class MetricPlan:
     objective: a share of bad requests that must not be exceeded whatever the baseline does.
     above_ms: the latency from which on a request is slow, as asked for; None for other metrics.
     baseline_quantile: where instead the edge next to this quantile of the baseline's latency is it.
-    outcome: how the requests ended that a metric counts ("failure"), or "unmeasured".
+    outcome: how requests ended that count ("failure"), "unmeasured", "unusual" or "excused".
     counted: of the spec's own counters and queries, what their values are of.
     is_default: whether the spec doesn't name it; without data it then has no result.
     quantile: a latency quantile to report beside the share (0.99), if any.

@@ -16,6 +16,8 @@ _ENDED = {
     "rejected": "rejected by a limit",
     "client_error": "answered as wrong (4xx)",
     "unmeasured": "with no known latency or outcome",
+    "unusual": "answered otherwise than by a plain 200",
+    "excused": "failed by a code, status or flag that the spec doesn't name",
 }
 
 

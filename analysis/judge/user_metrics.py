@@ -11,14 +11,15 @@ from scipy.special import ndtr
 from analysis.evidence import UserEvidence
 from analysis.fixed.comparison import Sample
 from analysis.judge.segments import SegmentTable, compare_segments
+from analysis.judge.unread_outcomes import why_lost, why_unread
 from analysis.judge.user_harm import bound_harm
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import Margin, MetricPlan, Plan, Role, Unit
 from analysis.users.outcome_reach import OutcomeReach
 
 _MOST_NAMES = 5
-# So many of the rows of outcomes, at most, may be nobody's where a candidate passes.
-_LOST_SHARE = 0.1
+# So many empty values among others leave open what they mean.
+_EMPTY_SHARE = 0.1
 # With so many rows per user, a row doesn't say that it happened.
 _ROW_PER_USER = 0.9
 _NO_USERS = Sample(np.array(0.0), np.array(np.nan), np.array(np.nan))
@@ -67,9 +68,12 @@ def _judge(
     margin = metric.allowed_harm
     final = evidence.final_users.get(metric.name, {})
     unknown = _why_unknown(plan, metric, evidence, candidate)
-    if unknown is None and approved is None:
-        state = _classify(plan, metric, excess, at_end=at_end)
-        unknown = _why_no_pass(evidence, metric, candidate, state)
+    state = _classify(plan, metric, excess, at_end=at_end)
+    if unknown is None and approved is None and state is Classification.PASS:
+        values = float(comparison.baseline.mean), float(comparison.candidate.mean)
+        unknown = _why_no_pass(evidence, metric, candidate) or why_unread(
+            evidence, metric, (plan.baseline, candidate), room=-excess.upper, values=values
+        )
     is_certain = error > 0 and unknown is None
     return MetricResult(
         metric=metric.name,
@@ -77,11 +81,7 @@ def _judge(
         candidate_variant=candidate,
         unit=metric.unit,
         role=metric.role,
-        classification=(
-            _classify(plan, metric, excess, at_end=at_end)
-            if unknown is None
-            else Classification.NO_DATA
-        ),
+        classification=state if unknown is None else Classification.NO_DATA,
         baseline=float(comparison.baseline.mean),
         candidate=float(comparison.candidate.mean),
         difference=Estimate(difference, difference - down * spread, difference + up * spread),
@@ -136,15 +136,11 @@ def _bare(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
-def _why_no_pass(
-    evidence: UserEvidence, metric: MetricPlan, candidate: str, state: Classification
-) -> str | None:
+def _why_no_pass(evidence: UserEvidence, metric: MetricPlan, candidate: str) -> str | None:
     """Why a metric that passes by its numbers doesn't all the same, if so."""
-    if state is not Classification.PASS:
-        return None
     return (
         _why_contradicted(evidence, metric, candidate)
-        or _why_lost(evidence, metric)
+        or why_lost(evidence, metric)
         or _why_ambiguous(evidence, metric)
     )
 
@@ -165,20 +161,6 @@ def _why_contradicted(evidence: UserEvidence, metric: MetricPlan, candidate: str
     )
 
 
-def _why_lost(evidence: UserEvidence, metric: MetricPlan) -> str | None:
-    """Why a metric that passes doesn't, where too many outcomes can be given to nobody."""
-    lost = evidence.lost_outcomes
-    rows = lost + sum(evidence.outcome_names.values())
-    is_made_of_them = bool(evidence.reach.get(metric.name))
-    if not is_made_of_them or lost <= _LOST_SHARE * rows:
-        return None
-    return (
-        f"{lost:,} of {rows:,} rows of outcomes have no user, no name or no time and count for "
-        f"nobody (limit {_LOST_SHARE:.0%}), so harm may be among them. Complete these rows, or "
-        "leave them out of the source if they are nobody's"
-    )
-
-
 def _why_ambiguous(evidence: UserEvidence, metric: MetricPlan) -> str | None:
     """Why a metric that passes doesn't, where nearly all users have a row and some have no value.
 
@@ -188,7 +170,7 @@ def _why_ambiguous(evidence: UserEvidence, metric: MetricPlan) -> str | None:
         arms = reach.by_variant.values()
         users, rows = sum(v.users for v in arms), sum(v.counted for v in arms)
         empty = sum(v.valueless for v in arms)
-        if rows >= _ROW_PER_USER * users and _LOST_SHARE * rows < empty < rows:
+        if rows >= _ROW_PER_USER * users and _EMPTY_SHARE * rows < empty < rows:
             return (
                 f"{empty:,} of {rows:,} outcomes {reach.outcome!r} have no value, the others have "
                 "one: it isn't known whether those happened. Write 0 or leave the row out where it "

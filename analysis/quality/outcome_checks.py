@@ -143,8 +143,9 @@ def _renamed(metric: MetricPlan, reach: OutcomeReach) -> Iterator[str]:
             f"none of {variant}'s {each.users:,} users has an outcome {reach.outcome!r}, where "
             f"{expected:.0f} were expected"
         )
-        for name, rows in reach.only_in.get(variant, {}).items():
-            if _RENAMED_SHARE * expected <= rows:
+        for name, by_variant in reach.others.items():
+            rows = by_variant.get(variant, 0)
+            if _RENAMED_SHARE * expected <= rows and len(by_variant) == 1:
                 yield (
                     f"{said}; only {variant}'s users have {name!r} ({rows:,} rows): is it the same?"
                 )

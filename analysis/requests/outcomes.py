@@ -115,10 +115,12 @@ class Response:
 
     @property
     def _failed(self) -> bool:
-        """Whether the HTTP answer is a failure: a gRPC answer goes by its status alone."""
-        if self.classified_failure is None or self.grpc_status:
-            return self.code.startswith("5")
-        return self.classified_failure
+        """Whether the HTTP answer is a failure, by its code or as the mesh classifies it.
+
+        5xx is one whatever the mesh says; a gRPC answer goes by its code and status alone.
+        """
+        classified = bool(self.classified_failure) and not self.grpc_status
+        return self.code.startswith("5") or classified
 
     @property
     def _harmless(self) -> RequestOutcome:

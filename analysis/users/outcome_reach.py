@@ -17,8 +17,11 @@ class VariantReach:
     user whose id is that of one of these users but for its form.
     expected_before, expected_in_window: at the rate of the rows further before the exposure, or
     after the window, how many would lie nearer than the nearest of them.
-    Of a sample, one user in `each`: users_before, with a row just before; sampled: rows within the
-    window, repeated: of these, those that equal another one.
+    Of a sample, one user in `each`: users_before, with a row just before; users_outside: with a row
+    at any time outside the window; sampled: rows within the window, repeated: of these, those that
+    equal another one.
+    lost: rows that lack a name or a time; elsewhere: those that name another experiment; and of how
+    many users. ahead: rows later than the last pull.
     """
 
     users: int = 0
@@ -35,8 +38,14 @@ class VariantReach:
     alike: int = 0
     each: int = 1
     users_before: int = 0
+    users_outside: int = 0
     sampled: int = 0
     repeated: int = 0
+    lost: int = 0
+    users_lost: int = 0
+    elsewhere: int = 0
+    users_elsewhere: int = 0
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +53,11 @@ class OutcomeReach:
     """Outcomes of one name that a metric is made of.
 
     rows: up to the look, whoever did them; foreign: of these, those of no exposed user. examples:
-    an id of such a one and the exposed user's that it resembles, or any of each side. only_in:
-    other names of outcomes that users of just one variant have, and how many rows.
+    an id of such a one and the exposed user's that it resembles, or any of each side. others: by
+    name that no metric reads, the rows of each variant that has some. without_user: rows that lack
+    one.
+    strangers: rows of nobody who was exposed, since the first exposure and beyond as many as before
+    it; strange: of these, those whose ids are of a shape that no exposed user's has.
     exposures_dated: whether all exposures have the same time of day.
     """
 
@@ -54,8 +66,11 @@ class OutcomeReach:
     foreign: int
     by_variant: Mapping[str, VariantReach]
     examples: tuple[str, str] | None = None
-    only_in: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     exposures_dated: bool = False
+    others: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    without_user: int = 0
+    strangers: float = 0.0
+    strange: float = 0.0
 
     @property
     def alike(self) -> int:

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from analysis.evidence import CauseCounts, Coverage, RequestEvidence
 from analysis.plan import Plan
 from analysis.requests.latency import LatencyCounts
-from analysis.requests.outcomes import FailureRule, RequestOutcome
+from analysis.requests.outcomes import RequestOutcome
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.pods import PodCounts, stretch_ms
 from analysis.requests.unanswered import surely_unended, unended
 from flows.formats.time import instant, milliseconds
 from flows.ingest.requests.mesh.families import FAMILIES
+from flows.look.bad_kinds import ByKind, counts, is_bad, rule_of
 from flows.look.latency_grid import (
     Counts,
     edge_from,
@@ -28,7 +29,7 @@ from flows.look.latency_grid import (
 )
 from flows.look.responses import UNANSWERED, ResponseCounts, kinds_in, pod_counts
 from flows.spec.experiment import Experiment
-from flows.spec.metrics import ErrorShare, OutcomeShare, SlowShare
+from flows.spec.metrics import ErrorShare, SlowShare
 from flows.spec.signals import BaselineEdge, Unmeasured, Watched, watched
 from flows.warehouse.statements import statement
 
@@ -229,36 +230,27 @@ class RequestGrid:
                 return nothing, nothing, nothing
             missing = unexplained(self.latency.get(variant), seen) if self.latency else untold
             return seen.requests, np.maximum(missing, untold), nothing
-        rule = self._rule(metric)
-        if isinstance(metric, ErrorShare):
-            failed = seen.ended(RequestOutcome.FAILURE, rule=rule)
-            return seen.answered(rule), failed, untold
-        return seen.not_injected, seen.ended(RequestOutcome(metric.outcome), rule=rule), untold
-
-    def _rule(self, metric: ErrorShare | OutcomeShare) -> FailureRule | None:
-        """What fails, as the metric says it, or the spec; None for the table of all meshes."""
-        own = metric.failures if isinstance(metric, ErrorShare) else None
-        failures = own or self.spec.failures
-        return None if failures is None else failures.rule
+        spec = self.spec
+        total, bad = (
+            seen.those(lambda kind: counts(spec, metric, kind)),
+            seen.those(lambda kind: is_bad(spec, metric, kind)),
+        )
+        return total, bad, untold
 
     def _causes(self) -> dict[str, tuple[CauseCounts, ...]]:
         """By metric, its bad requests by kind of response."""
-        found = {}
-        for name, metric in self.metrics.items():
-            if not isinstance(metric, ErrorShare | OutcomeShare):
-                continue
-            bad = RequestOutcome.FAILURE
-            if isinstance(metric, OutcomeShare):
-                bad = RequestOutcome(metric.outcome)
-            rule = self._rule(metric)
-            found[name] = tuple(
+        kinds = self.responses[_UNATTRIBUTED].kinds
+        return {
+            name: tuple(
                 CauseCounts(
                     kind.name, {v: self._timed(self.responses[v].of(i)) for v in self.variants}
                 )
-                for i, kind in enumerate(self.responses[_UNATTRIBUTED].kinds)
-                if kind.outcome_by(rule) is bad
+                for i, kind in enumerate(kinds)
+                if is_bad(self.spec, metric, kind)
             )
-        return found
+            for name, metric in self.metrics.items()
+            if isinstance(metric, ByKind)
+        }
 
     def _outage(self, variant: str) -> BucketCounts:
         """Requests, and those that surely got no whole answer: [1, buckets]."""
@@ -293,7 +285,7 @@ class RequestGrid:
         found = {}
         for name, metric in self.metrics.items():
             if isinstance(metric, ErrorShare):
-                rule = self._rule(metric)
+                rule = rule_of(self.spec, metric)
                 outcomes = [kind.outcome_by(rule) for kind in kinds]
                 found[name] = pod_counts(rows, outcomes, stretches)
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,11 @@ class ResponseKind:
             return True
         return Response(self.code, self.grpc_status, self._flags).cut_off
 
+    @property
+    def is_usual(self) -> bool:
+        """Whether it says success and nothing else: no redirect, no flag that nobody knows."""
+        return self.code in ("", "200") and self.flags == ""
+
     def outcome_by(self, rule: FailureRule | None) -> RequestOutcome:
         """Its outcome where a spec says what fails."""
         if rule is None:
@@ -83,13 +88,13 @@ class ResponseCounts:
         """Those that somebody stopped waiting for: float64[buckets]."""
         return self._sum([kind.cut_off for kind in self.kinds])
 
-    def ended(self, *outcomes: RequestOutcome, rule: FailureRule | None = None) -> FloatArray:
+    def ended(self, *outcomes: RequestOutcome) -> FloatArray:
         """Those that ended in one of these ways: float64[buckets]."""
-        return self._sum([kind.outcome_by(rule) in outcomes for kind in self.kinds])
+        return self.those(lambda kind: kind.outcome in outcomes)
 
-    def answered(self, rule: FailureRule | None) -> FloatArray:
-        """Those that got an answer, good or bad: float64[buckets]."""
-        return self.ended(*sorted(ANSWERED), rule=rule)
+    def those(self, are_kept: Callable[[ResponseKind], bool]) -> FloatArray:
+        """Those of the kinds that are kept: float64[buckets]."""
+        return self._sum([are_kept(kind) for kind in self.kinds])
 
     @property
     def not_injected(self) -> FloatArray:

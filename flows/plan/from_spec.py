@@ -8,7 +8,20 @@ from flows.formats.time import milliseconds
 from flows.spec.experiment import Experiment
 from flows.spec.measured import CounterRatio, MeasuredMetric
 from flows.spec.metrics import ErrorShare, OutcomeShare, RequestMetric, SlowShare, UserMetric
-from flows.spec.signals import BaselineEdge, Unmeasured, default_signals
+from flows.spec.signals import (
+    BaselineEdge,
+    ExcusedFailures,
+    Signal,
+    Unmeasured,
+    UnusualAnswers,
+    default_signals,
+)
+
+_WHAT_SIGNALS_COUNT: dict[type, str] = {
+    Unmeasured: "unmeasured",
+    UnusualAnswers: "unusual",
+    ExcusedFailures: "excused",
+}
 
 # Chosen by benchmarks/late_harm.py: three minutes of slow answers end in no false rollback.
 _WARM_UP_MS = 90_000
@@ -63,15 +76,15 @@ def limits_of(spec: Experiment) -> QualityLimits:
     )
 
 
-def _signal_plan(name: str, signal: OutcomeShare | BaselineEdge | Unmeasured) -> MetricPlan:
-    outcome = signal.outcome if isinstance(signal, OutcomeShare) else ""
+def _signal_plan(name: str, signal: OutcomeShare | Signal) -> MetricPlan:
+    by_kind = _WHAT_SIGNALS_COUNT.get(type(signal), "")
     return MetricPlan(
         name=name,
         unit=Unit.REQUEST,
         role=Role.SIGNAL,
         margin=Margin(signal.margin.absolute or 0.0),
         baseline_quantile=signal.quantile if isinstance(signal, BaselineEdge) else None,
-        outcome="unmeasured" if isinstance(signal, Unmeasured) else outcome,
+        outcome=signal.outcome if isinstance(signal, OutcomeShare) else by_kind,
         is_default=True,
     )
 

@@ -25,7 +25,22 @@ class Unmeasured:
     margin: MarginSpec
 
 
-Watched = RequestMetric | BaselineEdge | Unmeasured
+@dataclass(frozen=True, slots=True)
+class UnusualAnswers:
+    """Share of requests that succeeded, but not as a plain 200: redirects, flags nobody knows."""
+
+    margin: MarginSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ExcusedFailures:
+    """Share of requests that fail by the table of all meshes, but not as the spec says it."""
+
+    margin: MarginSpec
+
+
+Signal = BaselineEdge | Unmeasured | UnusualAnswers | ExcusedFailures
+Watched = RequestMetric | Signal
 
 
 def _outcome(outcome: str, margin: float) -> OutcomeShare:
@@ -39,15 +54,20 @@ _OUTCOMES = {
     "rejected": _outcome("rejected", 0.005),
     "client-errors": _outcome("client_error", 0.02),
 }
-_OTHERS: dict[str, BaselineEdge | Unmeasured] = {
+_OTHERS: dict[str, Signal] = {
+    "unusual-answers": UnusualAnswers(MarginSpec(absolute=0.02)),
     "latency-p50": BaselineEdge(0.5, MarginSpec(absolute=0.10)),
     "latency-p90": BaselineEdge(0.9, MarginSpec(absolute=0.05)),
     "latency-p99": BaselineEdge(0.99, MarginSpec(absolute=0.01)),
     "unmeasured": Unmeasured(MarginSpec(absolute=0.01)),
 }
+# Only where a spec says itself what fails: its lists must hide nothing.
+_EXCUSED: dict[str, Signal] = {
+    "excused-failures": ExcusedFailures(MarginSpec(absolute=0.005)),
+}
 
 
-def default_signals(spec: Experiment) -> dict[str, OutcomeShare | BaselineEdge | Unmeasured]:
+def default_signals(spec: Experiment) -> dict[str, OutcomeShare | Signal]:
     """The signals that a spec with request metrics has without saying so.
 
     A metric of the same outcome takes a signal's place, of failures also one of errors, of a
@@ -60,9 +80,11 @@ def default_signals(spec: Experiment) -> dict[str, OutcomeShare | BaselineEdge |
     if any(isinstance(m, ErrorShare) for m in metrics.values()):
         said.add("failure")
     outcomes = {name: one for name, one in _OUTCOMES.items() if one.outcome not in said}
+    errors = [m for m in metrics.values() if isinstance(m, ErrorShare)]
+    has_own_lists = spec.failures is not None or any(m.failures is not None for m in errors)
     return {
         _free(name, spec): one
-        for name, one in (outcomes | _OTHERS).items()
+        for name, one in (outcomes | _OTHERS | (_EXCUSED if has_own_lists else {})).items()
         if not (isinstance(one, BaselineEdge) and isinstance(metrics.get(name), SlowShare))
     }
 

@@ -1,7 +1,8 @@
--- one row per (signal, candidate) or (metric, pod) that holds at the latest look: how large its
--- harm may be
+-- one row per (metric, candidate) or (metric, pod) that holds at the latest look and that a person can
+--   approve: how large its harm may be
 -- reads: verdicts; parameters: experiment
--- The harm is null where nothing bounds it.
+-- That are signals, of which the harm is null where nothing bounds it, and metrics that would pass if
+-- all of their data counted.
 with latest as (
     select arg_max(verdict, look_at) as verdict
     from verdicts
@@ -15,6 +16,7 @@ metrics as (
                 latest.verdict -> '$.metrics',
                 '[{"metric": "VARCHAR", "candidate_variant": "VARCHAR", "role": "VARCHAR",
                 "classification": "VARCHAR", "margin": "DOUBLE", "excess": {"upper": "DOUBLE"},
+                "unknown": "VARCHAR",
                 "bad_pods": [{"pod": "VARCHAR", "harms": "BOOLEAN", "harm_up_to": "DOUBLE"}]}]'
             )
         ) as found
@@ -32,9 +34,11 @@ pods as (
 select
     found.metric as metric,
     found.candidate_variant as candidate,
-    found.excess.upper + found.margin as harm
+    case when found.role = 'signal' then found.excess.upper else 0 end + found.margin as harm
 from metrics
-where found.role = 'signal' and found.classification = 'fail'
+where
+    (found.role = 'signal' and found.classification = 'fail')
+    or (found.role in ('guardrail', 'goal') and found.unknown is not null and found.excess.upper <= 0)
 union all
 select
     metric,

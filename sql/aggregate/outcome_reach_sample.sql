@@ -1,5 +1,5 @@
--- one row per (outcome, variant): of a sample of final users, who did it just before the exposure, and
---   how many outcomes equal another one of the same user
+-- one row per (outcome, variant): of a sample of final users, who did it just before the exposure or at
+--   any time outside the window, and how many outcomes equal another one of the same user
 -- reads: outcomes, users (filled in: a relation of user_id, variant, exposed_at); parameters:
 --   experiment, outcomes (list), look_at, exposed_until (of final users), from_us and until_us (the
 --   window after the exposure, in microseconds), each (one user in so many is in the sample)
@@ -34,7 +34,8 @@ by_user as (
         variant,
         count(*) filter (after_us >= $from_us and after_us < $until_us) as counted,
         count(distinct case when after_us >= $from_us and after_us < $until_us then what end) as different,
-        count(*) filter (after_us < 0 and after_us >= -$until_us) as just_before
+        count(*) filter (after_us < 0 and after_us >= -$until_us) as just_before,
+        count(*) filter (after_us < $from_us or after_us >= $until_us) as outside
     from sampled
     group by outcome, variant, user_id
 )
@@ -44,7 +45,8 @@ select
     variant,
     cast(sum(counted) as bigint) as counted,
     cast(sum(counted - different) as bigint) as repeated,
-    count(*) filter (just_before > 0) as users_before
+    count(*) filter (just_before > 0) as users_before,
+    count(*) filter (outside > 0) as users_outside
 from by_user
 group by outcome, variant
 order by outcome, variant

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,7 @@ def verdict_of(cell: TrafficCell, folder: Path) -> VerdictDocument:
     return score_experiment(spec, warehouse, at=end)
 
 
-def spec_of(cell: TrafficCell) -> Experiment:
+def spec_of(cell: TrafficCell, **changes: Any) -> Experiment:
     """As short as a spec can be, but for the plan's times: metrics are the defaults."""
     return Experiment.model_validate(
         {
@@ -112,6 +113,7 @@ def spec_of(cell: TrafficCell) -> Experiment:
                 "minimum_duration": "5m",
             },
             "sources": {"requests": {"prometheus": "http://localhost:9090"}},
+            **changes,
         }
     )
 
@@ -135,6 +137,35 @@ def scraped(cell: TrafficCell) -> ScrapedSource:
                 continue
             _add_pod(source, cell, variant, pod, rng)
     return source
+
+
+def add_answers(
+    source: ScrapedSource, cell: TrafficCell, labels: Mapping[str, str], *, share: float
+) -> None:
+    """Adds a pod to each variant, with that share of its requests.
+
+    The canary's end as the labels say, the stable's are plain successes.
+    """
+    plain = _outcome_labels(cell, "stable", "success") or {}
+    for variant, own in (("stable", plain), ("canary", labels)):
+        target = {"job": "pods", "instance": f"{variant}-more:15020", "pod": f"{variant}-more"}
+        times = [START + (i + 1) * SCRAPE_MS for i in range(SCRAPES)]
+        counts = np.cumsum(np.full(SCRAPES, RATE[variant] * PODS * share / (1 - share)))
+        grown = {at: float(round(n)) for at, n in zip(times, counts, strict=True)}
+        source.add({"__name__": "up", **target}, dict.fromkeys(times, 1.0))
+        started = (times[0] - 2_000) / 1000
+        source.add(
+            {"__name__": "process_start_time_seconds", **target}, dict.fromkeys(times, started)
+        )
+        of_version = _of_version(cell, variant)
+        source.add({"__name__": _REQUESTS[cell.mesh], **of_version, **own, **target}, grown)
+        if cell.mesh in _BEGUN:
+            source.add({"__name__": _BEGUN[cell.mesh], **of_version, **target}, grown)
+        name, factor = _LATENCY[cell.mesh]
+        for edge in EDGES_MS:
+            le = "+Inf" if np.isinf(edge) else f"{edge * factor:g}"
+            at_most = {at: np.floor(n * (edge >= 50)) for at, n in grown.items()}
+            source.add({"__name__": name, "le": le, **of_version, **target}, at_most)
 
 
 def _add_pod(

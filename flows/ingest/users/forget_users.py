@@ -16,7 +16,11 @@ from flows.warehouse.statements import statement
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_OF_ROWS = ("load/forget_exposures_of_users", "load/forget_outcomes_of_users")
+_OF_ROWS = (
+    "load/forget_exposures_of_users",
+    "load/forget_outcomes_of_users",
+    "load/forget_left_out_outcomes_of_users",
+)
 _OF_USERS = "load/forget_exposed_users_of_users"
 
 

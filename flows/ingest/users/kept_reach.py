@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -86,12 +86,13 @@ def _reach_of(written: dict[str, Any]) -> OutcomeReach:
 
 
 def _identity(spec: Experiment) -> str:
-    """Tells apart what was asked: the users, and the metrics' outcomes and windows."""
+    """Tells apart what was asked: users, the metrics' outcomes and windows, and which counts."""
+    counts = [field.name for kind in (OutcomeReach, VariantReach) for field in fields(kind)]
     metrics = {
         name: (metric.kind, metric.outcome, metric.per, str(spec.span_of(metric)))
         for name, metric in spec.user_metrics.items()
     }
-    return f"{asked_of(spec)} {metrics} {spec.sources.conversions is not None}"
+    return f"{asked_of(spec)} {metrics} {spec.sources.conversions is not None} {counts}"
 
 
 def _kept(con: DuckDBPyConnection, spec: Experiment) -> tuple[str, datetime, str] | None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from flows.formats.time import instant
-from flows.ingest.sources.user_rows import StagedPart, UserRows
+from flows.ingest.sources.user_rows import LeftOut, StagedPart, UserRows
 from flows.ingest.users.parts import KnownPart, known_parts, known_source
 from flows.ingest.users.pull_report import CameAgain, SourcePull
 from flows.ingest.users.staging import Reading
@@ -16,6 +16,10 @@ from flows.warehouse.statements import statement
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+# Of a part's rows of other experiments, about so many are kept.
+_ELSEWHERE_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +154,26 @@ def _claim(
 
 def _forget(con: DuckDBPyConnection, spec: Experiment, kind: UserRows, part: str) -> None:
     key = {"experiment": spec.experiment, "part": part}
-    con.execute(statement(f"load/forget_{kind}"), key)
+    _forget_rows(con, kind, key)
     con.execute(statement("load/forget_user_part"), {**key, "source": kind.value})
+
+
+def _forget_rows(con: DuckDBPyConnection, kind: UserRows, key: Mapping[str, str]) -> None:
+    con.execute(statement(f"load/forget_{kind}"), key)
+    if kind is UserRows.OUTCOMES:
+        con.execute(statement("load/forget_left_out_outcomes"), key)
 
 
 def _replace_rows(
     con: DuckDBPyConnection, spec: Experiment, kind: UserRows, staged: StagedPart
 ) -> None:
     key = {"experiment": spec.experiment, "part": staged.part}
-    con.execute(statement(f"load/forget_{kind}"), key)
-    con.execute(statement(f"load/{kind}"), {**key, "staged": str(staged.path)})
+    _forget_rows(con, kind, key)
+    asked = {**key, "staged": str(staged.path)}
+    con.execute(statement(f"load/{kind}"), asked)
+    if kind is UserRows.OUTCOMES and staged.left_out != LeftOut():
+        one_in = 1 + staged.left_out.other_experiment // _ELSEWHERE_ROWS
+        con.execute(statement("load/left_out_outcomes"), {**asked, "one_in": one_in})
 
 
 def _remember(

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
+from flows.ingest.coverage import users_known_until
+from flows.ingest.users.unread_outcomes import read_unread_outcomes
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import UserMetric
 from flows.warehouse.statements import statement
@@ -15,6 +17,7 @@ from flows.warehouse.statements import statement
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_NO_STRANGERS = (0.0, 0.0, False)
 _MICROSECOND = timedelta(microseconds=1)
 # What has to be told user by user is told of a sample of about so many outcomes.
 _SAMPLED_ROWS = 500_000
@@ -44,11 +47,20 @@ def read_outcome_reach(
         if "outcomes" in spec.sources.rows
         and not (metric.kind == "proportion" and spec.sources.conversions is not None)
     }
+    if not metrics:
+        return {}
     look = _Look(con, spec, known_until, _KEPT if is_kept else _AT_LOOK)
+    unread = read_unread_outcomes(
+        look.rows,
+        {outcome for metric in metrics.values() for outcome in _outcomes_of(metric)},
+        known_until=known_until,
+        pulled_until=users_known_until(con, spec) or known_until,
+    )
     by_span: dict[tuple[timedelta, timedelta], dict[str, OutcomeReach]] = {}
     for span in dict.fromkeys(spec.span_of(metric) for metric in metrics.values()):
         names = [o for m in metrics.values() if spec.span_of(m) == span for o in _outcomes_of(m)]
-        by_span[span] = look.reach(_Asked(span, tuple(dict.fromkeys(names))))
+        found = look.reach(_Asked(span, tuple(dict.fromkeys(names))))
+        by_span[span] = {name: unread.beside(reach) for name, reach in found.items()}
     return {
         name: tuple(_for(metric, by_span[spec.span_of(metric)][o]) for o in _outcomes_of(metric))
         for name, metric in metrics.items()
@@ -118,7 +130,9 @@ class _Look:
         users = {variant: count for variant, count, _ in finals}
         reached = {(row[0], row[1]): row[2:] for row in rows}
         lost = {row[0] for row in rows if row[1] is None}
-        alike, examples = self._forms(names, each) if lost else ({}, {})
+        strangers = self._strangers(names, each) if lost else {}
+        other_shapes = any(has_other_shapes for *_, has_other_shapes in strangers.values())
+        alike, examples = self._forms(names) if other_shapes else ({}, {})
         found = {
             outcome: OutcomeReach(
                 outcome,
@@ -136,57 +150,50 @@ class _Look:
                 },
                 examples=examples.get(outcome),
                 exposures_dated=bool(finals) and all(row[2] for row in finals),
+                strangers=strangers.get(outcome, _NO_STRANGERS)[0],
+                strange=strangers.get(outcome, _NO_STRANGERS)[1],
             )
             for outcome in asked.outcomes
         }
-        return self._with_names(found, names)
+        return self._with_examples(found, names)
 
     def rows(self, name: str, asked: Mapping[str, Any]) -> list[Any]:
         """The answer of a statement on the users of the look."""
         text = statement(name, users=self.users)
         return self.con.execute(text, {"experiment": self.spec.experiment, **asked}).fetchall()
 
-    def _forms(
+    def _strangers(
         self, names: Mapping[str, Any], each: int
+    ) -> dict[str, tuple[float, float, bool]]:
+        """By outcome: rows of nobody, those with an id of another shape, and if there are any."""
+        self.con.execute(statement("load/id_shape_macro"))
+        found = self.rows("aggregate/outcome_strangers", {**names, "each": each})
+        return {outcome: (rows, strange, others) for outcome, rows, strange, others in found}
+
+    def _forms(
+        self, names: Mapping[str, Any]
     ) -> tuple[dict[tuple[str, str], int], dict[str, tuple[str, str]]]:
         """By outcome and variant the rows whose ids are alike, and by outcome the first such pair.
 
         Ids of one shape on both sides differ in more than their form.
         """
-        ((has_others,),) = self.rows("aggregate/outcome_id_shapes", {**names, "each": each})
-        if not has_others:
-            return {}, {}
         self.con.execute(statement("load/bare_id_macro"))
         found = self.rows("aggregate/outcome_id_forms", names)
         shown = {outcome: (a, b) for outcome, _, _, a, b in reversed(found)}
         return {(outcome, variant): count for outcome, variant, count, *_ in found}, shown
 
-    def _with_names(
+    def _with_examples(
         self, found: Mapping[str, OutcomeReach], names: Mapping[str, Any]
     ) -> dict[str, OutcomeReach]:
-        """With examples of ids where all are of nobody, and names that just one variant has."""
-        unknown = any(r.rows and r.rows == r.foreign and r.examples is None for r in found.values())
-        silent = any(
-            not v.happened and v.users for r in found.values() for v in r.by_variant.values()
-        )
-        shown = {}
-        if unknown:
-            rows = self.rows("aggregate/outcome_id_examples", names)
-            shown = {outcome: (stranger, exposed) for outcome, stranger, exposed in rows}
-        others = self._others(tuple(found)) if silent else {}
+        """With examples of ids where all are of nobody."""
+        if not any(r.rows and r.rows == r.foreign and r.examples is None for r in found.values()):
+            return dict(found)
+        rows = self.rows("aggregate/outcome_id_examples", names)
+        shown = {outcome: (stranger, exposed) for outcome, stranger, exposed in rows}
         return {
-            outcome: replace(reach, examples=reach.examples or shown.get(outcome), only_in=others)
+            outcome: replace(reach, examples=reach.examples or shown.get(outcome))
             for outcome, reach in found.items()
         }
-
-    def _others(self, asked: Sequence[str]) -> dict[str, dict[str, int]]:
-        """By variant, the outcomes that no metric asks for and that only its users have."""
-        rows = self.rows("aggregate/outcomes_by_variant", {"look_at": self.known_until})
-        found: dict[str, dict[str, int]] = {}
-        for outcome, variant, count in rows:
-            if outcome not in asked and sum(row[0] == outcome for row in rows) == 1:
-                found.setdefault(variant, {})[outcome] = count
-        return found
 
 
 def _variant(
@@ -197,7 +204,7 @@ def _variant(
         False,
         *[0] * 7,
     )
-    sampled, repeated, users_before = sample or (0, 0, 0)
+    sampled, repeated, users_before, users_outside = sample or (0, 0, 0, 0)
     return VariantReach(
         users=users,
         rows=rows,
@@ -212,6 +219,7 @@ def _variant(
         alike=alike,
         each=each,
         users_before=users_before,
+        users_outside=users_outside,
         sampled=sampled,
         repeated=repeated,
     )

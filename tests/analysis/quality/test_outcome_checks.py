@@ -104,7 +104,7 @@ def test_nothing_is_checked_before_anybody_has_a_final_value() -> None:
             "outcomes 'buy' of b are dates, all of one time of day: 40 of 120 lie before",
         ),
         (
-            reach_of(b=VariantReach(500), only_in={"b": {"buy_v2": 80}}),
+            reach_of(b=VariantReach(500), others={"buy_v2": {"b": 80}}),
             "where 100 were expected; only b's users have 'buy_v2' (80 rows)",
         ),
         (
@@ -146,7 +146,7 @@ def test_outcomes_that_are_lost_fail(
         ),
         reach_of(replace(HEALTHY, repeated=30), replace(HEALTHY, repeated=28)),
         reach_of(replace(HEALTHY, without_value=5), replace(HEALTHY, without_value=6)),
-        reach_of(b=replace(HEALTHY, happened=80), only_in={"b": {"gift": 80}}),
+        reach_of(b=replace(HEALTHY, happened=80), others={"gift": {"b": 80}}),
     ],
 )
 def test_what_users_just_do_is_no_fault(reach: OutcomeReach) -> None:

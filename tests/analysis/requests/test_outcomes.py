@@ -99,7 +99,7 @@ def test_what_no_label_tells_is_unknown_and_no_success() -> None:
     ("response", "expected"),
     [
         (Response("404", "", (), classified_failure=True), "failure"),
-        (Response("500", "", (), classified_failure=False), "success"),
+        (Response("500", "", (), classified_failure=False), "failure"),
         (Response("429", "", (), classified_failure=True), "rejected"),
         (Response("200", "7", (), classified_failure=True), "client_error"),
         (Response("200", "2", (), classified_failure=False), "failure"),

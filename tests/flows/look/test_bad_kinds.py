@@ -1,0 +1,106 @@
+"""No kind of answer escapes comparison, whatever its code, status and flag are.
+
+A healthy canary, and 30 % more requests of it that end in one way, which stable's don't.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.ingest.requests.pull_requests import pull_requests
+from flows.look.evaluate import score_experiment
+from flows.look.verdict_document import VerdictDocument
+from tests.builders.harm_traffic import (
+    SCRAPE_MS,
+    SCRAPES,
+    START,
+    TrafficCell,
+    add_answers,
+    scraped,
+    spec_of,
+)
+
+END_MS = START + SCRAPES * SCRAPE_MS
+SUCCESS = {"classification": "success"}
+# Mesh, the labels that tell how it ended, the decision and what the reasons name.
+ANSWERS: list[tuple[str, dict[str, str], str, str]] = [
+    *(
+        ("istio", {"response_code": code}, "hold", f"points {code}")
+        for code in ("100", "101", "201", "204", "206", "301", "302", "304", "307", "308")
+    ),
+    *(
+        ("istio", {"response_code": "200", "response_flags": flag}, "hold", f"points 200/{flag}")
+        for flag in ("NR", "DPE", "XYZ", "RFCF")
+    ),
+    ("istio", {"response_code": "302", "response_flags": "NR"}, "hold", "points 302/NR"),
+    ("istio", {"response_code": "404", "response_flags": "XYZ"}, "hold", "points 404/XYZ"),
+    ("istio", {"response_code": "999"}, "hold", "unmeasured"),
+    ("istio", {"response_code": ""}, "hold", "unmeasured"),
+    ("istio", {"response_flags": "-"}, "hold", "unmeasured"),
+    ("istio", {"response_code": "200", "grpc_response_status": "99"}, "rollback", "grpc 99"),
+    ("istio", {"response_code": "200", "grpc_response_status": "ODD"}, "rollback", "grpc ODD"),
+    ("linkerd", {**SUCCESS, "status_code": "302"}, "hold", "points 302"),
+    ("linkerd", {**SUCCESS, "status_code": "200", "error": "odd"}, "hold", "points 200/odd"),
+    ("linkerd", {**SUCCESS, "status_code": "503"}, "rollback", "points 503"),
+    ("linkerd", {"classification": "odd", "status_code": "500"}, "rollback", "points 500"),
+    ("linkerd", {"status_code": ""}, "hold", "unmeasured"),
+    ("linkerd-route", {**SUCCESS, "status_code": "503"}, "rollback", "points 503"),
+    ("linkerd-policy", {"http_status": "302"}, "hold", "points 302"),
+    ("linkerd-policy", {"http_status": "200", "error": "Odd"}, "hold", "points 200/"),
+    ("envoy", {"envoy_response_code": "302"}, "hold", "points 302"),
+    ("envoy", {"envoy_response_code": "999"}, "hold", "unmeasured"),
+]
+
+
+def look(folder: Path, mesh: str, labels: dict[str, str], **changes: Any) -> VerdictDocument:
+    cell = TrafficCell(mesh, "destination", "none", "clean")
+    source = scraped(cell)
+    add_answers(source, cell, labels, share=0.3)
+    spec = spec_of(cell, **changes)
+    warehouse = folder / "w.duckdb"
+    pull_requests(spec, source, warehouse, until_ms=END_MS)
+    return score_experiment(spec, warehouse, at=datetime.fromtimestamp(END_MS / 1000, UTC))
+
+
+@pytest.mark.parametrize(
+    ("mesh", "labels", "decision", "named"),
+    ANSWERS,
+    ids=[f"{mesh} {' '.join(labels.values())}" for mesh, labels, *_ in ANSWERS],
+)
+def test_more_of_any_answer_is_compared(
+    tmp_path: Path, mesh: str, labels: dict[str, str], decision: str, named: str
+) -> None:
+    document = look(tmp_path, mesh, labels)
+    assert document.decision.value == decision
+    assert named in " ".join(document.reasons)
+
+
+@pytest.mark.parametrize("place", ["failures", "metric"])
+@pytest.mark.parametrize(
+    ("lists", "labels", "named"),
+    [
+        ({"codes": [429], "grpc": [], "flags": []}, {"response_code": "503"}, "points 503"),
+        ({"codes": [500]}, {"response_code": "502"}, "points 502"),
+        (
+            {"flags": []},
+            {"response_code": "200", "response_flags": "UT"},
+            "points 200/UT",
+        ),
+        ({"grpc": [2]}, {"response_code": "200", "grpc_response_status": "14"}, "grpc 14"),
+    ],
+)
+def test_what_a_spec_excuses_is_still_compared(
+    tmp_path: Path, place: str, lists: dict[str, Any], labels: dict[str, str], named: str
+) -> None:
+    errors = {"kind": "error_share", "margin": 0.005, "role": "guardrail"}
+    changes: dict[str, Any] = {"failures": lists, "metrics": {"errors": errors}}
+    if place == "metric":
+        changes = {"metrics": {"errors": errors | {"failures": lists}}}
+    document = look(tmp_path, "istio", labels, **changes)
+    assert document.decision.value == "hold"
+    assert document.reasons[0].startswith("excused-failures: canary has")
+    assert named in document.reasons[0]

@@ -1,0 +1,201 @@
+"""Where less is better, a candidate whose outcomes are lost is not promoted for it.
+
+Of 1,000 users in each variant 10 % of a complain, and of b 20 %; most of b's rows are lost in some
+way. Without the loss it is rolled back, and with none of the harm it is promoted all the same.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.delivery.approve import approve
+from flows.formats.time import milliseconds_of
+from flows.ingest.users.pull_users import pull_users
+from flows.look.evaluate import score_experiment
+from flows.look.verdict_document import VerdictDocument
+from flows.spec.experiment import Experiment
+from flows.workspace.paths import Workspace
+from tests.builders.user_formats import CSV, Row
+from tests.builders.user_specs import LOOK, START, day
+
+METRIC = {
+    "kind": "proportion",
+    "outcome": "complaint",
+    "better": "lower",
+    "window": "1d",
+    "role": "guardrail",
+    "margin": 0.05,
+}
+KINDS: dict[str, dict[str, Any]] = {
+    "proportion": METRIC,
+    "count": {**METRIC, "kind": "count"},
+    "mean": {**METRIC, "kind": "mean", "margin": 0.5},
+    "goal": {**METRIC, "role": "goal", "margin": None},
+}
+USERS = range(1, 2001)
+
+
+def chance(user: int, what: str) -> float:
+    """A number from 0 to 1 that is the user's own."""
+    return (zlib.crc32(f"{user} {what}".encode()) % 10_000) / 10_000
+
+
+def is_lost(row: Row, share: float) -> bool:
+    return row["user_id"] % 2 == 0 and chance(row["user_id"], "lost") < share
+
+
+def complaints(share_of_b: float = 0.2) -> list[dict[str, Any]]:
+    return [
+        {
+            "user_id": user,
+            "outcome": "complaint",
+            "occurred_at": day(0) + timedelta(minutes=5 * user + 90),
+            "value": 10,
+            "experiment": "quiz",
+        }
+        for user in USERS
+        if chance(user, "complains") < (0.1 if user % 2 else share_of_b)
+    ]
+
+
+def look(
+    folder: Path,
+    rows: list[dict[str, Any]],
+    metric: dict[str, Any] = METRIC,
+    *,
+    warehouse: Path | None = None,
+) -> VerdictDocument:
+    """The verdict on these outcomes of the usual users."""
+    exposures = [
+        {
+            "user_id": user,
+            "variant": "a" if user % 2 else "b",
+            "exposed_at": day(0) + timedelta(minutes=5 * user),
+        }
+        for user in USERS
+    ]
+    CSV(folder, "exposures", exposures)
+    CSV(folder, "outcomes", rows)
+    asked, warehouse = spec_for(metric), warehouse or folder / "w.duckdb"
+    pull_users(asked, warehouse, spec_dir=folder, until_ms=milliseconds_of(LOOK))
+    return score_experiment(asked, warehouse, at=LOOK)
+
+
+def spec_for(metric: dict[str, Any]) -> Experiment:
+    return Experiment.model_validate(written(metric))
+
+
+def written(metric: dict[str, Any]) -> dict[str, Any]:
+    """The spec as a person writes it."""
+    fields = {name: value for name, value in metric.items() if value is not None}
+    return {
+        "experiment": "quiz",
+        "service": "quiz",
+        "variants": {"a": {}, "b": {}},
+        "split": {"a": 50, "b": 50},
+        "metrics": {"complained": fields},
+        "plan": {
+            "start": START.isoformat(),
+            "duration": "14d",
+            "look_every": "1d",
+            "bucket": "1h",
+        },
+        "sources": {"exposures": {"files": "exposures*"}, "outcomes": {"files": "outcomes*"}},
+    }
+
+
+def later(**by: float) -> Callable[[Row], dict[str, Any]]:
+    return lambda row: {"occurred_at": row["occurred_at"] + timedelta(**by)}
+
+
+Change = Callable[[Row], dict[str, Any]]
+# What becomes of a lost row, and what the reasons say of it.
+LOSSES: dict[str, tuple[Change, str]] = {
+    "id with a prefix": (lambda row: {"user_id": f"acct-{row['user_id']}"}, "form of their ids"),
+    "id of another kind": (
+        lambda row: {"user_id": f"{row['user_id'] * 7919:x}-x"},
+        "of another kind",
+    ),
+    "e-mail": (lambda row: {"user_id": f"u{row['user_id']}@example.org"}, "of another kind"),
+    "hash": (
+        lambda row: {"user_id": f"{zlib.crc32(bytes(row['user_id'])) * 10**20:032x}"},
+        "of another kind",
+    ),
+    "no id": (lambda row: {"user_id": None}, "count for nobody"),
+    "no time": (lambda row: {"occurred_at": None}, "count for nobody"),
+    "no name": (lambda row: {"outcome": None}, "count for nobody"),
+    "typed wrongly": (lambda row: {"outcome": "complaimt"}, "'complaimt'"),
+    "in capitals": (lambda row: {"outcome": "COMPLAINT"}, "'COMPLAINT'"),
+    "with a version": (lambda row: {"outcome": "complaint_v2"}, "'complaint_v2'"),
+    "another experiment": (lambda row: {"experiment": "quiz-b"}, "name another experiment"),
+    "no experiment": (lambda row: {"experiment": None}, "name another experiment"),
+    "a year ahead": (later(days=365), "later than the last pull"),
+    "days late": (later(days=3), "after the window"),
+    "a year early": (later(days=-365), "before the exposure"),
+    "hours early": (later(hours=-5), "before"),
+}
+
+
+@pytest.mark.parametrize("lost_share", [0.65, 0.9])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_candidate_is_not_promoted_for_what_is_lost(
+    tmp_path: Path, loss: str, lost_share: float
+) -> None:
+    change, said = LOSSES[loss]
+    rows = [row | change(row) if is_lost(row, lost_share) else row for row in complaints()]
+    document = look(tmp_path, rows)
+    assert document.decision.value in ("invalid", "hold")
+    assert said in " ".join(document.reasons)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda row: {"user_id": row["user_id"] + 1_000_000},
+        lambda row: {"outcome": "grievance"},
+        None,
+    ],
+    ids=["ids of the same shape", "any other name", "gone"],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_far_fewer_than_expected_is_for_a_person_to_say(
+    tmp_path: Path, kind: str, change: Change | None
+) -> None:
+    rows = [
+        row if not is_lost(row, 0.95) else row | change(row) if change else None
+        for row in complaints()
+    ]
+    document = look(tmp_path, [row for row in rows if row is not None], KINDS[kind])
+    assert document.decision.value == "hold"
+    assert "were expected" in " ".join(document.reasons)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_lost_alike_in_both_is_no_obstacle(tmp_path: Path, kind: str) -> None:
+    rows = complaints(share_of_b=0.06)
+    elsewhere = [row | {"experiment": "other"} for row in rows]
+    early = [row | later(days=-30)(row) for row in rows]
+    other = [row | {"outcome": "visit"} for row in rows]
+    strangers = [row | {"user_id": row["user_id"] + 1_000_000} for row in early[::4]]
+    document = look(tmp_path, [*rows, *elsewhere, *early, *other, *strangers], KINDS[kind])
+    assert document.decision.value == "promote", document.reasons
+
+
+def test_a_person_can_say_that_fewer_are_right(tmp_path: Path) -> None:
+    rows = [row for row in complaints(share_of_b=0.1) if not is_lost(row, 0.95)]
+    workspace = Workspace(tmp_path)
+    workspace.experiments.mkdir()
+    (workspace.root / "var").mkdir()
+    (workspace.experiments / "quiz.yaml").write_text(json.dumps(written(METRIC)))
+    assert look(tmp_path, rows, warehouse=workspace.warehouse).decision.value == "hold"
+    assert approve(workspace, "quiz", "approved by ann").signals == ("complained",)
+    spec = spec_for(METRIC)
+    document = score_experiment(spec, workspace.warehouse, at=datetime.now(UTC))
+    assert document.decision.value == "promote"
