@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
 from flows.ingest.coverage import users_known_until
-from flows.ingest.users.unread_outcomes import read_unread_outcomes
+from flows.ingest.users.read_unread_outcomes import read_unread_outcomes
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import UserMetric
 from flows.warehouse.statements import statement
