@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.evidence import RequestEvidence
 from analysis.judge.levels import Levels, side_of_zero
+from analysis.judge.planned_end import find_final_harm
 from analysis.judge.recent_health import find_recent, judge_objectives
 from analysis.judge.request_pods import bad_pods_of, with_pods
 from analysis.judge.started_harm import (
@@ -82,11 +83,14 @@ class RequestTests:
         levels = Levels(plan, BOUND_PART * alpha, known=first is not None)
         excesses = levels.bounded(excess, shift=absolute)
         present = levels.bounded(of_requests.contrast(1 + relative), shift=absolute)
-        started = (
-            [NO_HARM] * len(metrics)
-            if first is None
-            else find_started_harm(plan, judged, metrics, alpha, absolute, pairs, first)
-        )
+        started = [NO_HARM] * len(metrics)
+        if first is not None:
+            started = find_started_harm(plan, judged, metrics, alpha, absolute, pairs, first)
+            final = find_final_harm(plan, judged, metrics, (absolute, relative), pairs, first)
+            started = [
+                one if one.since is not None else last or one
+                for one, last in zip(started, final, strict=True)
+            ]
         counted = _Counted.of(plan, evidence, metrics, (baseline, arm), candidate, alpha, pairs)
         return cls(
             levels=levels,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.judge.planned_end import final_lower, still_beyond
 from analysis.judge.started_harm import BOUND_PART, EXACT_PART, started_gross_gap
 from analysis.judge.total_failure import gross_gap
 from analysis.power.time_cells import TimeCells
@@ -49,7 +50,8 @@ class Rule:
     """How the plan decides on one metric.
 
     margin_absolute + margin_relative times the baseline's share is allowed. harm_alpha and
-    promote_alpha: levels of the two bounds, tightest after harm_buckets and promote_buckets.
+    promote_alpha: levels of the two bounds, tightest after harm_buckets and promote_buckets;
+    final_alpha: that of the test at the planned end.
     buckets: all that the plan has. first_promote: buckets before which nothing is promoted.
     look_every: buckets between two looks. objective: a share that must not be exceeded.
     warm_up: buckets at the start that are not judged. least_last_part: buckets that the last part
@@ -60,6 +62,7 @@ class Rule:
     margin_absolute: float
     margin_relative: float
     harm_alpha: float
+    final_alpha: float
     promote_alpha: float
     buckets: int
     harm_buckets: float
@@ -243,6 +246,10 @@ def _classify(
     # Comparisons with nan are false: what isn't known neither fails nor passes.
     fails = excess.lower(**{**down, "alpha": BOUND_PART * rule.harm_alpha}) > margin
     fails |= _started(baseline, candidate, rule, len(cells.ends), down["n_opt"])
+    if arms[0].total.shape[1] == len(cells.ends):
+        factor = np.full(len(baseline.total), 1 + rule.margin_relative)
+        final = final_lower((baseline, candidate), factor, rule.final_alpha) > margin
+        fails |= final & still_beyond((baseline, candidate), factor, margin)
     passes = (excess.upper(**up) <= margin) & (seen >= rule.minimum_exposure)
     if rule.objective is not None:
         ours = estimate_share(candidate, pairs.overdispersion_candidate)

@@ -46,18 +46,19 @@ class TimeCells:
         return float(widths.sum() / (widths**2).sum())
 
     def looks(self, every: int, most: int) -> Sequence[int]:
-        """The cells after which one looks, thinned if there are very many.
+        """The cells after which one looks, thinned if there are very many; the last one always.
 
         Evenly, but in a plan with wide cells by ever longer steps: each longer than the last in
         proportion to the time so far.
         """
         every = max(1, every)
         looks = np.flatnonzero((self.ends % every < self.widths) & (self.ends >= every))
+        last = len(self.ends) - 1
         if len(looks) == 0:
-            return [len(self.ends) - 1]
+            return [last]
         if len(self.ends) < int(self.ends[-1]):
             wanted = np.geomspace(self.ends[looks[0]], self.ends[looks[-1]], most)
             at = np.searchsorted(self.ends[looks], np.floor(wanted))
-            return [int(cell) for cell in np.unique(looks[at])]
+            return [int(cell) for cell in np.unique([*looks[at], last])]
         step = -(-len(looks) // most)
-        return [int(cell) for cell in looks[step - 1 :: step]]
+        return [int(cell) for cell in np.unique([*looks[step - 1 :: step], last])]

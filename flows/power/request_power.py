@@ -179,6 +179,7 @@ def _rule(plan: Plan, metric: MetricPlan) -> Rule:
         margin_absolute=metric.allowed_harm.absolute,
         margin_relative=metric.allowed_harm.relative,
         harm_alpha=plan.request_alpha(metric),
+        final_alpha=plan.final_alpha(metric),
         promote_alpha=plan.promote_alpha,
         buckets=plan.planned_buckets,
         harm_buckets=plan.harm_buckets,

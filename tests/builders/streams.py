@@ -196,8 +196,11 @@ def may_decide(
 
     By the bounds of the plan's one guardrail at the levels of one test, where the judge shares them
     between several, and by half of the evidence for a gross failure, in bursts or not. So the
-    judge, who takes milliseconds, needs to be asked of these runs only.
+    judge, who takes milliseconds, needs to be asked of these runs only; of all at the planned end,
+    which has a test of its own.
     """
+    if buckets >= plan.planned_buckets:
+        return np.ones(len(baseline.total), dtype=np.bool_)
     metric = plan.metrics[0]
     alpha = np.full(len(baseline.total), plan.harm_alpha(metric) / 2)
     baseline, candidate = until(baseline, buckets), until(candidate, buckets)

@@ -31,6 +31,7 @@ RULE = Rule(
     0.005,
     0.0,
     0.0125,
+    0.0375,
     0.025,
     buckets=60,
     harm_buckets=30,
@@ -192,7 +193,7 @@ def test_buckets_that_are_simulated_together_say_what_each_would(
                 simulate_detection(Traffic(20, 0.01, 2.0), _long(960), share=0.5, harm=h, seed=seed)
                 for seed in (1, 2)
             ]
-            for h in (0.015, 0.0)
+            for h in (0.012, 0.0)
         )
         return (
             sum(found.rolled_back for found in harmful) / 2,

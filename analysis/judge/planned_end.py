@@ -1,0 +1,132 @@
+"""Harm at the planned end: one test of the whole plan, with what looks before it leave of alpha.
+
+A bound that holds at every look lies three standard errors off or more; a test that is made once,
+at a time that is fixed beforehand, two. It decides where failures come in bursts, of which a plan
+holds few. Where the sum of few bursts is high its spread is high too, so that Student's t
+understates it; Hall's transformation (1992) takes that out, by the skewness that was seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from analysis.judge.started_harm import FoundHarm
+from analysis.metric_result import HarmSince
+from analysis.plan import MetricPlan, Plan
+from analysis.requests.bounds import Estimator
+from analysis.requests.paired_buckets import (
+    BucketCounts,
+    PairedBuckets,
+    pair_buckets,
+    pair_weights,
+)
+from analysis.requests.recent import last_part, since_bucket
+from analysis.sequential.confidence_sequence import student_adjusted
+
+FloatArray = NDArray[np.float64]
+
+# With fewer buckets the skewness of their mean isn't known.
+_LEAST_BUCKETS = 30.0
+_TINY = 1e-300
+
+
+def find_final_harm(
+    plan: Plan,
+    judged: tuple[BucketCounts, BucketCounts],
+    metrics: list[MetricPlan],
+    margins: tuple[FloatArray, FloatArray],
+    pairs: PairedBuckets,
+    first: int,
+) -> list[FoundHarm | None]:
+    """By metric that decides; None where nothing is proven, or before the planned end.
+
+    judged: both versions' counts from the bucket `first` on; margins: absolute and relative.
+    """
+    end = plan.planned_buckets - first
+    if judged[0].total.shape[1] < end:
+        return [None] * len(metrics)
+    absolute, factor = margins[0], 1 + margins[1]
+    arms = since_bucket(judged[0], 0, end), since_bucket(judged[1], 0, end)
+    alpha = np.array([plan.final_alpha(metric) for metric in metrics])
+    lower = final_lower(arms, factor, alpha, pairs)
+    proven = (lower > absolute) & still_beyond(judged, factor, absolute)
+    baseline, candidate = (pair_buckets(*arms).baseline, pair_buckets(*arms).candidate)
+    start_ms = plan.start_ms + first * plan.bucket_ms
+    return [
+        FoundHarm(
+            HarmSince(
+                start_ms=start_ms,
+                from_start=True,
+                baseline=float(baseline[i]),
+                candidate=float(candidate[i]),
+                lower=float(lower[i] + margins[1][i] * baseline[i]),
+            ),
+            present=True,
+            log_e=-np.inf,
+        )
+        if proven[i] and metric.role.decides
+        else None
+        for i, metric in enumerate(metrics)
+    ]
+
+
+def final_lower(
+    arms: tuple[BucketCounts, BucketCounts],
+    factor: FloatArray,
+    alpha: FloatArray | float,
+    pods: PairedBuckets | None = None,
+) -> FloatArray:
+    """Lower bound of candidate - factor * baseline, for one look: float64[rows].
+
+    pods: what pods differ by, if known. -inf where there are too few buckets.
+    """
+    pairs = pair_buckets(*arms)
+    if pods is not None:
+        pairs = replace(pairs, pods=pods.pods)
+    excess = pairs.contrast(factor)
+    error = excess.over_time[0]
+    student = student_adjusted(-ndtri(alpha), excess.degrees)
+    skew = _third_cumulant(arms, factor, excess) / np.maximum(error, _TINY) ** 3
+    width = _hall(student, skew) * error
+    known = (excess.buckets >= _LEAST_BUCKETS) & np.isfinite(width)
+    lower = excess.estimate - width
+    if excess.between is not None:
+        lower = excess.between.lower(excess.estimate, width, alpha)
+    return np.asarray(np.where(known, lower, -np.inf))
+
+
+def still_beyond(
+    arms: tuple[BucketCounts, BucketCounts], factor: FloatArray, margin: FloatArray | float
+) -> NDArray[np.bool_]:
+    """Whether the last half is beyond the margin too: what is over is no reason to roll back."""
+    begin = last_part(arms[0].total.shape[1], 1)
+    last = pair_buckets(since_bucket(arms[0], begin), since_bucket(arms[1], begin))
+    return np.asarray(last.candidate - factor * last.baseline > margin)
+
+
+def _third_cumulant(
+    arms: tuple[BucketCounts, BucketCounts], factor: FloatArray, excess: Estimator
+) -> FloatArray:
+    """Of the estimate, as its buckets vary."""
+    weights = pair_weights(arms[0].total, arms[1].total)
+    value = arms[1].share - factor[:, None] * arms[0].share
+    off = weights * (value - excess.estimate[:, None])
+    n = np.maximum(excess.buckets, 3.0)
+    return np.asarray((off**3).sum(-1) * n**2 / ((n - 1) * (n - 2)))
+
+
+def _hall(quantile: FloatArray, skew: FloatArray) -> FloatArray:
+    """How many standard errors below the estimate a bound of this quantile lies.
+
+    The inverse of t + g t^2 / 3 + g^2 t^3 / 27 + g / 6, g being the estimate's skewness; without
+    skewness the quantile itself.
+    """
+    small = np.abs(skew) < 1e-6
+    g = np.where(small, 1.0, skew)
+    with np.errstate(invalid="ignore"):
+        bent = 3 / g * (np.cbrt(1 + g * (quantile - g / 6)) - 1)
+    return np.asarray(np.where(small, quantile, bent))
