@@ -289,15 +289,6 @@ class Plan:
         tests = 2 if metric.objective is None else 3 + leaves
         return self.harm_alpha(metric) / tests
 
-    def final_alpha(self, metric: MetricPlan) -> float:
-        """What the test of a request metric's difference at the planned end has.
-
-        All of the metric's alpha that looks before it leave: the difference's part, and the
-        objective's. Within the margin a gross failure takes nothing, as it is far beyond.
-        """
-        taken = self.request_alpha(metric) * (1 if metric.objective is None else 2)
-        return 2 * self.harm_alpha(metric) - taken
-
     @property
     def promote_alpha(self) -> float:
         """The level of each bound that a promote rests on.

@@ -34,6 +34,17 @@ _LEAST_BUCKETS = 30.0
 _TINY = 1e-300
 
 
+def final_alpha(plan: Plan, metric: MetricPlan, *, pods: bool = False) -> float:
+    """The level of this test of a request metric that decides.
+
+    All of the metric's alpha that other tests leave: the difference at every look, the objective,
+    and single pods where they are known. Within the margin a gross failure takes nothing, as it
+    is far beyond.
+    """
+    taken = plan.request_alpha(metric) * (1 if metric.objective is None else 2)
+    return 2 * plan.harm_alpha(metric) - taken - (plan.pod_alpha(metric) if pods else 0.0)
+
+
 def find_final_harm(
     plan: Plan,
     judged: tuple[BucketCounts, BucketCounts],
@@ -51,7 +62,8 @@ def find_final_harm(
         return [None] * len(metrics)
     absolute, factor = margins[0], 1 + margins[1]
     arms = since_bucket(judged[0], 0, end), since_bucket(judged[1], 0, end)
-    alpha = np.array([plan.final_alpha(metric) for metric in metrics])
+    known = pairs.pods is not None
+    alpha = np.array([final_alpha(plan, m, pods=known) if m.role.decides else 0.5 for m in metrics])
     lower = final_lower(arms, factor, alpha, pairs)
     proven = (lower > absolute) & still_beyond(judged, factor, absolute)
     baseline, candidate = (pair_buckets(*arms).baseline, pair_buckets(*arms).candidate)

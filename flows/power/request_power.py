@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.evidence import Evidence
+from analysis.judge.planned_end import final_alpha
 from analysis.judge.recent_health import least_last_part
 from analysis.plan import MetricPlan, Plan, Unit
 from analysis.power.detection import (
@@ -179,7 +180,7 @@ def _rule(plan: Plan, metric: MetricPlan) -> Rule:
         margin_absolute=metric.allowed_harm.absolute,
         margin_relative=metric.allowed_harm.relative,
         harm_alpha=plan.request_alpha(metric),
-        final_alpha=plan.final_alpha(metric),
+        final_alpha=final_alpha(plan, metric),
         promote_alpha=plan.promote_alpha,
         buckets=plan.planned_buckets,
         harm_buckets=plan.harm_buckets,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence
-from analysis.judge.planned_end import final_lower, still_beyond
+from analysis.judge.planned_end import final_alpha, final_lower, still_beyond
 from analysis.plan import Plan
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.verdict import Decision, Verdict, reach_verdict
@@ -41,13 +41,14 @@ def test_what_final_alpha_leaves() -> None:
     """All tests that can fail by a difference within the margin have alpha together."""
     plain = plan_of(Stream())
     (metric,) = plain.metrics
-    assert plain.final_alpha(metric) == pytest.approx(0.05 - 0.0125)
+    assert final_alpha(plain, metric) == pytest.approx(0.05 - 0.0125)
+    assert final_alpha(plain, metric, pods=True) == pytest.approx(0.05 - 0.0125 - 0.005)
     limited = replace(metric, objective=0.05)
     with_objective = replace(plain, metrics=(limited,))
     taken = 2 * with_objective.request_alpha(limited)
-    assert with_objective.final_alpha(limited) == pytest.approx(0.05 - taken)
+    assert final_alpha(with_objective, limited) == pytest.approx(0.05 - taken)
     two = replace(plain, metrics=(metric, replace(metric, name="slow", weight=3.0)))
-    assert sum(two.final_alpha(one) for one in two.metrics) == pytest.approx(0.0375)
+    assert sum(final_alpha(two, one) for one in two.metrics) == pytest.approx(0.0375)
 
 
 @pytest.mark.parametrize(("ramp", "least"), [(False, 0.45), (True, 0.9)], ids=["95/5", "ramp"])
