@@ -40,7 +40,9 @@ def notes_on_begin(spec: Experiment, at: datetime) -> tuple[str, ...]:
 def notes_on_series(
     spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetime
 ) -> tuple[str, ...]:
-    """Sentences on variants that no series names, of a plan that has begun.
+    """Sentences on variants that no series names, and on versions that no variant does.
+
+    Of a plan that has begun.
 
     A source that doesn't answer adds none. Raises WarehouseBusy or WarehouseUnusable.
     """
@@ -48,7 +50,7 @@ def notes_on_series(
         return ()
     missing = _without_requests(spec, warehouse, at)
     with suppress(SourceUnavailable, SourceRefused):
-        return _on_series(spec, missing, spec_dir, at) if missing else ()
+        return _on_series(spec, missing, spec_dir, at)
     return ()
 
 
@@ -95,15 +97,18 @@ def _on_series(
     spec: Experiment, missing: list[str], spec_dir: Path, at: datetime
 ) -> tuple[str, ...]:
     # The sources import pyarrow and requests; a gate with all its data must not pay for them.
-    from flows.ingest.requests.diagnosis import unseen_variants  # noqa: PLC0415
+    from flows.ingest.requests.diagnosis import other_versions, unseen_variants  # noqa: PLC0415
     from flows.ingest.requests.mesh.families import FAMILIES  # noqa: PLC0415
 
     source, until_ms = open_source(spec, spec_dir, at)
     if spec.mesh is None:
         return ()
+    family = FAMILIES[spec.mesh]
+    if not missing:
+        return other_versions(family, spec, source, until_ms=until_ms)
     start = spec.plan.start or instant(until_ms) - _EARLIER
     return unseen_variants(
-        FAMILIES[spec.mesh],
+        family,
         spec,
         source,
         missing,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from flows.manifests.split import Backend
-from flows.manifests.yaml_scalar import yaml_scalar
+from flows.manifests.yaml_scalar import yaml_quoted, yaml_scalar
 from flows.spec.experiment import Mesh
 
 _LONGEST = 63
@@ -31,10 +31,13 @@ class VariantName:
     service: str | None = None
 
     def __str__(self) -> str:
-        """The fields as YAML, without braces."""
+        """The fields as YAML, without braces.
+
+        A variant's own Service is in quotes: it is not the experiment's.
+        """
         labels = ", ".join(f"{name}: {yaml_scalar(value)}" for name, value in self.labels.items())
         version = None if self.version is None else f"version: {yaml_scalar(self.version)}"
-        service = None if self.service is None else f"service: {yaml_scalar(self.service)}"
+        service = None if self.service is None else f"service: {yaml_quoted(self.service)}"
         parts = [version, service, f"labels: {{{labels}}}" if labels else None]
         return ", ".join(part for part in parts if part)
 

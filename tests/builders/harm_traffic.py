@@ -168,6 +168,16 @@ def add_answers(
             source.add({"__name__": name, "le": le, **of_version, **target}, at_most)
 
 
+def add_unanswered(source: ScrapedSource, cell: TrafficCell, *, per_scrape: int) -> None:
+    """Adds a canary that answers no request, so that only their beginning is counted."""
+    target = {"job": "pods", "instance": "canary-mute:15020", "pod": "canary-mute"}
+    times = [START + (i + 1) * SCRAPE_MS for i in range(SCRAPES)]
+    source.add({"__name__": "up", **target}, dict.fromkeys(times, 1.0))
+    begun = {at: float(per_scrape * (i + 1)) for i, at in enumerate(times)}
+    name = {"__name__": _BEGUN[cell.mesh], **_of_version(cell, "canary")}
+    source.add({**name, **target}, begun)
+
+
 def _add_pod(
     source: ScrapedSource, cell: TrafficCell, variant: str, pod: int, rng: np.random.Generator
 ) -> None:

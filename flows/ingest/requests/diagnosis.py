@@ -9,7 +9,15 @@ from difflib import SequenceMatcher
 
 from flows.formats.time import instant
 from flows.ingest.requests.mesh.families import FAMILIES
-from flows.ingest.requests.mesh.family import Family, Labels, diagnostic_selectors, versions_of
+from flows.ingest.requests.mesh.family import (
+    UNATTRIBUTED,
+    Family,
+    Labels,
+    SeriesRole,
+    diagnostic_selectors,
+    variant_of,
+    versions_of,
+)
 from flows.ingest.requests.series_labels import normalised
 from flows.ingest.sources.samples import (
     Matcher,
@@ -107,6 +115,32 @@ def unseen_variants(
         return ()
     sentences = (_unseen(family, spec, name, found) for name in variants)
     return tuple(sentence for sentence in sentences if sentence)
+
+
+def other_versions(
+    family: Family, spec: Experiment, source: SampleSource, *, until_ms: int
+) -> tuple[str, ...]:
+    """A sentence on versions of the service that had requests lately and are no variant's.
+
+    Empty without any, and where the metrics don't tell which Service a series is of.
+    """
+    if not family.views[spec.reporter].names_service:
+        return ()
+    of_service = diagnostic_selectors(family, spec)[0]
+    found = _labels(source, of_service, until_ms - _LOOK_BACK_MS, until_ms)
+    of_nobody = (
+        versions_of(family, spec, labels)
+        for labels in found
+        if variant_of(family, spec, labels, SeriesRole.REQUESTS) in (None, UNATTRIBUTED)
+    )
+    others = {" and ".join(dict.fromkeys(versions)) for versions in of_nobody} - {""}
+    if not others:
+        return ()
+    sentence = (
+        f"{spec.service} also has requests of {_closest(others, '')}, which is no variant's: name "
+        "it under `variants` (as the `version` of the one it replaces), or leave it out by `match`"
+    )
+    return (sentence,)
 
 
 def _unseen(family: Family, spec: Experiment, name: str, found: Sequence[Labels]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -124,6 +125,16 @@ def _unknown_names(con: DuckDBPyConnection, spec: Experiment, kind: UserRows) ->
         seen = ", ".join(f"{name!r} ({rows:,} rows)" for name, rows in list(found.items())[:5])
         raise UserDataRefused(
             f"exposures of {spec.experiment}: no row names a variant of the spec "
-            f"({', '.join(spec.variants)}); they name {seen}"
+            f"({', '.join(spec.variants)}); they name {seen}. Say which is which: "
+            f"{_said_as_values(spec, list(found))}"
         )
     return unknown
+
+
+def _said_as_values(spec: Experiment, names: Sequence[str]) -> str:
+    """What to write in the spec for variants that are called otherwise in the data."""
+    places = dict.fromkeys(spec.variants, "<name in the data>")
+    alike = {name.casefold(): name for name in reversed(names)}
+    places |= {v: alike[v.casefold()] for v in spec.variants if v.casefold() in alike}
+    quoted = (f"{name}: {{value: {json.dumps(value)}}}" for name, value in places.items())
+    return f"variants: {{{', '.join(quoted)}}}"

@@ -20,6 +20,7 @@ from tests.builders.harm_traffic import (
     START,
     TrafficCell,
     add_answers,
+    add_unanswered,
     scraped,
     spec_of,
 )
@@ -104,3 +105,17 @@ def test_what_a_spec_excuses_is_still_compared(
     assert document.decision.value == "hold"
     assert document.reasons[0].startswith("excused-failures: canary has")
     assert named in document.reasons[0]
+
+
+def test_a_candidate_that_never_answers_is_an_outage_in_a_plan_without_a_start(
+    tmp_path: Path,
+) -> None:
+    cell = TrafficCell("envoy", "destination", "none", "empty")
+    source, warehouse = scraped(cell), tmp_path / "w.duckdb"
+    add_unanswered(source, cell, per_scrape=300)
+    spec = spec_of(cell, plan={"duration": "20m", "minimum_duration": "5m"})
+    pull_requests(spec, source, warehouse, until_ms=END_MS)
+    at = datetime.fromtimestamp(END_MS / 1000, UTC)
+    document = score_experiment(spec, warehouse, at=at)
+    assert document.decision.value == "rollback"
+    assert "abandoned" in document.reasons[0]

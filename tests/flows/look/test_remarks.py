@@ -141,6 +141,18 @@ def test_samples_that_arrive_late_are_read_for_a_while_after_the_end(
     assert not pull(ended(70))
 
 
+def test_a_version_that_is_no_variant_is_named_where_the_split_is_off(
+    root: Path, source: ScrapedSource, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_pod(source, istio("v1.1", "c"), START + 60_000, END)
+    spec = root / "experiments" / "checkout.yaml"
+    spec.write_text(f"{spec.read_text()}split: {{stable: 75, canary: 25}}\n")
+    document, _ = gate(root, "checkout", capsys)
+    assert document["decision"] == "invalid"
+    reason = document["reasons"][0]
+    assert reason.startswith("checkout also has requests of v1.1, which is no variant"), reason
+
+
 def test_rows_of_users_that_were_left_out_are_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -419,7 +419,7 @@ def test_a_rollouts_service_is_the_one_that_its_routes_stand_for(
     text = text_of(tmp_path, rollout([10], driven(*names)), *objects)
     is_known = service == "exam"
     assert f"service: {service}\n" in text if is_known else f"service: {service}  # CHECK" in text
-    assert "stable: {service: exam-stable, baseline: true}" in text
+    assert 'stable: {service: "exam-stable", baseline: true}' in text
 
 
 def test_a_route_that_is_not_the_rollouts_is_still_a_choice(tmp_path: Path) -> None:

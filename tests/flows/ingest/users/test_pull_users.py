@@ -223,6 +223,8 @@ def test_only_unknown_variants_are_refused(folder: Path) -> None:
     write_exposures(folder, [(1, "control", 0), (2, "control", 0)])
     error = refusal(folder)
     assert "no row names a variant of the spec (a, b); they name 'control' (2 rows)" in error
+    write_exposures(folder, [(1, "A", 0), (2, "B", 0)])
+    assert 'variants: {a: {value: "A"}, b: {value: "B"}}' in refusal(folder)
 
 
 def test_no_file_is_refused(folder: Path) -> None:
