@@ -10,6 +10,9 @@ from dashboards.experiment_view import EXPERIMENT_TAG, uid_of
 from dashboards.html_report import INDEX, file_name, is_page_of
 from flows.workspace.paths import Workspace
 
+# Bytes: no dashboard of ours is larger.
+_LARGEST = 16 << 20
+
 
 def remove_leftovers(workspace: Workspace, known: Collection[str]) -> None:
     """Removes what was published of experiments that aren't known; of other files none.
@@ -30,8 +33,10 @@ def _dashboards(folder: Path, known: Collection[str]) -> Iterator[Path]:
 
 def _is_dashboard(path: Path) -> bool:
     try:
+        if path.stat().st_size > _LARGEST:
+            return False
         found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     if not isinstance(found, dict):
         return False

@@ -20,7 +20,8 @@ from flows.warehouse.statements import statement
 
 LATEST = "LATEST"
 _WAIT_S = 60.0
-_FILE = re.compile(r"marts-(\d{6,})-\d{8}T\d{6}Z\.duckdb")
+_LONGEST_NAME = 255
+_FILE = re.compile(r"marts-(\d{6,18})-\d{8}T\d{6}Z\.duckdb")
 
 
 class PublishFailed(UserError):
@@ -50,9 +51,13 @@ def publish(warehouse: Path, marts_dir: Path, *, keep: int = 3) -> Path:
 
 
 def latest_marts(marts_dir: Path) -> Path | None:
-    """The file that was published last; None before the first time."""
+    """The file that was published last; None before the first time, or if LATEST names none."""
     pointer = marts_dir / LATEST
-    return marts_dir / pointer.read_text(encoding="utf-8").strip() if pointer.exists() else None
+    if not pointer.exists():
+        return None
+    with pointer.open("rb") as file:
+        name = file.read(_LONGEST_NAME).decode(errors="replace").strip()
+    return marts_dir / name if _FILE.fullmatch(name) else None
 
 
 @contextmanager

@@ -50,6 +50,23 @@ class Server:
         self.process.send_signal(signal.SIGQUIT)
         self.process.wait(timeout=PATIENCE_S)
 
+    def freeze(self) -> None:
+        """Stops the server and every session where they are; the kernel still takes calls."""
+        for pid in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Lets all of them go on."""
+        for pid in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def _processes(self) -> list[int]:
+        """The server first, which could start others."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [self.process.pid, *map(int, children.split())]
+
 
 def find_binaries() -> Path:
     """The folder of PostgreSQL's programs; skips the test, under CI=true fails it, without."""

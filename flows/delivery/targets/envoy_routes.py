@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -214,7 +215,7 @@ def _fence(route: _Json) -> int:
     for field in ("metadata", "filter_metadata", _OURS, "fence"):
         data = data.get(field) if isinstance(data, dict) else None
     # Envoy's metadata knows no whole numbers.
-    return int(data) if isinstance(data, int | float) else 0
+    return int(data) if isinstance(data, int | float) and math.isfinite(data) else 0
 
 
 def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:

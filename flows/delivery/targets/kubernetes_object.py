@@ -196,5 +196,5 @@ def _message(body: Any, reason: Any) -> str:
     """What the API server says in a Status object."""
     try:
         return str(json.loads(body)["message"])
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, RecursionError):
         return str(reason)

@@ -10,7 +10,7 @@ from flows.ingest.requests.counts import WindowCounts, count_windows, range_of
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, Family, SeriesRole, selectors
 from flows.ingest.requests.series import RequestSeries, SeriesRow, experiment_series
 from flows.ingest.requests.windows import Window, next_span
-from flows.ingest.sources.samples import SampleSource
+from flows.ingest.sources.samples import SampleSource, TooMuch
 from flows.spec.experiment import Experiment
 
 # Read at most about so many samples at once: bounds the memory.
@@ -51,7 +51,13 @@ def counted_spans(
     most, done = 1, 0
     while done < len(pending):
         windows = next_span(pending[done:], most)
-        span = _count_span(family, spec, source, windows)
+        try:
+            span = _count_span(family, spec, source, windows)
+        except TooMuch:
+            if len(windows) == 1:
+                raise
+            most = len(windows) // 2
+            continue
         yield span
         done += len(windows)
         fitting = _MOST_SAMPLES * len(windows) // max(span.samples, 1)

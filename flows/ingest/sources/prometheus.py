@@ -33,6 +33,7 @@ from flows.ingest.sources.samples import (
     Selector,
     SourceRefused,
     SourceUnavailable,
+    TooMuch,
     join_samples,
     kept_samples,
 )
@@ -43,6 +44,9 @@ JSON_WINDOW_MS = 2 * 3_600_000  # keeps an answer's memory and the server's samp
 # Chunks are small, and no sample limit holds for them; each window brings all labels again.
 STREAMED_WINDOW_MS = 24 * 3_600_000
 _SMALLEST_WINDOW_MS = 60_000
+# Of all answers that one read keeps; each one has a bound of its own.
+_MOST_BYTES = 512 << 20
+_MOST_IN_A_LOOK = 16 << 30
 _PROBE_S = 5.0
 _MOST_POINTS = 10_000  # of a query's answer: Prometheus gives 11,000
 
@@ -69,15 +73,18 @@ class PrometheusSamples:
         self.remote_read = True
         self._external: dict[str, str] | None = None
         self._notes: tuple[str, ...] = ()
+        self._read_bytes = self._look_bytes = 0
 
     def read(self, selectors: Sequence[Selector], start_ms: int, end_ms: int) -> Samples:
         """Every sample with start_ms < time <= end_ms of every series that a selector matches.
 
         Raises SourceUnavailable if the server can't be reached or goes on failing, SourceRefused
-        if it says no; both name the server and give its words. A server whose remote read alone
-        fails is asked for JSON, and a note says so.
+        if it says no, TooMuch if its answers together would fill the memory; all name the server
+        and give its words. A server whose remote read alone fails is asked for JSON, and a note
+        says so.
         """
         pieces: list[Samples] = []
+        self._read_bytes = 0
         for selector in selectors:
             if selector.native:
                 # Remote read would have to decode another kind of chunk.
@@ -145,6 +152,8 @@ class PrometheusSamples:
             # Together: a series' labels and its chunks at the windows' edges come again and again.
             body = b"".join([answer.body for _, answer in answers])
             return decode_answer(body, external, start_ms, end_ms)
+        except TooMuch:
+            raise
         except (NotReadable, SourceRefused, AskForLess):
             # Not offered, not allowed, or in chunks that can't be decoded: not asked for again.
             self.remote_read = False
@@ -161,12 +170,8 @@ class PrometheusSamples:
     def _answers_queries(self) -> bool:
         """Whether the server answers a trivial query at once."""
         patience = self._connection.patience
-        hasty = replace(
-            patience,
-            attempts=1,
-            read_s=min(_PROBE_S, patience.read_s),
-            whole_s=min(_PROBE_S, patience.whole_s),
-        )
+        short_s = min(_PROBE_S, patience.read_s)
+        hasty = replace(patience, attempts=1, read_s=short_s, whole_s=short_s)
         try:
             PrometheusConnection(self._source, hasty).answer("/api/v1/query", [("query", "1")])
         except (SourceUnavailable, SourceRefused, AskForLess):
@@ -190,7 +195,7 @@ class PrometheusSamples:
             for name, value in external.items()
         ]
         form = [("start", _seconds(start_ms)), ("end", _seconds(end_ms))]
-        form += [("match[]", promql(one)) for one in own]
+        form += [("match[]", one.promql) for one in own]
         return bool(self._data(self._connection.answer("/api/v1/series", form)))
 
     def _read_json(self, selector: Selector, start_ms: int, end_ms: int) -> list[Samples]:
@@ -231,13 +236,24 @@ class PrometheusSamples:
                     window = window[0], window[0] + longest_ms
                     waiting = one_ahead.submit(ask, window)
                     continue
+                self._count(len(answer.body), f"{(end - begin) / 60_000:g} minutes")
                 done, window = window, (window[1], min(window[1] + longest_ms, end))
                 waiting = one_ahead.submit(ask, window) if window[0] < end else None
                 yield done, answer
 
+    def _count(self, size: int, window: str) -> None:
+        """Raises TooMuch for what would fill the memory, or keep a look busy for hours."""
+        self._read_bytes += size
+        self._look_bytes += size
+        if self._read_bytes > _MOST_BYTES:
+            raise TooMuch(f"{self.url} answers {window} with more than {_MOST_BYTES >> 20} MB")
+        if self._look_bytes > _MOST_IN_A_LOOK:
+            told = f"{self.url} has answered with more than {_MOST_IN_A_LOOK >> 30} GB"
+            raise TooMuch(f"{told}; what was read is kept, the next look goes on there")
+
     def _ask_json(self, selector: Selector, window: Window) -> Answer:
         form = [
-            ("query", f"{promql(selector)}[{window[1] - window[0]}ms]"),
+            ("query", f"{selector.promql}[{window[1] - window[0]}ms]"),
             ("time", _seconds(window[1])),
             ("timeout", f"{self._connection.patience.server_s * 1000:.0f}ms"),
         ]
@@ -276,19 +292,8 @@ class PrometheusSamples:
         """What a JSON answer holds; raises NotReadable if it is none."""
         try:
             return json.loads(answer.body)["data"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise NotReadable(f"{self.url} gave no Prometheus answer") from error
-
-
-def promql(selector: Selector) -> str:
-    """The selector as PromQL, its label values escaped."""
-    matchers = ",".join(f"{m.label}{m.op}{_quoted(m)}" for m in selector.matchers)
-    return f"{selector.metric}{{{matchers}}}"
-
-
-def _quoted(matcher: Matcher) -> str:
-    text = matcher.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{text}"'
 
 
 def _seconds(time_ms: int) -> str:

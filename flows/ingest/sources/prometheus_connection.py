@@ -275,6 +275,6 @@ def server_words(body: bytes) -> str:
     try:
         answer = json.loads(body)
         return f"{answer['errorType']}: {answer['error']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         start = " ".join(body[:200].decode(errors="replace").split())
         return start or "an empty answer"

@@ -127,7 +127,7 @@ def _read_labels(path: Path, column: pa.ChunkedArray) -> list[dict[str, str]]:
     for row, text in enumerate(column.to_pylist()):
         try:
             labels = json.loads(text)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise SourceRefused(f"{path}: row {row}: labels are no JSON: {error}") from error
         if not isinstance(labels, dict) or not all(isinstance(v, str) for v in labels.values()):
             raise SourceRefused(f"{path}: row {row}: labels must be a JSON object of texts")

@@ -80,6 +80,12 @@ class Matcher:
     op: str
     value: str
 
+    @property
+    def promql(self) -> str:
+        """As PromQL has it, the value escaped."""
+        text = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'{self.label}{self.op}"{text}"'
+
 
 @dataclass(frozen=True, slots=True)
 class Selector:
@@ -92,6 +98,11 @@ class Selector:
     metric: str
     matchers: tuple[Matcher, ...] = ()
     native: bool = False
+
+    @property
+    def promql(self) -> str:
+        """As PromQL has it."""
+        return f"{self.metric}{{{','.join(matcher.promql for matcher in self.matchers)}}}"
 
 
 class SampleSource(Protocol):
@@ -118,6 +129,10 @@ class SourceUnavailable(UserError):
 
 class SourceRefused(UserError):
     """The source understood and said no (selector, rights, limits): again won't help."""
+
+
+class TooMuch(SourceRefused):
+    """So much was answered that less is to be asked for at once."""
 
 
 def join_samples(pieces: Sequence[Samples]) -> Samples:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.ingest.sources.postgres_dsn import Dsn, MalformedDsn, parse_dsn
+from flows.ingest.sources.postgres_watch import Vigil, Watch, watched
 from flows.ingest.sources.samples import SourceUnavailable
 from flows.ingest.sources.staged_rows import stage
 from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, WantedRows
@@ -25,8 +26,9 @@ _PATIENCE = {
     "keepalives_interval": "10",
     "keepalives_count": "3",
 }
-# Of the query and all of its rows.
+# Of the query and all of its rows; the server also ends what waits for us for so long.
 _STATEMENT = "30min"
+_VIGIL = Vigil()
 _BATCH_BYTES = 16 << 20
 # How the server refuses for good; anything else that keeps one from connecting may pass.
 _REFUSALS = (
@@ -55,10 +57,15 @@ def stage_query(
     dsn = _dsn(source)
     where = f"PostgreSQL {dsn.address} (from ${source.dsn_env})"
     lost: list[OSError] = []
-    with closing(_connect(dsn.text(_PATIENCE), where)) as server, server.cursor() as cursor:
+    with (
+        watched(dsn.fields.get("port", ""), _VIGIL) as watch,
+        closing(_connect(dsn.text(_PATIENCE), where, watch)) as server,
+        server.cursor() as cursor,
+    ):
         try:
             cursor.execute("set transaction read only")
             cursor.execute(f"set local statement_timeout = '{_STATEMENT}'")
+            cursor.execute(f"set local idle_in_transaction_session_timeout = '{_STATEMENT}'")
             cursor.adbc_statement.set_options(
                 **{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)}
             )
@@ -68,13 +75,13 @@ def stage_query(
             relation = con.from_arrow(_watched(cursor.fetch_record_batch(), lost))
             return stage(con, relation, wanted, part=PART, state="", where=where, path=path)
         except adbc_driver_manager.Error as error:
-            raise _problem_of(where, error) from error
+            raise _problem_of(where, error, watch) from error
         except (duckdb.Error, OSError) as error:
             if not lost and (
                 isinstance(error, duckdb.OutOfMemoryException) or str(path) in str(error)
             ):
                 raise  # not the server's fault
-            raise _problem_of(where, lost[0] if lost else error) from error
+            raise _problem_of(where, lost[0] if lost else error, watch) from error
 
 
 def _with_texts(query: str, schema: Any, wanted: WantedRows) -> str:
@@ -126,21 +133,23 @@ def _watched(reader: Any, lost: list[OSError]) -> Any:
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
 
-def _connect(dsn: str, where: str) -> Any:
+def _connect(dsn: str, where: str, watch: Watch) -> Any:
     import adbc_driver_manager  # noqa: PLC0415
     import adbc_driver_postgresql.dbapi  # noqa: PLC0415
 
     try:
         return adbc_driver_postgresql.dbapi.connect(dsn)
     except adbc_driver_manager.Error as error:
-        said = _said(error)
+        said = watch.silent or _said(error)
         if any(text in said for text in _REFUSALS):
             raise UserDataRefused(f"{where}: {said}") from error
         raise SourceUnavailable(f"{where}: {said}") from error
 
 
-def _problem_of(where: str, error: Exception) -> Exception:
+def _problem_of(where: str, error: Exception, watch: Watch) -> Exception:
     """An answer of the server is final; a broken connection is not."""
+    if watch.silent:
+        return SourceUnavailable(f"{where}: the connection was ended: {watch.silent}")
     said = _said(error)
     if "ERROR:" in said or getattr(error, "sqlstate", None):
         return UserDataRefused(f"{where}: the query failed: {said}")

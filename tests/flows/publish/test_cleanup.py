@@ -19,12 +19,14 @@ def test_only_our_own_dashboards_of_unknown_experiments_go(tmp_path: Path) -> No
         board = {"uid": uid, "tags": [EXPERIMENT_TAG]}
         (folder / f"{uid}.json").write_text(json.dumps(board))
     (folder / "sv-theirs.json").write_text(json.dumps({"uid": "sv-theirs", "tags": ["ours"]}))
-    (folder / "sv-broken.json").write_text("{")
+    odd = {"broken": "{", "deep": "[" * 100_000, "list": "[1]", "tags": '{"uid": 5, "tags": {}}'}
+    for name, text in odd.items():
+        (folder / f"sv-{name}.json").write_text(text)
 
     remove_leftovers(workspace, ["kept"])
 
     left = {path.name for path in folder.iterdir()}
-    assert left == {f"{uid_of('kept')}.json", "sv-theirs.json", "sv-broken.json"}
+    assert left == {f"{uid_of('kept')}.json", "sv-theirs.json", *(f"sv-{n}.json" for n in odd)}
 
 
 def test_pages_of_others_stay(tmp_path: Path) -> None:

@@ -223,3 +223,17 @@ def test_publishing_imports_nothing_heavy() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe\0", b"../elsewhere.duckdb", b"x" * 100_000, b"[" * 1000]
+)
+def test_a_pointer_that_names_no_file_of_ours_is_written_anew(
+    warehouse: Path, marts: Path, content: bytes
+) -> None:
+    first = publish(warehouse, marts)
+    (marts / "LATEST").write_bytes(content)
+    assert latest_marts(marts) is None
+    second = publish(warehouse, marts)
+    assert second.name > first.name
+    assert latest_marts(marts) == second

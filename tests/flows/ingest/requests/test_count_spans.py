@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from flows.ingest.requests import count_spans
 from flows.ingest.requests.count_spans import SpanCounts, counted_spans
 from flows.ingest.requests.mesh.families import FAMILIES
 from flows.ingest.requests.windows import Window
+from flows.ingest.sources.samples import Samples, Selector, TooMuch
 from flows.spec.experiment import Mesh
 from tests.builders.scraped_source import ScrapedSource
 from tests.flows.ingest.requests.test_pull_requests import HOUR, START, experiment, two_versions
@@ -31,6 +34,26 @@ def test_spans_never_hold_more_than_fits(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [each.window for span in spans for each in span.windows] == HOURS
     # The first hour begins late; those after it show that only two fit.
     assert [len(span.windows) for span in spans] == [1, 3, 2]
+
+
+def test_what_is_too_much_at_once_is_read_in_shorter_spans() -> None:
+    source = two_versions(START + 6 * HOUR)
+
+    class Limited(ScrapedSource):
+        longest_ms = 3 * HOUR
+
+        def read(self, selectors: Sequence[Selector], start_ms: int, end_ms: int) -> Samples:
+            if end_ms - start_ms > self.longest_ms:
+                raise TooMuch("http://mesh answers 300 minutes with more than 512 MB")
+            return super().read(selectors, start_ms, end_ms)
+
+    limited = Limited(source.series)
+    spans = _spans(limited, HOURS)
+    assert [each.window for span in spans for each in span.windows] == HOURS
+    assert max(len(span.windows) for span in spans) == 2
+    limited.longest_ms = HOUR // 2
+    with pytest.raises(TooMuch, match="more than 512 MB"):
+        _spans(limited, HOURS)
 
 
 def test_a_span_ends_at_a_hole() -> None:

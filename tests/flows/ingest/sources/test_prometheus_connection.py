@@ -18,7 +18,7 @@ import pytest
 
 from flows.ingest.sources.prometheus import PrometheusSamples
 from flows.ingest.sources.prometheus_connection import Patience
-from flows.ingest.sources.samples import Selector, SourceRefused, SourceUnavailable
+from flows.ingest.sources.samples import Selector, SourceRefused, SourceUnavailable, TooMuch
 from flows.spec.sources import PrometheusSource
 from tests.servers.certificates import self_signed
 from tests.servers.real_servers import free_port
@@ -225,3 +225,28 @@ def test_own_authority_is_trusted_whatever_the_environment_says(
             _source(server.url).metric_names()
         settings = PrometheusSource(url=server.url, ca_file=str(certificate))
         assert PrometheusSamples(settings, HASTY).read(UP, 0, HOUR).values.tolist() == [5]
+
+
+def test_answers_to_one_read_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is small; a day in windows of two hours has twelve of them."""
+    monkeypatch.setattr("flows.ingest.sources.prometheus._MOST_BYTES", 5 * len(GOOD.body))
+    with scripted(GOOD) as server:
+        assert _source(server.url).read(UP, 0, 10 * HOUR).values.size
+        with pytest.raises(TooMuch, match=rf"{server.url} answers 1440 minutes with more than"):
+            _source(server.url).read(UP, 0, 24 * HOUR)
+        monkeypatch.setattr("flows.ingest.sources.prometheus._MOST_IN_A_LOOK", 7 * len(GOOD.body))
+        source = _source(server.url)
+        source.read(UP, 0, 10 * HOUR)
+        with pytest.raises(TooMuch, match="what was read is kept"):
+            source.read(UP, 0, 10 * HOUR)
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_brackets_without_an_end_are_one_line(status: int) -> None:
+    with (
+        scripted(Reply(status, b"[" * 200_000)) as server,
+        pytest.raises(SourceRefused, match=server.url) as refused,
+    ):
+        _source(server.url).read(UP, 0, HOUR)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 1000

@@ -1,14 +1,20 @@
-"""Exposures and outcomes from a real PostgreSQL server."""
+"""Exposures and outcomes from a real PostgreSQL server, also one that stops answering.
+
+Covers flows.ingest.sources.postgres_watch.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from flows.ingest.sources import user_postgres
+from flows.ingest.sources.postgres_watch import Vigil
 from flows.ingest.sources.samples import SourceUnavailable
 from flows.ingest.sources.user_postgres import stage_query
 from flows.ingest.sources.user_rows import UserDataRefused, UserRows, WantedRows
@@ -163,6 +169,48 @@ def test_server_killed_in_the_middle_leaves_the_warehouse_as_it_was(
             pull(spec_for(endless), tmp_path)
         killer.join()
     assert rows_of(tmp_path, "select count(*), count(distinct part) from exposures") == [(1000, 1)]
+
+
+@pytest.mark.parametrize("when", ["before", "while it computes", "while it sends"])
+def test_a_frozen_server_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """All its processes stop, and its kernel goes on confirming what it is sent."""
+    monkeypatch.setattr("flows.ingest.sources.user_postgres._VIGIL", Vigil(0.2, 1, 60))
+    monkeypatch.setitem(user_postgres._PATIENCE, "connect_timeout", "2")
+    endless = "generate_series(1, 1e9::bigint)" if when.endswith("sends") else "pg_sleep(1000)"
+    query = (
+        "select g::text as user_id, repeat('x', 400) as filler, 'a' as variant,"
+        f" now() as exposed_at from {endless} as g"
+    )
+    with running() as server:
+        monkeypatch.setenv("QUIZ_DSN", server.dsn)
+        server.sql(TABLES)
+        freezer = threading.Timer(0 if when == "before" else 1, server.freeze)
+        freezer.start()
+        if when == "before":
+            freezer.join()
+        began = time.monotonic()
+        try:
+            with pytest.raises(SourceUnavailable, match=r"no sign of life|timeout exp") as caught:
+                pull(spec_for(query), tmp_path)
+            assert time.monotonic() - began < 30
+            assert "\n" not in str(caught.value)
+        finally:
+            freezer.join()
+            server.thaw()
+
+
+@pytest.mark.usefixtures("server")
+def test_a_slow_query_of_a_server_that_lives_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.ingest.sources.user_postgres._VIGIL", Vigil(0.1, 1, 60))
+    pull(spec_for("select seen.* from seen, (select pg_sleep(1.5)) as slow"), tmp_path)
+    assert rows_of(tmp_path, "select count(*) from exposures") == [(1000,)]
+    monkeypatch.setattr("flows.ingest.sources.user_postgres._VIGIL", Vigil(0.1, 1, 0.5))
+    with pytest.raises(SourceUnavailable, match="did not end within"):
+        pull(spec_for("select seen.* from seen, (select pg_sleep(9)) as slower"), tmp_path)
 
 
 @pytest.mark.usefixtures("server")
