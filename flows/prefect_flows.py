@@ -25,6 +25,7 @@ from flows.formats.safe_text import make_logs_safe
 from flows.ingest.pull import pull_experiment
 from flows.ingest.sources.samples import SourceUnavailable
 from flows.look.look import look_at_experiment, look_time
+from flows.notify import note_failure, send_notifications
 from flows.prefect_artifacts import (
     show_dashboard,
     show_published,
@@ -108,6 +109,7 @@ def score_one(experiment: str, root: str, at: datetime | None = None) -> dict[st
     workspace = Workspace(Path(root))
     with _writer_slot():
         document = look_at_experiment(workspace, experiment, at=at, warn=get_run_logger().warning)
+        send_notifications(workspace.warehouse, get_run_logger().warning)
     show_verdict(workspace, document)
     show_dashboard(workspace, find_spec(workspace.experiments, experiment)[1])
     answer: dict[str, Any] = json.loads(document.to_json())
@@ -196,7 +198,10 @@ def run_experiments(root: str = ".", at: datetime | None = None) -> State[list[d
         # A broken spec is among the failed ones already.
         with suppress(ExperimentsFailed):
             publish(root)
+    for name, why in failed.items():
+        note_failure(Workspace(Path(root)).warehouse, name, why)
     if failed:
+        send_notifications(Workspace(Path(root)).warehouse, get_run_logger().warning)
         raise ExperimentsFailed("; ".join(f"{name}: {why}" for name, why in failed.items()))
     said = "; ".join(f"{one['experiment']}: {one['decision']}" for one in documents)
     return Completed(message=said, data=documents)

@@ -24,10 +24,12 @@ def add(commands: Commands) -> None:
 
 def _gate(options: argparse.Namespace) -> int:
     from flows.look.look import look_at_experiment  # noqa: PLC0415
+    from flows.notify import send_notifications  # noqa: PLC0415
 
     document = look_at_experiment(
         Workspace(options.root), options.experiment, at=options.at, warn=_warn
     )
+    send_notifications(Workspace(options.root).warehouse, _warn)
     if options.json:
         print(document.to_json(), end="")
         return document.exit_code

@@ -18,6 +18,7 @@ from flows.formats.time import instant, milliseconds, milliseconds_of
 from flows.ingest.pull import pull_experiment
 from flows.look.look import look_time, score_with_notes
 from flows.look.verdict_document import VerdictDocument
+from flows.notify import note_failure, send_notifications
 from flows.plan.effective import plan_at
 from flows.publish.publish_all import publish_all
 from flows.spec.experiment import Experiment
@@ -40,8 +41,10 @@ def run_all(
     chosen = select(workspace, names)
     documents: list[VerdictDocument] = []
     failed = _tell_broken(chosen)
+    for name, error in chosen.broken.items():
+        note_failure(workspace.warehouse, name, str(error))
     for path, spec in chosen.specs:
-        with _apart(spec.experiment, failed):
+        with _apart(spec.experiment, failed, workspace.warehouse):
             documents.append(_run_one(workspace, path, spec, look_at, replay=replay))
     if documents:
         _show(documents)
@@ -49,6 +52,7 @@ def run_all(
         with _apart("publish", failed):
             written += publish_all(workspace, _all_readable(workspace, chosen))
         print("written:", *written, sep="\n  ")
+    send_notifications(workspace.warehouse, lambda text: print(f"warning: {text}", file=sys.stderr))
     return ExitCode.FAILED if failed else ExitCode.GOOD
 
 
@@ -89,13 +93,18 @@ def _all_readable(workspace: Workspace, chosen: Selection) -> Selection:
 
 
 @contextmanager
-def _apart(name: str, failed: list[str]) -> Iterator[None]:
-    """Says what is wrong with one experiment and notes its name, so that the others go on."""
+def _apart(name: str, failed: list[str], warehouse: Path | None = None) -> Iterator[None]:
+    """Says what is wrong with one experiment and notes its name, so that the others go on.
+
+    warehouse: where it is also noted to be told to people.
+    """
     try:
         yield
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
         failed.append(name)
+        if warehouse is not None:
+            note_failure(warehouse, name, str(error))
     except Exception as error:
         if lost_output(error):
             # Nothing that follows could be printed either.
@@ -104,6 +113,8 @@ def _apart(name: str, failed: list[str]) -> Iterator[None]:
         print(safe_traceback(error), end="", file=sys.stderr)
         print(f"{name}: failed, nothing was decided: {type(error).__name__}", file=sys.stderr)
         failed.append(name)
+        if warehouse is not None:
+            note_failure(warehouse, name, f"{type(error).__name__}: {error}")
 
 
 def _run_one(

@@ -27,6 +27,7 @@ from flows.warehouse.delivery_log import (
     events_of,
     read_delivery,
 )
+from flows.warehouse.outbox import note
 from flows.warehouse.statements import statement
 from flows.workspace.paths import Workspace
 
@@ -128,6 +129,7 @@ class Controller:
             self._renew(con)
             add_event(con, self.spec.experiment, event, fence=self.lease.fence)
             state = _known(read_delivery(con, self.spec.experiment))
+            _note(con, self.spec.experiment, event, state)
         return self._remember(state)
 
     def _renew(self, con: DuckDBPyConnection) -> None:
@@ -143,6 +145,20 @@ class Controller:
     def _remember(self, state: DeliveryState) -> DeliveryState:
         self.memory.state = state
         return state
+
+
+def _note(con: DuckDBPyConnection, experiment: str, event: Event, state: DeliveryState) -> None:
+    """Notes a stage, an end, or a wait for a person, to be told to people."""
+    if event.kind is DeliveryEventKind.SHIFTED:
+        split = ", ".join(f"{name} {weight:g}" for name, weight in event.weights.items())
+        stage = f"stage {state.stage} of {state.stages}"
+        what = f"{state.outcome.value if state.outcome else stage}: {split}"
+    elif event.kind is DeliveryEventKind.ASKED:
+        what = "waits for a person (verdict approve, verdict abort)"
+    else:
+        return
+    message = f"delivery {event.delivery} {event.kind.value} {event.stage} {event.happened_ms}"
+    note(con, experiment, message, f"{experiment}: {what}", event.detail)
 
 
 def _sight(con: DuckDBPyConnection, experiment: str) -> tuple[datetime | None, datetime | None]:

@@ -7,6 +7,7 @@ another one, and no shift is made twice.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
@@ -20,6 +21,7 @@ from flows.delivery.targets.open_target import open_target
 from flows.delivery.targets.target import TrafficTarget
 from flows.formats.problems import UserError
 from flows.formats.time import milliseconds_of
+from flows.notify import note_failure, send_notifications
 from flows.warehouse.connection import open_reader, open_writer, transaction
 from flows.warehouse.delivery_log import (
     DeliveryEventKind,
@@ -31,6 +33,7 @@ from flows.warehouse.delivery_log import (
 from flows.workspace.experiments import find_spec
 from flows.workspace.paths import Workspace
 
+_log = logging.getLogger(__name__)
 _RETRY_S = 5.0
 _RENEW_S = LEASE.total_seconds() / 3
 
@@ -121,6 +124,11 @@ def _steps(controller: Controller, once: bool, sleep: Sleep) -> Iterator[Step]:
     """
     while True:
         step = _attempt(controller)
+        if step.fault is not None:
+            note_failure(
+                controller.workspace.warehouse, controller.spec.experiment, str(step.fault)
+            )
+        send_notifications(controller.workspace.warehouse, _log.warning)
         if once and step.fault is not None and step.state.outcome is None:
             raise step.fault
         yield step

@@ -14,6 +14,7 @@ from analysis.plan import Plan
 from analysis.quality.checks import QualityCheck
 from analysis.verdict import Decision, reach_verdict
 from flows.formats.time import milliseconds_of
+from flows.look.decision_news import note_decision
 from flows.look.expected_users import with_expected_users
 from flows.look.read_evidence import read_evidence
 from flows.look.user_scorecard import scorecard_of
@@ -110,6 +111,7 @@ def _record(con: DuckDBPyConnection, spec: Experiment, document: VerdictDocument
                 "software_version": document.software_version,
             },
         )
+        note_decision(con, document)
         con.execute(statement("load/forget_metric_results"), look)
         for metric in document.metrics:
             con.execute(statement("load/metric_result"), {**look, **_metric_row(metric)})

@@ -16,6 +16,7 @@ from flows.look.look import (
     look_time,
 )
 from flows.look.verdict_document import VerdictDocument
+from flows.notify import send_notifications
 from flows.service.health import ServiceMetrics
 from flows.service.http import Limits, Refused, shown
 from flows.service.shared_calls import Overloaded, SharedCalls, TookTooLong
@@ -83,6 +84,7 @@ class Looks:
                 self._metrics.failed_look()
                 _log.warning("%s can't be judged: %s", experiment, error)
                 raise
+        send_notifications(self._workspace.warehouse, _log.warning)
         self._metrics.look(document.decision)
         _log.info("%s: %s at %s", experiment, document.decision.value, document.look_at)
         return document

@@ -1,0 +1,233 @@
+"""Words to people over a real SMTP and a real HTTP server, each once: flows.notify,
+flows.warehouse.outbox and flows.look.decision_news."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.cli.main import main
+from flows.delivery.deliver import tell
+from flows.notify import send_notifications
+from flows.warehouse.connection import open_writer
+from flows.warehouse.delivery_log import DeliveryEventKind
+from flows.warehouse.outbox import SERVICES
+from tests.builders.delivery_workspace import delivery_workspace, one_step
+from tests.lab.processes import wait_until
+
+SECRET = "tok3n-of-the-team"
+START = datetime(2026, 3, 1, tzinfo=UTC)
+END = START + timedelta(days=14)
+
+
+@dataclass
+class Post:
+    """What arrived; status: what the HTTP server answers; stalls: it answers nothing."""
+
+    posts: list[dict[str, Any]] = field(default_factory=list)
+    mails: list[str] = field(default_factory=list)
+    status: int = 200
+    stalls: bool = False
+
+    @property
+    def titles(self) -> list[str]:
+        return [post["title"] for post in self.posts]
+
+
+@contextmanager
+def _http(post: Post) -> Iterator[int]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            while post.stalls:
+                time.sleep(0.05)
+            if post.status == 200:
+                post.posts.append(json.loads(body))
+            self.send_response(post.status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        post.stalls = False
+        server.shutdown()
+
+
+@contextmanager
+def _smtp(post: Post) -> Iterator[int]:
+    """RFC 5321, as much of it as a client needs that neither logs in nor encrypts."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"220 mail\r\n")
+            for line in self.rfile:
+                verb = line.strip().upper()
+                if verb.startswith(b"DATA"):
+                    self.wfile.write(b"354 go on\r\n")
+                    mail = b"".join(iter(self.rfile.readline, b".\r\n"))
+                    post.mails.append(mail.decode())
+                self.wfile.write(b"221 bye\r\n" if verb == b"QUIT" else b"250 fine\r\n")
+                if verb == b"QUIT":
+                    return
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+
+
+@pytest.fixture
+def post(monkeypatch: pytest.MonkeyPatch) -> Iterator[Post]:
+    found = Post()
+    with _http(found) as http, _smtp(found) as smtp:
+        mail = f"mailto://127.0.0.1:{smtp}?from=verdict@a.example&to=team@b.example&mode=insecure"
+        monkeypatch.setenv(SERVICES, f"json://127.0.0.1:{http}/{SECRET}\n  {mail}")
+        yield found
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """Users of whom far fewer finish with the candidate: hold until the plan's end, then not."""
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    rows = [f"u{i},{'ab'[i % 2]},{int(i % 10 < (5 if i % 2 else 9))}" for i in range(4000)]
+    (folder / "users.csv").write_text("\n".join(["user_id,variant,done", *rows, ""]))
+    (folder / "quiz.yaml").write_text(
+        "experiment: quiz\nservice: quiz\nvariants: {a: {}, b: {}}\nsplit: {a: 50, b: 50}\n"
+        "metrics: {done: {kind: proportion, outcome: done, role: guardrail}}\n"
+        f"plan: {{start: {START.isoformat()}, duration: 14d}}\n"
+        "sources: {users: {files: users.csv, outcomes: {done: done}}}\n"
+    )
+    return tmp_path
+
+
+def run(root: Path, at: datetime, *more: str) -> int:
+    return main(["--root", str(root), *(more or ("run",)), "--at", at.isoformat()])
+
+
+def test_new_decision_is_told_once_by_every_service(
+    workspace: Path, post: Post, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(workspace, START + timedelta(days=1))
+    assert post.titles == []
+    run(workspace, END)
+    assert post.titles == ["quiz: rollback (was hold)"]
+    assert "harm at least" in post.posts[0]["message"]
+    assert ["quiz: rollback" in mail for mail in post.mails] == [True]
+    run(workspace, END)
+    run(workspace, END, "gate", "quiz")
+    run(workspace, START + timedelta(days=2), "gate", "quiz")
+    assert (len(post.posts), len(post.mails)) == (1, 1)
+    out = capfd.readouterr()
+    assert SECRET not in out.out + out.err
+    assert SECRET.encode() not in (workspace / "var" / "warehouse.duckdb").read_bytes()
+
+
+def test_service_that_fails_is_tried_again_and_no_other_doubled(
+    workspace: Path, post: Post, capfd: pytest.CaptureFixture[str]
+) -> None:
+    post.status = 500
+    run(workspace, END)
+    assert (post.titles, len(post.mails)) == ([], 1)
+    told = capfd.readouterr().err
+    assert "1 of 2 notifications not sent" in told
+    assert SECRET not in told
+    post.status = 200
+    run(workspace, END)
+    assert (post.titles, len(post.mails)) == (["quiz: rollback"], 1)
+
+
+def test_a_kill_while_sending_neither_loses_nor_doubles(workspace: Path, post: Post) -> None:
+    post.stalls = True
+    command = [sys.executable, "-m", "flows.cli", "--root", str(workspace), "run"]
+    process = subprocess.Popen([*command, "--at", END.isoformat()], stdout=subprocess.DEVNULL)
+    warehouse = workspace / "var" / "warehouse.duckdb"
+    wait_until(lambda: _is_claimed(warehouse), what="a message to be claimed", timeout_s=60)
+    process.kill()
+    process.wait()
+    # The stalled request has not been taken; while the claim lasts nobody else sends.
+    post.status, post.stalls = 500, False
+    time.sleep(0.3)
+    post.status = 200
+    assert send_notifications(warehouse, print) == 0
+    with open_writer(warehouse) as con:
+        con.execute("update notifications set claimed_until = now() - interval 1 second")
+    send_notifications(warehouse, print)
+    send_notifications(warehouse, print)
+    assert (post.titles, len(post.mails)) == (["quiz: rollback"], 1)
+
+
+def _is_claimed(warehouse: Path) -> bool:
+    from flows.warehouse.connection import WarehouseBusy, open_reader  # noqa: PLC0415
+
+    if not warehouse.exists():
+        return False
+    try:
+        with open_reader(warehouse) as con:
+            found = con.execute(
+                "select count(*) from notifications where claimed_until is not null"
+            ).fetchone()
+    except WarehouseBusy:
+        return False
+    return bool(found and found[0])
+
+
+def test_failed_run_is_told_once_until_it_is_judged_again(workspace: Path, post: Post) -> None:
+    users = workspace / "experiments" / "users.csv"
+    kept = users.read_text()
+    users.unlink()
+    for _ in range(2):
+        assert run(workspace, START + timedelta(days=1)) == 2
+    assert post.titles == ["quiz: failed"]
+    users.write_text(kept)
+    assert run(workspace, START + timedelta(days=2)) == 0
+    users.unlink()
+    assert run(workspace, START + timedelta(days=3)) == 2
+    assert post.titles == ["quiz: failed", "quiz: failed"]
+
+
+def test_stages_waits_and_ends_of_a_delivery_are_told_once(tmp_path: Path, post: Post) -> None:
+    shop = delivery_workspace(tmp_path)
+    file = tmp_path / "experiments" / "exam.yaml"
+    file.write_text(f"{file.read_text()}  blind_for: 1s\n")
+    one_step(shop)
+    assert post.titles == ["exam: stage 1 of 2: stable 95, canary 5"]
+    time.sleep(1.1)
+    one_step(shop)
+    one_step(shop)
+    assert post.titles[1:] == [
+        "exam: invalid",
+        "exam: waits for a person (verdict approve, verdict abort)",
+    ]
+    tell(shop, "exam", DeliveryEventKind.ABORTED, "enough")
+    one_step(shop)
+    one_step(shop)
+    assert post.titles[3:] == ["exam: aborted: stable 100, canary 0"]
+
+
+def test_nothing_is_noted_where_no_service_is_named(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(SERVICES, raising=False)
+    run(workspace, END)
+    with open_writer(workspace / "var" / "warehouse.duckdb") as con:
+        assert con.execute("select count(*) from notifications").fetchone() == (0,)
