@@ -53,10 +53,12 @@ def _send_all(warehouse: Path, urls: dict[str, str], warn: Callable[[str], None]
             return 0
     with open_writer(warehouse) as con, transaction(con):
         messages = claim(con, now)
-    failed = 0
+    failed, down = 0, set[str]()
     for message in messages:
-        is_sent = _send(urls[message.service], message)
+        # One that refuses isn't asked again now: a delivery goes on meanwhile.
+        is_sent = message.service not in down and _send(urls[message.service], message)
         failed += not is_sent
+        down |= set() if is_sent else {message.service}
         with open_writer(warehouse) as con, transaction(con):
             settle(con, message, datetime.now(UTC) if is_sent else None)
     if failed:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from analysis.stage_progression import Move, NextMove, StageNow, next_move
 from analysis.verdict import Decision
 from flows.delivery.controller import Controller
+from flows.delivery.hooks import after_end, before_stage, has_hooks
 from flows.delivery.lease import LeaseLost
 from flows.delivery.targets.target import (
     NewerController,
@@ -21,6 +22,7 @@ from flows.formats.time import milliseconds, milliseconds_of
 from flows.ingest.pull import pull_if_behind
 from flows.look.look import score_with_notes
 from flows.look.verdict_document import VerdictDocument
+from flows.notify import note_failure
 from flows.spec.experiment import Experiment
 from flows.warehouse.delivery_log import DeliveryEventKind, DeliveryState
 
@@ -67,7 +69,20 @@ def take_step(controller: Controller) -> Step:
 def shift_to(
     controller: Controller, stage: int, reason: str, document: VerdictDocument | None = None
 ) -> Step:
-    """Writes the decision down first: whoever resumes here knows what was to be done."""
+    """Writes the decision down first: whoever resumes here knows what was to be done.
+
+    Hooks before a stage come first: one that fails keeps the delivery where it is; after one that
+    has passed the next look decides, which sees what it did.
+    """
+    if stage > 0 and not controller.state.passed and has_hooks(controller, stage):
+        failure = before_stage(controller, stage)
+        if failure is not None:
+            note_failure(controller.workspace.warehouse, controller.spec.experiment, failure)
+            return _step(controller.state, f"stays: {failure}", document)
+        said = f"the hooks before stage {stage} have passed"
+        controller.add(controller.state, DeliveryEventKind.PASSED, stage, {}, said)
+        if stage > 1:
+            return _step(controller.state, f"stays: {said}, the next look decides", document)
     state, weights = controller.state, weights_of(controller.spec, stage)
     state = controller.add(state, DeliveryEventKind.SHIFTING, stage, weights, reason)
     return _finish(controller, state, document)
@@ -216,11 +231,13 @@ def _finish(
     if shift is None:
         raise ValueError("no shift has been decided")
     _apply(controller, shift.weights, shift.reason)
-    state = controller.add(
-        state, DeliveryEventKind.SHIFTED, shift.stage, shift.weights, shift.reason
-    )
+    reason = shift.reason
+    if shift.stage == 0 or shift.stage > state.stages:
+        failure = after_end(controller, shift.stage)
+        reason += f"; {failure}" if failure else ""
+    state = controller.add(state, DeliveryEventKind.SHIFTED, shift.stage, shift.weights, reason)
     ending = f"{state.outcome.value}: " if state.outcome else ""
-    return _step(state, f"{ending}{shown_split(shift.weights)} ({shift.reason})", document)
+    return _step(state, f"{ending}{shown_split(shift.weights)} ({reason})", document)
 
 
 def _apply(controller: Controller, weights: Mapping[str, float], reason: str) -> None:

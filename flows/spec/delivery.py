@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_serializer
+from pydantic import Discriminator, Field, Tag, field_serializer, model_validator
 
 from flows.formats.safe_text import safe_url
-from flows.spec.fields import URL_PATTERN, Duration, Name, Strict
+from flows.spec.fields import URL_PATTERN, Duration, Name, Strict, Whole
 
 _OBJECT = r"^(TrafficSplit|VirtualService|HTTPRoute)/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 
@@ -84,6 +84,41 @@ _SETTLES: dict[type[_Target], timedelta] = {
 }
 
 
+_LONGEST_HOOK = timedelta(minutes=10)
+
+
+class Hook(Strict):
+    """What is called before a stage, or after the end: a command, or an HTTP POST."""
+
+    when: Literal["before_stage", "after_promote", "after_rollback"]
+    stage: Annotated[Whole, Field(ge=1)] | None = Field(
+        None,
+        description="before_stage: only before this one, from 1 (one more than there are: all "
+        "traffic); by default before each.",
+    )
+    command: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="The program and its arguments, run in the spec's folder."
+    )
+    http: Annotated[str, Field(pattern=URL_PATTERN)] | None = Field(
+        None, description="Called by POST with JSON; any status below 300 is a success."
+    )
+    timeout: Duration = Field(timedelta(minutes=1), description="At most 10m; then it has failed.")
+
+    @model_validator(mode="after")
+    def _one_call(self) -> Self:
+        if (self.command is None) == (self.http is None):
+            raise ValueError("needs `command` or `http`")
+        if self.stage is not None and self.when != "before_stage":
+            raise ValueError("has a stage, which only before_stage has")
+        if self.timeout > _LONGEST_HOOK:
+            raise ValueError("has a timeout of more than 10m: harm is not watched for meanwhile")
+        return self
+
+    @field_serializer("http")
+    def _kept_without_secrets(self, http: str | None) -> str | None:
+        return None if http is None else safe_url(http)
+
+
 class Delivery(Strict):
     """What the stages' weights are applied to."""
 
@@ -100,6 +135,12 @@ class Delivery(Strict):
     )
     when_blind: Literal["ask", "roll_back"] = Field(
         "ask", description="What follows then: a person is asked, or all traffic goes back."
+    )
+
+    hooks: list[Hook] = Field(
+        default_factory=list,
+        description="Calls around the stages. One before a stage that fails keeps the delivery "
+        "from it; none keeps it from going back.",
     )
 
     @property

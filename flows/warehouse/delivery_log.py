@@ -22,6 +22,7 @@ class DeliveryEventKind(StrEnum):
     BEGAN = "began"
     SHIFTING = "shifting"
     SHIFTED = "shifted"
+    PASSED = "passed"
     ASKED = "asked"
     APPROVED = "approved"
     ABORTED = "aborted"
@@ -68,7 +69,8 @@ class DeliveryState:
     """What the events of one delivery amount to.
 
     stages: how many there are. shifts: all that were decided, in order.
-    asked, approved: since the last shift. aborted: why a person gave it up.
+    asked, approved, passed (the hooks before the next stage): since the last shift.
+    aborted: why a person gave it up.
     """
 
     number: int
@@ -78,6 +80,7 @@ class DeliveryState:
     shifts: tuple[Shift, ...] = ()
     asked: bool = False
     approved: bool = False
+    passed: bool = False
     aborted: str | None = None
 
     @property
@@ -172,6 +175,7 @@ def events_of(state: DeliveryState) -> list[Event]:
             events.append(Event(number, shift.applied_ms, DeliveryEventKind.SHIFTED, *told))
     said = [(DeliveryEventKind.ASKED, "") for _ in range(state.asked)]
     said += [(DeliveryEventKind.APPROVED, "") for _ in range(state.approved)]
+    said += [(DeliveryEventKind.PASSED, "") for _ in range(state.passed)]
     said += [(DeliveryEventKind.ABORTED, state.aborted)] if state.aborted is not None else []
     stage = state.stage
     return events + [Event(number, state.latest_ms, kind, stage, {}, text) for kind, text in said]
@@ -183,14 +187,12 @@ def _after(state: DeliveryState, event: Event) -> DeliveryState:
             shift = Shift(event.stage or 0, event.weights, event.happened_ms, None, event.detail)
             # One that was never applied is given up for this one.
             kept = state.shifts[:-1] if state.pending else state.shifts
-            return replace(state, shifts=(*kept, shift), asked=False, approved=False)
+            return replace(state, shifts=(*kept, shift), asked=False, approved=False, passed=False)
         case DeliveryEventKind.SHIFTED:
             applied = replace(state.shifts[-1], applied_ms=event.happened_ms)
             return replace(state, shifts=(*state.shifts[:-1], applied))
-        case DeliveryEventKind.ASKED:
-            return replace(state, asked=True)
-        case DeliveryEventKind.APPROVED:
-            return replace(state, approved=True)
+        case DeliveryEventKind.PASSED | DeliveryEventKind.ASKED | DeliveryEventKind.APPROVED:
+            return replace(state, **{event.kind.value: True})
         case DeliveryEventKind.ABORTED:
             return replace(state, aborted=event.detail)
         case DeliveryEventKind.BEGAN:
