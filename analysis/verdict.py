@@ -68,15 +68,16 @@ def reach_verdict(
     *,
     at_ms: int,
     checks: Sequence[QualityCheck] = (),
+    waits: Sequence[str] = (),
 ) -> Verdict:
     """The verdict at one look; valid however often one looks.
 
     at_ms: the look's time; evidence holds nothing later. checks: made beforehand, of what isn't
-    in the evidence (manifests).
+    in the evidence (manifests). waits: why it may not be promoted yet, whatever the evidence says.
     """
     quality = (*checks, *check_quality(plan, evidence, limits, at_ms=at_ms))
     metrics = judge_metrics(plan, evidence, at_ms=at_ms)
-    missing = missing_for_decision(plan, metrics, at_ms=at_ms)
+    missing = (*waits, *missing_for_decision(plan, metrics, at_ms=at_ms))
     decision = _decide(metrics, quality, missing)
     segments = judge_segments(plan, evidence.users)
     latency = compare_latencies(plan, evidence.requests)

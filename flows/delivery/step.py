@@ -20,10 +20,12 @@ from flows.delivery.targets.target import (
 )
 from flows.formats.time import milliseconds, milliseconds_of
 from flows.ingest.pull import pull_if_behind
+from flows.look.dependencies import waits_for
 from flows.look.look import score_with_notes
 from flows.look.verdict_document import VerdictDocument
 from flows.notify import note_failure
 from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_reader
 from flows.warehouse.delivery_log import DeliveryEventKind, DeliveryState
 
 # Percent. Targets round: a VirtualService has whole percents.
@@ -71,9 +73,12 @@ def shift_to(
 ) -> Step:
     """Writes the decision down first: whoever resumes here knows what was to be done.
 
-    Hooks before a stage come first: one that fails keeps the delivery where it is; after one that
-    has passed the next look decides, which sees what it did.
+    No stage begins while another experiment must come first. Then come the hooks before it: one
+    that fails keeps the delivery where it is; after one that has passed the next look decides,
+    which sees what it did.
     """
+    if stage > 0 and (waits := _waits(controller)):
+        return _step(controller.state, f"stays: {'; '.join(waits)}", document)
     if stage > 0 and not controller.state.passed and has_hooks(controller, stage):
         failure = before_stage(controller, stage)
         if failure is not None:
@@ -246,6 +251,14 @@ def _apply(controller: Controller, weights: Mapping[str, float], reason: str) ->
         controller.target.shift(
             weights, fence=controller.lease.fence, expected=carried.revision, reason=reason
         )
+
+
+def _waits(controller: Controller) -> tuple[str, ...]:
+    """Why the delivery may not go on: experiments that it comes after."""
+    if not controller.spec.after:
+        return ()
+    with open_reader(controller.workspace.warehouse) as con:
+        return waits_for(con, controller.spec, controller.clock.now())
 
 
 def _pull(controller: Controller) -> None:

@@ -15,6 +15,7 @@ from analysis.quality.checks import QualityCheck
 from analysis.verdict import Decision, reach_verdict
 from flows.formats.time import milliseconds_of
 from flows.look.decision_news import note_decision
+from flows.look.dependencies import waits_for
 from flows.look.expected_users import with_expected_users
 from flows.look.read_evidence import read_evidence
 from flows.look.user_scorecard import scorecard_of
@@ -73,7 +74,14 @@ def _judge(
     at_ms = _look_time(plan, milliseconds_of(at))
     evidence = read_evidence(con, spec, plan, at_ms=at_ms)
     plan = with_expected_users(con, spec, plan, evidence.users, at_ms=at_ms)
-    verdict = reach_verdict(plan, evidence, limits_of(spec), at_ms=at_ms, checks=checks)
+    verdict = reach_verdict(
+        plan,
+        evidence,
+        limits_of(spec),
+        at_ms=at_ms,
+        checks=checks,
+        waits=waits_for(con, spec, at),
+    )
     verdict = replace(verdict, reasons=(*notes, *verdict.reasons), notes=(*remarks, *verdict.notes))
     scorecard = scorecard_of(spec, plan, evidence.users)
     return VerdictDocument.of(verdict, spec_hash=spec.spec_hash, scorecard=scorecard)

@@ -148,6 +148,10 @@ class Experiment(Strict):
     plan: PlanSpec = PlanSpec()
     quality: Quality = Quality()
     sources: Sources
+    after: list[Name] = Field(
+        default_factory=list,
+        description="Experiments that must have been promoted: until then this one holds.",
+    )
     delivery: Delivery | None = Field(
         None, description="How `verdict deliver` shifts the traffic from stage to stage."
     )

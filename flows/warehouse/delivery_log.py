@@ -192,7 +192,12 @@ def _after(state: DeliveryState, event: Event) -> DeliveryState:
             applied = replace(state.shifts[-1], applied_ms=event.happened_ms)
             return replace(state, shifts=(*state.shifts[:-1], applied))
         case DeliveryEventKind.PASSED | DeliveryEventKind.ASKED | DeliveryEventKind.APPROVED:
-            return replace(state, **{event.kind.value: True})
+            return replace(
+                state,
+                passed=state.passed or event.kind is DeliveryEventKind.PASSED,
+                asked=state.asked or event.kind is DeliveryEventKind.ASKED,
+                approved=state.approved or event.kind is DeliveryEventKind.APPROVED,
+            )
         case DeliveryEventKind.ABORTED:
             return replace(state, aborted=event.detail)
         case DeliveryEventKind.BEGAN:

@@ -70,7 +70,23 @@ def _each(readers: Mapping[str, Callable[[], tuple[Path, Experiment]]]) -> Selec
 def load_spec(path: Path) -> Experiment:
     """The spec in one file, with the split of its manifests. Raises InputError."""
     spec = read_spec(path)
+    _check_order(spec, path)
     return _with_configured_split(spec, path) if spec.manifests else spec
+
+
+def _check_order(spec: Experiment, path: Path) -> None:
+    """Raises InputError where `after` names no experiment, or leads back to one it began at."""
+    chains: list[tuple[Experiment, tuple[str, ...]]] = [(spec, (spec.experiment,))]
+    while chains:
+        one, chain = chains.pop()
+        for name in one.after:
+            if name in chain:
+                circle = " after ".join((*chain[chain.index(name) :], name))
+                raise file_error(path, 1, f"is a circle: {circle}; none could begin", "after")
+            file = path.parent / f"{name}.yaml"
+            if not file.is_file():
+                raise file_error(path, 1, f"names {name}: there is no such experiment", "after")
+            chains.append((read_spec(file), (*chain, name)))
 
 
 def _with_configured_split(spec: Experiment, path: Path) -> Experiment:

@@ -1,0 +1,107 @@
+"""Experiments that come after others: they hold until those are promoted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from flows.delivery.deliver import deliver, tell
+from flows.formats.problems import InputError
+from flows.look.look import look_at_experiment
+from flows.warehouse.connection import open_writer, transaction
+from flows.warehouse.delivery_log import DeliveryEventKind, Event, add_event
+from flows.workspace.experiments import load_spec
+from flows.workspace.paths import Workspace
+from tests.builders.delivery_workspace import SPEC, canary_share, delivery_workspace, one_step
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+END = START + timedelta(days=14)
+
+
+def write(root: Path, name: str, *, after: str = "[]", bad: int = 9) -> None:
+    """A finished experiment: promoted, or rolled back with fewer who finish."""
+    folder = root / "experiments"
+    folder.mkdir(exist_ok=True)
+    rows = [f"u{i},{'ab'[i % 2]},{int(i // 2 % 10 < (bad if i % 2 else 9))}" for i in range(4000)]
+    (folder / f"{name}.csv").write_text("\n".join(["user_id,variant,done", *rows, ""]))
+    (folder / f"{name}.yaml").write_text(
+        f"experiment: {name}\nservice: quiz\nvariants: {{a: {{}}, b: {{}}}}\n"
+        f"split: {{a: 50, b: 50}}\nafter: {after}\n"
+        "metrics: {done: {kind: proportion, outcome: done, role: guardrail, margin: 0.1}}\n"
+        f"plan: {{start: {START.isoformat()}, duration: 14d}}\n"
+        f"sources: {{users: {{files: {name}.csv, outcomes: {{done: done}}}}}}\n"
+    )
+
+
+def look(root: Path, name: str) -> tuple[str, str]:
+    found = look_at_experiment(Workspace(root), name, at=END)
+    return found.decision.value, found.reasons[0]
+
+
+def test_one_holds_until_the_other_is_promoted(tmp_path: Path) -> None:
+    write(tmp_path, "first")
+    write(tmp_path, "second", after="[first]")
+    assert look(tmp_path, "second") == ("hold", "waits for first: it has no verdict yet")
+    assert look(tmp_path, "first")[0] == "promote"
+    assert look(tmp_path, "second")[0] == "promote"
+
+
+def test_a_failure_holds_those_that_depend_on_it_but_hides_no_harm(tmp_path: Path) -> None:
+    write(tmp_path, "first", bad=5)
+    write(tmp_path, "second", after="[first]")
+    write(tmp_path, "third", after="[second, first]")
+    write(tmp_path, "harmful", after="[first]", bad=5)
+    assert look(tmp_path, "first")[0] == "rollback"
+    told = "waits for first: its verdict of 2026-03-15 00:00 UTC is rollback"
+    assert look(tmp_path, "second") == ("hold", told)
+    assert look(tmp_path, "third")[0] == "hold"
+    assert look(tmp_path, "harmful")[0] == "rollback"
+
+
+@pytest.mark.parametrize(
+    ("orders", "said"),
+    [
+        ({"a": "[b]", "b": "[a]"}, "after: is a circle: a after b after a"),
+        ({"a": "[a]"}, "after: is a circle: a after a"),
+        ({"a": "[b]", "b": "[c]", "c": "[b]"}, "is a circle: b after c after b"),
+        ({"a": "[b]"}, "after: names b: there is no such experiment"),
+    ],
+)
+def test_circles_and_unknown_names_are_refused(
+    tmp_path: Path, orders: dict[str, str], said: str
+) -> None:
+    for name, after in orders.items():
+        write(tmp_path, name, after=after)
+    with pytest.raises(InputError) as caught:
+        load_spec(tmp_path / "experiments" / "a.yaml")
+    assert said in str(caught.value)
+
+
+def test_two_ways_to_one_experiment_are_no_circle(tmp_path: Path) -> None:
+    for name, after in {"a": "[b, c]", "b": "[d]", "c": "[d]", "d": "[]"}.items():
+        write(tmp_path, name, after=after)
+    assert load_spec(tmp_path / "experiments" / "a.yaml").after == ["b", "c"]
+
+
+def test_delivery_begins_and_advances_only_after_the_other(tmp_path: Path) -> None:
+    workspace = delivery_workspace(tmp_path)
+    write(tmp_path, "first", bad=5)
+    file = tmp_path / "experiments" / "exam.yaml"
+    file.write_text(f"{SPEC}after: [first]\n")
+    look(tmp_path, "first")
+    step = one_step(workspace)
+    assert (canary_share(workspace), "waits for first" in step.said) == (0, True)
+    write(tmp_path, "first")
+    assert look(tmp_path, "first")[0] == "promote"
+    one_step(workspace)
+    assert canary_share(workspace) == 5
+    # A delivery of it that begins holds this one, and a person's approval changes nothing.
+    began = Event(1, int(datetime.now(UTC).timestamp() * 1000), DeliveryEventKind.BEGAN, 3, {}, "")
+    with open_writer(workspace.warehouse) as con, transaction(con):
+        add_event(con, "first", began, fence=1)
+    tell(workspace, "exam", DeliveryEventKind.APPROVED, "go")
+    (step,) = deliver(workspace, "exam", once=True)
+    assert "waits for first: its delivery is at stage 0 of 3" in step.said
+    assert canary_share(workspace) == 5
