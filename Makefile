@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_ENV := PREFECT_LOGGING_LEVEL=WARNING
 
-.PHONY: help demo test lint bench live live-all servers schemas lock clean
+.PHONY: help demo test lint bench chaos fuzz live live-all servers schemas lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -25,6 +25,12 @@ bench: $(VENV)/dev servers ## print ratios of speed, memory and decision quality
 	@for module in benchmarks/*.py; do \
 		name=$$(basename $$module .py); \
 		[ $$name = __init__ ] || $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+chaos: $(VENV)/dev servers ## kills, full disks and misbehaving servers by the hundred; half an hour
+	@$(BIN)/python -m tests.chaos
+
+fuzz: $(VENV)/dev ## ten minutes of damaged specs, manifests, files, answers and requests
+	@$(BIN)/python -m tests.fuzz
 
 live: $(VENV)/dev servers ## the whole job on real traffic, three canaries in under 5 minutes
 	@$(BIN)/python -m tests.lab.live

@@ -52,6 +52,16 @@ def delivery_workspace(root: Path) -> Workspace:
     return Workspace(root)
 
 
+def live_workspace(root: Path, url: str) -> Workspace:
+    """The same, but its source is a server of counters that grow; looks are a second apart."""
+    workspace = delivery_workspace(root)
+    recording = "{recording: ../demo/requests.parquet, scrape_interval: 2s}"
+    text = SPEC.replace(recording, f'{{prometheus: "{url}", scrape_interval: 1s}}')
+    text = text.replace("bucket: 4s", "bucket: 1s").replace("look_every: 4s", "look_every: 1s")
+    (workspace.experiments / "exam.yaml").write_text(text)
+    return workspace
+
+
 def target(workspace: Workspace) -> EnvoyRoutes:
     """The routes file."""
     clusters = {"stable": "v2.0.0", "canary": "v2.1.0"}

@@ -41,10 +41,14 @@ class PrefectServer:
 def prefect_server(folder: Path) -> Iterator[PrefectServer]:
     """Starts a server, and ends it with the with block."""
     with postgres_server.running() as database:
-        yield from _serve(folder, database.dsn.replace("postgresql:", "postgresql+asyncpg:"))
+        dsn = database.dsn.replace("postgresql:", "postgresql+asyncpg:")
+        with serve_on(folder, dsn) as server:
+            yield server
 
 
-def _serve(folder: Path, database: str) -> Iterator[PrefectServer]:
+@contextmanager
+def serve_on(folder: Path, database: str) -> Iterator[PrefectServer]:
+    """Starts a server on a database that is there, and ends it with the with block."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -26,16 +26,16 @@ from flows.warehouse.connection import open_writer, transaction
 from flows.warehouse.delivery_log import DeliveryEventKind, DeliveryOutcome
 from flows.workspace.paths import Workspace
 from tests.builders.delivery_workspace import (
-    SPEC,
     canary_share,
     command,
     delivery_workspace,
     events,
+    live_workspace,
     one_step,
     target,
 )
-from tests.servers.live_counters import LiveCounters, live_counters
-from tests.servers.scripted_server import MATRIX, Reply
+from tests.servers.faulty_source import ANSWERS
+from tests.servers.live_counters import live_counters
 
 BLIND_S = 1.0
 
@@ -340,46 +340,16 @@ def test_a_lease_from_a_clock_that_was_ahead_lasts_no_longer_than_any(
 # All of it, on a server whose data is good before and after
 
 
-def fault(body: bytes, status: int = 200, **headers: str) -> Callable[[], Reply]:
-    return lambda: Reply(status, body, {name.replace("_", "-"): v for name, v in headers.items()})
-
-
-FAULTS = {
-    "a number for a series": fault(MATRIX % (b"5", b"")),
-    "a list for an answer": fault(b"[5]"),
-    "brackets": fault(b"[" * 200_000),
-    "data is null": fault(b'{"status":"success","data":null}'),
-    "a series without labels": fault(MATRIX % (b'{"values":[[1,"5"]]}', b"")),
-    "no pairs": fault(MATRIX % (b'{"metric":{"__name__":"up"},"values":[5]}', b"")),
-    "values are text": fault(MATRIX % (b'{"metric":{"__name__":"up"},"values":"[5]"}', b"")),
-    "labels are a list": fault(MATRIX % (b'{"metric":[],"values":[[1,"5"]]}', b"")),
-    "a histogram that is none": fault(MATRIX % (b'{"metric":{},"histograms":[[1,5]]}', b"")),
-    "a wait that is no number": fault(b"busy", 503, Retry_After="\xb2"),
-    "a page": fault(b"<html>login</html>"),
-    "not found": fault(b"", 404),
-    "nothing": fault(b""),
-}
-
-
-def live_workspace(root: Path, counters: LiveCounters) -> Workspace:
-    workspace = delivery_workspace(root)
-    recording = "{recording: ../demo/requests.parquet, scrape_interval: 2s}"
-    text = SPEC.replace(recording, f'{{prometheus: "{counters.url}", scrape_interval: 1s}}')
-    text = text.replace("bucket: 4s", "bucket: 1s").replace("look_every: 4s", "look_every: 1s")
-    (workspace.experiments / "exam.yaml").write_text(text)
-    return workspace
-
-
 def test_no_answer_of_a_source_ends_a_delivery_and_harm_still_goes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flows.ingest.sources.prometheus_connection.time.sleep", lambda _: None)
     with (
         live_counters() as counters,
-        closing(steps_of(live_workspace(tmp_path, counters))) as steps,
+        closing(steps_of(live_workspace(tmp_path, counters.url))) as steps,
     ):
         assert next(steps).state.stage == 1
-        for name, reply in FAULTS.items():
+        for name, reply in ANSWERS.items():
             counters.reply = reply
             step = next(steps)
             assert step.said.startswith("nothing is shifted: "), name

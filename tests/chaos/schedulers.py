@@ -1,0 +1,102 @@
+"""Two Prefect servers on one database, each with its scheduler and its runner of the same job."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from tests.chaos.tally import Tally
+from tests.places import PATIENCE_S, REPOSITORY
+from tests.servers.own_process import verdict
+from tests.servers.postgres_server import running
+from tests.servers.prefect_server import PrefectServer, serve_on
+
+_EXPERIMENT = "exam-service-canary"
+_SERVE = """\
+import sys
+from prefect import serve
+from flows.prefect_flows import run_experiments
+serve(run_experiments.to_deployment("chaos", interval=5, parameters={"root": sys.argv[1]}), limit=2)
+"""
+_RUNS = 4
+_COUNTED = "select sum(requests), count(*) from request_buckets"
+
+
+def two_schedulers(folder: Path) -> Tally:
+    """Each run pulls the same window and looks: nothing is counted twice, no run stays behind."""
+    tally = Tally("two Prefect schedulers")
+    alone, both = _workspace(folder / "alone"), _workspace(folder / "both")
+    if verdict("--root", alone, "run").returncode:
+        tally.fail("other", "the job fails by itself")
+    (folder / "one").mkdir()
+    (folder / "other").mkdir()
+    with running() as database:
+        dsn = database.dsn.replace("postgresql:", "postgresql+asyncpg:")
+        with serve_on(folder / "one", dsn) as one, serve_on(folder / "other", dsn) as other:
+            serving = [_serving(server, both) for server in (one, other)]
+            try:
+                runs = _ended(one, tally)
+            finally:
+                for process in serving:
+                    process.terminate()
+                for process in serving:
+                    process.wait(timeout=PATIENCE_S)
+    tally.tried += len(runs)
+    for run in runs:
+        if run["state_type"] != "COMPLETED":
+            tally.fail("other", f"a run ended as {run['state_type']}: {run['state']['message']}")
+    starts = [run["expected_start_time"] for run in runs]
+    if len(set(starts)) < len(starts):
+        tally.fail("doubled", f"a time was run twice: {sorted(starts)}")
+    wanted, found = _counted(alone), _counted(both)
+    for counter, by in (("lost", wanted[1] - found[1]), ("doubled", found[1] - wanted[1])):
+        if by > 0:
+            tally.fail(counter, f"{found} instead of {wanted}", by)
+    if found != wanted:
+        tally.fail("other", f"{found} instead of {wanted}")
+    return tally
+
+
+def _workspace(root: Path) -> Path:
+    shutil.copytree(REPOSITORY / "demo", root / "demo")
+    (root / "experiments").mkdir()
+    shutil.copy(REPOSITORY / "experiments" / f"{_EXPERIMENT}.yaml", root / "experiments")
+    return root
+
+
+def _serving(server: PrefectServer, root: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _SERVE, str(root)],
+        env=dict(server.environment),
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _ended(server: PrefectServer, tally: Tally) -> list[dict[str, Any]]:
+    """The first runs that came to an end."""
+    ended = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}}
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        found = server.post(
+            "/flow_runs/filter", flow_runs=ended, flows={"name": {"any_": ["run-experiments"]}}
+        )
+        if len(found) >= _RUNS:
+            return list(found)
+        time.sleep(0.5)
+    tally.fail("hangs", f"fewer than {_RUNS} runs ended: {json.dumps(found)[:500]}")
+    return list(found)
+
+
+def _counted(root: Path) -> tuple[float, int]:
+    with duckdb.connect(root / "var" / "warehouse.duckdb", read_only=True) as con:
+        requests, rows = con.execute(_COUNTED).fetchall()[0]
+    return float(requests), int(rows)

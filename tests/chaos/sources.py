@@ -1,0 +1,192 @@
+"""Sources that fail in every way while a real controller delivers, or while users are pulled."""
+
+from __future__ import annotations
+
+import random
+import select
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from flows.workspace.paths import Workspace
+from tests.builders.delivery_workspace import canary_share, live_workspace
+from tests.chaos.commands import Command, Ended, Running, start
+from tests.chaos.contents import compare
+from tests.chaos.tally import Tally
+from tests.places import PATIENCE_S
+from tests.servers import postgres_server
+from tests.servers.faulty_source import ANSWERS, Wire, faulty_proxy, trap
+from tests.servers.live_counters import live_counters
+from tests.servers.scripted_server import tcp_server
+
+_MOST_MB = 1024
+_KEPT = "nothing is shifted: "
+
+
+def fail_while_delivering(folder: Path, wires: Mapping[str, Wire], *, answers: bool) -> Tally:
+    """Every fault while a canary has 5 %: the split is kept; then harm goes back."""
+    tally = Tally("a source of a delivery")
+    with ExitStack() as stack:
+        counters = stack.enter_context(live_counters())
+        proxy = stack.enter_context(faulty_proxy(counters.url))
+        folder.mkdir(exist_ok=True)
+        root = folder / "live"
+        root.mkdir()
+        workspace = live_workspace(root, proxy.url)
+        running = start(root, Command(root, ("deliver", "exam")))
+        stack.callback(running.kill)
+        _await(running, tally, "the first shift", lambda said: "stable 95, canary 5" in said)
+        for name, wire in {**wires, "another host": stack.enter_context(trap(proxy))}.items():
+            proxy.wire = wire
+            _keeps(running, workspace, tally, name)
+        proxy.wire = None
+        for name, reply in ANSWERS.items() if answers else ():
+            counters.reply = reply
+            _keeps(running, workspace, tally, name)
+        counters.reply = None
+        if proxy.redirected:
+            tally.fail("other", f"{proxy.redirected} questions were sent to another host")
+        counters.fail()
+        _goes_back(running, workspace, tally)
+    return tally
+
+
+def _keeps(running: Running, workspace: Workspace, tally: Tally, fault: str) -> None:
+    """The controller says what is wrong, goes on, keeps the split, and stays small."""
+    before = len(running.output)
+    tally.tried += 1
+    _await(running, tally, fault, lambda said: _KEPT in said[before:])
+    if not running.process.is_alive():
+        tally.fail("other", f"{fault}: the controller has ended: {running.output[-500:]}")
+    elif (peak := running.peak_mb) > _MOST_MB:
+        tally.fail("other", f"{fault}: {peak:.0f} MB")
+    if (share := canary_share(workspace)) != 5:
+        tally.fail("other", f"{fault}: the canary has {share} %")
+
+
+def _goes_back(running: Running, workspace: Workspace, tally: Tally) -> None:
+    ended = running.wait(PATIENCE_S)
+    if ended is None:
+        tally.fail("hangs", f"harm is not rolled back: {running.output[-500:]}")
+    elif (found := (ended.code, canary_share(workspace))) != (1, 0):
+        tally.fail("other", f"harm ends with {found}: {ended.output[-500:]}")
+    tally.hear(running.output, "deliver")
+
+
+def _await(running: Running, tally: Tally, what: str, is_so: Callable[[str], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_so(running.output):
+        if time.monotonic() > deadline or not running.process.is_alive():
+            tally.fail("hangs", f"{what}: nothing is said: {running.output[-500:]}")
+            return
+        time.sleep(0.05)
+
+
+_SPEC = """\
+experiment: quiz
+service: quiz
+variants: {a: {}, b: {}}
+metrics: {bought: {kind: proportion, outcome: purchase, window: 1d}}
+plan: {start: 2026-01-01T00:00:00Z, duration: 9d}
+sources:
+  exposures: {dsn_env: QUIZ_DSN, query: select * from seen}
+  outcomes: {dsn_env: QUIZ_DSN, query: select * from bought}
+"""
+_TABLES = """
+    create table seen as
+        select g as user_id, case when g % 2 = 0 then 'a' else 'b' end as variant,
+            timestamptz '2026-01-01' + g * interval '2 seconds' as exposed_at
+        from generate_series(1, {users}) as g;
+    create table bought as
+        select g as user_id, 'purchase' as outcome, 2.5 as value,
+            timestamptz '2026-01-02' + g * interval '2 seconds' as occurred_at
+        from generate_series(1, {users}, 3) as g;
+"""
+
+
+def kill_postgres(times: int, folder: Path, random_: random.Random, *, users: int) -> Tally:
+    """A server whose connection is cut at any byte, and in the end one that is killed there."""
+    tally = Tally("PostgreSQL mid-read")
+    folder.mkdir(exist_ok=True)
+    undisturbed = folder / "undisturbed"
+    with postgres_server.running() as server:
+        server.sql(_TABLES.format(users=users))
+        passed = [0]
+        with _until_byte(server.port, None, passed, lambda: None) as port:
+            ended = _pull(undisturbed, port)
+        if ended is None or ended.code != 0:
+            tally.fail("other", f"the pull fails by itself: {ended}")
+            return tally
+        for number in range(times):
+            root = folder / f"cut-{number}"
+            limit = random_.randrange(passed[0])
+            # The last one ends the server itself, as a crash would.
+            is_last = number == times - 1
+            end = server.kill if is_last else lambda: None
+            with _until_byte(server.port, limit, [0], end) as port:
+                _judge(_pull(root, port), f"cut after {limit} bytes", tally)
+            if is_last:
+                with postgres_server.running() as fresh:
+                    fresh.sql(_TABLES.format(users=users))
+                    _pull(root, fresh.port)
+            else:
+                _pull(root, server.port)
+            compare(root, undisturbed, tally)
+            shutil.rmtree(root, ignore_errors=True)
+    return tally
+
+
+def _judge(ended: Ended | None, where: str, tally: Tally) -> None:
+    tally.tried += 1
+    if ended is None:
+        tally.fail("hangs", where)
+        return
+    tally.hear(ended.output, where)
+    if ended.code != 2:
+        tally.fail("other", f"{where}: ends with {ended.code}: {ended.output[-300:]}")
+
+
+def _pull(root: Path, port: int) -> Ended | None:
+    (root / "experiments").mkdir(parents=True, exist_ok=True)
+    (root / "experiments" / "quiz.yaml").write_text(_SPEC)
+    dsn = f"postgresql://{postgres_server.USER}@127.0.0.1:{port}/postgres"
+    pull = Command(root, ("pull", "--until", "2026-01-10T00:00:00Z"))
+    running = start(root, pull, environment={"QUIZ_DSN": dsn})
+    ended = running.wait(PATIENCE_S)
+    if ended is None:
+        running.kill()
+    return ended
+
+
+@contextmanager
+def _until_byte(
+    port: int, limit: int | None, passed: list[int], end: Callable[[], None]
+) -> Iterator[int]:
+    """The port of a proxy; after so many bytes of answers it ends, and every connection with it."""
+
+    def serve(client: socket.socket) -> None:
+        with client, socket.create_connection(("127.0.0.1", port)) as server:
+            while part := _either(client, server):
+                side, data = part
+                if side is client:
+                    server.sendall(data)
+                    continue
+                left = len(data) if limit is None else max(0, limit - passed[0])
+                client.sendall(data[:left])
+                passed[0] += min(left, len(data))
+                if left < len(data):
+                    end()
+                    return
+
+    with tcp_server(serve) as url:
+        yield int(url.rpartition(":")[2])
+
+
+def _either(client: socket.socket, server: socket.socket) -> tuple[socket.socket, bytes] | None:
+    """What comes next, and from whom; None at an end."""
+    ready, _, _ = select.select([client, server], [], [])
+    data = ready[0].recv(65536)
+    return (ready[0], data) if data else None

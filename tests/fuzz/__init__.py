@@ -1,0 +1,1 @@
+"""Inputs that nobody meant: `make fuzz` has the long form."""
