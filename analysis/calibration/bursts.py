@@ -60,7 +60,7 @@ def bursts_of_cells(
     Only bad requests come in bursts. So that shares vary as much as burst_size says, these are a
     bit larger where many requests are bad.
     """
-    bursts = np.ones(LATENCY + history.edges_ms.size)
+    bursts = np.ones(LATENCY + history.edges_ms.size + len(history.signals))
     for name in metrics:
         bad, total = _counted(history, name, slow_edges)
         share = min(float(bad.sum()) / max(float(total.sum()), 1.0), 0.5)
@@ -77,6 +77,8 @@ def _counted(
     bad = history.cells[:, _bad_cells(history, metric, slow_edges)].sum(axis=1)
     if metric in slow_edges:
         return bad, history.latency.sum(axis=1)
+    if metric in history.signals:
+        return bad, history.other + history.good + history.failed
     return bad, history.good + history.failed
 
 
@@ -84,10 +86,12 @@ def _bad_cells(
     history: History, metric: str, slow_edges: Mapping[str, float | None]
 ) -> NDArray[np.bool_]:
     """Which of History.cells the metric counts as bad: bool[cells]."""
-    bad = np.zeros(LATENCY + history.edges_ms.size, dtype=bool)
+    bad = np.zeros(LATENCY + history.edges_ms.size + len(history.signals), dtype=bool)
     edge = slow_edges.get(metric)
-    if metric not in slow_edges:
+    if metric in history.signals:
+        bad[history.places[metric]] = True
+    elif metric not in slow_edges:
         bad[FAILED] = True
     elif edge is not None:
-        bad[LATENCY:] = history.edges_ms > edge
+        bad[LATENCY : LATENCY + history.edges_ms.size] = history.edges_ms > edge
     return bad

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ class History:
     edges_ms: float64[edges], upper ends of the latency cells, ascending, the last one infinite;
         empty where no latency is known. latency: int64[buckets, edges], requests in each cell,
         not cumulative.
+    signals: by signal that counts how requests ended otherwise than failed, int64[buckets].
     """
 
     starts_ms: IntArray
@@ -33,11 +35,19 @@ class History:
     failed: IntArray
     edges_ms: FloatArray
     latency: IntArray
+    signals: Mapping[str, IntArray] = field(default_factory=dict)
 
     @property
     def cells(self) -> IntArray:
-        """Every count of a bucket in one row: int64[buckets, LATENCY + edges]."""
-        return np.column_stack([self.other, self.good, self.failed, self.latency])
+        """Every count of a bucket in one row: int64[buckets, LATENCY + edges + signals]."""
+        ended = (self.other, self.good, self.failed)
+        return np.column_stack([*ended, self.latency, *self.signals.values()])
+
+    @property
+    def places(self) -> dict[str, int]:
+        """The cell of each signal."""
+        first = LATENCY + self.edges_ms.size
+        return {name: first + i for i, name in enumerate(self.signals)}
 
     @property
     def failed_share(self) -> float:
@@ -57,6 +67,17 @@ class History:
             return 0.0
         at_most = np.cumsum(self.latency.sum(axis=0)).astype(np.float64)
         return interpolated_quantile(Histogram(self.edges_ms, at_most), 0.5)
+
+    def edge_near(self, quantile: float) -> float | None:
+        """The finite edge nearest to a quantile, in odds, as a look has it; None without any."""
+        cells = self.latency.sum(axis=0)
+        finite = np.isfinite(self.edges_ms)
+        if not cells.sum() or not finite.any():
+            return None
+        slow = (cells.sum() - np.cumsum(cells))[finite]
+        odds = np.log((slow + 0.5) / (cells.sum() - slow + 0.5))
+        wanted = np.log((1 - quantile) / quantile)
+        return float(self.edges_ms[finite][np.argmin(np.abs(odds - wanted))])
 
     def edge_at(self, bound_ms: float) -> float | None:
         """The finite edge at the bound, or the next one above it; None without any.

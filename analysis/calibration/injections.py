@@ -128,6 +128,8 @@ def expected_harm(
     injection: Injection, history: History, slow_edges: Mapping[str, float | None], metric: str
 ) -> float:
     """By how much the metric's share rises, over the history as a whole and the whole plan."""
+    if metric in history.signals:
+        return 0.0
     if metric not in slow_edges:
         # Drift is linear up to where every request fails; the middle is enough otherwise.
         failing = injection.failing(1000, history.failed_share).mean()
@@ -152,14 +154,20 @@ def counts_of(
 ) -> BucketCounts:
     """What the metrics count of one version with this harm: [metrics, buckets].
 
-    cells: int64[buckets, cells], as History.cells; metrics not in slow_edges count failures.
+    cells: int64[buckets, cells], as History.cells; metrics not in slow_edges, nor among its
+    signals, count failures.
     """
-    good, failed, latency = cells[:, GOOD], cells[:, FAILED], cells[:, LATENCY:]
+    good, failed = cells[:, GOOD], cells[:, FAILED]
+    latency = cells[:, LATENCY : LATENCY + history.edges_ms.size]
+    requests, places = cells[:, :LATENCY].sum(axis=1), history.places
     more = rng.binomial(good, injection.failing(len(cells), history.failed_share))
     total, bad = np.zeros((2, len(metrics), len(cells)))
     for row, metric in enumerate(metrics):
         edge = slow_edges.get(metric)
-        if metric not in slow_edges:
+        if metric in places:
+            # They are divided between the versions apart from all requests.
+            total[row], bad[row] = requests, np.minimum(cells[:, places[metric]], requests)
+        elif metric not in slow_edges:
             total[row], bad[row] = good + failed, failed + more
         elif edge is not None:
             slow = slow_probability(history.edges_ms, edge, injection.stretch)

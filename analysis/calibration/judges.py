@@ -8,7 +8,7 @@ pipeline does that goes on while its analysis passes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -49,14 +49,22 @@ class Judge(StrEnum):
 class Setting:
     """What all runs have in common.
 
-    plan: it starts at 0 and has request metrics only. looks_ms: int64[looks], whole buckets.
-    thresholds: float64[metrics], shares of bad requests from which the fixed threshold fails.
+    plan: it starts at 0 and has request metrics only, those that decide before the signals.
+    looks_ms: int64[looks], whole buckets. thresholds: float64[deciding metrics], shares of bad
+    requests from which the fixed threshold fails. choices: by signal, from how many latency edges
+    its own was chosen.
     """
 
     plan: Plan
     limits: QualityLimits
     looks_ms: IntArray
     thresholds: FloatArray
+    choices: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def deciding(self) -> tuple[MetricPlan, ...]:
+        """The metrics that roll back, the first of the plan's; the other judges know no others."""
+        return tuple(metric for metric in self.plan.metrics if metric.role.decides)
 
     @property
     def kayenta_step(self) -> int:
@@ -118,7 +126,7 @@ def _by_verdict(setting: Setting, runs: Runs) -> Decisions:
     """Production's first promote or rollback.
 
     All runs are screened at once for a metric that fails, or for metrics that all pass; only
-    then reach_verdict, with its checks of quality and of what is missing, is asked.
+    then reach_verdict, with its signals, its checks of quality and of what is missing, is asked.
     """
     decision, at_ms = _undecided(setting, runs)
     words = {Decision.PROMOTE: PROMOTE, Decision.ROLLBACK: ROLLBACK}
@@ -147,6 +155,7 @@ def evidence_of(setting: Setting, runs: Runs, run: int, at_ms: int) -> Evidence:
             name: BucketCounts(c.total[run, :, :buckets], c.bad[run, :, :buckets])
             for name, c in runs.counts.items()
         },
+        choices=setting.choices,
     )
     return Evidence(requests, None, Coverage(watermark_ms=at_ms))
 
@@ -154,12 +163,15 @@ def evidence_of(setting: Setting, runs: Runs, run: int, at_ms: int) -> Evidence:
 def _screened(
     setting: Setting, runs: Runs, left: IntArray, buckets: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which of the runs have a metric that fails, and in which all pass: bool[left] each."""
-    plan = setting.plan
+    """Which of the runs have a metric that fails, and in which all pass: bool[left] each.
+
+    Signals are left out: they keep a promote back, and never fail a run.
+    """
+    plan, kept = setting.plan, len(setting.deciding)
     metrics = tuple(
         replace(metric, name=f"{run} {metric.name}", quantile=None)
         for run in left
-        for metric in plan.metrics
+        for metric in setting.deciding
     )
     fields = {name: getattr(plan, name) for name in Plan.__slots__}
     many = _ManyRuns(**{**fields, "metrics": metrics}, single=plan)
@@ -169,13 +181,13 @@ def _screened(
         requests={},
         metrics=tuple(metric.name for metric in metrics),
         counts={
-            name: BucketCounts(*(x[left, :, :buckets].reshape(shape) for x in (c.total, c.bad)))
+            name: BucketCounts(*(x[left, :kept, :buckets].reshape(shape) for x in (c.total, c.bad)))
             for name, c in runs.counts.items()
         },
     )
     tests = [RequestTests.of(many, evidence, list(metrics), name) for name in plan.candidates]
     found = [[one.classify(i) for i in range(len(metrics))] for one in tests]
-    labels = np.array(found).reshape(len(plan.candidates), len(left), len(plan.metrics))
+    labels = np.array(found).reshape(len(plan.candidates), len(left), kept)
     fails = (labels == Classification.FAIL).any(axis=(0, 2))
     return fails, (labels == Classification.PASS).all(axis=(0, 2))
 
@@ -191,7 +203,7 @@ def _threshold(setting: Setting, runs: Runs, left: IntArray, buckets: int) -> ND
     """A candidate's share over the last five minutes is above its objective: bool[left]."""
     first = max(0, buckets - max(1, _WINDOW_MS // setting.plan.bucket_ms))
     shares = [
-        _share(runs.counts[candidate], left, first, buckets).share
+        _share(runs.counts[candidate], left, first, buckets).share[:, : setting.thresholds.size]
         for candidate in setting.plan.candidates
     ]
     return np.asarray((np.array(shares) > setting.thresholds).any(axis=(0, 2)))
@@ -207,7 +219,7 @@ def _z_test(setting: Setting, runs: Runs, left: IntArray, buckets: int) -> NDArr
         with np.errstate(divide="ignore", invalid="ignore"):
             variance = pooled * (1 - pooled) * (1 / ours.total + 1 / theirs.total)
             z = (theirs.share - ours.share) / np.sqrt(variance)
-        failed |= (np.nan_to_num(z) > _Z).any(axis=-1)
+        failed |= (np.nan_to_num(z)[:, : len(setting.deciding)] > _Z).any(axis=-1)
     return failed
 
 
@@ -221,9 +233,12 @@ def _kayenta(setting: Setting, runs: Runs, left: IntArray, buckets: int) -> NDAr
     failed = np.zeros(len(left), dtype=bool)
     if values < _KAYENTA_LEAST:
         return failed
-    series = {name: _values(counts, left, step, values) for name, counts in runs.counts.items()}
-    rows, metrics = len(left), len(setting.plan.metrics)
-    critical = np.array([metric.critical for metric in setting.plan.metrics])
+    rows, metrics = len(left), len(setting.deciding)
+    series = {
+        name: _values(counts, left, step, values)[:, :metrics]
+        for name, counts in runs.counts.items()
+    }
+    critical = np.array([metric.critical for metric in setting.deciding])
     control = series[setting.plan.baseline].reshape(rows * metrics, values)
     for candidate in setting.plan.candidates:
         experiment = series[candidate].reshape(rows * metrics, values)

@@ -21,7 +21,7 @@ from analysis.calibration.injections import (
 from analysis.calibration.judges import Judge, Runs, Setting, decide
 from analysis.calibration.outcome import Decisions, Outcome
 from analysis.calibration.resample import draw_timeline, thin
-from analysis.plan import Plan
+from analysis.plan import MetricPlan, Plan
 from analysis.requests.paired_buckets import BucketCounts
 
 FloatArray = NDArray[np.float64]
@@ -39,7 +39,8 @@ class Replay:
     """What is to be replayed.
 
     slow_edges: by metric that counts slow requests, the edge in milliseconds at which it does;
-        None where no edge is known. All other metrics count failures.
+        None where no edge is known. All other metrics count failures, or are signals of the
+        history.
     seed: the same seed gives the same runs, however many there are.
     """
 
@@ -54,9 +55,15 @@ class Replay:
         return tuple(metric.name for metric in self.setting.plan.metrics)
 
     @property
+    def deciding(self) -> tuple[MetricPlan, ...]:
+        """The metrics that roll back; harm is what is beyond their margins."""
+        return tuple(metric for metric in self.setting.plan.metrics if metric.role.decides)
+
+    @property
     def bursts(self) -> dict[str, float]:
         """By metric, in bursts of which size its bad requests come."""
-        return bursts_of_metrics(self.history, self.metrics, self.slow_edges)
+        names = tuple(metric.name for metric in self.deciding)
+        return bursts_of_metrics(self.history, names, self.slow_edges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,8 @@ class Scenario:
     @property
     def excess(self) -> float:
         """The largest harm beyond a margin: from 0 on a promote is wrong, up to 0 a rollback."""
-        return max(round(self.harm[name] - self.margin[name], _DIGITS) for name in self.harm)
+        over = (round(self.harm[name] - self.margin[name], _DIGITS) for name in self.harm)
+        return max(over, default=0.0)
 
 
 def looks_of(plan: Plan, most: int) -> IntArray:
@@ -95,11 +103,11 @@ def looks_of(plan: Plan, most: int) -> IntArray:
 def injections_of(replay: Replay) -> tuple[Injection, ...]:
     """No harm first, then every kind of harm that a metric of the plan looks for."""
     found: tuple[Injection, ...] = (NO_HARM,)
-    counts_failures = [name for name in replay.metrics if name not in replay.slow_edges]
+    counts_failures = [m.name for m in replay.deciding if m.name not in replay.slow_edges]
     if counts_failures:
         margins = _margins(replay)
         found += error_injections(min(margins[name] for name in counts_failures))
-    if any(edge is not None for edge in replay.slow_edges.values()):
+    if any(replay.slow_edges.get(metric.name) is not None for metric in replay.deciding):
         found += latency_injections(replay.history)
     return found
 
@@ -158,8 +166,8 @@ def summarise(
     return Scenario(
         injection=injection,
         harm={
-            name: expected_harm(injection, replay.history, replay.slow_edges, name)
-            for name in replay.metrics
+            metric.name: expected_harm(injection, replay.history, replay.slow_edges, metric.name)
+            for metric in replay.deciding
         },
         margin=_margins(replay),
         outcomes={
@@ -171,7 +179,7 @@ def summarise(
 def _margins(replay: Replay) -> dict[str, float]:
     """By metric, the harm that is allowed at the history's share of bad requests."""
     margins = {}
-    for metric in replay.setting.plan.metrics:
+    for metric in replay.deciding:
         base = _base_share(replay, metric.name)
         margins[metric.name] = metric.allowed_harm.absolute + metric.allowed_harm.relative * base
     return margins

@@ -33,9 +33,11 @@ from flows.calibration.request_history import (
     read_history,
 )
 from flows.formats.time import milliseconds
+from flows.look.bad_kinds import rule_of
 from flows.plan.from_spec import limits_of, plan_of
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import ErrorShare, SlowShare
+from flows.spec.signals import BaselineEdge, default_signals
 from flows.warehouse.connection import open_reader
 
 DEFAULT_RUNS = 500
@@ -95,10 +97,15 @@ def calibrate(
             planned_looks=len(planned),
             notes=user_notes,
         )
-    names = set(_replayed(spec))
-    plan = replace(whole, metrics=tuple(m for m in whole.metrics if m.name in names))
-    setting = Setting(plan, limits_of(spec), looks_of(plan, _MOST_LOOKS), _thresholds(spec))
-    replayed = Replay(history, setting, _slow_edges(spec, history), seed)
+    edges = _slow_edges(spec, history)
+    names = {*_replayed(spec), *history.signals, *edges, *_failures(spec)}
+    kept = sorted((m for m in whole.metrics if m.name in names), key=lambda m: not m.role.decides)
+    plan = replace(whole, metrics=tuple(kept))
+    finite = int(np.isfinite(history.edges_ms).sum())
+    choices = {m.name: finite for m in plan.metrics if m.baseline_quantile is not None}
+    looks = looks_of(plan, _MOST_LOOKS)
+    setting = Setting(plan, limits_of(spec), looks, _thresholds(spec), choices)
+    replayed = Replay(history, setting, edges, seed)
     return CalibrationDocument.of(
         spec,
         replayed,
@@ -129,11 +136,24 @@ def _scenarios(replayed: Replay, runs: int, progress: Progress) -> tuple[Scenari
 
 
 def _slow_edges(spec: Experiment, history: History) -> dict[str, float | None]:
-    return {
+    """By metric of slow requests its edge; also by latency signal, where no metric has the same."""
+    said = {
         name: history.edge_at(milliseconds(metric.above))
         for name, metric in spec.request_metrics.items()
         if isinstance(metric, SlowShare)
     }
+    near = {
+        name: history.edge_near(signal.quantile)
+        for name, signal in default_signals(spec).items()
+        if isinstance(signal, BaselineEdge)
+    }
+    return {n: edge for n, edge in near.items() if edge and edge not in said.values()} | said
+
+
+def _failures(spec: Experiment) -> list[str]:
+    """The signal that counts failures where no metric does."""
+    signals = default_signals(spec).items()
+    return [name for name, one in signals if getattr(one, "outcome", "") == "failure"]
 
 
 def _replayed(spec: Experiment) -> dict[str, ErrorShare | SlowShare]:
@@ -143,7 +163,8 @@ def _replayed(spec: Experiment) -> dict[str, ErrorShare | SlowShare]:
 
 def _thresholds(spec: Experiment) -> np.ndarray:
     """The spec's objectives; without one the guide's, and what a quantile leaves above it."""
-    return np.array([_threshold(metric) for metric in _replayed(spec).values()])
+    deciding = (metric for metric in _replayed(spec).values() if metric.role.decides)
+    return np.array([_threshold(metric) for metric in deciding])
 
 
 def _threshold(metric: ErrorShare | SlowShare) -> float:
@@ -184,9 +205,11 @@ def _notes(spec: Experiment, replayed: Replay) -> tuple[str, ...]:
         )
     if not all(stage.shares for stage in plan.stages):
         found.append("no split is configured: traffic is divided equally")
-    counts_failures = [n for n, m in spec.request_metrics.items() if isinstance(m, ErrorShare)]
-    if not counts_failures:
-        found.append("no metric counts failures: even a total failure would go unseen")
+    errors = {n: m for n, m in spec.request_metrics.items() if isinstance(m, ErrorShare)}
+    if not errors:
+        found.append("no metric counts failures: they hold as a signal, and roll nothing back")
+    if len({rule_of(spec, metric) for metric in errors.values()}) > 1:
+        found.append(f"all metrics of failures are replayed with the lists of {next(iter(errors))}")
     blind = [name for name, edge in replayed.slow_edges.items() if edge is None]
     if blind:
         found.append(

@@ -144,7 +144,7 @@ def _by_judge(shares: list[tuple[Judge, float]]) -> str:
 
 
 def _thresholds(setting: Setting) -> dict[str, float]:
-    names = [metric.name for metric in setting.plan.metrics]
+    names = [metric.name for metric in setting.deciding]
     return dict(zip(names, setting.thresholds.tolist(), strict=True))
 
 

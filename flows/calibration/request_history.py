@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,11 @@ from numpy.typing import NDArray
 from analysis.calibration.history import History
 from flows.formats.problems import UserError
 from flows.formats.time import instant, milliseconds
+from flows.look.bad_kinds import ByKind, counts, is_bad
+from flows.look.responses import ResponseKind, kinds_in
 from flows.spec.experiment import Experiment
+from flows.spec.metrics import ErrorShare
+from flows.spec.signals import default_signals
 from flows.warehouse.statements import statement
 
 if TYPE_CHECKING:
@@ -66,8 +71,11 @@ def read_history(con: DuckDBPyConnection, spec: Experiment, period: Period = ALL
             f"known{period}, at least {LEAST_BUCKETS} are needed; calibrate when it has run for "
             "longer"
         )
-    requests, answered, failed = (
-        _on_grid(starts, at, rows[name]) for name in ("requests", "answered", "failed")
+    errors, signals = _by_kind(spec)
+    requests = _on_grid(starts, at, rows["requests"])
+    answered, failed = (
+        _on_grid(starts, at, rows["requests"] * _kept(rows, partial(is_kept, spec, errors)))
+        for is_kept in (counts, is_bad)
     )
     edges_ms, latency = _latency(con, spec, starts, period)
     return History(
@@ -77,7 +85,30 @@ def read_history(con: DuckDBPyConnection, spec: Experiment, period: Period = ALL
         failed=failed,
         edges_ms=edges_ms,
         latency=latency,
+        signals={
+            name: _on_grid(starts, at, rows["requests"] * _kept(rows, partial(is_bad, spec, one)))
+            for name, one in signals.items()
+        },
     )
+
+
+def _by_kind(spec: Experiment) -> tuple[ErrorShare, dict[str, ByKind]]:
+    """What counts failures: the spec's first such metric, by its own lists; and the signals.
+
+    Of these those of how requests ended otherwise than failed.
+    """
+    errors = [one for one in spec.request_metrics.values() if isinstance(one, ErrorShare)]
+    signals: dict[str, ByKind] = {
+        name: one
+        for name, one in default_signals(spec).items()
+        if isinstance(one, ByKind) and getattr(one, "outcome", "") != "failure"
+    }
+    return errors[0] if errors else ErrorShare(kind="error_share"), signals
+
+
+def _kept(rows: Columns, is_kept: Callable[[ResponseKind], bool]) -> NDArray[np.bool_]:
+    """Which of the rows are of a kind that is kept: bool[rows]."""
+    return np.array([is_kept(kind) for kind in kinds_in(rows)], dtype=np.bool_)
 
 
 def candidates_share(con: DuckDBPyConnection, spec: Experiment, history: History) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.calibration.judges import Judge
 from flows.calibration.calibrate import calibrate
 from flows.calibration.request_history import ALL_KNOWN, CannotCalibrate, Period, read_history
 from flows.formats.problems import UserError
@@ -14,6 +15,8 @@ from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader, open_writer
 from tests.builders.shop import BUCKET, EDGES, START, history_of, shop_warehouse, spec
 from tests.builders.small_warehouse import CHECKOUT, QUIZ, small_warehouse
+
+SLOW = {"kind": "slow_share", "above": "1s"}
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,34 @@ def test_history_is_the_baselines_and_holds_every_request(warehouse: Path) -> No
     assert history.other.tolist() == [13] * 60
     assert history.edges_ms.tolist() == list(EDGES)
     assert history.latency.sum(axis=1).tolist() == (history.good + history.failed).tolist()
+
+
+@pytest.mark.parametrize("place", ["spec", "metric"])
+def test_what_fails_is_what_the_spec_says(warehouse: Path, place: str) -> None:
+    lists = {"codes": [200], "flags": []}
+    errors = {"kind": "error_share"} | ({"failures": lists} if place == "metric" else {})
+    changes = {"failures": lists} if place == "spec" else {}
+    asked = spec(metrics={"errors": errors}, **changes)
+    with open_reader(warehouse) as con:
+        plain, own = read_history(con, spec()), read_history(con, asked)
+    assert plain.requests == own.requests
+    assert own.failed.sum() > 10 * plain.failed.sum()
+    # What the table calls a failure is a signal, and so is how else requests ended.
+    assert own.signals["excused-failures"].sum() == plain.failed.sum() > 0
+    assert 0 < own.signals["abandoned"].sum() < plain.other.sum()
+
+
+def test_signals_hold_a_candidate_that_is_never_rolled_back(tmp_path: Path) -> None:
+    path = shop_warehouse(tmp_path / "w.duckdb", latency_shares=(0.3, 0.7, 0, 0))
+    metrics = {"errors": {"kind": "error_share", "margin": 0.05}, "p99": SLOW}
+    found = calibrate(spec(metrics=metrics), path, runs=4)
+    plain, shift = (
+        next(s for s in found.scenarios if s.scenario == name).by(Judge.VERDICT)
+        for name in ("no-difference", "latency-shift")
+    )
+    assert (plain.rolled_back.value, shift.rolled_back.value) == (0, 0)
+    assert plain.promoted.value == 1
+    assert shift.promoted.value == 0
 
 
 def test_a_pulled_bucket_without_rows_had_no_requests(tmp_path: Path) -> None:
