@@ -164,6 +164,15 @@ CASES: dict[str, Callable[[str], Case]] = {
         "rollback",
         "harm at least",
     ),
+    "rate_per_request": lambda n: Case(
+        rate(n, margin="20%", per="request"),
+        {
+            f"{n}_n_total": both(counted(20), counted(15)),
+            "istio_requests_total": both(counted(400), counted(100)),
+        },
+        "rollback",
+        "per request",
+    ),
     "rate_per_second": lambda n: Case(
         rate(n, margin="20%", per="second"),
         {f"{n}_n_total": both(counted(80), counted(40))},
@@ -232,6 +241,15 @@ CASES: dict[str, Callable[[str], Case]] = {
 }
 
 
+OF_ISTIO = {
+    "reporter": "destination",
+    "destination_service_name": "shop",
+    "destination_service_namespace": "default",
+    "destination_workload": "shop",
+    "response_code": "200",
+}
+
+
 def build(names: Mapping[str, Case]) -> ScrapedSource:
     source = ScrapedSource()
     for version in ("v1", "v2"):
@@ -247,7 +265,9 @@ def build(names: Mapping[str, Case]) -> ScrapedSource:
                     continue
                 values = zip(TIMES.tolist(), arms[version].tolist(), strict=True)
                 samples = {t: v for t, v in values if not np.isnan(v)}
-                source.add({"__name__": metric, "version": version, **target}, samples)
+                labels = {"version": version} | (OF_ISTIO if metric.startswith("istio") else {})
+                labels |= {"destination_version": version}
+                source.add({"__name__": metric, **labels, **target}, samples)
     return source
 
 
@@ -279,6 +299,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with backfilled(build(cases | extra), folder) as url:
         for name, case in cases.items():
             others = {"errors": errors} if case.metric.get("role") == "info" else {}
+            mesh = {}
+            if case.metric.get("per") == "request":
+                mesh, others = {"mesh": "istio"}, {"failed": {"kind": "error_share"}}
             spec = {
                 "experiment": name.replace("_", "-"),
                 "service": "shop",
@@ -286,7 +309,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
                 "split": {"stable": 80, "canary": 20},
                 "metrics": {"measured": dict(case.metric), **others},
                 "plan": {"start": instant(START_MS).isoformat(), "duration": "30m"},
-                "sources": {"metrics": url},
+                "sources": {"requests" if mesh else "metrics": {"url": url}},
+                **mesh,
             }
             file = root / "experiments" / f"{name.replace('_', '-')}.yaml"
             file.write_text(yaml.safe_dump(spec, sort_keys=False))

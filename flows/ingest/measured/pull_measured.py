@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.counting.counters import Reason
 from analysis.counting.lost_exposure import Cause
@@ -214,21 +215,39 @@ def _check_apart(
 def _of_window(
     spec: Experiment, owners: Sequence[tuple[str, str]], counts: WindowCounts
 ) -> MeasuredWindow:
-    width = bucket_ms(spec)
-    sums = defaultdict[tuple[str, str, int], float](float)
-    known = np.flatnonzero(counts.reason != Reason.BASELINE)
-    buckets = (counts.ts_ms - 1) // width * width
-    for i in known.tolist():
-        sums[(*owners[counts.series[i]], int(buckets[i]))] += float(counts.delta[i])
-    whole = "of" if any(part == "of" for _, part in owners) else "part"
+    """Sums by variant, part and bucket; of what no scrape saw too, as a part of its own."""
+    keys = sorted(set(owners))
+    place = {key: index for index, key in enumerate(keys)}
+    owner = np.array([place[one] for one in owners], np.int64)
+    known = counts.reason != Reason.BASELINE
+    rows = _summed(
+        spec, keys, owner[counts.series[known]], counts.ts_ms[known], counts.delta[known]
+    )
+    whole = "of" if any(part == "of" for _, part in keys) else "part"
+    lost = [(variant, "lost" if part == whole else "") for variant, part in keys]
     for loss in counts.losses:
-        if loss.cause is Cause.GAP:  # counted, at an uncertain time
-            continue
-        for series, ts_ms, amount in zip(loss.series, loss.ts_ms, loss.requests, strict=True):
-            variant, part = owners[int(series)]
-            if part == whole and amount > 0:
-                sums[variant, "lost", int((ts_ms - 1) // width * width)] += float(amount)
-    rows = tuple(MeasuredRow(*key, amount) for key, amount in sorted(sums.items()))
+        if loss.cause is not Cause.GAP:  # counted, at an uncertain time
+            found = _summed(spec, lost, owner[loss.series], loss.ts_ms, loss.requests)
+            rows += [row for row in found if row.part and row.amount > 0]
     samples = len(counts.ts_ms)
     new = NewWindow(counts.window, samples, samples, counts.targets_up, counts.notes)
-    return MeasuredWindow(new, rows)
+    return MeasuredWindow(new, tuple(rows))
+
+
+def _summed(
+    spec: Experiment,
+    keys: Sequence[tuple[str, str]],
+    key: NDArray[np.int64],
+    ts_ms: NDArray[np.int64],
+    amount: NDArray[np.float64],
+) -> list[MeasuredRow]:
+    """Sums of amounts by key and bucket, in their order."""
+    width = bucket_ms(spec)
+    cells, cell = np.unique(
+        np.stack([key, (ts_ms - 1) // width * width]), axis=1, return_inverse=True
+    )
+    sums = np.bincount(cell.reshape(-1), amount, cells.shape[1])
+    return [
+        MeasuredRow(keys[index][0], keys[index][1], bucket, total)
+        for index, bucket, total in zip(*cells.tolist(), sums.tolist(), strict=True)
+    ]
