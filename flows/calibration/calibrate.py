@@ -68,6 +68,7 @@ def calibrate(
     Raises CannotCalibrate where too little is known of requests, or of users if only they count;
     WarehouseBusy or WarehouseUnusable.
     """
+    _check_replayed(spec)
     whole = plan_of(spec, start_ms=0)
     planned = looks_of(whole, whole.planned_buckets)
     with open_reader(warehouse) as con:
@@ -154,6 +155,14 @@ def _failures(spec: Experiment) -> list[str]:
     """The signal that counts failures where no metric does."""
     signals = default_signals(spec).items()
     return [name for name, one in signals if getattr(one, "outcome", "") == "failure"]
+
+
+def _check_replayed(spec: Experiment) -> None:
+    if not (spec.request_metrics or spec.user_metrics):
+        raise CannotCalibrate(
+            f"{spec.experiment}: counters and queries of its own aren't replayed; metrics of "
+            "requests and users are"
+        )
 
 
 def _replayed(spec: Experiment) -> dict[str, ErrorShare | SlowShare]:

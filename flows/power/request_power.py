@@ -50,6 +50,11 @@ def plan_experiment(
 ) -> PlanningDocument:
     """The figures for every metric. Raises InputError, NoHistory or WarehouseUnusable."""
     _, spec = find_spec(workspace.experiments, name)
+    if not (spec.request_metrics or spec.user_metrics):
+        raise NoHistory(
+            f"{name}: {', '.join(spec.measured_metrics)}: what counters and queries can find isn't "
+            "worked out beforehand; metrics of requests and users are"
+        )
     expected.check_names(spec.request_metrics, spec.user_metrics)
     is_share = (metric for metric, one in spec.user_metrics.items() if one.is_share)
     expected = replace(expected, shares=frozenset(is_share))
