@@ -60,6 +60,15 @@ class ResponseShare:
 
 
 @dataclass(frozen=True, slots=True)
+class HarmPart:
+    """What one metric adds to a harm of several: its difference, and that in margins."""
+
+    metric: str
+    difference: float
+    margins: float
+
+
+@dataclass(frozen=True, slots=True)
 class HarmSince:
     """Harm beyond the margin that is proven of the time since a start, be it the plan's.
 
@@ -125,6 +134,8 @@ class MetricResult:
         tells; the bounds hold for both.
     outage: surely most of the candidate's clients got no answer, beyond what the baseline's do.
     approved: the difference that a person has approved of a signal; None without.
+    parts: of several metrics together, those that lean to harm; its unit is then their margins, and
+        it is there only where it is proven. together_since_ms: since when it is.
     """
 
     metric: str
@@ -168,6 +179,8 @@ class MetricResult:
     unknown_candidate: float = 0.0
     outage: bool = False
     approved: float | None = None
+    parts: tuple[HarmPart, ...] = ()
+    together_since_ms: int | None = None
 
     @property
     def rolls_back(self) -> bool:

@@ -23,6 +23,8 @@ _ENDED = {
 
 def explain(result: MetricResult) -> str:
     """One sentence: both versions' values, the harm that is proven or excluded, and the margin."""
+    if result.parts:
+        return _together(result)
     if result.classification is Classification.NO_DATA:
         found = describe_absence(result)
     elif result.since is not None and not result.since.from_start:
@@ -31,6 +33,20 @@ def explain(result: MetricResult) -> str:
         found = f"{_values(result)}; {_finding(result)}{_causes(result)}"
     return ". ".join(
         [f"{result.metric}: {found}", *describe_unknown(result), *describe_pods(result)]
+    )
+
+
+def _together(result: MetricResult) -> str:
+    """Weak harm in several metrics, each in points and in margins."""
+    names = listed([part.metric for part in result.parts])
+    each = ", ".join(
+        f"{part.metric} {100 * part.difference:+.2f} points ({part.margins:.2f} of its margin)"
+        for part in result.parts
+    )
+    start = "" if result.together_since_ms is None else f"since {clock(result.together_since_ms)} "
+    return (
+        f"{names} together: {start}{result.candidate_variant} is worse by {result.candidate:.2f} "
+        f"margins in sum, at least {result.difference.lower:.2f} (together 1 is allowed): {each}"
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from analysis.evidence import Evidence
 from analysis.judge.measured_metrics import judge_measured
 from analysis.judge.request_metrics import judge_requests
+from analysis.judge.together import judge_together
 from analysis.judge.user_metrics import judge_users
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Plan
@@ -17,23 +18,18 @@ from analysis.plan import Plan
 def judge_metrics(plan: Plan, evidence: Evidence, *, at_ms: int) -> tuple[MetricResult, ...]:
     """One result per metric and candidate: candidate by candidate, in the order of the plan.
 
-    Signals that the spec doesn't name have none without data.
+    Signals that the spec doesn't name have none without data. Of several metrics together there is
+    one where they are harmed, and none of them alone is proven to be.
     """
-    found = {
-        (result.metric, result.candidate_variant): result
-        for candidate in plan.candidates
-        for result in (
-            *judge_requests(plan, evidence.requests, candidate),
-            *judge_users(plan, evidence.users, candidate, at_ms=at_ms),
-            *judge_measured(plan, evidence.measured, candidate),
-        )
-    }
-    return tuple(
-        found[metric.name, candidate]
-        for candidate in plan.candidates
-        for metric in plan.metrics
-        if (metric.name, candidate) in found
-    )
+    found: list[MetricResult] = []
+    for candidate in plan.candidates:
+        requests = judge_requests(plan, evidence.requests, candidate)
+        users = judge_users(plan, evidence.users, candidate, at_ms=at_ms)
+        measured = judge_measured(plan, evidence.measured, candidate)
+        named = {result.metric: result for result in (*requests, *users, *measured)}
+        found += [named[metric.name] for metric in plan.metrics if metric.name in named]
+        found += judge_together(plan, evidence.requests, candidate, requests)
+    return tuple(found)
 
 
 def health_score(metrics: Sequence[MetricResult]) -> float | None:
