@@ -15,7 +15,7 @@ _HARM_TUNED_MS, _PROMOTE_TUNED_MS = 30 * 60_000, 2 * 3_600_000
 _LEAST_TUNED_BUCKETS = 30.0
 # Of alpha, for signals together: beside the halves, as what they do is neither of the two errors.
 # As much for pods, of which a spec may say that one bad one is enough, and for metrics together.
-_SIGNALS_SHARE = _PODS_SHARE = _JOINT_SHARE = 0.1
+_SIGNALS_SHARE = _PODS_SHARE = JOINT_SHARE = 0.1
 
 
 class Role(StrEnum):
@@ -266,11 +266,6 @@ class Plan:
     def pod_alpha(self, metric: MetricPlan) -> float:
         """What a deciding metric's test of single pods has; a false rollback: 0.7 alpha in all."""
         return self.alpha * _PODS_SHARE * self._part(metric)
-
-    @property
-    def joint_alpha(self) -> float:
-        """What each of the two tests of metrics together has, of every candidate."""
-        return self.alpha * _JOINT_SHARE / 2 / len(self.candidates)
 
     def _part(self, metric: MetricPlan) -> float:
         """A deciding metric's part: by weight, and for each candidate."""

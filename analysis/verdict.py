@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from analysis.evidence import Evidence, QualityLimits
+from analysis.explain.asks import explain_signals
 from analysis.explain.notes import notes_on_edges, notes_on_split, take_notes
-from analysis.explain.reasons import explain, explain_alone, explain_signals
+from analysis.explain.reasons import explain, explain_alone
 from analysis.explain.time_to_decision import missing_for_decision
 from analysis.judge.judge_metrics import health_score, judge_metrics
 from analysis.judge.latency_table import LatencyTable, compare_latencies

@@ -50,39 +50,6 @@ def _together(result: MetricResult) -> str:
     )
 
 
-def explain_signals(results: Sequence[MetricResult], experiment: str) -> tuple[str, ...]:
-    """The same of each signal that holds, and then what a person can do; empty where none does.
-
-    Pods that harm their users come first.
-    """
-    pods = tuple(
-        _ask_about(result, pod, experiment)
-        for result in results
-        if result.asks_about_pods
-        for pod in result.bad_pods
-        if pod.harms
-    )
-    held = [result for result in results if result.holds and not result.asks_about_pods]
-    if not held:
-        return pods
-    names = list(dict.fromkeys(result.metric for result in held))
-    what, them = ("a signal", "it") if len(names) == 1 else ("signals", "them")
-    ask = (
-        f"{listed(names)}: {what} that a person must decide about: approve {them} (verdict "
-        f"approve {experiment}), or name {them} in the spec's metrics"
-    )
-    return (*pods, *(explain(result) for result in held), ask)
-
-
-def _ask_about(result: MetricResult, pod: BadPod, experiment: str) -> str:
-    return (
-        f"{result.metric}: {_pod(result, pod)}, which surely harms its users by more than allowed "
-        f"{_margin(result)}. A person must decide: replace the pod, approve it (verdict approve "
-        f"{experiment}), roll back (of a delivery: verdict abort {experiment}), or set "
-        "`pods: rollback` in the spec"
-    )
-
-
 def describe_unknown(result: MetricResult) -> tuple[str, ...]:
     """How many requests may or may not be bad, where any may."""
     shares = result.unknown_candidate, result.unknown_baseline
@@ -138,7 +105,7 @@ def describe_absence(result: MetricResult) -> str:
 def describe_pods(result: MetricResult) -> tuple[str, ...]:
     """One sentence per pod that is worse than its siblings; the last says what it explains."""
     found = result.bad_pods
-    said = [_pod(result, pod) for pod in found]
+    said = [describe_pod(result, pod) for pod in found]
     if said:
         without = amount(result, found[-1].difference_without)
         which = "it" if len(found) == 1 else "these pods"
@@ -146,7 +113,8 @@ def describe_pods(result: MetricResult) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _pod(result: MetricResult, pod: BadPod) -> str:
+def describe_pod(result: MetricResult, pod: BadPod) -> str:
+    """What the pod fails of its requests, and its siblings of theirs."""
     siblings = "its sibling" if pod.siblings == 1 else f"its {pod.siblings} siblings"
     return (
         f"Pod {pod.pod} of {pod.variant} fails {level(result, pod.share)} of its requests, "
@@ -156,8 +124,8 @@ def _pod(result: MetricResult, pod: BadPod) -> str:
 
 def describe_harm(result: MetricResult) -> str:
     """The interval of the harm so far, with the margin."""
-    low, high = _harm_bounds(result)
-    return f"harm between {amount(result, low)} and {amount(result, high)} so far {_margin(result)}"
+    low, high = (amount(result, bound) for bound in _harm_bounds(result))
+    return f"harm between {low} and {high} so far {describe_margin(result)}"
 
 
 def _harm_bounds(result: MetricResult) -> tuple[float, float]:
@@ -192,7 +160,8 @@ def _objective(result: MetricResult, limit: float) -> str:
     return f"objective: {side} {level(result, limit)}"
 
 
-def _margin(result: MetricResult) -> str:
+def describe_margin(result: MetricResult) -> str:
+    """The margin in brackets, without its unit."""
     if result.margin == 0:
         return "(margin 0)"
     return f"(margin {amount(result, result.margin).removesuffix(' points')})"
@@ -237,7 +206,7 @@ def _since(result: MetricResult, since: HarmSince) -> str:
     """Harm that began late: both versions' shares since then, beside those of the whole time."""
     return (
         f"since {clock(since.start_ms)} {_shares(result, since.baseline, since.candidate)}; "
-        f"harm since then at least {amount(result, since.lower)} {_margin(result)}"
+        f"harm since then at least {amount(result, since.lower)} {describe_margin(result)}"
     )
 
 
@@ -247,12 +216,12 @@ def describe_recent(result: MetricResult, recent: Recent) -> str:
         low, high = _with_margin(result, recent.excess)
         return (
             f"within the margin over the whole time, but since {clock(recent.start_ms)} harm "
-            f"between {amount(result, low)} and {amount(result, high)} {_margin(result)}"
+            f"between {amount(result, low)} and {amount(result, high)} {describe_margin(result)}"
         )
     high = math.nan if recent.ahead is None else _with_margin(result, recent.ahead)[1]
     return (
         f"within the margin so far, but a trend is not excluded that leads to harm of up to "
-        f"{amount(result, high)} by {clock(recent.until_ms)} {_margin(result)}"
+        f"{amount(result, high)} by {clock(recent.until_ms)} {describe_margin(result)}"
     )
 
 
@@ -267,13 +236,13 @@ def _finding(result: MetricResult) -> str:
     _, high = _harm_bounds(result)
     if result.role is Role.GOAL and high < 0:
         return f"gain at least {amount(result, -high)}"
-    found = f"harm at most {amount(result, max(0.0, high))} {_margin(result)}"
+    found = f"harm at most {amount(result, max(0.0, high))} {describe_margin(result)}"
     if result.recent is None or result.recent.calm is None:
         return found
     high = max(0.0, _with_margin(result, result.recent.calm)[1])
     return (
-        f"harm at most {amount(result, high)} {_margin(result)} outside of the time in which "
-        f"{result.baseline_variant} too failed far more than usual"
+        f"harm at most {amount(result, high)} {describe_margin(result)} outside of the time in "
+        f"which {result.baseline_variant} too failed far more than usual"
     )
 
 
@@ -281,9 +250,9 @@ def _failure(result: MetricResult) -> str:
     """The strongest of what failed: the margin, the objective, or the exact test alone."""
     if result.excess.lower > 0 and not result.outage:
         least = amount(result, _harm_bounds(result)[0])
-        return f"harm at least {least} {_margin(result)}"
+        return f"harm at least {least} {describe_margin(result)}"
     if result.since is not None and not result.gross:
-        return f"harm at least {amount(result, result.since.lower)} {_margin(result)}"
+        return f"harm at least {amount(result, result.since.lower)} {describe_margin(result)}"
     return _failure_alone(result)
 
 
