@@ -80,8 +80,8 @@ class Detection:
     """What became of so many simulated canaries: shares of runs, and buckets until then.
 
     share: mean share of the traffic. rolled_back, promoted: shares of runs by the plan's end.
-    median, slow: buckets until half, and nine in ten, of all runs were decided rightly (rolled
-    back if harmful, promoted if not); infinite where fewer were.
+    median, slow, latest: buckets until half, nine in ten, and 95 % of all runs were decided rightly
+    (rolled back if harmful, promoted if not); infinite where fewer were.
     """
 
     harm: float
@@ -90,6 +90,7 @@ class Detection:
     promoted: float
     median: float
     slow: float
+    latest: float
 
 
 def overdispersion_of(counts: BucketCounts) -> FloatArray:
@@ -113,40 +114,46 @@ def simulate_detection(
     seed: int,
     runs: int = _RUNS,
     most_looks: int = _MOST_LOOKS,
+    begin: int = 0,
 ) -> Detection:
     """Canaries with so much harm (share of requests) at so much of the traffic.
 
-    share: one for all buckets, or float64[buckets], as a ramp has it.
+    share: one for all buckets, or float64[buckets], as a ramp has it. begin: the bucket in which
+    harm begins; if it isn't the first, what was promoted before is watched on.
     """
     parts = np.broadcast_to(share, rule.buckets)
     mean = float(parts.mean())
     rng = np.random.default_rng([seed, round(1e6 * mean), round(1e9 * harm)])
     cells = TimeCells.of(rule.buckets)
     requests, parts = traffic.requests * cells.widths, cells.mean(parts)
-    rates = (1 - parts, traffic.bad), (parts, min(traffic.bad + harm, 1.0))
+    harmed = np.clip((cells.ends - begin) / cells.widths, 0.0, 1.0)
+    rates = (1 - parts, traffic.bad), (parts, np.minimum(traffic.bad + harm * harmed, 1.0))
     arms = [
-        _counts(rng, rng.poisson(requests * part, (runs, len(parts))), p, traffic, cells)
+        _counts(
+            rng, rng.poisson(requests * part, (runs, len(parts))), np.asarray(p), traffic, cells
+        )
         for part, p in rates
     ]
     gross = _gross(arms, rule, traffic)
     rolled, promoted = np.full(runs, np.inf), np.full(runs, np.inf)
     for cell in cells.looks(rule.look_every, most_looks):
         look = cells.ends[cell]
-        left = np.flatnonzero(np.isinf(rolled) & np.isinf(promoted))
+        left = np.flatnonzero(np.isinf(rolled) & (np.isinf(promoted) | (begin > 0)))
+        if look <= begin:
+            continue
         fails, passes = _classify([_until(arm, left, cell) for arm in arms], cells, rule)
         fails |= gross[left, cell]
         rolled[left[fails]] = look
         if look >= rule.first_promote:
             promoted[left[~fails & passes]] = look
     right = rolled if harm > rule.margin_absolute + rule.margin_relative * traffic.bad else promoted
-    median, slow = np.quantile(right, [0.5, 0.9], method="inverted_cdf")
+    ends = np.quantile(right, [0.5, 0.9, 0.95], method="inverted_cdf")
     return Detection(
         harm,
         mean,
         float(np.isfinite(rolled).mean()),
         float(np.isfinite(promoted).mean()),
-        float(median),
-        float(slow),
+        *map(float, ends),
     )
 
 
@@ -187,7 +194,7 @@ def _until(counts: BucketCounts, runs: NDArray[np.int64], cell: int) -> BucketCo
 def _counts(
     rng: np.random.Generator,
     total: NDArray[np.int64],
-    p: float,
+    p: FloatArray,
     traffic: Traffic,
     cells: TimeCells,
 ) -> BucketCounts:
@@ -199,12 +206,12 @@ def _counts(
 def _bursts(
     rng: np.random.Generator,
     total: NDArray[np.int64],
-    p: float,
+    p: FloatArray,
     overdispersion: float,
     cells: TimeCells,
 ) -> FloatArray:
     """Bad requests whose variance is overdispersion times the binomial one (beta-binomial)."""
-    if overdispersion <= 1 or not 0 < p < 1:
+    if overdispersion <= 1 or not np.all((p > 0) & (p < 1)):
         return rng.binomial(total, p).astype(np.float64)
     of_bucket = float(total.sum()) / (len(total) * float(cells.widths.sum()))
     mean = np.maximum(of_bucket * cells.widths, 2.0)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flows.power.planning_document import (
         DetectableHarm,
         DetectionRow,
+        LateDetection,
         RequestPlan,
         UserPlan,
     )
@@ -106,8 +107,16 @@ def _say_requests(plan: RequestPlan) -> None:
                 f"{_when(row.median_minutes, plan.plan_minutes)}"
             )
 
-    for limit in cannot_find(plan):
-        print(f"  {limit}")
+    for line in (*map(_late, plan.late), *cannot_find(plan)):
+        print(f"  {line}")
+
+
+def _late(one: LateDetection) -> str:
+    where = "at the plan's stages" if one.as_planned else f"at {one.share:.0%} of the traffic"
+    harm = f"{where}, {100 * one.harm:.2g} points more that begin at minute {one.begin_minutes:.3g}"
+    if math.isinf(one.by_minutes):
+        return f"{harm} are found in {one.found:.0%} of cases by the plan's end"
+    return f"{harm} are found by minute {one.by_minutes:.3g} in 95 % of cases"
 
 
 def cannot_find(plan: RequestPlan) -> tuple[str, ...]:

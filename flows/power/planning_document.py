@@ -25,6 +25,18 @@ class DetectableHarm(BaseModel):
     harm: float
 
 
+class LateDetection(BaseModel):
+    """Harm that begins in the middle of the plan; minutes since the plan's start, null if later."""
+
+    share: float = Field(description="Of the traffic; the mean of the stages if as_planned.")
+    as_planned: bool = Field(description="At the plan's own stages, one after the other.")
+    harm: float = Field(description="Share of requests that is bad beside the baseline's.")
+    begin_minutes: float
+    found: float = Field(description="Share of such canaries that are found by the plan's end.")
+    median_minutes: float = Field(description="When half of them are found.")
+    by_minutes: float = Field(description="When 95 % of them are found.")
+
+
 class RequestPlan(BaseModel):
     """One request metric."""
 
@@ -36,6 +48,7 @@ class RequestPlan(BaseModel):
     plan_minutes: float
     rows: tuple[DetectionRow, ...]
     detectable: tuple[DetectableHarm, ...]
+    late: tuple[LateDetection, ...] = ()
 
 
 class EffectRow(BaseModel):

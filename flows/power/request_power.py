@@ -31,6 +31,7 @@ from flows.power.expected import Expected, NoHistory
 from flows.power.planning_document import (
     DetectableHarm,
     DetectionRow,
+    LateDetection,
     PlanningDocument,
     RequestPlan,
 )
@@ -43,6 +44,7 @@ from flows.workspace.paths import Workspace
 FloatArray = NDArray[np.float64]
 
 _SEED = 20_260_101
+_LATE_RUNS = 100
 
 
 def plan_experiment(
@@ -130,6 +132,27 @@ def _request_plans(
                 )
                 for share in designs
             ),
+            late=tuple(_late(plan, traffic, rule)),
+        )
+
+
+def _late(plan: Plan, traffic: Traffic, rule: Rule) -> Iterator[LateDetection]:
+    """Harm from the middle of the plan on, at its own stages, else at the smallest share."""
+    bucket_s, begin = plan.bucket_ms / 1000, rule.buckets // 2
+    margin = rule.margin_absolute + rule.margin_relative * traffic.bad
+    share = next(iter([*_ramp(plan), *_own_shares(plan), *SHARES]))
+    for harm in dict.fromkeys((4 * margin, margin + 0.05)):
+        found = simulate_detection(
+            traffic, rule, share=share, harm=harm, seed=_SEED, runs=_LATE_RUNS, begin=begin
+        )
+        yield LateDetection(
+            share=_mean_share(share),
+            as_planned=not isinstance(share, float),
+            harm=harm,
+            begin_minutes=begin * bucket_s / 60,
+            found=found.rolled_back,
+            median_minutes=found.median * bucket_s / 60,
+            by_minutes=found.latest * bucket_s / 60,
         )
 
 
@@ -146,13 +169,17 @@ def _ramp(plan: Plan) -> list[FloatArray]:
 
 def _shares(plan: Plan) -> tuple[float, ...]:
     """The usual shares of the traffic, and those of the plan's own stages."""
-    own = {
+    return tuple(sorted({*_own_shares(plan), *SHARES}))
+
+
+def _own_shares(plan: Plan) -> list[float]:
+    found = {
         round(stage.shares[candidate], 4)
         for stage in plan.stages
         for candidate in plan.candidates
         if 0 < stage.shares.get(candidate, 0) < 1
     }
-    return tuple(sorted(own | set(SHARES)))
+    return sorted(found)
 
 
 def _traffic(

@@ -121,6 +121,18 @@ def test_more_traffic_and_more_harm_are_found_sooner() -> None:
     assert large.median < small.median
 
 
+def test_harm_that_begins_late_is_found_after_it_began_though_health_was_promoted() -> None:
+    late, large = (
+        simulate_detection(TRAFFIC, RULE, share=0.5, harm=harm, seed=1, runs=40, begin=30)
+        for harm in (0.03, 0.3)
+    )
+    assert late.rolled_back == large.rolled_back == 1.0
+    assert 30 < large.median <= large.latest < late.median <= late.latest <= 60
+    none = simulate_detection(TRAFFIC, RULE, share=0.5, harm=0.006, seed=1, runs=40, begin=40)
+    assert none.rolled_back < 0.2
+    assert np.isinf(none.latest)
+
+
 def test_a_healthy_canary_is_promoted_and_not_rolled_back() -> None:
     found = simulate_detection(TRAFFIC, RULE, share=0.5, harm=0.0, seed=1)
     assert found.rolled_back <= 0.025

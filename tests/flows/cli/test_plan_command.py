@@ -81,6 +81,7 @@ def test_people_read_a_table_and_sentences(pulled: Path) -> None:
     shown = _verdict(pulled, "plan", "exam-service-canary", "--at", AT).stdout
     assert "exam-service-canary: what it can see (from the warehouse: 75 buckets" in shown
     assert "at 50% of the traffic, 5.5 points more are found within" in shown
+    assert "points more that begin at minute 15 are found" in shown
     assert all(len(line) <= 80 for line in shown.splitlines() if "│" in line)
 
 
