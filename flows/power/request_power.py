@@ -140,7 +140,8 @@ def _late(plan: Plan, traffic: Traffic, rule: Rule) -> Iterator[LateDetection]:
     """Harm from the middle of the plan on, at its own stages, else at the smallest share."""
     bucket_s, begin = plan.bucket_ms / 1000, rule.buckets // 2
     margin = rule.margin_absolute + rule.margin_relative * traffic.bad
-    share = next(iter([*_ramp(plan), *_own_shares(plan), *SHARES]))
+    designs: list[float | FloatArray] = [*_ramp(plan), *_own_shares(plan), *SHARES]
+    share = designs[0]
     for harm in dict.fromkeys((4 * margin, margin + 0.05)):
         found = simulate_detection(
             traffic, rule, share=share, harm=harm, seed=_SEED, runs=_LATE_RUNS, begin=begin
