@@ -14,8 +14,8 @@ _LEAST_TUNED_USERS = 100.0
 _HARM_TUNED_MS, _PROMOTE_TUNED_MS = 30 * 60_000, 2 * 3_600_000
 _LEAST_TUNED_BUCKETS = 30.0
 # Of alpha, for signals together: beside the halves, as what they do is neither of the two errors.
-# As much for pods, of which a spec may say that one bad one is enough, and for metrics together.
-_SIGNALS_SHARE = _PODS_SHARE = JOINT_SHARE = 0.1
+# As much for single pods, and for several metrics together.
+_SIGNALS_SHARE = _PODS_SHARE = _JOINT_SHARE = 0.1
 
 
 class Role(StrEnum):
@@ -38,10 +38,9 @@ class Role(StrEnum):
 
 
 class PodPolicy(StrEnum):
-    """What follows from a pod of the candidate that surely harms its users: a person is asked."""
+    """What follows from a pod of the candidate that surely harms its users."""
 
-    ROLLBACK = "rollback"
-    ASK = "ask"
+    ROLLBACK, ASK = "rollback", "ask"
 
 
 class Unit(StrEnum):
@@ -264,8 +263,13 @@ class Plan:
         return self.alpha / 2 * self._part(metric)
 
     def pod_alpha(self, metric: MetricPlan) -> float:
-        """What a deciding metric's test of single pods has; a false rollback: 0.7 alpha in all."""
+        """What a deciding metric's test of single pods has."""
         return self.alpha * _PODS_SHARE * self._part(metric)
+
+    @property
+    def joint_alpha(self) -> float:
+        """What each test of several metrics together (with signals, and without) has."""
+        return self.alpha * _JOINT_SHARE / 2 / len(self.candidates)
 
     def _part(self, metric: MetricPlan) -> float:
         """A deciding metric's part: by weight, and for each candidate."""

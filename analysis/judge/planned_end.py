@@ -16,7 +16,7 @@ from scipy.special import ndtri
 
 from analysis.judge.started_harm import FoundHarm
 from analysis.metric_result import HarmSince
-from analysis.plan import MetricPlan, Plan
+from analysis.plan import MetricPlan, Plan, Unit
 from analysis.requests.bounds import Estimator
 from analysis.requests.paired_buckets import (
     BucketCounts,
@@ -38,11 +38,13 @@ def final_alpha(plan: Plan, metric: MetricPlan, *, pods: bool = False) -> float:
     """The level of this test of a request metric that decides.
 
     All of the metric's alpha that other tests leave: the difference at every look, the objective,
-    and single pods where they are known. Within the margin a gross failure takes nothing, as it
-    is far beyond.
+    several metrics together, and single pods where they are known. Within the margin a gross
+    failure takes nothing, as it is far beyond.
     """
     taken = plan.request_alpha(metric) * (1 if metric.objective is None else 2)
-    return 2 * plan.harm_alpha(metric) - taken - (plan.pod_alpha(metric) if pods else 0.0)
+    deciding = [one for one in plan.metrics if one.role.decides and one.unit is Unit.REQUEST]
+    together = plan.joint_alpha / len(deciding) if len(deciding) > 1 else 0.0
+    return 2 * plan.harm_alpha(metric) - taken - together - pods * plan.pod_alpha(metric)
 
 
 def find_final_harm(

@@ -18,7 +18,7 @@ from analysis.judge.request_pods import with_pods
 from analysis.judge.request_tests import first_judged
 from analysis.judge.unknown import worst_case
 from analysis.metric_result import Classification, Estimate, HarmPart, MetricResult
-from analysis.plan import JOINT_SHARE, MetricPlan, Plan, Role, Unit
+from analysis.plan import MetricPlan, Plan, Role, Unit
 from analysis.requests.bounds import Estimator
 from analysis.requests.joint_harm import joint_harm
 from analysis.requests.paired_buckets import BucketCounts, information, pair_buckets
@@ -108,15 +108,10 @@ def _search(
         if begin > last:
             continue
         since = since_bucket(arms[0], begin), since_bucket(arms[1], begin), judged
-        found = _since(plan, evidence, candidate, metrics, since, begin, part * _level(plan))
+        found = _since(plan, evidence, candidate, metrics, since, begin, part * plan.joint_alpha)
         if found is not None and found.excess.lower > max(_ALLOWED, approved):
             return found
     return None
-
-
-def _level(plan: Plan) -> float:
-    """What each of the two tests has, of every candidate."""
-    return plan.alpha * JOINT_SHARE / 2 / len(plan.candidates)
 
 
 def _since(

@@ -129,9 +129,7 @@ def simulate_detection(
     harmed = np.clip((cells.ends - begin) / cells.widths, 0.0, 1.0)
     rates = (1 - parts, traffic.bad), (parts, np.minimum(traffic.bad + harm * harmed, 1.0))
     arms = [
-        _counts(
-            rng, rng.poisson(requests * part, (runs, len(parts))), np.asarray(p), traffic, cells
-        )
+        _counts(rng, rng.poisson(requests * part, (runs, len(parts))), p, traffic, cells)
         for part, p in rates
     ]
     gross = _gross(arms, rule, traffic)
@@ -194,7 +192,7 @@ def _until(counts: BucketCounts, runs: NDArray[np.int64], cell: int) -> BucketCo
 def _counts(
     rng: np.random.Generator,
     total: NDArray[np.int64],
-    p: FloatArray,
+    p: FloatArray | float,
     traffic: Traffic,
     cells: TimeCells,
 ) -> BucketCounts:
@@ -206,7 +204,7 @@ def _counts(
 def _bursts(
     rng: np.random.Generator,
     total: NDArray[np.int64],
-    p: FloatArray,
+    p: FloatArray | float,
     overdispersion: float,
     cells: TimeCells,
 ) -> FloatArray:
