@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_ENV := PREFECT_LOGGING_LEVEL=WARNING
 
-.PHONY: help demo test lint bench chaos fuzz live live-all servers schemas lock clean
+.PHONY: help demo test lint bench chaos fuzz live live-all servers schemas lock sbom clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -16,10 +16,11 @@ demo: $(VENV)/runtime ## run the main job on the recorded traffic of the lab; no
 test: $(VENV)/dev servers ## run all tests, on real servers where they can be installed
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
-lint: $(VENV)/dev ## formatting, lint, types, and the direction of imports
+lint: $(VENV)/dev ## formatting, lint, types, the direction of imports, known advisories
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/audit.py
 
 bench: $(VENV)/dev servers ## print ratios of speed, memory and decision quality
 	@for module in benchmarks/*.py; do \
@@ -52,11 +53,20 @@ lock: ## resolve the lock files anew (needs uv)
 	@uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--python-version 3.11 --extra build --extra dev -c requirements.lock \
 		pyproject.toml -o requirements-dev.lock
+	@printf 'pip\nsetuptools\n' | uv pip compile -q --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --python-version 3.11 -c requirements-dev.lock \
+		- -o requirements-venv.lock
+
+sbom: $(VENV)/dev ## write what is installed to run as CycloneDX, to build/sbom.cdx.json
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --of JSON -o build/sbom.cdx.json requirements.lock
+	@echo build/sbom.cdx.json
 
 clean: ## remove what demo and live wrote
 	@rm -rf var verdicts
 
-$(VENV)/python:
+$(VENV)/python: requirements-venv.lock
 	@scripts/make-venv $(PYTHON) $(VENV)
 	@touch $@
 
