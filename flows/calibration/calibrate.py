@@ -22,6 +22,7 @@ from analysis.calibration.replay import (
     looks_of,
     summarise,
 )
+from analysis.plan import Plan
 from flows.calibration.calibrate_users import calibrate_users, history_document, notes_on_users
 from flows.calibration.calibration_document import CalibrationDocument
 from flows.calibration.known_users import LEAST_USERS, read_users
@@ -98,15 +99,7 @@ def calibrate(
             planned_looks=len(planned),
             notes=user_notes,
         )
-    edges = _slow_edges(spec, history)
-    names = {*_replayed(spec), *history.signals, *edges, *_failures(spec)}
-    kept = sorted((m for m in whole.metrics if m.name in names), key=lambda m: not m.role.decides)
-    plan = replace(whole, metrics=tuple(kept))
-    finite = int(np.isfinite(history.edges_ms).sum())
-    choices = {m.name: finite for m in plan.metrics if m.baseline_quantile is not None}
-    looks = looks_of(plan, _MOST_LOOKS)
-    setting = Setting(plan, limits_of(spec), looks, _thresholds(spec), choices)
-    replayed = Replay(history, setting, edges, seed)
+    replayed = _replay(spec, whole, history, seed)
     return CalibrationDocument.of(
         spec,
         replayed,
@@ -117,6 +110,19 @@ def calibrate(
         users=users,
         user_history=user_history,
     )
+
+
+def _replay(spec: Experiment, whole: Plan, history: History, seed: int) -> Replay:
+    """What of the plan can be replayed: what failed, what was slow, and signals of these kinds."""
+    edges = _slow_edges(spec, history)
+    names = {*_replayed(spec), *history.signals, *edges, *_failures(spec)}
+    kept = sorted((m for m in whole.metrics if m.name in names), key=lambda m: not m.role.decides)
+    plan = replace(whole, metrics=tuple(kept))
+    finite = int(np.isfinite(history.edges_ms).sum())
+    choices = {m.name: finite for m in plan.metrics if m.baseline_quantile is not None}
+    looks = looks_of(plan, _MOST_LOOKS)
+    setting = Setting(plan, limits_of(spec), looks, _thresholds(spec), choices)
+    return Replay(history, setting, edges, seed)
 
 
 def _scenarios(replayed: Replay, runs: int, progress: Progress) -> tuple[Scenario, ...]:
