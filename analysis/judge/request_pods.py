@@ -52,15 +52,19 @@ def bad_pods_of(
     allowed = metric.allowed_harm
     margin = allowed.absolute + allowed.relative * float(np.nan_to_num(pairs.baseline[i]))
     overdispersion = float(pairs.overdispersion_baseline[i])
-    judged = metric.role.decides and len(evidence.stage) > plan.warm_up_buckets
-    harmful = harmful_pods(
-        pods[plan.baseline],
-        pods[candidate],
-        margin=margin,
-        approved={who: harm for (name, who), harm in plan.approved.items() if name == metric.name},
-        alpha=plan.pod_alpha(metric),
-        overdispersion=overdispersion,
-    )
+    harmful = None
+    if metric.role.decides and len(evidence.stage) > plan.warm_up_buckets:
+        allowed_by = {
+            who: harm for (name, who), harm in plan.approved.items() if name == metric.name
+        }
+        harmful = harmful_pods(
+            pods[plan.baseline],
+            pods[candidate],
+            margin=margin,
+            approved=allowed_by,
+            alpha=plan.pod_alpha(metric),
+            overdispersion=overdispersion,
+        )
     return bad_pods(
         pods[plan.baseline],
         pods[candidate],
@@ -69,5 +73,5 @@ def bad_pods_of(
         gross_gap=gross_gap(allowed.absolute),
         alpha=float(alpha[i]),
         overdispersion=overdispersion,
-        harmful=harmful if judged else None,
+        harmful=harmful,
     )

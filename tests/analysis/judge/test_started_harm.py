@@ -10,7 +10,7 @@ import pytest
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence
 from analysis.judge.started_harm import started_gross_gap
 from analysis.metric_result import Classification
-from analysis.plan import Plan
+from analysis.plan import Plan, Role
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.pods import PodCounts
 from analysis.verdict import Decision, Verdict, reach_verdict
@@ -88,6 +88,14 @@ def test_harm_from_the_start_is_told_as_such() -> None:
 
 def test_equal_pods_hide_no_late_harm() -> None:
     assert _verdict(Stream(rate=1000, harm=step(31, 5)), 33, pods=5).decision is Decision.ROLLBACK
+
+
+def test_pods_of_a_metric_that_decides_nothing_decide_nothing() -> None:
+    plan = plan_of(Stream())
+    shown = replace(plan, metrics=(replace(plan.metrics[0], role=Role.INFO),))
+    found = _at(shown, Stream(rate=1000, harm=step(0, 5)).counts(1, 1), 40, pods=5)
+    assert found.decision is Decision.HOLD
+    assert found.metrics[0].bad_pods == ()
 
 
 def test_the_warm_up_is_counted_but_not_judged_by_means() -> None:
