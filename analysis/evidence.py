@@ -68,7 +68,7 @@ class UserEvidence:
         plan's; empty if it never changed. exposed_by_part: and by "day" ("2026-11-23") or another
         dimension of the users ("country") and its parts.
     segments: samples by dimension, segment, metric and candidate.
-    trends: by metric and candidate, both arms' trends of each user over the days of the window;
+    trends: by metric and candidate, both variants' trends of each user over the days of the window;
     trend_days: how many those are. largest: by metric and variant, the largest value of one user,
         where the metric is a plain mean of all of them.
     variance_removed: by metric, the share of variance that covariates explain.

@@ -115,16 +115,13 @@ def _looks(looks: Sequence[PastLook]) -> Table:
     for harm in looks[-1].harms:
         name = f"{harm.metric} of {harm.candidate}" if several else harm.metric
         then = [] if earlier is None else [known.get(_key(harm), "-")]
-        table.add_row(name, _harm(harm), _margin(harm), *then)
+        margin = numbers.signed(harm.allowed, is_share=harm.is_share).removeprefix("+")
+        table.add_row(name, _harm(harm), margin, *then)
     return table
 
 
 def _key(harm: PastHarm) -> tuple[str, str]:
     return harm.metric, harm.candidate
-
-
-def _margin(harm: PastHarm) -> str:
-    return numbers.signed(harm.allowed, is_share=harm.is_share).removeprefix("+")
 
 
 def _difference(harm: PastHarm) -> str:

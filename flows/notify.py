@@ -11,7 +11,7 @@ from pathlib import Path
 from flows.formats.text import counted
 from flows.warehouse.connection import open_reader, open_writer, transaction
 from flows.warehouse.outbox import SERVICES, Message, claim, note, services, settle, unsent
-from flows.warehouse.statements import statement
+from flows.warehouse.statements import run
 
 
 def send_notifications(warehouse: Path, warn: Callable[[str], None]) -> int:
@@ -36,9 +36,7 @@ def note_failure(warehouse: Path, experiment: str, why: str) -> None:
         return
     try:
         with open_writer(warehouse) as con, transaction(con):
-            row = con.execute(
-                statement("aggregate/latest_look"), {"experiment": experiment}
-            ).fetchone()
+            row = run(con, "aggregate/latest_look", experiment=experiment).fetchone()
             since = row[0] if row else None
             name = hashlib.sha256(why.encode()).hexdigest()[:12]
             note(con, experiment, f"failed {name} since {since}", f"{experiment}: failed", why)

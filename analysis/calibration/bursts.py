@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.calibration.history import FAILED, LATENCY, History
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 # Buckets are joined up to so many bad requests (a single one can't tell a burst's size), but so
 # many groups are left: with few, the size in a short history would be off by half.
@@ -82,9 +79,7 @@ def _counted(
     return bad, history.good + history.failed
 
 
-def _bad_cells(
-    history: History, metric: str, slow_edges: Mapping[str, float | None]
-) -> NDArray[np.bool_]:
+def _bad_cells(history: History, metric: str, slow_edges: Mapping[str, float | None]) -> BoolArray:
     """Which of History.cells the metric counts as bad: bool[cells]."""
     bad = np.zeros(LATENCY + history.edges_ms.size + len(history.signals), dtype=bool)
     edge = slow_edges.get(metric)

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray, IntArray
 from analysis.requests.latency import Histogram, interpolated_quantile
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 # Columns of History.cells before those of the latency histogram.
 OTHER, GOOD, FAILED, LATENCY = 0, 1, 2, 3

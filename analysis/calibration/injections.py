@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray, IntArray
 from analysis.calibration.history import FAILED, GOOD, LATENCY, History
 from analysis.requests.paired_buckets import BucketCounts
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 _FEW_POINTS = 0.05
 _SLOWER = 1.5

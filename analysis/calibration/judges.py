@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.calibration.outcome import HOLD, PROMOTE, ROLLBACK, Decisions
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence
 from analysis.judge.request_tests import RequestTests
@@ -23,9 +23,6 @@ from analysis.metric_result import Classification
 from analysis.plan import MetricPlan, Plan
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.verdict import Decision, reach_verdict
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 _WINDOW_MS = 300_000
 _MINUTE_MS = 60_000
@@ -162,7 +159,7 @@ def evidence_of(setting: Setting, runs: Runs, run: int, at_ms: int) -> Evidence:
 
 def _screened(
     setting: Setting, runs: Runs, left: IntArray, buckets: int
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+) -> tuple[BoolArray, BoolArray]:
     """Which of the runs have a metric that fails, and in which all pass: bool[left] each.
 
     Signals are left out: they keep a promote back, and never fail a run.
@@ -199,7 +196,7 @@ def _share(counts: BucketCounts, left: IntArray, first: int, last: int) -> Bucke
     )
 
 
-def _threshold(setting: Setting, runs: Runs, left: IntArray, buckets: int) -> NDArray[np.bool_]:
+def _threshold(setting: Setting, runs: Runs, left: IntArray, buckets: int) -> BoolArray:
     """A candidate's share over the last five minutes is above its objective: bool[left]."""
     first = max(0, buckets - max(1, _WINDOW_MS // setting.plan.bucket_ms))
     shares = [
@@ -209,7 +206,7 @@ def _threshold(setting: Setting, runs: Runs, left: IntArray, buckets: int) -> ND
     return np.asarray((np.array(shares) > setting.thresholds).any(axis=(0, 2)))
 
 
-def _z_test(setting: Setting, runs: Runs, left: IntArray, buckets: int) -> NDArray[np.bool_]:
+def _z_test(setting: Setting, runs: Runs, left: IntArray, buckets: int) -> BoolArray:
     """Two proportions with pooled variance, all that was counted so far: bool[left]."""
     ours = _share(runs.counts[setting.plan.baseline], left, 0, buckets)
     failed = np.zeros(len(left), dtype=bool)
@@ -223,7 +220,7 @@ def _z_test(setting: Setting, runs: Runs, left: IntArray, buckets: int) -> NDArr
     return failed
 
 
-def _kayenta(setting: Setting, runs: Runs, left: IntArray, buckets: int) -> NDArray[np.bool_]:
+def _kayenta(setting: Setting, runs: Runs, left: IntArray, buckets: int) -> BoolArray:
     """Any candidate's score is below marginal, on the values so far: bool[left].
 
     The score is the share of metrics that pass, of those with data; 0 with a critical failure.

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray, IntArray
 from analysis.calibration.bursts import bursts_of_cells, bursts_of_metrics
 from analysis.calibration.history import LATENCY, History
 from analysis.calibration.injections import (
@@ -23,9 +23,6 @@ from analysis.calibration.outcome import Decisions, Outcome
 from analysis.calibration.resample import draw_timeline, thin
 from analysis.plan import MetricPlan, Plan
 from analysis.requests.paired_buckets import BucketCounts
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 # Cells of an array that a group of runs may have: keeps memory small and progress visible.
 _MOST_CELLS = 400_000
@@ -205,9 +202,9 @@ def _one_run(
     cells = thin(rng, history.cells[timeline], _shares(plan), bursts)
     counts = tuple(
         counts_of(
-            rng, arm, injection if i == 1 else NO_HARM, history, replay.metrics, replay.slow_edges
+            rng, each, injection if i == 1 else NO_HARM, history, replay.metrics, replay.slow_edges
         )
-        for i, arm in enumerate(cells)
+        for i, each in enumerate(cells)
     )
     return cells, counts
 

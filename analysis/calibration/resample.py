@@ -20,10 +20,8 @@ there were more.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from analysis.arrays import FloatArray, IntArray
 
 SHORTEST_BLOCK, LONGEST_BLOCK = 4, 10
 

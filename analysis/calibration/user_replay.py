@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray, IntArray
 from analysis.calibration.user_history import UserHistory
 from analysis.fixed.comparison import Sample, compare_means, proportion_sample
 from analysis.judge.user_harm import bound_harm
@@ -24,9 +24,6 @@ from analysis.plan import MetricPlan, Plan, Role
 from analysis.users.estimates import adjust, sample_of
 from analysis.users.splits import combine_within_splits
 from analysis.users.sums import Moments, Sums
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 # Of a group of runs: users times runs that are assigned at once.
 _MOST_CELLS = 8_000_000
@@ -94,16 +91,16 @@ def replay_users(
     parts: dict[float, list[dict[UserJudge, UserDecisions]]] = {lift: [] for lift in lifts}
     for first in range(0, runs, size):
         group = range(first, min(first + size, runs))
-        arms = _assign(setting, group)
+        variants = _assign(setting, group)
         for number, lift in enumerate(lifts):
             rng = np.random.default_rng([setting.seed, 1, number, first])
-            samples = _samples(setting, (arms[0], _lifted(setting, arms[1], lift, rng)))
+            samples = _samples(setting, (variants[0], _lifted(setting, variants[1], lift, rng)))
             parts[lift].append({judge: _decide(setting, judge, samples) for judge in UserJudge})
     return {lift: {j: _joined([p[j] for p in parts[lift]]) for j in UserJudge} for lift in lifts}
 
 
 def _assign(setting: UserSetting, group: range) -> tuple[Sums, Sums]:
-    """Sums of the values that became final between looks, by arm: [runs, looks, splits, ...]."""
+    """Sums of values that became final between looks, by variant: [runs, looks, splits, ...]."""
     history, splits = setting.history, setting.splits
     low, width = setting.shares[splits].T
     draws = np.stack(
@@ -114,15 +111,15 @@ def _assign(setting: UserSetting, group: range) -> tuple[Sums, Sums]:
     q = history.values.shape[1]
     products = history.values[:, :, None] * history.values[:, None, :]
     features = np.hstack([np.ones((history.users, 1)), history.values, products.reshape(-1, q * q)])
-    arms = []
+    variants = []
     for mask in masks:
         found = np.zeros((len(group), len(cuts), len(setting.shares), features.shape[1]))
         for look, (begin, end) in enumerate(zip((0, *cuts[:-1]), cuts, strict=True)):
             for split in np.unique(splits[begin:end]):
                 users = begin + np.flatnonzero(splits[begin:end] == split)
                 found[:, look, split] = mask[:, users].astype(np.float64) @ features[users]
-        arms.append(_as_sums(found, history.shift))
-    return arms[0], arms[1]
+        variants.append(_as_sums(found, history.shift))
+    return variants[0], variants[1]
 
 
 def _as_sums(found: FloatArray, shift: FloatArray) -> Sums:
@@ -132,13 +129,13 @@ def _as_sums(found: FloatArray, shift: FloatArray) -> Sums:
     return Sums(found[..., 0], np.array(shifts), found[..., 1 : 1 + q], products)
 
 
-def _lifted(setting: UserSetting, arm: Sums, lift: float, rng: np.random.Generator) -> Sums:
+def _lifted(setting: UserSetting, variant: Sums, lift: float, rng: np.random.Generator) -> Sums:
     """The candidate's sums, between looks, after its users changed."""
     history = setting.history
     if lift == 0:
-        return arm
+        return variant
     i = history.value.numerator
-    plain = arm.at(0.0)
+    plain = variant.at(0.0)
     total, products = plain.total.copy(), plain.products.copy()
     if not history.is_share:
         total[..., i] *= 1 + lift
@@ -173,14 +170,14 @@ def _converted(setting: UserSetting, plain: Sums, lift: float, rng: np.random.Ge
     return Sums(plain.n, plain.shift, total, products)
 
 
-def _samples(setting: UserSetting, arms: tuple[Sums, Sums]) -> tuple[Sample, Sample]:
-    """What each look sees: float64[runs, looks] of both arms.
+def _samples(setting: UserSetting, variants: tuple[Sums, Sums]) -> tuple[Sample, Sample]:
+    """What each look sees: float64[runs, looks] of both variants.
 
     Under several splits production adjusts, and divides ratios, over all of them at once; here
     each does for itself, which takes less time and says nearly the same.
     """
     history = setting.history
-    moments = [_so_far(arm) for arm in arms]
+    moments = [_so_far(variant) for variant in variants]
     if history.covariates:
         by_split = adjust(moments, history.value, history.covariates).samples
     else:
@@ -194,9 +191,9 @@ def _samples(setting: UserSetting, arms: tuple[Sums, Sums]) -> tuple[Sample, Sam
     return first, second
 
 
-def _so_far(arm: Sums) -> Moments:
+def _so_far(part: Sums) -> Moments:
     sums = Sums(
-        arm.n.cumsum(axis=1), arm.shift, arm.total.cumsum(axis=1), arm.products.cumsum(axis=1)
+        part.n.cumsum(axis=1), part.shift, part.total.cumsum(axis=1), part.products.cumsum(axis=1)
     )
     return sums.moments
 

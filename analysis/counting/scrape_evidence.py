@@ -33,13 +33,6 @@ class ScrapeEvidence:
     range_start_ms: int
     interval_ms: int
 
-    @classmethod
-    def absent(cls, targets: int, *, range_start_ms: int, interval_ms: int) -> Self:
-        """No `up` and no start times."""
-        none = np.zeros(0, np.int64)
-        empty = Timelines(np.zeros(targets + 1, np.int64), none)
-        return cls(empty, np.zeros(0, np.bool_), empty, none, range_start_ms, interval_ms)
-
     def cut(self, after_ms: int, until_ms: int) -> Self:
         """What was known of after_ms < time <= until_ms only."""
         scrapes, scrape = self.scrapes.cut(after_ms, until_ms)

@@ -39,11 +39,11 @@ def _order(table: LatencyTable) -> str:
 
 
 def _dropped(table: LatencyTable) -> str:
-    arms = (
+    variants = (
         (table.baseline_variant, table.dropped_baseline),
         (table.candidate_variant, table.dropped_candidate),
     )
-    found = " and ".join(f"{_named(edges)} of {name}" for name, edges in arms if edges)
+    found = " and ".join(f"{_named(edges)} of {name}" for name, edges in variants if edges)
     said = f"latency buckets differ: the edges {found} have no counterpart all the time"
     if not table.slower_than:
         return f"{said}, and no edge is left to compare latencies at"

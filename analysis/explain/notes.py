@@ -99,11 +99,11 @@ def _adjustments(plan: Plan, metrics: tuple[MetricResult, ...]) -> Iterator[str]
 
 def _doubts(plan: Plan, users: UserEvidence, metric: MetricResult) -> Iterator[str]:
     """Whether the effect rests on one user, changes with time, or is too large to be true."""
-    arms = (metric.baseline_variant, metric.candidate_variant)
+    variants = (metric.baseline_variant, metric.candidate_variant)
     largest = users.largest.get(metric.metric, {})
-    if metric.variance_removed is None and all(arm in largest for arm in arms):
+    if metric.variance_removed is None and all(variant in largest for variant in variants):
         baseline, candidate = users.samples[metric.metric][metric.candidate_variant]
-        one = largest_user(baseline, candidate, (largest[arms[0]], largest[arms[1]]))
+        one = largest_user(baseline, candidate, (largest[variants[0]], largest[variants[1]]))
         if one is not None and one.influential:
             yield (
                 f"{metric.metric}: the difference is {amount(metric, one.difference)}, without the "
@@ -134,11 +134,11 @@ def _nobody(users: UserEvidence, metric: MetricResult) -> Iterator[str]:
 
 
 def _trend(users: UserEvidence, metric: MetricResult) -> Iterator[str]:
-    arms = users.trends.get(metric.metric, {}).get(metric.candidate_variant)
-    if arms is None or any(float(arm.n) < 2 for arm in arms):
+    variants = users.trends.get(metric.metric, {}).get(metric.candidate_variant)
+    if variants is None or any(float(variant.n) < 2 for variant in variants):
         return
     trend = effect_trend(
-        *arms,
+        *variants,
         days=users.trend_days[metric.metric],
         effect=metric.difference.value,
     )

@@ -57,8 +57,8 @@ def describe_unknown(result: MetricResult) -> tuple[str, ...]:
         return ()
     what = "were cut off before" if result.edge_ms is not None else "have no known outcome"
     ours, theirs = (level(result, share) for share in shares)
-    arms = f"Of {result.candidate_variant} {ours} {what}, of {result.baseline_variant} {theirs}"
-    return (f"{arms}: whether these are bad isn't known",)
+    said = f"Of {result.candidate_variant} {ours} {what}, of {result.baseline_variant} {theirs}"
+    return (f"{said}: whether these are bad isn't known",)
 
 
 def listed(names: Sequence[str]) -> str:
@@ -91,12 +91,12 @@ def describe_absence(result: MetricResult) -> str:
     if result.unknown is not None:
         return result.unknown
     unit = f"{result.unit}s"
-    arms = (
+    variants = (
         (result.candidate_variant, result.exposure_candidate),
         (result.baseline_variant, result.exposure_baseline),
     )
-    without = [f"{name} (0 {unit})" for name, seen in arms if not seen > 0]
-    others = [f"{name} has {seen:,.0f}" for name, seen in arms if seen > 0]
+    without = [f"{name} (0 {unit})" for name, seen in variants if not seen > 0]
+    others = [f"{name} has {seen:,.0f}" for name, seen in variants if seen > 0]
     if not without:
         return f"too little data to compare: {', '.join(others)} {unit}"
     return ", ".join([f"no data of {' and '.join(without)}", *others])

@@ -1,1 +1,1 @@
-"""Tests for one planned look: shares, exact, several arms, relative, hypotheses, quantiles."""
+"""Tests for one planned look: shares, exact, several variants, relative, hypotheses, quantiles."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtr, stdtrit
 
-FloatArray = NDArray[np.float64]
+from analysis.arrays import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Sample:
             values = np.broadcast_to(getattr(self, name), self.mean.shape)
             object.__setattr__(self, name, values)
 
-    def part(self, kept: NDArray[np.bool_] | NDArray[np.intp]) -> Sample:
+    def part(self, kept: BoolArray | NDArray[np.intp]) -> Sample:
         """Some cells of arrays of one axis."""
         return Sample(*(getattr(self, name)[kept] for name in Sample.__slots__))
 
@@ -162,8 +162,8 @@ class Comparison:
             lift, half_width = self.difference / size, z * (self.standard_error / size)
             # Squared errors of both means in units of the baseline, and what strata add to them.
             of_baseline, of_candidate = (
-                np.square(z * np.sqrt(arm.variance_of_mean) / size)
-                for arm in (self.baseline, self.candidate)
+                np.square(z * np.sqrt(variant.variance_of_mean) / size)
+                for variant in (self.baseline, self.candidate)
             )
             of_mix = np.square(z * np.sqrt(self.candidate.mix_variance) / size)
             with_mix = z / size * (z / size * self.candidate.mix_covariance)

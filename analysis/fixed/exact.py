@@ -10,10 +10,11 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import gammaln, xlog1py, xlogy
 
-FloatArray = NDArray[np.float64]
+from analysis.arrays import BoolArray, FloatArray, IntArray
+
 Side = Literal["two-sided", "greater", "less"]
 
 # So many tables are enumerated at once; beyond, an exact test is no better than a normal one.
@@ -76,7 +77,7 @@ def boschloo(
 
 def _checked(
     users: tuple[int, int], successes: tuple[ArrayLike, ArrayLike]
-) -> tuple[NDArray[np.int64], ...]:
+) -> tuple[IntArray, ...]:
     """The successes as int64[...] each, places in a table of all of them."""
     places = tuple(np.asarray(a, dtype=np.int64) for a in np.broadcast_arrays(*successes))
     for n, x in zip(users, places, strict=True):
@@ -135,7 +136,7 @@ def _as_unlikely(log_p: FloatArray, p: FloatArray) -> FloatArray:
     return answer
 
 
-def _largest_probability(users: tuple[int, int], extreme: NDArray[np.bool_]) -> FloatArray:
+def _largest_probability(users: tuple[int, int], extreme: BoolArray) -> FloatArray:
     """The probability of the extreme tables at the common share that makes it largest.
 
     extreme: bool[..., n_b + 1, n_c + 1]. A grid of shares, then finer and finer ones around its
@@ -147,7 +148,7 @@ def _largest_probability(users: tuple[int, int], extreme: NDArray[np.bool_]) -> 
     return np.concatenate(parts).reshape(extreme.shape[:-2]) if parts else np.empty(0)
 
 
-def _search(users: tuple[int, int], extreme: NDArray[np.bool_]) -> FloatArray:
+def _search(users: tuple[int, int], extreme: BoolArray) -> FloatArray:
     tables = extreme.astype(np.float64)
 
     def probability(shares: FloatArray) -> FloatArray:
@@ -177,5 +178,5 @@ def _binomial(n: int, p: FloatArray) -> FloatArray:
     return np.asarray(np.exp(_log_choose(n, x) + xlogy(x, p) + xlog1py(n - x, -p)))
 
 
-def _log_choose(n: int, x: NDArray[np.int64] | FloatArray | int) -> FloatArray:
+def _log_choose(n: int, x: IntArray | FloatArray | int) -> FloatArray:
     return np.asarray(gammaln(n + 1.0) - gammaln(np.add(x, 1.0)) - gammaln(np.subtract(n, x) + 1.0))

@@ -10,18 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.fixed.comparison import Bounds, Comparison, Sample
 from analysis.fixed.proportions import share_bounds
 from analysis.sequential.roots import bracket_root
-
-FloatArray = NDArray[np.float64]
-
-
-Mask = NDArray[np.bool_]
-
 
 _LARGEST_Z = 60.0  # beyond so many standard errors every p-value is 0
 
@@ -98,7 +93,9 @@ def shares_within(
 
 
 def _statistic(
-    bounds: Callable[[FloatArray], tuple[FloatArray, FloatArray]], null: FloatArray, known: Mask
+    bounds: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
+    null: FloatArray,
+    known: BoolArray,
 ) -> FloatArray:
     """How many standard errors the difference lies above null, by the bounds: float64[...].
 
@@ -127,28 +124,9 @@ class Shown:
     """p-values, whether they are below alpha, and the interval that says the same: float64[...]."""
 
     p_value: FloatArray
-    shown: NDArray[np.bool_]
+    shown: BoolArray
     lower: FloatArray
     upper: FloatArray
-
-
-def two_sided(
-    difference: ArrayLike,
-    error: ArrayLike,
-    degrees: ArrayLike = np.inf,
-    *,
-    null: float = 0.0,
-    alpha: float = 0.05,
-) -> Shown:
-    """Whether the difference is another than null, in either direction.
-
-    The interval has the level 1 - alpha and leaves null out exactly then.
-    """
-    d, se, nu = _arrays(difference, error, degrees)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p_value = 2 * stdtr(nu, -np.abs(d - null) / se)
-        half_width = -stdtrit(nu, alpha / 2) * se
-    return Shown(p_value, p_value < alpha, d - half_width, d + half_width)
 
 
 def non_inferiority(

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.fixed.comparison import Bounds, Sample
 from analysis.sequential.roots import bracket_root
-
-FloatArray = NDArray[np.float64]
 
 # Beyond so many standard errors every p-value is 0 in floating point.
 _LARGEST_Z = 60.0
@@ -63,7 +62,7 @@ def share_bounds(baseline: Sample, candidate: Sample, multiplier: ArrayLike) -> 
     and failure added 93.7 % for very unequal sizes (benchmarks/coverage.py).
     """
     z = np.asarray(multiplier, dtype=np.float64)
-    (low_b, high_b), (low_c, high_c) = (_wilson(arm, z) for arm in (baseline, candidate))
+    (low_b, high_b), (low_c, high_c) = (_wilson(variant, z) for variant in (baseline, candidate))
     b, c = baseline.mean, candidate.mean
     lower = c - b - np.hypot(c - low_c, high_b - b)
     upper = c - b + np.hypot(high_c - c, b - low_b)
@@ -93,7 +92,7 @@ def share_statistic(baseline: Sample, candidate: Sample) -> FloatArray:
     return np.where(known, np.where(swapped, -touching, touching), np.nan)
 
 
-def _chosen(swap: NDArray[np.bool_], first: Sample, second: Sample) -> Sample:
+def _chosen(swap: BoolArray, first: Sample, second: Sample) -> Sample:
     return Sample(
         np.where(swap, first.n, second.n),
         np.where(swap, first.mean, second.mean),

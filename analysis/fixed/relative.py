@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.fixed.comparison import Comparison
-
-FloatArray = NDArray[np.float64]
 
 # With a baseline nearer to zero than this many standard errors only Fieller's set is right.
 _SURE_BASELINE = 4.0
@@ -31,14 +30,14 @@ class Lift:
     p_value: two-sided, of no lift, from the test whose inversion the interval is: below alpha
         exactly where a bounded interval of level 1 - alpha leaves 0 out. Fieller's may be
         unbounded though the difference is sure: the baseline may be zero. nan, and unbounded, where
-        an arm has no known error.
+        a variant has no known error.
     """
 
     lift: FloatArray
     lower: FloatArray
     upper: FloatArray
     p_value: FloatArray
-    is_fieller: NDArray[np.bool_]
+    is_fieller: BoolArray
     otherwise: Literal["delta", "log"]
 
     @property
@@ -74,7 +73,7 @@ def relative_lift(
         falls = b.mean < 0
         lower, upper = np.where(falls, -upper, lower), np.where(falls, -lower, upper)
         unsure = ~(np.abs(b.mean) > _SURE_BASELINE * np.sqrt(v_b))
-    # An arm in which nobody differs from another shows no error: its lift would be certain.
+    # A variant in which nobody differs from another shows no error: its lift would be certain.
     known = np.isfinite(comparison.standard_error) & (v_b > 0) & (v_c > 0)
     unsure = unsure | ~known
     if method == "log":

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import chdtrc, fdtrc
 
+from analysis.arrays import FloatArray
 from analysis.fixed.comparison import Sample
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray, IntArray
 from analysis.fixed.comparison import Sample
 from analysis.fixed.exact import barnard, boschloo, fisher
 from analysis.fixed.proportions import z_test
-
-FloatArray = NDArray[np.float64]
 
 # With more users an exact test takes long, and says what a normal one does.
 MOST_EXACT_USERS = 100
@@ -63,7 +61,7 @@ def share_tests(baseline: Sample, candidate: Sample, *, most_exact: int) -> Shar
     return ShareTests(found, len(small), int(chosen.sum()))
 
 
-def _exact(tables: NDArray[np.int64]) -> dict[str, FloatArray]:
+def _exact(tables: IntArray) -> dict[str, FloatArray]:
     """Exact p-values of distinct tables (users and successes of both): float64[tables]."""
     found = {name: np.empty(len(tables)) for name in _EXACT}
     for n_b, n_c in {(int(b), int(c)) for b, c in tables[:, :2]}:

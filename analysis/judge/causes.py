@@ -20,7 +20,7 @@ def causes_of(
     baseline: BucketCounts,
     candidate: BucketCounts,
     kinds: Sequence[CauseCounts],
-    arms: tuple[str, str],
+    variants: tuple[str, str],
     *,
     first: int = 0,
 ) -> tuple[ResponseShare, ...]:
@@ -34,8 +34,8 @@ def causes_of(
     weights = pair_weights(*totals)
     shares = [
         [
-            float((weights * BucketCounts(total, kind.bad[arm][first:]).share).sum())
-            for total, arm in zip(totals, arms, strict=True)
+            float((weights * BucketCounts(total, kind.bad[variant][first:]).share).sum())
+            for total, variant in zip(totals, variants, strict=True)
         ]
         for kind in kinds
     ]

@@ -19,15 +19,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.evidence import RequestEvidence
 from analysis.metric_result import Estimate
 from analysis.plan import Plan
 from analysis.requests.latency import Histogram, LatencyCounts, QuantileRange, interpolated_quantile
 from analysis.requests.paired_buckets import BucketCounts, pair_buckets
-
-FloatArray = NDArray[np.float64]
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 # Nobody waits for proof at an edge that fewer requests are beyond, or within.
@@ -78,11 +76,6 @@ class LatencyOrder:
     def slower(self) -> bool:
         """Surely slower somewhere, surely faster nowhere."""
         return bool(self.slower_at_ms) and not self.faster_at_ms
-
-    @property
-    def faster(self) -> bool:
-        """Surely faster somewhere, surely slower nowhere."""
-        return bool(self.faster_at_ms) and not self.slower_at_ms
 
     @property
     def crossing(self) -> bool:
@@ -137,11 +130,11 @@ def _table(
     given = latency[plan.baseline], latency[candidate]
     steady = [counts.steady() for counts in given]
     shared = np.intersect1d(steady[0].edges_ms, steady[1].edges_ms)
-    arms = [counts.at(shared) for counts in steady]
-    together = (arms[0].total > 0) & (arms[1].total > 0)
+    variants = [counts.at(shared) for counts in steady]
+    together = (variants[0].total > 0) & (variants[1].total > 0)
     if not together.any():
         return None
-    baseline, own = (arm.slower_counts() for arm in arms)
+    baseline, own = (variant.slower_counts() for variant in variants)
     edges = shared[:-1]
     # Each of a quantile's four ends has a quarter; all edges' differences share alpha equally.
     quarter, part = plan.alpha / 4, plan.alpha / 2 / max(edges.size, 1)
@@ -151,7 +144,9 @@ def _table(
     )
     differences = _slower(baseline, own, 1.0, part, plan.harm_buckets)
     rows = _rows(edges, shares, differences)
-    seen, alone = ([float(arm.total[keep].sum()) for arm in arms] for keep in (together, ~together))
+    seen, alone = (
+        [float(variant.total[keep].sum()) for variant in variants] for keep in (together, ~together)
+    )
     dropped = [tuple(np.setdiff1d(counts.edges_ms, shared).tolist()) for counts in given]
     return LatencyTable(
         baseline_variant=plan.baseline,
@@ -192,8 +187,10 @@ def _slower(
     )
     mostly = 2 * slow > total
     rarer = (
-        BucketCounts(arm.total, np.where(mostly[:, None], arm.total - arm.bad, arm.bad))
-        for arm in (baseline, candidate)
+        BucketCounts(
+            variant.total, np.where(mostly[:, None], variant.total - variant.bad, variant.bad)
+        )
+        for variant in (baseline, candidate)
     )
     found = pair_buckets(*rarer).contrast(factor)
     lower, upper = (bound(alpha=alpha, n_opt=n_opt) for bound in (found.lower, found.upper))

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.metric_result import Classification, Estimate
 from analysis.plan import Plan
 from analysis.requests.bounds import Estimator
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

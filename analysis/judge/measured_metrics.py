@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.evidence import MeasuredEvidence
 from analysis.judge.levels import Levels, side_of_zero
 from analysis.judge.recent_health import least_last_part
@@ -30,8 +30,6 @@ from analysis.requests.bounds import Estimator
 from analysis.requests.paired_buckets import PairedBuckets
 from analysis.requests.recent import recent_of
 from analysis.requests.value_pairs import BucketValues, pair_values
-
-FloatArray = NDArray[np.float64]
 
 # Harm is looked for since the plan's start, and since the ends of all but the last of its parts.
 _PARTS = 8
@@ -82,7 +80,7 @@ class _Values:
 
     plan: Plan
     metric: MetricPlan
-    arms: tuple[BucketValues, BucketValues]
+    variants: tuple[BucketValues, BucketValues]
     seen: tuple[int, int]
     names: tuple[str, str]
     first: int
@@ -98,7 +96,7 @@ class _Values:
         return cls(
             plan=plan,
             metric=metric,
-            arms=(
+            variants=(
                 values[names[0]].between(first or 0, buckets),
                 values[names[1]].between(first or 0, buckets),
             ),
@@ -114,7 +112,7 @@ class _Values:
     @property
     def buckets(self) -> int:
         """Buckets that are judged."""
-        return len(self.arms[0].weight)
+        return len(self.variants[0].weight)
 
     @property
     def factor(self) -> FloatArray:
@@ -166,7 +164,7 @@ class _Values:
         )
 
     def _pair(self, begin: int, end: int) -> PairedBuckets:
-        baseline, candidate = (arm.between(begin, end) for arm in self.arms)
+        baseline, candidate = (variant.between(begin, end) for variant in self.variants)
         return pair_values(baseline, candidate)
 
     def _harm(self, estimator: Estimator) -> Estimator:
@@ -255,7 +253,8 @@ class _Values:
         if limit is None:
             return None
         theirs, ours = (
-            self._harm(pair_values(arm, arm).contrast(np.zeros(1))) for arm in self.arms
+            self._harm(pair_values(variant, variant).contrast(np.zeros(1)))
+            for variant in self.variants
         )
         sign = -1.0 if self.metric.higher_is_better else 1.0
         beyond, others = (self._bounded(one, part=1, shift=sign * limit) for one in (ours, theirs))

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.judge.started_harm import FoundHarm
 from analysis.metric_result import HarmSince
 from analysis.plan import MetricPlan, Plan, Unit
@@ -26,8 +26,6 @@ from analysis.requests.paired_buckets import (
 )
 from analysis.requests.recent import last_part, since_bucket
 from analysis.sequential.confidence_sequence import student_adjusted
-
-FloatArray = NDArray[np.float64]
 
 # With fewer buckets the skewness of their mean isn't known.
 _LEAST_BUCKETS = 30.0
@@ -63,12 +61,12 @@ def find_final_harm(
     if judged[0].total.shape[1] < end:
         return [None] * len(metrics)
     absolute, factor = margins[0], 1 + margins[1]
-    arms = since_bucket(judged[0], 0, end), since_bucket(judged[1], 0, end)
+    variants = since_bucket(judged[0], 0, end), since_bucket(judged[1], 0, end)
     known = pairs.pods is not None
     alpha = np.array([final_alpha(plan, m, pods=known) if m.role.decides else 0.5 for m in metrics])
-    lower = final_lower(arms, factor, alpha, pairs)
+    lower = final_lower(variants, factor, alpha, pairs)
     proven = (lower > absolute) & still_beyond(judged, factor, absolute)
-    baseline, candidate = (pair_buckets(*arms).baseline, pair_buckets(*arms).candidate)
+    baseline, candidate = (pair_buckets(*variants).baseline, pair_buckets(*variants).candidate)
     start_ms = plan.start_ms + first * plan.bucket_ms
     return [
         FoundHarm(
@@ -89,7 +87,7 @@ def find_final_harm(
 
 
 def final_lower(
-    arms: tuple[BucketCounts, BucketCounts],
+    variants: tuple[BucketCounts, BucketCounts],
     factor: FloatArray,
     alpha: FloatArray | float,
     pods: PairedBuckets | None = None,
@@ -98,13 +96,13 @@ def final_lower(
 
     pods: what pods differ by, if known. -inf where there are too few buckets.
     """
-    pairs = pair_buckets(*arms)
+    pairs = pair_buckets(*variants)
     if pods is not None:
         pairs = replace(pairs, pods=pods.pods)
     excess = pairs.contrast(factor)
     error = excess.over_time[0]
     student = student_adjusted(-ndtri(alpha), excess.degrees)
-    skew = _third_cumulant(arms, factor, excess) / np.maximum(error, _TINY) ** 3
+    skew = _third_cumulant(variants, factor, excess) / np.maximum(error, _TINY) ** 3
     width = _hall(student, skew) * error
     known = (excess.buckets >= _LEAST_BUCKETS) & np.isfinite(width)
     lower = excess.estimate - width
@@ -114,20 +112,20 @@ def final_lower(
 
 
 def still_beyond(
-    arms: tuple[BucketCounts, BucketCounts], factor: FloatArray, margin: FloatArray | float
-) -> NDArray[np.bool_]:
+    variants: tuple[BucketCounts, BucketCounts], factor: FloatArray, margin: FloatArray | float
+) -> BoolArray:
     """Whether the last half is beyond the margin too: what is over is no reason to roll back."""
-    begin = last_part(arms[0].total.shape[1], 1)
-    last = pair_buckets(since_bucket(arms[0], begin), since_bucket(arms[1], begin))
+    begin = last_part(variants[0].total.shape[1], 1)
+    last = pair_buckets(since_bucket(variants[0], begin), since_bucket(variants[1], begin))
     return np.asarray(last.candidate - factor * last.baseline > margin)
 
 
 def _third_cumulant(
-    arms: tuple[BucketCounts, BucketCounts], factor: FloatArray, excess: Estimator
+    variants: tuple[BucketCounts, BucketCounts], factor: FloatArray, excess: Estimator
 ) -> FloatArray:
     """Of the estimate, as its buckets vary."""
-    weights = pair_weights(arms[0].total, arms[1].total)
-    value = arms[1].share - factor[:, None] * arms[0].share
+    weights = pair_weights(variants[0].total, variants[1].total)
+    value = variants[1].share - factor[:, None] * variants[0].share
     off = weights * (value - excess.estimate[:, None])
     n = np.maximum(excess.buckets, 3.0)
     return np.asarray((off**3).sum(-1) * n**2 / ((n - 1) * (n - 2)))

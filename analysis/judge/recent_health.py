@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray, IntArray
 from analysis.judge.levels import Levels, side_of_zero
 from analysis.metric_result import Classification, Estimate, Objective, Recent
 from analysis.plan import MetricPlan, Plan
@@ -18,8 +18,6 @@ from analysis.requests.paired_buckets import (
 )
 from analysis.requests.recent import last_part, recent_excess, since_bucket
 from analysis.requests.storms import stormy_buckets, without_buckets
-
-FloatArray = NDArray[np.float64]
 
 # The last part has at least so many milliseconds.
 _LEAST_LAST_PART_MS = 600_000
@@ -67,19 +65,19 @@ def _fill(
     judged: tuple[BucketCounts, BucketCounts],
     first: int,
     margins: tuple[FloatArray, FloatArray],
-    rows: NDArray[np.int64],
+    rows: IntArray,
 ) -> None:
     """Finds the last part and the trend of some metrics."""
     if not rows.size:
         return
     plan = levels.plan
-    arms = [BucketCounts(arm.total[rows], arm.bad[rows]) for arm in judged]
-    buckets, factor, margin = arms[0].total.shape[1], (1 + margins[1])[rows], margins[0][rows]
+    variants = [BucketCounts(variant.total[rows], variant.bad[rows]) for variant in judged]
+    buckets, factor, margin = variants[0].total.shape[1], (1 + margins[1])[rows], margins[0][rows]
     levels = replace(levels, alpha=levels.alpha[rows])
     now_ms = plan.start_ms + (first + buckets) * plan.bucket_ms
     recent = recent_excess(
-        arms[0],
-        arms[1],
+        variants[0],
+        variants[1],
         factor,
         least=least_last_part(plan),
         left=(plan.last_look_ms - now_ms) // plan.bucket_ms,
@@ -103,8 +101,8 @@ def judge_objectives(
 ) -> list[Objective | None]:
     """Of the whole plan; where it is spoiled for both versions, met if the last part meets it."""
     theirs, ours = (
-        levels.bounded(estimate_share(arm, overdispersion))
-        for arm, overdispersion in zip(
+        levels.bounded(estimate_share(variant, overdispersion))
+        for variant, overdispersion in zip(
             judged, (pairs.overdispersion_baseline, pairs.overdispersion_candidate), strict=True
         )
     )

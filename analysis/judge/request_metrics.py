@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from analysis.arrays import FloatArray
 from analysis.evidence import RequestEvidence
 from analysis.judge.causes import causes_of
 from analysis.judge.request_tests import RequestTests, first_judged
@@ -18,8 +17,6 @@ from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import MetricPlan, Plan, Unit
 from analysis.requests.bounds import Estimator
 from analysis.requests.paired_buckets import BucketCounts
-
-FloatArray = NDArray[np.float64]
 
 
 def judge_requests(
@@ -39,8 +36,8 @@ def judge_requests(
         raise ValueError("the plan has request metrics, but no request evidence was given")
     results = _judge(plan, metrics, evidence, candidate)
     if evidence.unknown:
-        arms = (plan.baseline, candidate)
-        shares = [unknown_shares(evidence, metric.name, arms) for metric in metrics]
+        variants = (plan.baseline, candidate)
+        shares = [unknown_shares(evidence, metric.name, variants) for metric in metrics]
         compared = [replace(metric, objective=None) for metric in metrics]
         worst = _judge(plan, compared, worst_case(evidence), candidate)
         results = [with_unknown(*row) for row in zip(results, worst, shares, strict=True)]
@@ -72,7 +69,7 @@ def _result(
     relative: Estimate,
 ) -> MetricResult:
     """Of one metric, the i-th."""
-    baseline, arm = (BucketCounts(one.total[i : i + 1], one.bad[i : i + 1]) for one in tests.counts)
+    baseline, own = (BucketCounts(one.total[i : i + 1], one.bad[i : i + 1]) for one in tests.counts)
     return MetricResult(
         metric=metric.name,
         baseline_variant=plan.baseline,
@@ -89,7 +86,7 @@ def _result(
         margin=tests.margin(i),
         probability_within_margin=probability_within(tests.excess, tests.absolute, i),
         exposure_baseline=float(baseline.total.sum()),
-        exposure_candidate=float(arm.total.sum()),
+        exposure_candidate=float(own.total.sum()),
         weight=metric.weight,
         critical=metric.critical,
         group=metric.group,
@@ -109,7 +106,7 @@ def _result(
         counted=metric.counted,
         causes=causes_of(
             baseline,
-            arm,
+            own,
             evidence.causes.get(metric.name, ()),
             (plan.baseline, candidate),
             first=first_judged(plan, baseline.total.shape[1]) or 0,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.evidence import RequestEvidence
 from analysis.judge.total_failure import gross_gap
 from analysis.plan import MetricPlan, Plan
@@ -12,14 +12,12 @@ from analysis.requests.paired_buckets import PairedBuckets
 from analysis.requests.pod_harm import harmful_pods
 from analysis.requests.pods import BadPod, bad_pods, between_pods, stack_between
 
-FloatArray = NDArray[np.float64]
-
 
 def with_pods(
     pairs: PairedBuckets,
     evidence: RequestEvidence,
     metrics: list[MetricPlan],
-    arms: tuple[str, str],
+    variants: tuple[str, str],
 ) -> PairedBuckets:
     """The same pairs, where pods are known with what pods differ by."""
     if not evidence.pods:
@@ -28,8 +26,8 @@ def with_pods(
     for i, metric in enumerate(metrics):
         pods = evidence.pods.get(metric.name, {})
         phi = float(pairs.overdispersion_baseline[i]), float(pairs.overdispersion_candidate[i])
-        known = all(arm in pods for arm in arms)
-        found.append(between_pods(pods[arms[0]], pods[arms[1]], phi) if known else None)
+        known = all(variant in pods for variant in variants)
+        found.append(between_pods(pods[variants[0]], pods[variants[1]], phi) if known else None)
     return pairs.with_pods(stack_between(found))
 
 

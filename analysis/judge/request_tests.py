@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.evidence import RequestEvidence
 from analysis.judge.levels import Levels, side_of_zero
 from analysis.judge.planned_end import find_final_harm
@@ -26,8 +26,6 @@ from analysis.requests.bounds import Estimator
 from analysis.requests.paired_buckets import BucketCounts, PairedBuckets, pair_buckets
 from analysis.requests.pods import BadPod
 from analysis.requests.recent import since_bucket
-
-FloatArray = NDArray[np.float64]
 
 # Buckets that are worth one independent one, from which on a version's states are said to last.
 _LASTING = 6.0
@@ -53,8 +51,8 @@ class RequestTests:
     present: list[Estimate]
     differences: list[Estimate]
     objectives: list[Objective | None]
-    gross: NDArray[np.bool_]
-    alone: NDArray[np.bool_]
+    gross: BoolArray
+    alone: BoolArray
     pods: list[tuple[BadPod, ...]]
     started: list[FoundHarm]
     recent: list[Recent | None]
@@ -65,7 +63,7 @@ class RequestTests:
     ) -> RequestTests:
         """All of them at once."""
         rows = [evidence.metrics.index(metric.name) for metric in metrics]
-        baseline, arm = (
+        baseline, own = (
             BucketCounts(evidence.counts[name].total[rows], evidence.counts[name].bad[rows])
             for name in (plan.baseline, candidate)
         )
@@ -76,7 +74,7 @@ class RequestTests:
         absolute = np.maximum([metric.allowed_harm.absolute for metric in metrics], approved)
         relative = np.array([metric.allowed_harm.relative for metric in metrics])
         first = first_judged(plan, baseline.total.shape[1])
-        judged = since_bucket(baseline, first or 0), since_bucket(arm, first or 0)
+        judged = since_bucket(baseline, first or 0), since_bucket(own, first or 0)
         of_requests = pair_buckets(*judged)
         pairs = with_pods(of_requests, evidence, metrics, (plan.baseline, candidate))
         excess = pairs.contrast(1 + relative)
@@ -91,10 +89,10 @@ class RequestTests:
                 one if one.since is not None else last or one
                 for one, last in zip(started, final, strict=True)
             ]
-        counted = _Counted.of(plan, evidence, metrics, (baseline, arm), candidate, alpha, pairs)
+        counted = _Counted.of(plan, evidence, metrics, (baseline, own), candidate, alpha, pairs)
         return cls(
             levels=levels,
-            counts=(baseline, arm),
+            counts=(baseline, own),
             pairs=pairs,
             excess=excess,
             absolute=absolute,
@@ -157,8 +155,8 @@ class RequestTests:
 class _Counted:
     """What exact counts say, those of the warm-up as well: by metric."""
 
-    exact: NDArray[np.bool_]
-    alone: NDArray[np.bool_]
+    exact: BoolArray
+    alone: BoolArray
     pods: list[tuple[BadPod, ...]]
 
     @classmethod
@@ -167,15 +165,17 @@ class _Counted:
         plan: Plan,
         evidence: RequestEvidence,
         metrics: list[MetricPlan],
-        arms: tuple[BucketCounts, BucketCounts],
+        variants: tuple[BucketCounts, BucketCounts],
         candidate: str,
         alpha: FloatArray,
         pairs: PairedBuckets,
     ) -> _Counted:
         return cls(
-            gross_failures(plan, *arms, metrics, EXACT_PART * alpha, pairs.overdispersion_baseline),
+            gross_failures(
+                plan, *variants, metrics, EXACT_PART * alpha, pairs.overdispersion_baseline
+            ),
             gross_failures_alone(
-                plan, evidence, arms[1], metrics, alpha, pairs.overdispersion_candidate
+                plan, evidence, variants[1], metrics, alpha, pairs.overdispersion_candidate
             ),
             [
                 bad_pods_of(plan, evidence, candidate, pairs, alpha, row)
@@ -190,7 +190,7 @@ class _Counted:
         candidate: str,
         present: list[Estimate],
         started: list[FoundHarm],
-    ) -> NDArray[np.bool_]:
+    ) -> BoolArray:
         """Whether a failure is gross: bool[metrics]."""
         # Of the pods that there are: a grossly bad one hurts users, whatever others there might be.
         hurt = [one.lower > 0 or harm.present for one, harm in zip(present, started, strict=True)]

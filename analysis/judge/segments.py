@@ -87,14 +87,14 @@ def compare_segments(
     the baseline's and the candidate's. Segments with too few users are left out.
     """
     rows = [
-        (dimension, segment, arms)
+        (dimension, segment, variants)
         for dimension, parts in samples.items()
-        for segment, arms in parts.items()
-        if all(float(arm.n) >= _LEAST_USERS for arm in arms)
+        for segment, variants in parts.items()
+        if all(float(variant.n) >= _LEAST_USERS for variant in variants)
     ]
     if not rows:
         return SegmentTable(metric, candidate, (), ())
-    left, right = (Sample.stacked([arms[i] for _, _, arms in rows]) for i in (0, 1))
+    left, right = (Sample.stacked([variants[i] for _, _, variants in rows]) for i in (0, 1))
     card = make_scorecard(
         Cells(
             left,

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.metric_result import HarmSince
 from analysis.plan import MetricPlan, Plan
 from analysis.requests.later_starts import Null, StartedHarm, harm_from_any_start
 from analysis.requests.paired_buckets import BucketCounts, PairedBuckets
-
-FloatArray = NDArray[np.float64]
 
 # A harm beyond the margin by so much, or by so many margins, needs no long-run variance.
 _GROSS_FLOOR, _GROSS_MARGINS = 0.01, 2.0
@@ -38,21 +36,21 @@ NO_HARM = FoundHarm(None, present=False, log_e=-np.inf)
 
 def find_started_harm(
     plan: Plan,
-    arms: tuple[BucketCounts, BucketCounts],
+    variants: tuple[BucketCounts, BucketCounts],
     metrics: list[MetricPlan],
     alpha: FloatArray,
     absolute: FloatArray,
     pairs: PairedBuckets,
     first: int,
 ) -> list[FoundHarm]:
-    """By metric; arms: the baseline's and the candidate's counts from the bucket `first` on.
+    """By metric; variants: the baseline's and the candidate's counts from the bucket `first` on.
 
     alpha, absolute: float64[metrics], each metric's level and margin. pairs: with pods.
     """
     factor = np.array([1 + metric.allowed_harm.relative for metric in metrics])
     found = [
         harm_from_any_start(
-            *arms,
+            *variants,
             Null(gap, factor, part * alpha, plan.planned_buckets, plan.harm_buckets, gross=gross),
         )
         for gap, part, gross in (
@@ -76,7 +74,7 @@ def started_gross_gap(margin: FloatArray) -> FloatArray:
 def _found(
     plan: Plan,
     refuted: list[StartedHarm],
-    held: list[NDArray[np.bool_]],
+    held: list[BoolArray],
     both: list[StartedHarm],
     i: int,
     metric: MetricPlan,
@@ -101,7 +99,7 @@ def _found(
 
 def _held_for_any_pods(
     found: StartedHarm, pairs: PairedBuckets, factor: FloatArray, margin: FloatArray
-) -> NDArray[np.bool_]:
+) -> BoolArray:
     """Whether the harm is beyond the margin whatever pods a version may have: bool[metrics]."""
     if pairs.pods is None:
         return np.ones(len(margin), dtype=np.bool_)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from analysis.arrays import FloatArray
 from analysis.evidence import RequestEvidence
 from analysis.judge.request_pods import with_pods
 from analysis.judge.request_tests import first_judged
@@ -23,8 +23,6 @@ from analysis.requests.bounds import Estimator
 from analysis.requests.joint_harm import joint_harm
 from analysis.requests.paired_buckets import BucketCounts, information, pair_buckets
 from analysis.requests.recent import since_bucket
-
-FloatArray = NDArray[np.float64]
 
 # In margins: what is allowed together, and what a metric must have to be named as one that leans.
 _ALLOWED, _LEANS = 1.0, 0.25

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.evidence import RequestEvidence
 from analysis.plan import MetricPlan, Plan
 from analysis.requests.gross_failure import gross_failure_log_e, gross_share_log_e
 from analysis.requests.paired_buckets import BucketCounts
-
-FloatArray = NDArray[np.float64]
 
 # The exact test's null hypothesis lies this far beyond the margin: bursts don't reach it.
 _GROSS_GAP_FLOOR = 0.1
@@ -27,7 +25,7 @@ def gross_failures(
     metrics: list[MetricPlan],
     alpha: FloatArray,
     overdispersion: FloatArray,
-) -> NDArray[np.bool_]:
+) -> BoolArray:
     allowed = [metric.allowed_harm for metric in metrics]
     log_e = gross_failure_log_e(
         baseline,
@@ -48,7 +46,7 @@ def gross_failures_alone(
     metrics: list[MetricPlan],
     alpha: FloatArray,
     overdispersion: FloatArray,
-) -> NDArray[np.bool_]:
+) -> BoolArray:
     """Whether the candidate is far beyond an objective where nobody else has traffic."""
     alone = np.array(
         [plan.stages[int(stage)].is_without(plan.baseline) for stage in evidence.stage],

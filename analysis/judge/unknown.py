@@ -55,17 +55,17 @@ def with_unknown(
 
 
 def unknown_shares(
-    evidence: RequestEvidence, metric: str, arms: tuple[str, str]
+    evidence: RequestEvidence, metric: str, variants: tuple[str, str]
 ) -> tuple[float, float]:
     """Of each version, the share of a metric's requests that may or may not be bad."""
     row = evidence.metrics.index(metric)
 
-    def share(arm: str) -> float:
-        total = float(evidence.counts[arm].total[row].sum())
-        unknown = evidence.unknown.get(arm)
+    def share(variant: str) -> float:
+        total = float(evidence.counts[variant].total[row].sum())
+        unknown = evidence.unknown.get(variant)
         return float(unknown[row].sum()) / total if unknown is not None and total else 0.0
 
-    return share(arms[0]), share(arms[1])
+    return share(variants[0]), share(variants[1])
 
 
 def _agreed(

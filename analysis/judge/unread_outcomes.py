@@ -46,20 +46,20 @@ class UnreadRows:
 def why_unread(
     evidence: UserEvidence,
     metric: MetricPlan,
-    arms: tuple[str, str],
+    variants: tuple[str, str],
     *,
     room: float,
     values: tuple[float, float],
 ) -> str | None:
     """Why a metric that passes by its numbers doesn't all the same, if so.
 
-    arms: the baseline and the candidate, values: their estimates. room: by how much the candidate's
-    harm could be larger and still be within the margin.
+    variants: the baseline and the candidate, values: their estimates. room: by how much the
+    candidate's harm could be larger and still be within the margin.
     """
     for place, reach in enumerate(evidence.reach.get(metric.name, ())):
         # What is divided by flatters the other way round.
         by_less = metric.higher_is_better == (place > 0)
-        short, full = arms[::-1] if by_less else arms
+        short, full = variants[::-1] if by_less else variants
         value = abs(values[1] if by_less else values[0])
         why = _why(reach, short, full, by_less=by_less, room=room, value=value)
         if why is not None:

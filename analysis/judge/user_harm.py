@@ -8,15 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.fixed.comparison import Comparison, Pair
 from analysis.plan import MetricPlan, Plan, Role
 from analysis.sequential.confidence_sequence import one_sided_multiplier
 from analysis.users.guarded_comparison import compare_guarded, student_multiplier
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +37,17 @@ class UserHarm:
 def bound_harm(
     plan: Plan,
     metric: MetricPlan,
-    arms: Pair,
+    variants: Pair,
     *,
     is_share: bool,
     n_opt: float,
     at_end: ArrayLike,
 ) -> UserHarm:
-    """The harm that the second of two arms does; at_end: bool[...], at the planned end.
+    """The harm that the second of two variants does; at_end: bool[...], at the planned end.
 
     What is allowed relatively is a part of the baseline's size, whatever its sign.
     """
-    comparison = compare_guarded(arms[0], arms[1], is_share=is_share)
+    comparison = compare_guarded(variants[0], variants[1], is_share=is_share)
     lower_z, upper_z = _multipliers(plan, metric, comparison, n_opt, np.asarray(at_end))
     baseline = comparison.baseline
     sign = -1.0 if metric.higher_is_better else 1.0
@@ -67,7 +66,7 @@ def _multipliers(
     metric: MetricPlan,
     comparison: Comparison,
     n_opt: float,
-    at_end: NDArray[np.bool_],
+    at_end: BoolArray,
 ) -> tuple[FloatArray, FloatArray]:
     """Standard errors to the lower and to the upper bound of harm."""
     n = comparison.baseline.n + comparison.candidate.n

@@ -50,9 +50,9 @@ def _judge(
     if approved is not None:
         metric = replace(metric, margin=Margin(approved))
     is_share = metric.name in evidence.proportions
-    arms = evidence.samples.get(metric.name, {}).get(candidate, (_NO_USERS, _NO_USERS))
+    variants = evidence.samples.get(metric.name, {}).get(candidate, (_NO_USERS, _NO_USERS))
     tightest = plan.planned_users(metric, candidate)
-    harm = bound_harm(plan, metric, arms, is_share=is_share, n_opt=tightest, at_end=at_end)
+    harm = bound_harm(plan, metric, variants, is_share=is_share, n_opt=tightest, at_end=at_end)
     comparison, error = harm.comparison, float(harm.standard_error)
     excess = Estimate(float(harm.value), float(harm.lower), float(harm.upper))
     # Bounds of harm become bounds of the difference, turned round where more is better.
@@ -114,8 +114,10 @@ def _why_unknown(
     """
     if metric.name in evidence.unknown:
         return evidence.unknown[metric.name]
-    arms = evidence.samples.get(metric.name, {}).get(candidate, ())
-    if not arms or any(float(arm.mean) != 0 or float(arm.variance) != 0 for arm in arms):
+    variants = evidence.samples.get(metric.name, {}).get(candidate, ())
+    if not variants or any(
+        float(variant.mean) != 0 or float(variant.variance) != 0 for variant in variants
+    ):
         return None
     reaches = evidence.reach.get(metric.name, ())
     is_known = not reaches or (evidence.outcome_names and not _resembling(evidence, reaches))
@@ -167,9 +169,9 @@ def _why_ambiguous(evidence: UserEvidence, metric: MetricPlan) -> str | None:
     Without a value it happened; but where others have one, empty may well mean that it didn't.
     """
     for reach in evidence.reach.get(metric.name, ()):
-        arms = reach.by_variant.values()
-        users, rows = sum(v.users for v in arms), sum(v.counted for v in arms)
-        empty = sum(v.valueless for v in arms)
+        variants = reach.by_variant.values()
+        users, rows = sum(v.users for v in variants), sum(v.counted for v in variants)
+        empty = sum(v.valueless for v in variants)
         if rows >= _ROW_PER_USER * users and _EMPTY_SHARE * rows < empty < rows:
             return (
                 f"{empty:,} of {rows:,} outcomes {reach.outcome!r} have no value, the others have "

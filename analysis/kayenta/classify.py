@@ -8,23 +8,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.kayenta.config import EffectMeasure, MetricConfig, NanStrategy, OutlierStrategy
 from analysis.kayenta.mann_whitney import location_shifts
 from analysis.kayenta.root_search import stopped_beside_zero
-
-FloatArray = NDArray[np.float64]
-
 
 CONFIDENCE = 0.98
 
 
 # The interval must clear zero by this part of the estimate.
 TOLERANCE = 0.25
-
-
-_DEFAULT = MetricConfig.default()
 
 
 class MetricLabel(StrEnum):
@@ -71,17 +65,6 @@ class MetricJudgement:
     test: ShiftTest | None
     control_values: int
     experiment_values: int
-
-
-def classify_metric(
-    control: FloatArray, experiment: FloatArray, config: MetricConfig = _DEFAULT
-) -> MetricJudgement:
-    """The label of one metric, of which a value an interval was measured in both versions.
-
-    control, experiment: float64[intervals], NaN where nothing was measured; of any lengths.
-    Raises ValueError where a value is infinite.
-    """
-    return classify_metrics([(control, experiment)], [config])[0]
 
 
 def classify_metrics(

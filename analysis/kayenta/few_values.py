@@ -19,10 +19,9 @@ from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import stdtr
 
-FloatArray = NDArray[np.float64]
+from analysis.arrays import BoolArray, FloatArray
 
 FEWEST, MOST = 2, 10
 _FEWEST_TO_COUNT = 3
@@ -124,7 +123,7 @@ def _counted(sides: Sequence[Sides], n: int, m: int) -> list[FewValuesTest]:
 
 
 @lru_cache(maxsize=4)
-def _ways(n: int, m: int) -> NDArray[np.bool_]:
+def _ways(n: int, m: int) -> BoolArray:
     """Which of n + m values are the experiment's m: bool[ways, values], at most 184,756 ways."""
     chosen = np.array(list(combinations(range(n + m), m)))
     found = np.zeros((len(chosen), n + m), dtype=np.bool_)
@@ -132,7 +131,7 @@ def _ways(n: int, m: int) -> NDArray[np.bool_]:
     return found
 
 
-def _statistics(is_experiment: NDArray[np.bool_], values: FloatArray, pairs: int) -> FloatArray:
+def _statistics(is_experiment: BoolArray, values: FloatArray, pairs: int) -> FloatArray:
     """Of each way: the share of pairs in which the experiment is worse, ties half, and the gap."""
     below = (values[:, None] > values).sum(axis=1)
     ranks = below + (values[:, None] == values).sum(axis=1) / 2

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.kayenta.config import Direction, EffectMeasure, MetricConfig
 from analysis.kayenta.few_values import (
     MOST,
@@ -19,8 +19,6 @@ from analysis.kayenta.few_values import (
 )
 from analysis.kayenta.harms import Harm
 from analysis.kayenta.series_means import FEWEST_TO_FAIL
-
-FloatArray = NDArray[np.float64]
 
 # From five values on, an estimate beyond what is allowed stays open up to this p-value.
 _LEANING = 0.2

@@ -11,11 +11,9 @@ from __future__ import annotations
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.kayenta.config import EffectMeasure, MetricConfig
-
-FloatArray = NDArray[np.float64]
 
 # Of the margin; so a control without any spread allows some.
 _SPREAD_SLACK = 0.1
@@ -51,7 +49,7 @@ def harm_excesses(
     experiment: FloatArray,
     margins: FloatArray,
     absolute: FloatArray,
-    tested: NDArray[np.bool_],
+    tested: BoolArray,
     spread_growth: float,
 ) -> FloatArray:
     """Harm beyond what is allowed: float64[harms, metrics, intervals].

@@ -11,14 +11,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from analysis.arrays import FloatArray
 from analysis.kayenta.few_values import Sides
 from analysis.kayenta.mann_whitney import location_shifts
 from analysis.kayenta.series_means import SeriesMeans
-
-FloatArray = NDArray[np.float64]
 
 # Of the sum of squares around the median, in one value: of 20 normal ones 30 % or less.
 _MOST_IN_ONE = 0.5

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.kayenta.classify import (
     CONFIDENCE,
     TOLERANCE,
@@ -18,8 +18,6 @@ from analysis.kayenta.classify import (
 from analysis.kayenta.config import Direction, EffectMeasure, MetricConfig, NanStrategy
 from analysis.kayenta.mann_whitney import location_shifts
 from analysis.kayenta.series_means import lag_one_autocorrelation
-
-FloatArray = NDArray[np.float64]
 
 FEWEST_VALUES = 50  # Kayenta's own advice
 _SPREAD_P_VALUE = 0.01  # one-sided; as rare as the judge's own interval on one side

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.kayenta.classify import without_outliers
 from analysis.kayenta.config import MetricConfig, NanStrategy, OutlierStrategy
 from analysis.kayenta.few_values import MOST, beyond_margin
@@ -31,8 +31,6 @@ from analysis.kayenta.harms import Harm, harm_excesses, harm_margins, tested_har
 from analysis.kayenta.heavy_tails import bounded_by_ranks, has_heavy_tails
 from analysis.kayenta.series_means import FEWEST_TO_FAIL, FEWEST_TO_PASS, SeriesMeans, bounded_means
 from analysis.metric_result import Estimate
-
-FloatArray = NDArray[np.float64]
 
 
 class ValueLabel(StrEnum):
@@ -205,7 +203,7 @@ def _kept(values: FloatArray, config: MetricConfig) -> FloatArray:
 def _judgement(
     config: MetricConfig,
     row: int,
-    tested: NDArray[np.bool_],
+    tested: BoolArray,
     bounds: Sequence[SeriesMeans],
     difference: SeriesMeans,
     margins: FloatArray,

@@ -12,12 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from analysis.arrays import FloatArray
 from analysis.kayenta.mann_whitney import Shifts
-
-FloatArray = NDArray[np.float64]
 
 _ACCURACY = 1e-4
 _EPSILON = float(np.finfo(np.float64).eps)

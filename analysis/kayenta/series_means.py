@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from analysis.arrays import FloatArray
 from analysis.metric_result import Estimate
 from analysis.sequential.confidence_sequence import one_sided_multiplier, student_adjusted
-
-FloatArray = NDArray[np.float64]
-
 
 FEWEST_TO_FAIL = 5
 

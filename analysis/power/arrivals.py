@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from analysis.arrays import FloatArray
 from analysis.power.power import Design, detectable_effect
-
-FloatArray = NDArray[np.float64]
 
 _LEAST_USERS = 4.0  # two in each variant
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.judge.planned_end import final_lower, still_beyond
 from analysis.judge.started_harm import BOUND_PART, EXACT_PART, started_gross_gap
 from analysis.judge.total_failure import gross_gap
@@ -22,8 +22,6 @@ from analysis.requests.gross_failure import gross_failure_path
 from analysis.requests.later_starts import Null, harm_from_any_start
 from analysis.requests.paired_buckets import BucketCounts, estimate_share, pair_buckets
 from analysis.requests.recent import recent_excess, since_bucket
-
-FloatArray = NDArray[np.float64]
 
 _RUNS = 200
 _MOST_LOOKS = 40
@@ -128,18 +126,18 @@ def simulate_detection(
     requests, parts = traffic.requests * cells.widths, cells.mean(parts)
     harmed = np.clip((cells.ends - begin) / cells.widths, 0.0, 1.0)
     rates = (1 - parts, traffic.bad), (parts, np.minimum(traffic.bad + harm * harmed, 1.0))
-    arms = [
+    variants = [
         _counts(rng, rng.poisson(requests * part, (runs, len(parts))), p, traffic, cells)
         for part, p in rates
     ]
-    gross = _gross(arms, rule, traffic)
+    gross = _gross(variants, rule, traffic)
     rolled, promoted = np.full(runs, np.inf), np.full(runs, np.inf)
     for cell in cells.looks(rule.look_every, most_looks):
         look = cells.ends[cell]
         left = np.flatnonzero(np.isinf(rolled) & (np.isinf(promoted) | (begin > 0)))
         if look <= begin:
             continue
-        fails, passes = _classify([_until(arm, left, cell) for arm in arms], cells, rule)
+        fails, passes = _classify([_until(one, left, cell) for one in variants], cells, rule)
         fails |= gross[left, cell]
         rolled[left[fails]] = look
         if look >= rule.first_promote:
@@ -185,13 +183,13 @@ def detectable_harm(
     return high
 
 
-def _until(counts: BucketCounts, runs: NDArray[np.int64], cell: int) -> BucketCounts:
+def _until(counts: BucketCounts, runs: IntArray, cell: int) -> BucketCounts:
     return BucketCounts(counts.total[runs, : cell + 1], counts.bad[runs, : cell + 1])
 
 
 def _counts(
     rng: np.random.Generator,
-    total: NDArray[np.int64],
+    total: IntArray,
     p: FloatArray | float,
     traffic: Traffic,
     cells: TimeCells,
@@ -203,7 +201,7 @@ def _counts(
 
 def _bursts(
     rng: np.random.Generator,
-    total: NDArray[np.int64],
+    total: IntArray,
     p: FloatArray | float,
     overdispersion: float,
     cells: TimeCells,
@@ -219,12 +217,12 @@ def _bursts(
     return rng.binomial(total, rates).astype(np.float64)
 
 
-def _gross(arms: Sequence[BucketCounts], rule: Rule, traffic: Traffic) -> NDArray[np.bool_]:
+def _gross(variants: Sequence[BucketCounts], rule: Rule, traffic: Traffic) -> BoolArray:
     """Whether the exact test had refuted health by each cell: bool[runs, cells]."""
-    runs, alpha = len(arms[0].total), EXACT_PART * rule.harm_alpha
+    runs, alpha = len(variants[0].total), EXACT_PART * rule.harm_alpha
     path = gross_failure_path(
-        arms[0],
-        arms[1],
+        variants[0],
+        variants[1],
         gap=np.full(runs, gross_gap(rule.margin_absolute)),
         factor=np.full(runs, 1 + rule.margin_relative),
         alpha=np.full(runs, alpha),
@@ -235,11 +233,11 @@ def _gross(arms: Sequence[BucketCounts], rule: Rule, traffic: Traffic) -> NDArra
 
 
 def _classify(
-    arms: Sequence[BucketCounts], cells: TimeCells, rule: Rule
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    variants: Sequence[BucketCounts], cells: TimeCells, rule: Rule
+) -> tuple[BoolArray, BoolArray]:
     """Whether a look fails, and whether it passes, each run: bool[runs] each."""
-    part = cells.for_bucket(arms[0].total.shape[1])
-    baseline, candidate = (since_bucket(arm, rule.warm_up) for arm in arms)
+    part = cells.for_bucket(variants[0].total.shape[1])
+    baseline, candidate = (since_bucket(variant, rule.warm_up) for variant in variants)
     if not baseline.total.shape[1]:
         nobody = np.zeros(len(baseline.total), dtype=np.bool_)
         return nobody, nobody
@@ -251,7 +249,7 @@ def _classify(
     # Comparisons with nan are false: what isn't known neither fails nor passes.
     fails = excess.lower(**{**down, "alpha": BOUND_PART * rule.harm_alpha}) > margin
     fails |= _started(baseline, candidate, rule, len(cells.ends), down["n_opt"])
-    if arms[0].total.shape[1] == len(cells.ends):
+    if variants[0].total.shape[1] == len(cells.ends):
         factor = np.full(len(baseline.total), 1 + rule.margin_relative)
         final = final_lower((baseline, candidate), factor, rule.final_alpha) > margin
         fails |= final & still_beyond((baseline, candidate), factor, margin)
@@ -269,7 +267,7 @@ def _classify(
             BucketCounts(candidate.total[healthy], candidate.bad[healthy]),
             np.full(healthy.size, 1 + rule.margin_relative),
             least=rule.least_last_part,
-            left=len(cells.ends) - arms[0].total.shape[1],
+            left=len(cells.ends) - variants[0].total.shape[1],
         )
         passes[healthy] = recent.stays_below(margin, **up)
     return np.asarray(fails), np.asarray(passes)
@@ -277,7 +275,7 @@ def _classify(
 
 def _started(
     baseline: BucketCounts, candidate: BucketCounts, rule: Rule, buckets: int, n_opt: float
-) -> NDArray[np.bool_]:
+) -> BoolArray:
     """Whether harm since any start is proven: bool[runs]."""
     one = np.ones(len(baseline.total))
     tests = (

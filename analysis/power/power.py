@@ -11,12 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import nctdtr, ndtri, stdtrit
 
+from analysis.arrays import FloatArray
 from analysis.sequential.confidence_sequence import one_sided_multiplier, student_adjusted
-
-FloatArray = NDArray[np.float64]
 
 _LEAST_USERS = 2.0
 _DOUBLINGS = 50

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from analysis.arrays import FloatArray, IntArray
 
 # So many buckets are simulated one by one; after them so many cells each of 2, 4, 8 ... buckets.
 _ALONE, _CELLS_OF_A_WIDTH = 240, 60
@@ -22,8 +21,8 @@ class TimeCells:
     divided, once there are hundreds of parts.
     """
 
-    widths: NDArray[np.int64]
-    ends: NDArray[np.int64]
+    widths: IntArray
+    ends: IntArray
 
     @classmethod
     def of(cls, buckets: int) -> TimeCells:

@@ -23,15 +23,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import chdtrc
 
+from analysis.arrays import FloatArray
 from analysis.evidence import StageCounts
 from analysis.quality.zero_share import ZeroShareTraffic, check_zero_share
 from analysis.sequential.e_values import always_valid_p
 from analysis.sequential.ramp import compare_steps
-
-FloatArray = NDArray[np.float64]
 
 ALARM_P_VALUE = 0.001  # what A/B platforms use: a false alarm in a thousand
 # Level of the intervals that say whether a deviation exceeds the tolerance.

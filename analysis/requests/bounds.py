@@ -6,13 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.sequential.confidence_sequence import one_sided_multiplier, student_adjusted
-
-FloatArray = NDArray[np.float64]
-
 
 _TINY = 1e-300  # keeps a division finite where there are no degrees of freedom
 
@@ -196,9 +193,6 @@ def pooled_degrees(
     doubt = share**2 / np.maximum(first_degrees, _TINY)
     doubt = doubt + (1 - share) ** 2 / np.maximum(second_degrees, _TINY)
     return np.asarray(1 / np.maximum(doubt, _TINY))
-
-
-BoolArray = NDArray[np.bool_]
 
 
 # rejects(ratios float64[k, metrics]) -> bool[k, metrics]

@@ -8,12 +8,10 @@ far beyond the margin, and no single bucket can decide alone.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betaln, xlog1py, xlogy
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.requests.paired_buckets import BucketCounts
-
-FloatArray = NDArray[np.float64]
 
 _MOST_STEPS, _NEAR = 60, 1e-14
 # Beyond it an outage under heavy shocks would be found minutes late.
@@ -84,7 +82,7 @@ def gross_share_log_e(
     candidate: BucketCounts,
     *,
     limit: FloatArray,
-    alone: NDArray[np.bool_],
+    alone: BoolArray,
     alpha: FloatArray,
     planned_buckets: int,
     overdispersion: FloatArray | float = 1.0,
@@ -110,7 +108,7 @@ def _burst(overdispersion: FloatArray | float, like: FloatArray) -> FloatArray:
 
 
 def _from_any_bucket(
-    log_e: FloatArray, seen: NDArray[np.bool_], alpha: FloatArray, planned_buckets: int
+    log_e: FloatArray, seen: BoolArray, alpha: FloatArray, planned_buckets: int
 ) -> FloatArray:
     """The process that averages over the bucket in which a failure begins, each capped."""
     log_cap = (np.log(planned_buckets) - np.log(alpha))[:, None] / 2

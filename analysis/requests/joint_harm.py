@@ -11,8 +11,8 @@ as much as another.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.requests.bounds import Estimator, PodError, degrees_left
 from analysis.requests.long_run_variance import (
     lagged_products,
@@ -21,7 +21,6 @@ from analysis.requests.long_run_variance import (
 )
 from analysis.requests.paired_buckets import BucketCounts, PairedBuckets, information
 
-FloatArray = NDArray[np.float64]
 _TINY = 1e-300
 
 

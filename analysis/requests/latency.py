@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betaincinv
 
+from analysis.arrays import FloatArray
 from analysis.requests.paired_buckets import BucketCounts
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

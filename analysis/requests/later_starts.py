@@ -21,9 +21,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import chdtri, logsumexp
 
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.requests.gross_failure import likelihood_ratio
 from analysis.requests.level_noise import LevelNoise, noise_around
 from analysis.requests.paired_buckets import BucketCounts
@@ -35,9 +35,6 @@ from analysis.requests.started_windows import (
 )
 from analysis.sequential.confidence_sequence import normal_of_student, one_sided_log_e
 from analysis.sequential.roots import bracket_root
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 # Weight of the comparison from the start; the later ones share the rest equally.
 _FIRST = 0.6
@@ -187,13 +184,13 @@ class _Windows:
         noise = noise_around(
             view.baseline, view.candidate, factor=null.factor, row=row, start=start
         )
-        arms = totals.between(
+        variants = totals.between(
             start, np.full_like(start, buckets), row, _worst_bucket(view, null, row, start)
         )
-        found = cls(view, row, which, level, n_opt, noise, *arms, whole, np.zeros(0))
+        found = cls(view, row, which, level, n_opt, noise, *variants, whole, np.zeros(0))
         value = found.log_e(null, null.gap[row])
         value[~_still_there(totals, null, row, start, buckets)] = -np.inf
-        return cls(view, row, which, level, n_opt, noise, *arms, whole, value)
+        return cls(view, row, which, level, n_opt, noise, *variants, whole, value)
 
     def log_e(self, null: Null, gap: FloatArray) -> FloatArray:
         """Log of level times e-value of each window against that gap."""
@@ -265,7 +262,7 @@ def _lower_bound(windows: _Windows, null: Null) -> FloatArray:
 
 def _beyond(
     baseline: BucketCounts, candidate: BucketCounts, null: Null, row: IntArray
-) -> NDArray[np.bool_]:
+) -> BoolArray:
     return np.asarray(candidate.share > null.factor[row] * baseline.share + null.gap[row])
 
 
@@ -281,12 +278,12 @@ def _worst_bucket(view: _View, null: Null, row: IntArray, start: IntArray) -> In
 
 def _still_there(
     totals: RunningTotals, null: Null, row: IntArray, start: IntArray, buckets: int
-) -> NDArray[np.bool_]:
+) -> BoolArray:
     """Whether the last quarter of each window is beyond the null too."""
     length = buckets - start
     recent = np.minimum(length, np.maximum(_LEAST_RECENT, -(-length // 4)))
-    arms = totals.between(buckets - recent, np.full_like(start, buckets), row)
-    return _beyond(*arms, null, row)
+    variants = totals.between(buckets - recent, np.full_like(start, buckets), row)
+    return _beyond(*variants, null, row)
 
 
 def _take(counts: BucketCounts, keep: IntArray) -> BucketCounts:

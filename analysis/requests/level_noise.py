@@ -12,14 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.requests.long_run_variance import of_what_persists, variance_inflation
 from analysis.requests.paired_buckets import BucketCounts, information
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 _TINY = 1e-300
 # Buckets before a start that belong to neither side: the change is near it, not exactly there.

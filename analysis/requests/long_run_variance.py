@@ -25,9 +25,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
+from analysis.arrays import FloatArray
 
 # Standard errors up to which an autocorrelation may be chance, and over which it stops being so.
 _CHANCE, _RAMP = 1.3, 0.4
@@ -75,9 +75,9 @@ def lagged_products(
     They are 0 in buckets without data. buckets: float64[metrics], their effective number.
     """
     end = baseline.shape[-1]
-    arms = np.stack([baseline, candidate])
+    both = np.stack([baseline, candidate])
     sums = np.array(
-        [np.einsum("imt,jmt->ijm", arms[..., k:], arms[..., : end - k]) for k in range(_lags(end))]
+        [np.einsum("imt,jmt->ijm", both[..., k:], both[..., : end - k]) for k in range(_lags(end))]
     )
     return LaggedProducts(
         sums[:, 0, 0], sums[:, 1, 1], (sums[:, 0, 1] + sums[:, 1, 0]) / 2, buckets

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.requests.bounds import (
     BetweenPods,
     Estimator,
@@ -20,8 +20,6 @@ from analysis.requests.long_run_variance import (
     most_inflation,
     of_what_persists,
 )
-
-FloatArray = NDArray[np.float64]
 
 _TINY = 1e-300  # keeps a division finite where a metric has no data; its result is masked
 # So many failures of a version say as much of its bursts as the other version's do.

@@ -123,7 +123,7 @@ def _log_e(siblings: BucketCounts, pod: BucketCounts, gap: float) -> float:
     stretches = pod.total.shape[1]
     starts = np.arange(stretches)
     rows = np.zeros_like(starts)
-    arms = RunningTotals.of(siblings, pod).between(starts, np.full_like(starts, stretches), rows)
-    log_e = worse_log_e(*(BucketCounts(arm.total[None], arm.bad[None]) for arm in arms), gap=gap)[0]
+    both = RunningTotals.of(siblings, pod).between(starts, np.full_like(starts, stretches), rows)
+    log_e = worse_log_e(*(BucketCounts(one.total[None], one.bad[None]) for one in both), gap=gap)[0]
     later = (1 - _FIRST) / np.maximum(starts * (starts + 1), 1)
     return float(logsumexp(log_e + np.log(np.where(starts == 0, _FIRST, later))))

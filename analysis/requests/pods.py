@@ -10,14 +10,12 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betaincinv, chdtri
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.requests.bounds import BetweenPods
 from analysis.requests.gross_failure import worse_log_e
 from analysis.requests.paired_buckets import BucketCounts
-
-FloatArray = NDArray[np.float64]
 
 # Pods differ for sure where their spread is beyond this tail of what sampling gives.
 _CHANCE = 0.04
@@ -48,7 +46,7 @@ class PodCounts:
         """Share of failures over all pods; 0 without a request."""
         return float(self.bad.sum() / max(self.total.sum(), 1.0))
 
-    def without(self, left_out: NDArray[np.bool_]) -> PodCounts:
+    def without(self, left_out: BoolArray) -> PodCounts:
         """The other pods."""
         names = tuple(n for n, out in zip(self.names, left_out, strict=True) if not out)
         kept = self.stretches and BucketCounts(
@@ -184,7 +182,7 @@ def _spread(counts: PodCounts, overdispersion: float) -> _Spread:
 def stack_between(found: list[tuple[PodVariance, PodVariance] | None]) -> BetweenPods:
     """One row per metric; None where pods aren't known."""
     rows = np.array(
-        [[astuple(arm) for arm in row or (_NOTHING, _NOTHING)] for row in found], dtype=np.float64
+        [[astuple(one) for one in row or (_NOTHING, _NOTHING)] for row in found], dtype=np.float64
     )
     return BetweenPods(
         var_baseline=rows[:, 0, 0],
@@ -205,7 +203,7 @@ def bad_pods(
     gross_gap: float,
     alpha: float,
     overdispersion: float,
-    harmful: NDArray[np.bool_] | None = None,
+    harmful: BoolArray | None = None,
 ) -> tuple[BadPod, ...]:
     """The pods of either version that are worse than their siblings, by more than the margin.
 
@@ -215,13 +213,13 @@ def bad_pods(
     names: of the two versions. gross_gap: from so much worse on a pod is called gross.
     harmful: bool[pods], those of the candidate that surely harm their users; they are named too.
     """
-    arms = baseline, candidate
-    level = alpha / max(sum(len(counts.names) for counts in arms), 1)
+    both = baseline, candidate
+    level = alpha / max(sum(len(counts.names) for counts in both), 1)
     limit = -np.log(level) * overdispersion
-    named = [_worse(counts, margin, limit) for counts in arms]
+    named = [_worse(counts, margin, limit) for counts in both]
     harms = [np.zeros_like(named[0]), np.zeros_like(named[1]) if harmful is None else harmful]
     named = [found | sure for found, sure in zip(named, harms, strict=True)]
-    left = [counts.without(out) for counts, out in zip(arms, named, strict=True)]
+    left = [counts.without(out) for counts, out in zip(both, named, strict=True)]
     difference = left[1].share - left[0].share
     return tuple(
         BadPod(
@@ -237,13 +235,13 @@ def bad_pods(
             harm_up_to=_largest_share(counts, i) - siblings.share,
         )
         for variant, counts, out, siblings, sure in zip(
-            names, arms, named, left, harms, strict=True
+            names, both, named, left, harms, strict=True
         )
         for i in np.flatnonzero(out).tolist()
     )
 
 
-def _worse(counts: PodCounts, margin: float, limit: float) -> NDArray[np.bool_]:
+def _worse(counts: PodCounts, margin: float, limit: float) -> BoolArray:
     """bool[pods]: the worst pod first, each against those that are not named yet."""
     named = np.zeros(len(counts.names), dtype=np.bool_)
     shares = counts.bad / np.maximum(counts.total, 1)
@@ -264,12 +262,12 @@ def most_named(pods: int) -> int:
     return 1 if pods == 2 else max(0, (pods - 1) // 2)
 
 
-def _log_e(counts: PodCounts, pod: int, named: NDArray[np.bool_], gap: float) -> float:
+def _log_e(counts: PodCounts, pod: int, named: BoolArray, gap: float) -> float:
     """Log e-value against "this pod's share is at most its siblings' plus gap"."""
     others = ~named
     others[pod] = False
-    arms = [
+    both = [
         BucketCounts(counts.total[[at]].sum(axis=1)[:, None], counts.bad[[at]].sum(axis=1)[:, None])
         for at in (np.flatnonzero(others), np.array([pod]))
     ]
-    return float(worse_log_e(arms[0], arms[1], gap=gap)[0, 0])
+    return float(worse_log_e(both[0], both[1], gap=gap)[0, 0])

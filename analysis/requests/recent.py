@@ -13,12 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.requests.bounds import Estimator, pooled_degrees
 from analysis.requests.paired_buckets import BucketCounts, pair_buckets
-
-FloatArray = NDArray[np.float64]
 
 # The last part is half of the time so far.
 _PARTS = 2
@@ -68,7 +66,7 @@ class RecentExcess:
         """The last part's upper bound, for one look: the whole's holds at every look."""
         return self.last.upper_at_one_look(alpha=_LAST_ALPHA)
 
-    def stays_below(self, margin: FloatArray | float, **level: float) -> NDArray[np.bool_]:
+    def stays_below(self, margin: FloatArray | float, **level: float) -> BoolArray:
         """Whether the upper bounds, of a level (alpha, n_opt) ahead, are at most the margin."""
         below = self.last_upper <= margin
         if self.ahead is not None:
@@ -85,8 +83,8 @@ def recent_excess(
     """
 
     def excess(begin: int, end: int) -> Estimator:
-        arms = (since_bucket(arm, begin, end) for arm in (baseline, candidate))
-        return pair_buckets(*arms).contrast(factor)
+        both = (since_bucket(one, begin, end) for one in (baseline, candidate))
+        return pair_buckets(*both).contrast(factor)
 
     return recent_of(excess, baseline.total.shape[1], least=least, left=left)
 

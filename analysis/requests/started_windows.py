@@ -9,12 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray, IntArray
 from analysis.requests.paired_buckets import BucketCounts, information
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 # Buckets between two starts.
 _STEP = 2

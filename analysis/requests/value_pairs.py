@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.requests.long_run_variance import lagged_products
 from analysis.requests.paired_buckets import PairedBuckets, pair_weights
-
-FloatArray = NDArray[np.float64]
 
 # A query that never changes is known to so much of its size, not for certain.
 _ROUNDING = 1e-6
@@ -39,7 +37,7 @@ class BucketValues:
         """The buckets from one on, up to another."""
         return BucketValues(self.weight[begin:end], self.amount[begin:end], self.is_counted)
 
-    def only(self, known: NDArray[np.bool_]) -> BucketValues:
+    def only(self, known: BoolArray) -> BucketValues:
         """The same where only some buckets are known."""
         return BucketValues(
             np.where(known, self.weight, 0.0), np.where(known, self.amount, 0.0), self.is_counted
@@ -68,12 +66,12 @@ def pair_values(baseline: BucketValues, candidate: BucketValues) -> PairedBucket
     """Pairs two versions of one metric, as float64[1]; a bucket that one lacks weighs nothing."""
     weights = pair_weights(baseline.weight, candidate.weight)
     seen = bool(weights.any())
-    arms = (baseline, candidate)
-    means = [float((weights * arm.value).sum()) for arm in arms]
-    off = [(weights * (arm.value - mean))[None, :] for arm, mean in zip(arms, means, strict=True)]
+    both = (baseline, candidate)
+    means = [float((weights * one.value).sum()) for one in both]
+    off = [(weights * (one.value - mean))[None, :] for one, mean in zip(both, means, strict=True)]
     buckets = np.array([1 / (weights**2).sum() if seen else 0.0])
     unbiased = buckets / np.maximum(buckets - 1, _TINY)
-    least = [np.array([arm.least_variance(weights)]) for arm in arms]
+    least = [np.array([one.least_variance(weights)]) for one in both]
     nothing = (np.zeros(1), np.zeros(1))
     return PairedBuckets(
         baseline=np.array([means[0] if seen else np.nan]),

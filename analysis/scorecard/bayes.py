@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import betainc, betaincinv, betaln, ndtr, ndtri
 
+from analysis.arrays import FloatArray
 from analysis.fixed.comparison import Comparison
 from analysis.sequential.roots import bracket_root
-
-FloatArray = NDArray[np.float64]
 
 _NODES, _WEIGHTS = leggauss(48)
 # With a baseline nearer to zero than this many standard errors a relative scale isn't known.

@@ -7,9 +7,9 @@ it stays nan and doesn't count.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
+from analysis.arrays import BoolArray, FloatArray
 
 
 def holm(p_values: ArrayLike) -> FloatArray:
@@ -54,7 +54,7 @@ def weighted_bonferroni(p_values: ArrayLike, weights: ArrayLike) -> FloatArray:
     return np.asarray(np.where(np.isnan(p), np.nan, np.minimum(shared, 1.0)))
 
 
-def e_bh(log_e_values: ArrayLike, alpha: float) -> NDArray[np.bool_]:
+def e_bh(log_e_values: ArrayLike, alpha: float) -> BoolArray:
     """Which hypotheses are rejected at a false discovery rate of alpha (Wang, Ramdas 2022).
 
     Of any dependence, and at any stopping time. log_e_values: natural logarithms.

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray, IntArray
 from analysis.fixed.comparison import Bounds, Comparison, Sample, compare_proportions
 from analysis.fixed.proportions import share_bounds
 from analysis.fixed.relative import Lift, relative_lift
@@ -22,8 +22,6 @@ from analysis.sequential.group_sequential import obrien_fleming_spending, spend_
 from analysis.sequential.multinomial import RateRatioTest, compare_rates
 from analysis.sequential.regression_t import CoefficientTest, anytime_t, planned_precision
 from analysis.sequential.sprt import NormalTest, mixture_sprt, planned_mixture_variance
-
-FloatArray = NDArray[np.float64]
 
 _MOST_EVENTS = 1e15
 
@@ -46,7 +44,7 @@ def one_sided(card: Scorecard) -> tuple[FloatArray, FloatArray]:
     )
 
 
-def corrected(card: Scorecard, family: NDArray[np.int64], weights: FloatArray) -> Corrected:
+def corrected(card: Scorecard, family: IntArray, weights: FloatArray) -> Corrected:
     """Beside Holm's and Benjamini's: with alpha shared out by weight, Hochberg's, Yekutieli's.
 
     weights: float64[cells], above 0.

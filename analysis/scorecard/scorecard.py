@@ -2,7 +2,7 @@
 
 A cell is one candidate against the baseline, of one metric of one experiment (and segment). All
 tests and intervals of a cell at one look come of one statistic, and so do those at all looks, whose
-variances are guarded against small arms (analysis/users/guarded_comparison.py). A fixed interval
+variances are guarded against few users (analysis/users/guarded_comparison.py). A fixed interval
 holds at one planned look, an anytime interval at all looks at once; it is never the narrower one.
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtrc, ndtr, ndtri
 
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.fixed.comparison import Bounds, Comparison, Sample, compare_means
 from analysis.fixed.proportions import share_bounds, share_statistic
 from analysis.scorecard.bayes import NormalPrior, Posterior, normal_posterior
@@ -22,9 +23,6 @@ from analysis.scorecard.multiplicity import benjamini_hochberg, e_bh, holm
 from analysis.sequential.confidence_sequence import log_e_value, two_sided_multiplier
 from analysis.sequential.dirichlet import mixture_log_e, planned_concentration
 from analysis.users.guarded_comparison import compare_guarded, normal_statistic, student_multiplier
-
-FloatArray = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +37,8 @@ class Cells:
 
     baseline: Sample
     candidate: Sample
-    is_share: Mask
-    family: NDArray[np.int64]
+    is_share: BoolArray
+    family: IntArray
     share: FloatArray
 
 
@@ -68,7 +66,7 @@ class Scorecard:
     anytime: Bounds
     log_e: FloatArray
     anytime_p: FloatArray
-    discovery: Mask
+    discovery: BoolArray
     posterior: Posterior
     split_p: FloatArray
     split_log_e: FloatArray
@@ -85,11 +83,11 @@ def make_scorecard(
 
     n_opt: users at which the anytime intervals are tightest, for all cells or float64[cells].
     """
-    arms = _compare(cells)
-    comparison = arms.comparison
+    compared = _compare(cells)
+    comparison = compared.comparison
     users = cells.baseline.n + cells.candidate.n
-    p_value = arms.p_value
-    log_e = log_e_value(arms.guarded_statistic, users, alpha=alpha, n_opt=n_opt)
+    p_value = compared.p_value
+    log_e = log_e_value(compared.guarded_statistic, users, alpha=alpha, n_opt=n_opt)
     rows = _by_family(cells.family)
     difference = comparison.difference
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -99,11 +97,11 @@ def make_scorecard(
         comparison=comparison,
         difference=difference,
         relative=relative,
-        fixed=arms.fixed(alpha),
+        fixed=compared.fixed(alpha),
         p_value=p_value,
         holm=_within(rows, p_value, holm),
         fdr=_within(rows, p_value, benjamini_hochberg),
-        anytime=arms.anytime(two_sided_multiplier(users, alpha=alpha, n_opt=n_opt)),
+        anytime=compared.anytime(two_sided_multiplier(users, alpha=alpha, n_opt=n_opt)),
         log_e=log_e,
         anytime_p=np.minimum(1.0, np.exp(-np.maximum(log_e, 0.0))),
         discovery=_within(rows, log_e, lambda e: e_bh(e, alpha)).astype(np.bool_),
@@ -120,12 +118,12 @@ def anytime_bounds(cells: Cells, *, alpha: float, n_opt: FloatArray) -> Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class _Arms:
+class _Compared:
     """Every cell compared for one look and for all, and which are shares, with their statistic."""
 
     comparison: Comparison
     guarded: Comparison
-    is_share: Mask
+    is_share: BoolArray
     share_statistic: FloatArray
 
     @property
@@ -159,12 +157,12 @@ class _Arms:
         )
 
 
-def _compare(cells: Cells) -> _Arms:
+def _compare(cells: Cells) -> _Compared:
     """Welch's comparison of means; shares have bounds and a statistic of their own."""
     statistic = np.full(cells.is_share.shape, np.nan)
     kept = np.flatnonzero(cells.is_share)
     statistic[kept] = share_statistic(*(s.part(kept) for s in (cells.baseline, cells.candidate)))
-    return _Arms(
+    return _Compared(
         compare_means(cells.baseline, cells.candidate),
         compare_guarded(cells.baseline, cells.candidate, is_share=False),
         cells.is_share,
@@ -189,7 +187,7 @@ def _split(cells: Cells, alpha: float, n_opt: FloatArray | float) -> tuple[Float
     )
 
 
-def _by_family(family: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _by_family(family: IntArray) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Each cell's row and column in a table with one row per family."""
     _, row, sizes = np.unique(family, return_inverse=True, return_counts=True)
     order = np.argsort(row, kind="stable")
@@ -202,7 +200,7 @@ def _by_family(family: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.
 def _within(
     rows: tuple[NDArray[np.intp], NDArray[np.intp]],
     values: FloatArray,
-    correct: Callable[[FloatArray], FloatArray | Mask],
+    correct: Callable[[FloatArray], FloatArray | BoolArray],
 ) -> FloatArray:
     """A correction over each family; the table's empty places are nan and don't count."""
     row, column = rows

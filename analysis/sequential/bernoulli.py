@@ -11,13 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import betaln, xlog1py, xlogy
 
+from analysis.arrays import FloatArray
 from analysis.sequential.e_values import always_valid_p, check_level
 from analysis.sequential.roots import bracket_root
-
-FloatArray = NDArray[np.float64]
 
 _PRIOR = 0.5  # Jeffreys: within half a log of n of the best mixture, whatever the share
 _BLOCK_PRIOR = 0.18  # what Turner, Ly, Grünwald found to grow fastest
@@ -53,7 +52,7 @@ class ShareDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class _Arms:
+class _Both:
     """Failures and trials of baseline and candidate: float64[...] each."""
 
     x_b: FloatArray
@@ -90,14 +89,14 @@ def compare_failures(
     check_level(alpha)
     given = (baseline_failures, baseline_trials, candidate_failures, candidate_trials, margin)
     *counts, gap = np.broadcast_arrays(*(np.asarray(a, np.float64) for a in given))
-    arms = _Arms(*counts)
-    mixture = _log_mixture(arms.x_b, arms.n_b) + _log_mixture(arms.x_c, arms.n_c)
-    gain = mixture - _largest(arms.x_b, arms.n_b) - _largest(arms.x_c, arms.n_c)
-    pooled = _log_likelihood(arms.x_b + arms.x_c, arms.n_b + arms.n_c, None)
-    p_b, p_c = _share(arms.x_b, arms.n_b), _share(arms.x_c, arms.n_c)
-    lower, upper = (_end(arms, -gain - np.log(alpha), sign) for sign in (-1.0, 1.0))
-    empty = (arms.n_b == 0) | (arms.n_c == 0)
-    beyond = np.where(p_c - p_b > gap, gain + _lost_at(arms, gap), gain)
+    both = _Both(*counts)
+    mixture = _log_mixture(both.x_b, both.n_b) + _log_mixture(both.x_c, both.n_c)
+    gain = mixture - _largest(both.x_b, both.n_b) - _largest(both.x_c, both.n_c)
+    pooled = _log_likelihood(both.x_b + both.x_c, both.n_b + both.n_c, None)
+    p_b, p_c = _share(both.x_b, both.n_b), _share(both.x_c, both.n_c)
+    lower, upper = (_end(both, -gain - np.log(alpha), sign) for sign in (-1.0, 1.0))
+    empty = (both.n_b == 0) | (both.n_c == 0)
+    beyond = np.where(p_c - p_b > gap, gain + _lost_at(both, gap), gain)
     return ShareDifference(
         difference=np.where(empty, np.nan, p_c - p_b),
         lower=np.where(empty, -1.0, lower),
@@ -109,26 +108,26 @@ def compare_failures(
     )
 
 
-def _end(arms: _Arms, room: FloatArray, sign: float) -> FloatArray:
+def _end(both: _Both, room: FloatArray, sign: float) -> FloatArray:
     """The farthest difference to one side whose likelihood has lost no more than the room."""
 
     def rising(log_force: FloatArray) -> FloatArray:
-        return np.asarray(arms.lost(sign * np.exp(log_force)) - room)
+        return np.asarray(both.lost(sign * np.exp(log_force)) - room)
 
     _, log_force = bracket_root(rising, np.full(room.shape, -_LOG_FORCES), _LOG_FORCES)
-    p_b, p_c = arms.forced(sign * np.exp(log_force))
+    p_b, p_c = both.forced(sign * np.exp(log_force))
     return p_c - p_b
 
 
-def _lost_at(arms: _Arms, gap: FloatArray) -> FloatArray:
+def _lost_at(both: _Both, gap: FloatArray) -> FloatArray:
     """What the log likelihood loses if the difference is to be the gap, below the observed one."""
 
     def rising(log_force: FloatArray) -> FloatArray:
-        p_b, p_c = arms.forced(-np.exp(log_force))
+        p_b, p_c = both.forced(-np.exp(log_force))
         return np.asarray(gap - (p_c - p_b))
 
     log_force, _ = bracket_root(rising, np.full(gap.shape, -_LOG_FORCES), _LOG_FORCES)
-    return arms.lost(-np.exp(log_force))
+    return both.lost(-np.exp(log_force))
 
 
 def _forced_share(x: FloatArray, n: FloatArray, force: FloatArray) -> FloatArray:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import log_ndtr, ndtr, ndtri, stdtr, stdtrit
 
-FloatArray = NDArray[np.float64]
+from analysis.arrays import FloatArray
 
 # Of a smaller tail scipy's quantile has the wrong sign, or none (6 degrees, 1e-300: inf).
 _SMALLEST_TAIL = 1e-100

@@ -10,12 +10,11 @@ taken out by hand.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import gammaln, xlogy
 
+from analysis.arrays import FloatArray
 from analysis.sequential.confidence_sequence import tuning
-
-FloatArray = NDArray[np.float64]
 
 _STIRLING_FROM = 20.0  # from here on five terms of Stirling's series are exact to 1e-15
 _LEAST_CONCENTRATION = 0.001

@@ -8,10 +8,10 @@ logarithms: evidence of a minute's outage is beyond the range of a float.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
-FloatArray = NDArray[np.float64]
+from analysis.arrays import FloatArray
 
 
 def always_valid_p(log_e: ArrayLike) -> FloatArray:

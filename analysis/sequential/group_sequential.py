@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
+from analysis.arrays import FloatArray
 from analysis.sequential.e_values import check_level
 from analysis.sequential.roots import bracket_root
 
-FloatArray = NDArray[np.float64]
 Spending = Callable[[FloatArray, float], FloatArray]
 
 _FARTHEST = 38.0  # standard errors; the normal tail underflows beyond

@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import betaincc, betaln
 
+from analysis.arrays import FloatArray
 from analysis.sequential.dirichlet import divergence, mixture_log_e, planned_concentration
 from analysis.sequential.e_values import always_valid_p, check_level
 from analysis.sequential.roots import bracket_root
-
-FloatArray = NDArray[np.float64]
 
 _TINY = 1e-300
 

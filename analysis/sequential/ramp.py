@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit, logit, logsumexp
 
+from analysis.arrays import FloatArray
 from analysis.sequential.confidence_sequence import tuning
 from analysis.sequential.e_values import always_valid_p, log_average
 from analysis.sequential.roots import bracket_root
-
-FloatArray = NDArray[np.float64]
 
 _NODES = 40
 _FARTHEST = 700.0  # log odds; exp() of more overflows

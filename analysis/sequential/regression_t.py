@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from analysis.arrays import FloatArray
 from analysis.sequential.confidence_sequence import tuning
 from analysis.sequential.e_values import always_valid_p, check_level
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

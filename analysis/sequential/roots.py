@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
+from analysis.arrays import FloatArray
 
 _STEPS = 200  # more than any function here needs; bisection alone takes 60
 _RELATIVE, _OF_BRACKET = 4e-16, 1e-17  # how near the ends come, by their size and the bracket's

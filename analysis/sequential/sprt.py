@@ -11,12 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from analysis.arrays import FloatArray
 from analysis.sequential.confidence_sequence import log_e_value, tuning, two_sided_multiplier
 from analysis.sequential.e_values import always_valid_p, check_level
-
-FloatArray = NDArray[np.float64]
 
 # Information is counted in such parts of the planned one, so that the sequence's rule of at
 # least two units never applies: the variance is known here.

@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.fixed.comparison import Sample
 from analysis.users.sums import Moments, two_sum
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.fixed.comparison import Sample
 from analysis.users.estimates import Quantity, influences, least_squares, sample_of, value_of
 from analysis.users.sums import Moments, Sums
-
-FloatArray = NDArray[np.float64]
 
 # A stratum's variance is a guess below so many users of a variant.
 _LEAST_USERS = 10
@@ -48,10 +46,10 @@ def post_stratify(
     effect may differ between strata: that their shares are estimated is part of the variance.
     """
     strata = large_enough(variants)
-    whole = [sum_of(arm).moments for arm in strata]
+    whole = [sum_of(variant).moments for variant in strata]
     if min(float(m.n) for m in whole) < 2:
         return Stratified(tuple(sample_of(m, outcome) for m in whole), 0.0, 1)
-    users = np.sum([[float(part.n) for part in arm] for arm in strata], axis=0)
+    users = np.sum([[float(part.n) for part in variant] for variant in strata], axis=0)
     share = users / users.sum()
     found = weighted_estimates(strata, share, whole, outcome, covariates)
     samples = [
@@ -90,40 +88,42 @@ def weighted_estimates(
     A covariate that a variant has no value of is left out.
     """
     covariates = [x for x in covariates if all(np.isfinite(value_of(m, x)) for m in whole)]
-    cells = [_stacked(arm) for arm in strata]
+    cells = [_stacked(variant) for variant in strata]
     quantities = (outcome, *covariates)
-    means = [_weighted(arm, share) for arm in cells]
+    means = [_weighted(variant, share) for variant in cells]
     rows = [np.stack([influences(m, q) for q in quantities]) for m in means]
     theta = _coefficients(cells, rows)
     contrast = np.concatenate([[1.0], -theta])
     centre = _centre(means, whole, covariates)
     found = []
-    for arm, mean, row in zip(cells, means, rows, strict=True):
+    for variant, mean, row in zip(cells, means, rows, strict=True):
         direction = contrast @ row
-        spread = arm.variance_along(np.broadcast_to(direction, (len(share), 1, len(direction))))
-        variance = float((share**2 * spread[:, 0] / arm.n).sum())
+        spread = variant.variance_along(np.broadcast_to(direction, (len(share), 1, len(direction))))
+        variance = float((share**2 * spread[:, 0] / variant.n).sum())
         values = np.array([float(value_of(mean, x)) for x in covariates])
         estimate = float(value_of(mean, outcome)) - float(theta @ (values - centre))
-        size = np.max(np.abs(arm.mean) @ np.abs(direction)) * np.max(np.maximum(arm.n, 16.0))
-        linear = arm.mean @ direction
+        largest = np.max(np.maximum(variant.n, 16.0))
+        size = np.max(np.abs(variant.mean) @ np.abs(direction)) * largest
+        linear = variant.mean @ direction
         found.append(WeightedEstimate(estimate, variance, linear, float(4 * _EPSILON * size)))
     return found
 
 
 def large_enough(variants: Sequence[Sequence[Sums]]) -> list[list[Sums]]:
     """The strata, those in which any variant has few users put together; by counts alone."""
-    least = np.min([[float(s.n) for s in arm] for arm in variants], axis=0)
+    least = np.min([[float(s.n) for s in variant] for variant in variants], axis=0)
     order = np.argsort(-least, kind="stable")
     kept = [int(i) for i in order if least[i] >= _LEAST_USERS]
     rest = [int(i) for i in order if least[i] < _LEAST_USERS]
     groups = [[i] for i in kept]
     if rest:
-        enough = np.min([sum(float(arm[i].n) for i in rest) for arm in variants]) >= _LEAST_USERS
+        fewest = np.min([sum(float(variant[i].n) for i in rest) for variant in variants])
+        enough = fewest >= _LEAST_USERS
         if enough or not groups:
             groups.append(rest)
         else:
             groups[-1] = [*groups[-1], *rest]
-    return [[sum_of([arm[i] for i in group]) for group in groups] for arm in variants]
+    return [[sum_of([variant[i] for i in group]) for group in groups] for variant in variants]
 
 
 def sum_of(parts: Sequence[Sums]) -> Sums:
@@ -134,9 +134,9 @@ def sum_of(parts: Sequence[Sums]) -> Sums:
     return total
 
 
-def _stacked(arm: Sequence[Sums]) -> Moments:
+def _stacked(variant: Sequence[Sums]) -> Moments:
     """One variant's strata on the first axis."""
-    found = [part.moments for part in arm]
+    found = [part.moments for part in variant]
     return Moments(
         np.array([float(m.n) for m in found]),
         np.stack([m.mean for m in found]),
@@ -145,18 +145,18 @@ def _stacked(arm: Sequence[Sums]) -> Moments:
     )
 
 
-def _weighted(arm: Moments, share: FloatArray) -> Moments:
+def _weighted(variant: Moments, share: FloatArray) -> Moments:
     """The means that the variant's users would have if they were distributed as all users are."""
-    q = arm.mean.shape[-1]
-    return Moments(arm.n.sum(), share @ arm.mean, np.zeros((q, q)))
+    q = variant.mean.shape[-1]
+    return Moments(variant.n.sum(), share @ variant.mean, np.zeros((q, q)))
 
 
 def _coefficients(cells: Sequence[Moments], rows: Sequence[FloatArray]) -> FloatArray:
     """Least squares of the outcome on the covariates within variants and strata."""
     pooled = np.zeros((len(rows[0]), len(rows[0])))
-    for arm, row in zip(cells, rows, strict=True):
-        spread = np.nan_to_num(row @ arm.covariance @ row.T)
-        pooled += np.einsum("s,sij->ij", np.maximum(arm.n - 1, 0.0), spread)
+    for variant, row in zip(cells, rows, strict=True):
+        spread = np.nan_to_num(row @ variant.covariance @ row.T)
+        pooled += np.einsum("s,sij->ij", np.maximum(variant.n - 1, 0.0), spread)
     return least_squares(pooled) if len(pooled) > 1 else np.empty(0)
 
 

@@ -13,14 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.fixed.comparison import Pair, Sample
 from analysis.users.estimates import Quantity
 from analysis.users.post_stratification import sum_of, weighted_estimates
 from analysis.users.sums import Sums
-
-FloatArray = NDArray[np.float64]
 
 # With fewer users of a variant a stratum's variance is a guess; it would weigh next to nothing.
 _LEAST_USERS = 10
@@ -41,15 +39,15 @@ def compare_within_splits(
     none is left.
     """
     variants = baseline, candidate
-    n = np.array([[float(part.n) for part in arm] for arm in variants])
+    n = np.array([[float(part.n) for part in variant] for variant in variants])
     weights = information_weights(n)
     kept = np.flatnonzero(weights)
     if not kept.size:
         nan = np.array(np.nan)
         return Sample(np.array(n[0].sum()), nan, nan), Sample(np.array(n[1].sum()), nan, nan)
-    arms = [[arm[i] for i in kept.tolist()] for arm in variants]
-    whole = [sum_of(arm).moments for arm in arms]
-    found = weighted_estimates(arms, weights[kept], whole, outcome, covariates)
+    groups = [[variant[i] for i in kept.tolist()] for variant in variants]
+    whole = [sum_of(variant).moments for variant in groups]
+    found = weighted_estimates(groups, weights[kept], whole, outcome, covariates)
     worth = effective_sample_size(n[:, kept], weights[kept])
     left, right = (
         Sample(np.array(users), np.array(each.value), np.array(each.variance * users))
@@ -64,19 +62,21 @@ def combine_within_splits(baseline: Sample, candidate: Sample) -> Pair:
     A split weighs nothing where a variance isn't known.
     """
     variants = baseline, candidate
-    known = np.all([np.isfinite(arm.variance) & np.isfinite(arm.mean) for arm in variants], axis=0)
-    n = np.stack([np.where(known, arm.n, 0.0) for arm in variants])
+    known = np.all(
+        [np.isfinite(variant.variance) & np.isfinite(variant.mean) for variant in variants], axis=0
+    )
+    n = np.stack([np.where(known, variant.n, 0.0) for variant in variants])
     weights = information_weights(n)
     worth = effective_sample_size(n, weights)
     nothing = ~(weights > 0).any(axis=-1)
     samples = []
-    for arm, users in zip(variants, worth, strict=True):
-        mean = (weights * np.where(known, arm.mean, 0.0)).sum(axis=-1)
-        of_mean = weights**2 * np.where(known, arm.variance, 0.0) / np.maximum(arm.n, 1.0)
+    for variant, users in zip(variants, worth, strict=True):
+        mean = (weights * np.where(known, variant.mean, 0.0)).sum(axis=-1)
+        of_mean = weights**2 * np.where(known, variant.variance, 0.0) / np.maximum(variant.n, 1.0)
         variance = of_mean.sum(axis=-1) * users
         samples.append(
             Sample(
-                np.where(nothing, arm.n.sum(axis=-1), users),
+                np.where(nothing, variant.n.sum(axis=-1), users),
                 np.where(nothing, np.nan, mean),
                 np.where(nothing, np.nan, variance),
             )

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
+from analysis.arrays import FloatArray
 
 _EPSILON = float(np.finfo(np.float64).eps)
 # Squares of values above 1e150 are infinite: not known, and no reason to warn.
@@ -170,29 +170,3 @@ class Sums:
             np.where(is_zero, 0.0, rest),
             np.where(finite, np.sqrt(np.where(finite, lost, 0.0) / degrees), np.inf),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class FiniteSums:
-    """Sums over the users whose quantities are all finite; excluded: how many others there were."""
-
-    sums: Sums
-    excluded: int
-
-
-def sum_values(values: ArrayLike, *, shift: ArrayLike | None = None) -> FiniteSums:
-    """Sums of raw values, float64[users, q]; a user with a NaN or an infinity is left out.
-
-    shift: the constant, by default the first finite user's values.
-    """
-    y = np.asarray(values, dtype=np.float64)
-    if y.ndim != 2:
-        raise ValueError(f"values have {y.ndim} axes, must have two: users and quantities")
-    finite = y[np.isfinite(y).all(axis=1)]
-    q = y.shape[1]
-    if shift is None:
-        shift = finite[0] if len(finite) else np.zeros(q)
-    c = np.broadcast_to(np.asarray(shift, dtype=np.float64), (q,)).copy()
-    distance = finite - c
-    sums = Sums(np.array(float(len(finite))), c, distance.sum(axis=0), distance.T @ distance)
-    return FiniteSums(sums, len(y) - len(finite))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Self
@@ -10,16 +9,14 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from analysis.calibration.injections import NO_HARM, points
-from analysis.calibration.judges import Judge, Setting
+from analysis.calibration.judges import Judge
 from analysis.calibration.replay import Replay, Scenario
 from analysis.explain.spans import span_s
 from flows.calibration.request_outcomes import HistoryDocument, ScenarioDocument
 from flows.calibration.user_outcomes import UserHistoryDocument, UserMetricCalibration
-from flows.formats.json_schema import NullableNumbers
+from flows.formats.json_schema import document_schema
 from flows.formats.time import instant
 from flows.spec.experiment import Experiment
-
-SCHEMA_ID = "https://split-verdict.invalid/calibration.schema.json"
 
 
 class CalibrationDocument(BaseModel):
@@ -74,7 +71,10 @@ class CalibrationDocument(BaseModel):
             looks=len(setting.looks_ms),
             planned_looks=planned_looks,
             kayenta_value_s=setting.kayenta_step * setting.plan.bucket_ms / 1000,
-            thresholds=_thresholds(setting),
+            thresholds={
+                metric.name: float(limit)
+                for metric, limit in zip(setting.deciding, setting.thresholds, strict=True)
+            },
             history=_history(spec, replay),
             notes=notes,
             scenarios=tuple(ScenarioDocument.of(scenario) for scenario in scenarios),
@@ -143,11 +143,6 @@ def _by_judge(shares: list[tuple[Judge, float]]) -> str:
     return ", ".join(f"{judge.value} {share:.1%}" for judge, share in shares)
 
 
-def _thresholds(setting: Setting) -> dict[str, float]:
-    names = [metric.name for metric in setting.deciding]
-    return dict(zip(names, setting.thresholds.tolist(), strict=True))
-
-
 def _history(spec: Experiment, replay: Replay) -> HistoryDocument:
     history = replay.history
     return HistoryDocument(
@@ -185,8 +180,4 @@ def _beside_margin(scenario: ScenarioDocument) -> str:
 
 def calibration_schema() -> str:
     """JSON Schema (draft 2020-12) of a calibration document."""
-    schema = CalibrationDocument.model_json_schema(
-        mode="serialization", schema_generator=NullableNumbers
-    )
-    header = {"$schema": NullableNumbers.schema_dialect, "$id": SCHEMA_ID}
-    return json.dumps({**header, **schema}, indent=2) + "\n"
+    return document_schema("calibration", CalibrationDocument)

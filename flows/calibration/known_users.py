@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,10 +16,7 @@ from flows.ingest.users.final_values import make_final_values
 from flows.ingest.users.quantities import Cohort, cohorts_of
 from flows.ingest.users.scales import scales_of
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 # Fewer users with a final value say nothing of what a test can see.
 LEAST_USERS = 100
@@ -38,9 +34,7 @@ class KnownUsers:
     metrics: Mapping[str, UserHistory]
 
 
-def read_users(
-    con: DuckDBPyConnection, spec: Experiment, period: Period = ALL_KNOWN
-) -> KnownUsers | None:
+def read_users(con: Connection, spec: Experiment, period: Period = ALL_KNOWN) -> KnownUsers | None:
     """Every metric that is made of users' values; None where no user is known.
 
     A read-only connection will do.
@@ -49,8 +43,8 @@ def read_users(
     if known_until is None:
         return None
     make_users_at(con, spec, known_until)
-    span = {"from": period.start, "until": period.end}
-    rows = con.execute(statement("aggregate/calibration_arrivals"), span).fetchnumpy()
+    span = {"since": period.start, "until": period.end}
+    rows = run(con, "aggregate/calibration_arrivals", **span).fetchnumpy()
     arrivals = np.asarray(rows["exposed_ms"], dtype=np.int64)
     if not arrivals.size:
         return None
@@ -68,7 +62,7 @@ def read_users(
 
 
 def _histories(
-    con: DuckDBPyConnection,
+    con: Connection,
     spec: Experiment,
     cohort: Cohort,
     shift: np.ndarray,
@@ -78,8 +72,8 @@ def _histories(
 ) -> dict[str, UserHistory]:
     """The histories of one cohort's metrics, each with the quantities that it is made of."""
     names = [f"q{i}" for i in range(len(cohort.quantities))]
-    text = statement("aggregate/calibration_users", values=", ".join(f"v.{n}" for n in names))
-    rows = con.execute(text, dict(span)).fetchnumpy()
+    lists = {"values": ", ".join(f"v.{n}" for n in names)}
+    rows = run(con, "aggregate/calibration_users", lists, **span).fetchnumpy()
     if len(rows["exposed_ms"]) < LEAST_USERS:
         return {}
     exposed = np.asarray(rows["exposed_ms"], dtype=np.int64)

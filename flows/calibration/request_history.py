@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.calibration.history import History
 from flows.formats.problems import UserError
 from flows.formats.time import instant, milliseconds
@@ -19,12 +20,8 @@ from flows.look.responses import ResponseKind, kinds_in
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import ErrorShare
 from flows.spec.signals import default_signals
-from flows.warehouse.statements import statement
+from flows.warehouse.statements import Connection, run
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-IntArray = NDArray[np.int64]
 Columns = Mapping[str, NDArray[Any]]
 
 LEAST_BUCKETS = 20
@@ -51,7 +48,7 @@ class Period:
 ALL_KNOWN = Period()
 
 
-def read_history(con: DuckDBPyConnection, spec: Experiment, period: Period = ALL_KNOWN) -> History:
+def read_history(con: Connection, spec: Experiment, period: Period = ALL_KNOWN) -> History:
     """The baseline's history, from its first bucket with requests to its last one.
 
     A bucket without rows had no requests if its window was pulled; else it is left out.
@@ -106,34 +103,33 @@ def _by_kind(spec: Experiment) -> tuple[ErrorShare, dict[str, ByKind]]:
     return errors[0] if errors else ErrorShare(kind="error_share"), signals
 
 
-def _kept(rows: Columns, is_kept: Callable[[ResponseKind], bool]) -> NDArray[np.bool_]:
+def _kept(rows: Columns, is_kept: Callable[[ResponseKind], bool]) -> BoolArray:
     """Which of the rows are of a kind that is kept: bool[rows]."""
     return np.array([is_kept(kind) for kind in kinds_in(rows)], dtype=np.bool_)
 
 
-def candidates_share(con: DuckDBPyConnection, spec: Experiment, history: History) -> float:
+def candidates_share(con: Connection, spec: Experiment, history: History) -> float:
     """Which share of the requests of the history's time went to candidates."""
     last = int(history.starts_ms[-1]) + milliseconds(spec.plan.bucket)
-    rows = con.execute(
-        statement("aggregate/calibration_traffic"),
-        {
-            "experiment": spec.experiment,
-            "from": instant(int(history.starts_ms[0])),
-            "until": instant(last),
-        },
+    rows = run(
+        con,
+        "aggregate/calibration_traffic",
+        experiment=spec.experiment,
+        since=instant(int(history.starts_ms[0])),
+        until=instant(last),
     ).fetchall()
     theirs = sum(float(requests) for variant, requests in rows if variant in spec.candidates)
     return theirs / max(history.requests + theirs, 1.0)
 
 
-def _read(con: DuckDBPyConnection, spec: Experiment, name: str, period: Period) -> Columns:
+def _read(con: Connection, spec: Experiment, name: str, period: Period) -> Columns:
     parameters = {
         "experiment": spec.experiment,
         "variant": spec.baseline,
-        "from": period.start,
+        "since": period.start,
         "until": period.end,
     }
-    columns: Columns = con.execute(statement(name), parameters).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
+    columns: Columns = run(con, name, **parameters).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
     return columns
 
 
@@ -147,12 +143,12 @@ def _buckets(spec: Experiment, rows: Columns) -> IntArray:
     return _times(rows["bucket_start"]) // width * width
 
 
-def _known_buckets(con: DuckDBPyConnection, spec: Experiment, at: IntArray) -> IntArray:
+def _known_buckets(con: Connection, spec: Experiment, at: IntArray) -> IntArray:
     """Starts of the buckets from the first to the last row that a pull covers, or have a row."""
     width = milliseconds(spec.plan.bucket)
     grid = np.arange(at.min(), at.max() + 1, width)
-    windows: Columns = con.execute(
-        statement("aggregate/calibration_windows"), {"experiment": spec.experiment}
+    windows: Columns = run(
+        con, "aggregate/calibration_windows", experiment=spec.experiment
     ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
     begin, end = _times(windows["window_start"]), _times(windows["window_end"])
     covered = np.isin(grid, at)
@@ -169,8 +165,8 @@ def _on_grid(starts: IntArray, at: IntArray, values: NDArray[Any]) -> IntArray:
 
 
 def _latency(
-    con: DuckDBPyConnection, spec: Experiment, starts: IntArray, period: Period
-) -> tuple[NDArray[np.float64], IntArray]:
+    con: Connection, spec: Experiment, starts: IntArray, period: Period
+) -> tuple[FloatArray, IntArray]:
     """Edges and requests between them, as History has them.
 
     Only edges that every bucket with latency has: others came or went with a version.

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from analysis.explain.spans import span_s
 from flows.cli.arguments import Commands, command, parse_instant
+from flows.formats.text import counted
 from flows.workspace.paths import Workspace
 
 if TYPE_CHECKING:
@@ -140,9 +142,6 @@ def _introduction(document: CalibrationDocument) -> Iterator[str]:
 
 
 def _requests(document: CalibrationDocument, history: HistoryDocument) -> Iterator[str]:
-    from analysis.explain.spans import span_s  # noqa: PLC0415
-    from flows.formats.text import counted  # noqa: PLC0415
-
     yield (
         f"{document.experiment}: {history.requests} requests of {history.variant} in "
         f"{history.buckets} buckets, {history.failed_share:.2%} failed; {document.runs} runs of "
@@ -153,58 +152,48 @@ def _requests(document: CalibrationDocument, history: HistoryDocument) -> Iterat
 
 
 def _table(document: CalibrationDocument) -> Table:
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(title="percent of runs ± standard error", title_justify="left", show_edge=False)
-    table.add_column("harm", overflow="fold")
-    table.add_column("judge", no_wrap=True)
-    for heading in ("rolled back", "promoted", "median", "90 %"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = _judges_table("", "harm", "rolled back", "promoted")
     for scenario in document.scenarios:
-        for number, row in enumerate(scenario.judges):
-            last = number == len(scenario.judges) - 1
-            table.add_row("" if number else scenario.label, *_cells(row), end_section=last)
+        for row in scenario.judges:
+            label = scenario.label if row is scenario.judges[0] else ""
+            cells = _cells(row, row.rolled_back, row.promoted)
+            table.add_row(label, *cells, end_section=row is scenario.judges[-1])
     return table
-
-
-def _cells(row: JudgeOutcome) -> list[str]:
-    from analysis.explain.spans import span_s  # noqa: PLC0415
-
-    times = (span_s(row.median_s), span_s(row.p90_s))
-    return [row.judge.value, _percent(row.rolled_back), _percent(row.promoted), *times]
 
 
 def _user_table(metric: UserMetricCalibration) -> Table:
-    from rich.table import Table  # noqa: PLC0415
-
-    title = f"{metric.metric}: percent of runs ± standard error"
-    table = Table(title=title, title_justify="left", show_edge=False)
-    table.add_column("change", justify="right")
-    table.add_column("judge", no_wrap=True)
-    for heading in ("worse", "better", "median", "90 %"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = _judges_table(f"{metric.metric}: ", "change", "worse", "better")
     for scenario in metric.scenarios:
-        for number, row in enumerate(scenario.judges):
-            last = number == len(scenario.judges) - 1
-            label = "" if number else f"{scenario.lift:+.1%}" if scenario.lift else "none"
-            table.add_row(label, *_user_cells(row), end_section=last)
+        for row in scenario.judges:
+            label = f"{scenario.lift:+.1%}" if scenario.lift else "none"
+            cells = _cells(row, row.worse, row.better)
+            table.add_row(
+                label if row is scenario.judges[0] else "",
+                *cells,
+                end_section=row is scenario.judges[-1],
+            )
     return table
 
 
-def _user_cells(row: UserJudgeOutcome) -> list[str]:
-    from analysis.explain.spans import span_s  # noqa: PLC0415
+def _judges_table(what: str, *headings: str) -> Table:
+    """The columns of a row per judge; the first heading is that of the scenario."""
+    from rich.table import Table  # noqa: PLC0415
 
-    times = (span_s(row.median_s), span_s(row.p90_s))
-    return [row.judge.value, _percent(row.worse), _percent(row.better), *times]
+    title = f"{what}percent of runs ± standard error"
+    table = Table(title=title, title_justify="left", show_edge=False)
+    table.add_column(headings[0], overflow="fold", justify="right" if what else "left")
+    table.add_column("judge", no_wrap=True)
+    for heading in (*headings[1:], "median", "90 %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
 
 
-def _percent(share: Share) -> str:
-    return f"{100 * share.value:.1f} ± {100 * share.standard_error:.1f}"
+def _cells(row: JudgeOutcome | UserJudgeOutcome, *shares: Share) -> list[str]:
+    percents = (f"{100 * one.value:.1f} ± {100 * one.standard_error:.1f}" for one in shares)
+    return [row.judge.value, *percents, span_s(row.median_s), span_s(row.p90_s)]
 
 
 def _legend(document: CalibrationDocument) -> Iterator[str]:
-    from analysis.explain.spans import span_s  # noqa: PLC0415
-
     limits = ", ".join(f"{name} {limit:.3g}" for name, limit in document.thresholds.items())
     yield (
         "Harm begins with the plan. median, 90 %: when half, and 90 %, of these rollbacks had "

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.cli.arguments import USAGE_ERROR, Commands, command
+from flows.cli.arguments import USAGE_ERROR, Commands, command, named, number_within, share
 
 if TYPE_CHECKING:
     from flows.kayenta.judgement_document import JudgementDocument
     from flows.kayenta.metric_document import JudgedMetric
 
-_MOST_MINUTES = 1e6
+_MINUTES = number_within(1e-6, 1e6)
 
 
 def add(commands: Commands) -> None:
@@ -50,13 +50,13 @@ def add(commands: Commands) -> None:
     )
     judge.add_argument(
         "--margin",
-        type=_share,
+        type=share,
         default=0.1,
         help="verdict judge: allowed relative change where the config allows none (default: 0.1)",
     )
     judge.add_argument(
         "--absolute-margin",
-        type=_absolute,
+        type=named(number_within(0, 1e300)),
         action="append",
         default=[],
         metavar="[METRIC=]SIZE",
@@ -65,7 +65,7 @@ def add(commands: Commands) -> None:
     )
     judge.add_argument(
         "--alpha",
-        type=_share,
+        type=share,
         default=0.05,
         help="verdict judge: probability of a false failure over all looks (default: 0.05)",
     )
@@ -83,7 +83,7 @@ def _add_intervals(judge: argparse.ArgumentParser) -> None:
     )
     judge.add_argument(
         "--every",
-        type=_minutes,
+        type=_MINUTES,
         metavar="MINUTES",
         help="judge after each such interval as the values grow, as Spinnaker's canary analysis "
         "stage does: below marginal ends it, the last score must pass; needs start and step",
@@ -140,29 +140,6 @@ def _usage_problem(options: argparse.Namespace) -> str | None:
     return None
 
 
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"is {text}, must lie between 0 and 1")
-    return value
-
-
-def _absolute(text: str) -> tuple[str, float]:
-    """METRIC=SIZE, or SIZE for every other metric."""
-    name, _, size = text.rpartition("=")
-    value = float(size)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"is {text}, must be a size of at least 0")
-    return name, value
-
-
-def _minutes(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= _MOST_MINUTES:
-        raise argparse.ArgumentTypeError(f"is {text}, must be minutes above 0")
-    return value
-
-
 def _lookback(text: str) -> float:
     """Minutes to look back; 0 for all that is there."""
     if text == "growing":
@@ -170,7 +147,7 @@ def _lookback(text: str) -> float:
     kind, _, minutes = text.partition(":")
     if kind != "sliding" or not minutes:
         raise argparse.ArgumentTypeError(f"is {text!r}, must be growing or sliding:MINUTES")
-    return _minutes(minutes)
+    return _MINUTES(minutes)
 
 
 def _count(text: str) -> int:

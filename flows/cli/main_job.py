@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flows.cli.stdout import lost_output
 from flows.formats.exit_codes import ExitCode
@@ -25,9 +24,6 @@ from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
 from flows.workspace.experiments import Selection, select
 from flows.workspace.paths import Workspace
-
-if TYPE_CHECKING:
-    pass
 
 
 def run_all(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +21,9 @@ from flows.plan.effective import plan_at
 from flows.publish.report import past_looks
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
-from flows.warehouse.statements import statement
+from flows.warehouse.statements import Connection, run
 from flows.workspace.experiments import find_spec
 from flows.workspace.paths import Workspace
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 _OVER_MS = 300_000
 _MOST_LOOKS = 40
@@ -73,20 +70,16 @@ def _gather(workspace: Workspace, spec: Experiment, document: VerdictDocument) -
 
 
 def _variants(
-    con: DuckDBPyConnection, spec: Experiment, plan: Plan, stage: Stage, span: tuple[int, int]
+    con: Connection, spec: Experiment, plan: Plan, stage: Stage, span: tuple[int, int]
 ) -> tuple[VariantNow, ...]:
     """Every variant over the last minutes; empty where requests aren't compared."""
     begin_ms, at_ms = span
     if not spec.request_metrics or at_ms <= begin_ms:
         return ()
-    window = {
-        "experiment": spec.experiment,
-        "from": instant(begin_ms),
-        "until": instant(at_ms),
-    }
-    rows = con.execute(statement("aggregate/look_requests"), window).fetchnumpy()
-    histograms = con.execute(statement("aggregate/look_histogram"), window).fetchnumpy()
-    responses: Any = con.execute(statement("aggregate/look_responses"), window).fetchnumpy()
+    window = {"experiment": spec.experiment, "since": instant(begin_ms), "until": instant(at_ms)}
+    rows = run(con, "aggregate/look_requests", **window).fetchnumpy()
+    histograms = run(con, "aggregate/look_histogram", **window).fetchnumpy()
+    responses: Any = run(con, "aggregate/look_responses", **window).fetchnumpy()
     names = (plan.baseline, *plan.candidates)
     rule = None if spec.failures is None else spec.failures.rule
     outcomes = [kind.outcome_by(rule) for kind in kinds_in(responses)]

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from flows.delivery.controller import CannotDeliver
 from flows.delivery.deliver import tell
 from flows.warehouse.connection import open_writer, transaction
 from flows.warehouse.delivery_log import DeliveryEventKind, DeliveryState, read_delivery
-from flows.warehouse.statements import statement
+from flows.warehouse.statements import Connection, run
 from flows.workspace.experiments import find_spec
 from flows.workspace.paths import Workspace
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 # No two shares are farther apart: of a harm that nothing bounds, no more can be approved.
 _ANY_SHARE = 1.0
@@ -48,19 +44,18 @@ def approve(workspace: Workspace, name: str, detail: str) -> Approval:
     return Approval(signals, None)
 
 
-def _approve_signals(con: DuckDBPyConnection, experiment: str, detail: str) -> tuple[str, ...]:
+def _approve_signals(con: Connection, experiment: str, detail: str) -> tuple[str, ...]:
     now = datetime.now(UTC)
-    rows = con.execute(statement("aggregate/held_signals"), {"experiment": experiment}).fetchall()
+    rows = run(con, "aggregate/held_signals", experiment=experiment).fetchall()
     for metric, candidate, harm in rows:
-        con.execute(
-            statement("load/signal_approval"),
-            {
-                "experiment": experiment,
-                "metric": metric,
-                "candidate": candidate,
-                "approved_at": now,
-                "allowed": _ANY_SHARE if harm is None else harm,
-                "detail": detail,
-            },
+        run(
+            con,
+            "load/signal_approval",
+            experiment=experiment,
+            metric=metric,
+            candidate=candidate,
+            approved_at=now,
+            allowed=_ANY_SHARE if harm is None else harm,
+            detail=detail,
         )
     return tuple(dict.fromkeys(metric for metric, *_ in rows))

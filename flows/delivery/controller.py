@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from analysis.verdict import Decision
 from flows.delivery.clock import SteadyClock
@@ -28,11 +27,8 @@ from flows.warehouse.delivery_log import (
     read_delivery,
 )
 from flows.warehouse.outbox import note
-from flows.warehouse.statements import statement
+from flows.warehouse.statements import Connection, run
 from flows.workspace.paths import Workspace
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 
 class CannotDeliver(UserError):
@@ -132,7 +128,7 @@ class Controller:
             _note(con, self.spec.experiment, event, state)
         return self._remember(state)
 
-    def _renew(self, con: DuckDBPyConnection) -> None:
+    def _renew(self, con: Connection) -> None:
         """The lease goes on; a warehouse that was replaced gets the delivery's log again."""
         known, experiment = self.memory.state, self.spec.experiment
         is_gone = self.lease.is_unknown(con) and read_delivery(con, experiment) is None
@@ -147,7 +143,7 @@ class Controller:
         return state
 
 
-def _note(con: DuckDBPyConnection, experiment: str, event: Event, state: DeliveryState) -> None:
+def _note(con: Connection, experiment: str, event: Event, state: DeliveryState) -> None:
     """Notes a stage, an end, or a wait for a person, to be told to people."""
     if event.kind is DeliveryEventKind.SHIFTED:
         split = ", ".join(f"{name} {weight:g}" for name, weight in event.weights.items())
@@ -161,9 +157,9 @@ def _note(con: DuckDBPyConnection, experiment: str, event: Event, state: Deliver
     note(con, experiment, message, f"{experiment}: {what}", event.detail)
 
 
-def _sight(con: DuckDBPyConnection, experiment: str) -> tuple[datetime | None, datetime | None]:
+def _sight(con: Connection, experiment: str) -> tuple[datetime | None, datetime | None]:
     """Up to when a valid verdict has seen the experiment, and when it was looked at last."""
-    row = con.execute(statement("aggregate/delivery_sight"), {"experiment": experiment}).fetchone()
+    row = run(con, "aggregate/delivery_sight", experiment=experiment).fetchone()
     return (row[0], row[1]) if row else (None, None)
 
 

@@ -12,14 +12,10 @@ import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flows.formats.problems import UserError
 from flows.warehouse.connection import open_writer, transaction
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 LEASE = timedelta(seconds=30)
 _RELEASE_S = 5.0
@@ -48,18 +44,18 @@ class Lease:
     holder: str
     fence: int
 
-    def renew(self, con: DuckDBPyConnection, now: datetime) -> None:
+    def renew(self, con: Connection, now: datetime) -> None:
         """Prolongs it; within a transaction it makes sure that what else is written is ours.
 
         Raises LeaseLost.
         """
         self._set(con, now, now + LEASE)
 
-    def is_unknown(self, con: DuckDBPyConnection) -> bool:
+    def is_unknown(self, con: Connection) -> bool:
         """Whether the warehouse knows of no lease at all: it was replaced."""
         return _holder(con, self.experiment)[0] == 0
 
-    def restore(self, con: DuckDBPyConnection, now: datetime) -> None:
+    def restore(self, con: Connection, now: datetime) -> None:
         """Writes it down again, in a warehouse that doesn't know it."""
         _write(con, self, now + LEASE)
 
@@ -73,7 +69,7 @@ class Lease:
             if _holder(con, self.experiment)[:2] == (self.fence, self.holder):
                 self._set(con, now, now)
 
-    def _set(self, con: DuckDBPyConnection, now: datetime, until: datetime) -> None:
+    def _set(self, con: Connection, now: datetime, until: datetime) -> None:
         fence, holder, _ = _holder(con, self.experiment)
         if (fence, holder) != (self.fence, self.holder):
             raise LeaseLost(
@@ -103,18 +99,17 @@ def take_lease(
     return lease
 
 
-def _holder(con: DuckDBPyConnection, experiment: str) -> tuple[int, str, datetime]:
-    row = con.execute(statement("aggregate/delivery_lease"), {"experiment": experiment}).fetchone()
+def _holder(con: Connection, experiment: str) -> tuple[int, str, datetime]:
+    row = run(con, "aggregate/delivery_lease", experiment=experiment).fetchone()
     return row or (0, "nobody", datetime.fromtimestamp(0, UTC))
 
 
-def _write(con: DuckDBPyConnection, lease: Lease, until: datetime) -> None:
-    con.execute(
-        statement("load/delivery_lease"),
-        {
-            "experiment": lease.experiment,
-            "fence": lease.fence,
-            "holder": lease.holder,
-            "until": until,
-        },
+def _write(con: Connection, lease: Lease, until: datetime) -> None:
+    run(
+        con,
+        "load/delivery_lease",
+        experiment=lease.experiment,
+        fence=lease.fence,
+        holder=lease.holder,
+        until=until,
     )

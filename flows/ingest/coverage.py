@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from flows.formats.time import instant, milliseconds_of
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 # A window is complete when its last scrapes must have arrived: two intervals, and their time-out.
 _SCRAPE_TIMEOUT = timedelta(seconds=10)
@@ -23,19 +19,15 @@ def complete_until_ms(scrape_interval: timedelta, now: datetime | None = None) -
     return milliseconds_of((now or datetime.now(UTC)) - 2 * scrape_interval - _SCRAPE_TIMEOUT)
 
 
-def watermark(con: DuckDBPyConnection, spec: Experiment, source: str) -> int | None:
+def watermark(con: Connection, spec: Experiment, source: str) -> int | None:
     """Up to when the source is known without a hole, in milliseconds; None before a pull."""
-    row = con.execute(
-        statement("aggregate/watermark"), {"experiment": spec.experiment, "source": source}
-    ).fetchone()
+    row = run(con, "aggregate/watermark", experiment=spec.experiment, source=source).fetchone()
     return milliseconds_of(row[0]) if row and row[0] else None
 
 
-def users_known_until(con: DuckDBPyConnection, spec: Experiment) -> datetime | None:
+def users_known_until(con: Connection, spec: Experiment) -> datetime | None:
     """Up to when both exposures and outcomes have been pulled; None before that."""
-    row = con.execute(
-        statement("aggregate/users_known_until"), {"experiment": spec.experiment}
-    ).fetchone()
+    row = run(con, "aggregate/users_known_until", experiment=spec.experiment).fetchone()
     return row[0].astimezone(UTC) if row and row[0] else None
 
 
@@ -57,26 +49,16 @@ class DoubtfulWindow:
 
 
 def doubtful_windows(
-    con: DuckDBPyConnection, spec: Experiment, *, start_ms: int, until_ms: int
+    con: Connection, spec: Experiment, *, start_ms: int, until_ms: int
 ) -> list[DoubtfulWindow]:
     """Those that overlap the time, requests first, oldest first."""
-    asked = {
-        "experiment": spec.experiment,
-        "from": instant(start_ms),
-        "until": instant(until_ms),
-    }
-    rows = con.execute(statement("aggregate/doubtful_windows"), asked).fetchall()
+    asked = {"experiment": spec.experiment, "since": instant(start_ms), "until": instant(until_ms)}
+    rows = run(con, "aggregate/doubtful_windows", **asked).fetchall()
     return [DoubtfulWindow(*row) for row in rows]
 
 
-def counting_notes(
-    con: DuckDBPyConnection, spec: Experiment, *, start_ms: int, until_ms: int
-) -> list[str]:
+def counting_notes(con: Connection, spec: Experiment, *, start_ms: int, until_ms: int) -> list[str]:
     """How windows that overlap the time were counted, where one should know: each note once."""
-    asked = {
-        "experiment": spec.experiment,
-        "from": instant(start_ms),
-        "until": instant(until_ms),
-    }
-    rows = con.execute(statement("aggregate/pull_notes"), asked).fetchall()
+    asked = {"experiment": spec.experiment, "since": instant(start_ms), "until": instant(until_ms)}
+    rows = run(con, "aggregate/pull_notes", **asked).fetchall()
     return [f"{source}: {note}" for source, note in rows]

@@ -66,7 +66,9 @@ def windows(path: Path, series: Sequence[MetricSeries], intervals: Intervals) ->
 
     Raises InputError as judge_intervals.
     """
-    _check_times(path, series)
+    problems = list(_problems(path, series))
+    if problems:
+        raise InputError(problems)
     series = [item for item in series if not item.is_empty]
     if not series:
         raise file_error(path, 1, "have no value in any metric, so no interval", "metrics")
@@ -149,12 +151,6 @@ def _ends(series: Sequence[MetricSeries]) -> datetime:
         for item in series
         if not item.is_empty
     )
-
-
-def _check_times(path: Path, series: Sequence[MetricSeries]) -> None:
-    problems = list(_problems(path, series))
-    if problems:
-        raise InputError(problems)
 
 
 def _problems(path: Path, series: Sequence[MetricSeries]) -> Iterator[FileProblem]:

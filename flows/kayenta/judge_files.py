@@ -26,7 +26,7 @@ from flows.formats.problems import FileProblem, InputError, file_error
 from flows.formats.text import counted
 from flows.kayenta.config_file import load_canary_config
 from flows.kayenta.intervals import Intervals, judge_intervals
-from flows.kayenta.judgement_document import JudgedGroup, JudgeKind, Judgement, JudgementDocument
+from flows.kayenta.judgement_document import JudgeKind, Judgement, JudgementDocument
 from flows.kayenta.metric_document import Caution, JudgedMetric
 from flows.kayenta.values_file import MetricSeries, load_metric_values
 
@@ -101,7 +101,7 @@ def _by_kayenta(config: CanaryConfig, series: Sequence[MetricSeries]) -> Judgeme
         decision=Judgement.NO_DATA if score.without_data else _OF_SCORE[score.label],
         score=score.score,
         reason=score.reason,
-        groups=[JudgedGroup.of(group) for group in score.groups],
+        groups=score.groups,
         metrics=metrics,
         warnings=_config_warnings(config, score.groups),
     )
@@ -142,7 +142,7 @@ def _by_verdict(
         decision=decision,
         score=0.0 if critical or decision is Judgement.NO_DATA else summary(groups),
         reason=reason,
-        groups=[JudgedGroup.of(group) for group in groups],
+        groups=groups,
         metrics=metrics,
         warnings=_config_warnings(config, groups),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -15,9 +14,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from analysis.kayenta.config import CanaryConfig
 from analysis.kayenta.score import GroupScore
 from flows.formats.exit_codes import exit_code
+from flows.formats.json_schema import document_schema
 from flows.kayenta.metric_document import JudgedMetric
-
-SCHEMA_ID = "https://split-verdict.invalid/judgement.schema.json"
 
 
 class JudgeKind(StrEnum):
@@ -35,19 +33,6 @@ class Judgement(StrEnum):
     UNCERTAIN = "uncertain"
     FAIL = "fail"
     NO_DATA = "no_data"
-
-
-class JudgedGroup(BaseModel):
-    """One group: its score in percent, null without data, and its weight in percent."""
-
-    name: str
-    score: float | None
-    weight: float
-
-    @classmethod
-    def of(cls, group: GroupScore) -> Self:
-        """The group as the judge scored it."""
-        return cls(name=group.name, score=group.score, weight=group.weight)
 
 
 class JudgedLook(BaseModel):
@@ -85,7 +70,7 @@ class JudgementDocument(BaseModel):
     marginal_threshold: float
     reason: str
     warnings: tuple[str, ...] = Field(description="What the score can't show; of the metrics, too.")
-    groups: tuple[JudgedGroup, ...]
+    groups: tuple[GroupScore, ...]
     metrics: tuple[JudgedMetric, ...] = Field(description="Of several looks, the last one's.")
     looks: tuple[JudgedLook, ...] = Field(default=(), description="With --every: up to the end.")
     software_version: str
@@ -99,7 +84,7 @@ class JudgementDocument(BaseModel):
         decision: Judgement,
         score: float,
         reason: str,
-        groups: Sequence[JudgedGroup],
+        groups: Sequence[GroupScore],
         metrics: Sequence[JudgedMetric],
         warnings: Sequence[str],
     ) -> Self:
@@ -129,6 +114,4 @@ class JudgementDocument(BaseModel):
 
 def judgement_schema() -> str:
     """JSON Schema (draft 2020-12) of a judgement."""
-    schema = JudgementDocument.model_json_schema(mode="serialization")
-    header = {"$schema": GenerateJsonSchema.schema_dialect, "$id": SCHEMA_ID}
-    return json.dumps({**header, **schema}, indent=2) + "\n"
+    return document_schema("judgement", JudgementDocument, GenerateJsonSchema)

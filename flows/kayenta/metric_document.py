@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,11 +65,13 @@ class JudgedMetric(BaseModel):
     reason: str
     muted: bool = Field(description="Judged, but without a part in the score and the decision.")
     critical_failure: bool
-    effect: Effect | None
-    shift: DifferenceRange | None
-    p_value: float | None = Field(description="Of no shift, by the rank test; kayenta only.")
-    probability_within_margin: float | None = Field(description="Of the worst harm; ours only.")
-    pairs: int | None = Field(description="Intervals with a value of both; ours only.")
+    effect: Effect | None = None
+    shift: DifferenceRange | None = None
+    p_value: float | None = Field(None, description="Of no shift, by the rank test; kayenta only.")
+    probability_within_margin: float | None = Field(
+        None, description="Of the worst harm; ours only."
+    )
+    pairs: int | None = Field(None, description="Intervals with a value of both; ours only.")
     control: Side
     experiment: Side
     start: datetime | None
@@ -85,22 +87,14 @@ class JudgedMetric(BaseModel):
         warnings: tuple[Caution, ...],
     ) -> Self:
         """A metric as Netflix's judge sees it."""
-        effect, shift, p_value = None, None, None
+        found = cls(**_common(series, config, judged, warnings))
         if judged.test is not None:
-            test, p_value = judged.test, judged.test.p_value
-            effect = Effect(measure=judged.measure, value=_number(judged.effect))
-            shift = DifferenceRange(estimate=test.estimate, lower=test.lower, upper=test.upper)
-        return cls._of(
-            series,
-            config,
-            warnings,
-            label=judged.label.value,
-            reason=judged.reason,
-            critical_failure=judged.critical_failure,
-            effect=effect,
-            shift=shift,
-            p_value=p_value,
-        )
+            test, found.p_value = judged.test, judged.test.p_value
+            found.effect = Effect(measure=judged.measure, value=_number(judged.effect))
+            found.shift = DifferenceRange(
+                estimate=test.estimate, lower=test.lower, upper=test.upper
+            )
+        return found
 
     @classmethod
     def by_verdict(
@@ -111,63 +105,43 @@ class JudgedMetric(BaseModel):
         warnings: tuple[Caution, ...],
     ) -> Self:
         """A metric as our judge sees it."""
-        ends = (judged.difference.value, judged.difference.lower, judged.difference.upper)
-        estimate, lower, upper = map(_number, ends)
-        return cls._of(
-            series,
-            config,
-            warnings,
-            label=judged.label.value,
-            reason=judged.reason,
-            critical_failure=judged.critical_failure,
-            effect=None,
-            shift=DifferenceRange(estimate=estimate, lower=lower, upper=upper)
-            if judged.pairs
-            else None,
-            probability=judged.probability_within_margin if judged.pairs else None,
-            pairs=judged.pairs,
-        )
-
-    @classmethod
-    def _of(
-        cls,
-        series: MetricSeries,
-        config: MetricConfig,
-        warnings: tuple[Caution, ...],
-        *,
-        label: str,
-        reason: str,
-        critical_failure: bool,
-        effect: Effect | None,
-        shift: DifferenceRange | None,
-        p_value: float | None = None,
-        probability: float | None = None,
-        pairs: int | None = None,
-    ) -> Self:
-        return cls(
-            name=series.name,
-            tags=series.tags,
-            groups=config.groups,
-            label=label,
-            reason=reason,
-            muted=config.muted,
-            critical_failure=critical_failure,
-            effect=effect,
-            shift=shift,
-            p_value=p_value,
-            probability_within_margin=probability,
-            pairs=pairs,
-            control=Side.of(series.control),
-            experiment=Side.of(series.experiment),
-            start=series.start,
-            step=series.step,
-            warnings=warnings,
-        )
+        found = cls(**_common(series, config, judged, warnings), pairs=judged.pairs)
+        if judged.pairs:
+            found.shift = DifferenceRange(
+                estimate=_number(judged.difference.value),
+                lower=_number(judged.difference.lower),
+                upper=_number(judged.difference.upper),
+            )
+            found.probability_within_margin = judged.probability_within_margin
+        return found
 
     @property
     def title(self) -> str:
         """The name, with the tags that tell series of one metric apart."""
         return titled(self.name, self.tags)
+
+
+def _common(
+    series: MetricSeries,
+    config: MetricConfig,
+    judged: MetricJudgement | ValueJudgement,
+    warnings: tuple[Caution, ...],
+) -> dict[str, Any]:
+    """What both judges say of a metric."""
+    return {
+        "name": series.name,
+        "tags": series.tags,
+        "groups": config.groups,
+        "label": judged.label.value,
+        "reason": judged.reason,
+        "muted": config.muted,
+        "critical_failure": judged.critical_failure,
+        "control": Side.of(series.control),
+        "experiment": Side.of(series.experiment),
+        "start": series.start,
+        "step": series.step,
+        "warnings": warnings,
+    }
 
 
 def _number(value: float) -> float | None:

@@ -25,12 +25,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from flows.formats.json_file import JsonFile, read_json
 from flows.formats.problems import FieldPath, did_you_mean
 
-FloatArray = NDArray[np.float64]
 Finding = tuple[FieldPath, str]
 
 _LARGEST_FILE = 200_000_000

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from analysis.metric_result import Classification
 from analysis.plan import Role
 from analysis.verdict import Decision
 from flows.look.verdict_document import VerdictDocument
 from flows.warehouse.outbox import note, services
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 _WAITS = "hold, waits for approval"
 
 
-def note_decision(con: DuckDBPyConnection, document: VerdictDocument) -> None:
+def note_decision(con: Connection, document: VerdictDocument) -> None:
     """Notes the decision if it is another than at the look before, of the latest look alone."""
     if not services():
         return
     asked = {"experiment": document.experiment, "look_at": document.look_at}
-    row = con.execute(statement("aggregate/verdict_before"), asked).fetchone()
+    row = run(con, "aggregate/verdict_before", **asked).fetchone()
     before, is_old, is_known = row if row else (None, False, False)
     if is_old or is_known:
         return

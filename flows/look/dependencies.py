@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from analysis.verdict import Decision
 from flows.spec.experiment import Experiment
 from flows.warehouse.delivery_log import DeliveryOutcome, read_delivery
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 
-def waits_for(con: DuckDBPyConnection, spec: Experiment, at: datetime) -> tuple[str, ...]:
+def waits_for(con: Connection, spec: Experiment, at: datetime) -> tuple[str, ...]:
     """A sentence per experiment of `after` that isn't promoted at a time; empty if all are."""
     return tuple(_waits(con, spec, at))
 
 
-def _waits(con: DuckDBPyConnection, spec: Experiment, at: datetime) -> Iterator[str]:
+def _waits(con: Connection, spec: Experiment, at: datetime) -> Iterator[str]:
     for name in spec.after:
         delivery = read_delivery(con, name, until=at)
         if delivery is not None:
@@ -29,7 +25,7 @@ def _waits(con: DuckDBPyConnection, spec: Experiment, at: datetime) -> Iterator[
                 yield f"waits for {name}: its delivery is {delivery.outcome or f'at {where}'}"
             continue
         asked = {"experiment": name, "until": at}
-        row = con.execute(statement("aggregate/latest_decision"), asked).fetchone()
+        row = run(con, "aggregate/latest_decision", **asked).fetchone()
         if row is None:
             yield f"waits for {name}: it has no verdict yet"
         elif row[0] != Decision.PROMOTE.value:

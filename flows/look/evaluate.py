@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from analysis.metric_result import MetricResult
 from analysis.plan import Plan
@@ -24,10 +23,7 @@ from flows.plan.effective import plan_at
 from flows.plan.from_spec import limits_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer, transaction
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 
 def score_experiment(
@@ -63,7 +59,7 @@ def score_experiment(
 
 
 def _judge(
-    con: DuckDBPyConnection,
+    con: Connection,
     spec: Experiment,
     at: datetime,
     notes: Sequence[str],
@@ -97,41 +93,38 @@ def _look_time(plan: Plan, at_ms: int) -> int:
     return plan.start_ms + (clamped - plan.start_ms) // plan.bucket_ms * plan.bucket_ms
 
 
-def _record(con: DuckDBPyConnection, spec: Experiment, document: VerdictDocument) -> None:
+def _record(con: Connection, spec: Experiment, document: VerdictDocument) -> None:
     look = {"experiment": document.experiment, "look_at": document.look_at}
     with transaction(con):
-        con.execute(
-            statement("load/spec"),
-            {
-                "experiment": document.experiment,
-                "spec_hash": document.spec_hash,
-                "spec": spec.model_dump_json(),
-                "used_at": document.look_at,
-            },
+        run(
+            con,
+            "load/spec",
+            experiment=document.experiment,
+            spec_hash=document.spec_hash,
+            spec=spec.model_dump_json(),
+            used_at=document.look_at,
         )
-        con.execute(
-            statement("load/look"),
-            {
-                **look,
-                "window_start": document.window_start,
-                "watermark": document.watermark,
-                "spec_hash": document.spec_hash,
-                "software_version": document.software_version,
-            },
+        run(
+            con,
+            "load/look",
+            **look,
+            window_start=document.window_start,
+            watermark=document.watermark,
+            spec_hash=document.spec_hash,
+            software_version=document.software_version,
         )
         note_decision(con, document)
-        con.execute(statement("load/forget_metric_results"), look)
+        run(con, "load/forget_metric_results", **look)
         for metric in document.metrics:
-            con.execute(statement("load/metric_result"), {**look, **_metric_row(metric)})
-        con.execute(
-            statement("load/verdict"),
-            {
-                **look,
-                "decision": document.decision.value,
-                "score": document.score,
-                "reasons": list(document.reasons),
-                "verdict": document.model_dump_json(),
-            },
+            run(con, "load/metric_result", **look, **_metric_row(metric))
+        run(
+            con,
+            "load/verdict",
+            **look,
+            decision=document.decision.value,
+            score=document.score,
+            reasons=list(document.reasons),
+            verdict=document.model_dump_json(),
         )
 
 

@@ -8,17 +8,13 @@ would no longer hold together. So the spec says it, or the first look sets it fo
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from analysis.evidence import UserEvidence
 from analysis.plan import Plan
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.coverage import users_known_until
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 _DAY_MS = 86_400_000
 # One user can't be compared; with two the first bound is finite.
@@ -26,12 +22,7 @@ _LEAST_USERS = 2
 
 
 def with_expected_users(
-    con: DuckDBPyConnection,
-    spec: Experiment,
-    plan: Plan,
-    users: UserEvidence | None,
-    *,
-    at_ms: int,
+    con: Connection, spec: Experiment, plan: Plan, users: UserEvidence | None, *, at_ms: int
 ) -> Plan:
     """The plan with the users it expects; writes down the rate of arrivals at the first look.
 
@@ -49,12 +40,7 @@ def with_expected_users(
 
 
 def rate_of_arrivals(
-    con: DuckDBPyConnection,
-    spec: Experiment,
-    plan: Plan,
-    users: UserEvidence | None,
-    *,
-    at_ms: int,
+    con: Connection, spec: Experiment, plan: Plan, users: UserEvidence | None, *, at_ms: int
 ) -> float | None:
     """Users a day, as written down or else as seen up to a look; None where nothing can be said."""
     if users is None:
@@ -63,13 +49,13 @@ def rate_of_arrivals(
     return _seen_rate(con, spec, plan, users, at_ms)[0] if known is None else known
 
 
-def _known_rate(con: DuckDBPyConnection, spec: Experiment) -> float | None:
-    row = con.execute(statement("aggregate/user_rate"), {"experiment": spec.experiment}).fetchone()
+def _known_rate(con: Connection, spec: Experiment) -> float | None:
+    row = run(con, "aggregate/user_rate", experiment=spec.experiment).fetchone()
     return float(row[0]) if row else None
 
 
 def _seen_rate(
-    con: DuckDBPyConnection, spec: Experiment, plan: Plan, users: UserEvidence, at_ms: int
+    con: Connection, spec: Experiment, plan: Plan, users: UserEvidence, at_ms: int
 ) -> tuple[float | None, int]:
     """Users a day since the first one came (or the start, where only counters say), if any.
 
@@ -78,13 +64,12 @@ def _seen_rate(
     exposed = sum(users.exposed.values())
     pulled = users_known_until(con, spec)
     until_ms = at_ms if pulled is None else min(at_ms, milliseconds_of(pulled))
-    row = con.execute(
-        statement("aggregate/first_exposure"),
-        {
-            "experiment": spec.experiment,
-            "variants": list(spec.variants),
-            "start": spec.earliest_exposure,
-        },
+    row = run(
+        con,
+        "aggregate/first_exposure",
+        experiment=spec.experiment,
+        variants=list(spec.variants),
+        start=spec.earliest_exposure,
     ).fetchone()
     since_ms = milliseconds_of(row[0]) if row and row[0] else plan.start_ms
     if exposed < _LEAST_USERS or until_ms <= since_ms:
@@ -93,18 +78,17 @@ def _seen_rate(
 
 
 def _set_rate(
-    con: DuckDBPyConnection, spec: Experiment, plan: Plan, users: UserEvidence, at_ms: int
+    con: Connection, spec: Experiment, plan: Plan, users: UserEvidence, at_ms: int
 ) -> float | None:
     """Writes down the rate that a look sees, if it sees one."""
     rate, until_ms = _seen_rate(con, spec, plan, users, at_ms)
     if rate is None:
         return None
-    con.execute(
-        statement("load/user_rate"),
-        {
-            "experiment": spec.experiment,
-            "users_per_day": rate,
-            "known_until": instant(until_ms),
-        },
+    run(
+        con,
+        "load/user_rate",
+        experiment=spec.experiment,
+        users_per_day=rate,
+        known_until=instant(until_ms),
     )
     return rate

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray, IntArray
 from analysis.requests.latency import LatencyCounts
 from analysis.requests.outcomes import RequestOutcome
 from analysis.requests.unanswered import unended
 from flows.look.responses import ResponseCounts
 
-FloatArray = NDArray[np.float64]
 Columns = Mapping[str, NDArray[Any]]
 # Total, bad and unknown requests: float64[buckets] each.
 Counts = tuple[FloatArray, FloatArray, FloatArray]
@@ -40,7 +40,7 @@ def latency_counts(
 
 def _laid_out(
     le_ms: FloatArray,
-    index: NDArray[np.int64],
+    index: IntArray,
     at_most: FloatArray,
     cut_off: FloatArray,
     buckets: int,

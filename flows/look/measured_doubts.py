@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.requests.value_pairs import BucketValues
 from flows.formats.time import milliseconds
 from flows.spec.experiment import Experiment
 from flows.spec.measured import CounterRate, CounterRatio
-
-FloatArray = NDArray[np.float64]
 
 # Bad events beyond all events: as many may be of what began before the plan.
 _FEW, _FEW_OF_ALL = 5.0, 0.01
@@ -28,7 +26,7 @@ class Seen:
     """
 
     values: BucketValues
-    known: NDArray[np.bool_]
+    known: BoolArray
     parts: Mapping[str, FloatArray]
     left: float = 0.0
 
@@ -39,7 +37,7 @@ def doubt_about(
     arm: str,
     seen: Seen,
     texts: Mapping[str, str],
-    expected: NDArray[np.bool_],
+    expected: BoolArray,
 ) -> str | None:
     """A sentence on what is missing of a variant; None if its data is enough.
 
@@ -95,7 +93,7 @@ def _empty(spec: Experiment, name: str, arm: str, seen: Seen) -> str | None:
     return None
 
 
-def _gaps(spec: Experiment, arm: str, seen: Seen, expected: NDArray[np.bool_]) -> str | None:
+def _gaps(spec: Experiment, arm: str, seen: Seen, expected: BoolArray) -> str | None:
     width_ms = milliseconds(spec.plan.bucket)
     stale_ms = milliseconds(spec.quality.stale_after)
     known = np.flatnonzero(seen.known)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.evidence import MeasuredEvidence, RequestEvidence
 from analysis.plan import Plan
 from analysis.requests.paired_buckets import BucketCounts
@@ -19,18 +20,14 @@ from flows.ingest.measured.measured_load import asked_of
 from flows.look.measured_doubts import Seen, doubt_about
 from flows.spec.experiment import Experiment
 from flows.spec.measured import CounterRate, CounterRatio, Gauge, MeasuredMetric
-from flows.warehouse.statements import statement
+from flows.warehouse.statements import Connection, run
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-FloatArray = NDArray[np.float64]
 # By part, its amounts with NaN where nothing is known: float64[buckets].
 Parts = Mapping[str, FloatArray]
 
 
 def read_measured(
-    con: DuckDBPyConnection,
+    con: Connection,
     spec: Experiment,
     plan: Plan,
     buckets: int,
@@ -73,16 +70,15 @@ def _stacked(seen: list[Seen], buckets: int) -> BucketCounts:
 
 
 def _amounts(
-    con: DuckDBPyConnection, spec: Experiment, plan: Plan, buckets: int
+    con: Connection, spec: Experiment, plan: Plan, buckets: int
 ) -> Mapping[tuple[str, str], dict[str, FloatArray]]:
     """By metric and variant, the parts that have any row."""
-    rows: Mapping[str, NDArray[Any]] = con.execute(
-        statement("aggregate/look_measured"),
-        {
-            "experiment": spec.experiment,
-            "from": instant(plan.start_ms),
-            "until": instant(plan.start_ms + buckets * plan.bucket_ms),
-        },
+    rows: Mapping[str, NDArray[Any]] = run(
+        con,
+        "aggregate/look_measured",
+        experiment=spec.experiment,
+        since=instant(plan.start_ms),
+        until=instant(plan.start_ms + buckets * plan.bucket_ms),
     ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
     start = rows["bucket_start"].astype("datetime64[ms]").astype(np.int64)
     index = (start - plan.start_ms) // plan.bucket_ms
@@ -105,7 +101,7 @@ class _Grid:
     amounts: Mapping[tuple[str, str], Parts]
 
     @property
-    def stage(self) -> NDArray[np.int64]:
+    def stage(self) -> IntArray:
         """The plan's stage of each bucket."""
         starts = self.plan.start_ms + np.arange(self.buckets) * self.plan.bucket_ms
         begins = [stage.start_ms for stage in self.plan.stages]
@@ -148,7 +144,7 @@ class _Grid:
             return nothing
         return np.where(np.isfinite(part), self.requests.requests[arm], np.nan)
 
-    def _seconds(self, known: NDArray[np.bool_]) -> FloatArray:
+    def _seconds(self, known: BoolArray) -> FloatArray:
         """Time that each bucket's differences cover: also that of buckets without a scrape."""
         at = np.flatnonzero(known)
         seconds = np.full(self.buckets, np.nan)
@@ -168,7 +164,7 @@ class _Grid:
 
 
 def _values(
-    weight: FloatArray, amount: FloatArray, known: NDArray[np.bool_], is_counted: bool
+    weight: FloatArray, amount: FloatArray, known: BoolArray, is_counted: bool
 ) -> BucketValues:
     return BucketValues(np.where(known, weight, 0.0), np.where(known, amount, 0.0), is_counted)
 

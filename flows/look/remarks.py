@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from analysis.quality.checks import QualityCheck
 from flows.formats.problems import InputError
@@ -19,11 +18,7 @@ from flows.ingest.users.parts import known_source
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
+from flows.warehouse.statements import Connection, run
 
 # Without a start in the spec, so far back is looked for what there is.
 _EARLIER = timedelta(hours=6)
@@ -86,9 +81,7 @@ def check_manifests(spec: Experiment, spec_dir: Path) -> tuple[QualityCheck, ...
 def _without_requests(spec: Experiment, warehouse: Path, at: datetime) -> list[str]:
     """The variants that had no request before the look."""
     with open_reader(warehouse) as con:
-        rows = con.execute(
-            statement("aggregate/variants_seen"), {"experiment": spec.experiment, "until": at}
-        ).fetchall()
+        rows = run(con, "aggregate/variants_seen", experiment=spec.experiment, until=at).fetchall()
     seen = {variant for (variant,) in rows}
     return [name for name in spec.variants if name not in seen]
 
@@ -147,7 +140,7 @@ def _on_windows(windows: Sequence[DoubtfulWindow]) -> Iterator[str]:
         yield BLIND
 
 
-def _on_users(con: DuckDBPyConnection, spec: Experiment) -> Iterator[str]:
+def _on_users(con: Connection, spec: Experiment) -> Iterator[str]:
     for kind in map(UserRows, spec.sources.rows):
         if spec.user_metrics:
             yield from known_source(con, spec, kind).notes

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.evidence import CauseCounts, Coverage, RequestEvidence
 from analysis.plan import Plan
 from analysis.requests.latency import LatencyCounts
@@ -31,13 +32,8 @@ from flows.look.responses import UNANSWERED, ResponseCounts, kinds_in, pod_count
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import ErrorShare, SlowShare
 from flows.spec.signals import BaselineEdge, Unmeasured, Watched, watched
-from flows.warehouse.statements import statement
+from flows.warehouse.statements import Connection, run
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[Any]]
 
 _UNATTRIBUTED = "unattributed"
@@ -48,7 +44,7 @@ _IN_FLIGHT_MS = 30_000
 class RequestGrid:
     """The look's buckets, and the rows of the warehouse laid out on them."""
 
-    def __init__(self, con: DuckDBPyConnection, spec: Experiment, plan: Plan, buckets: int) -> None:
+    def __init__(self, con: Connection, spec: Experiment, plan: Plan, buckets: int) -> None:
         self.con, self.spec, self.plan, self.buckets = con, spec, plan, buckets
         self.variants = (plan.baseline, *plan.candidates)
         self.metrics = watched(spec)
@@ -113,14 +109,13 @@ class RequestGrid:
 
     def _read(self, name: str, **more: object) -> Columns:
         until = self.plan.start_ms + self.buckets * self.plan.bucket_ms
-        columns: Columns = self.con.execute(
-            statement(name),
-            {
-                "experiment": self.spec.experiment,
-                "from": instant(self.plan.start_ms),
-                "until": instant(until),
-                **more,
-            },
+        columns: Columns = run(
+            self.con,
+            name,
+            experiment=self.spec.experiment,
+            since=instant(self.plan.start_ms),
+            until=instant(until),
+            **more,
         ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
         return columns
 
@@ -186,7 +181,7 @@ class RequestGrid:
         """
         return np.where(self.shared_gaps, 0.0, values)
 
-    def _index(self, rows: Columns) -> NDArray[np.int64]:
+    def _index(self, rows: Columns) -> IntArray:
         """The bucket of each row."""
         start = rows["bucket_start"].astype("datetime64[ms]").astype(np.int64)
         return np.asarray((start - self.plan.start_ms) // self.plan.bucket_ms)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.requests.outcomes import (
     ANSWERED,
     FailureRule,
@@ -19,7 +20,6 @@ from analysis.requests.outcomes import (
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.pods import PodCounts
 
-FloatArray = NDArray[np.float64]
 Columns = Mapping[str, NDArray[Any]]
 
 

@@ -21,9 +21,9 @@ _NOBODY = Sample(np.array(0.0), np.array(np.nan), np.array(np.nan))
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """Estimates by metric, as UserStatistics has them; removed is its variance_removed."""
+    """Estimates by metric, as UserEvidence has them; removed is its variance_removed."""
 
-    metrics: dict[str, Mapping[str, Pair]]
+    samples: dict[str, Mapping[str, Pair]]
     final_users: dict[str, Mapping[str, float]]
     segments: dict[str, dict[str, dict[str, Mapping[str, Pair]]]]
     trends: dict[str, Mapping[str, Pair]]
@@ -35,9 +35,9 @@ class Estimates:
     def withdraw(self, metric: str, why: str) -> None:
         """Takes back what was estimated of a metric: its values are none."""
         nan = np.array(np.nan)
-        self.metrics[metric] = {
+        self.samples[metric] = {
             candidate: (Sample(pair[0].n, nan, nan), Sample(pair[1].n, nan, nan))
-            for candidate, pair in self.metrics[metric].items()
+            for candidate, pair in self.samples[metric].items()
         }
         for by_metric in (self.trends, self.trend_days, self.largest, self.removed):
             by_metric.pop(metric, None)
@@ -66,7 +66,7 @@ def _add_metric(
 ) -> None:
     """Adds one metric's estimates, of all users and by segment."""
     strata = spec.strata_of(spec.user_metrics[name])
-    found.metrics[name], removed = _samples(spec, name, places, sums, strata=strata)
+    found.samples[name], removed = _samples(spec, name, places, sums, strata=strata)
     whole = {variant: sums.whole.get((variant, "", "")) for variant in spec.variants}
     found.final_users[name] = {v: float(each.n) if each else 0.0 for v, each in whole.items()}
     if places.covariates or strata:
@@ -151,7 +151,7 @@ def _add_quantile(
             error[place] = (row.upper - row.lower) / (2 * _Z95)
     arms = {v: Sample(n[i], estimate[i], n[i] * error[i] ** 2) for i, v in enumerate(order)}
     pairs = {v: (arms[spec.baseline], arms[v]) for v in spec.candidates}
-    found.metrics[name] = {
+    found.samples[name] = {
         v: combine_within_splits(*pair) if splits > 1 else (_only(pair[0]), _only(pair[1]))
         for v, pair in pairs.items()
     }

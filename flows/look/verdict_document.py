@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Hashable, Mapping
 from datetime import UTC, datetime
@@ -22,11 +21,9 @@ from analysis.quality.checks import QualityCheck
 from analysis.verdict import Decision, Verdict
 from flows.formats.atomic_file import write_atomically
 from flows.formats.exit_codes import exit_code
-from flows.formats.json_schema import NullableNumbers
+from flows.formats.json_schema import document_schema
 from flows.formats.problems import UserError
 from flows.look.scorecard_document import ScorecardRow
-
-SCHEMA_ID = "https://split-verdict.invalid/verdict.schema.json"
 
 
 class VerdictNotWritten(UserError):
@@ -98,16 +95,13 @@ class VerdictDocument(BaseModel):
 
 def verdict_schema() -> str:
     """JSON Schema (draft 2020-12) of a verdict document."""
-    schema = VerdictDocument.model_json_schema(
-        mode="serialization", schema_generator=NullableNumbers
-    )
-    header = {"$schema": NullableNumbers.schema_dialect, "$id": SCHEMA_ID}
-    return json.dumps({**header, **schema}, indent=2) + "\n"
+    return document_schema("verdict", VerdictDocument)
 
 
 T = TypeVar("T")
 
 
+_hints_of = cache(get_type_hints)
 # A bound that isn't known is infinite; any other number that isn't known is no number.
 _UNKNOWN = {"lower": -math.inf, "lower_ms": -math.inf, "upper": math.inf, "upper_ms": math.inf}
 
@@ -117,18 +111,13 @@ def restored(kind: type[T], stored: Mapping[str, Any]) -> T:
 
     Fields that older software didn't write have their default, or are unknown or empty.
     """
-    hints = _hints(cast(Hashable, kind))
+    hints = _hints_of(cast(Hashable, kind))
     fields = {
         field.name: _value(hints[field.name], stored.get(field.name), field.name)
         for field in dataclasses.fields(kind)  # type: ignore[arg-type]  # a dataclass, as said
         if field.name in stored or not _has_default(field)
     }
     return kind(**fields)
-
-
-@cache
-def _hints(kind: Hashable) -> dict[str, Any]:
-    return get_type_hints(kind)
 
 
 def _has_default(field: dataclasses.Field[Any]) -> bool:

@@ -172,17 +172,16 @@ class ManifestSet:
     def named(self, kind: str, name: str, namespace: str) -> Manifest | None:
         """The object of that name, its own namespace first."""
         found = [item for item in self.of_kind(kind) if item.name == name]
-        return _nearest(found, namespace)
+        return next(iter([item for item in found if item.namespace == namespace] or found), None)
 
     def rules_for(self, service: str, namespace: str) -> list[Manifest]:
         """The DestinationRules of a service; those of other namespaces where its own has none."""
-        hosts = [(rule, self._host(rule)) for rule in self.of_kind("DestinationRule")]
-        rules = [(rule, host) for rule, host in hosts if host[0] == service]
-        own = [rule for rule, host in rules if host[1] == namespace]
-        return own or [rule for rule, _ in rules]
-
-    def _host(self, rule: Manifest) -> tuple[str, str]:
-        return self.service_of(text_of(rule.spec.get("host")) or "", rule.namespace)
+        hosts = [
+            (rule, *self.service_of(text_of(rule.spec.get("host")) or "", rule.namespace))
+            for rule in self.of_kind("DestinationRule")
+        ]
+        rules = [(rule, space) for rule, name, space in hosts if name == service]
+        return [rule for rule, space in rules if space == namespace] or [rule for rule, _ in rules]
 
     def subset_labels(self, service: str, namespace: str, subset: str) -> Labels | None:
         """The labels of a subset; None if no DestinationRule has it."""
@@ -205,23 +204,14 @@ class ManifestSet:
 
     def _deployment(self, labels: Labels, namespace: str) -> str | None:
         """The one Deployment whose pods have these labels."""
-        wanted = set(labels)
+        wanted, pods = set(labels), ("spec", "template", "metadata", "labels")
         found = [
             item
             for item in self.of_kind("Deployment")
-            if wanted <= set(_pod_labels(item)) and wanted
+            if wanted <= set(item.labels(*pods)) and wanted
         ]
         near = [item for item in found if item.namespace == namespace] or found
         return near[0].name if len(near) == 1 else None
-
-
-def _pod_labels(workload: Manifest) -> Labels:
-    return workload.labels("spec", "template", "metadata", "labels")
-
-
-def _nearest(found: list[Manifest], namespace: str) -> Manifest | None:
-    own = [item for item in found if item.namespace == namespace]
-    return next(iter(own or found), None)
 
 
 def tell_apart(backends: list[Backend]) -> tuple[Backend, ...]:

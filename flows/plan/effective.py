@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
 
-from analysis.plan import Plan
+from analysis.plan import Plan, Stage
 from flows.formats.time import instant, milliseconds, milliseconds_of
 from flows.plan.from_spec import plan_of
 from flows.spec.experiment import Experiment
-from flows.warehouse.delivery_log import read_delivery
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-from dataclasses import replace
-from datetime import timedelta
-from itertools import pairwise
-
-from analysis.plan import Stage
-from flows.warehouse.delivery_log import DeliveryState, Shift
+from flows.warehouse.delivery_log import DeliveryState, Shift, read_delivery
+from flows.warehouse.statements import Connection, run
 
 
-def plan_at(con: DuckDBPyConnection, spec: Experiment, *, at: datetime) -> Plan:
+def plan_at(con: Connection, spec: Experiment, *, at: datetime) -> Plan:
     """The plan with its start: as delivered, as configured, as observed, or the look itself.
 
     What a person has approved of its signals since is in it.
     """
     plan = _plan(con, spec, at)
-    since = {"experiment": spec.experiment, "from": instant(plan.start_ms), "until": at}
-    rows = con.execute(statement("aggregate/signal_approvals"), since).fetchall()
+    since = {"experiment": spec.experiment, "since": instant(plan.start_ms), "until": at}
+    rows = run(con, "aggregate/signal_approvals", **since).fetchall()
     return replace(plan, approved={(metric, arm): allowed for metric, arm, allowed in rows})
 
 
-def _plan(con: DuckDBPyConnection, spec: Experiment, at: datetime) -> Plan:
+def _plan(con: Connection, spec: Experiment, at: datetime) -> Plan:
     delivery = read_delivery(con, spec.experiment, until=at) if spec.delivery else None
     if delivery is not None:
         return delivered_plan(spec, delivery, at_ms=milliseconds_of(at))
@@ -45,16 +37,16 @@ def _plan(con: DuckDBPyConnection, spec: Experiment, at: datetime) -> Plan:
     return plan_of(spec, start_ms=-(-start_ms // bucket_ms) * bucket_ms)
 
 
-def _observed_start(con: DuckDBPyConnection, spec: Experiment) -> int | None:
+def _observed_start(con: Connection, spec: Experiment) -> int | None:
     """When a candidate first had requests, or the first user came; None before that."""
     key: dict[str, object] = {"experiment": spec.experiment}
     if spec.request_metrics or spec.measured_metrics:
         key["candidates"] = list(spec.candidates)
         first = "first_candidate_bucket" if spec.request_metrics else "first_measured_bucket"
-        row = con.execute(statement(f"aggregate/{first}"), key).fetchone()
+        row = run(con, f"aggregate/{first}", **key).fetchone()
     else:
         key |= {"variants": list(spec.variants), "start": spec.earliest_exposure}
-        row = con.execute(statement("aggregate/first_exposure"), key).fetchone()
+        row = run(con, "aggregate/first_exposure", **key).fetchone()
     return milliseconds_of(row[0]) if row and row[0] else None
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.evidence import Evidence
 from analysis.judge.planned_end import final_alpha
 from analysis.judge.recent_health import least_last_part
@@ -40,8 +40,6 @@ from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
 from flows.workspace.experiments import find_spec
 from flows.workspace.paths import Workspace
-
-FloatArray = NDArray[np.float64]
 
 _SEED = 20_260_101
 _LATE_RUNS = 100

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from analysis.verdict import Decision
 from dashboards.experiment_view import ExperimentView
@@ -33,11 +32,8 @@ from flows.publish.dashboards import view_of
 from flows.publish.marts import PublishFailed
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
-from flows.warehouse.statements import statement
+from flows.warehouse.statements import Connection, run
 from flows.workspace.paths import Workspace
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 PUSHGATEWAY = "VERDICT_PUSHGATEWAY"
 METRIC_PREFIX = "VERDICT_METRIC_PREFIX"
@@ -89,7 +85,7 @@ def latest_metrics(warehouse: Path, specs: Sequence[Experiment]) -> list[Experim
     """What the latest look at each experiment exports; experiments without a look are left out."""
     by_name = {spec.experiment: spec for spec in specs}
     with open_reader(warehouse) as con:
-        rows = con.execute(statement("aggregate/exported_looks")).fetchall()
+        rows = run(con, "aggregate/exported_looks").fetchall()
         looks = [
             _Look(by_name[name], view_of(by_name[name]), look_at, Decision(decision))
             for name, look_at, decision in rows
@@ -115,7 +111,7 @@ def _pushed(found: Sequence[ExperimentMetrics], gateway: str, prefix: str) -> It
             return
 
 
-def _metrics_of(con: DuckDBPyConnection, look: _Look) -> ExperimentMetrics:
+def _metrics_of(con: Connection, look: _Look) -> ExperimentMetrics:
     users = _users(con, look)
     judged = max(users.values(), key=lambda arms: sum(n for n, _ in arms.values()), default={})
     counts = (
@@ -130,31 +126,28 @@ def _metrics_of(con: DuckDBPyConnection, look: _Look) -> ExperimentMetrics:
     )
 
 
-def _requests(con: DuckDBPyConnection, look: _Look) -> dict[str, float]:
+def _requests(con: Connection, look: _Look) -> dict[str, float]:
     """Requests by variant in the look's stage: earlier ones were split otherwise."""
     plan = plan_at(con, look.spec, at=look.look_at)
     until_ms = milliseconds_of(look.look_at)
     begun = [stage.start_ms for stage in plan.stages if stage.start_ms < until_ms]
     return dict(
-        con.execute(
-            statement("aggregate/exported_traffic"),
-            {
-                "experiment": look.spec.experiment,
-                "variants": list(look.spec.variants),
-                "from": instant(max(begun, default=until_ms)),
-                "until": instant(until_ms),
-            },
+        run(
+            con,
+            "aggregate/exported_traffic",
+            experiment=look.spec.experiment,
+            variants=list(look.spec.variants),
+            since=instant(max(begun, default=until_ms)),
+            until=instant(until_ms),
         ).fetchall()
     )
 
 
-def _users(con: DuckDBPyConnection, look: _Look) -> dict[str, dict[str, tuple[float, float]]]:
+def _users(con: Connection, look: _Look) -> dict[str, dict[str, tuple[float, float]]]:
     """By metric and variant: users judged, and the mean of their values (nan without users)."""
     found: dict[str, dict[str, tuple[float, float]]] = {}
     asked = {"experiment": look.spec.experiment, "look_at": look.look_at}
-    for metric, variant, users, mean in con.execute(
-        statement("aggregate/exported_users"), asked
-    ).fetchall():
+    for metric, variant, users, mean in run(con, "aggregate/exported_users", **asked).fetchall():
         if variant in look.spec.variants:
             known = float("nan") if mean is None else mean
             found.setdefault(metric, {})[variant] = (users, known)
@@ -186,12 +179,12 @@ def _conversions(
             yield ConversionRate(variant, metric.outcome, rate)
 
 
-def _scores(con: DuckDBPyConnection, look: _Look) -> Iterator[HealthScore]:
+def _scores(con: Connection, look: _Look) -> Iterator[HealthScore]:
     """A look at bad data has no score: an alert or a gate on the metric must not trust it."""
     if look.decision is Decision.INVALID:
         return
     versions = {variant.name: variant.deployment_version for variant in look.view.candidates}
     asked = {"experiment": look.spec.experiment, "look_at": look.look_at}
-    for candidate, score in con.execute(statement("aggregate/exported_scores"), asked).fetchall():
+    for candidate, score in run(con, "aggregate/exported_scores", **asked).fetchall():
         if candidate in versions:
             yield HealthScore(look.view.service, versions[candidate], score)

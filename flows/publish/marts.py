@@ -16,7 +16,7 @@ from flows.formats.atomic_file import write_atomically
 from flows.formats.problems import UserError
 from flows.warehouse.connection import open_reader
 from flows.warehouse.file_lock import LockHeld, file_lock
-from flows.warehouse.statements import statement
+from flows.warehouse.statements import quoted, run
 
 LATEST = "LATEST"
 _WAIT_S = 60.0
@@ -40,7 +40,8 @@ def publish(warehouse: Path, marts_dir: Path, *, keep: int = 3) -> Path:
     if keep < 1:
         raise ValueError(f"keep is {keep}, must be at least 1: the newest file always stays")
     with _told_apart(marts_dir), _alone_in(marts_dir):
-        _remove_leftovers(marts_dir)
+        for unfinished in marts_dir.glob(".marts-*"):  # of a publish that was killed
+            unfinished.unlink()
         path = marts_dir / _next_name(marts_dir)
         with open_reader(warehouse, wait_s=_WAIT_S) as con:
             _write(con, path)
@@ -86,12 +87,6 @@ def _alone_in(marts_dir: Path) -> Iterator[None]:
     marts_dir.mkdir(parents=True, exist_ok=True)
     with file_lock(marts_dir / ".lock", shared=False, deadline=time.monotonic() + _WAIT_S):
         yield
-
-
-def _remove_leftovers(marts_dir: Path) -> None:
-    """What a killed publish left: unfinished files."""
-    for path in marts_dir.glob(".marts-*"):
-        path.unlink()
 
 
 def _published(marts_dir: Path) -> list[Path]:
@@ -146,18 +141,13 @@ def _detach(con: duckdb.DuckDBPyConnection) -> None:
 
 def _copy_views(con: duckdb.DuckDBPyConnection) -> None:
     """One table per view of the schema marts, sorted, with the comments of the view."""
-    for view, comment in con.execute(statement("schema/mart_views")).fetchall():
-        table = f"published.main.{_name(view)}"
-        con.execute(f"create table {table} as from marts.{_name(view)} order by all")
+    for view, comment in run(con, "schema/mart_views").fetchall():
+        table = f"published.main.{quoted(view)}"
+        con.execute(f"create table {table} as from marts.{quoted(view)} order by all")
         con.execute(f"comment on table {table} is {_text(comment)}")
-        columns = con.execute(statement("schema/mart_columns"), {"view": view}).fetchall()
+        columns = run(con, "schema/mart_columns", view=view).fetchall()
         for column, column_comment in columns:
-            con.execute(f"comment on column {table}.{_name(column)} is {_text(column_comment)}")
-
-
-def _name(identifier: str) -> str:
-    escaped = identifier.replace('"', '""')
-    return f'"{escaped}"'
+            con.execute(f"comment on column {table}.{quoted(column)} is {_text(column_comment)}")
 
 
 def _text(literal: str | None) -> str:

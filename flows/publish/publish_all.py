@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.formats.problems import FileProblem
 from flows.workspace.experiments import Selection
 from flows.workspace.paths import Workspace
 
@@ -73,13 +72,9 @@ def _broken_specs(workspace: Workspace, chosen: Selection) -> list[BrokenSpec]:
     return [
         BrokenSpec(
             name,
-            tuple(_without_folder(problem) for problem in error.problems),
+            # Without folders: the report is the same wherever the project lies.
+            tuple(str(replace(one, file=Path(one.file).name)) for one in error.problems),
             (workspace.report / file_name(name)).is_file(),
         )
         for name, error in chosen.broken.items()
     ]
-
-
-def _without_folder(problem: FileProblem) -> str:
-    """The report is the same wherever the project lies."""
-    return str(replace(problem, file=Path(problem.file).name))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from analysis.metric_result import Estimate, MetricResult
 from analysis.plan import Plan
@@ -18,10 +18,7 @@ from flows.look.verdict_document import restored
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 # More can't be told apart in a picture of a page's width.
 _MOST_LOOKS = 120
@@ -31,7 +28,7 @@ def report_views(warehouse: Path, specs: Sequence[Experiment]) -> list[Experimen
     """The report of every experiment with a look, by name; raises WarehouseBusy or -Unusable."""
     by_name = {spec.experiment: spec for spec in specs}
     with open_reader(warehouse) as con:
-        rows = con.execute(statement("aggregate/latest_verdicts")).fetchall()
+        rows = run(con, "aggregate/latest_verdicts").fetchall()
         return [
             _report(con, by_name[name], json.loads(verdict), looks)
             for name, looks, verdict in rows
@@ -40,7 +37,7 @@ def report_views(warehouse: Path, specs: Sequence[Experiment]) -> list[Experimen
 
 
 def _report(
-    con: DuckDBPyConnection, spec: Experiment, stored: Mapping[str, Any], looks: int
+    con: Connection, spec: Experiment, stored: Mapping[str, Any], looks: int
 ) -> ExperimentReport:
     verdict = restored(Verdict, stored)
     past = past_looks(con, spec, verdict.look_at, _MOST_LOOKS)
@@ -59,12 +56,11 @@ def _report(
 
 
 def past_looks(
-    con: DuckDBPyConnection, spec: Experiment, until: datetime, most: int
+    con: Connection, spec: Experiment, until: datetime, most: int
 ) -> tuple[PastLook, ...]:
     """The latest looks of an experiment up to a time, oldest first."""
-    rows = con.execute(
-        statement("aggregate/latest_looks"),
-        {"experiment": spec.experiment, "until": until, "looks": most},
+    rows = run(
+        con, "aggregate/latest_looks", experiment=spec.experiment, until=until, looks=most
     ).fetchall()
     return tuple(
         PastLook(
@@ -86,11 +82,7 @@ def _harm_of(metric: MetricResult) -> PastHarm:
 
 
 def _split(
-    con: DuckDBPyConnection,
-    spec: Experiment,
-    plan: Plan,
-    metrics: Sequence[MetricResult],
-    at: datetime,
+    con: Connection, spec: Experiment, plan: Plan, metrics: Sequence[MetricResult], at: datetime
 ) -> Iterator[StageSplit]:
     """Stage by stage where requests are counted; else the users of the metric with the most."""
     names = (plan.baseline, *plan.candidates)
@@ -105,14 +97,13 @@ def _split(
         if stage.start_ms >= at_ms:
             return
         start, end = instant(stage.start_ms), instant(min(stage.end_ms, at_ms))
-        rows = con.execute(
-            statement("aggregate/exported_traffic"),
-            {
-                "experiment": spec.experiment,
-                "variants": list(names),
-                "from": start,
-                "until": end,
-            },
+        rows = run(
+            con,
+            "aggregate/exported_traffic",
+            experiment=spec.experiment,
+            variants=list(names),
+            since=start,
+            until=end,
         ).fetchall()
         seen = {variant: float(requests) for variant, requests in rows}
         yield StageSplit(start, end, "requests", _shares(names, seen, stage.shares))

@@ -75,20 +75,12 @@ def _may_grow(document: VerdictDocument) -> bool:
     return document.decision is Decision.PROMOTE
 
 
-def _is_promote(document: VerdictDocument) -> bool:
-    return document.decision is Decision.PROMOTE
-
-
-def _is_rollback(document: VerdictDocument) -> bool:
-    return document.decision is Decision.ROLLBACK
-
-
 # confirm-rollout comes before the canary's first request: no data is no reason against it.
 # A failed `rollout` check counts towards Flagger's rollback: only harm is one, not lack of data.
 HOOKS: Mapping[str, Callable[[VerdictDocument], bool]] = {
     "confirm-rollout": _no_rollback,
     "rollout": _no_rollback,
     "confirm-traffic-increase": _may_grow,
-    "confirm-promotion": _is_promote,
-    "rollback": _is_rollback,
+    "confirm-promotion": lambda document: document.decision is Decision.PROMOTE,
+    "rollback": lambda document: document.decision is Decision.ROLLBACK,
 }

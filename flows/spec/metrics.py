@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal, get_args
 
@@ -10,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from analysis.plan import Role
 from flows.spec.failures import Failures
-from flows.spec.fields import PERCENT_PATTERN, Duration, Number, Percent, Share, Strict, Whole
+from flows.spec.fields import Duration, Number, Percent, Share, Strict, Whole, parse_share
 from flows.spec.measured import CounterRate, CounterRatio, Gauge
 from flows.spec.metric_fields import MarginField, MarginSpec, MetricFields, ShareMarginField
 
@@ -52,22 +51,16 @@ class SlowShare(MetricFields):
     objective: Annotated[Share, Field(gt=0, lt=1)] | None = None
 
 
-def _parse_percent(value: object) -> object:
-    """A text like 10% is a share."""
-    if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, value):
-        return float(value[:-1]) / 100
-    if isinstance(value, float):
-        return value
-    raise ValueError("must be a percentage such as 10%")
+def _percent_as(wanted: str) -> BeforeValidator:
+    """Reads a text like 10% as a share."""
 
+    def parse(value: object) -> object:
+        found = parse_share(value)
+        if isinstance(found, float):
+            return found
+        raise ValueError(f"must be a {wanted}")
 
-def _parse_percentile(value: object) -> object:
-    """A text like 99.5% is a share."""
-    if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, value):
-        return float(value[:-1]) / 100
-    if isinstance(value, float):
-        return value
-    raise ValueError("must be a percentile such as 99.5%")
+    return BeforeValidator(parse, json_schema_input_type=float | Percent)
 
 
 class Covariate(Strict):
@@ -119,7 +112,7 @@ class UserMetric(MetricFields):
         Annotated[
             Number,
             Field(gt=0.5, lt=1),
-            BeforeValidator(_parse_percentile, json_schema_input_type=float | Percent),
+            _percent_as("percentile such as 99.5%"),
         ]
         | None
     ) = Field(None, description="Totals above this percentile of all users count as that much.")
@@ -134,7 +127,7 @@ class UserMetric(MetricFields):
     prior: Annotated[
         Number,
         Field(ge=1e-6, le=1e6),
-        BeforeValidator(_parse_percent, json_schema_input_type=float | Percent),
+        _percent_as("percentage such as 10%"),
     ] = Field(
         0.1, description="Typical size of true relative effects, as a standard deviation: 10%."
     )

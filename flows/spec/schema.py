@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from flows.formats.json_schema import schema_text
 from flows.formats.time import shown_duration
 from flows.spec.experiment import Experiment
-
-SCHEMA_ID = "https://split-verdict.invalid/experiment.schema.json"
 
 
 class _AsWritten(GenerateJsonSchema):
@@ -37,5 +35,4 @@ def _as_written(value: Any) -> Any:
 def experiment_schema() -> str:
     """JSON Schema (draft 2020-12) of what a person may write in experiments/*.yaml."""
     schema = Experiment.model_json_schema(mode="validation", schema_generator=_AsWritten)
-    header = {"$schema": GenerateJsonSchema.schema_dialect, "$id": SCHEMA_ID}
-    return json.dumps({**header, **schema}, indent=2) + "\n"
+    return schema_text("experiment", schema)

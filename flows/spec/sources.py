@@ -193,10 +193,6 @@ def _requests_source(value: object) -> object:
     return value
 
 
-def _kind_of_requests(value: Any) -> str:
-    return "recording" if _has(value, "recording") else "prometheus"
-
-
 def _kind_of_rows(value: Any) -> str:
     return "postgres" if _has(value, "query") or _has(value, "dsn_env") else "files"
 
@@ -207,7 +203,7 @@ def _has(value: Any, field: str) -> bool:
 
 RequestsField = Annotated[
     Annotated[PrometheusSource, Tag("prometheus")] | Annotated[RecordingSource, Tag("recording")],
-    Discriminator(_kind_of_requests),
+    Discriminator(lambda value: "recording" if _has(value, "recording") else "prometheus"),
     BeforeValidator(
         _requests_source,
         json_schema_input_type=PrometheusSource | PrometheusUrl | RecordingSource,

@@ -16,7 +16,7 @@ import duckdb
 from flows.formats.problems import UserError
 from flows.warehouse.file_lock import LockHeld, file_lock
 from flows.warehouse.migrations import SchemaMismatch, bring_up_to_date, is_up_to_date
-from flows.warehouse.statements import statement
+from flows.warehouse.statements import run
 
 _POLL_S = 0.1
 # Bytes that a DuckDB file has at least.
@@ -159,7 +159,7 @@ def _connect(
                 raise _busy(path, wait_s, holders) from error
             time.sleep(_POLL_S)
         else:
-            con.execute(statement("schema/session"))
+            run(con, "schema/session")
             return con
 
 

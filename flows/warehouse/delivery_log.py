@@ -7,13 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from flows.formats.time import instant, milliseconds_of
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 
 class DeliveryEventKind(StrEnum):
@@ -113,12 +109,10 @@ class DeliveryState:
 
 
 def read_delivery(
-    con: DuckDBPyConnection, experiment: str, *, until: datetime | None = None
+    con: Connection, experiment: str, *, until: datetime | None = None
 ) -> DeliveryState | None:
     """The latest delivery, as it was known at a time if one is given; None before the first."""
-    rows = con.execute(
-        statement("aggregate/delivery_events"), {"experiment": experiment, "until": until}
-    ).fetchall()
+    rows = run(con, "aggregate/delivery_events", experiment=experiment, until=until).fetchall()
     return state_of(
         [
             Event(
@@ -134,20 +128,19 @@ def read_delivery(
     )
 
 
-def add_event(con: DuckDBPyConnection, experiment: str, event: Event, *, fence: int | None) -> None:
+def add_event(con: Connection, experiment: str, event: Event, *, fence: int | None) -> None:
     """Adds an event to the log. fence: of the controller's lease; None for a person."""
-    con.execute(
-        statement("load/delivery_event"),
-        {
-            "experiment": experiment,
-            "delivery": event.delivery,
-            "happened_at": instant(event.happened_ms),
-            "kind": event.kind.value,
-            "stage": event.stage,
-            "weights": json.dumps(dict(event.weights)) if event.weights else None,
-            "fence": fence,
-            "detail": event.detail,
-        },
+    run(
+        con,
+        "load/delivery_event",
+        experiment=experiment,
+        delivery=event.delivery,
+        happened_at=instant(event.happened_ms),
+        kind=event.kind.value,
+        stage=event.stage,
+        weights=json.dumps(dict(event.weights)) if event.weights else None,
+        fence=fence,
+        detail=event.detail,
     )
 
 

@@ -8,12 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run, statement
 
 _NUMBERED = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 # The views have no history: they are made anew when any of them changed. Their row is number 0.
@@ -60,12 +56,12 @@ def views() -> Migration:
     return Migration(_VIEWS, "views", "\n".join([statement("schema/drop_views"), *texts]))
 
 
-def is_up_to_date(con: DuckDBPyConnection) -> bool:
+def is_up_to_date(con: Connection) -> bool:
     """Whether nothing is to be done; raises SchemaMismatch as bring_up_to_date does."""
     return not _pending(_applied(con))
 
 
-def bring_up_to_date(con: DuckDBPyConnection) -> None:
+def bring_up_to_date(con: Connection) -> None:
     """Applies what is missing, in the caller's transaction.
 
     Raises SchemaMismatch when the file is not a warehouse, is newer than this software, or when a
@@ -74,24 +70,23 @@ def bring_up_to_date(con: DuckDBPyConnection) -> None:
     pending = _pending(_applied(con))
     if not pending:
         return
-    con.execute(statement("schema/migrations_table"))
+    run(con, "schema/migrations_table")
     for migration in pending:
         con.execute(migration.text)
-        con.execute(
-            statement("schema/record_migration"),
-            {
-                "number": migration.number,
-                "name": migration.name,
-                "checksum": migration.checksum,
-            },
+        run(
+            con,
+            "schema/record_migration",
+            number=migration.number,
+            name=migration.name,
+            checksum=migration.checksum,
         )
 
 
-def _applied(con: DuckDBPyConnection) -> dict[int, tuple[str, str]]:
+def _applied(con: Connection) -> dict[int, tuple[str, str]]:
     """Name and checksum of what was applied, by number."""
-    tables = {name for (name,) in con.execute(statement("schema/table_names")).fetchall()}
+    tables = {name for (name,) in run(con, "schema/table_names").fetchall()}
     if "schema_migrations" in tables:
-        rows = con.execute(statement("schema/applied_migrations")).fetchall()
+        rows = run(con, "schema/applied_migrations").fetchall()
         return {number: (name, checksum) for number, name, checksum in rows}
     if tables:
         raise SchemaMismatch(

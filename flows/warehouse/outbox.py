@@ -8,13 +8,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from flows.formats.safe_text import hide, safe_text
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 SERVICES = "VERDICT_NOTIFY_URLS"
 """Environment variable with the services' URLs (Apprise), separated by spaces or lines."""
@@ -45,43 +41,42 @@ def services(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     return {hashlib.sha256(url.encode()).hexdigest()[:6]: url for url in urls}
 
 
-def note(con: DuckDBPyConnection, experiment: str, message: str, title: str, body: str) -> None:
+def note(con: Connection, experiment: str, message: str, title: str, body: str) -> None:
     """Notes a message for every service, in the caller's transaction; again changes nothing.
 
     message: identity of what it tells.
     """
     for service in services():
-        con.execute(
-            statement("load/notification"),
-            {
-                "experiment": experiment,
-                "message": message,
-                "service": service,
-                "title": safe_text(title),
-                "body": safe_text(body),
-                "noted_at": datetime.now(UTC),
-            },
+        run(
+            con,
+            "load/notification",
+            experiment=experiment,
+            message=message,
+            service=service,
+            title=safe_text(title),
+            body=safe_text(body),
+            noted_at=datetime.now(UTC),
         )
 
 
-def unsent(con: DuckDBPyConnection, now: datetime) -> list[Message]:
+def unsent(con: Connection, now: datetime) -> list[Message]:
     """What is to be sent to the services that are named now, and nobody is sending."""
     asked = {"services": list(services()), "since": now - _LATEST, "now": now}
-    rows = con.execute(statement("aggregate/unsent_notifications"), asked).fetchall()
+    rows = run(con, "aggregate/unsent_notifications", **asked).fetchall()
     return [Message(*row) for row in rows]
 
 
-def claim(con: DuckDBPyConnection, now: datetime) -> list[Message]:
+def claim(con: Connection, now: datetime) -> list[Message]:
     """The same, claimed: another process leaves them alone for a while."""
     found = unsent(con, now)
     for one in found:
-        con.execute(statement("load/claimed_notification"), {**_key(one), "until": now + _CLAIM})
+        run(con, "load/claimed_notification", **_key(one), until=now + _CLAIM)
     return found
 
 
-def settle(con: DuckDBPyConnection, message: Message, sent_at: datetime | None) -> None:
+def settle(con: Connection, message: Message, sent_at: datetime | None) -> None:
     """Writes down that it was sent; without a time that it is to be tried again."""
-    con.execute(statement("load/sent_notification"), {**_key(message), "sent_at": sent_at})
+    run(con, "load/sent_notification", **_key(message), sent_at=sent_at)
 
 
 def _key(message: Message) -> dict[str, str]:

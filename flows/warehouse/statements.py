@@ -1,19 +1,45 @@
 """The SQL statements of sql/, by name."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import duckdb
+
+    Connection: TypeAlias = duckdb.DuckDBPyConnection
+else:
+    Connection = object  # DuckDB takes long to import, which annotations don't need
+
+
+def run(
+    con: Connection, name: str, lists: Mapping[str, str] = {}, /, **parameters: Any
+) -> Connection:
+    """Executes sql/<name>.sql with its $parameters; returns the connection, to fetch rows from.
+
+    lists: see statement.
+    """
+    return con.execute(statement(name, **lists), parameters)
 
 
 def statement(name: str, **lists: str) -> str:
     """The text of sql/<name>.sql; `name` is like "load/request_buckets".
 
     lists: expressions for the places marked {so} in the few statements whose columns depend on
-    how many metrics there are.
+    how many metrics there are, or that are the same for several tables.
     """
     text = _text(name)
     for place, expressions in lists.items():
         text = text.replace(f"{{{place}}}", expressions)
     return text
+
+
+def quoted(name: str) -> str:
+    """A name as SQL has it where it may be any text."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 @cache

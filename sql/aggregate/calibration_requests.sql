@@ -1,6 +1,6 @@
 -- one row per (bucket, kind of response) of a variant in a stretch of time: requests
 -- reads: request_buckets
--- parameters: experiment, variant, from, until (bucket starts, until excluded)
+-- parameters: experiment, variant, since, until (bucket starts, until excluded)
 select
     bucket_start,
     outcome,
@@ -12,6 +12,6 @@ from request_buckets
 where
     experiment = $experiment
     and variant = $variant
-    and bucket_start >= $from and bucket_start < $until
+    and bucket_start >= $since and bucket_start < $until
 group by bucket_start, outcome, response_code, grpc_status, response_flags
 order by bucket_start, outcome, response_code, grpc_status, response_flags

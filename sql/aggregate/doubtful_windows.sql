@@ -1,5 +1,5 @@
 -- one row per window whose source said that its answer may be partial, or whose scrapes nobody knows
--- reads: pulls; parameters: experiment, from, until
+-- reads: pulls; parameters: experiment, since, until
 select
     source,
     epoch_ms(window_start) as start_ms,
@@ -10,7 +10,7 @@ from pulls
 where
     experiment = $experiment
     and (source in ('requests', 'conversions') or starts_with(source, 'metric '))
-    and window_end > $from
+    and window_end > $since
     and window_start < $until
     and (
         len(warnings) > 0

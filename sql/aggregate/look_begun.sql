@@ -1,6 +1,6 @@
 -- one row per (variant, bucket, counter) up to a look: how often a counter of beginnings moved
 -- reads: optional_counters
--- parameters: experiment, from, until (bucket starts, until excluded), counters (list of names)
+-- parameters: experiment, since, until (bucket starts, until excluded), counters (list of names)
 select
     variant,
     bucket_start,
@@ -9,6 +9,6 @@ select
 from optional_counters
 where
     experiment = $experiment
-    and bucket_start >= $from and bucket_start < $until
+    and bucket_start >= $since and bucket_start < $until
     and list_contains($counters, counter)
 group by variant, bucket_start, counter

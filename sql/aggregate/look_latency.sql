@@ -1,7 +1,7 @@
 -- one row per (variant, bucket, edge) up to a look: requests at most so slow, and those of them
 -- that somebody stopped waiting for
 -- no row where a version has no such edge
--- reads: latency_buckets; parameters: experiment, from, until (bucket starts, until excluded)
+-- reads: latency_buckets; parameters: experiment, since, until (bucket starts, until excluded)
 select
     variant,
     bucket_start,
@@ -9,5 +9,5 @@ select
     sum(requests) as at_most,
     sum(cut_off) as cut_off
 from latency_buckets
-where experiment = $experiment and bucket_start >= $from and bucket_start < $until
+where experiment = $experiment and bucket_start >= $since and bucket_start < $until
 group by variant, bucket_start, le_ms

@@ -1,5 +1,5 @@
 -- one row per (metric, variant, part, bucket) up to a look that is known: its amount
--- reads: measured_buckets; parameters: experiment, from, until (bucket starts, until excluded)
+-- reads: measured_buckets; parameters: experiment, since, until (bucket starts, until excluded)
 select
     metric,
     variant,
@@ -7,5 +7,5 @@ select
     bucket_start,
     sum(amount) as amount
 from measured_buckets
-where experiment = $experiment and bucket_start >= $from and bucket_start < $until
+where experiment = $experiment and bucket_start >= $since and bucket_start < $until
 group by metric, variant, part, bucket_start

@@ -1,5 +1,5 @@
 -- one row per (variant, pod, stretch of time, kind of response) up to a look: requests
--- reads: counter_samples, series; parameters: experiment, from, until (instants, from excluded),
+-- reads: counter_samples, series; parameters: experiment, since, until (instants, since excluded),
 --     stretch_ms (how long a stretch is)
 -- A pod goes by its name where the scrape configuration has kept it, else by the address of its
 -- proxy.
@@ -23,14 +23,14 @@ select
     pods.response_code,
     pods.grpc_status,
     pods.response_flags,
-    (epoch_ms(samples.ts) - epoch_ms($from) - 1) // $stretch_ms as stretch,
+    (epoch_ms(samples.ts) - epoch_ms($since) - 1) // $stretch_ms as stretch,
     sum(samples.delta) as requests
 from counter_samples as samples
 inner join pods
     on samples.series_id = pods.series_id
 where
     samples.experiment = $experiment
-    and samples.ts > $from and samples.ts <= $until
+    and samples.ts > $since and samples.ts <= $until
     and samples.delta > 0
 group by all
 order by all

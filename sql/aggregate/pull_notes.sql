@@ -1,5 +1,5 @@
 -- one row per note on how windows were counted, each once
--- reads: pulls; parameters: experiment, from, until
+-- reads: pulls; parameters: experiment, since, until
 select distinct
     source,
     note
@@ -11,7 +11,7 @@ from (
     where
         experiment = $experiment
         and source in ('requests', 'conversions')
-        and window_end > $from
+        and window_end > $since
         and window_start < $until
 ) as said
 where note <> ''

@@ -1,6 +1,6 @@
 -- one row per (day of the first exposure, split, variant, dimension, segment): users
--- reads: users_at_look; parameters: dimensions (names of the segments); '' stands for all users;
---   lists filled in: split
+-- reads: users (filled in: a relation of users); parameters: experiment, dimensions (names of the
+--   segments); '' stands for all users; lists filled in: split
 -- variant is null for users seen in two.
 with labelled as (
     select
@@ -9,7 +9,7 @@ with labelled as (
         variant,
         '' as dimension,
         '' as segment
-    from users_at_look
+    from {users} as u
     union all
     select
         exposed_on,
@@ -17,7 +17,7 @@ with labelled as (
         variant,
         unnest($dimensions) as dimension,
         coalesce(unnest(segments), '') as segment
-    from users_at_look
+    from {users} as u
     where len(segments) = len($dimensions)
 )
 

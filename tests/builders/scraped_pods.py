@@ -86,18 +86,19 @@ def scraped(
         values=np.concatenate([values for *_, values in parts]),
         target=np.array([t for t, *_ in parts], np.int64),
     )
-    absent = ScrapeEvidence.absent(len(pods), range_start_ms=range_start_ms, interval_ms=SCRAPE_MS)
+    none = np.zeros(0, np.int64)
+    no_times = Timelines(np.zeros(len(pods) + 1, np.int64), none)
     attempts = [one.scrapes for one in pods]
     good = [one.good for one in pods]
     return series, ScrapeEvidence(
-        scrapes=_timelines(attempts) if with_up else absent.scrapes,
+        scrapes=_timelines(attempts) if with_up else no_times,
         is_good=np.concatenate([np.isin(a, g) for a, g in zip(attempts, good, strict=True)])
         if with_up
-        else absent.is_good,
-        starts=_timelines(good) if with_start else absent.starts,
+        else np.zeros(0, np.bool_),
+        starts=_timelines(good) if with_start else no_times,
         started_ms=np.concatenate([one.life_start(one.good) for one in pods])
         if with_start
-        else absent.started_ms,
+        else none,
         range_start_ms=range_start_ms,
         interval_ms=SCRAPE_MS,
     )

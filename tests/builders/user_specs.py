@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from analysis.evidence import UserEvidence
 from analysis.fixed.comparison import Pair, Sample
 from flows.formats.time import milliseconds_of
 from flows.ingest.users.plan_splits import split_starts
 from flows.ingest.users.pull_report import UserPull
 from flows.ingest.users.pull_users import pull_users
-from flows.look.user_statistics import UserStatistics, read_user_statistics
+from flows.look.user_statistics import read_user_statistics
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer
@@ -68,14 +69,14 @@ def pull(spec: Experiment, folder: Path) -> UserPull:
     return pull_users(spec, folder / "w.duckdb", spec_dir=folder, until_ms=milliseconds_of(LOOK))
 
 
-def read(spec: Experiment, folder: Path, at: datetime = LOOK) -> UserStatistics:
+def read(spec: Experiment, folder: Path, at: datetime = LOOK) -> UserEvidence:
     """The statistics of a look."""
     with open_writer(folder / "w.duckdb") as con:
         splits = split_starts(plan_at(con, spec, at=at))
         return read_user_statistics(con, spec, at, splits=splits)
 
 
-def seen(folder: Path, exposures: Rows, outcomes: Rows, at: float | None = None) -> UserStatistics:
+def seen(folder: Path, exposures: Rows, outcomes: Rows, at: float | None = None) -> UserEvidence:
     """What a look sees after these rows were pulled."""
     write_exposures(folder, exposures)
     write_outcomes(folder, outcomes)

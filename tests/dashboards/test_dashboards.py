@@ -17,9 +17,9 @@ from dashboards import queries
 from dashboards.experiment_dashboard import experiment_dashboard
 from dashboards.experiment_view import ExperimentView, VariantView
 from dashboards.fleet_dashboard import fleet_dashboard
-from dashboards.grafana import overview, to_json
+from dashboards.grafana import to_json
 from tests.builders import views
-from tests.dashboards.golden_files import GOLDEN, REVIEWED
+from tests.dashboards.golden_files import GOLDEN, REVIEWED, overview
 from tests.dashboards.reading import panels_of, queries_of, read, variables_in
 
 EVERY = pytest.mark.parametrize(

@@ -164,8 +164,8 @@ def test_pulled_counts_equal_what_was_incremented(scene: Scene) -> None:
     """Neither the past before the start nor the restart counts, and nothing is lost."""
     assert scene.pull().users == dict(TRUTH)
     found = read(scene.spec, scene.root, instant(scene.known_ms))
-    assert found.users == {"a": TRUTH["a", "exposed"], "b": TRUTH["b", "exposed"]}
-    shares = {variant: each.mean for variant, each in arms_of(found.metrics["done"]).items()}
+    assert found.exposed == {"a": TRUTH["a", "exposed"], "b": TRUTH["b", "exposed"]}
+    shares = {variant: each.mean for variant, each in arms_of(found.samples["done"]).items()}
     assert shares == {v: TRUTH[v, "finished"] / TRUTH[v, "exposed"] for v in "ab"}
 
 

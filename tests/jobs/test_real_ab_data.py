@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from flows.look.user_statistics import UserStatistics
+from analysis.evidence import UserEvidence
 from flows.spec.experiment import Experiment
 from tests.builders.user_specs import arms_of, pull, read, sample_in, spec_of
 from tests.places import SHARED
@@ -72,11 +72,11 @@ def expected(exposures: pl.DataFrame, outcomes: pl.DataFrame) -> tuple[pl.DataFr
     return table, users.filter(pl.col("arms") > 1).height
 
 
-def check(found: UserStatistics, table: pl.DataFrame, mixed: int) -> None:
-    assert found.mixed_users == mixed
-    assert found.users == dict(table.select("variant", "n").iter_rows())
+def check(found: UserEvidence, table: pl.DataFrame, mixed: int) -> None:
+    assert found.mixed == mixed
+    assert found.exposed == dict(table.select("variant", "n").iter_rows())
     for variant, n, rate in table.iter_rows():
-        metric = sample_in(found.metrics, "converted", variant)
+        metric = sample_in(found.samples, "converted", variant)
         assert metric.n == n
         assert metric.mean == pytest.approx(rate, rel=1e-12)
 
@@ -88,7 +88,7 @@ def test_landing_page_test_by_group(tmp_path: Path, landing: pl.DataFrame) -> No
     found = read(spec, tmp_path, AFTER)
     check(found, *expected(landing.rename({"group": "variant"}), landing))
     # Of 3,894 repeated users these were in both groups.
-    assert found.mixed_users == 1895
+    assert found.mixed == 1895
 
 
 def test_contradicting_page_makes_a_user_mixed(tmp_path: Path, landing: pl.DataFrame) -> None:
@@ -142,7 +142,7 @@ def test_three_arms_and_spend(tmp_path: Path) -> None:
     spec = spec_of(variants={arm: {} for arm in arms.values()}, metrics=metrics)
     pull(spec, tmp_path)
 
-    found = read(spec, tmp_path, AFTER).metrics["spend"]
+    found = read(spec, tmp_path, AFTER).samples["spend"]
 
     for arm, of_arm in arms_of(found, spec.baseline).items():
         spend = frame.filter(pl.col("variant") == arm)["spend"].to_numpy()

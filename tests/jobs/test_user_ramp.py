@@ -157,12 +157,12 @@ def test_a_candidate_without_users_yet_hides_nothing_of_another(tmp_path: Path) 
         alone = read_user_statistics(con, pair, day(2.5), splits=splits)
         early = read_user_statistics(con, three, day(0.9), splits=splits)
     for name in metrics:
-        for found, expected in zip(whole.metrics[name]["b"], alone.metrics[name]["b"], strict=True):
+        for found, expected in zip(whole.samples[name]["b"], alone.samples[name]["b"], strict=True):
             assert numbers(found) == pytest.approx(numbers(expected)), name
-    left, right = early.metrics["bought"]["b"]
+    left, right = early.samples["bought"]["b"]
     assert float(left.n) + float(right.n) > 2000
     assert float(right.mean - left.mean) == pytest.approx(-0.1, abs=0.03)
-    assert float(whole.metrics["bought"]["c"][1].n) < 400
+    assert float(whole.samples["bought"]["c"][1].n) < 400
     verdict = _look(tmp_path, three, 0.9)
     assert verdict.decision is Decision.ROLLBACK, verdict.reasons
     assert all(check.passed for check in verdict.quality)
@@ -193,7 +193,7 @@ def test_small_strata_of_a_split_are_put_together_and_no_user_is_lost(tmp_path: 
     pull(spec, tmp_path)
     with open_writer(tmp_path / "w.duckdb") as con:
         found = read_user_statistics(con, spec, day(3), splits=[day(1.0)])
-    plain, within = (found.metrics[name]["b"] for name in ("plain", "within"))
+    plain, within = (found.samples[name]["b"] for name in ("plain", "within"))
     # A split's information is n_b n_c / (n_b + n_c); strata share it out, and lose next to none.
     worth = [float(p[0].n) * float(p[1].n) / float(p[0].n + p[1].n) for p in (plain, within)]
     assert worth[1] == pytest.approx(worth[0], rel=0.03)

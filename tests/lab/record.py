@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from flows.ingest.sources.prometheus import PrometheusSamples
-from flows.ingest.sources.recording import write_recording
 from flows.ingest.sources.samples import Matcher, Samples, Selector
 from flows.spec.sources import PrometheusSource
+from tests.builders.recordings import write_recording
 from tests.lab.lab import Lab
 from tests.lab.session import CROWDS, PROFILES, SERVICES, STAGES, enter_stage, set_behaviours
 

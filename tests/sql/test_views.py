@@ -259,9 +259,9 @@ def test_conversions_add_up_to_what_the_verdict_sees(con: duckdb.DuckDBPyConnect
     )
     assert len(found) == 4
     for metric, variant, users, mean, maturing in found:
-        assert users == sample_in(seen.metrics, metric, variant).n
-        assert mean == pytest.approx(sample_in(seen.metrics, metric, variant).mean)
-        assert maturing == seen.users[variant] - seen.final_users[metric][variant]
+        assert users == sample_in(seen.samples, metric, variant).n
+        assert mean == pytest.approx(sample_in(seen.samples, metric, variant).mean)
+        assert maturing == seen.exposed[variant] - seen.final_users[metric][variant]
 
 
 def test_counters_say_what_proportions_are_where_the_spec_names_them(

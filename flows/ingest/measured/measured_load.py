@@ -16,7 +16,7 @@ from flows.spec.experiment import Experiment
 from flows.spec.placeholders import rendered
 from flows.warehouse.arrow_columns import instants, numbers, table, texts
 from flows.warehouse.connection import open_writer, transaction
-from flows.warehouse.statements import statement
+from flows.warehouse.statements import run
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def load_measured(
         if written:
             con.register("incoming_measured", _table(written))
             for name in ("load/forget_measured_buckets", "load/measured_buckets"):
-                con.execute(statement(name), key)
+                run(con, name, **key)
             for name in ("incoming_windows", "incoming_measured"):
                 con.unregister(name)
     return LoadedMeasured(len(written), claimed.kept)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flows.ingest.requests.windows import NewWindow, Window, kept_because, loaded_windows
 from flows.spec.experiment import Experiment
 from flows.warehouse.arrow_columns import instants, numbers, table, texts
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +22,7 @@ class Claimed:
 
 
 def claim_windows(
-    con: DuckDBPyConnection,
+    con: Connection,
     spec: Experiment,
     source: str,
     counted: Sequence[NewWindow],
@@ -49,18 +45,23 @@ def claim_windows(
     claimed = [each for each in counted if reasons[each.window] is None]
     if claimed:
         con.register("incoming_windows", _windows_table(claimed))
-        con.execute(
-            statement("load/claimed_windows"),
-            {
-                "experiment": spec.experiment,
-                "source": source,
-                "selection": selection,
-                "warnings": list(warnings),
-            },
+        run(
+            con,
+            "load/claimed_windows",
+            experiment=spec.experiment,
+            source=source,
+            selection=selection,
+            warnings=list(warnings),
         )
     return Claimed(
         frozenset(each.window for each in claimed), tuple(text for text in reasons.values() if text)
     )
+
+
+def replace_windows(con: Connection, spec: Experiment, table_name: str) -> None:
+    """Empties the claimed windows of a table, and fills them by the statement of its name."""
+    run(con, "load/forget_windows", {"windows": table_name}, experiment=spec.experiment)
+    run(con, f"load/{table_name}", experiment=spec.experiment)
 
 
 def _windows_table(claimed: Sequence[NewWindow]) -> object:

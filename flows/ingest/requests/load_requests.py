@@ -8,14 +8,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.counting.lost_exposure import Cause
 from analysis.requests.outcomes import RequestOutcome
-from flows.ingest.requests.claims import claim_windows
+from flows.ingest.requests.claims import claim_windows, replace_windows
 from flows.ingest.requests.count_spans import SpanCounts
 from flows.ingest.requests.counts import WindowCounts
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, SeriesRole
@@ -24,26 +24,17 @@ from flows.ingest.requests.windows import NewWindow, bucket_ms, selection_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.arrow_columns import instants, numbers, table, texts
 from flows.warehouse.connection import open_writer, transaction
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 # In the labels of a series, as JSON with sorted names.
 _EDGE_LABEL = re.compile(r'"le": "[^"]*",? ?')
-_STATEMENTS = (
-    "load/forget_counter_samples",
-    "load/forget_request_buckets",
-    "load/forget_latency_buckets",
-    "load/forget_optional_counters",
-    "load/forget_exposure_lost",
-    "load/forget_series",
-    "load/series",
-    "load/counter_samples",
-    "load/exposure_lost",
-    "load/request_buckets",
-    "load/latency_buckets",
-    "load/optional_counters",
+# Of windows, each with the statement of its name.
+_TABLES = (
+    "counter_samples",
+    "exposure_lost",
+    "request_buckets",
+    "latency_buckets",
+    "optional_counters",
 )
 
 
@@ -93,7 +84,7 @@ def load_span(spec: Experiment, span: SpanCounts, warehouse: Path) -> LoadedSpan
 
 
 def _write(
-    con: DuckDBPyConnection,
+    con: Connection,
     spec: Experiment,
     span: SpanCounts,
     written: Sequence[WindowCounts],
@@ -106,8 +97,10 @@ def _write(
     }
     for name, rows in incoming.items():
         con.register(name, rows)
-    for name in _STATEMENTS:
-        con.execute(statement(name), {"experiment": spec.experiment})
+    for table_name in _TABLES:
+        replace_windows(con, spec, table_name)
+    for name in ("load/forget_series", "load/series"):
+        run(con, name, experiment=spec.experiment)
     for name in ("incoming_windows", *incoming):
         con.unregister(name)
 
@@ -201,8 +194,7 @@ def _losses(rows: Sequence[SeriesRow], window: WindowCounts) -> list[tuple[Cause
         )
     ]
     is_lost = np.array(
-        [r.variant == UNATTRIBUTED and r.outcome == RequestOutcome.FAILURE for r in rows],
-        np.bool_,
+        [r.variant == UNATTRIBUTED and r.outcome == RequestOutcome.FAILURE for r in rows], np.bool_
     )
     sample = np.flatnonzero(is_lost[window.series]) if len(rows) else np.zeros(0, np.int64)
     index, ts_ms = window.series[sample].tolist(), window.ts_ms[sample].tolist()

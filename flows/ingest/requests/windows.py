@@ -7,14 +7,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from flows.formats.time import instant, milliseconds, milliseconds_of
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 _HOUR_MS = 3_600_000
 # Late samples (remote write, a slow replica) still arrive in the windows before.
@@ -84,12 +80,10 @@ def selection_of(spec: Experiment) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def loaded_windows(
-    con: DuckDBPyConnection, spec: Experiment, source: str
-) -> dict[int, LoadedWindow]:
+def loaded_windows(con: Connection, spec: Experiment, source: str) -> dict[int, LoadedWindow]:
     """The windows of a source in the warehouse, by their start."""
-    rows = con.execute(
-        statement("aggregate/loaded_windows"), {"experiment": spec.experiment, "source": source}
+    rows = run(
+        con, "aggregate/loaded_windows", experiment=spec.experiment, source=source
     ).fetchall()
     return {start: LoadedWindow(*rest) for start, *rest in rows}
 

@@ -36,10 +36,6 @@ class CsvLayout:
         """Names that stand for several columns."""
         return tuple(sorted({n for n in self.columns if n and self.columns.count(n) > 1}))
 
-    def place_of(self, column: str) -> int:
-        """Where a named column is, from 0."""
-        return self.columns.index(column)
-
 
 def read_layout(file: Path) -> CsvLayout | None:
     """The layout of a CSV file; None if it has no text at all. Raises UnicodeDecodeError.

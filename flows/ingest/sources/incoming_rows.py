@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+from duckdb import (
+    ColumnExpression,
+    ConstantExpression,
+    DuckDBPyRelation,
+    Expression,
+    FunctionExpression,
+)
+from duckdb.sqltypes import VARCHAR
 
 from flows.ingest.sources.user_rows import (
     TIME_WANTED,
@@ -14,9 +22,6 @@ from flows.ingest.sources.user_rows import (
     hint_since_1970,
 )
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyRelation, Expression
-
 _TIMES = ("TIMESTAMP", "DATE", "VARCHAR", "NULL")
 _NUMBERS = ("DOUBLE", "FLOAT", "DECIMAL", "BOOLEAN", "VARCHAR", "NULL")
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
@@ -24,9 +29,6 @@ _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 
 def make_incoming(relation: DuckDBPyRelation, wanted: WantedRows, where: str) -> None:
     """Makes the view `incoming` over the relation, its columns named by role."""
-    from duckdb import ConstantExpression, FunctionExpression  # noqa: PLC0415
-    from duckdb.sqltypes import VARCHAR  # noqa: PLC0415
-
     check_columns(wanted, relation.columns, where)
     types = {n: str(t) for n, t in zip(relation.columns, relation.types, strict=True)}
     names = wanted.names
@@ -54,8 +56,6 @@ def make_incoming(relation: DuckDBPyRelation, wanted: WantedRows, where: str) ->
 
 def _unpivoted(wanted: WantedRows, types: Mapping[str, str]) -> dict[str, Expression]:
     """The name and the value of each outcome of a row, a row each."""
-    from duckdb import ConstantExpression, FunctionExpression  # noqa: PLC0415
-
     values = [_text(column, types) for column in wanted.wide.values()]
     listed = {
         "outcome": [ConstantExpression(name) for name in wanted.wide],
@@ -69,17 +69,12 @@ def _unpivoted(wanted: WantedRows, types: Mapping[str, str]) -> dict[str, Expres
 
 def _column(name: str, types: Mapping[str, str]) -> Expression:
     """The column; bytes (a Parquet string without its mark) as text."""
-    from duckdb import ColumnExpression, FunctionExpression  # noqa: PLC0415
-
     column = ColumnExpression(name)
     return FunctionExpression("decode", column) if types[name] == "BLOB" else column
 
 
 def _text(name: str, types: Mapping[str, str]) -> Expression:
     """The column as text."""
-    from duckdb import FunctionExpression  # noqa: PLC0415
-    from duckdb.sqltypes import VARCHAR  # noqa: PLC0415
-
     column = _column(name, types)
     if types[name] in ("DOUBLE", "FLOAT"):
         return FunctionExpression("number_text", column)

@@ -11,12 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray, IntArray
 from analysis.counting.native_histograms import NativeHistogram, cumulative, exponential_edges
 from flows.ingest.sources.samples import Samples, SourceRefused, kept_samples
-
-FloatArray = NDArray[np.float64]
 
 # Bounds that the meshes' proxies have by default, in milliseconds: a histogram with bounds of its
 # own (classic buckets that a server keeps as a native histogram) lists only buckets that hold
@@ -42,7 +40,7 @@ def native_samples(result: Sequence[Mapping[str, Any]], edges: FloatArray = EDGE
     in the warnings if none but infinity is left. Raises SourceRefused if an entry is no histogram.
     """
     labels: list[Mapping[str, str]] = []
-    columns: list[tuple[NDArray[np.int64], FloatArray]] = []
+    columns: list[tuple[IntArray, FloatArray]] = []
     warnings = set[str]()
     scraped = [(item, list(_histograms(item))) for item in result if item.get("histograms")]
     custom = _custom_bounds(scraped)
@@ -117,7 +115,7 @@ def _has_own_bounds(histograms: Sequence[NativeHistogram]) -> bool:
 
 def _cumulative_rows(
     rows: Sequence[tuple[float, NativeHistogram]], edges: FloatArray
-) -> tuple[NDArray[np.int64], FloatArray]:
+) -> tuple[IntArray, FloatArray]:
     """Times in milliseconds, and float64[samples, edges] of observations at most each edge."""
     ts_ms = np.array([round(float(seconds) * 1000) for seconds, _ in rows], dtype=np.int64)
     return ts_ms, np.array([cumulative(histogram, edges) for _, histogram in rows])

@@ -171,7 +171,9 @@ class PrometheusConnection:
                 "is it overloaded, or something between here and there?"
             ) from error
         except requests.exceptions.SSLError as error:
-            raise self._untrusted(error) from error
+            raise SourceRefused(
+                f"{self.url}: no trusted connection (is ca_file right?): {_said(error)}"
+            ) from error
         except requests.exceptions.InvalidURL as error:
             raise self._no_url() from error
         except OtherHost as error:
@@ -179,11 +181,6 @@ class PrometheusConnection:
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _AskLater(f"{type(error).__name__}: {_said(error)}") from error
         return self._judged(response, body)
-
-    def _untrusted(self, error: Exception) -> SourceRefused:
-        return SourceRefused(
-            f"{self.url}: no trusted connection (is ca_file right?): {_said(error)}"
-        )
 
     def _no_url(self) -> SourceRefused:
         """Without what requests says: it may repeat a part of the password."""

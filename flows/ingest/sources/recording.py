@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from flows.ingest.sources.samples import Matcher, Samples, Selector, SourceRefused
 
-_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     [("labels", pa.string()), ("ts_ms", pa.list_(pa.int64())), ("values", pa.list_(pa.float64()))]
 )
 
@@ -77,29 +77,6 @@ class Recording:
         return slice(int(begin + low), int(begin + high))
 
 
-def write_recording(path: Path, samples: Samples) -> None:
-    """Writes samples as a recording, series in the order of their labels."""
-    texts = [json.dumps(dict(labels), sort_keys=True) for labels in samples.labels]
-    offsets = pa.array(samples.offsets, pa.int32())
-    table = pa.table(
-        [
-            pa.array(texts, pa.string()),
-            pa.ListArray.from_arrays(offsets, pa.array(samples.ts_ms, pa.int64())),
-            pa.ListArray.from_arrays(offsets, pa.array(samples.values, pa.float64())),
-        ],
-        schema=_SCHEMA,
-    )
-    order = pa.array(np.argsort(np.array(texts, dtype=object), kind="stable"))
-    pq.write_table(
-        table.take(order),
-        path,
-        compression="zstd",
-        compression_level=19,
-        use_dictionary=["labels"],
-        column_encoding={"ts_ms.list.element": "DELTA_BINARY_PACKED"},
-    )
-
-
 def _read_table(path: Path) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:  # read_table would import much for folders of files
@@ -108,14 +85,14 @@ def _read_table(path: Path) -> pa.Table:
         raise SourceRefused(f"{path}: no such recording") from error
     except (pa.ArrowException, OSError) as error:
         raise SourceRefused(f"{path} is not a whole Parquet file: {error}") from error
-    for field in _SCHEMA:
+    for field in SCHEMA:
         if field.name not in table.column_names:
             raise SourceRefused(
                 f"{path}: column {field.name} is missing (it has "
                 f"{', '.join(table.column_names) or 'none'}); a recording has labels, ts_ms, values"
             )
     try:
-        return table.select(_SCHEMA.names).cast(_SCHEMA)
+        return table.select(SCHEMA.names).cast(SCHEMA)
     except pa.ArrowException as error:
         raise SourceRefused(
             f"{path}: its columns have other types than a recording: {error}"

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from flows.ingest.sources.incoming_rows import make_incoming
 from flows.ingest.sources.user_rows import (
@@ -18,10 +20,7 @@ from flows.ingest.sources.user_rows import (
     WantedRows,
     hint_since_1970,
 )
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+from flows.warehouse.statements import run
 
 _MACROS = ("load/trimmed_macro", "load/one_form_macro", "load/number_text_macro")
 # What a time since 1970 is counted in, as microseconds.
@@ -44,7 +43,7 @@ def stage(
     that can't be read; duckdb.Error where reading itself fails.
     """
     for macro in _MACROS:
-        con.execute(statement(macro))
+        run(con, macro)
     make_incoming(relation, wanted, where)
     has_experiment = wanted.names.get("experiment") in relation.columns
     found = _stage(con, wanted, path, has_experiment=has_experiment)
@@ -64,31 +63,26 @@ def _stage(
     """Writes the incoming rows to a file, and returns what was found in them."""
     names = {_one_form(in_data): name for in_data, name in wanted.names_in_data.items()}
     unit_us = _UNITS_US.get(wanted.time_format or "")
-    con.execute(
-        statement("load/staged_rows"),
-        {
-            "experiment": wanted.experiment,
-            "has_experiment": has_experiment,
-            "names": {"key": list(names), "value": list(names.values())},
-            "time_format": wanted.time_format if unit_us is None and wanted.at is None else None,
-            "unit_us": unit_us if wanted.at is None else None,
-            "is_wide": bool(wanted.wide),
-            "staged": str(path),
-        },
+    run(
+        con,
+        "load/staged_rows",
+        experiment=wanted.experiment,
+        has_experiment=has_experiment,
+        names={"key": list(names), "value": list(names.values())},
+        time_format=wanted.time_format if unit_us is None and wanted.at is None else None,
+        unit_us=unit_us if wanted.at is None else None,
+        is_wide=bool(wanted.wide),
+        staged=str(path),
     )
-    return _check(con, path)
+    answer = run(con, "aggregate/staged_part", staged=str(path))
+    columns = [column[0] for column in answer.description or ()]
+    return dict(zip(columns, answer.fetchall()[0], strict=True))
 
 
 def _one_form(name: str) -> str:
     """As load/one_form_macro makes it of a name in the data."""
     written = re.sub(r"^(-?[0-9]+)\.0*$", r"\1", name.strip())
     return written.lower() if written.lower() in ("true", "false") else written
-
-
-def _check(con: DuckDBPyConnection, path: Path) -> dict[str, Any]:
-    answer = con.execute(statement("aggregate/staged_part"), {"staged": str(path)})
-    names = [column[0] for column in answer.description or ()]
-    return dict(zip(names, answer.fetchall()[0], strict=True))
 
 
 def _refuse_unreadable(wanted: WantedRows, found: Mapping[str, object], where: str) -> None:
@@ -106,10 +100,10 @@ def _refuse_unreadable(wanted: WantedRows, found: Mapping[str, object], where: s
             f"{_time_wanted(wanted, text)}{_others(found['bad_times'])}"
         )
     if found["bad_values"]:
+        column = wanted.wide.get(str(found["bad_value_name"])) or wanted.names["value"]
         raise UserDataRefused(
             f"{where}: row {_row_of(wanted, found['bad_value_row'])}: "
-            f"{_value_column(wanted, found['bad_value_name'])} is "
-            f"{str(found['bad_value'])!r}, must be a number such as 12.5"
+            f"{column} is {str(found['bad_value'])!r}, must be a number such as 12.5"
             f"{_others(found['bad_values'])}"
         )
 
@@ -120,16 +114,12 @@ def _row_of(wanted: WantedRows, number: object) -> int:
     return (int(str(number)) - 1) // max(each, 1) + 1
 
 
-def _value_column(wanted: WantedRows, outcome: object) -> str:
-    return wanted.wide.get(str(outcome)) or wanted.names["value"]
-
-
 def _time_wanted(wanted: WantedRows, text: str) -> str:
     """What a time that can't be read must be."""
     if wanted.time_format is not None:
         return f"a time after 1980 as time_format {wanted.time_format!r} says"
     hint = ""
-    if _is_number(text):
+    if text.replace(".", "", 1).isdigit():
         hint = f"; {hint_since_1970(wanted)}"
     elif re.match(r"[01]\d{3}-", text) or "BC" in text:
         hint = "; the zero or the infinity of another program is no time: leave it empty"
@@ -139,7 +129,3 @@ def _time_wanted(wanted: WantedRows, text: str) -> str:
 def _others(count: object) -> str:
     more = int(str(count)) - 1
     return f" ({more:,} more such rows)" if more else ""
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()

@@ -7,7 +7,15 @@ import glob
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
+from duckdb import (
+    ColumnExpression,
+    ConstantExpression,
+    DuckDBPyConnection,
+    DuckDBPyRelation,
+    StarExpression,
+)
 
 from flows.ingest.sources.csv_layout import (
     CsvLayout,
@@ -19,9 +27,7 @@ from flows.ingest.sources.folders import folder_columns
 from flows.ingest.sources.packed_file import UNREADABLE, check_whole, open_bytes
 from flows.ingest.sources.staged_rows import stage
 from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, WantedRows
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+from flows.warehouse.statements import quoted
 
 _PARQUET = (".parquet", ".pq")
 _CSV = (".csv", ".tsv", ".txt")
@@ -65,8 +71,6 @@ def stage_file(
 
     Raises UserDataRefused; duckdb.Error where not the file is at fault (memory, a full disk).
     """
-    import duckdb  # noqa: PLC0415
-
     state = file_state(file)
 
     def read(source: Path) -> StagedPart:
@@ -132,7 +136,7 @@ def _filled(con: DuckDBPyConnection, name: str, wanted: WantedRows) -> list[str]
     """The wanted columns, of JSON whose fields DuckDB doesn't list, that are written as wanted."""
     columns = list(dict.fromkeys(wanted.used))
     found = con.read_json(name, columns=dict.fromkeys(columns, "VARCHAR"), hive_partitioning=False)
-    counts = found.aggregate(", ".join(f"count({_quoted(each)})" for each in columns)).fetchall()
+    counts = found.aggregate(", ".join(f"count({quoted(each)})" for each in columns)).fetchall()
     return [each for each, count in zip(columns, counts[0], strict=True) if count]
 
 
@@ -140,8 +144,6 @@ def _read_csv(
     con: DuckDBPyConnection, file: Path, layout: CsvLayout, wanted: WantedRows
 ) -> DuckDBPyRelation:
     """The columns of a CSV file, as text; by their places, as names can be empty or alike."""
-    from duckdb import ColumnExpression  # noqa: PLC0415
-
     if layout.repeated:
         raise UserDataRefused(
             f"{file}: line {layout.skipped + 1} names the column {layout.repeated[0]!r} more than "
@@ -165,14 +167,12 @@ def _read_csv(
 
 def _nothing(con: DuckDBPyConnection, wanted: WantedRows) -> DuckDBPyRelation:
     """The columns that are wanted, without rows: a file that has nothing in it names none."""
-    columns = ", ".join(f"null::varchar as {_quoted(name)}" for name in wanted.used)
+    columns = ", ".join(f"null::varchar as {quoted(name)}" for name in wanted.used)
     return con.sql(f"select {columns} where false")
 
 
 def _with_folders(relation: DuckDBPyRelation, part: str, wanted: WantedRows) -> DuckDBPyRelation:
     """The relation with the columns that only the file's folders name."""
-    from duckdb import ConstantExpression, StarExpression  # noqa: PLC0415
-
     named = folder_columns(part)
     added = [
         ConstantExpression(named[name]).cast("VARCHAR").alias(name)
@@ -180,10 +180,6 @@ def _with_folders(relation: DuckDBPyRelation, part: str, wanted: WantedRows) -> 
         if name in named and name not in relation.columns
     ]
     return relation.select(StarExpression(), *added) if added else relation
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _check_whole_array(file: Path) -> None:

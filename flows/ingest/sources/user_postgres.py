@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from flows.ingest.sources.postgres_dsn import Dsn, MalformedDsn, parse_dsn
 from flows.ingest.sources.postgres_watch import Vigil, Watch, watched
@@ -14,9 +16,7 @@ from flows.ingest.sources.samples import SourceUnavailable
 from flows.ingest.sources.staged_rows import stage
 from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, WantedRows
 from flows.spec.sources import PostgresSource, UsersQuery
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, quoted
 
 PART = "postgresql"
 # A server that vanishes without a word must not block a run for hours.
@@ -44,7 +44,7 @@ _REFUSALS = (
 
 
 def stage_query(
-    con: DuckDBPyConnection, source: PostgresSource | UsersQuery, wanted: WantedRows, *, path: Path
+    con: Connection, source: PostgresSource | UsersQuery, wanted: WantedRows, *, path: Path
 ) -> StagedPart:
     """Reads a query's whole answer, in a read-only transaction, into a staged part at path.
 
@@ -52,7 +52,6 @@ def stage_query(
     refused, missing column, unreadable rows) or SourceUnavailable (no connection, or lost).
     """
     import adbc_driver_manager  # noqa: PLC0415
-    import duckdb  # noqa: PLC0415
 
     dsn = _dsn(source)
     where = f"PostgreSQL {dsn.address} (from ${source.dsn_env})"
@@ -103,7 +102,7 @@ def _with_texts(query: str, schema: Any, wanted: WantedRows) -> str:
     if not any(name in opaque or kinds[name] == "money" for name in used):
         return query
     columns = ", ".join(
-        f"{_shown(name, kinds[name], is_opaque=name in opaque)} as {_quoted(name)}" for name in used
+        f"{_shown(name, kinds[name], is_opaque=name in opaque)} as {quoted(name)}" for name in used
     )
     return f"select {columns} from (\n{query}\n) as answer"
 
@@ -111,12 +110,8 @@ def _with_texts(query: str, schema: Any, wanted: WantedRows) -> str:
 def _shown(name: str, kind: str, *, is_opaque: bool) -> str:
     """The column as the server prints it: of an address without the mask that a cast adds."""
     if kind == "money":
-        return f"{_quoted(name)}::numeric"
-    return f"nullif(format('%s', {_quoted(name)}), '')" if is_opaque else _quoted(name)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+        return f"{quoted(name)}::numeric"
+    return f"nullif(format('%s', {quoted(name)}), '')" if is_opaque else quoted(name)
 
 
 def _watched(reader: Any, lost: list[OSError]) -> Any:

@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from flows.formats.time import milliseconds_of
-from flows.ingest.requests.claims import claim_windows
+from flows.ingest.requests.claims import claim_windows, replace_windows
 from flows.ingest.requests.windows import NewWindow, bucket_ms, selection_of
 from flows.spec.experiment import Experiment
 from flows.spec.sources import CounterSource
 from flows.warehouse.arrow_columns import instants, numbers, table, texts
 from flows.warehouse.connection import open_writer, transaction
-from flows.warehouse.statements import statement
 
 # Variant, outcome, start of the bucket in milliseconds.
 Key = tuple[str, str, int]
@@ -73,8 +72,7 @@ def load_conversions(
         written = tuple(each for each in counted if each.new.window in claimed.windows)
         if written:
             con.register("incoming_conversions", _table(written))
-            for name in ("load/forget_conversion_buckets", "load/conversion_buckets"):
-                con.execute(statement(name), {"experiment": spec.experiment})
+            replace_windows(con, spec, "conversion_buckets")
             for name in ("incoming_windows", "incoming_conversions"):
                 con.unregister(name)
     return LoadedConversions(written, claimed.kept)

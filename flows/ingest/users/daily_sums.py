@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING
 
 from flows.ingest.users.exposed_users import make_users_of_days
 from flows.ingest.users.final_values import make_final_values
@@ -13,10 +12,7 @@ from flows.ingest.users.plan_splits import SplitStarts
 from flows.ingest.users.quantities import Cohort, dimensions_of
 from flows.ingest.users.scales import Scales
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +34,7 @@ class SumsRow:
 
 
 def sum_by_day(
-    con: DuckDBPyConnection,
+    con: Connection,
     spec: Experiment,
     cohort: Cohort,
     scales: Scales,
@@ -61,27 +57,24 @@ def sum_by_day(
     return _sum_values(con, spec, cohort)
 
 
-def _sum_values(con: DuckDBPyConnection, spec: Experiment, cohort: Cohort) -> list[SumsRow]:
+def _sum_values(con: Connection, spec: Experiment, cohort: Cohort) -> list[SumsRow]:
     """The sums of final_values, for all users and by segment."""
     lists = {
         "totals": ", ".join(f"sum(q{i})" for i in range(len(cohort.quantities))),
         "products": ", ".join(f"sum(q{i} * q{j})" for i, j in cohort.pairs),
     }
-    rows = con.execute(statement("aggregate/user_sums", **lists)).fetchall()
+    rows = run(con, "aggregate/user_sums", lists).fetchall()
     largest = dict.fromkeys((row[:3] for row in rows), ())
     if cohort.amounts:
-        text = statement(
-            "aggregate/user_maxima", maxima=", ".join(f"max(q{i})" for i in cohort.amounts)
-        )
-        largest |= {tuple(part): values for *part, values in con.execute(text).fetchall()}
+        maxima = {"maxima": ", ".join(f"max(q{i})" for i in cohort.amounts)}
+        found_maxima = run(con, "aggregate/user_maxima", maxima).fetchall()
+        largest |= {tuple(part): values for *part, values in found_maxima}
     found = [SumsRow(*(*row, largest[row[:3]])) for row in rows]
     if spec.segments:
         dimensions = dimensions_of(spec)
-        segments = ", ".join(_segment(spec, columns) for columns in dimensions.values())
-        parts = con.execute(
-            statement("aggregate/user_segment_sums", **lists, segments=segments),
-            {"dimensions": list(dimensions), "columns": len(spec.segments)},
-        ).fetchall()
+        lists["segments"] = ", ".join(_segment(spec, columns) for columns in dimensions.values())
+        asked = {"dimensions": list(dimensions), "columns": len(spec.segments)}
+        parts = run(con, "aggregate/user_segment_sums", lists, **asked).fetchall()
         found += [SumsRow(*(*row, ())) for row in parts]
     return found
 

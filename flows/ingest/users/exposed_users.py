@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING
 
 from flows.ingest.users.plan_splits import SplitStarts, split_number
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 BySplit = tuple[dict[str, int], ...]
 
@@ -32,28 +28,33 @@ class ExposedUsers:
     mixed: int
 
 
-def make_users_at(con: DuckDBPyConnection, spec: Experiment, known_until: datetime) -> None:
+def users_of(*, is_kept: bool) -> str:
+    """The relation of the users that are kept of an experiment, or of those of users_at_look."""
+    if is_kept:
+        return "(select * from exposed_users where experiment = $experiment)"
+    # It has the users of one experiment; every statement takes its name all the same.
+    return "(select * from users_at_look where $experiment <> '')"
+
+
+def make_users_at(con: Connection, spec: Experiment, known_until: datetime) -> None:
     """Makes users_at_look: all users that were exposed by then."""
-    con.execute(
-        statement("load/users_at_look"),
-        {
-            "experiment": spec.experiment,
-            "variants": list(spec.variants),
-            "start": spec.earliest_exposure,
-            "look_at": known_until,
-        },
+    run(
+        con,
+        "load/users_at_look",
+        experiment=spec.experiment,
+        variants=list(spec.variants),
+        start=spec.earliest_exposure,
+        look_at=known_until,
     )
 
 
-def make_users_of_days(con: DuckDBPyConnection, spec: Experiment, days: Sequence[date]) -> None:
+def make_users_of_days(con: Connection, spec: Experiment, days: Sequence[date]) -> None:
     """Makes users_at_look: the kept users that were first exposed on some days."""
-    con.execute(
-        statement("load/users_of_days"), {"experiment": spec.experiment, "days": list(days)}
-    )
+    run(con, "load/users_of_days", experiment=spec.experiment, days=list(days))
 
 
 def count_exposed(
-    con: DuckDBPyConnection, spec: Experiment, *, is_kept: bool, splits: SplitStarts
+    con: Connection, spec: Experiment, *, is_kept: bool, splits: SplitStarts
 ) -> ExposedUsers:
     """Counts the kept users, or those of users_at_look."""
 
@@ -61,12 +62,14 @@ def count_exposed(
         return tuple(dict.fromkeys(spec.variants, 0) for _ in range(len(splits) + 1))
 
     exposed, mixed = ExposedUsers(dict.fromkeys(spec.variants, 0), nobody(), {}, {}, 0), 0
-    asked: dict[str, object] = {"dimensions": list(spec.segments)}
-    if is_kept:
-        asked["experiment"] = spec.experiment
-    name = "aggregate/kept_users_by_variant" if is_kept else "aggregate/users_by_variant"
-    text = statement(name, split=split_number(splits, "exposed_at"))
-    for day, split, variant, dimension, segment, count in con.execute(text, asked).fetchall():
+    rows = run(
+        con,
+        "aggregate/users_by_variant",
+        {"users": users_of(is_kept=is_kept), "split": split_number(splits, "exposed_at")},
+        experiment=spec.experiment,
+        dimensions=list(spec.segments),
+    ).fetchall()
+    for day, split, variant, dimension, segment, count in rows:
         if variant is None:
             mixed += 0 if dimension else count
         elif dimension:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from flows.ingest.users.plan_splits import SplitStarts, split_number
 from flows.ingest.users.quantities import Cohort
 from flows.ingest.users.scales import Scales
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 
 
 def make_final_values(
-    con: DuckDBPyConnection,
+    con: Connection,
     spec: Experiment,
     cohort: Cohort,
     scales: Scales,
@@ -34,33 +30,29 @@ def make_final_values(
     days: the days of exposure in users_at_look, if they are few: only outcomes near them are read.
     splits: when those of the plan begin, but for the first.
     """
-    con.execute(
-        statement("load/user_quantities"),
-        {
-            "outcomes": [q.outcome for q in cohort.quantities],
-            "counts": [q.counts for q in cohort.quantities],
-            "from_us": [q.from_us for q in cohort.quantities],
-            "until_us": [q.until_us for q in cohort.quantities],
-            "middle_days": [q.middle_day for q in cohort.quantities],
-        },
+    run(
+        con,
+        "load/user_quantities",
+        outcomes=[q.outcome for q in cohort.quantities],
+        counts=[q.counts for q in cohort.quantities],
+        from_us=[q.from_us for q in cohort.quantities],
+        until_us=[q.until_us for q in cohort.quantities],
+        middle_days=[q.middle_day for q in cohort.quantities],
     )
     before, after = (us * _MICROSECOND for us in cohort.reach_us)
-    text = statement(
+    places = range(len(cohort.quantities))
+    run(
+        con,
         "load/final_values",
-        totals=",\n        ".join(
-            f"sum(amount) filter (quantity = {i}) as q{i}" for i in range(len(cohort.quantities))
-        ),
-        values=",\n    ".join(_value(cohort, scales, i) for i in range(len(cohort.quantities))),
-        split=split_number(splits, "u.exposed_at"),
-    )
-    con.execute(
-        text,
         {
-            "experiment": spec.experiment,
-            "exposed_until": cohort.exposed_until(known_until),
-            "earliest": midnight(min(days), known_until) - before if days else "-infinity",
-            "latest": midnight(max(days), known_until) + _DAY + after if days else "infinity",
+            "totals": ", ".join(f"sum(amount) filter (quantity = {i}) as q{i}" for i in places),
+            "values": ", ".join(_value(cohort, scales, i) for i in places),
+            "split": split_number(splits, "u.exposed_at"),
         },
+        experiment=spec.experiment,
+        exposed_until=cohort.exposed_until(known_until),
+        earliest=midnight(min(days), known_until) - before if days else "-infinity",
+        latest=midnight(max(days), known_until) + _DAY + after if days else "infinity",
     )
 
 

@@ -6,22 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flows.ingest.users.kept_sums import keep_sums
+from flows.ingest.users.kept_users import forget_kept
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer, transaction
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-_OF_ROWS = (
-    "load/forget_exposures_of_users",
-    "load/forget_outcomes_of_users",
-    "load/forget_left_out_outcomes_of_users",
-)
-_OF_USERS = "load/forget_exposed_users_of_users"
+from flows.warehouse.statements import Connection, run
 
 
 def forget_users(
@@ -36,41 +26,33 @@ def forget_users(
     with open_writer(warehouse) as con:
         with transaction(con):
             for macro in ("load/trimmed_macro", "load/one_form_macro"):
-                con.execute(statement(macro))
-            asked = {"users": list(users), "forgotten_at": at}
-            con.execute(statement("load/forgotten_users"), asked)
+                run(con, macro)
+            run(con, "load/forgotten_users", users=list(users), forgotten_at=at)
             gone = _remove(con, None)
             named = {spec.experiment: spec for spec in specs}
             for experiment in gone:
                 if experiment in named:
                     keep_sums(con, named[experiment], None)
                 else:
-                    _forget_kept(con, experiment)
+                    forget_kept(con, experiment)
         # What was deleted stays in the file until the next checkpoint.
         con.execute("checkpoint")
     return dict(sorted(gone.items()))
 
 
-def leave_out_forgotten(con: DuckDBPyConnection, spec: Experiment) -> None:
+def leave_out_forgotten(con: Connection, spec: Experiment) -> None:
     """Removes again what a load has brought of users that were to be forgotten."""
-    asked = {"experiment": spec.experiment}
-    row = con.execute(statement("aggregate/has_forgotten_users"), asked).fetchone()
+    row = run(con, "aggregate/has_forgotten_users", experiment=spec.experiment).fetchone()
     if row and row[0]:
         _remove(con, spec.experiment)
 
 
-def _remove(con: DuckDBPyConnection, experiment: str | None) -> Counter[str]:
+def _remove(con: Connection, experiment: str | None) -> Counter[str]:
     """Deletes the rows of forgotten users; returns how many rows of each experiment went."""
-    asked, gone = {"experiment": experiment}, Counter[str]()
-    for name in _OF_ROWS:
-        rows = con.execute(statement(name), asked).fetchall()
-        gone.update(found for (found,) in rows)
-    con.execute(statement(_OF_USERS), asked).fetchall()
+    gone = Counter[str]()
+    for table in ("exposures", "outcomes", "left_out_outcomes", "exposed_users"):
+        removed = run(con, "load/forget_rows_of_users", {"rows": table}, experiment=experiment)
+        rows = removed.fetchall()
+        if table != "exposed_users":  # it holds no rows of a source
+            gone.update(found for (found,) in rows)
     return gone
-
-
-def _forget_kept(con: DuckDBPyConnection, experiment: str) -> None:
-    """Forgets the sums of an experiment without a spec, of which the users are a part."""
-    key = {"experiment": experiment}
-    con.execute(statement("load/forget_users"), key)
-    con.execute(statement("load/forget_user_sums"), {**key, "keep": []})

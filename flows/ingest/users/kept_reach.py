@@ -6,16 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
 from flows.ingest.users.kept_users import asked_of
 from flows.ingest.users.read_outcome_reach import outcome_names, read_outcome_reach
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 # With the same rows, more users have final values as time passes: by so much of it, at most, what
 # is kept may lag behind.
@@ -31,7 +28,7 @@ class Reach:
 
 
 def keep_reach(
-    con: DuckDBPyConnection, spec: Experiment, known_until: datetime, *, is_changed: bool
+    con: Connection, spec: Experiment, known_until: datetime, *, is_changed: bool
 ) -> None:
     """Works out anew what the kept users' outcomes reach, where rows or the spec have changed.
 
@@ -43,19 +40,18 @@ def keep_reach(
         if known_until - kept[1] <= max(_LAG * (known_until - begin), timedelta(0)):
             return
     found = read_reach(con, spec, known_until, is_kept=True)
-    con.execute(
-        statement("load/outcome_reach"),
-        {
-            "experiment": spec.experiment,
-            "asked": _identity(spec),
-            "known_until": known_until,
-            "reach": json.dumps(asdict(found)),
-        },
+    run(
+        con,
+        "load/outcome_reach",
+        experiment=spec.experiment,
+        asked=_identity(spec),
+        known_until=known_until,
+        reach=json.dumps(asdict(found)),
     )
 
 
 def reach_at_look(
-    con: DuckDBPyConnection, spec: Experiment, known_until: datetime, *, is_kept: bool
+    con: Connection, spec: Experiment, known_until: datetime, *, is_kept: bool
 ) -> Reach:
     """What is known at a look; is_kept: whether it is at the last pull, whose users are kept."""
     kept = _kept(con, spec) if is_kept else None
@@ -69,9 +65,7 @@ def reach_at_look(
     return Reach(metrics, found["names"])
 
 
-def read_reach(
-    con: DuckDBPyConnection, spec: Experiment, known_until: datetime, *, is_kept: bool
-) -> Reach:
+def read_reach(con: Connection, spec: Experiment, known_until: datetime, *, is_kept: bool) -> Reach:
     """The same from the rows; is_kept: whether the kept users are those of the time."""
     return Reach(
         read_outcome_reach(con, spec, known_until, is_kept=is_kept),
@@ -95,20 +89,19 @@ def _identity(spec: Experiment) -> str:
     return f"{asked_of(spec)} {metrics} {spec.sources.conversions is not None} {counts}"
 
 
-def _kept(con: DuckDBPyConnection, spec: Experiment) -> tuple[str, datetime, str] | None:
-    row: tuple[str, datetime, str] | None = con.execute(
-        statement("aggregate/kept_reach"), {"experiment": spec.experiment}
+def _kept(con: Connection, spec: Experiment) -> tuple[str, datetime, str] | None:
+    row: tuple[str, datetime, str] | None = run(
+        con, "aggregate/kept_reach", experiment=spec.experiment
     ).fetchone()
     return row
 
 
-def _first_exposure(con: DuckDBPyConnection, spec: Experiment) -> datetime | None:
-    row = con.execute(
-        statement("aggregate/first_exposure"),
-        {
-            "experiment": spec.experiment,
-            "variants": list(spec.variants),
-            "start": spec.earliest_exposure,
-        },
+def _first_exposure(con: Connection, spec: Experiment) -> datetime | None:
+    row = run(
+        con,
+        "aggregate/first_exposure",
+        experiment=spec.experiment,
+        variants=list(spec.variants),
+        start=spec.earliest_exposure,
     ).fetchone()
     return row[0] if row else None

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flows.ingest.users.exposed_users import make_users_at
 from flows.ingest.users.final_values import make_final_values
 from flows.ingest.users.quantities import Cohort
 from flows.ingest.users.scales import scales_of
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 # A percentile of fewer users says little of their tail.
 _USERS_FOR_A_CAP = 100
 
 
 def keep_scales(
-    con: DuckDBPyConnection, spec: Experiment, cohorts: Sequence[Cohort], known_until: datetime
+    con: Connection, spec: Experiment, cohorts: Sequence[Cohort], known_until: datetime
 ) -> None:
     """Sets the shifts and caps that are asked for, not set yet, and known by now."""
     _set_shifts(con, spec, cohorts)
@@ -29,9 +26,9 @@ def keep_scales(
         _set_caps(con, spec, cohort, known_until)
 
 
-def _set_shifts(con: DuckDBPyConnection, spec: Experiment, cohorts: Sequence[Cohort]) -> None:
+def _set_shifts(con: Connection, spec: Experiment, cohorts: Sequence[Cohort]) -> None:
     key = {"experiment": spec.experiment}
-    known = {row[:2] for row in con.execute(statement("aggregate/user_shifts"), key).fetchall()}
+    known = {row[:2] for row in run(con, "aggregate/user_shifts", **key).fetchall()}
     asked = {
         (quantity.outcome, quantity.shift_kind)
         for cohort in cohorts
@@ -39,12 +36,10 @@ def _set_shifts(con: DuckDBPyConnection, spec: Experiment, cohorts: Sequence[Coh
         if quantity.shift_kind
     }
     for outcome, kind in sorted(asked - known):
-        con.execute(statement("load/user_shift"), {**key, "outcome": outcome, "kind": kind})
+        run(con, "load/user_shift", **key, outcome=outcome, kind=kind)
 
 
-def _set_caps(
-    con: DuckDBPyConnection, spec: Experiment, cohort: Cohort, known_until: datetime
-) -> None:
+def _set_caps(con: Connection, spec: Experiment, cohort: Cohort, known_until: datetime) -> None:
     """Sets the caps that are asked for and not set yet, once there are users enough.
 
     One of 0 isn't kept: that most of the first users did nothing says nothing of what a user does
@@ -62,15 +57,15 @@ def _set_caps(
     make_final_values(con, spec, cohort, scales, known_until=known_until)
     for i in missing:
         quantity = cohort.quantities[i]
-        answer: Any = con.execute(
-            statement("aggregate/user_percentile", value=f"q{i}"), {"share": quantity.cap_share}
+        value = {"value": f"q{i}"}
+        answer: Any = run(
+            con, "aggregate/user_percentile", value, share=quantity.cap_share
         ).fetchone()
         if answer[0] >= _USERS_FOR_A_CAP:
-            con.execute(
-                statement("load/user_cap"),
-                {
-                    "experiment": spec.experiment,
-                    "quantity": quantity.identity,
-                    "cap": answer[1] + scales.shifts[i],
-                },
+            run(
+                con,
+                "load/user_cap",
+                experiment=spec.experiment,
+                quantity=quantity.identity,
+                cap=answer[1] + scales.shifts[i],
             )

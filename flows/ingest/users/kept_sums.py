@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from flows.ingest.coverage import users_known_until
 from flows.ingest.sources.user_rows import UserRows
@@ -18,16 +17,13 @@ from flows.ingest.users.quantities import Cohort, cohorts_of
 from flows.ingest.users.scales import Scales, scales_of
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 _DAY = timedelta(days=1)
 
 
 def keep_sums(
-    con: DuckDBPyConnection, spec: Experiment, fresh: Mapping[UserRows, Sequence[str]] | None
+    con: Connection, spec: Experiment, fresh: Mapping[UserRows, Sequence[str]] | None
 ) -> None:
     """Brings what is kept (users, scales, sums, reach) up to date after a load; costs what is new.
 
@@ -42,36 +38,25 @@ def keep_sums(
     keep_scales(con, spec, cohorts, known_until)
     splits = begun(split_starts(plan_at(con, spec, at=known_until)), known_until)
     kept = [_keep_days(con, spec, cohort, known_until, splits) for cohort in cohorts]
-    con.execute(statement("load/forget_user_sums"), {"experiment": spec.experiment, "keep": kept})
+    run(con, "load/forget_user_sums", experiment=spec.experiment, keep=kept)
     is_changed = fresh is None or any(fresh.values())
     keep_reach(con, spec, known_until, is_changed=is_changed)
 
 
 def kept_sums(
-    con: DuckDBPyConnection,
-    spec: Experiment,
-    cohort: Cohort,
-    scales: Scales,
-    splits: SplitStarts,
+    con: Connection, spec: Experiment, cohort: Cohort, scales: Scales, splits: SplitStarts
 ) -> tuple[list[SumsRow], list[date]]:
     """What is kept of a cohort, and the days of kept users of which nothing is kept yet.
 
     splits: those that have begun.
     """
     identity = _identity(spec, cohort, scales, splits)
-    rows = con.execute(
-        statement("aggregate/kept_sums"),
-        {"experiment": spec.experiment, "cohort": identity},
-    ).fetchall()
+    rows = run(con, "aggregate/kept_sums", experiment=spec.experiment, cohort=identity).fetchall()
     return [SumsRow(*row) for row in rows], _missing_days(con, spec, identity)
 
 
 def _keep_days(
-    con: DuckDBPyConnection,
-    spec: Experiment,
-    cohort: Cohort,
-    known_until: datetime,
-    splits: SplitStarts,
+    con: Connection, spec: Experiment, cohort: Cohort, known_until: datetime, splits: SplitStarts
 ) -> str:
     """Keeps the sums of the days whose last user has a final value by now.
 
@@ -90,17 +75,12 @@ def _keep_days(
     )
     if rows:
         columns = {name: [getattr(row, name) for row in rows] for name in SumsRow.__slots__}
-        con.execute(
-            statement("load/user_sums"),
-            {"experiment": spec.experiment, "cohort": identity, **columns},
-        )
+        run(con, "load/user_sums", experiment=spec.experiment, cohort=identity, **columns)
     return identity
 
 
-def _missing_days(con: DuckDBPyConnection, spec: Experiment, identity: str) -> list[date]:
-    days = con.execute(
-        statement("aggregate/kept_days"), {"experiment": spec.experiment, "cohort": identity}
-    ).fetchall()
+def _missing_days(con: Connection, spec: Experiment, identity: str) -> list[date]:
+    days = run(con, "aggregate/kept_days", experiment=spec.experiment, cohort=identity).fetchall()
     return [day for day, is_stored in days if not is_stored]
 
 

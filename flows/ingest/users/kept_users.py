@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.exposed_users import make_users_at
 from flows.ingest.users.quantities import Cohort, dimensions_of
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 
 def keep_users(
-    con: DuckDBPyConnection,
+    con: Connection,
     spec: Experiment,
     cohorts: Sequence[Cohort],
     fresh: Mapping[UserRows, Sequence[str]] | None,
@@ -28,24 +24,25 @@ def keep_users(
     fresh: by kind, the parts that are new; None if all is to be made anew.
     """
     key = {"experiment": spec.experiment}
-    state = con.execute(statement("aggregate/user_state"), key).fetchone()
+    state = run(con, "aggregate/user_state", **key).fetchone()
     if fresh is None or state is None or state[0] != asked_of(spec):
-        con.execute(statement("load/forget_users"), key)
-        con.execute(statement("load/forget_user_sums"), {**key, "keep": []})
+        forget_kept(con, spec.experiment)
         make_users_at(con, spec, known_until)
-        con.execute(statement("load/rebuild_users"), key)
+        run(con, "load/rebuild_users", **key)
     else:
         _take_in(con, spec, cohorts, fresh, state[1], known_until)
-    con.execute(
-        statement("load/user_state"), {**key, "asked": asked_of(spec), "known_until": known_until}
-    )
+    run(con, "load/user_state", **key, asked=asked_of(spec), known_until=known_until)
 
 
-def is_kept_at(con: DuckDBPyConnection, spec: Experiment, known_until: datetime) -> bool:
+def forget_kept(con: Connection, experiment: str) -> None:
+    """Forgets the users that are kept of an experiment, and their sums."""
+    run(con, "load/forget_users", experiment=experiment)
+    run(con, "load/forget_user_sums", experiment=experiment, keep=[])
+
+
+def is_kept_at(con: Connection, spec: Experiment, known_until: datetime) -> bool:
     """Whether the kept users are those that were known at that time."""
-    state = con.execute(
-        statement("aggregate/user_state"), {"experiment": spec.experiment}
-    ).fetchone()
+    state = run(con, "aggregate/user_state", experiment=spec.experiment).fetchone()
     return state is not None and state == (asked_of(spec), known_until)
 
 
@@ -61,7 +58,7 @@ def asked_of(spec: Experiment) -> str:
 
 
 def _take_in(
-    con: DuckDBPyConnection,
+    con: Connection,
     spec: Experiment,
     cohorts: Sequence[Cohort],
     fresh: Mapping[UserRows, Sequence[str]],
@@ -70,28 +67,26 @@ def _take_in(
 ) -> None:
     """Adds what new parts say, and forgets the sums of the days that they touch."""
     key = {"experiment": spec.experiment}
-    con.execute(
-        statement("load/fresh_users"),
-        {
-            **key,
-            "variants": list(spec.variants),
-            "parts": list(fresh.get(UserRows.EXPOSURES, ())),
-            "known_until": since,
-            "start": spec.earliest_exposure,
-            "until": until,
-        },
+    run(
+        con,
+        "load/fresh_users",
+        **key,
+        variants=list(spec.variants),
+        parts=list(fresh.get(UserRows.EXPOSURES, ())),
+        known_until=since,
+        start=spec.earliest_exposure,
+        until=until,
     )
     before = max((c.reach_us[0] for c in cohorts), default=0)
     after = max((c.reach_us[1] for c in cohorts), default=0)
-    con.execute(
-        statement("load/user_dirty_days"),
-        {
-            **key,
-            "parts": list(fresh.get(UserRows.OUTCOMES, ())),
-            "before_us": before,
-            "after_us": after,
-        },
+    run(
+        con,
+        "load/user_dirty_days",
+        **key,
+        parts=list(fresh.get(UserRows.OUTCOMES, ())),
+        before_us=before,
+        after_us=after,
     )
-    con.execute(statement("load/forget_user_days"), key)
-    con.execute(statement("load/update_users"), key)
-    con.execute(statement("load/add_users"), key)
+    run(con, "load/forget_user_days", **key)
+    run(con, "load/update_users", **key)
+    run(con, "load/add_users", **key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
 
 from flows.formats.time import instant
 from flows.ingest.sources.user_rows import LeftOut, StagedPart, UserRows
@@ -12,11 +11,7 @@ from flows.ingest.users.parts import KnownPart, known_parts, known_source
 from flows.ingest.users.pull_report import CameAgain, SourcePull
 from flows.ingest.users.staging import Reading
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
+from flows.warehouse.statements import Connection, run
 
 # Of a part's rows of other experiments, about so many are kept.
 _ELSEWHERE_ROWS = 20_000
@@ -35,7 +30,7 @@ class LoadedUsers:
 
 
 def load_readings(
-    con: DuckDBPyConnection, spec: Experiment, readings: Sequence[Reading], *, until_ms: int
+    con: Connection, spec: Experiment, readings: Sequence[Reading], *, until_ms: int
 ) -> LoadedUsers:
     """Replaces what changed, within the caller's transaction.
 
@@ -50,9 +45,7 @@ def load_readings(
     return LoadedUsers(pulled, fresh if is_appended else None)
 
 
-def _load(
-    con: DuckDBPyConnection, spec: Experiment, reading: Reading, *, until_ms: int
-) -> SourcePull:
+def _load(con: Connection, spec: Experiment, reading: Reading, *, until_ms: int) -> SourcePull:
     """Replaces the rows of the parts that changed, and forgets those of another source."""
     known = known_parts(con, spec, reading.kind)
     forgotten = tuple(
@@ -66,8 +59,10 @@ def _load(
     is_changed, row_count = bool(replaced or forgotten), sum(counts.values())
     _claim(con, spec, reading, is_changed=is_changed, row_count=row_count, until_ms=until_ms)
     again = _came_again(con, spec, reading, replaced)
+    key = {"experiment": spec.experiment}
     for part in (*forgotten, *(each.part for each in again)):
-        _forget(con, spec, reading.kind, part)
+        _forget_rows(con, spec, reading.kind, part)
+        run(con, "load/forget_user_part", **key, source=reading.kind.value, part=part)
     for each in reading.staged:
         if each in replaced:
             _replace_rows(con, spec, reading.kind, each)
@@ -82,41 +77,41 @@ def _load(
 
 
 def _came_again(
-    con: DuckDBPyConnection, spec: Experiment, reading: Reading, fresh: Sequence[StagedPart]
+    con: Connection, spec: Experiment, reading: Reading, fresh: Sequence[StagedPart]
 ) -> list[CameAgain]:
     """The vanished parts of whose rows at least half are in new parts: renamed, or written anew."""
     known = known_parts(con, spec, reading.kind)
     files = [each for each in fresh if each.part not in known and each.row_count]
     if not files:
         return []
-    at = "exposed_at" if reading.kind is UserRows.EXPOSURES else "occurred_at"
-    text = statement(
-        "aggregate/rows_found_again",
-        rows=reading.kind.value,
-        named=reading.kind.name_column,
-        at=at,
-        rest="segments" if reading.kind is UserRows.EXPOSURES else "value",
-    )
+    is_exposures = reading.kind is UserRows.EXPOSURES
+    lists = {
+        "rows": reading.kind.value,
+        "named": reading.kind.name_column,
+        "at": "exposed_at" if is_exposures else "occurred_at",
+        "rest": "segments" if is_exposures else "value",
+    }
+    staged = [str(each.path) for each in files]
     found = []
     for part in reading.vanished:
         row_count = known[part].row_count
-        asked = {"experiment": spec.experiment, "part": part}
-        row = con.execute(text, {**asked, "staged": [str(each.path) for each in files]}).fetchone()
+        asked = {"experiment": spec.experiment, "part": part, "staged": staged}
+        row = run(con, "aggregate/rows_found_again", lists, **asked).fetchone()
         if row and row_count and 2 * row[0] >= row_count:
             found.append(CameAgain(part, row_count, row[0], [each.part for each in files]))
     return found
 
 
 def _note_gone(
-    con: DuckDBPyConnection, spec: Experiment, reading: Reading, again: Sequence[CameAgain]
+    con: Connection, spec: Experiment, reading: Reading, again: Sequence[CameAgain]
 ) -> None:
     """Keeps which parts are not found any more, for the verdict's notes."""
     key = {"experiment": spec.experiment, "source": reading.kind.value}
-    con.execute(statement("load/gone_part"), {**key, "gone": list(reading.vanished)})
+    run(con, "load/gone_part", **key, gone=list(reading.vanished))
     if again:
-        con.execute(statement("load/forget_replaced_parts"), key)
+        run(con, "load/forget_replaced_parts", **key)
     for each in again:
-        con.execute(statement("load/replaced_part"), {**key, **asdict(each)})
+        run(con, "load/replaced_part", **key, **asdict(each))
 
 
 def _differs(staged: StagedPart, known: Mapping[str, KnownPart], origin: str) -> bool:
@@ -130,7 +125,7 @@ def _differs(staged: StagedPart, known: Mapping[str, KnownPart], origin: str) ->
 
 
 def _claim(
-    con: DuckDBPyConnection,
+    con: Connection,
     spec: Experiment,
     reading: Reading,
     *,
@@ -138,46 +133,37 @@ def _claim(
     row_count: int,
     until_ms: int,
 ) -> None:
-    con.execute(
-        statement("load/claimed_source"),
-        {
-            "experiment": spec.experiment,
-            "source": reading.kind.value,
-            "until": instant(until_ms),
-            "is_changed": is_changed,
-            "row_count": row_count,
-            "parts": len(reading.staged) + len(reading.unchanged),
-            "origin": reading.origin,
-        },
+    run(
+        con,
+        "load/claimed_source",
+        experiment=spec.experiment,
+        source=reading.kind.value,
+        until=instant(until_ms),
+        is_changed=is_changed,
+        row_count=row_count,
+        parts=len(reading.staged) + len(reading.unchanged),
+        origin=reading.origin,
     )
 
 
-def _forget(con: DuckDBPyConnection, spec: Experiment, kind: UserRows, part: str) -> None:
-    key = {"experiment": spec.experiment, "part": part}
-    _forget_rows(con, kind, key)
-    con.execute(statement("load/forget_user_part"), {**key, "source": kind.value})
+def _forget_rows(con: Connection, spec: Experiment, kind: UserRows, part: str) -> None:
+    """Removes the rows of a part, and what is known of those that were left out."""
+    tables = ("outcomes", "left_out_outcomes") if kind is UserRows.OUTCOMES else ("exposures",)
+    for rows in tables:
+        run(con, "load/forget_rows", {"rows": rows}, experiment=spec.experiment, part=part)
 
 
-def _forget_rows(con: DuckDBPyConnection, kind: UserRows, key: Mapping[str, str]) -> None:
-    con.execute(statement(f"load/forget_{kind}"), key)
-    if kind is UserRows.OUTCOMES:
-        con.execute(statement("load/forget_left_out_outcomes"), key)
-
-
-def _replace_rows(
-    con: DuckDBPyConnection, spec: Experiment, kind: UserRows, staged: StagedPart
-) -> None:
-    key = {"experiment": spec.experiment, "part": staged.part}
-    _forget_rows(con, kind, key)
-    asked = {**key, "staged": str(staged.path)}
-    con.execute(statement(f"load/{kind}"), asked)
+def _replace_rows(con: Connection, spec: Experiment, kind: UserRows, staged: StagedPart) -> None:
+    _forget_rows(con, spec, kind, staged.part)
+    asked = {"experiment": spec.experiment, "part": staged.part, "staged": str(staged.path)}
+    run(con, f"load/{kind}", **asked)
     if kind is UserRows.OUTCOMES and staged.left_out != LeftOut():
         one_in = 1 + staged.left_out.other_experiment // _ELSEWHERE_ROWS
-        con.execute(statement("load/left_out_outcomes"), {**asked, "one_in": one_in})
+        run(con, "load/left_out_outcomes", **asked, one_in=one_in)
 
 
 def _remember(
-    con: DuckDBPyConnection,
+    con: Connection,
     spec: Experiment,
     reading: Reading,
     staged: StagedPart,
@@ -185,17 +171,16 @@ def _remember(
     *,
     is_new: bool,
 ) -> None:
-    con.execute(
-        statement("load/user_part"),
-        {
-            "experiment": spec.experiment,
-            "source": reading.kind.value,
-            "part": staged.part,
-            "origin": reading.origin,
-            "state": staged.state,
-            "checksum": staged.checksum,
-            "generation": (old.generation if old else 0) + is_new,
-            "row_count": staged.row_count,
-            **asdict(staged.left_out),
-        },
+    run(
+        con,
+        "load/user_part",
+        experiment=spec.experiment,
+        source=reading.kind.value,
+        part=staged.part,
+        origin=reading.origin,
+        state=staged.state,
+        checksum=staged.checksum,
+        generation=(old.generation if old else 0) + is_new,
+        row_count=staged.row_count,
+        **asdict(staged.left_out),
     )

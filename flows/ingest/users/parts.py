@@ -6,16 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING
 
 from flows.ingest.sources.user_rows import LeftOut, UserDataRefused, UserRows
 from flows.ingest.users.pull_report import CameAgain, EarlyUsers, SourcePull
 from flows.ingest.users.quantities import cohorts_of, quantile_cohorts
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +32,10 @@ class KnownPart:
         return not self.row_count and self.left_out == LeftOut()
 
 
-def known_parts(con: DuckDBPyConnection, spec: Experiment, kind: UserRows) -> dict[str, KnownPart]:
+def known_parts(con: Connection, spec: Experiment, kind: UserRows) -> dict[str, KnownPart]:
     """The parts of a source that the warehouse holds, by name."""
-    rows = con.execute(
-        statement("aggregate/user_parts"), {"experiment": spec.experiment, "source": kind.value}
+    rows = run(
+        con, "aggregate/user_parts", experiment=spec.experiment, source=kind.value
     ).fetchall()
     return {
         part: KnownPart(is_gone, origin, state, checksum, generation, row_count, LeftOut(*left_out))
@@ -47,7 +43,7 @@ def known_parts(con: DuckDBPyConnection, spec: Experiment, kind: UserRows) -> di
     }
 
 
-def lost_outcomes(con: DuckDBPyConnection, spec: Experiment) -> int:
+def lost_outcomes(con: Connection, spec: Experiment) -> int:
     """How many rows of outcomes lack a user, a name or a time, and count for nobody."""
     parts = known_parts(con, spec, UserRows.OUTCOMES).values()
     return sum(
@@ -55,11 +51,11 @@ def lost_outcomes(con: DuckDBPyConnection, spec: Experiment) -> int:
     )
 
 
-def known_source(con: DuckDBPyConnection, spec: Experiment, kind: UserRows) -> SourcePull:
+def known_source(con: Connection, spec: Experiment, kind: UserRows) -> SourcePull:
     """A source as the warehouse holds it: what a pull that finds nothing new would say of it."""
     known = known_parts(con, spec, kind)
-    again = con.execute(
-        statement("aggregate/replaced_parts"), {"experiment": spec.experiment, "source": kind.value}
+    again = run(
+        con, "aggregate/replaced_parts", experiment=spec.experiment, source=kind.value
     ).fetchall()
     return SourcePull(
         kind=kind,
@@ -88,31 +84,27 @@ def _copies(known: Mapping[str, KnownPart]) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _early_users(con: DuckDBPyConnection, spec: Experiment) -> EarlyUsers | None:
+def _early_users(con: Connection, spec: Experiment) -> EarlyUsers | None:
     """The users that were exposed before the plan's start; None without such, or a start."""
     if spec.plan.start is None:
         return None
-    row = con.execute(
-        statement("aggregate/exposures_before_start"),
-        {
-            "experiment": spec.experiment,
-            "variants": list(spec.variants),
-            "start": spec.plan.start,
-        },
+    row = run(
+        con,
+        "aggregate/exposures_before_start",
+        experiment=spec.experiment,
+        variants=list(spec.variants),
+        start=spec.plan.start,
     ).fetchone()
     return EarlyUsers(spec.plan.start, *row) if row and row[0] else None
 
 
-def _unknown_names(con: DuckDBPyConnection, spec: Experiment, kind: UserRows) -> dict[str, int]:
+def _unknown_names(con: Connection, spec: Experiment, kind: UserRows) -> dict[str, int]:
     """Rows by a variant that the spec doesn't have, or by outcome if no metric asks for any.
 
     Raises UserDataRefused if there are exposures, but none to a variant of the spec.
     """
-    found = dict(
-        con.execute(
-            statement(f"aggregate/{kind}_names"), {"experiment": spec.experiment}
-        ).fetchall()
-    )
+    lists = {"rows": kind.value, "named": kind.name_column}
+    found = dict(run(con, "aggregate/row_names", lists, experiment=spec.experiment).fetchall())
     if kind is UserRows.OUTCOMES:
         asked = {
             quantity.outcome

@@ -15,11 +15,10 @@ from flows.ingest.users.parts import known_parts
 from flows.ingest.users.pull_report import SourcePull, UserPull
 from flows.ingest.users.staging import stage_source, staging_folder
 from flows.spec.experiment import Experiment
-from flows.spec.sources import CounterSource, RowSource
+from flows.spec.sources import RowSource
 from flows.warehouse.connection import open_writer, transaction
 
 if TYPE_CHECKING:
-    from flows.ingest.sources.prometheus import PrometheusSamples
     from flows.ingest.sources.samples import SampleSource
 
 
@@ -46,17 +45,13 @@ def pull_users(
     from flows.ingest.users.conversion_counters import pull_conversions  # noqa: PLC0415
 
     if counters is None:
-        counters = _open(spec.sources.conversions)
+        from flows.ingest.sources.prometheus import PrometheusSamples  # noqa: PLC0415
+
+        counters = PrometheusSamples(spec.sources.conversions.prometheus)
         interval = spec.sources.conversions.prometheus.scrape_interval
         until_ms = min(until_ms, complete_until_ms(interval, counters.server_time()))
     conversions = pull_conversions(spec, counters, warehouse, until_ms=until_ms)
     return UserPull(spec.experiment, sources, conversions)
-
-
-def _open(source: CounterSource) -> PrometheusSamples:
-    from flows.ingest.sources.prometheus import PrometheusSamples  # noqa: PLC0415
-
-    return PrometheusSamples(source.prometheus)
 
 
 def _pull_rows(

@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
 from flows.ingest.coverage import users_known_until
+from flows.ingest.users.exposed_users import users_of
 from flows.ingest.users.read_unread_outcomes import read_unread_outcomes
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import UserMetric
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 _NO_STRANGERS = (0.0, 0.0, False)
 _MICROSECOND = timedelta(microseconds=1)
 # What has to be told user by user is told of a sample of about so many outcomes.
 _SAMPLED_ROWS = 500_000
-_KEPT = "(select user_id, variant, exposed_at from exposed_users where experiment = $experiment)"
-# It has the users of one experiment; every statement takes its name all the same.
-_AT_LOOK = "(select user_id, variant, exposed_at from users_at_look where $experiment <> '')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +30,7 @@ class _Asked:
 
 
 def read_outcome_reach(
-    con: DuckDBPyConnection, spec: Experiment, known_until: datetime, *, is_kept: bool
+    con: Connection, spec: Experiment, known_until: datetime, *, is_kept: bool
 ) -> dict[str, tuple[OutcomeReach, ...]]:
     """By metric that is made of users' outcomes, what is known of each name that it counts.
 
@@ -49,7 +44,7 @@ def read_outcome_reach(
     }
     if not metrics:
         return {}
-    look = _Look(con, spec, known_until, _KEPT if is_kept else _AT_LOOK)
+    look = _Look(con, spec, known_until, users_of(is_kept=is_kept))
     unread = read_unread_outcomes(
         look.rows,
         {outcome for metric in metrics.values() for outcome in _outcomes_of(metric)},
@@ -67,13 +62,10 @@ def read_outcome_reach(
     }
 
 
-def outcome_names(
-    con: DuckDBPyConnection, spec: Experiment, known_until: datetime
-) -> dict[str, int]:
+def outcome_names(con: Connection, spec: Experiment, known_until: datetime) -> dict[str, int]:
     """How many rows of each name there are up to a look."""
-    rows = con.execute(
-        statement("aggregate/outcome_names"),
-        {"experiment": spec.experiment, "look_at": known_until},
+    rows = run(
+        con, "aggregate/outcome_names", experiment=spec.experiment, look_at=known_until
     ).fetchall()
     return dict(rows)
 
@@ -103,7 +95,7 @@ def _for(metric: UserMetric, reach: OutcomeReach) -> OutcomeReach:
 class _Look:
     """Where the users and outcomes of one look are read."""
 
-    con: DuckDBPyConnection
+    con: Connection
     spec: Experiment
     known_until: datetime
     users: str
@@ -159,14 +151,14 @@ class _Look:
 
     def rows(self, name: str, asked: Mapping[str, Any]) -> list[Any]:
         """The answer of a statement on the users of the look."""
-        text = statement(name, users=self.users)
-        return self.con.execute(text, {"experiment": self.spec.experiment, **asked}).fetchall()
+        lists = {"users": self.users}
+        return run(self.con, name, lists, experiment=self.spec.experiment, **asked).fetchall()
 
     def _strangers(
         self, names: Mapping[str, Any], each: int
     ) -> dict[str, tuple[float, float, bool]]:
         """By outcome: rows of nobody, those with an id of another shape, and if there are any."""
-        self.con.execute(statement("load/id_shape_macro"))
+        run(self.con, "load/id_shape_macro")
         found = self.rows("aggregate/outcome_strangers", {**names, "each": each})
         return {outcome: (rows, strange, others) for outcome, rows, strange, others in found}
 
@@ -177,7 +169,7 @@ class _Look:
 
         Ids of one shape on both sides differ in more than their form.
         """
-        self.con.execute(statement("load/bare_id_macro"))
+        run(self.con, "load/bare_id_macro")
         found = self.rows("aggregate/outcome_id_forms", names)
         shown = {outcome: (a, b) for outcome, _, _, a, b in reversed(found)}
         return {(outcome, variant): count for outcome, variant, count, *_ in found}, shown

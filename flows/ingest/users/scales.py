@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from flows.ingest.users.quantities import Cohort
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +26,14 @@ class Scales:
         return cls([0.0] * len(cohort.quantities), [None] * len(cohort.quantities))
 
 
-def scales_of(con: DuckDBPyConnection, spec: Experiment, cohort: Cohort) -> Scales:
+def scales_of(con: Connection, spec: Experiment, cohort: Cohort) -> Scales:
     """The shifts and caps of a cohort's quantities, as far as they are set."""
     key = {"experiment": spec.experiment}
     shifts = {
         (outcome, kind): shift
-        for outcome, kind, shift in con.execute(statement("aggregate/user_shifts"), key).fetchall()
+        for outcome, kind, shift in run(con, "aggregate/user_shifts", **key).fetchall()
     }
-    caps = dict(con.execute(statement("aggregate/user_caps"), key).fetchall())
+    caps = dict(run(con, "aggregate/user_caps", **key).fetchall())
     return Scales(
         [
             shifts.get((q.outcome, q.shift_kind), 0.0) if q.middle_day is None else 0.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from analysis.users.outcome_reach import OutcomeReach
 from flows.ingest.coverage import users_known_until
@@ -20,10 +19,7 @@ from flows.ingest.users.plan_splits import SplitStarts, begun
 from flows.ingest.users.quantities import Cohort, cohorts_of, quantile_cohorts
 from flows.ingest.users.scales import Scales, scales_of
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import statement
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from flows.warehouse.statements import Connection, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,7 @@ class SumsAtLook:
 
 
 def read_sums_at_look(
-    con: DuckDBPyConnection, spec: Experiment, at: datetime, splits: SplitStarts
+    con: Connection, spec: Experiment, at: datetime, splits: SplitStarts
 ) -> SumsAtLook:
     """Users' sums at a look. A read-only connection will do; its time zone must be UTC.
 
@@ -96,7 +92,7 @@ def read_sums_at_look(
 
 
 def _sums(
-    con: DuckDBPyConnection,
+    con: Connection,
     spec: Experiment,
     cohort: Cohort,
     known_until: datetime,
@@ -117,7 +113,7 @@ def _sums(
 
 
 def _quantile(
-    con: DuckDBPyConnection,
+    con: Connection,
     spec: Experiment,
     name: str,
     cohort: Cohort,
@@ -128,6 +124,6 @@ def _quantile(
     make_final_values(
         con, spec, cohort, Scales.unset(cohort), known_until=known_until, splits=splits
     )
-    text = statement("aggregate/user_quantiles", value="q0")
-    rows = con.execute(text, {"quantile": spec.user_metrics[name].quantile}).fetchall()
+    quantile = spec.user_metrics[name].quantile
+    rows = run(con, "aggregate/user_quantiles", {"value": "q0"}, quantile=quantile).fetchall()
     return [QuantileRow(*row) for row in rows]

@@ -12,6 +12,7 @@ from flows.manifests.fields.field_check import (
     TEXTS,
     Shape,
     Table,
+    each,
     whole,
 )
 
@@ -20,54 +21,46 @@ _METADATA: Shape = {"labels": TEXT_BY_NAME, "annotations": TEXT_BY_NAME}
 _TEMPLATES: Shape = [{"templateName!": TEXT, "clusterScope": FLAG}]
 _ANALYSIS: Table = {
     "templates": _TEMPLATES,
-    "args": [{"name!": TEXT, "value": TEXT, "valueFrom": ANY}],
     "analysisRunMetadata": _METADATA,
+    "args": [{"name!": TEXT, "value": TEXT, "valueFrom": ANY}],
     "dryRun": [ANY],
     "measurementRetention": [ANY],
 }
 _EXPERIMENT: Shape = {
     "duration": TEXT,
+    "analysisRunMetadata": _METADATA,
     "templates": [
         {
-            "name!": TEXT,
-            "specRef!": TEXT,
-            "weight": NUMBER,
-            "replicas": NUMBER,
-            "service": ANY,
+            **each(TEXT, "name! specRef!"),
+            **each(NUMBER, "weight replicas"),
+            **each(ANY, "service selector"),
             "metadata": _METADATA,
-            "selector": ANY,
         }
     ],
     "analyses": [
         {
-            "name!": TEXT,
-            "templateName!": TEXT,
-            "clusterScope": FLAG,
-            "args": _ANALYSIS["args"],
-            "requiredForCompletion": FLAG,
+            **each(TEXT, "name! templateName!"),
+            **each(FLAG, "clusterScope requiredForCompletion"),
             "analysisRunMetadata": _METADATA,
+            "args": _ANALYSIS["args"],
         }
     ],
     "dryRun": [ANY],
-    "analysisRunMetadata": _METADATA,
 }
 _STEP: Table = {
     "setWeight": NUMBER,
+    "analysis": _ANALYSIS,
+    "experiment": _EXPERIMENT,
+    "replicaProgressThreshold": ANY,
     "pause": {"duration": TEXT_OR_NUMBER},
     "setCanaryScale": {"weight": NUMBER, "replicas": NUMBER, "matchTrafficWeight": FLAG},
-    "setHeaderRoute": {
-        "name": TEXT,
-        "match": [{"headerName!": TEXT, "headerValue!": _MATCHED}],
-    },
+    "setHeaderRoute": {"name": TEXT, "match": [{"headerName!": TEXT, "headerValue!": _MATCHED}]},
     "setMirrorRoute": {
         "name!": TEXT,
         "percentage": NUMBER,
         "match": [{"method": _MATCHED, "path": _MATCHED, "headers": {"*": _MATCHED}}],
     },
-    "analysis": _ANALYSIS,
-    "experiment": _EXPERIMENT,
     "plugin": {"name!": TEXT, "config": ANY},
-    "replicaProgressThreshold": ANY,
 }
 _VIRTUAL_SERVICE: Table = {
     "name!": TEXT,
@@ -76,95 +69,68 @@ _VIRTUAL_SERVICE: Table = {
     "tcpRoutes": [{"port": NUMBER}],
 }
 _ROUTING: Shape = {
+    **each(ANY, "appMesh apisix"),
+    "maxTrafficWeight": NUMBER,
     "istio": {
         "virtualService": _VIRTUAL_SERVICE,
         "virtualServices": [_VIRTUAL_SERVICE],
-        "destinationRule": {
-            "name!": TEXT,
-            "canarySubsetName!": TEXT,
-            "stableSubsetName!": TEXT,
-        },
+        "destinationRule": {**each(TEXT, "name! canarySubsetName! stableSubsetName!")},
     },
     "smi": {"rootService": TEXT, "trafficSplitName": TEXT},
     "nginx": {
-        "stableIngress": TEXT,
+        **each(TEXT, "stableIngress annotationPrefix"),
         "stableIngresses": TEXTS,
-        "annotationPrefix": TEXT,
-        "additionalIngressAnnotations": TEXT_BY_NAME,
-        "canaryIngressAnnotations": TEXT_BY_NAME,
+        **each(TEXT_BY_NAME, "additionalIngressAnnotations canaryIngressAnnotations"),
     },
     "alb": {
-        "ingress": TEXT,
+        **each(TEXT, "ingress rootService annotationPrefix"),
         "ingresses": TEXTS,
         "servicePort!": NUMBER,
-        "rootService": TEXT,
-        "annotationPrefix": TEXT,
         "stickinessConfig": ANY,
     },
     "ambassador": {"mappings!": TEXTS},
-    "appMesh": ANY,
     "traefik": {"weightedTraefikServiceName!": TEXT},
-    "apisix": ANY,
     "plugins": {"*": ANY},
     "managedRoutes": [{"name!": TEXT}],
-    "maxTrafficWeight": NUMBER,
 }
 _DELAYS: Table = {
-    "scaleDownDelaySeconds": NUMBER,
-    "scaleDownDelayRevisionLimit": NUMBER,
+    **each(NUMBER, "scaleDownDelaySeconds scaleDownDelayRevisionLimit"),
     "abortScaleDownDelaySeconds": NUMBER,
     "maxUnavailable": TEXT_OR_NUMBER,
     "antiAffinity": ANY,
 }
 _CANARY: Table = {
-    "canaryService": TEXT,
-    "stableService": TEXT,
-    "steps": [_STEP],
+    **each(TEXT, "canaryService stableService"),
     "trafficRouting": _ROUTING,
     "maxSurge": TEXT_OR_NUMBER,
-    "analysis": {**_ANALYSIS, "startingStep": NUMBER},
-    "canaryMetadata": _METADATA,
-    "stableMetadata": _METADATA,
+    **each(_METADATA, "canaryMetadata stableMetadata"),
     "dynamicStableScale": FLAG,
-    "pingPong": {"pingService!": TEXT, "pongService!": TEXT},
     "minPodsPerReplicaSet": NUMBER,
     "replicaProgressThreshold": ANY,
+    "steps": [_STEP],
+    "analysis": {**_ANALYSIS, "startingStep": NUMBER},
+    "pingPong": {"pingService!": TEXT, "pongService!": TEXT},
     **_DELAYS,
 }
 _BLUE_GREEN: Table = {
-    "activeService!": TEXT,
-    "previewService": TEXT,
-    "previewReplicaCount": NUMBER,
+    **each(TEXT, "activeService! previewService"),
+    **each(NUMBER, "previewReplicaCount autoPromotionSeconds"),
     "autoPromotionEnabled": FLAG,
-    "autoPromotionSeconds": NUMBER,
-    "prePromotionAnalysis": _ANALYSIS,
-    "postPromotionAnalysis": _ANALYSIS,
-    "activeMetadata": _METADATA,
-    "previewMetadata": _METADATA,
+    **each(_ANALYSIS, "prePromotionAnalysis postPromotionAnalysis"),
+    **each(_METADATA, "activeMetadata previewMetadata"),
     **_DELAYS,
 }
 ROLLOUT = whole(
     {
-        "replicas": NUMBER,
+        **each(NUMBER, "replicas minReadySeconds revisionHistoryLimit"),
+        "progressDeadlineSeconds": NUMBER,
+        **each(FLAG, "paused progressDeadlineAbort"),
+        "restartAt": TEXT,
         "selector": {"matchLabels": TEXT_BY_NAME, "matchExpressions": [ANY]},
         "template": {"metadata": {"*": ANY}, "spec": {"*": ANY}},
-        "workloadRef": {
-            "apiVersion": TEXT,
-            "kind": TEXT,
-            "name": TEXT,
-            "scaleDown": TEXT,
-        },
-        "minReadySeconds": NUMBER,
-        "revisionHistoryLimit": NUMBER,
-        "paused": FLAG,
-        "progressDeadlineSeconds": NUMBER,
-        "progressDeadlineAbort": FLAG,
-        "restartAt": TEXT,
+        "workloadRef": {**each(TEXT, "apiVersion kind name scaleDown")},
         "rollbackWindow": {"revisions": NUMBER},
         "strategy": {"canary": _CANARY, "blueGreen": _BLUE_GREEN},
-        "analysis": {
-            "successfulRunHistoryLimit": NUMBER,
-            "unsuccessfulRunHistoryLimit": NUMBER,
-        },
+        "analysis": {**each(NUMBER, "successfulRunHistoryLimit unsuccessfulRunHistoryLimit")},
     }
 )

@@ -79,6 +79,11 @@ def whole(spec: Shape, **more: Shape) -> Table:
     return {"apiVersion!": TEXT, "kind!": TEXT, **parts, **more}
 
 
+def each(shape: Shape, names: str) -> Table:
+    """Several fields of one shape, their names in one text."""
+    return dict.fromkeys(names.split(), shape)
+
+
 def check_fields(
     data: Any, table: Table, texts: Mapping[FieldPath, str] | None = None
 ) -> Iterator[FieldFinding]:

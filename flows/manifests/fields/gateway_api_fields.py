@@ -11,6 +11,7 @@ from flows.manifests.fields.field_check import (
     OneOf,
     Shape,
     Table,
+    each,
     whole,
 )
 
@@ -19,9 +20,8 @@ _TARGET: Table = {"group": TEXT, "kind": TEXT, "name!": TEXT, "namespace": TEXT,
 _NAMED_VALUE: Shape = {"name!": TEXT, "value!": TEXT}
 _HEADERS: Shape = {"set": [_NAMED_VALUE], "add": [_NAMED_VALUE], "remove": TEXTS}
 _PATH: Shape = {
+    **each(TEXT, "replaceFullPath replacePrefixMatch"),
     "type!": OneOf(("ReplaceFullPath", "ReplacePrefixMatch")),
-    "replaceFullPath": TEXT,
-    "replacePrefixMatch": TEXT,
 }
 _MIRROR: Shape = {
     "backendRef!": _TARGET,
@@ -29,49 +29,38 @@ _MIRROR: Shape = {
     "fraction": {"numerator!": NUMBER, "denominator": NUMBER},
 }
 _REDIRECT: Shape = {
-    "scheme": TEXT,
-    "hostname": TEXT,
+    **each(TEXT, "scheme hostname"),
     "path": _PATH,
-    "port": NUMBER,
-    "statusCode": NUMBER,
+    **each(NUMBER, "port statusCode"),
 }
 _CORS: Shape = {
-    "allowOrigins": TEXTS,
+    **each(TEXTS, "allowOrigins allowMethods allowHeaders exposeHeaders"),
     "allowCredentials": FLAG,
-    "allowMethods": TEXTS,
-    "allowHeaders": TEXTS,
-    "exposeHeaders": TEXTS,
     "maxAge": NUMBER,
 }
 _AUTHORITY: Shape = {
     "protocol!": OneOf(("HTTP", "GRPC")),
     "backendRef!": _TARGET,
-    "grpc": ANY,
-    "http": ANY,
-    "forwardBody": ANY,
+    **each(ANY, "grpc http forwardBody"),
 }
 _FILTER: Table = {
     "type!": TEXT,
-    "requestHeaderModifier": _HEADERS,
-    "responseHeaderModifier": _HEADERS,
+    **each(_HEADERS, "requestHeaderModifier responseHeaderModifier"),
     "requestMirror": _MIRROR,
     "extensionRef": {"group!": TEXT, "kind!": TEXT, "name!": TEXT},
 }
 _HTTP_FILTER: Table = {
-    **_FILTER,
     "requestRedirect": _REDIRECT,
-    "urlRewrite": {"hostname": TEXT, "path": _PATH},
     "cors": _CORS,
     "externalAuth": _AUTHORITY,
     "failureInjector": ANY,
+    **_FILTER,
+    "urlRewrite": {"hostname": TEXT, "path": _PATH},
 }
 _HOW: Shape = OneOf(("Exact", "RegularExpression"))
 _MATCH_BY_NAME: Shape = {"type": _HOW, "name!": TEXT, "value!": TEXT}
 _PERSISTENCE: Shape = {
-    "sessionName": TEXT,
-    "absoluteTimeout": TEXT,
-    "idleTimeout": TEXT,
-    "type": TEXT,
+    **each(TEXT, "sessionName absoluteTimeout idleTimeout type"),
     "cookieConfig": {"lifetimeType": TEXT},
 }
 _HTTP_MATCH: Shape = {
@@ -89,20 +78,15 @@ _GRPC_MATCH: Shape = {
 def _route(match: Shape, filters: Table, **more: Shape) -> Table:
     rule: Table = {
         "name": TEXT,
+        "sessionPersistence": _PERSISTENCE,
         "matches": [match],
         "filters": [filters],
         "backendRefs": [{**_TARGET, "weight": NUMBER, "filters": [filters]}],
-        "sessionPersistence": _PERSISTENCE,
         **more,
     }
     parent: Table = {**_TARGET, "sectionName": TEXT}
     return whole(
-        {
-            "parentRefs": [parent],
-            "hostnames": TEXTS,
-            "useDefaultGateways": TEXT,
-            "rules": [rule],
-        }
+        {"hostnames": TEXTS, "useDefaultGateways": TEXT, "parentRefs": [parent], "rules": [rule]}
     )
 
 

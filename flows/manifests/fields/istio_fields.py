@@ -12,6 +12,7 @@ from flows.manifests.fields.field_check import (
     Retired,
     Shape,
     Table,
+    each,
     whole,
 )
 
@@ -21,8 +22,7 @@ _PORT: Shape = {"number": NUMBER}
 _PERCENT: Shape = {"value": NUMBER}
 
 _DESTINATION: Table = {
-    "host!": TEXT,
-    "subset": TEXT,
+    **each(TEXT, "host! subset"),
     "port": _PORT,
     "name": Retired("was renamed to `host` in v1alpha3; Istio doesn't read it"),
     "labels": Retired("isn't read; name a subset of a DestinationRule instead"),
@@ -32,98 +32,70 @@ _HEADERS: Shape = {"request": _CHANGES, "response": _CHANGES}
 _WEIGHTED: Table = {"destination!": _DESTINATION, "weight": NUMBER}
 
 HTTP_MATCH: Table = {
-    "name": TEXT,
-    "uri": _MATCHED,
-    "scheme": _MATCHED,
-    "method": _MATCHED,
-    "authority": _MATCHED,
-    "headers": _MATCHED_BY_NAME,
-    "withoutHeaders": _MATCHED_BY_NAME,
-    "queryParams": _MATCHED_BY_NAME,
+    **each(TEXT, "name sourceNamespace statPrefix"),
+    **each(_MATCHED, "uri scheme method authority"),
+    **each(_MATCHED_BY_NAME, "headers withoutHeaders queryParams"),
     "port": NUMBER,
     "sourceLabels": TEXT_BY_NAME,
-    "sourceNamespace": TEXT,
     "gateways": TEXTS,
     "ignoreUriCase": FLAG,
-    "statPrefix": TEXT,
 }
 _PERCENT_RETIRED = Retired("is deprecated, write `percentage: {value: ...}`", still_read=True)
 _FAULT: Shape = {
     "delay": {
         "percentage": _PERCENT,
         "percent": _PERCENT_RETIRED,
-        "fixedDelay": TEXT,
-        "exponentialDelay": TEXT,
+        **each(TEXT, "fixedDelay exponentialDelay"),
     },
     "abort": {
         "percentage": _PERCENT,
-        "percent": Retired("isn't read any more, write `percentage: {value: ...}`"),
         "httpStatus": NUMBER,
-        "grpcStatus": TEXT,
-        "http2Error": TEXT,
+        **each(TEXT, "grpcStatus http2Error"),
+        "percent": Retired("isn't read any more, write `percentage: {value: ...}`"),
     },
 }
 _CORS: Shape = {
+    **each(TEXTS, "allowMethods allowHeaders exposeHeaders"),
+    **each(TEXT, "maxAge unmatchedPreflights"),
+    "allowCredentials": FLAG,
     "allowOrigin": Retired("is deprecated, write `allowOrigins`", still_read=True),
     "allowOrigins": [_MATCHED],
-    "allowMethods": TEXTS,
-    "allowHeaders": TEXTS,
-    "exposeHeaders": TEXTS,
-    "maxAge": TEXT,
-    "allowCredentials": FLAG,
-    "unmatchedPreflights": TEXT,
 }
 HTTP_ROUTE: Table = {
-    "name": TEXT,
+    **each(TEXT, "name timeout"),
+    "fault": _FAULT,
+    "mirror": _DESTINATION,
+    "mirrorPercentage": _PERCENT,
+    "corsPolicy": _CORS,
+    "headers": _HEADERS,
     "match": [HTTP_MATCH],
     "route": [{**_WEIGHTED, "headers": _HEADERS}],
     "redirect": {
-        "uri": TEXT,
-        "authority": TEXT,
-        "port": NUMBER,
-        "derivePort": TEXT,
-        "scheme": TEXT,
-        "redirectCode": NUMBER,
+        **each(TEXT, "uri authority derivePort scheme"),
+        **each(NUMBER, "port redirectCode"),
     },
     "directResponse": {"status!": NUMBER, "body": {"string": TEXT, "bytes": TEXT}},
     "delegate": {"name": TEXT, "namespace": TEXT},
-    "rewrite": {
-        "uri": TEXT,
-        "authority": TEXT,
-        "uriRegexRewrite": {"match": TEXT, "rewrite": TEXT},
-    },
-    "timeout": TEXT,
+    "rewrite": {**each(TEXT, "uri authority"), "uriRegexRewrite": {"match": TEXT, "rewrite": TEXT}},
     "retries": {
         "attempts": NUMBER,
-        "perTryTimeout": TEXT,
-        "retryOn": TEXT,
-        "retryRemoteLocalities": FLAG,
-        "retryIgnorePreviousHosts": FLAG,
-        "backoff": TEXT,
+        **each(TEXT, "perTryTimeout retryOn backoff"),
+        **each(FLAG, "retryRemoteLocalities retryIgnorePreviousHosts"),
     },
-    "fault": _FAULT,
-    "mirror": _DESTINATION,
     "mirrors": [{"destination!": _DESTINATION, "percentage": _PERCENT}],
-    "mirrorPercentage": _PERCENT,
     "mirrorPercent": Retired("is deprecated, write `mirrorPercentage`", still_read=True),
     "mirror_percent": Retired("is deprecated, write `mirrorPercentage`", still_read=True),
     "websocketUpgrade": Retired("was dropped: websockets need no setting"),
-    "corsPolicy": _CORS,
-    "headers": _HEADERS,
 }
 _L4_MATCH: Table = {
-    "destinationSubnets": TEXTS,
+    **each(TEXTS, "destinationSubnets gateways"),
     "port": NUMBER,
     "sourceLabels": TEXT_BY_NAME,
-    "sourceNamespace": TEXT,
-    "sourceSubnet": TEXT,
-    "gateways": TEXTS,
+    **each(TEXT, "sourceNamespace sourceSubnet"),
 }
 VIRTUAL_SERVICE = whole(
     {
-        "hosts": TEXTS,
-        "gateways": TEXTS,
-        "exportTo": TEXTS,
+        **each(TEXTS, "hosts gateways exportTo"),
         "http": [HTTP_ROUTE],
         "tls": [{"match!": [{**_L4_MATCH, "sniHosts!": TEXTS}], "route": [_WEIGHTED]}],
         "tcp": [{"match": [_L4_MATCH], "route": [_WEIGHTED]}],
@@ -131,75 +103,56 @@ VIRTUAL_SERVICE = whole(
 )
 
 _LOCALITY: Shape = {
-    "distribute": [{"from": TEXT, "to": {"*": NUMBER}}],
-    "failover": [{"from": TEXT, "to": TEXT}],
     "failoverPriority": TEXTS,
     "enabled": FLAG,
+    "distribute": [{"from": TEXT, "to": {"*": NUMBER}}],
+    "failover": [{"from": TEXT, "to": TEXT}],
 }
-_COOKIE: Shape = {
-    "name!": TEXT,
-    "path": TEXT,
-    "ttl": TEXT,
-    "attributes": [{"name!": TEXT, "value": TEXT}],
-}
+_COOKIE: Shape = {**each(TEXT, "name! path ttl"), "attributes": [{"name!": TEXT, "value": TEXT}]}
 _BALANCER: Shape = {
+    "localityLbSetting": _LOCALITY,
+    "warmupDurationSecs": TEXT,
     "simple": OneOf(
         ("UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"),
         {"LEAST_CONN": "write LEAST_REQUEST (it means the same)"},
     ),
     "consistentHash": {
-        "httpHeaderName": TEXT,
+        **each(TEXT, "httpHeaderName httpQueryParameterName"),
         "httpCookie": _COOKIE,
         "useSourceIp": FLAG,
-        "httpQueryParameterName": TEXT,
+        "minimumRingSize": NUMBER,
         "ringHash": {"minimumRingSize": NUMBER},
         "maglev": {"tableSize": NUMBER},
-        "minimumRingSize": NUMBER,
     },
-    "localityLbSetting": _LOCALITY,
-    "warmupDurationSecs": TEXT,
     "warmup": {"duration!": TEXT, "minimumPercent": NUMBER, "aggression": NUMBER},
 }
 _POOL: Shape = {
     "tcp": {
         "maxConnections": NUMBER,
-        "connectTimeout": TEXT,
+        **each(TEXT, "connectTimeout maxConnectionDuration idleTimeout"),
         "tcpKeepalive": {"probes": NUMBER, "time": TEXT, "interval": TEXT},
-        "maxConnectionDuration": TEXT,
-        "idleTimeout": TEXT,
     },
     "http": {
-        "http1MaxPendingRequests": NUMBER,
-        "http2MaxRequests": NUMBER,
-        "maxRequestsPerConnection": NUMBER,
-        "maxRetries": NUMBER,
+        **each(NUMBER, "http1MaxPendingRequests http2MaxRequests"),
+        **each(NUMBER, "maxRequestsPerConnection maxRetries maxConcurrentStreams"),
         "idleTimeout": TEXT,
-        "h2UpgradePolicy": OneOf(("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE")),
         "useClientProtocol": FLAG,
-        "maxConcurrentStreams": NUMBER,
+        "h2UpgradePolicy": OneOf(("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE")),
     },
 }
 _OUTLIERS: Shape = {
     "splitExternalLocalOriginErrors": FLAG,
-    "consecutiveLocalOriginFailures": NUMBER,
+    **each(NUMBER, "consecutiveLocalOriginFailures consecutiveGatewayErrors"),
+    **each(NUMBER, "consecutive5xxErrors maxEjectionPercent minHealthPercent"),
+    **each(TEXT, "interval baseEjectionTime"),
     "consecutiveErrors": Retired("is deprecated, write `consecutive5xxErrors`", still_read=True),
-    "consecutiveGatewayErrors": NUMBER,
-    "consecutive5xxErrors": NUMBER,
-    "interval": TEXT,
-    "baseEjectionTime": TEXT,
-    "maxEjectionPercent": NUMBER,
-    "minHealthPercent": NUMBER,
 }
 _TLS: Shape = {
-    "mode": OneOf(("DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL")),
-    "clientCertificate": TEXT,
-    "privateKey": TEXT,
-    "caCertificates": TEXT,
-    "caCrl": TEXT,
-    "credentialName": TEXT,
+    **each(TEXT, "clientCertificate privateKey caCertificates caCrl"),
+    **each(TEXT, "credentialName sni"),
     "subjectAltNames": TEXTS,
-    "sni": TEXT,
     "insecureSkipVerify": FLAG,
+    "mode": OneOf(("DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL")),
 }
 _PORT_POLICY: Table = {
     "loadBalancer": _BALANCER,
@@ -218,8 +171,8 @@ DESTINATION_RULE = whole(
     {
         "host!": TEXT,
         "trafficPolicy": _POLICY,
-        "subsets": [{"name!": TEXT, "labels": TEXT_BY_NAME, "trafficPolicy": _POLICY}],
         "exportTo": TEXTS,
+        "subsets": [{"name!": TEXT, "labels": TEXT_BY_NAME, "trafficPolicy": _POLICY}],
         "workloadSelector": {"matchLabels": TEXT_BY_NAME},
     }
 )

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from analysis.arrays import IntArray
 from analysis.calibration.bursts import burst_size, bursts_of_cells, bursts_of_metrics
-from analysis.calibration.history import FAILED, GOOD, LATENCY, OTHER, History, IntArray
+from analysis.calibration.history import FAILED, GOOD, LATENCY, OTHER, History
 from analysis.calibration.injections import NO_HARM
 from analysis.calibration.judges import Judge, Runs, decide
 from analysis.calibration.outcome import ROLLBACK

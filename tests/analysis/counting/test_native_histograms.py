@@ -1,4 +1,4 @@
-"""Native histograms: differences at exact edges, resets, and changes of resolution."""
+"""Native histograms: counts at exact edges, and changes of resolution."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from analysis.counting.native_histograms import (
     NativeHistogram,
     cumulative,
-    difference,
-    differences,
-    exact_edges,
     exponential_edges,
 )
 from flows.ingest.sources.native_samples import EDGES, native_samples
@@ -42,79 +39,27 @@ def test_counts_are_known_at_edges_that_no_bucket_straddles() -> None:
     np.testing.assert_array_equal(found, [np.nan, 2, np.nan, 5, 5, 5, np.nan, 10, 10, 10])
 
 
-def test_two_scrapes_are_subtracted_edge_by_edge() -> None:
-    before, after = _histogram((1, 2, 3), (4, 8, 5)), _histogram((1, 2, 4), (2, 4, 1), (4, 8, 7))
-    found = difference(before, after)
-    assert not found.reset
-    assert found.edges.tolist() == [1, 2, 4, 8, INF]
-    assert found.at_most.tolist() == [0, 1, 2, 4, 4]
-
-
-def test_a_finer_histogram_is_read_at_the_edges_of_the_coarser_one() -> None:
-    before = _histogram((1, 2**0.5, 3), (2**0.5, 2, 4), (2, 2**1.5, 1))
-    after = _histogram((1, 2, 9), (2, 4, 3))
-    found = difference(before, after)
-    assert not found.reset
-    assert found.edges.tolist() == [1, 2, 4, INF]
-    assert found.at_most.tolist() == [0, 2, 4, 4]
-
-
-def test_one_bucket_that_shrank_is_a_reset_though_the_total_grew() -> None:
-    found = difference(_histogram((1, 2, 9), (2, 4, 1)), _histogram((1, 2, 5), (2, 4, 30)))
-    assert found.reset
-    assert found.at_most.tolist() == [0, 5, 35, 35]
-
-
-def test_first_histogram_after_a_birth_counts_whole() -> None:
-    found = difference(None, _histogram((1, 2, 9)))
-    assert found.at_most.tolist() == [0, 9, 9]
-    assert difference(None, _histogram()).at_most.tolist() == [0]
-
-
-def test_zero_bucket_that_grows_wider_swallows_the_edges_inside() -> None:
-    before, after = _histogram((0, 0.001, 1), (0.001, 0.002, 2)), _histogram((0, 0.004, 7))
-    assert difference(before, after).edges.tolist() == [0, 0.004, INF]
-
-
 def test_edges_that_differ_by_rounding_are_one() -> None:
     edge = 2.0**0.25
-    before, after = _histogram((1, edge, 3)), _histogram((1, np.nextafter(edge, 2), 8))
-    found = difference(before, after)
-    assert len(found.edges) == 3
-    assert found.at_most.tolist() == [0, 5, 5]
+    for written in (edge, np.nextafter(edge, 2), np.nextafter(edge, 1)):
+        assert cumulative(_histogram((1, written, 8)), np.array([1, edge])).tolist() == [0, 8]
 
 
 @given(
     values=st.lists(st.floats(0.001, 1000), min_size=1, max_size=60),
-    more=st.lists(st.floats(0.001, 1000), max_size=60),
     schemas=st.tuples(st.integers(0, 5), st.integers(0, 5)),
 )
 @settings(max_examples=200, deadline=None)
-def test_difference_counts_just_what_was_observed_in_between(
-    values: list[float], more: list[float], schemas: tuple[int, int]
+def test_counts_at_the_edges_of_a_coarser_schema_are_what_was_observed(
+    values: list[float], schemas: tuple[int, int]
 ) -> None:
-    everything = np.array([*values, *more])
-    before, after = _of(np.array(values), schemas[0]), _of(everything, schemas[1])
-    found = difference(before, after)
-    assert not found.reset
-    assert found.edges[-1] == INF
-    assert found.at_most[-1] == len(more)
-    coarse = min(schemas)
-    at = np.ceil(np.log2(np.array(more)) * 2.0**coarse) if more else np.empty(0)
-    for edge, count in zip(found.edges[:-1], found.at_most[:-1], strict=True):
-        place = np.log2(edge) * 2.0**coarse
-        # Edges that are the coarse schema's: in between there are only empty stretches.
-        if abs(place - round(place)) < 1e-9:
-            assert count == (at <= round(place)).sum()
-
-
-@given(st.lists(st.lists(st.floats(0.01, 100), min_size=1, max_size=20), min_size=2, max_size=6))
-@settings(max_examples=100, deadline=None)
-def test_differences_add_up_to_the_last_scrape(parts: list[list[float]]) -> None:
-    scrapes = [_of(np.concatenate([*map(np.array, parts[: k + 1])]), 3) for k in range(len(parts))]
-    found = differences(scrapes)
-    assert not any(step.reset for step in found)
-    assert sum(step.at_most[-1] for step in found) == scrapes[-1].total - scrapes[0].total
+    """So differences at such edges survive a change of resolution between two scrapes."""
+    coarse, fine = sorted(schemas)
+    edges = exponential_edges(coarse, 1 / 1024, 1024)
+    places = np.arange(-10 * 2**coarse, 10 * 2**coarse + 1)
+    at = np.ceil(np.log2(np.array(values)) * 2.0**coarse)
+    expected = [*(at[:, None] <= places).sum(axis=0).tolist(), len(values)]
+    assert cumulative(_of(np.array(values), fine), edges).tolist() == expected
 
 
 def test_bounds_of_a_schema_are_among_those_of_every_finer_one() -> None:
@@ -122,7 +67,6 @@ def test_bounds_of_a_schema_are_among_those_of_every_finer_one() -> None:
     assert coarse.tolist() == [0.25, 0.5, 1, 2, 4, INF]
     assert np.isin(coarse, fine).all()
     assert len(fine) == 34
-    assert exact_edges([_of(np.array([0.3, 3.0]), 3)])[-1] == INF
 
 
 def _entry(seconds: float, *buckets: tuple[int, str, str, str]) -> list[object]:

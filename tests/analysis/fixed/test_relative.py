@@ -13,10 +13,11 @@ from analysis.fixed.margins import means_within
 from analysis.fixed.relative import relative_lift
 from analysis.users.estimates import Quantity
 from analysis.users.post_stratification import post_stratify
-from analysis.users.sums import sum_values
+from tests.builders.raw_sums import sum_values
 
 FloatArray = NDArray[np.float64]
 Method = Literal["delta", "log"]
+
 METHODS: list[Method] = ["delta", "log"]
 PAIRS = [(10.0, 5.0), (10.0, 10.4), (10.0, 31.0), (2.0, 0.3), (1e6, 1e6 + 3)]
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from analysis.kayenta.classify import (
     MetricJudgement,
-    classify_metric,
     classify_metrics,
     without_outliers,
 )
@@ -23,6 +22,7 @@ from analysis.kayenta.config import (
     OutlierStrategy,
 )
 from tests.analysis.kayenta.definition import label_by_definition
+from tests.builders.judged_metric import classify_metric
 
 FloatArray = NDArray[np.float64]
 

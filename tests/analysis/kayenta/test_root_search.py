@@ -7,12 +7,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from analysis.kayenta.classify import classify_metric
 from analysis.kayenta.config import Direction, MetricConfig
 from analysis.kayenta.known_limitations import Limitation, known_limitations
 from analysis.kayenta.mann_whitney import location_shifts
 from analysis.kayenta.root_search import searched_shifts
 from tests.analysis.kayenta.definition import z_of_shift
+from tests.builders.judged_metric import classify_metric
 
 FloatArray = NDArray[np.float64]
 EITHER = MetricConfig(direction=Direction.EITHER)

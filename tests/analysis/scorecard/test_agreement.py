@@ -47,7 +47,8 @@ from analysis.fixed.several_variants import compare_means as compare_several_mea
 from analysis.fixed.several_variants import compare_shares
 from analysis.scorecard.multiplicity import benjamini_hochberg, benjamini_yekutieli, hochberg, holm
 from analysis.users.estimates import Quantity, adjust, sample_of
-from analysis.users.sums import Moments, sum_values
+from analysis.users.sums import Moments
+from tests.builders.raw_sums import sum_values
 
 EXACT = 1e-9
 SEEDS = range(60)

@@ -7,7 +7,8 @@ import pytest
 
 from analysis.fixed.comparison import Sample, compare_means
 from analysis.users.estimates import Quantity, adjust, sample_of, stratified_samples
-from analysis.users.sums import Moments, Sums, sum_values
+from analysis.users.sums import Moments, Sums
+from tests.builders.raw_sums import sum_values
 
 
 def _moments(n: float, sums: tuple[float, float], products: tuple[float, float, float]) -> Moments:

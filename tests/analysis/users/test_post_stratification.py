@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from analysis.fixed.comparison import compare_means
 from analysis.users.estimates import Quantity, sample_of
 from analysis.users.post_stratification import Stratified, post_stratify
-from analysis.users.sums import Sums, sum_values
+from analysis.users.sums import Sums
+from tests.builders.raw_sums import sum_values
 
 FloatArray = NDArray[np.float64]
 VALUE, RATIO, COVARIATE = Quantity(0), Quantity(0, 1), Quantity(2)

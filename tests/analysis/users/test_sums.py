@@ -11,7 +11,8 @@ import pytest
 from analysis.fixed.comparison import compare_means
 from analysis.users.estimates import Quantity, adjust, sample_of
 from analysis.users.guarded_comparison import compare_guarded
-from analysis.users.sums import Sums, sum_values
+from analysis.users.sums import Sums
+from tests.builders.raw_sums import sum_values
 
 
 def _values(seed: int, users: int, mean: float) -> np.ndarray:

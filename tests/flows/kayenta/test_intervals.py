@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.kayenta.classify import classify_metric
 from flows.cli import judge_command
 from tests.builders.canary_files import canary_config, metric, problems_of
+from tests.builders.judged_metric import classify_metric
 
 START = "2026-01-31T12:00:00Z"
 

@@ -31,7 +31,7 @@ def test_a_quantile_that_too_few_users_bound_has_no_known_variance(tmp_path: Pat
         spec = spec_of(metrics=p99)
         until = day(30)
         pull_users(spec, folder / "w.duckdb", spec_dir=folder, until_ms=milliseconds_of(until))
-        for sample in arms_of(read(spec, folder, until).metrics["p99"]).values():
+        for sample in arms_of(read(spec, folder, until).samples["p99"]).values():
             assert float(sample.n) == users / 2
             assert np.isfinite(sample.mean)
             assert np.isfinite(sample.variance) == bounded
@@ -51,6 +51,6 @@ def test_a_quantile_among_tied_values_has_no_known_variance(tmp_path: Path) -> N
         spec = spec_of(metrics={"p50": {"kind": "quantile", "outcome": "buy", "quantile": 0.5}})
         until = day(30)
         pull_users(spec, folder / "w.duckdb", spec_dir=folder, until_ms=milliseconds_of(until))
-        for sample in arms_of(read(spec, folder, until).metrics["p50"]).values():
+        for sample in arms_of(read(spec, folder, until).samples["p50"]).values():
             assert np.isfinite(sample.mean)
             assert np.isfinite(sample.variance) == known

@@ -19,7 +19,7 @@ from tests.builders.user_specs import (
 
 def test_values_by_kind(tmp_path: Path) -> None:
     outcomes: Rows = [(1, "purchase", 1, 10), (1, "purchase", 2, 5), (1, "visit", 1, 9)]
-    found = seen(tmp_path, [(1, "a", 0), (2, "a", 0), (3, "b", 0)], outcomes).metrics
+    found = seen(tmp_path, [(1, "a", 0), (2, "a", 0), (3, "b", 0)], outcomes).samples
     assert numbers(sample_in(found, "bought", "a"))[1:] == (0.5, 0.25)
     assert numbers(sample_in(found, "spend", "a"))[1:] == (7.5, 112.5)
     assert numbers(sample_in(found, "visits", "a"))[1:] == (0.5, 0.5)
@@ -58,11 +58,11 @@ def test_agrees_with_a_loop_over_the_rows(tmp_path: Path) -> None:
                 v for u, o, t, v in outcomes if (u, o) == (user, "purchase") and at <= t < at + 7
             ]
             values[min(arms_of[user])].append(sum(spent))
-    assert found.mixed_users == sum(len(arms) > 1 for arms in arms_of.values()) > 0
+    assert found.mixed == sum(len(arms) > 1 for arms in arms_of.values()) > 0
     for arm in "ab":
-        got = sample_in(found.metrics, "spend", arm)
+        got = sample_in(found.samples, "spend", arm)
         assert got.n == len(values[arm]) > 20
         assert got.mean == pytest.approx(np.mean(values[arm]))
         assert got.variance == pytest.approx(np.var(values[arm], ddof=1))
         bought = float(np.mean(np.array(values[arm]) > 0))
-        assert sample_in(found.metrics, "bought", arm).mean == pytest.approx(bought)
+        assert sample_in(found.samples, "bought", arm).mean == pytest.approx(bought)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from analysis.requests.outcomes import Response
 from flows.ingest.requests.mesh.family import Family, Labels, View
-from flows.ingest.sources.samples import Matcher
-from flows.spec.experiment import Experiment, Mesh
+from flows.spec.experiment import Mesh
 
 # Counts of attempts, retries, ejections and limits: they explain a verdict, never decide it.
 # Attempts (rq_total) and final answers (rq) must not be mixed in one share.
@@ -58,13 +57,9 @@ def envoy_response(labels: Labels) -> Response:
     return Response(labels.get("envoy_response_code", ""))
 
 
-def _nothing(_: Experiment) -> tuple[Matcher, ...]:
-    """Series name no service, only clusters: the variants pick them."""
-    return ()
-
-
+# Series name no service, only clusters: the variants pick them.
 _CLUSTERS = View(
-    where=(), scope=_nothing, version_labels=("envoy_cluster_name",), names_service=False
+    where=(), scope=lambda _: (), version_labels=("envoy_cluster_name",), names_service=False
 )
 
 ENVOY = Family(

@@ -10,8 +10,7 @@ from flows.ingest.requests.mesh.family import (
     equals,
     split_flags,
 )
-from flows.ingest.sources.samples import Matcher
-from flows.spec.experiment import Experiment, Mesh
+from flows.spec.experiment import Mesh
 
 
 def istio_response(labels: Labels) -> Response:
@@ -28,12 +27,6 @@ def _has_no_peer(labels: Labels) -> bool:
     return labels.get("destination_workload", "unknown") in ("", "unknown")
 
 
-def _service(spec: Experiment) -> tuple[Matcher, ...]:
-    return equals(
-        destination_service_name=spec.service, destination_service_namespace=spec.namespace
-    )
-
-
 _IDENTITY_LABELS = frozenset(
     {
         "destination_service_name",
@@ -48,7 +41,9 @@ _IDENTITY_LABELS = frozenset(
 def _view(reporter: str) -> View:
     return View(
         where=equals(reporter=reporter),
-        scope=_service,
+        scope=lambda spec: equals(
+            destination_service_name=spec.service, destination_service_namespace=spec.namespace
+        ),
         version_labels=("destination_version", "destination_canonical_revision"),
         identity_labels=_IDENTITY_LABELS,
     )

@@ -48,12 +48,13 @@ def _authority(label: str, spec: Experiment) -> tuple[Matcher, ...]:
     return (Matcher(label, "=~", rf"{service}(\.{namespace}(\.svc(\..+)?)?)?(:[0-9]+)?"),)
 
 
-def _namespace(spec: Experiment) -> tuple[Matcher, ...]:
-    """Inbound series name no service: beside the namespace, the variants' deployments pick them."""
-    return equals(namespace=spec.namespace)
-
-
-_INBOUND = View(equals(direction="inbound"), _namespace, _INBOUND_VERSIONS, names_service=False)
+# Inbound series name no service: beside the namespace, the variants' deployments pick them.
+_INBOUND = View(
+    equals(direction="inbound"),
+    lambda spec: equals(namespace=spec.namespace),
+    _INBOUND_VERSIONS,
+    names_service=False,
+)
 _OUTBOUND = View(
     equals(direction="outbound"), lambda spec: _authority("authority", spec), _OUTBOUND_VERSIONS
 )
@@ -95,12 +96,12 @@ LINKERD_ROUTE = Family(
 )
 
 
-def _parent(spec: Experiment) -> tuple[Matcher, ...]:
-    return equals(parent_name=spec.service, parent_namespace=spec.namespace)
-
-
 # Counted by the client's proxy only, so every reporter means the same.
-_POLICY = View(where=(), scope=_parent, version_labels=("backend_name",))
+_POLICY = View(
+    where=(),
+    scope=lambda spec: equals(parent_name=spec.service, parent_namespace=spec.namespace),
+    version_labels=("backend_name",),
+)
 
 LINKERD_POLICY = Family(
     mesh=Mesh.LINKERD_POLICY,

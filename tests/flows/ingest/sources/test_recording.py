@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.ingest.sources.recording import Recording, write_recording
+from flows.ingest.sources.recording import Recording
 from flows.ingest.sources.samples import Matcher, Samples, Selector, SourceRefused
+from tests.builders.recordings import write_recording
 
 PODS = ("a", "b", "ab", "")
 

@@ -63,9 +63,9 @@ def spec_for(exposures: str = "select * from seen", **columns: str) -> Experimen
 def test_exposures_and_outcomes_are_read(tmp_path: Path) -> None:
     pull(spec_for(), tmp_path)
     found = read(spec_for(), tmp_path)
-    assert found.users == {"a": 500, "b": 500}
-    assert sample_in(found.metrics, "spend", "a").mean == pytest.approx(2.5 * 167 / 500)
-    assert sample_in(found.metrics, "bought", "b").mean == pytest.approx(167 / 500)
+    assert found.exposed == {"a": 500, "b": 500}
+    assert sample_in(found.samples, "spend", "a").mean == pytest.approx(2.5 * 167 / 500)
+    assert sample_in(found.samples, "bought", "b").mean == pytest.approx(167 / 500)
 
 
 def test_reading_again_changes_nothing_and_late_rows_come_in(

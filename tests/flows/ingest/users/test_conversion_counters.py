@@ -67,7 +67,7 @@ def pull(service: Service, folder: Path, spec: Experiment | None = None) -> Conv
 
 
 def shares(service: Service, folder: Path) -> dict[str, tuple[int, float]]:
-    found = read(counter_spec(), folder, instant(service.now_ms)).metrics["done"]
+    found = read(counter_spec(), folder, instant(service.now_ms)).samples["done"]
     return {variant: (int(each.n), float(each.mean)) for variant, each in arms_of(found).items()}
 
 
@@ -93,8 +93,8 @@ def test_only_what_happened_since_is_counted(service: Service, tmp_path: Path) -
     }
     assert shares(service, tmp_path) == {"a": (20, 0.25), "b": (20, 0.5)}
     found = read(counter_spec(), tmp_path, instant(service.now_ms))
-    assert sample_in(found.metrics, "done", "a").variance == 0.25 * 0.75
-    assert found.users == {"a": 20, "b": 20}
+    assert sample_in(found.samples, "done", "a").variance == 0.25 * 0.75
+    assert found.exposed == {"a": 20, "b": 20}
 
 
 def test_restarted_service_is_counted_exactly(service: Service, tmp_path: Path) -> None:
@@ -185,9 +185,9 @@ def test_a_later_start_forgets_the_users_before_it(service: Service, tmp_path: P
 def test_look_sees_whole_buckets_only(service: Service, tmp_path: Path) -> None:
     pull(service, tmp_path)
     at = START + timedelta(seconds=14)
-    assert read(counter_spec(), tmp_path, at).users == {"a": 0, "b": 0}
+    assert read(counter_spec(), tmp_path, at).exposed == {"a": 0, "b": 0}
     # The scrape at 15 s belongs to the bucket that ends there.
-    assert read(counter_spec(), tmp_path, START + timedelta(seconds=15)).users["a"] == 20
+    assert read(counter_spec(), tmp_path, START + timedelta(seconds=15)).exposed["a"] == 20
 
 
 def test_more_outcomes_than_exposures_are_noted_and_nothing_is_claimed(

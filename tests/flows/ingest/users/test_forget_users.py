@@ -45,8 +45,8 @@ def test_nothing_is_left_of_forgotten_users(folder: Path, written: list[str]) ->
     assert gone == {"quiz": 4}
     assert nobody_left(folder)
     found = read(spec_of(), folder)
-    assert found.users == {"a": 19, "b": 19}
-    assert float(sample_in(found.metrics, "visits", "a").mean) == 1.0
+    assert found.exposed == {"a": 19, "b": 19}
+    assert float(sample_in(found.samples, "visits", "a").mean) == 1.0
 
 
 def test_files_that_still_have_them_bring_none_back(folder: Path) -> None:
@@ -55,7 +55,7 @@ def test_files_that_still_have_them_bring_none_back(folder: Path) -> None:
     write_outcomes(folder, [*VISITS, (7, "visit", 3, 1)])
     pull(spec_of(), folder)
     assert nobody_left(folder)
-    assert read(spec_of(), folder).users == {"a": 19, "b": 20}
+    assert read(spec_of(), folder).exposed == {"a": 19, "b": 20}
 
 
 def test_only_a_hash_stays(folder: Path) -> None:

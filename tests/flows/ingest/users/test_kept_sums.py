@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analysis.evidence import UserEvidence
 from analysis.fixed.comparison import Sample
 from flows.formats.problems import InputError
 from flows.formats.time import milliseconds_of
 from flows.ingest.sources.user_rows import UserDataRefused
 from flows.ingest.users.plan_splits import split_starts
 from flows.ingest.users.pull_users import pull_users
-from flows.look.user_statistics import UserStatistics, read_user_statistics
+from flows.look.user_statistics import read_user_statistics
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer
@@ -120,7 +121,7 @@ def _pull(folder: Path, until: datetime, **changes: Any) -> None:
     )
 
 
-def _from_rows(folder: Path, spec: Experiment, at: datetime) -> UserStatistics:
+def _from_rows(folder: Path, spec: Experiment, at: datetime) -> UserEvidence:
     """What the same look says where nothing was kept."""
     with open_writer(folder / "w.duckdb") as con:
         splits = split_starts(plan_at(con, spec, at=at))
@@ -133,7 +134,7 @@ def _from_rows(folder: Path, spec: Experiment, at: datetime) -> UserStatistics:
             con.rollback()
 
 
-def _flat(found: UserStatistics) -> dict[str, float]:
+def _flat(found: UserEvidence) -> dict[str, float]:
     """Every number of it, by a name."""
     numbers: dict[str, float] = {}
 
@@ -141,7 +142,7 @@ def _flat(found: UserStatistics) -> dict[str, float]:
         values = (sample.n, sample.mean, sample.variance)
         numbers.update({f"{name} {i}": float(value) for i, value in enumerate(values)})
 
-    for metric, arms in found.metrics.items():
+    for metric, arms in found.samples.items():
         for arm, sample in arms_of(arms).items():
             add(f"{metric} {arm}", sample)
     for dimension, parts in found.segments.items():
@@ -150,14 +151,16 @@ def _flat(found: UserStatistics) -> dict[str, float]:
                 for arm, sample in arms_of(arms).items():
                     add(f"{dimension}={segment} {metric} {arm}", sample)
     numbers |= {f"removed {k}": v for k, v in found.variance_removed.items()}
-    numbers |= {f"users {k}": v for k, v in found.users.items()}
-    exposed = {f"{day}": users for day, users in found.users_by_day.items()}
-    for dimension, segments in found.users_by_segment.items():
-        exposed |= {f"{dimension} {name}": users for name, users in segments.items()}
-    for part, by_split in (exposed | {"all": found.users_by_split}).items():
+    numbers |= {f"users {k}": v for k, v in found.exposed.items()}
+    exposed = {
+        f"{dimension} {name}": users
+        for dimension, named in found.exposed_by_part.items()
+        for name, users in named.items()
+    }
+    for part, by_split in (exposed | {"all": found.exposed_by_split}).items():
         for i, users in enumerate(by_split):
             numbers |= {f"{part} {i} {a}": n for a, n in users.items()}
-    return numbers | {"mixed": found.mixed_users}
+    return numbers | {"mixed": found.mixed}
 
 
 @pytest.mark.parametrize(("seed", "changes"), [(1, {}), (2, {"plan": RAMP})])
@@ -199,7 +202,10 @@ def test_a_look_before_the_last_pull_sees_only_what_was_known(tmp_path: Path) ->
     assert _flat(read(_spec(), tmp_path, day(15))) == pytest.approx(
         _flat(_from_rows(tmp_path, _spec(), day(15))), rel=1e-9, abs=1e-12, nan_ok=True
     )
-    assert read(_spec(), tmp_path, day(15)).users["a"] < read(_spec(), tmp_path, day(40)).users["a"]
+    assert (
+        read(_spec(), tmp_path, day(15)).exposed["a"]
+        < read(_spec(), tmp_path, day(40)).exposed["a"]
+    )
 
 
 def test_a_replaced_file_replaces_what_was_kept(tmp_path: Path) -> None:
@@ -249,14 +255,14 @@ def test_each_kind_of_metric_agrees_with_a_loop_over_the_rows(tmp_path: Path) ->
     for arm in "ab":
         clicks, views = values(arm, "click", 0, 3), values(arm, "view", 0, 3)
         ratio = clicks.sum() / views.sum()
-        assert sample_in(found.metrics, "clicks", arm).mean == pytest.approx(ratio)
+        assert sample_in(found.samples, "clicks", arm).mean == pytest.approx(ratio)
         influence = (clicks - ratio * views) / views.mean()
-        assert sample_in(found.metrics, "clicks", arm).variance == pytest.approx(
+        assert sample_in(found.samples, "clicks", arm).variance == pytest.approx(
             np.var(influence, ddof=1)
         )
         back = values(arm, "view", 2, 3) > 0
-        assert sample_in(found.metrics, "back", arm).mean == pytest.approx(back.mean())
-        assert sample_in(found.metrics, "p80", arm).mean == pytest.approx(
+        assert sample_in(found.samples, "back", arm).mean == pytest.approx(back.mean())
+        assert sample_in(found.samples, "p80", arm).mean == pytest.approx(
             np.quantile(spent[arm], 0.8, method="inverted_cdf")
         )
     y = {arm: np.minimum(spent[arm], kept_cap) for arm in "ab"}
@@ -283,7 +289,7 @@ def test_each_kind_of_metric_agrees_with_a_loop_over_the_rows(tmp_path: Path) ->
         ]
     )
     fit = np.linalg.lstsq(design, np.concatenate([y["a"], y["b"]]), rcond=None)[0]
-    spend = arms_of(found.metrics["spend"])
+    spend = arms_of(found.samples["spend"])
     assert float(spend["b"].mean - spend["a"].mean) == pytest.approx(fit[1], rel=1e-9)
 
 
@@ -309,7 +315,7 @@ def test_segments_sum_to_the_whole_and_a_missing_one_is_named(tmp_path: Path) ->
     for parts in found.segments.values():
         for arm in "ab":
             users = [sample_in(metrics, "bought", arm).n for metrics in parts.values()]
-            assert sum(users) == sample_in(found.metrics, "bought", arm).n
+            assert sum(users) == sample_in(found.samples, "bought", arm).n
     write_csv(tmp_path / "exposures.csv", "user_id,variant,exposed_at,country", [])
     wanted = r"no column .device., by which sources\.exposures\.segments"
     with pytest.raises(UserDataRefused, match=wanted):
@@ -387,7 +393,7 @@ def test_strata_are_the_crossed_segments_of_every_user(tmp_path: Path) -> None:
     treated = np.array(arms)[:, None]
     design = np.hstack([np.ones((1200, 1)), treated, centred, treated * centred])
     effect = np.linalg.lstsq(design, np.array(values), rcond=None)[0][1]
-    samples = arms_of(found.metrics["within"])
+    samples = arms_of(found.samples["within"])
     assert float(samples["b"].mean - samples["a"].mean) == pytest.approx(effect, rel=1e-9)
     assert found.variance_removed["within"] == pytest.approx(1 - 1 / (1 + 25 * 35 / 12), abs=0.005)
     assert set(found.segments) == {"country", "device"}

@@ -38,7 +38,7 @@ def test_new_files_add_users_and_mix_those_that_were_in_another_variant(tmp_path
     write_exposures(tmp_path, [(1, "b", 3), (3, "b", 3)], "exposures-2.csv")
     pull(spec_of(), tmp_path)
     assert rows_of(tmp_path, KEPT) == [("1", None), ("2", "b"), ("3", "b")]
-    assert read(spec_of(), tmp_path).mixed_users == 1
+    assert read(spec_of(), tmp_path).mixed == 1
 
 
 def test_another_set_of_variants_makes_them_anew(tmp_path: Path) -> None:

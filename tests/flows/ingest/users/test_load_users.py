@@ -27,7 +27,7 @@ VISITS: Rows = [(user, "visit", user / 10 + 1, 1) for user in range(0, 40, 4)]
 
 def per_user(folder: Path) -> tuple[float, float]:
     """Visits per user of a and b."""
-    metrics = read(spec_of(), folder).metrics
+    metrics = read(spec_of(), folder).samples
     return tuple(round(float(sample_in(metrics, "visits", v).mean), 6) for v in "ab")  # type: ignore[return-value]
 
 
@@ -114,7 +114,7 @@ def test_renamed_exposures_keep_their_users(folder: Path) -> None:
     (folder / "exposures.csv").rename(folder / "exposures-2.csv")
     pull(spec_of(), folder)
     assert rows_of(folder, "select count(*) from exposures") == [(40,)]
-    assert read(spec_of(), folder).users == {"a": 20, "b": 20}
+    assert read(spec_of(), folder).exposed == {"a": 20, "b": 20}
 
 
 def test_a_copy_of_a_file_is_named(folder: Path) -> None:
@@ -134,8 +134,8 @@ def test_users_exposed_before_the_start_are_left_out_and_counted(tmp_path: Path)
         said = pulled.summary
         assert not any("exposed before" in warning for warning in pulled.warnings)
         found = read(spec, tmp_path)
-        assert found.users == {"a": 20, "b": 20}
-        assert found.mixed_users == 0
+        assert found.exposed == {"a": 20, "b": 20}
+        assert found.mixed == 0
         assert "22 users were exposed before the plan's start (2026-01-01 00:00:00 UTC)" in said
         assert "2 of them came again and count from then on" in said
 
@@ -146,7 +146,7 @@ def test_a_later_start_leaves_out_more(tmp_path: Path) -> None:
     for start, users in ((None, 40), (day(2), 20), (day(0), 40), (START - timedelta(days=9), 40)):
         spec = spec_of(plan={"start": start, "duration": "60d"})
         pull(spec, tmp_path)
-        assert sum(read(spec, tmp_path).users.values()) == users
+        assert sum(read(spec, tmp_path).exposed.values()) == users
 
 
 def test_new_files_bring_no_users_from_before_the_start(tmp_path: Path) -> None:
@@ -156,4 +156,4 @@ def test_new_files_bring_no_users_from_before_the_start(tmp_path: Path) -> None:
     pull(spec, tmp_path)
     write_exposures(tmp_path, [(99, "a", -3), (98, "b", 3)], "exposures-2.csv")
     pull(spec, tmp_path)
-    assert read(spec, tmp_path).users == {"a": 20, "b": 21}
+    assert read(spec, tmp_path).exposed == {"a": 20, "b": 21}

@@ -159,10 +159,10 @@ def test_another_source_in_the_spec_replaces_the_old_one(folder: Path) -> None:
 
 def test_late_outcome_counts_from_the_next_pull_on(folder: Path) -> None:
     pull(spec_of(), folder)
-    assert sample_in(read(spec_of(), folder).metrics, "bought", "a").mean == 0.5
+    assert sample_in(read(spec_of(), folder).samples, "bought", "a").mean == 0.5
     write_outcomes(folder, [(2, "purchase", 3, 30)], "outcomes-late.csv")
     pull(spec_of(), folder)
-    assert sample_in(read(spec_of(), folder).metrics, "bought", "a").mean == 1.0
+    assert sample_in(read(spec_of(), folder).samples, "bought", "a").mean == 1.0
 
 
 def test_columns_and_glob_of_the_spec(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_whole_numbers_as_floating_point_are_the_same_users(folder: Path) -> Non
     )
     (folder / "exposures.csv").unlink()
     pull(spec_of(), folder)
-    assert sample_in(read(spec_of(), folder).metrics, "bought", "a").mean == 1.0
+    assert sample_in(read(spec_of(), folder).samples, "bought", "a").mean == 1.0
 
 
 def test_rows_that_lack_something_are_counted_and_left_out(folder: Path) -> None:
@@ -201,7 +201,7 @@ def test_rows_that_lack_something_are_counted_and_left_out(folder: Path) -> None
     assert result.sources[0].left_out.without_name == 1
     assert result.sources[1].left_out.without_value == 4
     assert "2 rows of exposures left out: no user" in result.warnings
-    assert sample_in(read(spec_of(), folder).metrics, "spend", "a").mean == 2.5
+    assert sample_in(read(spec_of(), folder).samples, "spend", "a").mean == 2.5
     assert pull(spec_of(), folder).warnings == result.warnings
 
 
@@ -209,7 +209,7 @@ def test_unknown_variants_are_reported_but_not_refused(folder: Path) -> None:
     write_exposures(folder, [*EXPOSURES, (1, "A", 0), (7, "A", 0)])
     result = pull(spec_of(), folder)
     assert "variants that the spec doesn't have are ignored: 'A' (2 rows)" in result.warnings
-    assert read(spec_of(), folder).users == {"a": 2, "b": 2}
+    assert read(spec_of(), folder).exposed == {"a": 2, "b": 2}
 
 
 def test_outcomes_that_no_metric_asks_for_are_reported(folder: Path) -> None:
@@ -359,7 +359,7 @@ def test_other_broken_files_are_refused(folder: Path, name: str, text: bytes, sa
 def test_file_with_a_header_only_is_no_error(folder: Path) -> None:
     write_outcomes(folder, [])
     pull(spec_of(), folder)
-    assert sample_in(read(spec_of(), folder).metrics, "bought", "a").mean == 0.0
+    assert sample_in(read(spec_of(), folder).samples, "bought", "a").mean == 0.0
 
 
 def test_a_million_exposures_load_whole(folder: Path) -> None:

@@ -6,7 +6,9 @@ import math
 from pathlib import Path
 
 from flows.formats.time import milliseconds_of
+from flows.ingest.coverage import users_known_until
 from flows.ingest.users.pull_users import pull_users
+from flows.warehouse.connection import open_reader
 from tests.builders.user_specs import (
     LOOK,
     day,
@@ -24,13 +26,14 @@ def test_nothing_is_final_after_the_last_pull(tmp_path: Path) -> None:
     write_outcomes(tmp_path, [])
     until_ms = milliseconds_of(day(8))
     pull_users(spec_of(), tmp_path / "w.duckdb", spec_dir=tmp_path, until_ms=until_ms)
+    with open_reader(tmp_path / "w.duckdb") as con:
+        assert users_known_until(con, spec_of()) == day(8)
     found = read(spec_of(), tmp_path, LOOK)
-    assert found.known_until == day(8)
-    assert sample_in(found.metrics, "bought", "a").n == 1
+    assert sample_in(found.samples, "bought", "a").n == 1
 
 
 def test_before_any_data_there_are_no_users(tmp_path: Path) -> None:
     found = seen(tmp_path, [], [])
-    assert found.users == {"a": 0, "b": 0}
-    assert sample_in(found.metrics, "spend", "b").n == 0
-    assert math.isnan(sample_in(found.metrics, "spend", "b").mean)
+    assert found.exposed == {"a": 0, "b": 0}
+    assert sample_in(found.samples, "spend", "b").n == 0
+    assert math.isnan(sample_in(found.samples, "spend", "b").mean)

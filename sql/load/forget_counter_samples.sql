@@ -1,4 +1,0 @@
--- empties the windows that are about to be loaded
--- reads: incoming_windows; writes: counter_samples; parameters: experiment
-delete from counter_samples
-where experiment = $experiment and window_start in (select window_start from incoming_windows)

@@ -1,4 +1,0 @@
--- empties the windows that are about to be loaded
--- reads: incoming_windows; writes: latency_buckets; parameters: experiment
-delete from latency_buckets
-where experiment = $experiment and window_start in (select window_start from incoming_windows)

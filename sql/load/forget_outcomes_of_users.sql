@@ -1,7 +1,0 @@
--- removes the rows of users that are to be forgotten, and returns their experiments
--- reads: forgotten_users; writes: outcomes; parameters: experiment (null: all)
-delete from outcomes
-where
-    ($experiment is null or experiment = $experiment)
-    and sha256(experiment || chr(10) || user_id) in (select user_hash from forgotten_users)
-returning experiment
