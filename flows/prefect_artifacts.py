@@ -13,7 +13,7 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
-from flows.formats.safe_text import safe_url
+from flows.formats.safe_text import safe_text, safe_url
 from flows.look.verdict_document import VerdictDocument
 from flows.publish.dashboards import view_of
 from flows.spec.experiment import Experiment
@@ -29,8 +29,10 @@ def show_verdict(workspace: Workspace, document: VerdictDocument) -> None:
     lines += [f"- note: {note}" for note in document.notes]
     score = "no score" if document.score is None else f"score {document.score:g}"
     create_markdown_artifact(
-        f"**{document.decision.value}** at {document.look_at:%Y-%m-%d %H:%M:%S} UTC, "
-        f"{score}\n\n" + "\n".join(lines),
+        safe_text(
+            f"**{document.decision.value}** at {document.look_at:%Y-%m-%d %H:%M:%S} UTC, "
+            f"{score}\n\n" + "\n".join(lines)
+        ),
         key=f"verdict-{document.experiment}",
         description=f"Verdict of {document.experiment}",
     )
@@ -69,7 +71,10 @@ def show_table(documents: Sequence[Mapping[str, Any]], failed: Mapping[str, str]
     """A row per experiment: its verdict, or why it has none."""
     create_table_artifact(
         [_row(document) for document in documents]
-        + [{"experiment": name, "verdict": "failed", "why": why} for name, why in failed.items()],
+        + [
+            {"experiment": name, "verdict": "failed", "why": safe_text(why)}
+            for name, why in failed.items()
+        ],
         key="verdicts",
         description="The latest verdict of every experiment",
     )
@@ -88,5 +93,5 @@ def _row(document: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": document["decision"],
         "score": document["score"],
         "look": document["look_at"],
-        "why": "; ".join(document["reasons"]),
+        "why": safe_text("; ".join(document["reasons"])),
     }

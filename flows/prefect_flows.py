@@ -17,11 +17,12 @@ from typing import Any, Literal
 from prefect import State, flow, get_run_logger, task
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, PrefectException
 from prefect.states import Completed
 
 from flows.delivery.deliver import deliver, tell
-from flows.formats.safe_text import make_logs_safe
+from flows.formats.problems import UserError
+from flows.formats.safe_text import make_logs_safe, safe_text, safe_traceback
 from flows.ingest.pull import pull_experiment
 from flows.ingest.sources.samples import SourceUnavailable
 from flows.look.look import look_at_experiment, look_time
@@ -44,6 +45,10 @@ _RETRIES = 3
 _TIMEOUT_S = 600
 # A run that is killed keeps its slot for so long; Prefect's default is five minutes.
 _LEASE_S = 60
+
+
+class RunFailed(Exception):
+    """A mistake of ours; the log has its traceback."""
 
 
 class ExperimentsFailed(Exception):
@@ -69,6 +74,19 @@ def _writer_slot() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _told_safely() -> Iterator[None]:
+    """What nobody thought of becomes the state's message, which Prefect keeps: without secrets."""
+    try:
+        yield
+    except (UserError, PrefectException, TimeoutError):
+        # Safe already, or what Prefect itself goes by.
+        raise
+    except Exception as error:  # noqa: BLE001 - its traceback is in the log
+        get_run_logger().error("%s", safe_traceback(error))
+        raise RunFailed(safe_text(f"{type(error).__name__}: {error}")) from None
+
+
 def _is_worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
     """A server that was down may be up again; a wrong spec stays wrong."""
     error = state.result(raise_on_failure=False)
@@ -88,7 +106,7 @@ def pull_one(experiment: str, root: str, until: datetime | None = None) -> list[
     workspace = Workspace(Path(root))
     pull_until = look_time(until)
     path, spec = find_spec(workspace.experiments, experiment)
-    with _writer_slot():
+    with _told_safely(), _writer_slot():
         pulled = pull_experiment(spec, workspace.warehouse, spec_dir=path.parent, until=pull_until)
     for warning in pulled.warnings:
         get_run_logger().warning(warning)
@@ -107,7 +125,7 @@ def score_one(experiment: str, root: str, at: datetime | None = None) -> dict[st
     """The verdict of one look at one experiment, as its JSON document."""
     look_time(at)  # before it waits for its turn
     workspace = Workspace(Path(root))
-    with _writer_slot():
+    with _told_safely(), _writer_slot():
         document = look_at_experiment(workspace, experiment, at=at, warn=get_run_logger().warning)
         send_notifications(workspace.warehouse, get_run_logger().warning)
     show_verdict(workspace, document)
@@ -164,7 +182,8 @@ def publish(root: str = ".") -> State[list[str]]:
     """
     workspace = Workspace(Path(root))
     chosen = select(workspace)
-    paths = publish_all(workspace, chosen) if chosen.specs else []
+    with _told_safely():
+        paths = publish_all(workspace, chosen) if chosen.specs else []
     show_published(paths)
     for spec in chosen.experiments:
         show_dashboard(workspace, spec)
@@ -192,7 +211,7 @@ def run_experiments(root: str = ".", at: datetime | None = None) -> State[list[d
         if isinstance(found, dict):
             documents.append(found)
         else:
-            failed[name] = str(future.state.message)
+            failed[name] = safe_text(str(future.state.message))
     show_table(documents, failed)
     if documents:
         # A broken spec is among the failed ones already.

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dashboards.exported_metrics import render_metrics
+from flows.formats.safe_text import safe_text
 from flows.formats.time import as_utc
 from flows.publish.latest_metrics import latest_metrics
 from flows.service import argo, flagger
@@ -120,7 +121,7 @@ class Endpoints:
             body |= {
                 "experiments": found.experiments,
                 "warehouse": found.warehouse,
-                "problems": found.problems,
+                "problems": [safe_text(problem) for problem in found.problems],
                 "stuck": {
                     name: f"its look runs for {seconds:.0f} s"
                     for name, seconds in self._looks.stuck().items()

@@ -11,6 +11,8 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from flows.formats.safe_text import safe_text
+
 
 class Refused(Exception):
     """A request that is not answered as asked: the HTTP status, and why in a sentence."""
@@ -22,7 +24,9 @@ class Refused(Exception):
 
     def response(self) -> Response:
         """The answer to send."""
-        return json_response({"error": str(self)}, status=self.status, headers=self.headers)
+        return json_response(
+            {"error": safe_text(str(self))}, status=self.status, headers=self.headers
+        )
 
 
 def json_response(

@@ -15,12 +15,15 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+import requests
 
 from flows.formats import safe_text
+from flows.prefect_artifacts import show_table
 from tests.builders.delivery_workspace import SPEC, delivery_workspace
 from tests.flows.ingest.sources.test_postgres_dsn import MALFORMED
 from tests.places import REPOSITORY
 from tests.servers import own_process
+from tests.servers.service_process import started
 
 CANARY = "Kanarienvogel-7f3a"
 RECORDING = "{recording: ../demo/requests.parquet, scrape_interval: 2s}"
@@ -203,6 +206,50 @@ def test_no_secret_of_envoy_grafana_or_a_pushgateway_is_shown_or_kept(
         paths = [one["path"] for one in asked]
     assert any(path.startswith("/metrics/job/") for path in paths)
     assert any(path.startswith("/config_dump") for path in paths)
+
+
+def test_no_answer_of_the_service_holds_a_secret(root: Path) -> None:
+    """A spec for each place that takes one; the service answers for them all."""
+    text = SPEC.split("delivery:")[0]
+    dsns = {f"DSN_{n}": dsn.replace("hunter2", CANARY) for n, dsn in enumerate(MALFORMED)}
+    with server() as (host, asked):
+        sources = [(source.replace("HOST", host), "") for source in SOURCES.values()]
+        sources = [(f"{source[:-1]}, scrape_interval: 2s}}", more) for source, more in sources]
+        sources += [(RECORDING, USERS.replace("EXAM_DSN", name)) for name in dsns]
+        names = [f"exam-{number}" for number in range(len(sources))]
+        for name, (source, more) in zip(names, sources, strict=True):
+            written = text.replace("experiment: exam\n", f"experiment: {name}\n")
+            path = root / "experiments" / f"{name}.yaml"
+            path.write_text(written.replace(RECORDING, source) + more[1:])
+        command = [sys.executable, "-m", "flows.cli", "--root", str(root), "serve", "--port", "0"]
+        given = {"SECRET": CANARY, "USER_NAME": "u", "HOME": str(root / "home"), **dsns}
+        with started(command, given) as (_, url):
+            paths = [f"/{way}/{name}" for name in names for way in ("verdict", "argo")]
+            paths += ["/metrics", "/readyz", f"/verdict/exam-0?token={CANARY}"]
+            answers = {path: requests.get(url + path, timeout=60) for path in paths}
+            hook = {"name": "exam", "namespace": "default", "metadata": {"experiment": "exam-0"}}
+            answers["hook"] = requests.post(f"{url}/flagger/rollout", json=hook, timeout=60)
+    assert asked
+    assert answers["/readyz"].json()["problems"]
+    bodies = {path: answer.text + str(answer.headers) for path, answer in answers.items()}
+    assert {path for path, body in bodies.items() if CANARY in body} <= {paths[-1]}
+    assert sum(answer.status_code == 503 for answer in answers.values()) > len(names)
+    specs = {root / "experiments" / f"{name}.yaml" for name in names}
+    assert set(map(Path, leaks(root))) <= specs
+
+
+def test_no_artifact_of_prefect_holds_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    for kind in ("markdown", "table"):
+        name = f"flows.prefect_artifacts.create_{kind}_artifact"
+        monkeypatch.setattr(name, lambda *given, **named: made.append(f"{given} {named}"))
+    safe_text.hide(CANARY)
+    why = f"KeyError: http://u:{CANARY}@mesh:9090 Bearer {CANARY}\x1b[2J"
+    document = {"experiment": "e", "decision": "hold", "score": None, "look_at": "now"}
+    show_table([document | {"reasons": [why]}], {"broken": why})
+    assert len(made) == 1
+    assert CANARY not in made[0]
+    assert "\\x1b" not in made[0]
 
 
 def test_what_nobody_thought_of_is_shown_without_secrets(root: Path) -> None:
