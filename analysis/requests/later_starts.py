@@ -25,7 +25,7 @@ from scipy.special import chdtri, logsumexp
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.requests.gross_failure import likelihood_ratio
-from analysis.requests.level_noise import LevelNoise, noise_around
+from analysis.requests.level_noise import LARGER, LevelNoise, noise_around
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.started_windows import (
     RunningTotals,
@@ -47,8 +47,6 @@ _MOST_BUCKETS = 256
 _NEGLIGIBLE = 3.0
 _LEAST_RECENT = 4
 _SMALLEST_TAIL = 1e-300
-# Chance that a gross failure's bursts are larger than it is judged by.
-_LARGER_BURSTS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +180,12 @@ class _Windows:
         if not keep.size:
             return cls(view, row, which, level, n_opt, None, *whole, whole, np.zeros(0))
         noise = noise_around(
-            view.baseline, view.candidate, factor=null.factor, row=row, start=start
+            view.baseline,
+            view.candidate,
+            factor=null.factor,
+            gap=np.zeros_like(null.gap) if null.gross else null.gap,
+            row=row,
+            start=start,
         )
         variants = totals.between(
             start, np.full_like(start, buckets), row, _worst_bucket(view, null, row, start)
@@ -202,7 +205,7 @@ class _Windows:
         likely = ratio / noise.bursts + roots * (1 - 1 / noise.bursts)
         if null.gross:
             free = np.maximum(noise.buckets - 1, 1.0)
-            larger = free / chdtri(free, 1 - _LARGER_BURSTS)
+            larger = free / chdtri(free, 1 - LARGER)
             z = np.sqrt(2 * np.maximum(likely, 0.0) / (noise.bursts * larger + noise.states))
         else:
             z = normal_of_student(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
+from scipy.special import chdtri
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.requests.long_run_variance import of_what_persists, variance_inflation
@@ -26,6 +27,12 @@ _FAILURES_TO_KNOW_BURSTS = 40.0
 _LEAST_INFLATION = 1.5
 # Standard errors by which the part of the variance that is no sampling may be too low.
 _DOUBT = 1.0
+# Standard errors of independent buckets by which what is shared may be chance, if states last.
+_LASTING_DOUBT = 3.0
+# A share of failures below which levels aren't compared.
+_LEAST_LEVEL = 1e-6
+# Chance that bursts or a version's states are larger than they are judged by.
+LARGER = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +60,14 @@ def noise_around(
     candidate: BucketCounts,
     *,
     factor: FloatArray,
+    gap: FloatArray,
     row: IntArray,
     start: IntArray,
 ) -> LevelNoise:
     """Of candidate - factor * baseline, if its level changed at the window's start.
 
-    baseline, candidate: [rows, buckets]. factor: float64[rows]. row, start: int64[windows].
+    baseline, candidate: [rows, buckets]. factor, gap: float64[rows], what the candidate's level is
+    above the baseline's. row, start: int64[windows].
     """
     buckets = baseline.total.shape[-1]
     f = factor[row][:, None]
@@ -74,7 +83,7 @@ def noise_around(
     variance = np.maximum(var_c + f**2 * var_b, _TINY)
     products = _products(np.where(used, (off_c - f * off_b) / np.sqrt(variance), 0.0), start)
     of_difference = products[0] / free
-    alone = _unshared(off_b, off_c, var_b, weight * used, n / free)
+    alone, unshared = _unshared(off_b, off_c, var_b, weight * used, n / free)
     known = candidate.bad[row].sum(-1) / _FAILURES_TO_KNOW_BURSTS
     bursts = np.maximum((known * of_difference + alone) / (known + 1), 1.0)
     length = (buckets - start).astype(np.float64)
@@ -83,9 +92,8 @@ def noise_around(
     inflation = 1 + np.minimum(inflation - 1, length)
     typical = np.where(used, variance, 0.0).sum(-1) / np.maximum(n, 1)
     beyond = np.maximum(of_difference - 1, 0) + _DOUBT * np.sqrt(2 / np.maximum(n, 1))
-    states = _own_states(
-        baseline, row, (1 + f[:, 0] ** 2) / np.maximum(typical, _TINY), beyond, length
-    )
+    scale = unshared / np.maximum(typical, _TINY)
+    states = _own_states(baseline, row, factor[row], gap[row], scale, beyond, length)
     believed = np.clip(inflation * of_difference, 0.0, 1.0)
     allowed = 1 + (np.maximum(inflation, _LEAST_INFLATION) - 1) * believed
     return LevelNoise(
@@ -140,29 +148,40 @@ def _unshared(
     var_b: FloatArray,
     weight: FloatArray,
     unbiased: FloatArray,
-) -> FloatArray:
-    """The baseline's overdispersion, what surely are shocks of both versions taken off."""
+) -> tuple[FloatArray, FloatArray]:
+    """The baseline's overdispersion, what surely are shocks of both versions taken off.
+
+    And the part of its variance that is left.
+    """
     total = np.maximum(weight.sum(-1), _TINY)
     n = np.maximum((weight > 0).sum(-1), 1)
     spread_b, spread_c, both = (
         (weight * x).sum(-1) / total * unbiased for x in (off_b**2, off_c**2, off_b * off_c)
     )
-    shared = np.maximum(both - np.sqrt(spread_b * spread_c / n), 0.0)
+    doubt = np.sqrt(spread_b * spread_c / n)
+    shared = np.maximum(both - doubt, 0.0)
+    # States that each version has for itself are alike by chance for as long as they last.
+    surely = np.maximum(both - _LASTING_DOUBT * doubt, 0.0)
     sampling = (weight * var_b).sum(-1) / total
-    return np.asarray(np.maximum((spread_b - shared) / np.maximum(sampling, _TINY), 1.0))
+    left = 1 - np.minimum(surely / np.maximum(spread_b, _TINY), 1.0)
+    return np.maximum((spread_b - shared) / np.maximum(sampling, _TINY), 1.0), left
 
 
 def _own_states(
     baseline: BucketCounts,
     row: IntArray,
+    factor: FloatArray,
+    gap: FloatArray,
     scale: FloatArray,
     beyond: FloatArray,
     length: FloatArray,
 ) -> FloatArray:
     """What states as the baseline has them add to a window's mean: float64[windows].
 
-    scale: from a share's variance to that of the difference, in multiples of its sampling.
-    beyond: what the difference varies by, and may, beyond sampling: its states are no larger.
+    A candidate's are as large for its level as the baseline's for its own: a baseline that fails
+    little now shows small ones. Few were seen, so they are taken to be larger.
+    scale: from the baseline's variance to that of its own states, in multiples of the difference's
+    sampling. beyond: what the difference varies by, and may, beyond sampling.
     """
     rows, at = np.unique(row, return_inverse=True)
     counts = BucketCounts(baseline.total[rows], baseline.bad[rows])
@@ -174,5 +193,8 @@ def _own_states(
     sampling = np.where(seen, counts.sampling_variance, 0.0).sum(-1) / np.maximum(n, 1)
     varies = np.maximum(products[0] / np.maximum(n - 1, 1) - sampling, 0.0)
     inflation = np.minimum(variance_inflation(products, n), np.maximum(n / 4, 1.0))
-    states = np.minimum(varies[at] * scale, beyond)
-    return np.asarray(states * np.minimum(inflation[at] - 1, length))
+    level = factor + gap / np.maximum(mean[at], _LEAST_LEVEL)
+    states = np.minimum(varies[at] * scale * (level**2 + factor**2), beyond)
+    free = np.maximum(n / inflation - 1, 1.0)
+    larger = (free / chdtri(free, 1 - LARGER))[at]
+    return np.asarray(states * larger * np.minimum(inflation[at] - 1, length))

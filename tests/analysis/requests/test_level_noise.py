@@ -12,11 +12,13 @@ from tests.builders.changing_streams import Stream, step
 RUNS = 40
 
 
-def _noise(stream: Stream, start: int) -> LevelNoise:
-    arms = stream.counts(5, RUNS)
-    row = np.arange(RUNS)
+def _noise(stream: Stream, start: int, gap: float = 0.005) -> LevelNoise:
     return noise_around(
-        *arms, factor=np.ones(RUNS), row=row, start=np.full(RUNS, start, dtype=np.int64)
+        *stream.counts(5, RUNS),
+        factor=np.ones(RUNS),
+        gap=np.full(RUNS, gap),
+        row=np.arange(RUNS),
+        start=np.full(RUNS, start, dtype=np.int64),
     )
 
 
@@ -42,6 +44,19 @@ def test_states_of_minutes_add_noise_that_a_window_bounds() -> None:
     assert np.median(long.states) > 2 * np.median(short.states) > 0
     calm = _noise(Stream(rate=1000), 120)
     assert np.median(calm.states) < 0.1 * np.median(long.states)
+
+
+def test_states_are_as_large_for_a_higher_level_as_the_baselines_are_for_its_own() -> None:
+    stream = Stream(rate=1000, state=0.2, state_s=60)
+    plain, higher = (_noise(stream, 120, gap).states for gap in (0.0, 0.005))
+    # Of 0.5 % and of 1 %: (1 + 4) / (1 + 1), where the difference varies by as much.
+    assert np.median(higher / plain) > 1.2
+    assert (higher >= plain).all()
+
+
+def test_what_both_versions_share_is_no_state_of_one() -> None:
+    own, shared = Stream(rate=1000, state=0.5, state_s=60), Stream(rate=1000, shock=0.5, shock_s=60)
+    assert np.median(_noise(shared, 120).states) < 0.5 * np.median(_noise(own, 120).states)
 
 
 def test_few_buckets_have_no_degrees_of_freedom_to_speak_of() -> None:
