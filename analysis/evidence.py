@@ -78,6 +78,8 @@ class UserEvidence:
     reach: by metric that is made of users' outcomes, which of these reach whom. outcome_names: rows
         up to the look by name; empty where there are none at all. lost_outcomes: rows that lack a
         user, a name or a time.
+    are_sums: whether sums came from elsewhere, and no rows of users. faults: what can't be right in
+        them.
     """
 
     samples: Mapping[str, Mapping[str, Pair]]
@@ -102,6 +104,8 @@ class UserEvidence:
     reach: Mapping[str, tuple[OutcomeReach, ...]] = field(default_factory=dict)
     outcome_names: Mapping[str, int] = field(default_factory=dict)
     lost_outcomes: int = 0
+    are_sums: bool = False
+    faults: tuple[str, ...] = ()
 
     @property
     def by_split(self) -> tuple[Mapping[str, int], ...]:

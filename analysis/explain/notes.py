@@ -33,7 +33,12 @@ def take_notes(
     if plan.is_users_fixed_horizon:
         found.append(
             "users have no times: they are judged once, at the plan's end, by fixed-horizon tests, "
-            "which do not hold for a table that grows and is judged again"
+            "which hold for one look: other rows are not judged again"
+        )
+    if users.are_sums:
+        found.append(
+            "only sums are known of users: that nobody is in two variants, that outcomes reached "
+            "their users, came after the exposure and are final can't be checked"
         )
     found += users.contradictions
     found += _adjustments(plan, metrics)

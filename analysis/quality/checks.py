@@ -76,6 +76,10 @@ def _user_checks(
     yield from check_user_split(plan, users, tolerance=limits.user_split_tolerance)
     seen = sum(exposed.values()) + users.mixed
     mixed = {"all variants": users.mixed / seen if seen else 0.0}
+    if users.are_sums:
+        said = "; ".join(users.faults) or "the sums can be those of the same users"
+        yield QualityCheck("possible sums", not users.faults, said)
+        return
     yield _at_most("mixed users", mixed, limits.mixed_share, "were seen in two variants", ())
     yield from check_outcomes(plan, users)
 

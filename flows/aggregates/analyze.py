@@ -26,9 +26,9 @@ from flows.aggregates.looks import (
     over_looks,
     series_key,
 )
-from flows.aggregates.rows import AggregateRow
 from flows.aggregates.unavailable import unavailable_methods
 from flows.formats.problems import file_error
+from flows.ingest.sources.aggregate_rows import AggregateRow
 from flows.look.scorecard_document import Interval, PosteriorDocument, row_of
 
 FloatArray = NDArray[np.float64]

@@ -12,7 +12,8 @@ from analysis.fixed.comparison import Sample, proportion_sample
 from analysis.users.estimates import Quantity, adjust, sample_of
 from analysis.users.post_stratification import post_stratify
 from analysis.users.sums import Moments
-from flows.aggregates.groups import COVARIATE, DENOMINATOR, VALUE, Group, Shape
+from flows.aggregates.groups import Group, Shape
+from flows.ingest.sources.aggregate_rows import COVARIATE, DENOMINATOR, VALUE
 
 FloatArray = NDArray[np.float64]
 

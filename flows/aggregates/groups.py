@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from analysis.users.sums import Moments, Sums
-from flows.aggregates.rows import AggregateRow
 from flows.formats.problems import FileProblem, InputError
+from flows.ingest.sources.aggregate_rows import AggregateRow
 
 Shape = tuple[str, bool, bool, int]
 # Experiment, metric and segment.
 Place = tuple[str, str, str]
-VALUE, DENOMINATOR, COVARIATE = range(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,26 +144,7 @@ def _strata(variants: Sequence[Sequence[AggregateRow]]) -> tuple[tuple[Sums, ...
 
 
 def _total(rows: Sequence[AggregateRow]) -> Sums:
-    total = _sums(rows[0])
+    total = rows[0].sums
     for row in rows[1:]:
-        total = total + _sums(row)
+        total = total + row.sums
     return total
-
-
-def _sums(row: AggregateRow) -> Sums:
-    """One row as sums of value, denominator and covariate; 0 where there is none."""
-    products = np.zeros((3, 3))
-    for prefix, i in (("", VALUE), ("denominator", DENOMINATOR), ("covariate", COVARIATE)):
-        products[i, i] = row.summed[prefix].squares if prefix in row.summed else 0.0
-    for i, j, value in (
-        (VALUE, DENOMINATOR, row.denominator_product),
-        (VALUE, COVARIATE, row.covariate_product),
-        (DENOMINATOR, COVARIATE, row.covariate_denominator_product),
-    ):
-        products[i, j] = products[j, i] = value or 0.0
-    return Sums(
-        np.array(float(row.n)),
-        np.array([row.shift, row.denominator_shift, row.covariate_shift]),
-        np.array([row.sum, row.denominator_sum or 0.0, row.covariate_sum or 0.0]),
-        products,
-    )

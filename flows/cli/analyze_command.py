@@ -74,8 +74,8 @@ def _analyze(options: argparse.Namespace) -> int:
     from flows.aggregates.analyze import analyze  # noqa: PLC0415
     from flows.aggregates.further_answers import Asked  # noqa: PLC0415
     from flows.aggregates.looks import Tuning  # noqa: PLC0415
-    from flows.aggregates.rows import read_aggregates  # noqa: PLC0415
     from flows.cli.analyze_tables import show, show_all  # noqa: PLC0415
+    from flows.ingest.sources.aggregate_rows import read_aggregates  # noqa: PLC0415
 
     document = analyze(
         read_aggregates(options.file),

@@ -68,7 +68,7 @@ def _schema(options: argparse.Namespace) -> int:
 
         print(verdict_schema(), end="")
     elif options.aggregates:
-        from flows.aggregates.rows import aggregates_schema  # noqa: PLC0415
+        from flows.ingest.sources.aggregate_rows import aggregates_schema  # noqa: PLC0415
 
         print(aggregates_schema(), end="")
     elif options.calibration:

@@ -26,8 +26,11 @@ def watermark(con: Connection, spec: Experiment, source: str) -> int | None:
 
 
 def users_known_until(con: Connection, spec: Experiment) -> datetime | None:
-    """Up to when both exposures and outcomes have been pulled; None before that."""
-    row = run(con, "aggregate/users_known_until", experiment=spec.experiment).fetchone()
+    """Up to when exposures and outcomes, or sums, have been pulled; None before that."""
+    sources = ["exposures", "outcomes"] if spec.sources.sums is None else ["aggregates"]
+    row = run(
+        con, "aggregate/users_known_until", experiment=spec.experiment, sources=sources
+    ).fetchone()
     return row[0].astimezone(UTC) if row and row[0] else None
 
 

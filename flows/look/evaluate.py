@@ -16,6 +16,7 @@ from flows.formats.time import milliseconds_of
 from flows.look.decision_news import note_decision
 from flows.look.dependencies import waits_for
 from flows.look.expected_users import with_expected_users
+from flows.look.judged_once import check_judged_once, keep_judged
 from flows.look.read_evidence import read_evidence
 from flows.look.user_scorecard import scorecard_of
 from flows.look.verdict_document import VerdictDocument
@@ -75,9 +76,10 @@ def _judge(
         evidence,
         limits_of(spec),
         at_ms=at_ms,
-        checks=checks,
+        checks=(*checks, *check_judged_once(con, spec, plan, at_ms=at_ms)),
         waits=waits_for(con, spec, at),
     )
+    keep_judged(con, spec, plan, verdict, at_ms=at_ms)
     verdict = replace(verdict, reasons=(*notes, *verdict.reasons), notes=(*remarks, *verdict.notes))
     scorecard = scorecard_of(spec, plan, evidence.users)
     return VerdictDocument.of(verdict, spec_hash=spec.spec_hash, scorecard=scorecard)

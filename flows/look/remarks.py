@@ -14,6 +14,7 @@ from flows.ingest.coverage import BLIND, DoubtfulWindow, counting_notes, doubtfu
 from flows.ingest.pull import open_source
 from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.ingest.sources.user_rows import UserRows
+from flows.ingest.users.known_aggregates import notes_on_aggregates, read_known_aggregates
 from flows.ingest.users.parts import known_source
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
@@ -141,6 +142,8 @@ def _on_windows(windows: Sequence[DoubtfulWindow]) -> Iterator[str]:
 
 
 def _on_users(con: Connection, spec: Experiment) -> Iterator[str]:
+    if spec.sources.sums is not None and spec.user_metrics:
+        yield from notes_on_aggregates(read_known_aggregates(con, spec))
     for kind in map(UserRows, spec.sources.rows):
         if spec.user_metrics:
             yield from known_source(con, spec, kind).notes

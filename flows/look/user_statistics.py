@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from analysis.evidence import UserEvidence
 from analysis.fixed.comparison import proportion_sample
+from flows.ingest.users.aggregates_at_look import read_aggregates_at_look
 from flows.ingest.users.exposed_users import BySplit, ExposedUsers
 from flows.ingest.users.parts import lost_outcomes
 from flows.ingest.users.plan_splits import SplitStarts
@@ -28,8 +29,13 @@ def read_user_statistics(
 
     splits: when those of the plan begin, but for the first; users are compared within each.
     """
-    seen = read_sums_at_look(con, spec, at, splits)
+    if spec.sources.sums is None:
+        seen = read_sums_at_look(con, spec, at, splits)
+    else:
+        seen = read_aggregates_at_look(con, spec, at)
     found, exposed = estimate_metrics(spec, seen), seen.exposed
+    for name, why in seen.unknown.items():
+        found.withdraw(name, why)
     contradictions: tuple[str, ...] = ()
     users = exposed.users
     counters = spec.sources.conversions
@@ -72,6 +78,8 @@ def read_user_statistics(
         reach=seen.reach,
         outcome_names=seen.outcome_names,
         lost_outcomes=lost_outcomes(con, spec),
+        are_sums=spec.sources.sums is not None,
+        faults=seen.faults,
     )
 
 

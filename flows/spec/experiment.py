@@ -201,7 +201,7 @@ class Experiment(Strict):
     def span_of(self, metric: UserMetric) -> tuple[timedelta, timedelta]:
         """From when to when after the first exposure outcomes count.
 
-        In a table without times all that is there counts, and is final.
+        In a table or in sums without times all that is there counts, and is final.
         """
         if self.sources.is_timeless:
             return timedelta(0), timedelta(microseconds=1)

@@ -163,6 +163,24 @@ class UsersQuery(_UsersTable):
     query: str
 
 
+class UsersSums(Strict):
+    """Sums over users that another warehouse has made: a row per metric and variant."""
+
+    aggregates: str = Field(
+        description="Files of sums, as `verdict schema --aggregates` describes their rows; a glob, "
+        "relative to the spec."
+    )
+    by_day: bool = Field(
+        False,
+        description="Every row has the `day` of its users' first exposure, so that they are judged "
+        "over time. Without it they are judged once, at the plan's end, as a fixed-horizon test.",
+    )
+    segments: list[str] = Field(
+        default_factory=list,
+        description="Dimensions of the rows' `segment` (`country = DE`), or `stratum`.",
+    )
+
+
 def _server(value: object) -> object:
     """The short form `prometheus: URL` stands for a server with this URL."""
     return {"url": value} if isinstance(value, str) else value
@@ -197,6 +215,10 @@ def _kind_of_rows(value: Any) -> str:
     return "postgres" if _has(value, "query") or _has(value, "dsn_env") else "files"
 
 
+def _kind_of_users(value: Any) -> str:
+    return "sums" if _has(value, "aggregates") else _kind_of_rows(value)
+
+
 def _has(value: Any, field: str) -> bool:
     return field in value if isinstance(value, dict) else hasattr(value, field)
 
@@ -216,8 +238,10 @@ RowsField = Annotated[
 
 
 UsersField = Annotated[
-    Annotated[UsersFile, Tag("files")] | Annotated[UsersQuery, Tag("postgres")],
-    Discriminator(_kind_of_rows),
+    Annotated[UsersFile, Tag("files")]
+    | Annotated[UsersQuery, Tag("postgres")]
+    | Annotated[UsersSums, Tag("sums")],
+    Discriminator(_kind_of_users),
 ]
 
 
@@ -231,7 +255,8 @@ class Sources(Strict):
     exposures: RowsField | None = None
     outcomes: RowsField | None = None
     users: UsersField | None = Field(
-        None, description="Instead of exposures and outcomes: a table with one row per user."
+        None,
+        description="Instead of exposures and outcomes: a table with one row per user, or sums.",
     )
     conversions: CounterSource | None = None
     metrics: ServerField | None = Field(
@@ -243,13 +268,18 @@ class Sources(Strict):
     @property
     def rows(self) -> dict[str, RowSource]:
         """Where rows of users come from, by what they are: exposures and outcomes."""
-        given = {
-            "exposures": self.exposures or self.users,
-            "outcomes": self.outcomes or self.users,
-        }
+        table = None if isinstance(self.users, UsersSums) else self.users
+        given = {"exposures": self.exposures or table, "outcomes": self.outcomes or table}
         return {kind: source for kind, source in given.items() if source is not None}
 
     @property
     def is_timeless(self) -> bool:
         """Whether nothing says when users were exposed and did what they did."""
+        if isinstance(self.users, UsersSums):
+            return not self.users.by_day
         return self.users is not None and self.users.at is None
+
+    @property
+    def sums(self) -> UsersSums | None:
+        """Where sums over users come from, in place of rows of users."""
+        return self.users if isinstance(self.users, UsersSums) else None

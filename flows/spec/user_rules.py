@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from flows.formats.problems import Finding
 from flows.formats.time import shown_duration
@@ -10,6 +11,7 @@ from flows.spec.experiment import Experiment
 from flows.spec.metric_fields import too_large_for_a_share
 from flows.spec.metrics import UserMetric
 from flows.spec.recovery import Parts
+from flows.spec.sources import UsersFile, UsersQuery, UsersSums
 
 _SOURCES = ("exposures", "outcomes", "users", "conversions")
 # What a row per user can tell: how much of each outcome, not when or how often.
@@ -38,7 +40,7 @@ def check_users(parts: Parts, spec: Experiment) -> Iterator[Finding]:
 
 def _check_sources(spec: Experiment) -> Iterator[Finding]:
     names, sources = ", ".join(spec.user_metrics), spec.sources
-    rows = len(sources.rows) == 2
+    rows = len(sources.rows) == 2 or sources.sums is not None
     if names and sources.conversions is None and not rows:
         yield Finding(
             ("sources",),
@@ -56,34 +58,67 @@ def _check_sources(spec: Experiment) -> Iterator[Finding]:
 
 
 def _check_table(spec: Experiment) -> Iterator[Finding]:
-    """A table with a row per user stands instead of other rows, and tells less."""
+    """A table with a row per user, or sums, stand instead of other rows, and tell less."""
     users = spec.sources.users
     if users is None:
         return
-    for other in ("exposures", "outcomes"):
+    is_sums = isinstance(users, UsersSums)
+    for other in ("exposures", "outcomes", *(("conversions",) if is_sums else ())):
         if getattr(spec.sources, other) is not None:
             yield Finding(("sources", other), "is there beside `users`, must be one of both")
-    if users.at is None and spec.plan.start is None:
+    if spec.plan.start is None and (is_sums or spec.sources.is_timeless):
+        why = "sums don't say it" if is_sums else "sources.users has no `at`"
+        yield Finding(("plan", "start"), f"is missing: {why}, so it must say when users came")
+    if any(stage.weights != spec.stages[0].weights for stage in spec.stages) and (
+        is_sums or spec.sources.is_timeless
+    ):
         yield Finding(
-            ("plan", "start"),
-            "is missing: sources.users has no `at`, so it must say when users were exposed",
+            ("sources", "users"),
+            "can't tell under which of the plan's splits each user came; use rows with times, or "
+            "one split",
         )
     for name, metric in spec.user_metrics.items():
-        if metric.kind not in _OF_A_ROW_PER_USER:
+        if isinstance(users, UsersSums):
+            yield from _check_sums(name, metric)
+        else:
+            yield from _check_row_per_user(users, name, metric)
+
+
+def _check_row_per_user(
+    users: UsersFile | UsersQuery, name: str, metric: UserMetric
+) -> Iterator[Finding]:
+    if metric.kind not in _OF_A_ROW_PER_USER:
+        yield Finding(
+            ("metrics", name, "kind"),
+            f"is {metric.kind}, which a row per user can't tell; must be one of "
+            f"{', '.join(_OF_A_ROW_PER_USER)}",
+        )
+    if metric.adjust:
+        yield Finding(("metrics", name, "adjust"), "isn't possible with a row per user")
+    for outcome in (metric.outcome, metric.per):
+        if outcome is not None and outcome not in users.outcomes:
             yield Finding(
-                ("metrics", name, "kind"),
-                f"is {metric.kind}, which a row per user can't tell; must be one of "
-                f"{', '.join(_OF_A_ROW_PER_USER)}",
+                ("metrics", name, "outcome" if outcome == metric.outcome else "per"),
+                f"is {outcome!r}, must be one of sources.users.outcomes: "
+                f"{', '.join(users.outcomes)}",
             )
-        if metric.adjust:
-            yield Finding(("metrics", name, "adjust"), "isn't possible with a row per user")
-        for outcome in (metric.outcome, metric.per):
-            if outcome is not None and outcome not in users.outcomes:
-                yield Finding(
-                    ("metrics", name, "outcome" if outcome == metric.outcome else "per"),
-                    f"is {outcome!r}, must be one of sources.users.outcomes: "
-                    f"{', '.join(users.outcomes)}",
-                )
+
+
+def _check_sums(name: str, metric: UserMetric) -> Iterator[Finding]:
+    """What can't be made of sums any more."""
+    if metric.kind == "quantile":
+        yield Finding(("metrics", name, "kind"), "is quantile, which sums can't tell")
+    if metric.cap is not None:
+        yield Finding(("metrics", name, "cap"), "isn't possible with sums: cap what is summed")
+    if len(metric.adjust) > 1:
+        yield Finding(
+            ("metrics", name, "adjust"), "has several covariates; a row of sums has one at most"
+        )
+    if isinstance(metric.stratify, list) and len(metric.stratify) > 1:
+        yield Finding(
+            ("metrics", name, "stratify"),
+            "names several columns; of sums it can be one: cross them in `stratum`",
+        )
 
 
 def _is_counted(spec: Experiment, metric: UserMetric) -> bool:
@@ -112,7 +147,9 @@ def _check_window(parts: Parts, spec: Experiment, name: str) -> Iterator[Finding
     length = parts.longest if spec.delivery else parts.length
     if _is_counted(spec, metric) or length is None or not parts.is_sound("metrics", name, field):
         return
-    if spec.span_of(metric)[1] >= length:
+    # Sums of a day are of users who came until its end.
+    day = timedelta(days=1) if spec.sources.sums and not spec.sources.is_timeless else timedelta(0)
+    if spec.span_of(metric)[1] + day >= length:
         yield Finding(
             ("metrics", name, field),
             f"is {shown_duration(metric.span[1])}, must be shorter than the whole plan, "

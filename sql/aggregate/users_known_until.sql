@@ -1,5 +1,5 @@
--- one row: up to when both exposures and outcomes have been pulled; null before a pull
--- reads: pulls; parameters: experiment
+-- one row: up to when all sources of users have been pulled; null before a pull
+-- reads: pulls; parameters: experiment, sources (list)
 select min(window_end) as known_until
 from pulls
-where experiment = $experiment and source in ('exposures', 'outcomes')
+where experiment = $experiment and list_contains($sources, source)

@@ -1,6 +1,7 @@
 """Traffic of two versions in any mesh, one of them harmful or not, as counters that were scraped.
 
-A cell is one line of the harm matrix: a mesh and its reporter, a harm, and what goes on around it.
+A cell is one line of the harm matrix: a mesh and its reporter, a harm, what goes on around it, and
+the kind of histogram that latencies are kept in.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.counting.native_histograms import exponential_edges
 from flows.ingest.requests.pull_requests import pull_requests
 from flows.look.evaluate import score_experiment
 from flows.look.verdict_document import VerdictDocument
 from flows.spec.experiment import Experiment
+from tests.builders.native_source import NativeSource
 from tests.builders.scraped_source import ScrapedSource
 
 START = 490_000 * 3_600_000
@@ -27,7 +30,11 @@ SCRAPES = 80
 PODS = 4
 # Requests a scrape and pod: 100 requests a second in all, a fifth of them the canary's.
 RATE = {"stable": 300, "canary": 75}
-EDGES_MS = (5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, np.inf)
+EDGES_MS = np.array([5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, np.inf])
+# Of a native histogram with a standard schema, and of one with bounds of its own (NHCB).
+NATIVE_EDGES_MS = exponential_edges(3, 2.0**-3, 2.0**14)
+OWN_EDGES_MS = np.array([7.0, 20.0, 45.0, 90.0, 180.0, 450.0, 900.0, 1000.0, 3300.0, np.inf])
+HISTOGRAMS = {"classic": EDGES_MS, "native": NATIVE_EDGES_MS, "own bounds": OWN_EDGES_MS}
 
 MESHES = (
     ("istio", "destination"),
@@ -65,22 +72,35 @@ class TrafficCell:
     harm: str
     condition: str
     seed: int = 1
+    histogram: str = "classic"
 
     def __str__(self) -> str:
-        return f"{self.mesh}/{self.reporter}, {self.harm}, {self.condition}, seed {self.seed}"
+        kept = "" if self.histogram == "classic" else f", {self.histogram}"
+        line = f"{self.mesh}/{self.reporter}, {self.harm}, {self.condition}{kept}"
+        return f"{line}, seed {self.seed}"
+
+    @property
+    def edges_ms(self) -> NDArray[np.float64]:
+        """Where the buckets of its latencies end."""
+        return HISTOGRAMS[self.histogram]
 
 
 def cells(seeds: int = 1) -> Iterator[TrafficCell]:
-    """All of them; harm with no traffic at all is the same whatever the harm."""
+    """All of them; harm with no traffic at all is the same whatever the harm.
+
+    Native histograms in every mesh, and in one of them whatever goes on.
+    """
     for mesh, reporter in MESHES:
-        for condition in CONDITIONS:
-            for harm in ("none", *HARMS):
-                # A bare Envoy counts an answer by its code alone, whole or not.
-                if harm == "cut bodies" and mesh == "envoy":
-                    continue
-                if condition != "empty" or harm in ("none", "failures"):
-                    for seed in range(1, seeds + 1):
-                        yield TrafficCell(mesh, reporter, harm, condition, seed)
+        for histogram in HISTOGRAMS:
+            whole = histogram == "classic" or (mesh, reporter) == MESHES[0]
+            for condition in CONDITIONS if whole else CONDITIONS[:1]:
+                for harm in ("none", *HARMS):
+                    # A bare Envoy counts an answer by its code alone, whole or not.
+                    if harm == "cut bodies" and mesh == "envoy":
+                        continue
+                    if condition != "empty" or harm in ("none", "failures"):
+                        for seed in range(1, seeds + 1):
+                            yield TrafficCell(mesh, reporter, harm, condition, seed, histogram)
 
 
 def verdict_of(cell: TrafficCell, folder: Path) -> VerdictDocument:
@@ -128,8 +148,8 @@ def _version(cell: TrafficCell, variant: str) -> str:
     return f"web-{number}"
 
 
-def scraped(cell: TrafficCell) -> ScrapedSource:
-    source = ScrapedSource()
+def scraped(cell: TrafficCell) -> NativeSource:
+    source = NativeSource()
     rng = np.random.default_rng(zlib.crc32(str(cell).encode()))
     for variant in ("stable", "canary"):
         for pod in range(PODS):
@@ -179,7 +199,7 @@ def add_unanswered(source: ScrapedSource, cell: TrafficCell, *, per_scrape: int)
 
 
 def _add_pod(
-    source: ScrapedSource, cell: TrafficCell, variant: str, pod: int, rng: np.random.Generator
+    source: NativeSource, cell: TrafficCell, variant: str, pod: int, rng: np.random.Generator
 ) -> None:
     """The pod's counters, in the lives that the condition gives it."""
     counts = [_scrape(cell, variant, pod, i, rng) for i in range(SCRAPES)]
@@ -204,6 +224,14 @@ def _add_pod(
             )
             for labels, grown in _series(cell, variant, counts[begin:end]):
                 source.add({**labels, **target}, {times[k]: float(grown[k]) for k in seen})
+            if cell.histogram != "classic":
+                labels, edges, grown = _histogram(cell, variant, counts[begin:end])
+                source.add_histograms(
+                    labels | target,
+                    edges,
+                    {times[k]: grown[k] for k in seen},
+                    own_bounds=cell.histogram == "own bounds",
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +269,9 @@ def _scrape(
     if harm == "spread":
         slow = rng.random(latency.size) < 0.15
         latency = np.where(slow, latency * 12, latency * 0.8)
-    index = np.searchsorted(EDGES_MS, latency)
-    return _Scrape({"success": success, **outcomes}, np.bincount(index, minlength=len(EDGES_MS)))
+    edges = cell.edges_ms
+    index = np.searchsorted(edges, latency)
+    return _Scrape({"success": success, **outcomes}, np.bincount(index, minlength=len(edges)))
 
 
 def _series(
@@ -259,12 +288,24 @@ def _series(
     if cell.mesh in _BEGUN:
         begun = np.cumsum([sum(s.outcomes.values()) for s in scrapes], dtype=np.float64)
         yield {"__name__": _BEGUN[cell.mesh], **_of_version(cell, variant)}, begun
+    if cell.histogram != "classic":
+        return
     by_edge = np.cumsum([scrape.latencies for scrape in scrapes], axis=0)
     at_most = np.cumsum(by_edge, axis=1, dtype=np.float64)
     for i, edge in enumerate(EDGES_MS):
         name, factor = _LATENCY[cell.mesh]
         le = "+Inf" if np.isinf(edge) else f"{edge * factor:g}"
         yield {"__name__": name, "le": le, **_of_version(cell, variant)}, at_most[:, i]
+
+
+def _histogram(
+    cell: TrafficCell, variant: str, scrapes: list[_Scrape]
+) -> tuple[dict[str, str], NDArray[np.float64], NDArray[np.float64]]:
+    """Labels, edges in the mesh's unit, and the counts of each bucket scrape by scrape."""
+    name, factor = _LATENCY[cell.mesh]
+    labels = {"__name__": name.removesuffix("_bucket"), **_of_version(cell, variant)}
+    grown = np.cumsum([scrape.latencies for scrape in scrapes], axis=0, dtype=np.float64)
+    return labels, cell.edges_ms * factor, grown
 
 
 _LATENCY = {

@@ -17,6 +17,7 @@ from flows.look.user_statistics import read_user_statistics
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer
+from tests.builders.empty_warehouse import lay_out
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LOOK = START + timedelta(days=60)
@@ -66,6 +67,7 @@ def write_outcomes(folder: Path, rows: Rows, name: str = "outcomes.csv") -> None
 
 def pull(spec: Experiment, folder: Path) -> UserPull:
     """Pulls from the folder into its warehouse, up to the look."""
+    lay_out(folder / "w.duckdb")
     return pull_users(spec, folder / "w.duckdb", spec_dir=folder, until_ms=milliseconds_of(LOOK))
 
 

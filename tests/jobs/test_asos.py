@@ -30,7 +30,7 @@ from analysis.quality.sample_ratio import check_sample_ratio
 from analysis.sequential.confidence_sequence import two_sided_multiplier
 from flows.aggregates.analyze import analyze
 from flows.aggregates.analyzed_document import ScorecardDocument
-from flows.aggregates.rows import AggregateRow
+from flows.ingest.sources.aggregate_rows import AggregateRow
 
 DATA = (
     Path(__file__).resolve().parents[3]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
+
+from flows.ingest.sources.user_rows import UserDataRefused
 
 _CHUNK = 1 << 20
 # What reading a file or unpacking it raises.
@@ -25,6 +28,21 @@ def check_whole(file: Path) -> None:
         with open_bytes(file) as stream:
             while stream.read(_CHUNK):
                 pass
+
+
+def check_whole_array(file: Path) -> None:
+    """Raises UserDataRefused for a JSON array without its end, which DuckDB reads as if whole."""
+    with open_bytes(file) as stream:
+        last = start = stream.read(_CHUNK).removeprefix(codecs.BOM_UTF8).strip()
+        if not start.startswith(b"["):
+            return
+        while chunk := stream.read(_CHUNK):
+            last = chunk.strip() or last
+    if not last.endswith(b"]"):
+        raise UserDataRefused(
+            f"{file}: not a whole JSON array: it begins with [ and must end with ]; was it still "
+            "being written?"
+        )
 
 
 def _is_packed(file: Path) -> bool:

@@ -61,7 +61,7 @@ def _stage(
     con: DuckDBPyConnection, wanted: WantedRows, path: Path, *, has_experiment: bool
 ) -> dict[str, Any]:
     """Writes the incoming rows to a file, and returns what was found in them."""
-    names = {_one_form(in_data): name for in_data, name in wanted.names_in_data.items()}
+    names = {one_form(in_data): name for in_data, name in wanted.names_in_data.items()}
     unit_us = _UNITS_US.get(wanted.time_format or "")
     run(
         con,
@@ -79,7 +79,7 @@ def _stage(
     return dict(zip(columns, answer.fetchall()[0], strict=True))
 
 
-def _one_form(name: str) -> str:
+def one_form(name: str) -> str:
     """As load/one_form_macro makes it of a name in the data."""
     written = re.sub(r"^(-?[0-9]+)\.0*$", r"\1", name.strip())
     return written.lower() if written.lower() in ("true", "false") else written

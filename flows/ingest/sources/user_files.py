@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import codecs
 import glob
+import json
+import re
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import duckdb
 from duckdb import (
@@ -24,7 +28,7 @@ from flows.ingest.sources.csv_layout import (
     with_one_line_end,
 )
 from flows.ingest.sources.folders import folder_columns
-from flows.ingest.sources.packed_file import UNREADABLE, check_whole, open_bytes
+from flows.ingest.sources.packed_file import UNREADABLE, check_whole, check_whole_array, open_bytes
 from flows.ingest.sources.staged_rows import stage
 from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, WantedRows
 from flows.warehouse.statements import quoted
@@ -35,6 +39,9 @@ _JSON = (".json", ".jsonl", ".ndjson")
 # A file can change twice within one tick of the file system's clock.
 _CLOCK_TICK_NS = 2_000_000_000
 _CHUNK = 1 << 20
+# How DuckDB and pandas name an index, which has no name in the file.
+_INDEX = re.compile(r"column\d+|Unnamed: \d+|__index_level_\d+__")
+_T = TypeVar("_T")
 
 
 def find_files(pattern: str, spec_dir: Path) -> dict[str, Path]:
@@ -77,6 +84,39 @@ def stage_file(
         relation = _with_folders(_open(con, source, wanted), part, wanted)
         return stage(con, relation, wanted, part=part, state=state, where=str(file), path=path)
 
+    return _explaining(file, path, read)
+
+
+def read_records(file: Path) -> list[dict[str, Any]]:
+    """All rows of a small file, with all columns but an index; a null is a field that isn't there.
+
+    Values of CSV are text, others as they are written. Raises UserDataRefused.
+    """
+
+    def read(source: Path) -> list[dict[str, Any]]:
+        relation = _open(con, source, None)
+        kinds = list(zip(relation.columns, map(str, relation.types), strict=True))
+        # A JSON column of texts and numbers comes as JSON, each text in quotes.
+        return [
+            {
+                name: json.loads(value) if kind == "JSON" else value
+                for (name, kind), value in zip(kinds, row, strict=True)
+                if value is not None and not _INDEX.fullmatch(name)
+            }
+            for row in relation.fetchall()
+        ]
+
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as con:
+        con.execute("set timezone = 'UTC'")
+        return _explaining(file, Path(folder) / "rows", read)
+
+
+def _explaining(file: Path, scratch: Path, read: Callable[[Path], _T]) -> _T:
+    """What is read of a file, its line ends made alike first where they are mixed.
+
+    scratch: what may be written beside; its errors are not the file's, and pass. Raises
+    UserDataRefused.
+    """
     try:
         check_whole(file)
         try:
@@ -84,13 +124,13 @@ def stage_file(
         except duckdb.InvalidInputException:
             if _kind(file) not in _CSV or not has_mixed_line_ends(file):
                 raise
-            copy = path.with_suffix(".csv")
+            copy = scratch.with_suffix(".csv")
             with_one_line_end(file, copy)
             return read(copy)
     except (duckdb.ParserException, duckdb.BinderException, duckdb.OutOfMemoryException):
         raise
     except duckdb.Error as error:
-        if str(path) in str(error):
+        if str(scratch) in str(error):
             raise
         raise UserDataRefused(_explained(file, error)) from error
     except UnicodeDecodeError as error:
@@ -99,8 +139,8 @@ def stage_file(
         raise UserDataRefused(f"{file}: can't be read: {error}") from error
 
 
-def _open(con: DuckDBPyConnection, file: Path, wanted: WantedRows) -> DuckDBPyRelation:
-    """The file's own columns: folders don't replace them."""
+def _open(con: DuckDBPyConnection, file: Path, wanted: WantedRows | None) -> DuckDBPyRelation:
+    """The file's own columns: folders don't replace them. wanted: None for all of them."""
     kind = _kind(file)
     # The name is a glob to DuckDB as well.
     name = glob.escape(str(file))
@@ -108,28 +148,29 @@ def _open(con: DuckDBPyConnection, file: Path, wanted: WantedRows) -> DuckDBPyRe
         return con.read_parquet(name, hive_partitioning=False)
     if kind in _CSV:
         layout = read_layout(file)
-        return _nothing(con, wanted) if layout is None else _read_csv(con, file, layout, wanted)
-    _check_whole_array(file)
+        return _nothing(con, wanted) if layout is None else _read_csv(con, file, layout)
+    check_whole_array(file)
     return _read_json(con, name, wanted)
 
 
-def _read_json(con: DuckDBPyConnection, name: str, wanted: WantedRows) -> DuckDBPyRelation:
+def _read_json(con: DuckDBPyConnection, name: str, wanted: WantedRows | None) -> DuckDBPyRelation:
     """The fields that are used, as text: what the first rows look like says nothing of the last."""
-    import duckdb  # noqa: PLC0415
-
     try:
         found = con.read_json(name, maximum_depth=1, sample_size=-1, hive_partitioning=False)
         if found.columns == ["json"] and not found.limit(1).fetchall():
             return _nothing(con, wanted)
         columns = found.columns
     except duckdb.Error as error:
-        if "differ only in case" not in str(error):
+        if wanted is None or "differ only in case" not in str(error):
             raise
         columns = _filled(con, name, wanted)
-    used = {name: "VARCHAR" for name in wanted.used if name in columns}
-    if any(name not in used for name in wanted.required):
+    if wanted is None:
         return found
-    return con.read_json(name, columns=used, hive_partitioning=False)
+    used = [name for name in wanted.used if name in columns]
+    # Of one that is missing the others' names are said, or a folder has it.
+    is_whole = all(name in used for name in wanted.required)
+    texts = dict.fromkeys(used if is_whole else columns, "VARCHAR")
+    return con.read_json(name, columns=texts, hive_partitioning=False)
 
 
 def _filled(con: DuckDBPyConnection, name: str, wanted: WantedRows) -> list[str]:
@@ -140,9 +181,7 @@ def _filled(con: DuckDBPyConnection, name: str, wanted: WantedRows) -> list[str]
     return [each for each, count in zip(columns, counts[0], strict=True) if count]
 
 
-def _read_csv(
-    con: DuckDBPyConnection, file: Path, layout: CsvLayout, wanted: WantedRows
-) -> DuckDBPyRelation:
+def _read_csv(con: DuckDBPyConnection, file: Path, layout: CsvLayout) -> DuckDBPyRelation:
     """The columns of a CSV file, as text; by their places, as names can be empty or alike."""
     if layout.repeated:
         raise UserDataRefused(
@@ -165,9 +204,11 @@ def _read_csv(
     return relation.select(*(ColumnExpression(place).alias(name) for place, name in named))
 
 
-def _nothing(con: DuckDBPyConnection, wanted: WantedRows) -> DuckDBPyRelation:
+def _nothing(con: DuckDBPyConnection, wanted: WantedRows | None) -> DuckDBPyRelation:
     """The columns that are wanted, without rows: a file that has nothing in it names none."""
-    columns = ", ".join(f"null::varchar as {quoted(name)}" for name in wanted.used)
+    columns = ", ".join(
+        f"null::varchar as {quoted(name)}" for name in (wanted.used if wanted else ("nothing",))
+    )
     return con.sql(f"select {columns} where false")
 
 
@@ -180,21 +221,6 @@ def _with_folders(relation: DuckDBPyRelation, part: str, wanted: WantedRows) -> 
         if name in named and name not in relation.columns
     ]
     return relation.select(StarExpression(), *added) if added else relation
-
-
-def _check_whole_array(file: Path) -> None:
-    """Raises UserDataRefused for a JSON array without its end, which DuckDB reads as if whole."""
-    with open_bytes(file) as stream:
-        last = start = stream.read(_CHUNK).removeprefix(codecs.BOM_UTF8).strip()
-        if not start.startswith(b"["):
-            return
-        while chunk := stream.read(_CHUNK):
-            last = chunk.strip() or last
-    if not last.endswith(b"]"):
-        raise UserDataRefused(
-            f"{file}: not a whole JSON array: it begins with [ and must end with ]; was it still "
-            "being written?"
-        )
 
 
 def _kind(file: Path) -> str:

@@ -143,6 +143,34 @@ def _rows(count: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class AggregatePull:
+    """What one pull of sums did; vanished: groups of users that were there and aren't any more."""
+
+    row_count: int
+    parts: int
+    is_changed: bool
+    vanished: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """A part of a sentence."""
+        how = "read anew" if self.is_changed else "unchanged"
+        return f"{_rows(self.row_count)} of sums in {counted(self.parts, 'file')}, {how}"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know about the data."""
+        return vanished_sums(self.vanished)
+
+
+def vanished_sums(groups: Sequence[str]) -> tuple[str, ...]:
+    """A sentence on groups whose sums are not found any more, if there are any."""
+    if not groups:
+        return ()
+    return (f"sums not found any more, which don't count: {_named(groups)}",)
+
+
+@dataclass(frozen=True, slots=True)
 class ConversionPull:
     """What one pull of conversion counters did.
 
@@ -173,20 +201,24 @@ class ConversionPull:
 
 @dataclass(frozen=True, slots=True)
 class UserPull:
-    """What one pull of exposures, outcomes and conversions did."""
+    """What one pull of exposures, outcomes, sums and conversions did."""
 
     experiment: str
     sources: tuple[SourcePull, ...]
     conversions: ConversionPull | None = None
+    sums: AggregatePull | None = None
 
     @property
     def summary(self) -> str:
         """One sentence."""
-        parts = [source.summary for source in self.sources]
-        return "; ".join(parts + ([self.conversions.summary] if self.conversions else []))
+        return "; ".join(each.summary for each in self._parts)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Everything that a person should know about the data."""
-        found = [text for source in self.sources for text in source.warnings]
-        return (*found, *(self.conversions.warnings if self.conversions else ()))
+        return tuple(text for each in self._parts for text in each.warnings)
+
+    @property
+    def _parts(self) -> tuple[SourcePull | AggregatePull | ConversionPull, ...]:
+        others = (self.sums, self.conversions)
+        return (*self.sources, *(each for each in others if each is not None))

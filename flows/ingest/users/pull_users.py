@@ -12,6 +12,7 @@ from flows.ingest.users.forget_users import leave_out_forgotten
 from flows.ingest.users.kept_sums import keep_sums
 from flows.ingest.users.load_users import load_readings
 from flows.ingest.users.parts import known_parts
+from flows.ingest.users.pull_aggregates import pull_aggregates
 from flows.ingest.users.pull_report import SourcePull, UserPull
 from flows.ingest.users.staging import stage_source, staging_folder
 from flows.spec.experiment import Experiment
@@ -30,7 +31,7 @@ def pull_users(
     until_ms: int,
     counters: SampleSource | None = None,
 ) -> UserPull:
-    """Brings users' exposures and outcomes up to what their sources hold now.
+    """Brings users' exposures and outcomes, or sums over them, up to what their sources hold now.
 
     A file that didn't change is not read again; one that did replaces its own rows. The sources
     are read before the warehouse is opened to write, and written in one transaction.
@@ -38,6 +39,11 @@ def pull_users(
     Raises UserDataRefused, SourceUnavailable, SourceRefused, StagingFailed, WarehouseBusy or
     WarehouseUnusable; then nothing of the source in question was written.
     """
+    if spec.sources.sums is not None:
+        sums = pull_aggregates(
+            spec, spec.sources.sums, warehouse, spec_dir=spec_dir, until_ms=until_ms
+        )
+        return UserPull(spec.experiment, (), sums=sums)
     rows = {UserRows(kind): source for kind, source in spec.sources.rows.items()}
     sources = _pull_rows(spec, warehouse, rows, spec_dir, until_ms) if rows else ()
     if spec.sources.conversions is None:

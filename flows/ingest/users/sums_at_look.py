@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from analysis.users.outcome_reach import OutcomeReach
@@ -43,7 +43,8 @@ class SumsAtLook:
 
     known_until: the look, or the last pull if that was earlier. cohorts: the sums of each;
     quantiles: by metric. splits: how many the plan has by then. reach: by metric, which outcomes
-    reach whom; outcome_names: rows by name.
+    reach whom; outcome_names: rows by name. unknown: by metric of which nothing is known, why.
+    faults: what can't be right in the data, as sentences.
     """
 
     known_until: datetime
@@ -53,6 +54,8 @@ class SumsAtLook:
     quantiles: Mapping[str, Sequence[QuantileRow]]
     reach: Mapping[str, tuple[OutcomeReach, ...]]
     outcome_names: Mapping[str, int]
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
 
 
 def read_sums_at_look(

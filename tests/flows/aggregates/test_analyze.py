@@ -18,7 +18,7 @@ import pytest
 from scipy import stats
 
 from flows.aggregates.analyzed_document import scorecard_schema
-from flows.aggregates.rows import aggregates_schema
+from flows.ingest.sources.aggregate_rows import aggregates_schema
 from tests.servers.own_process import verdict
 
 ROWS: list[dict[str, Any]] = [
@@ -169,7 +169,10 @@ def test_what_is_wrong_is_named(
 def test_a_missing_a_foreign_and_a_truncated_file_are_refused(tmp_path: Path) -> None:
     assert "no such file" in _run(tmp_path / "none.csv").stderr
     (tmp_path / "a.xlsx").write_text("x")
-    assert "unknown kind; must be .parquet, .csv" in _run(tmp_path / "a.xlsx").stderr
+    assert (
+        "unknown kind of file; the name must end with .parquet, .csv"
+        in _run(tmp_path / "a.xlsx").stderr
+    )
     whole = _written(tmp_path, ROWS, "whole.parquet").read_bytes()
     (tmp_path / "cut.parquet").write_bytes(whole[: len(whole) // 2])
     done = _run(tmp_path / "cut.parquet")

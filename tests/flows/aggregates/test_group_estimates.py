@@ -14,7 +14,7 @@ from analysis.scorecard.bayes import NormalPrior
 from flows.aggregates.analyze import analyze
 from flows.aggregates.further_answers import Asked, NegligibleDifference
 from flows.aggregates.looks import Tuning
-from flows.aggregates.rows import AggregateRow
+from flows.ingest.sources.aggregate_rows import AggregateRow
 
 KINDS = ("proportion", "mean", "count", "ratio")
 

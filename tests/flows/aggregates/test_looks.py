@@ -11,8 +11,8 @@ import pytest
 from flows.aggregates.analyze import analyze
 from flows.aggregates.analyzed_document import ScorecardDocument
 from flows.aggregates.looks import Tuning
-from flows.aggregates.rows import AggregateRow
 from flows.formats.problems import InputError
+from flows.ingest.sources.aggregate_rows import AggregateRow
 
 PER_DAY = 400
 

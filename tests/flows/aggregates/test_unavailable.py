@@ -9,7 +9,7 @@ import pytest
 
 from flows.aggregates.analyze import analyze
 from flows.aggregates.analyzed_document import ScorecardDocument
-from flows.aggregates.rows import AggregateRow
+from flows.ingest.sources.aggregate_rows import AggregateRow
 
 MEAN = {"type": "mean", "n": 100, "sum": 300.0, "sum_squares": 1100.0}
 COUNT = {"type": "count", "n": 100, "sum": 300.0, "sum_squares": 1100.0}

@@ -13,7 +13,7 @@ import pytest
 
 from flows.aggregates.analyze import analyze
 from flows.aggregates.looks import Tuning
-from flows.aggregates.rows import AggregateRow
+from flows.ingest.sources.aggregate_rows import AggregateRow
 from flows.look.evaluate import score_experiment
 from flows.publish.marts import publish
 from flows.spec.experiment import Experiment

@@ -20,10 +20,10 @@ import pytest
 import yaml
 
 from flows.aggregates.analyzed_document import scorecard_schema
-from flows.aggregates.rows import aggregates_schema
 from flows.calibration.calibration_document import calibration_schema
 from flows.cli.main import main
 from flows.formats.problems import InputError
+from flows.ingest.sources.aggregate_rows import aggregates_schema
 from flows.look.verdict_document import verdict_schema
 from flows.spec.experiment import Experiment
 from flows.spec.recovery import understand
@@ -558,11 +558,13 @@ def test_experiments_of_the_repository_are_valid(path: Path) -> None:
 @pytest.mark.parametrize("page", ["README.md", "docs/requests.md", "docs/users.md"])
 def test_examples_of_the_docs_are_valid(page: str, tmp_path: Path) -> None:
     text = (REPOSITORY / page).read_text()
-    (example,) = re.findall(r"```yaml\n(experiment: .*?)```", text, re.DOTALL)
-    path = tmp_path / f"{yaml.safe_load(example)['experiment']}.yaml"
-    path.write_text(example)
-    assert load_spec(path).experiment == path.stem
-    _check_by_schema(example)
+    examples = re.findall(r"```yaml\n(experiment: .*?)```", text, re.DOTALL)
+    assert examples
+    for example in examples:
+        path = tmp_path / f"{yaml.safe_load(example)['experiment']}.yaml"
+        path.write_text(example)
+        assert load_spec(path).experiment == path.stem
+        _check_by_schema(example)
 
 
 def test_counters_server_has_a_short_form_too(tmp_path: Path) -> None:

@@ -113,6 +113,18 @@ def test_bounds_of_a_table_without_times_are_those_of_one_test(tmp_path: Path) -
             {"sources": {"users": TABLE | {"outcomes": {}}}},
             "sources.users.outcomes: ",
         ),
+        (
+            {
+                "plan": {
+                    "start": START.isoformat(),
+                    "stages": [
+                        {"weights": {"a": 90, "b": 10}, "duration": "7d"},
+                        {"weights": {"a": 50, "b": 50}, "duration": "7d"},
+                    ],
+                }
+            },
+            "sources.users: can't tell under which of the plan's splits each user came",
+        ),
     ],
 )
 def test_what_a_table_cannot_tell_is_refused(

@@ -1,6 +1,6 @@
 """Files of sums: names are text whatever they look like, and what can't be is named.
 
-Covers flows.aggregates.groups, flows.aggregates.row_checks.
+Covers flows.aggregates.groups, flows.ingest.sources.aggregate_checks.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from flows.aggregates.analyze import analyze
-from flows.aggregates.rows import read_aggregates
 from flows.cli.main import main
 from flows.formats.problems import InputError
+from flows.ingest.sources.aggregate_rows import read_aggregates
 
 MEAN = {"metric": "m", "type": "mean", "n": 100, "sum": 50.0, "sum_squares": 1000.0}
 COVARIATE = {"covariate_sum": 20.0, "covariate_sum_squares": 500.0, "covariate_product": 300.0}

@@ -1,36 +1,33 @@
-"""Sufficient statistics that another warehouse has aggregated, from Parquet, CSV or JSON."""
+"""Sufficient statistics that another warehouse has aggregated, a row per group of users."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from flows.aggregates.row_checks import Summed, contradictions
+from analysis.users.sums import Sums
 from flows.formats.problems import FileProblem, InputError, file_error, unknown_field
+from flows.ingest.sources.aggregate_checks import Summed, contradictions
+from flows.ingest.sources.user_files import read_records
+from flows.ingest.sources.user_rows import UserDataRefused
 
 SCHEMA_ID = "https://split-verdict.invalid/aggregates.schema.json"
-# A CSV is read as text: guessed types would make 1 of a variant named 01.
-_READERS = {
-    ".parquet": "read_parquet($path)",
-    ".csv": "read_csv($path, all_varchar = true)",
-    ".tsv": "read_csv($path, all_varchar = true)",
-    ".json": "read_json($path)",
-    ".jsonl": "read_json($path)",
-    ".ndjson": "read_json($path)",
-}
-# How DuckDB and pandas name an index, which has no name in the file.
-_INDEX = re.compile(r"column\d+|Unnamed: \d+|__index_level_\d+__")
 _MOST_PROBLEMS = 20
+# Where a row's quantities stand in its sums.
+VALUE, DENOMINATOR, COVARIATE = range(3)
 
 
 def _text(value: object) -> object:
     """A name as text: other warehouses write variants as 1 and 2, or true and false."""
+    if isinstance(value, bytes):
+        return value.decode()
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float | Decimal) and value % 1 == 0:
@@ -77,6 +74,10 @@ class AggregateRow(BaseModel):
     covariate_denominator_product: Finite | None = Field(
         None, description="ratio with a covariate: sum of denominator x covariate."
     )
+    day: date | None = Field(
+        None,
+        description="The day (UTC) of these users' first exposure; a gate judges them over time.",
+    )
     as_of: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
         None,
         description="Days since the start up to which the sums run. With several of them each is a "
@@ -110,6 +111,25 @@ class AggregateRow(BaseModel):
     def has_covariate(self) -> bool:
         """Whether there is anything known from before."""
         return self.covariate_sum is not None
+
+    @property
+    def sums(self) -> Sums:
+        """Sums of value, denominator and covariate; 0 where there is none."""
+        products = np.zeros((3, 3))
+        for prefix, i in (("", VALUE), ("denominator", DENOMINATOR), ("covariate", COVARIATE)):
+            products[i, i] = self.summed[prefix].squares if prefix in self.summed else 0.0
+        for i, j, value in (
+            (VALUE, DENOMINATOR, self.denominator_product),
+            (VALUE, COVARIATE, self.covariate_product),
+            (DENOMINATOR, COVARIATE, self.covariate_denominator_product),
+        ):
+            products[i, j] = products[j, i] = value or 0.0
+        return Sums(
+            np.array(float(self.n)),
+            np.array([self.shift, self.denominator_shift, self.covariate_shift]),
+            np.array([self.sum, self.denominator_sum or 0.0, self.covariate_sum or 0.0]),
+            products,
+        )
 
     @property
     def summed(self) -> dict[str, Summed]:
@@ -160,17 +180,26 @@ class AggregateRow(BaseModel):
 
 def read_aggregates(path: Path) -> tuple[AggregateRow, ...]:
     """All rows of a file. Raises InputError with every problem: row, field, value, remedy."""
+    if not path.is_file():
+        raise file_error(path, 1, "no such file")
+    try:
+        records = read_records(path)
+    except UserDataRefused as error:
+        said = str(error).removeprefix(f"{path}: ")
+        raise file_error(path, 1, f"can't be read: {said}") from error
     found: list[AggregateRow] = []
     problems: list[FileProblem] = []
-    unknown: set[object] = set()
-    for number, record in enumerate(_records(path), start=1):
-        try:
-            found.append(AggregateRow.model_validate(record))
-        except ValidationError as error:
-            # Of a column that isn't known each row says the same.
-            new = [each for each in error.errors() if each["loc"] not in unknown]
-            unknown |= {each["loc"] for each in new if each["type"] == "extra_forbidden"}
-            problems += [_problem(path, number, detail) for detail in new]
+    unknown = set[tuple[str, str]]()
+    for number, record in enumerate(records, start=1):
+        row = row_of(record)
+        if isinstance(row, AggregateRow):
+            found.append(row)
+            continue
+        # Of a column that isn't known each row says the same.
+        new = [each for each in row if each not in unknown]
+        known = ("", *AggregateRow.model_fields)
+        unknown |= {(field, said) for field, said in new if field not in known}
+        problems += [FileProblem(str(path), number, *problem) for problem in new]
     if problems:
         rest = len(problems) - _MOST_PROBLEMS
         more = [FileProblem(str(path), problems[-1].line, "", f"{rest} more problems")]
@@ -180,36 +209,15 @@ def read_aggregates(path: Path) -> tuple[AggregateRow, ...]:
     return tuple(found)
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
-    """The rows as they came; a null is a field that isn't there."""
-    import duckdb  # noqa: PLC0415
-
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        wanted = ", ".join(_READERS)
-        raise file_error(path, 1, f"is of an unknown kind; must be {wanted}")
-    if not path.is_file():
-        raise file_error(path, 1, "no such file")
+def row_of(record: Mapping[str, Any]) -> AggregateRow | list[tuple[str, str]]:
+    """The row, or what is wrong with it: fields, and what would be right."""
     try:
-        with duckdb.connect() as con:
-            answer = con.execute(f"select * from {reader}", {"path": str(path)})
-            columns = [(name, str(kind)) for name, kind, *_ in answer.description or ()]
-            rows = answer.fetchall()
-    except duckdb.Error as error:
-        text = str(error).splitlines()[0]
-        raise file_error(path, 1, f"can't be read: {text}") from error
-    # A JSON column of texts and numbers comes as JSON, each text in quotes.
-    return [
-        {
-            name: json.loads(value) if kind == "JSON" else value
-            for (name, kind), value in zip(columns, row, strict=True)
-            if value is not None and not _INDEX.fullmatch(name)
-        }
-        for row in rows
-    ]
+        return AggregateRow.model_validate(dict(record))
+    except ValidationError as error:
+        return [_problem(detail) for detail in error.errors()]
 
 
-def _problem(path: Path, row: int, detail: Any) -> FileProblem:
+def _problem(detail: Any) -> tuple[str, str]:
     field = ".".join(str(part) for part in detail["loc"])
     message = str(detail["msg"]).removeprefix("Value error, ")
     if detail["type"] == "missing":
@@ -218,7 +226,7 @@ def _problem(path: Path, row: int, detail: Any) -> FileProblem:
         message = unknown_field(field, list(AggregateRow.model_fields))
     elif detail["type"] != "value_error":
         message = f"is {detail['input']!r}: {message}"
-    return FileProblem(str(path), row, field, message)
+    return field, message
 
 
 def aggregates_schema() -> str:
