@@ -258,6 +258,7 @@ def _scrape(
         "cut bodies": {"cut": 0.1},
         "client errors": {"wrong": 0.15},
         "one pod": {"failure": 0.6 if pod == 0 else 0.003},
+        "weak in three": {"failure": 0.0058, "abandoned": 0.004, "wrong": 0.034},
         "ailing pod": {"failure": 0.053 if pod == 0 else 0.003},
     }.get(harm, {})
     outcomes = {name: int(rng.binomial(total, share)) for name, share in shares.items()}

@@ -105,6 +105,17 @@ def test_a_healthy_canary_is_promoted_whatever_pods_are_for(tmp_path: Path) -> N
         assert found.decision is Decision.PROMOTE
 
 
+def test_weak_harm_in_three_metrics_asks_until_it_is_approved(tmp_path: Path) -> None:
+    workspace, before = look(tmp_path, "weak in three")
+    assert before.decision is Decision.HOLD
+    assert before.reasons[0].startswith("errors, abandoned and client-errors together: since")
+    assert before.reasons[1].endswith("approve it (verdict approve web)")
+    (name,) = approve(workspace, "web", "approved by ann").signals
+    assert "errors + " in name
+    after = look_now(workspace)
+    assert not any("together" in reason for reason in after.reasons)
+
+
 def test_an_approval_is_of_one_plan(tmp_path: Path) -> None:
     workspace, _ = look(tmp_path, "rejected")
     approve(workspace, "web", "approved by ann")
