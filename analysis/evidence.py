@@ -31,6 +31,7 @@ class RequestEvidence:
 
     stage: int64[buckets], index into the plan's stages.
     requests: by variant, float64[buckets]: all requests, whatever became of them.
+    sessions: where they are sticky, the new ones of each variant, of which the split is checked.
     metrics: names of the request metrics; counts: by variant, [metrics, buckets] in that order,
         bad those that surely are. unknown: by variant, of the others those that may be bad, as they
         were cut off or nothing tells; a variant that has none may be left out.
@@ -53,6 +54,7 @@ class RequestEvidence:
     causes: Mapping[str, tuple[CauseCounts, ...]] = field(default_factory=dict)
     outage: Mapping[str, BucketCounts] = field(default_factory=dict)
     choices: Mapping[str, int] = field(default_factory=dict)
+    sessions: Mapping[str, NDArray[np.float64]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

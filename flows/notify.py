@@ -61,9 +61,7 @@ def _send_all(warehouse: Path, urls: dict[str, str], warn: Callable[[str], None]
             settle(con, message, datetime.now(UTC) if is_sent else None)
     if failed:
         of = counted(len(messages), "notification")
-        warn(
-            f"{failed} of {of} not sent: a service of {SERVICES} refuses; the next run tries again"
-        )
+        warn(f"{failed} of {of} not sent: a service of {SERVICES} refuses; tried again later")
     return len(messages) - failed
 
 

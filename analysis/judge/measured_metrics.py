@@ -115,6 +115,12 @@ class _Values:
         return len(self.variants[0].weight)
 
     @property
+    def absolute(self) -> float:
+        """The absolute margin, or the difference that a person has approved of a signal."""
+        approved = self.plan.approved.get((self.metric.name, self.names[1])) or 0.0
+        return max(self.metric.allowed_harm.absolute, approved)
+
+    @property
     def factor(self) -> FloatArray:
         """What the baseline's value is multiplied by: a relative margin is of its size."""
         baseline = self._pair(0, self.buckets).baseline
@@ -127,14 +133,14 @@ class _Values:
         pairs = self._pair(0, self.buckets)
         excess = self._harm(pairs.contrast(self.factor))
         since = self._started_harm()
-        whole = self._bounded(excess, part=0.5, shift=self.metric.allowed_harm.absolute)
+        whole = self._bounded(excess, part=0.5, shift=self.absolute)
         recent = self._recent() if whole.upper <= 0 else None
         objective = self._objective()
         found = classify(whole, objective, gross=since is not None)
         if found is Classification.PASS and not (recent is not None and recent.within_margin):
             found = Classification.UNCERTAIN
         baseline, candidate = float(pairs.baseline[0]), float(pairs.candidate[0])
-        allowed = self.metric.allowed_harm
+        allowed = self.absolute + self.metric.allowed_harm.relative * abs(baseline)
         return MetricResult(
             metric=self.metric.name,
             baseline_variant=self.names[0],
@@ -148,8 +154,8 @@ class _Values:
             relative=self._relative(pairs),
             excess=whole,
             standard_error=float(excess.standard_error[0]),
-            margin=allowed.absolute + allowed.relative * abs(float(np.nan_to_num(baseline))),
-            probability_within_margin=probability_within(excess, np.array([allowed.absolute]), 0),
+            margin=float(np.nan_to_num(allowed)),
+            probability_within_margin=probability_within(excess, np.array([self.absolute]), 0),
             exposure_baseline=float(self.seen[0]),
             exposure_candidate=float(self.seen[1]),
             weight=self.metric.weight,
@@ -161,6 +167,7 @@ class _Values:
             since=since,
             recent=recent,
             counted=self.metric.counted,
+            approved=self.plan.approved.get((self.metric.name, self.names[1])),
         )
 
     def _pair(self, begin: int, end: int) -> PairedBuckets:
@@ -216,11 +223,10 @@ class _Values:
             pairs = self._pair(start, self.buckets)
             harm = self._harm(pairs.contrast(self.factor))
             part = 0.5 if start == 0 else 0.5 / len(later)
-            absolute = self.metric.allowed_harm.absolute
-            lower = self._bounded(harm, part=part, shift=absolute).lower
+            lower = self._bounded(harm, part=part, shift=self.absolute).lower
             if lower > 0:
                 baseline = float(pairs.baseline[0])
-                margin = absolute + self.metric.allowed_harm.relative * abs(baseline)
+                margin = self.absolute + self.metric.allowed_harm.relative * abs(baseline)
                 return HarmSince(
                     start_ms=self.plan.start_ms + (self.first + start) * self.plan.bucket_ms,
                     from_start=start == 0,
@@ -231,7 +237,7 @@ class _Values:
         return None
 
     def _recent(self) -> Recent:
-        plan, margin = self.plan, self.metric.allowed_harm.absolute
+        plan, margin = self.plan, self.absolute
         now_ms = plan.start_ms + (self.first + self.buckets) * plan.bucket_ms
         found = recent_of(
             lambda *part: self._harm(self._pair(*part).contrast(self.factor)),

@@ -8,6 +8,7 @@ the data of some variants (stale, lost, frozen, with injected faults): of these 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvidence
 from analysis.plan import Plan, Unit
@@ -51,7 +52,15 @@ def _request_checks(
     yield _has_data(counted, totals, "requests")
     yield _is_fresh(coverage.watermark_ms, limits.stale_ms, at_ms, everything)
     yield _is_moving(plan, requests, limits.stale_ms)
-    yield from check_request_split(plan, requests, tolerance=limits.split_tolerance)
+    if requests.sessions is None:
+        yield from check_request_split(plan, requests, tolerance=limits.split_tolerance)
+    else:
+        begun = {name: float(count.sum()) for name, count in requests.sessions.items()}
+        yield _has_data(counted, begun, "new sessions")
+        divided = replace(requests, requests=requests.sessions)
+        yield from check_request_split(
+            plan, divided, tolerance=limits.split_tolerance, what="new sessions"
+        )
     yield _at_most(
         "lost requests",
         coverage.lost_share,

@@ -29,12 +29,12 @@ _REMEDY = "Set `split` or `plan.stages`"
 
 
 def check_request_split(
-    plan: Plan, requests: RequestEvidence, *, tolerance: float
+    plan: Plan, requests: RequestEvidence, *, tolerance: float, what: str = "requests"
 ) -> Iterator[QualityCheck]:
-    """Of requests: by stage, and by day."""
-    yield from _split(plan, _stage_counts(plan, requests), "requests", tolerance)
+    """Of requests, or of what else the split divides: by stage, and by day."""
+    yield from _split(plan, _stage_counts(plan, requests), what, tolerance)
     by_day = check_parts(_day_counts(plan, requests), tolerance=tolerance)
-    yield from _split_by(plan, by_day, "requests", "day")
+    yield from _split_by(plan, by_day, what, "day")
 
 
 def check_user_split(

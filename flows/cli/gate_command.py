@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from flows.cli.arguments import Commands, command, parse_instant
 from flows.workspace.paths import Workspace
+
+if TYPE_CHECKING:
+    from flows.look.verdict_document import VerdictDocument
 
 
 def add(commands: Commands) -> None:
@@ -29,17 +33,21 @@ def _gate(options: argparse.Namespace) -> int:
     document = look_at_experiment(
         Workspace(options.root), options.experiment, at=options.at, warn=_warn
     )
+    _print(document, as_json=options.json)
     send_notifications(Workspace(options.root).warehouse, _warn)
-    if options.json:
+    return document.exit_code
+
+
+def _print(document: VerdictDocument, *, as_json: bool) -> None:
+    if as_json:
         print(document.to_json(), end="")
-        return document.exit_code
+        return
     score = "no score" if document.score is None else f"score {document.score:g}"
     print(f"{document.experiment}: {document.decision.value} ({score})")
     for reason in document.reasons:
         print(f"  - {reason}")
     for note in document.notes:
         print(f"  note: {note}")
-    return document.exit_code
 
 
 def _warn(warning: str) -> None:

@@ -46,7 +46,7 @@ def pull_experiment(
     pulled: list[RequestPull | UserPull | MeasuredPull] = []
     if spec.request_metrics:
         pulled.append(_pull_requests(spec, warehouse, spec_dir, until))
-    if spec.measured_metrics:
+    if spec.pulled_series:
         pulled.append(_pull_measured(spec, warehouse, spec_dir, until))
     if spec.user_metrics:
         pulled.append(_pull_users(spec, warehouse, spec_dir, until))
@@ -67,7 +67,7 @@ def pull_if_behind(
     warnings: list[str] = []
     if spec.request_metrics and (until := _behind(spec, warehouse, at, ["requests"])):
         warnings += _pull_requests(spec, warehouse, spec_dir, until).warnings
-    measured = [pulled_as(name) for name in spec.measured_metrics]
+    measured = [pulled_as(name) for name in spec.pulled_series]
     if measured and (until := _behind(spec, warehouse, at, measured)):
         warnings += _pull_measured(spec, warehouse, spec_dir, until).warnings
     if spec.user_metrics:

@@ -19,7 +19,7 @@ from flows.formats.time import instant
 from flows.ingest.measured.measured_load import asked_of
 from flows.look.measured_doubts import Seen, doubt_about
 from flows.spec.experiment import Experiment
-from flows.spec.measured import CounterRate, CounterRatio, Gauge, MeasuredMetric
+from flows.spec.measured import SESSIONS, CounterRate, CounterRatio, Gauge, MeasuredMetric
 from flows.warehouse.statements import Connection, run
 
 # By part, its amounts with NaN where nothing is known: float64[buckets].
@@ -62,6 +62,20 @@ def read_measured(
             if (why := grid.doubt(name, candidate, seen)) is not None
         },
     )
+
+
+def read_sessions(
+    con: Connection, spec: Experiment, plan: Plan, buckets: int
+) -> dict[str, FloatArray] | None:
+    """New sessions by variant and bucket; None where the spec names no counter of them."""
+    if spec.sessions is None:
+        return None
+    found = _amounts(con, spec, plan, buckets)
+    nothing = np.zeros(buckets)
+    return {
+        arm: np.nan_to_num(found.get((SESSIONS, arm), {}).get("part", nothing))
+        for arm in spec.variants
+    }
 
 
 def _stacked(seen: list[Seen], buckets: int) -> BucketCounts:

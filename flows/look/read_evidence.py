@@ -10,7 +10,7 @@ from analysis.plan import Plan
 from flows.formats.time import instant
 from flows.ingest.coverage import watermark
 from flows.ingest.users.plan_splits import split_starts
-from flows.look.measured_grid import read_measured
+from flows.look.measured_grid import read_measured, read_sessions
 from flows.look.request_grid import RequestGrid
 from flows.look.user_statistics import read_user_statistics
 from flows.spec.experiment import Experiment
@@ -24,6 +24,7 @@ def read_evidence(con: Connection, spec: Experiment, plan: Plan, *, at_ms: int) 
     if spec.request_metrics:
         grid = RequestGrid(con, spec, plan, int(buckets))
         requests, coverage = grid.evidence(), grid.coverage(watermark(con, spec, "requests"))
+        requests = replace(requests, sessions=read_sessions(con, spec, plan, int(buckets)))
     measured = None
     if spec.measured_metrics:
         measured = read_measured(con, spec, plan, int(buckets), requests)

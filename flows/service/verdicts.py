@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from flows.formats.problems import UserError
@@ -40,6 +41,7 @@ class Looks:
         self._calls = SharedCalls(
             workers=limits.workers, waiting=limits.waiting, timeout_s=limits.verdict_timeout_s
         )
+        self._mail = ThreadPoolExecutor(max_workers=1)
 
     async def look(self, experiment: str, at: datetime | None = None) -> VerdictDocument:
         """The verdict on an experiment that exists. Raises Refused (400 or 503)."""
@@ -65,6 +67,7 @@ class Looks:
     def close(self) -> None:
         """Waits for the looks that run, as long as the end of the process may take."""
         self._calls.close()
+        self._mail.shutdown(wait=False)
 
     def _take(self, experiment: str, at: datetime | None) -> VerdictDocument:
         """In a worker thread."""
@@ -84,7 +87,8 @@ class Looks:
                 self._metrics.failed_look()
                 _log.warning("%s can't be judged: %s", experiment, error)
                 raise
-        send_notifications(self._workspace.warehouse, _log.warning)
+        # Who asks for a verdict doesn't wait for a mail server.
+        self._mail.submit(send_notifications, self._workspace.warehouse, _log.warning)
         self._metrics.look(document.decision)
         _log.info("%s: %s at %s", experiment, document.decision.value, document.look_at)
         return document

@@ -13,7 +13,7 @@ from analysis.plan import PodPolicy
 from flows.spec.delivery import Delivery
 from flows.spec.failures import Failures
 from flows.spec.fields import Name, Number, Strict
-from flows.spec.measured import MeasuredMetric
+from flows.spec.measured import SESSIONS, CounterRate, CounterText, MeasuredMetric
 from flows.spec.metric_fields import MarginSpec
 from flows.spec.metrics import (
     Covariate,
@@ -131,6 +131,11 @@ class Experiment(Strict):
         None,
         description="Percent for each variant, 0 for none, where it doesn't change; sums to 100.",
     )
+    sessions: CounterText | None = Field(
+        None,
+        description="Where sessions are sticky: the counter of new ones of each variant. They are "
+        "what the split divides, so they are checked, and not the requests.",
+    )
     manifests: list[str] = Field(
         default_factory=list,
         description="Files that configure the split, relative to the spec: they are compared with "
@@ -181,6 +186,14 @@ class Experiment(Strict):
     def measured_metrics(self) -> dict[str, MeasuredMetric]:
         """The metrics of counters and queries that the spec names."""
         return {k: m for k, m in self.metrics.items() if isinstance(m, MeasuredMetric)}
+
+    @property
+    def pulled_series(self) -> dict[str, MeasuredMetric]:
+        """These, and the counter of new sessions."""
+        if self.sessions is None:
+            return self.measured_metrics
+        counter = CounterRate(kind="rate", counter=self.sessions, per="second", better="lower")
+        return {**self.measured_metrics, SESSIONS: counter}
 
     @property
     def metrics_server(self) -> PrometheusSource | RecordingSource | None:

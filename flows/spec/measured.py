@@ -16,6 +16,8 @@ from pydantic import AfterValidator, Field, model_validator
 from flows.spec.fields import Number, Share
 from flows.spec.metric_fields import MarginField, MarginSpec, MetricFields, ShareMarginField
 
+# What new sessions are pulled as; no metric has such a name.
+SESSIONS = "(sessions)"
 PLACEHOLDER = re.compile(r"\{\{\s*([a-z_.A-Z0-9-]+)\s*\}\}")
 _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"

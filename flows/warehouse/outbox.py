@@ -17,6 +17,8 @@ SERVICES = "VERDICT_NOTIFY_URLS"
 
 # Who is killed while sending leaves a message to others after so long.
 _CLAIM = timedelta(minutes=2)
+# A service that has refused is left alone for so long: looks go on meanwhile.
+_PAUSE = timedelta(minutes=1)
 # Older news is none.
 _LATEST = timedelta(days=1)
 
@@ -75,8 +77,9 @@ def claim(con: Connection, now: datetime) -> list[Message]:
 
 
 def settle(con: Connection, message: Message, sent_at: datetime | None) -> None:
-    """Writes down that it was sent; without a time that it is to be tried again."""
-    run(con, "load/sent_notification", **_key(message), sent_at=sent_at)
+    """Writes down that it was sent; without a time that it is to be tried again, in a while."""
+    until = None if sent_at else datetime.now(UTC) + _PAUSE
+    run(con, "load/sent_notification", **_key(message), sent_at=sent_at, until=until)
 
 
 def _key(message: Message) -> dict[str, str]:

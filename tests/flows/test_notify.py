@@ -153,7 +153,16 @@ def test_service_that_fails_is_tried_again_and_no_other_doubled(
     assert SECRET not in told
     post.status = 200
     run(workspace, END)
+    assert post.titles == []
+    _let_time_pass(workspace / "var" / "warehouse.duckdb")
+    run(workspace, END)
     assert (post.titles, len(post.mails)) == (["quiz: rollback"], 1)
+
+
+def _let_time_pass(warehouse: Path) -> None:
+    """Claims and pauses are over."""
+    with open_writer(warehouse) as con:
+        con.execute("update notifications set claimed_until = now() - interval 1 second")
 
 
 def test_a_kill_while_sending_neither_loses_nor_doubles(workspace: Path, post: Post) -> None:
@@ -169,8 +178,7 @@ def test_a_kill_while_sending_neither_loses_nor_doubles(workspace: Path, post: P
     time.sleep(0.3)
     post.status = 200
     assert send_notifications(warehouse, print) == 0
-    with open_writer(warehouse) as con:
-        con.execute("update notifications set claimed_until = now() - interval 1 second")
+    _let_time_pass(warehouse)
     send_notifications(warehouse, print)
     send_notifications(warehouse, print)
     assert (post.titles, len(post.mails)) == (["quiz: rollback"], 1)

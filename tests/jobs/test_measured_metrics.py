@@ -250,6 +250,15 @@ OF_ISTIO = {
 }
 
 
+# Requests come 80 to 20 (as of rate_per_request); what the split divides is new sessions.
+STICKY = {
+    "sticky_even": (both(counted(30), counted(30)), "promote", "harm at most"),
+    "sticky_uneven": (both(counted(40), counted(20)), "invalid", "of new sessions; 50.0 %"),
+    "sticky_unknown": ({"v1": counted(30)}, "invalid", "no new sessions of canary"),
+    "sticky_not": (None, "invalid", "of requests; 50.0 % is configured"),
+}
+
+
 def build(names: Mapping[str, Case]) -> ScrapedSource:
     source = ScrapedSource()
     for version in ("v1", "v2"):
@@ -295,8 +304,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             "",
         )
     }
+    for name, (series, decision, said) in STICKY.items():
+        extra[name] = Case({}, {f"{name}_total": series} if series else {}, decision, said)
     (root / "experiments").mkdir()
     with backfilled(build(cases | extra), folder) as url:
+        for name, (series, *_) in STICKY.items():
+            _write_sticky(root, name, url, counts_sessions=series is not None)
         for name, case in cases.items():
             others = {"errors": errors} if case.metric.get("role") == "info" else {}
             mesh = {}
@@ -317,12 +330,35 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield Scene(root, cases)
 
 
+def _write_sticky(root: Path, name: str, url: str, *, counts_sessions: bool) -> None:
+    counter = {"sessions": f'{name}_total{{version="{{{{version}}}}"}}'}
+    spec = {
+        "experiment": name.replace("_", "-"),
+        "service": "shop",
+        "mesh": "istio",
+        "variants": {"stable": {"version": "v1"}, "canary": {"version": "v2"}},
+        "split": {"stable": 50, "canary": 50},
+        **(counter if counts_sessions else {}),
+        "metrics": {"failed": {"kind": "error_share"}},
+        "plan": {"start": instant(START_MS).isoformat(), "duration": "30m"},
+        "sources": {"requests": {"url": url}},
+    }
+    file = root / "experiments" / f"{name.replace('_', '-')}.yaml"
+    file.write_text(yaml.safe_dump(spec, sort_keys=False))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_every_kind_of_data_ends_as_it_should(scene: Scene, name: str) -> None:
     found, case = scene.look(name), scene.cases[name]
     assert (found.decision, case.said in "\n".join(found.reasons)) == (case.decision, True), (
         found.reasons
     )
+
+
+@pytest.mark.parametrize("name", STICKY)
+def test_split_of_sticky_sessions_is_checked_by_new_ones(scene: Scene, name: str) -> None:
+    found, (_, decision, said) = scene.look(name), STICKY[name]
+    assert (found.decision, said in "\n".join(found.reasons)) == (decision, True), found.reasons
 
 
 def test_counts_are_the_raw_differences_and_again_changes_nothing(scene: Scene) -> None:

@@ -61,7 +61,7 @@ def pulled_as(metric: str) -> str:
 
 def asked_of(spec: Experiment, metric: str) -> AskedSeries:
     """What a metric asks for each variant."""
-    one = spec.measured_metrics[metric]
+    one = spec.pulled_series[metric]
     asked = {
         (variant, part): rendered(text, spec, variant)
         for variant in spec.variants

@@ -91,7 +91,7 @@ def pull_measured(
     Raises SourceUnavailable, SourceRefused, WarehouseBusy or WarehouseUnusable.
     """
     written, warnings = 0, dict[str, None]()
-    for name in spec.measured_metrics:
+    for name in spec.pulled_series:
         asked = asked_of(spec, name)
         with open_writer(warehouse) as con:
             loaded = loaded_windows(con, spec, pulled_as(name))
@@ -105,11 +105,11 @@ def pull_measured(
             written += done.windows
             notes = (note for each in found for note in each.new.notes)
             warnings |= dict.fromkeys(f"{name}: {one}" for one in (*said, *done.kept, *notes))
-    return MeasuredPull(len(spec.measured_metrics), written, tuple(warnings))
+    return MeasuredPull(len(spec.pulled_series), written, tuple(warnings))
 
 
 def _reader(spec: Experiment, source: SampleSource, asked: AskedSeries) -> Read:
-    if isinstance(spec.measured_metrics[asked.metric], Gauge):
+    if isinstance(spec.pulled_series[asked.metric], Gauge):
         if not isinstance(source, PrometheusSamples):
             raise SourceRefused(
                 f"{asked.metric}: a recording answers no query; name a server in sources.metrics"

@@ -85,6 +85,18 @@ def test_server_is_needed_and_a_recording_answers_no_query(tmp_path: Path) -> No
         read(tmp_path, gauge, nothing.replace("{}", "{requests: {recording: a.parquet}}"))
 
 
+def test_sessions_name_the_variant_and_are_of_requests(tmp_path: Path) -> None:
+    gauge = "{kind: gauge, query: 'x{v=\"{{version}}\"}', better: lower}"
+    for counter, said in (
+        ("s_total", "sessions: is the same for stable and canary"),
+        ("'s{v=\"{{version}}\"}'", "sessions: are of requests"),
+        ("rate(s[1m])", "without rate"),
+    ):
+        with pytest.raises(InputError) as caught:
+            read(tmp_path, gauge, f"{HEAD}sessions: {counter}\n")
+        assert said in str(caught.value)
+
+
 def test_placeholders_stand_for_a_variants_own_names(tmp_path: Path) -> None:
     spec = read(tmp_path, "{kind: gauge, query: 'x{v=\"{{ version }}\"}', better: lower}")
     text = "{{variant}} {{version}} {{service}} {{namespace}}"
