@@ -8,7 +8,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class EnvoyRoutes:
 
         Raises TargetUnavailable or TargetRefused.
         """
+        self._remove_leftover()
         _, data = self._load()
         if self.admin is not None:
             await_version(self.admin, str(data.get("version_info", "")), _names(data))
@@ -92,14 +93,16 @@ class EnvoyRoutes:
     def _alone(self) -> Iterator[None]:
         deadline = time.monotonic() + _LOCK_WAIT_S
         try:
-            with file_lock(
-                self.path.with_name(f".{self.path.name}.lock"), shared=False, deadline=deadline
-            ):
+            with file_lock(self._lock, shared=False, deadline=deadline):
                 yield
         except LockHeld as error:
             raise TargetUnavailable(f"{self.title} is being changed by another process") from error
         except OSError as error:
             raise TargetUnavailable(f"{self.title} can't be written: {error}") from error
+
+    @property
+    def _lock(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.lock")
 
     def _load(self) -> tuple[bytes, _Json]:
         try:
@@ -179,14 +182,28 @@ class EnvoyRoutes:
 
     def _replace(self, content: bytes) -> None:
         """Envoy watches renames; a file that is written in place it would read half."""
-        partial = self.path.with_name(f".{self.path.name}.partial")
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            # Envoy may run as somebody else: who could read the file still can.
-            os.fchmod(file.fileno(), self.path.stat().st_mode & 0o777)
-            os.fsync(file.fileno())
-        partial.rename(self.path)
+        partial = self._partial
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                # Envoy may run as somebody else: who could read the file still can.
+                os.fchmod(file.fileno(), self.path.stat().st_mode & 0o777)
+                os.fsync(file.fileno())
+            partial.rename(self.path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+
+    @property
+    def _partial(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.partial")
+
+    def _remove_leftover(self) -> None:
+        """Removes what a killed controller had half written, unless one is writing now."""
+        if self._partial.exists():
+            with suppress(LockHeld, OSError), file_lock(self._lock, shared=False, deadline=0):
+                self._partial.unlink(missing_ok=True)
 
 
 def _routes(data: _Json) -> Iterator[_Json]:

@@ -96,6 +96,7 @@ class GitTree:
             partial.chmod(self.path.stat().st_mode)
             partial.rename(self.path)
         except OSError as error:
+            partial.unlink(missing_ok=True)
             raise TargetUnavailable(f"{self.path} can't be written: {error.strerror}") from error
 
     def _take_back(self) -> None:

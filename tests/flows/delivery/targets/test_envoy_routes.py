@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import yaml
 
 from flows.delivery.targets.envoy_routes import EnvoyRoutes
 from flows.delivery.targets.target import SplitChanged, TargetRefused, TargetUnavailable
+from flows.warehouse.file_lock import file_lock
 from tests.lab.lab import Lab
 from tests.lab.topology import ServiceSpec, VariantSpec
+from tests.servers.small_disk import small_disk
 
 CLUSTERS = {"stable": "exam-stable", "canary": "exam-canary"}
 
@@ -179,3 +182,28 @@ def test_what_envoy_has_not_taken_is_not_read_as_applied(lab: Lab, live: EnvoyRo
 def test_an_admin_that_is_gone_is_named(live: EnvoyRoutes) -> None:
     with pytest.raises(TargetUnavailable, match="Envoy's admin at http:"):
         replace(live, admin="http://127.0.0.1:9").read()
+
+
+def test_what_a_killed_controller_had_half_written_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "routes.json"
+    found = target(path, routes(route(stable=90, canary=10)))
+    half = tmp_path / ".routes.json.partial"
+    half.write_text("{")
+    with file_lock(tmp_path / ".routes.json.lock", shared=False, deadline=0):
+        found.read()
+        assert half.exists()
+    found.read()
+    assert not half.exists()
+
+
+def test_a_full_disk_leaves_the_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", megabytes=0.25) as disk:
+        path = disk / "routes.json"
+        found = target(path, routes(route(stable=90, canary=10)))
+        before = path.read_bytes()
+        with suppress(OSError), (disk / "filler").open("wb") as filler:
+            filler.write(bytes(1 << 20))
+        with pytest.raises(TargetUnavailable, match="can't be written"):
+            shift(found, stable=75, canary=25)
+        assert path.read_bytes() == before
+        assert not (disk / ".routes.json.partial").exists()
