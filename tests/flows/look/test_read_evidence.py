@@ -1,7 +1,8 @@
-"""Which requests count as lost: those unseen, and those that one version alone has missed."""
+"""What a look reads of requests: those that are lost, pods, and edges as its metrics count them."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,113 @@ def test_gaps_at_other_times_are_not_shared(tmp_path: Path) -> None:
         "canary": pytest.approx((UNSEEN + 10) / (CANARY + UNSEEN + 10)),
         "unattributed": pytest.approx(3 / (STABLE + CANARY + 3)),
     }
+
+
+# variant, pod, outcome, flags, then (seconds after the start, requests)
+Row = tuple[str, str, str, str, list[tuple[int, int]]]
+ROWS: list[Row] = [
+    ("canary", "canary-a", "success", "", [(0, 1000), (15, 90), (30, 80)]),
+    ("canary", "canary-a", "failure", "", [(15, 10), (61, 1000)]),
+    ("canary", "canary-a", "injected", "DI,FI", [(15, 7)]),
+    ("canary", "canary-a", "abandoned", "", [(15, 5)]),
+    ("canary", "canary-b", "success", "", [(15, 50)]),
+    ("stable", "stable-a", "success", "", [(15, 500), (60, 400)]),
+    ("unattributed", "gateway", "failure", "", [(15, 3)]),
+]
+
+
+def _warehouse(path: Path, rows: list[Row]) -> Path:
+    with open_writer(path) as con, transaction(con):
+        for i, (variant, pod, outcome, flags, counts) in enumerate(rows):
+            con.execute(
+                "insert into series values "
+                "('checkout', ?, 'x', 'requests', ?, ?, '', ?, '', '', ?, null, '{}')",
+                [i, variant, pod, outcome, flags],
+            )
+            for seconds, requests in counts:
+                at = START + timedelta(seconds=seconds)
+                con.execute(
+                    "insert into counter_samples values ('checkout', ?, ?, ?, ?, ?, 0)",
+                    [START, i, at, requests, requests],
+                )
+    return path
+
+
+def _pods(path: Path, at: datetime) -> dict[str, dict[str, tuple[float, float]]]:
+    plan = plan_of(SPEC, start_ms=START_MS)
+    with open_reader(path) as con:
+        evidence = read_evidence(con, SPEC, plan, at_ms=round(at.timestamp() * 1000))
+    assert evidence.requests is not None
+    assert set(evidence.requests.pods) <= {"errors"}
+    return {
+        variant: {
+            name: (total, bad)
+            for name, total, bad in zip(
+                pods.names, pods.total.tolist(), pods.bad.tolist(), strict=True
+            )
+        }
+        for variant, pods in evidence.requests.pods.get("errors", {}).items()
+    }
+
+
+def test_pods_count_answers_of_the_looks_window_without_injected_faults(tmp_path: Path) -> None:
+    path = _warehouse(tmp_path / "w.duckdb", ROWS)
+    found = _pods(path, START + timedelta(seconds=60))
+    assert found == {
+        "canary": {"canary-a": (180, 10), "canary-b": (50, 0)},
+        "stable": {"stable-a": (900, 0)},
+    }
+
+
+def test_pods_are_counted_in_stretches_of_five_minutes(tmp_path: Path) -> None:
+    """A sample at the end of a stretch belongs to it."""
+    late: Row = ("canary", "canary-b", "failure", "", [(300, 4), (301, 5)])
+    path = _warehouse(tmp_path / "w.duckdb", [*ROWS, late])
+    plan = plan_of(SPEC, start_ms=START_MS)
+    with open_reader(path) as con:
+        evidence = read_evidence(con, SPEC, plan, at_ms=START_MS + 330_000)
+    assert evidence.requests is not None
+    found = evidence.requests.pods["errors"]["canary"].stretches
+    assert found is not None
+    assert found.total.tolist() == [[1180, 0], [54, 5]]
+    assert found.bad.tolist() == [[1010, 0], [4, 5]]
+
+
+def test_a_target_that_answers_for_both_versions_is_no_pod(tmp_path: Path) -> None:
+    gateway: Row = ("stable", "canary-a", "success", "", [(15, 500)])
+    path = _warehouse(tmp_path / "w.duckdb", [*ROWS, gateway])
+    assert _pods(path, START + timedelta(seconds=60)) == {}
+
+
+def test_without_samples_no_pods_are_known(tmp_path: Path) -> None:
+    path = _warehouse(tmp_path / "w.duckdb", [])
+    assert _pods(path, START + timedelta(seconds=60)) == {}
+
+
+def test_requests_are_not_slow_while_a_version_lacks_the_edge(tmp_path: Path) -> None:
+    """A rollout in the middle takes the edge at 100 ms away: there nothing is known at it.
+
+    Left out, they would vanish from the comparison; they may have been slow, or not.
+    """
+    inf = float("inf")
+    rows = [
+        (0, variant, edge, at_most)
+        for variant in ("canary", "stable")
+        for edge, at_most in ((100.0, 90), (inf, 100))
+    ]
+    rows += [(15, "stable", 100.0, 90), (15, "stable", inf, 100), (15, "canary", inf, 100)]
+    with open_writer(tmp_path / "w.duckdb") as con, transaction(con):
+        con.executemany(
+            "insert into latency_buckets values ('checkout', ?, ?, ?, ?, ?, 0)",
+            [(START, START + timedelta(seconds=at), *row) for at, *row in rows],
+        )
+    plan = plan_of(SPEC, start_ms=START_MS)
+    with open_reader(tmp_path / "w.duckdb") as con:
+        evidence = read_evidence(con, SPEC, plan, at_ms=START_MS + 30_000)
+    assert evidence.requests is not None
+    slow = evidence.requests.metrics.index("p99")
+    canary, stable = (evidence.requests.counts[name] for name in ("canary", "stable"))
+    assert canary.total[slow].tolist() == [100, 100]
+    assert canary.bad[slow].tolist() == [10, 0]
+    assert evidence.requests.unknown["canary"][slow].tolist() == [0, 100]
+    assert stable.bad[slow].tolist() == [10, 10]

@@ -1,18 +1,26 @@
-"""Estimates of users' metrics: what is known of a quantile."""
+"""Estimates of users' metrics: what is known of a quantile, and of values under a cap of 0."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
+from analysis.verdict import Decision
 from flows.formats.time import milliseconds_of
 from flows.ingest.users.pull_users import pull_users
+from flows.look.evaluate import score_experiment
+from flows.look.verdict_document import VerdictDocument
+from flows.spec.experiment import Experiment
 from tests.builders.user_specs import (
     Rows,
     arms_of,
     day,
     read,
+    rows_of,
     spec_of,
     write_exposures,
     write_outcomes,
@@ -54,3 +62,93 @@ def test_a_quantile_among_tied_values_has_no_known_variance(tmp_path: Path) -> N
         for sample in arms_of(read(spec, folder, until).samples["p50"]).values():
             assert np.isfinite(sample.mean)
             assert np.isfinite(sample.variance) == known
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "mean": {"kind": "mean", "outcome": "buy"},
+    "count": {"kind": "count", "outcome": "buy"},
+    "ratio": {"kind": "ratio", "outcome": "buy", "per": "visit"},
+    "ratio below": {"kind": "ratio", "outcome": "visit", "per": "buy"},
+    "within strata": {"kind": "mean", "outcome": "buy", "stratify": True},
+}
+SOURCES = {
+    "exposures": {"files": "exposures*", "segments": ["country"]},
+    "outcomes": {"files": "outcomes*"},
+}
+
+
+def _spec(kind: str, role: str = "guardrail") -> Experiment:
+    metric = {**KINDS[kind], "window": "1d", "role": role, "cap": "99%"}
+    if role == "guardrail":
+        metric["margin"] = 0.01
+    plan = {"start": day(0).isoformat(), "duration": "14d", "look_every": "1d", "bucket": "1h"}
+    return spec_of(
+        SOURCES, metrics={"m": metric}, plan={**plan, "minimum_duration": "1h"},
+        split={"a": 50, "b": 50},
+    )  # fmt: skip
+
+
+def _users(first: int, last: int, at: float) -> Rows:
+    return [(user, "ab"[user % 2], at) for user in range(first, last)]
+
+
+def _visits(first: int, last: int, at: float) -> Rows:
+    return [(user, "visit", at, 1) for user in range(first, last)]
+
+
+def _look(spec: Experiment, folder: Path, at: datetime) -> VerdictDocument:
+    warehouse = folder / "w.duckdb"
+    pull_users(spec, warehouse, spec_dir=folder, until_ms=milliseconds_of(at))
+    return score_experiment(spec, warehouse, at=at)
+
+
+def _write(folder: Path, exposures: Rows, outcomes: Rows, number: int = 1) -> None:
+    write_exposures(folder, exposures, f"exposures-{number}.csv")
+    text = (folder / f"exposures-{number}.csv").read_text().splitlines()
+    rows = [f"{line},{('country', 'ke', 'ph')[i % 3 if i else 0]}" for i, line in enumerate(text)]
+    (folder / f"exposures-{number}.csv").write_text("\n".join(rows) + "\n")
+    write_outcomes(folder, outcomes, f"outcomes-{number}.csv")
+
+
+@pytest.mark.parametrize("role", ["guardrail", "goal"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cap_of_nothing_promotes_nobody_and_says_what_to_set(
+    tmp_path: Path, kind: str, role: str
+) -> None:
+    """Two in 400 buy: a cap at 99 % would say that nobody does."""
+    spec = _spec(kind, role)
+    _write(tmp_path, _users(0, 400, 0.1), [(0, "buy", 0.2, 50), (3, "buy", 0.2, 50)])
+    write_outcomes(tmp_path, _visits(0, 400, 0.3), "outcomes-visits.csv")
+    found = _look(spec, tmp_path, day(14))
+    assert found.decision is Decision.HOLD
+    [reason] = [text for text in found.reasons if text.startswith("m:")]
+    assert "its cap is 0" in reason
+    assert "Set `cap` above 99%" in reason
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_first_look_at_nothing_doesnt_set_the_cap(tmp_path: Path, kind: str) -> None:
+    spec = _spec(kind)
+    _write(tmp_path, _users(0, 200, 0.1), _visits(0, 200, 0.2))
+    assert "its cap is 0" in " ".join(_look(spec, tmp_path, day(2)).reasons)
+    more = [
+        (user, "buy", 3.2, 50) for user in range(200, 400) if user % (2 if user % 2 == 0 else 5) < 1
+    ]
+    _write(tmp_path, _users(200, 400, 3.1), more + _visits(200, 400, 3.2), number=2)
+    found = _look(spec, tmp_path, day(6))
+    assert not any("cap" in text for text in (*found.reasons, *found.notes))
+    assert found.metrics[0].baseline > 0
+    caps = {cap for (cap,) in rows_of(tmp_path, "select cap from user_caps") if cap}
+    assert max(caps) >= (1 if kind == "count" else 50)
+
+
+def test_a_covariate_without_a_cap_doesnt_stop_its_metric(tmp_path: Path) -> None:
+    """Nearly nobody bought before the exposure; the metric itself has a cap."""
+    spec = _spec("mean")
+    metric = {**KINDS["mean"], "window": "1d", "cap": "99%", "adjust": [{"before": "14d"}]}
+    spec = spec.model_copy(update={"metrics": spec_of(metrics={"m": metric}).metrics})
+    outcomes: Rows = [(user, "buy", 0.2, 10 + user % 7) for user in range(0, 400, 3)]
+    _write(tmp_path, _users(0, 400, 0.1), [*outcomes, (5, "buy", -3, 9)])
+    found = _look(spec, tmp_path, day(14))
+    assert found.metrics[0].baseline > 0
+    assert not any("cap" in text for text in found.reasons)
