@@ -23,6 +23,13 @@ _LONGEST_FIRST = (
     "jobs/test_sql_readme.py",
     "flows/service/test_concurrency.py",
     "flows/service/test_server.py",
+    "chaos/test_chaos.py",
+    "flows/delivery/test_survival.py",
+    "analysis/calibration/test_replay.py",
+    "analysis/calibration/test_judges.py",
+    "analysis/power/test_detection.py",
+    "flows/cli/test_plan_command.py",
+    "fuzz/test_corpus.py",
 )
 
 

@@ -66,7 +66,8 @@ def _main() -> int:
             place = Path(folder) / name.replace(" ", "-").replace(":", "")
             place.mkdir()
             tallies.append(attempt(place, random.Random(f"{name} {options.seed}")))
-            print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+            took = f"{time.monotonic() - began:.0f} s"
+            print(table(tallies[-1:]).splitlines()[1], took, file=sys.stderr, flush=True)
     print(table(tallies))
     return 0 if all(tally.is_clean for tally in tallies) else 1
 

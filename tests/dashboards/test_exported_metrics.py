@@ -18,6 +18,7 @@ from dashboards.exported_metrics import (
     push_metrics,
     render_metrics,
 )
+from tests.places import PATIENCE_S
 from tests.servers.real_servers import free_port, pushgateway
 
 EXAM = ExperimentMetrics(
@@ -113,7 +114,7 @@ def test_a_push_replaces_the_experiments_group_only() -> None:
         push_metrics(quiz, url)
         push_metrics(EXAM, url + "/")
         push_metrics(replace(EXAM, conversions=()), url)
-        served = parsed(requests.get(f"{url}/metrics", timeout=5).text)
+        served = parsed(requests.get(f"{url}/metrics", timeout=PATIENCE_S).text)
     group = {"job": "split-verdict", "instance": ""}
     ours = {found: value for found, value in served.items() if found[0].startswith("edtech_")}
     expected = {

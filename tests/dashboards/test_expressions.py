@@ -18,6 +18,7 @@ from dashboards.fleet_dashboard import fleet_dashboard
 from tests.builders import views
 from tests.builders.planted_series import NAMESPACE, planted_series
 from tests.dashboards.reading import PanelQuery, queries_of, read
+from tests.places import PATIENCE_S
 from tests.servers.real_servers import prometheus_with
 
 BY_NAME = pytest.mark.parametrize("view", views.ALL, ids=lambda view: view.name)
@@ -36,7 +37,7 @@ def ask(url: str, query: PanelQuery) -> list[list[float]]:
         path, when = "query", {"time": str(now)}
     else:
         path, when = "query_range", {"start": str(now - 1800), "end": str(now), "step": "15"}
-    answer = requests.get(f"{url}/api/v1/{path}", {"query": query.expr, **when}, timeout=10)
+    answer = requests.get(f"{url}/api/v1/{path}", {"query": query.expr, **when}, timeout=PATIENCE_S)
     content: dict[str, Any] = answer.json()
     if content["status"] != "success":
         raise ValueError(f"{query.panel}: {content['error']}")
@@ -141,7 +142,7 @@ def label_values(url: str, query: str, part: str) -> set[str]:
     assert found is not None
     selector = found[1].replace("$namespace", NAMESPACE)
     answer = requests.get(
-        f"{url}/api/v1/label/{found[2]}/values", {"match[]": selector}, timeout=10
+        f"{url}/api/v1/label/{found[2]}/values", {"match[]": selector}, timeout=PATIENCE_S
     )
     values: list[str] = answer.json()["data"]
     if not part:

@@ -94,7 +94,8 @@ def runs(server: PrefectServer, whole: Path, broken: Path) -> dict[str, dict[str
 
 
 def _finished_run(server: PrefectServer, deployment: str) -> dict[str, Any]:
-    for _ in range(180):
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
         found = server.post(
             "/flow_runs/filter",
             deployments={"name": {"any_": [deployment]}},
@@ -103,7 +104,7 @@ def _finished_run(server: PrefectServer, deployment: str) -> dict[str, Any]:
         if found:
             return dict(found[0])
         time.sleep(0.5)
-    raise AssertionError(f"no scheduled run of {deployment} came to an end within 90 s")
+    raise AssertionError(f"no scheduled run of {deployment} came to an end within {PATIENCE_S:g} s")
 
 
 def _task_names(server: PrefectServer, run: dict[str, Any]) -> set[str]:
@@ -142,7 +143,8 @@ def test_no_run_warns_of_a_time_out_that_cannot_be_kept(
 ) -> None:
     """Prefect warns where a task with a time-out runs in a thread; logs are sent within seconds."""
     of_run = {"flow_run_id": {"any_": [runs["test-broken"]["id"]]}}
-    for _ in range(60):
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
         logs = server.post("/logs/filter", logs=of_run)
         if any("Finished in state" in log["message"] for log in logs):
             break

@@ -8,7 +8,7 @@ import argparse
 import faulthandler
 import hashlib
 import importlib.util
-import os
+import re
 import resource
 import signal
 import subprocess
@@ -18,16 +18,13 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from tests.places import at_load
+
 HANG_S, LARGEST_MB = 5, 1024
 
 
 class Hang(Exception):
     """An input took longer than it may."""
-
-
-def _patience_s() -> float:
-    """Of a machine that has more to do than processors, as much longer."""
-    return HANG_S * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def _hang(_: int, __: FrameType | None) -> None:
@@ -53,7 +50,7 @@ def _by_hypothesis(target: str, seconds: float, seed: int) -> int:
         if time.monotonic() > until:
             return
         tried += 1
-        patience_s = _patience_s()
+        patience_s = at_load(HANG_S)
         signal.setitimer(signal.ITIMER_REAL, patience_s)
         # What stays in C hears no alarm.
         faulthandler.dump_traceback_later(4 * patience_s, exit=True)
@@ -104,7 +101,7 @@ def _by_atheris(target: str, seconds: float, seed: int) -> None:
     # New inputs go to the first folder, the kept ones stay as they are.
     found = Path(tempfile.mkdtemp(prefix=f"fuzz-{target}-"))
     limits = [
-        f"-timeout={round(_patience_s())}",
+        f"-timeout={round(at_load(HANG_S))}",
         f"-rss_limit_mb={LARGEST_MB}",
         f"-seed={seed}",
         "-max_len=20000",
@@ -157,7 +154,7 @@ def _all(seconds: float, seed: int) -> int:
 
 def _said(target: str, log: str) -> str:
     """libFuzzer's last count."""
-    last = [line for line in log.splitlines() if line.startswith("#")][-1:] or [log[-300:]]
+    last = re.findall(r"^#\d.*", log, re.MULTILINE)[-1:] or [log[-300:]]
     return f"{target:12} atheris    {last[0]}\n"
 
 

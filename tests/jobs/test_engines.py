@@ -39,6 +39,7 @@ from tests.flows.ingest.sources.test_native_samples import (
 )
 from tests.lab.http_calls import answers
 from tests.lab.processes import wait_until
+from tests.places import PATIENCE_S
 from tests.servers.real_servers import free_port, program
 
 STEP_MS, STEPS, BEFORE = 15_000, 48, 6
@@ -166,7 +167,9 @@ def _fill(url: str, traffic: Traffic, end_ms: int, *, native: bool) -> None:
                 bucket = labels(f"{NAME}_bucket", version, pod, le=le)
                 series.append(bucket + sample(at_ms, float(count)))
         write(url, series)
-    requests.get(f"{url}/internal/force_flush", timeout=10)  # VictoriaMetrics; others have none
+    requests.get(
+        f"{url}/internal/force_flush", timeout=PATIENCE_S
+    )  # VictoriaMetrics; others have none
 
 
 def _spec(url: str, end_ms: int) -> Experiment:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.places import PATIENCE_S
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -46,7 +48,7 @@ def loaded(page: str, script: str, *, width: int, folder: Path) -> str:
     profile = f"--user-data-dir={folder / 'profile'}"
     command = [program, *_OPTIONS, profile, "--virtual-time-budget=5000", "--dump-dom"]
     done = subprocess.run(
-        [*command, host.as_uri()], capture_output=True, text=True, check=True, timeout=60
+        [*command, host.as_uri()], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
     assert 'data-done="yes"' in done.stdout, done.stderr
     return html.unescape(done.stdout.partition("<pre>")[2].partition("</pre>")[0])

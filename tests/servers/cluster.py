@@ -100,7 +100,7 @@ class Cluster:
             json=body,
             headers={"Authorization": f"Bearer {ADMIN}"},
             verify=False,
-            timeout=10,
+            timeout=PATIENCE_S,
         )
         assert answer.status_code in allowed, answer.text
         return answer

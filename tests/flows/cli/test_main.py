@@ -18,7 +18,7 @@ import pytest
 from flows.cli import main as cli
 from flows.look.look import TimeInFuture, look_time
 from flows.prefect_flows import pull_one, score_one
-from tests.places import REPOSITORY
+from tests.places import PATIENCE_S, REPOSITORY
 from tests.servers import own_process
 from tests.servers.small_disk import small_disk
 
@@ -202,6 +202,10 @@ def test_numpys_warnings_are_no_words_for_people() -> None:
         "raise SystemExit(main.main())\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert (ended.returncode, ended.stderr) == (1, "")

@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -18,7 +19,9 @@ import numpy as np
 import pytest
 
 from flows.cli.plan_command import cannot_find
-from flows.power.planning_document import DetectableHarm, RequestPlan
+from flows.power import request_power
+from flows.power.planning_document import DetectableHarm, PlanningDocument, RequestPlan
+from flows.workspace.paths import Workspace
 from tests.places import REPOSITORY
 from tests.servers.own_process import verdict
 
@@ -45,6 +48,23 @@ def pulled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = _verdict(root, "pull", "quiz-format", "exam-service-canary", "--until", AT)
     assert done.returncode == 0, done.stderr
     return root
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _simulated_once() -> Iterator[None]:
+    """The same question of the same workspace is simulated once: each takes seconds."""
+    known: dict[str, PlanningDocument] = {}
+    plan = request_power.plan_experiment
+
+    def once(workspace: Workspace, name: str, **asked: Any) -> PlanningDocument:
+        key = repr((workspace, name, asked))
+        if key not in known:
+            known[key] = plan(workspace, name, **asked)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(request_power, "plan_experiment", once)
+        yield
 
 
 def test_history_says_what_the_experiment_can_see(pulled: Path) -> None:

@@ -26,6 +26,7 @@ from flows.warehouse.connection import open_writer, transaction
 from flows.warehouse.delivery_log import DeliveryEventKind, DeliveryOutcome
 from flows.workspace.paths import Workspace
 from tests.builders.delivery_workspace import (
+    Clock,
     canary_share,
     command,
     delivery_workspace,
@@ -34,6 +35,7 @@ from tests.builders.delivery_workspace import (
     one_step,
     target,
 )
+from tests.places import PATIENCE_S
 from tests.servers.faulty_source import ANSWERS
 from tests.servers.live_counters import live_counters
 
@@ -53,9 +55,27 @@ def with_delivery(workspace: Workspace, setting: str) -> Workspace:
     return workspace
 
 
+class Hasty(Clock):
+    """A pause of any length is over in a moment, and has lasted for so long."""
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(0.02)
+        super().sleep(seconds)
+
+
+HASTY = Hasty()
+
+
+@pytest.fixture(autouse=True)
+def _hasty() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("flows.delivery.deliver.time", HASTY)
+        yield
+
+
 def steps_of(workspace: Workspace) -> Generator[Step]:
     """The steps of a controller that hardly pauses."""
-    return deliver(workspace, "exam", sleep=lambda _: time.sleep(0.05))
+    return deliver(workspace, "exam", sleep=HASTY.sleep)
 
 
 def lose_source(workspace: Workspace) -> None:
@@ -291,7 +311,7 @@ def test_a_closed_output_ends_no_delivery(workspace: Workspace) -> None:
         time.sleep(6)
         assert process.poll() is None
         tell(workspace, "exam", DeliveryEventKind.ABORTED, "enough")
-        assert process.wait(timeout=60) == 1
+        assert process.wait(timeout=PATIENCE_S) == 1
     assert canary_share(workspace) == 0
 
 

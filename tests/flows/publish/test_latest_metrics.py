@@ -26,7 +26,7 @@ from flows.workspace.paths import Workspace
 from tests.dashboards.reading import PanelQuery, queries_of, read
 from tests.lab.processes import PortPool, wait_until
 from tests.lab.prometheus_server import Job, PrometheusServer, Target
-from tests.places import REPOSITORY
+from tests.places import PATIENCE_S, REPOSITORY
 from tests.servers.real_servers import free_port, pushgateway
 
 INVALID = "tagalog-support"
@@ -264,7 +264,7 @@ def test_gateway_that_refuses_is_a_warning_with_its_words(tmp_path: Path) -> Non
     root = workspace(tmp_path, "quiz-format")
     with pushgateway() as gateway:
         done = verdict(root, "run", gateway=f"{gateway}/elsewhere")
-        assert "edtech_" not in requests.get(f"{gateway}/metrics", timeout=5).text
+        assert "edtech_" not in requests.get(f"{gateway}/metrics", timeout=PATIENCE_S).text
     assert done.returncode == 0
     assert f"warning: Pushgateway {gateway}/elsewhere refused" in done.stderr
     assert "status 404" in done.stderr

@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from flows.service.authentication import TokenRefused, token_for
+from tests.places import PATIENCE_S
 from tests.servers.service_process import TOKEN, Service, demo_workspace, running
 
 PATHS = ("/argo/quiz-format", "/argo/no-such", "/metrics", "/verdict/quiz-format", "/nothing")
@@ -31,8 +32,12 @@ PATHS = ("/argo/quiz-format", "/argo/no-such", "/metrics", "/verdict/quiz-format
 )
 def test_call_without_the_token_learns_nothing(service: Service, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header.encode("latin-1")}
-    answers = [requests.get(service.url + path, headers=headers, timeout=5) for path in PATHS]
-    answers.append(requests.put(service.url + "/flagger/rollout", headers=headers, timeout=5))
+    answers = [
+        requests.get(service.url + path, headers=headers, timeout=PATIENCE_S) for path in PATHS
+    ]
+    answers.append(
+        requests.put(service.url + "/flagger/rollout", headers=headers, timeout=PATIENCE_S)
+    )
     assert {answer.status_code for answer in answers} == {401}
     assert len({answer.content for answer in answers}) == 1
     assert "server" not in answers[0].headers
@@ -41,7 +46,7 @@ def test_call_without_the_token_learns_nothing(service: Service, header: str | N
 
 def test_token_is_taken_as_bearer_and_as_password(service: Service) -> None:
     assert service.get("/argo/quiz-format").ok
-    basic = requests.get(f"{service.url}/argo/quiz-format", auth=("any", TOKEN), timeout=30)
+    basic = requests.get(f"{service.url}/argo/quiz-format", auth=("any", TOKEN), timeout=PATIENCE_S)
     assert basic.ok
 
 
@@ -54,18 +59,18 @@ def test_two_authorization_headers_are_refused(service: Service) -> None:
 
 
 def test_probes_need_no_token_and_tell_no_details(service: Service) -> None:
-    assert requests.get(f"{service.url}/healthz", timeout=5).json() == {"status": "ok"}
-    assert requests.get(f"{service.url}/readyz", timeout=5).json() == {"ready": True}
+    assert requests.get(f"{service.url}/healthz", timeout=PATIENCE_S).json() == {"status": "ok"}
+    assert requests.get(f"{service.url}/readyz", timeout=PATIENCE_S).json() == {"ready": True}
     assert service.get("/readyz").json()["experiments"] == 6
 
 
 def test_without_a_token_only_calls_to_localhost_are_answered(tmp_path: Path) -> None:
     with running(demo_workspace(tmp_path), token="") as open_service:
         path = f"{open_service.url}/verdict/no-such"
-        assert requests.get(path, timeout=5).status_code == 404
+        assert requests.get(path, timeout=PATIENCE_S).status_code == 404
         # A page on the web can point its own name at this machine.
         for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "["):
-            rebound = requests.get(path, headers={"Host": host}, timeout=5)
+            rebound = requests.get(path, headers={"Host": host}, timeout=PATIENCE_S)
             assert rebound.status_code in (400, 403), host
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -16,7 +17,7 @@ import requests
 
 from flows.service.http import Limits
 from tests.lab.processes import wait_until
-from tests.places import PATIENCE_S
+from tests.places import PATIENCE_S, at_load
 from tests.servers.other_process import HOLD, let_go, process
 from tests.servers.service_process import Service, demo_workspace, running
 
@@ -67,15 +68,18 @@ def test_fifty_callers_share_the_first_look_at_an_empty_warehouse(fresh: Service
 
 def test_callers_of_all_experiments_get_each_its_own(fresh: Service) -> None:
     names = [*DECISIONS] * 9
+    began = time.monotonic()
     answers = _at_once(fresh, [f"/argo/{name}" for name in names])
     found = {
         (name, answer.json().get("decision"))
         for name, (answer, _) in zip(names, answers, strict=True)
     }
     assert found == set(DECISIONS.items())
-    assert _count(fresh, "verdict_looks_total") <= 2 * len(DECISIONS)
+    # A verdict is given again for a second: who comes later may begin another look.
+    rounds = 1 + math.ceil(time.monotonic() - began)
+    assert _count(fresh, "verdict_looks_total") <= rounds * len(DECISIONS)
     fresh.process.terminate()
-    assert fresh.process.wait(10) == 0
+    assert fresh.process.wait(at_load(10)) == 0
     with duckdb.connect(fresh.root / "var" / "warehouse.duckdb", read_only=True) as con:
         looks = con.execute("select experiment, count(*) from looks group by all").fetchall()
         doubled = con.execute(
@@ -95,7 +99,7 @@ def test_two_hundred_callers_are_answered_quickly(service: Service) -> None:
     seconds = sorted(seconds for _, seconds in answers)
     print(f"200 callers: median {seconds[100]:.2f} s, p99 {seconds[197]:.2f} s")
     # The callers run on the same cores; a busy machine gets more time than the second that counts.
-    assert seconds[197] < 4
+    assert seconds[197] < at_load(4)
 
 
 def test_too_many_calls_are_told_when_to_come_back(tmp_path: Path) -> None:

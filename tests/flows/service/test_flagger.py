@@ -14,7 +14,7 @@ import yaml
 from flows.look.look import look_at_experiment
 from flows.service.flagger import HOOKS, answer
 from flows.workspace.paths import Workspace
-from tests.places import REPOSITORY
+from tests.places import PATIENCE_S, REPOSITORY
 from tests.servers.service_process import TOKEN, Service, demo_workspace
 
 CANARY = REPOSITORY / "docs" / "flagger-canary.yaml"
@@ -49,7 +49,7 @@ def _call(service: Service, hook: dict[str, Any], **payload: object) -> requests
         "checksum": "85d557f47b",
         **payload,
     }
-    return requests.post(url, json=body, timeout=30)
+    return requests.post(url, json=body, timeout=PATIENCE_S)
 
 
 def _hook(kind: str) -> dict[str, Any]:

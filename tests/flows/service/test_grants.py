@@ -16,6 +16,7 @@ import requests
 
 from flows.cli.main import main
 from flows.service.grants import TokenRefused, read_grants
+from tests.places import PATIENCE_S
 from tests.servers.certificates import self_signed
 from tests.servers.service_process import demo_workspace, started
 
@@ -37,7 +38,7 @@ class Caller:
             json=body,
             headers={"Authorization": f"Bearer {TOKENS[token]}"},
             verify=str(self.certificate),
-            timeout=60,
+            timeout=PATIENCE_S,
         )
 
 
@@ -109,9 +110,9 @@ def test_a_silent_peer_keeps_nobody_waiting_and_delays_no_end(tmp_path: Path) ->
         started([*command, "--key", str(key)], {}) as (process, url),
         socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))),
     ):
-        assert requests.get(f"{url}/healthz", verify=str(certificate), timeout=30).ok
+        assert requests.get(f"{url}/healthz", verify=str(certificate), timeout=PATIENCE_S).ok
         with pytest.raises(requests.ConnectionError):
-            requests.get(url.replace("https", "http"), timeout=30)
+            requests.get(url.replace("https", "http"), timeout=PATIENCE_S)
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0

@@ -17,7 +17,7 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.places import REPOSITORY
+from tests.places import PATIENCE_S, REPOSITORY
 from tests.servers.service_process import (
     TOKEN,
     Service,
@@ -52,9 +52,9 @@ def test_service_becomes_ready_after_its_start(tmp_path: Path) -> None:
 def test_command_serves_with_the_token_of_the_environment(tmp_path: Path) -> None:
     command = _command(demo_workspace(tmp_path), "--port", "0", "--token-env", "GATE_TOKEN")
     with started(command, {"GATE_TOKEN": TOKEN}) as (_, url):
-        assert requests.get(f"{url}/metrics", timeout=10).status_code == 401
+        assert requests.get(f"{url}/metrics", timeout=PATIENCE_S).status_code == 401
         bearer = {"Authorization": f"Bearer {TOKEN}"}
-        assert requests.get(f"{url}/metrics", headers=bearer, timeout=10).ok
+        assert requests.get(f"{url}/metrics", headers=bearer, timeout=PATIENCE_S).ok
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,11 @@ def test_metrics_are_those_of_the_experiments_and_the_service(service: Service) 
 def test_verdict_is_what_the_gate_prints(service: Service) -> None:
     at = "2026-11-23T17:31:00Z"
     got, posted = (
-        ask(f"{service.url}/verdict/quiz-format?at={at}", headers=service.headers, timeout=30)
+        ask(
+            f"{service.url}/verdict/quiz-format?at={at}",
+            headers=service.headers,
+            timeout=PATIENCE_S,
+        )
         for ask in (requests.get, requests.post)
     )
     gate = [sys.executable, "-m", "flows.cli", "--root", str(service.root), "gate", "--json"]
@@ -150,7 +154,7 @@ def test_no_specs_and_no_warehouse_are_not_ready(tmp_path: Path) -> None:
         metrics = service.get("/metrics")
         assert metrics.status_code == 200
         assert "verdict_warehouse_readable 0.0" in metrics.text
-        assert requests.get(f"{service.url}/readyz", timeout=5).json() == {"ready": False}
+        assert requests.get(f"{service.url}/readyz", timeout=PATIENCE_S).json() == {"ready": False}
 
 
 def test_source_that_is_gone_is_a_503_with_the_reason(tmp_path: Path) -> None:
@@ -185,4 +189,4 @@ def test_told_to_stop_it_finishes_what_runs(tmp_path: Path, sign: signal.Signals
         assert service.process.wait(15) == 0
         assert [answer.status_code for answer in answers] == [200]
         with pytest.raises(requests.ConnectionError):
-            requests.get(f"{service.url}/healthz", timeout=5)
+            requests.get(f"{service.url}/healthz", timeout=PATIENCE_S)

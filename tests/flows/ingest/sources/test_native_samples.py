@@ -21,6 +21,7 @@ from flows.spec.sources import PrometheusSource
 from flows.warehouse.connection import open_reader
 from tests.lab.http_calls import answers
 from tests.lab.processes import wait_until
+from tests.places import PATIENCE_S
 from tests.servers.real_servers import free_port, program
 
 NAME = "istio_request_duration_milliseconds"
@@ -104,7 +105,7 @@ def write(url: str, series: Sequence[bytes]) -> None:
         f"{url}/api/v1/write",
         data=bytes(cramjam.snappy.compress_raw(body)),
         headers={"Content-Encoding": "snappy", "X-Prometheus-Remote-Write-Version": "0.1.0"},
-        timeout=10,
+        timeout=PATIENCE_S,
     )
     assert answer.ok, answer.text
 

@@ -19,6 +19,7 @@ from flows.ingest.sources.samples import Samples, Selector, SourceUnavailable
 from flows.ingest.sources.series_frames import Damaged, NotReadable, check_frames
 from flows.spec.sources import PrometheusSource
 from tests.builders.planted_series import Planted
+from tests.places import PATIENCE_S
 from tests.servers.real_servers import prometheus_with
 
 READ, QUERY = "/api/v1/read", "/api/v1/query"
@@ -65,7 +66,7 @@ def _changing_proxy(target: str, change: Change) -> Iterator[_Proxy]:
             proxy.asked.append(self.path)
             headers = {name: value for name, value in self.headers.items() if name != "Host"}
             found = requests.request(
-                self.command, target + self.path, data=body, headers=headers, timeout=10
+                self.command, target + self.path, data=body, headers=headers, timeout=PATIENCE_S
             )
             kind = found.headers.get("Content-Type", "")
             answer = change(self.path, _Answer(found.status_code, kind, found.content))
@@ -202,7 +203,9 @@ def test_answers_that_are_always_damaged_are_never_rows(prometheus: str) -> None
 
 def test_every_flipped_bit_of_an_answer_is_noticed(prometheus: str) -> None:
     request = encode_request(PODS[0], *_window())
-    body = requests.post(prometheus + READ, data=request, headers=HEADERS, timeout=10).content
+    body = requests.post(
+        prometheus + READ, data=request, headers=HEADERS, timeout=PATIENCE_S
+    ).content
     check_frames(body)
     assert len(body) > 300
     for bit in range(8 * len(body)):
