@@ -12,6 +12,7 @@ import resource
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,6 +116,7 @@ def _child(
     largest_file: int | None,
 ) -> None:
     os.setpgid(0, 0)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
@@ -128,3 +130,11 @@ def _child(
     code = run()
     sys.stdout.flush()
     sys.exit(code)
+
+
+def _end_with_parent() -> None:
+    """However that ends: what it started, and what that started, is of use to nobody then."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.killpg(0, signal.SIGKILL)
