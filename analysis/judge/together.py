@@ -91,21 +91,21 @@ def _search(
     plan: Plan, evidence: RequestEvidence, candidate: str, metrics: list[MetricPlan]
 ) -> _Found | None:
     rows = [evidence.metrics.index(metric.name) for metric in metrics]
-    arms = tuple(
+    variants = tuple(
         BucketCounts(evidence.counts[name].total[rows], evidence.counts[name].bad[rows])
         for name in (plan.baseline, candidate)
     )
-    buckets = arms[0].total.shape[1]
+    buckets = variants[0].total.shape[1]
     first = first_judged(plan, buckets)
     if first is None:
         return None
     approved = plan.approved.get((_name(metrics), candidate), 0.0)
     last = buckets - -(-_LEAST_MS // plan.bucket_ms)
-    judged = since_bucket(arms[0], first)
+    judged = since_bucket(variants[0], first)
     for begin, part in ((first, _FIRST), (plan.planned_buckets // 2, 1 - _FIRST)):
         if begin > last:
             continue
-        since = since_bucket(arms[0], begin), since_bucket(arms[1], begin), judged
+        since = since_bucket(variants[0], begin), since_bucket(variants[1], begin), judged
         found = _since(plan, evidence, candidate, metrics, since, begin, part * plan.joint_alpha)
         if found is not None and found.excess.lower > max(_ALLOWED, approved):
             return found
@@ -125,8 +125,8 @@ def _since(
 
     since: both versions' counts since then, and the baseline's of all the time.
     """
-    arms, all_baseline = since[:2], since[2]
-    pairs = with_pods(pair_buckets(*arms), evidence, metrics, (plan.baseline, candidate))
+    variants, all_baseline = since[:2], since[2]
+    pairs = with_pods(pair_buckets(*variants), evidence, metrics, (plan.baseline, candidate))
     allowed = [metric.allowed_harm for metric in metrics]
     margin = np.array([one.absolute for one in allowed])
     margin = margin + np.array([one.relative for one in allowed]) * np.nan_to_num(pairs.baseline)
@@ -138,11 +138,11 @@ def _since(
             metrics, pairs.candidate - pairs.baseline, margin, strict=True
         )
     )
-    last = arms[0].total.shape[1] - max(arms[0].total.shape[1] // 4, 1)
-    recent = _summed(tuple(since_bucket(arm, last) for arm in arms), margin)
+    last = variants[0].total.shape[1] - max(variants[0].total.shape[1] // 4, 1)
+    recent = _summed(tuple(since_bucket(variant, last) for variant in variants), margin)
     if sum(part.margins >= _LEANS for part in parts) < 2 or not recent > _ALLOWED:
         return None
-    whole = joint_harm(*arms, margin, pairs, all_baseline)
+    whole = joint_harm(*variants, margin, pairs, all_baseline)
     return _Found(begin, _bounds(plan, whole, level), float(whole.standard_error[0]), parts)
 
 
@@ -154,10 +154,10 @@ def _bounds(plan: Plan, whole: Estimator, level: float) -> Estimate:
     )
 
 
-def _summed(arms: tuple[BucketCounts, ...], margin: FloatArray) -> float:
+def _summed(variants: tuple[BucketCounts, ...], margin: FloatArray) -> float:
     """The sum of harms in margins over some buckets."""
-    weight = information(arms[0], arms[1])
-    differences = (weight * (arms[1].share - arms[0].share)).sum(axis=1)
+    weight = information(variants[0], variants[1])
+    differences = (weight * (variants[1].share - variants[0].share)).sum(axis=1)
     return float((differences / np.maximum(weight.sum(axis=1), 1e-300) / margin).sum())
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.fixed.comparison import Sample
 from analysis.fixed.several_variants import (
     Heterogeneity,
@@ -22,7 +22,6 @@ from flows.aggregates.analyzed_document import OverVariants, SegmentsDiffer, Spl
 from flows.aggregates.group_estimates import Estimated
 from flows.aggregates.groups import Group
 
-FloatArray = NDArray[np.float64]
 _Arms = dict[str, Sample]
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.fixed.comparison import Sample
 from analysis.fixed.share_tests import MOST_EXACT_USERS, ShareTests, share_tests
 from analysis.scorecard.bayes import BetaPrior, NormalPrior, beta_posterior
@@ -30,8 +30,6 @@ from flows.aggregates.unavailable import unavailable_methods
 from flows.formats.problems import file_error
 from flows.ingest.sources.aggregate_rows import AggregateRow
 from flows.look.scorecard_document import Interval, PosteriorDocument, row_of
-
-FloatArray = NDArray[np.float64]
 
 # The exact posterior of one share takes 3 ms.
 _MOST_POSTERIORS = 300

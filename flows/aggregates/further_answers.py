@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.arrays import BoolArray, FloatArray
 from analysis.fixed.comparison import Comparison, Sample
 from analysis.fixed.margins import WithinMargin, means_within, shares_within
 from analysis.scorecard.other_methods import (
@@ -36,9 +37,6 @@ from flows.look.scorecard_document import Interval
 _MOST_EVENTS = 1e15
 
 
-FloatArray = NDArray[np.float64]
-
-
 @dataclass(frozen=True, slots=True)
 class NegligibleDifference:
     """A difference that doesn't matter: absolute, or a part of the baseline's size."""
@@ -64,7 +62,7 @@ def further_answers(
     cells: Cells,
     card: Scorecard,
     *,
-    plain: NDArray[np.bool_],
+    plain: BoolArray,
     alpha: float,
     n_opt: FloatArray,
     asked: Asked,
@@ -137,7 +135,7 @@ def _exact_shares(cells: Cells, alpha: float) -> dict[int, AlwaysValid]:
 
 
 def _exact_rates(
-    cells: Cells, counts: NDArray[np.bool_], alpha: float, n_opt: FloatArray
+    cells: Cells, counts: BoolArray, alpha: float, n_opt: FloatArray
 ) -> dict[int, RateRatio]:
     """Of counts of events, which can't be below 0, in variants that have users.
 

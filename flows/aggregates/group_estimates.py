@@ -6,16 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.fixed.comparison import Sample, proportion_sample
 from analysis.users.estimates import Quantity, adjust, sample_of
 from analysis.users.post_stratification import post_stratify
 from analysis.users.sums import Moments
 from flows.aggregates.groups import Group, Shape
 from flows.ingest.sources.aggregate_rows import COVARIATE, DENOMINATOR, VALUE
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.arrays import FloatArray
 from analysis.scorecard.one_direction import BoundsOverLooks, in_one_direction
 from flows.aggregates.analyzed_document import OverLooks
 from flows.aggregates.groups import Group, Place
-
-FloatArray = NDArray[np.float64]
 
 DEFAULT_USERS = 5000.0
 DEFAULT_DAYS = 14.0
