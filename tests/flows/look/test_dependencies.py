@@ -87,13 +87,11 @@ def test_two_ways_to_one_experiment_are_no_circle(tmp_path: Path) -> None:
 
 def test_delivery_begins_and_advances_only_after_the_other(tmp_path: Path) -> None:
     workspace = delivery_workspace(tmp_path)
-    write(tmp_path, "first", bad=5)
+    write(tmp_path, "first")
     file = tmp_path / "experiments" / "exam.yaml"
     file.write_text(f"{SPEC}after: [first]\n")
-    look(tmp_path, "first")
     step = one_step(workspace)
     assert (canary_share(workspace), "waits for first" in step.said) == (0, True)
-    write(tmp_path, "first")
     assert look(tmp_path, "first")[0] == "promote"
     one_step(workspace)
     assert canary_share(workspace) == 5
