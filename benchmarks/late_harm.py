@@ -1,10 +1,11 @@
 """Harm that begins at any time, and health that is recognised: found how often, and how soon.
 
-`python -m benchmarks.late_harm [--runs 300] [--only false|harm|health|looks]`: canaries of an hour
-at 5 % of the traffic, and in a ramp (5, 25 and 50 % for 20 minutes each), a look a minute, one
-guardrail with a margin of 0.5 points, alpha 5 %, warm-up 90 s. By the product's judge of request
-metrics (judge_requests). A line a cell, then what must hold; minutes are counted from when the harm
-began. `looks`: CPU milliseconds of a look early and late in a plan of eight hours.
+`python -m benchmarks.late_harm [--runs 300] [--only false|harm|health|kayenta|looks]`: canaries of
+an hour at 5 % of the traffic, and in a ramp (5, 25 and 50 % for 20 minutes each), a look a minute,
+one guardrail with a margin of 0.5 points, alpha 5 %, warm-up 90 s. By the product's tests of
+request metrics (RequestTests). A line a cell, then what must hold; minutes are counted from when
+the harm began. `kayenta`: its judge every five minutes on the same streams, a share a minute.
+`looks`: CPU milliseconds of a look early and late in a plan of eight hours.
 
 The streams (tests/builders/changing_streams.py): 0.5 % of requests fail. Shocks that both versions
 share and states that each has for itself are log-normal factors of a first-order autoregression;
@@ -24,6 +25,9 @@ from itertools import product
 
 import numpy as np
 
+from analysis.calibration.judges import Judge, Runs, Setting, decide
+from analysis.calibration.outcome import ROLLBACK
+from analysis.evidence import QualityLimits
 from analysis.judge.started_harm import find_started_harm
 from analysis.requests.paired_buckets import BucketCounts, pair_buckets
 from tests.builders.changing_streams import (
@@ -66,12 +70,18 @@ def main() -> None:
     """Prints the cells of each kind, and whether the goals are held."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=300)
-    parser.add_argument("--only", choices=("false", "harm", "health", "looks"))
+    parser.add_argument("--only", choices=("false", "harm", "health", "kayenta", "looks"))
     parser.add_argument("--rate", type=float, choices=_RATES)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     asked = parser.parse_args()
     rates = _RATES if asked.rate is None else (asked.rate,)
-    kinds = {"false": _false, "harm": _harm, "health": _health, "looks": _looks}
+    kinds = {
+        "false": _false,
+        "harm": _harm,
+        "health": _health,
+        "kayenta": _kayenta,
+        "looks": _looks,
+    }
     with ProcessPoolExecutor(asked.processes) as pool:
         for name, kind in kinds.items():
             if asked.only in (None, name):
@@ -128,6 +138,50 @@ def _health(pool: ProcessPoolExecutor, rates: tuple[float, ...], runs: int) -> I
     courses = pool.map(_course, ((s, 2000 + i, runs, False) for i, (_, s) in enumerate(cells)))
     for (name, _), (_, _, promoted) in zip(cells, courses, strict=True):
         yield f"  {name:36} {promoted:5.1f}"
+
+
+# Latency as the share of requests above an edge, of log-normal latencies (log-sd 0.8): all of them
+# half as slow again at the median; the tail twice as slow, or the log-sd 0.3 times larger, at p99.
+_BESIDE = {
+    "iid": Stream(),
+    "bursts 10": Stream(bursts=10.0),
+    "+1": Stream(harm=step(0, 1)),
+    "+1, bursts 10": Stream(harm=step(0, 1), bursts=10),
+    "+3": Stream(harm=step(0, 3)),
+    "median x 1.5": Stream(base=0.5, harm=step(0, 19.4)),
+    "p99 doubled": Stream(base=0.01, harm=step(0, 6.2)),
+    "spread x 1.3": Stream(base=0.01, harm=step(0, 2.7)),
+}
+
+
+def _kayenta(pool: ProcessPoolExecutor, rates: tuple[float, ...], runs: int) -> Iterator[str]:
+    """Percent of runs rolled back and the median minutes until then: ours, then Kayenta's."""
+    yield f"percent of {runs} runs rolled back and median minutes: ours, Kayenta every five minutes"
+    cells = [
+        (f"{name}, {rate:g}/s, {'ramp' if ramp else '95/5'}", replace(s, rate=rate, ramp=ramp))
+        for (name, s), rate, ramp in product(_BESIDE.items(), rates, (False, True))
+    ]
+    tasks = [(s, 3000 + i, runs, True) for i, (_, s) in enumerate(cells)]
+    ours, theirs = pool.map(_course, tasks), pool.map(_by_kayenta, tasks)
+    for (name, _), mine, his in zip(cells, ours, theirs, strict=True):
+        yield f"  {name:36} {mine[0]:5.1f} {mine[1]:5.1f}  {his[0]:5.1f} {his[1]:5.1f}"
+
+
+def _by_kayenta(task: tuple[Stream, int, int, bool]) -> tuple[float, float]:
+    """Percent rolled back and the median minutes until then, on the streams of _course."""
+    stream, seed, runs, _ = task
+    arms = dict(zip(("stable", "canary"), stream.counts(_SEED + seed, runs), strict=True))
+    counts = {
+        name: BucketCounts(arm.total[:, None], arm.bad[:, None]) for name, arm in arms.items()
+    }
+    looks = np.arange(5, stream.buckets // A_MINUTE + 1, 5) * 60_000
+    setting = Setting(plan_of(stream), QualityLimits(), looks, np.ones(1))
+    found = decide(
+        Judge.KAYENTA, setting, Runs({name: arm.total for name, arm in arms.items()}, counts)
+    )
+    rolled = found.decision == ROLLBACK
+    minutes = np.where(rolled, found.at_ms / 60_000, np.inf)
+    return 100 * float(rolled.mean()), float(np.quantile(minutes, 0.5, method="higher"))
 
 
 def _course(
