@@ -53,7 +53,6 @@ class MetricJudgement:
 
     critical_failure: this label of a critical metric sets the whole score to 0.
     effect: in the measure's unit; NaN where it can't be said. test: None where none was needed.
-    control_values, experiment_values: values that were left to judge.
     """
 
     name: str
@@ -63,8 +62,6 @@ class MetricJudgement:
     measure: EffectMeasure
     effect: float
     test: ShiftTest | None
-    control_values: int
-    experiment_values: int
 
 
 def classify_metrics(
@@ -99,10 +96,9 @@ def classify_metrics(
             effects, shifts.estimate != exact.estimate, strict=True,
         )  # fmt: skip
         for row, *test, effect, searched in numbers:
-            sizes = controls.shape[1], experiments.shape[1]
             statistic, p_value, estimate, lower, upper = map(float, test)
             shift = ShiftTest(statistic, p_value, estimate, lower, upper, searched=bool(searched))
-            judged[row] = _tested(configs[row], shift, float(effect), sizes)
+            judged[row] = _tested(configs[row], shift, float(effect))
     return tuple(judged[index] for index in range(len(cleaned)))
 
 
@@ -134,26 +130,23 @@ def _without_test(
         reason = "control and experiment hold the same values"
     else:
         return None
-    return _judgement(config, MetricLabel.PASS, reason, (control.size, experiment.size))
+    return _judgement(config, MetricLabel.PASS, reason)
 
 
 def _no_data(control: FloatArray, experiment: FloatArray, config: MetricConfig) -> MetricJudgement:
     sides = (("control", control), ("experiment", experiment))
     empty = " and ".join(side for side, values in sides if values.size == 0)
     reason = f"no value of the {empty}"
-    sizes = control.size, experiment.size
     if config.nan_strategy is NanStrategy.REPLACE:
         told = f"{reason}, which stands for zero here"
-        return _judgement(config, MetricLabel.PASS, told, sizes)
+        return _judgement(config, MetricLabel.PASS, told)
     if config.must_have_data and not config.critical:
         told = f"{reason}, which must have data"
-        return _judgement(config, MetricLabel.NODATA_FAIL_METRIC, told, sizes)
-    return _judgement(config, MetricLabel.NODATA, reason, sizes, critical_failure=config.critical)
+        return _judgement(config, MetricLabel.NODATA_FAIL_METRIC, told)
+    return _judgement(config, MetricLabel.NODATA, reason, critical_failure=config.critical)
 
 
-def _tested(
-    config: MetricConfig, test: ShiftTest, effect: float, sizes: tuple[int, int]
-) -> MetricJudgement:
+def _tested(config: MetricConfig, test: ShiftTest, effect: float) -> MetricJudgement:
     """The label by the interval, the tolerance around zero, and the effect size."""
     bound = TOLERANCE * abs(test.estimate)
     label, critical = MetricLabel.PASS, False
@@ -173,7 +166,6 @@ def _tested(
         config,
         label,
         reason,
-        sizes,
         critical_failure=config.critical and critical,
         effect=effect,
         test=test,
@@ -212,7 +204,6 @@ def _judgement(
     config: MetricConfig,
     label: MetricLabel,
     reason: str,
-    sizes: tuple[int, int],
     *,
     critical_failure: bool = False,
     effect: float = float("nan"),
@@ -226,8 +217,6 @@ def _judgement(
         measure=config.measure,
         effect=effect,
         test=test,
-        control_values=sizes[0],
-        experiment_values=sizes[1],
     )
 
 

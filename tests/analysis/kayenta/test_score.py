@@ -26,9 +26,7 @@ def _score(
         for i, (group, _) in enumerate(labelled)
     )
     judged = [
-        MetricJudgement(
-            f"m{i}", label, "why", i == critical, EffectMeasure.MEAN_RATIO, 1.0, None, 9, 9
-        )
+        MetricJudgement(f"m{i}", label, "why", i == critical, EffectMeasure.MEAN_RATIO, 1.0, None)
         for i, (_, label) in enumerate(labelled)
     ]
     return canary_score(CanaryConfig(metrics=metrics, group_weights=weights or {}), judged)
@@ -96,7 +94,7 @@ def test_muted_metric_counts_nowhere() -> None:
 def test_metric_in_two_groups_counts_in_both() -> None:
     metrics = (MetricConfig(name="m", groups=("a", "b")), MetricConfig(name="n", groups=("b",)))
     judged = [
-        MetricJudgement(name, label, "", False, EffectMeasure.MEAN_RATIO, 1.0, None, 9, 9)
+        MetricJudgement(name, label, "", False, EffectMeasure.MEAN_RATIO, 1.0, None)
         for name, label in (("m", HIGH), ("n", PASS))
     ]
     config = CanaryConfig(metrics=metrics, group_weights={"a": 50, "b": 50})
