@@ -16,6 +16,8 @@ from analysis.users.plausibility import effect_trend, largest_user, too_large_to
 
 # Of equal effects in all segments, over a handful of dimensions and metrics.
 _INTERACTION_LEVEL = 0.001
+# So many rows under a name are no chance.
+_SOME_ROWS = 20
 
 
 def take_notes(
@@ -116,6 +118,8 @@ def _doubts(plan: Plan, users: UserEvidence, metric: MetricResult) -> Iterator[s
             )
     yield from _trend(users, metric)
     yield from _nobody(users, metric)
+    yield from _ahead(users, metric)
+    yield from _one_sided(users, metric)
     prior_sd = next(m.prior_sd for m in plan.metrics if m.name == metric.metric)
     if too_large_to_be_true(metric.relative.lower, metric.relative.upper, prior_sd):
         yield (
@@ -136,6 +140,34 @@ def _nobody(users: UserEvidence, metric: MetricResult) -> Iterator[str]:
                 f"{metric.metric}: none of the users had an outcome {reach.outcome!r}: it never "
                 "happened, or it isn't recorded under this name"
             )
+
+
+def _ahead(users: UserEvidence, metric: MetricResult) -> Iterator[str]:
+    """Outcomes of exposed users that are later than anything that can be known."""
+    for reach in users.reach.get(metric.metric, ()):
+        found = {v: each.ahead for v, each in reach.by_variant.items() if each.ahead}
+        if found:
+            listed = " and ".join(f"{rows:,} of {variant}" for variant, rows in found.items())
+            yield (
+                f"{metric.metric}: outcomes {reach.outcome!r} that are later than the last pull "
+                f"count for nothing ({listed}); are clocks or time zones off?"
+            )
+
+
+def _one_sided(users: UserEvidence, metric: MetricResult) -> Iterator[str]:
+    """Names that no metric reads and that nearly only one variant's users have."""
+    arms = (metric.baseline_variant, metric.candidate_variant)
+    for reach in users.reach.get(metric.metric, ()):
+        for name, rows in reach.others.items():
+            few, many = sorted(rows.get(arm, 0) for arm in arms)
+            whose = max(arms, key=lambda arm: rows.get(arm, 0))
+            counted = reach.by_variant[whose].happened
+            if many >= max(_SOME_ROWS, counted / 10) and few <= many / 10:
+                said = f"nearly only {whose}'s users have outcomes {name!r} ({many:,} rows)"
+                yield (
+                    f"{metric.metric}: {said}, which no metric reads: is it {reach.outcome!r} "
+                    "under another name?"
+                )
 
 
 def _trend(users: UserEvidence, metric: MetricResult) -> Iterator[str]:

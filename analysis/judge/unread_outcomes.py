@@ -101,7 +101,7 @@ def _why(
     missing = expected - few.happened
     spread = math.sqrt(expected * few.users / many.users + few.happened)
     is_missing = missing > max(_SURELY_MISSING, _BEYOND_CHANCE * spread)
-    found = list(_unread(reach, short, full, by_less=by_less))
+    found = list(_unread(reach, short, full))
     sure = sum(each.rows for each in found if each.sure)
     said = (
         f"{short}'s users have {few.happened:,} outcomes {reach.outcome!r} where "
@@ -126,7 +126,7 @@ def _why(
 _REMEDY = "Mend the source, or approve the metric"
 
 
-def _unread(reach: OutcomeReach, short: str, full: str, *, by_less: bool) -> Iterator[UnreadRows]:
+def _unread(reach: OutcomeReach, short: str, full: str) -> Iterator[UnreadRows]:
     """Rows that count for nobody and may be those of the variant that has fewer."""
     few, many = reach.by_variant[short], reach.by_variant[full]
     name = repr(reach.outcome)
@@ -140,11 +140,14 @@ def _unread(reach: OutcomeReach, short: str, full: str, *, by_less: bool) -> Ite
     if reach.without_user:
         yield UnreadRows(reach.without_user, f"{reach.without_user:,} have no user", sure=True)
     ratio = few.users / many.users
-    for counts, users, what in _of_users(few, many, by_less=by_less):
+    for counts, users, what in _of_users(few, many):
         excess = counts[0] - ratio * counts[1]
         if excess > 0 and _is_more(users, (few.users, many.users), each=few.each):
             said = f"{counts[0]:,} of {short}'s and {counts[1]:,} of {full}'s {what}"
             yield UnreadRows(excess, said, sure=True)
+    zeros = few.counted - few.happened, many.counted - many.happened
+    if _is_one_sided(*zeros, ratio):
+        yield UnreadRows(zeros[0], f"{zeros[0]:,} are zero or false", sure=True)
     if _is_one_sided(few.ahead, many.ahead, ratio):
         yield UnreadRows(few.ahead, f"{few.ahead:,} are later than the last pull", sure=True)
     for other_name, rows_of in reach.others.items():
@@ -155,16 +158,15 @@ def _unread(reach: OutcomeReach, short: str, full: str, *, by_less: bool) -> Ite
 
 
 def _of_users(
-    few: VariantReach, many: VariantReach, *, by_less: bool
+    few: VariantReach, many: VariantReach
 ) -> Iterator[tuple[tuple[int, int], tuple[int, int], str]]:
     """Rows of both variants' users that don't count, of how many users, and what is with them."""
     yield (few.lost, many.lost), (few.users_lost, many.users_lost), "have no name or no time"
     elsewhere = few.users_elsewhere, many.users_elsewhere
     yield (few.elsewhere, many.elsewhere), elsewhere, "name another experiment"
-    if by_less:  # a candidate that hastens what is good has fewer of it later
-        outside = few.users_outside * few.each, many.users_outside * many.each
-        rows = few.rows - few.counted, many.rows - many.counted
-        yield rows, outside, "are before the exposure or after the window"
+    outside = few.users_outside * few.each, many.users_outside * many.each
+    rows = few.rows - few.counted, many.rows - many.counted
+    yield rows, outside, "are before the exposure or after the window"
 
 
 def _is_one_sided(few: int, many: int, ratio: float) -> bool:

@@ -12,12 +12,14 @@ from analysis.evidence import UserEvidence
 from analysis.fixed.comparison import Sample
 from analysis.judge.segments import SegmentTable, compare_segments
 from analysis.judge.unread_outcomes import why_lost, why_unread
-from analysis.judge.user_harm import bound_harm
+from analysis.judge.user_harm import UserHarm, bound_harm
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import Margin, MetricPlan, Plan, Role, Unit
 from analysis.users.outcome_reach import OutcomeReach
 
 _MOST_NAMES = 5
+# Where one variant's users all did it, so many of the other's must have.
+_NEARLY_ALL = 0.9
 # So many empty values among others leave open what they mean.
 _EMPTY_SHARE = 0.1
 # With so many rows per user, a row doesn't say that it happened.
@@ -70,10 +72,7 @@ def _judge(
     unknown = _why_unknown(plan, metric, evidence, candidate)
     state = _classify(plan, metric, excess, at_end=at_end)
     if unknown is None and approved is None and state is Classification.PASS:
-        values = float(comparison.baseline.mean), float(comparison.candidate.mean)
-        unknown = _why_no_pass(evidence, metric, candidate) or why_unread(
-            evidence, metric, (plan.baseline, candidate), room=-excess.upper, values=values
-        )
+        unknown = _why_no_pass(plan, evidence, metric, candidate, harm)
     is_certain = error > 0 and unknown is None
     return MetricResult(
         metric=metric.name,
@@ -138,12 +137,32 @@ def _bare(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
-def _why_no_pass(evidence: UserEvidence, metric: MetricPlan, candidate: str) -> str | None:
+def _why_no_pass(
+    plan: Plan, evidence: UserEvidence, metric: MetricPlan, candidate: str, harm: UserHarm
+) -> str | None:
     """Why a metric that passes by its numbers doesn't all the same, if so."""
+    arms, room = (plan.baseline, candidate), -float(harm.upper)
+    values = float(harm.comparison.baseline.mean), float(harm.comparison.candidate.mean)
+    is_share = metric.name in evidence.proportions
     return (
         _why_contradicted(evidence, metric, candidate)
         or why_lost(evidence, metric)
         or _why_ambiguous(evidence, metric)
+        or (_why_everybody(metric, arms, values) if is_share else None)
+        or why_unread(evidence, metric, arms, room=room, values=values)
+    )
+
+
+def _why_everybody(
+    metric: MetricPlan, arms: tuple[str, str], shares: tuple[float, float]
+) -> str | None:
+    """Why a share doesn't pass where all users of one variant did it, and not of the other."""
+    everybody, other = (1, 0) if metric.higher_is_better else (0, 1)
+    if shares[everybody] < 1 or shares[other] > _NEARLY_ALL:
+        return None
+    return (
+        f"every user of {arms[everybody]} did it and {shares[other]:.1%} of {arms[other]}: is "
+        "exposure noted only with the outcome? Note it for all users, or approve the metric"
     )
 
 

@@ -12,6 +12,7 @@ from flows.ingest.pull import pull_if_behind
 from flows.look.evaluate import score_experiment
 from flows.look.remarks import (
     check_manifests,
+    check_variant_names,
     notes_on_begin,
     notes_on_series,
     remarks_on_data,
@@ -80,7 +81,7 @@ def score_with_notes(
         at=at,
         notes=notes_on_begin(spec, at),
         remarks=remarks,
-        checks=check_manifests(spec, spec_dir),
+        checks=(*check_manifests(spec, spec_dir), *check_variant_names(spec, warehouse)),
         ask_causes=lambda: notes_on_series(spec, warehouse, spec_dir=spec_dir, at=at),
     )
 

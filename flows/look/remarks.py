@@ -15,12 +15,14 @@ from flows.ingest.pull import open_source
 from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.known_aggregates import notes_on_aggregates, read_known_aggregates
-from flows.ingest.users.parts import known_source
+from flows.ingest.users.parts import known_source, misnamed_exposures
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
 from flows.warehouse.statements import Connection, run
 
+# So many exposures may be left out for how they write a variant's name.
+_MISNAMED_SHARE = 0.01
 # Without a start in the spec, so far back is looked for what there is.
 _EARLIER = timedelta(hours=6)
 
@@ -77,6 +79,24 @@ def check_manifests(spec: Experiment, spec_dir: Path) -> tuple[QualityCheck, ...
             )
             return (QualityCheck("one configured split", passed=False, detail=detail),)
     return ()
+
+
+def check_variant_names(spec: Experiment, warehouse: Path) -> tuple[QualityCheck, ...]:
+    """A failed check where users are left out because a variant's name is in other letters.
+
+    Raises WarehouseBusy or WarehouseUnusable.
+    """
+    if not spec.user_metrics or not spec.sources.rows or not warehouse.exists():
+        return ()
+    with open_reader(warehouse) as con:
+        rows, of_all, remedy = misnamed_exposures(con, spec)
+    if rows <= _MISNAMED_SHARE * of_all:
+        return ()
+    detail = (
+        f"{rows:,} of {of_all:,} exposures name a variant in other letters than the spec and are "
+        f"left out. Write names alike; or, if all are so, set {remedy}"
+    )
+    return (QualityCheck("names of variants", passed=False, detail=detail),)
 
 
 def _without_requests(spec: Experiment, warehouse: Path, at: datetime) -> list[str]:

@@ -103,8 +103,7 @@ def _unknown_names(con: Connection, spec: Experiment, kind: UserRows) -> dict[st
 
     Raises UserDataRefused if there are exposures, but none to a variant of the spec.
     """
-    lists = {"rows": kind.value, "named": kind.name_column}
-    found = dict(run(con, "aggregate/row_names", lists, experiment=spec.experiment).fetchall())
+    found = _names(con, spec, kind)
     if kind is UserRows.OUTCOMES:
         asked = {
             quantity.outcome
@@ -121,6 +120,21 @@ def _unknown_names(con: Connection, spec: Experiment, kind: UserRows) -> dict[st
             f"{_said_as_values(spec, list(found))}"
         )
     return unknown
+
+
+def _names(con: Connection, spec: Experiment, kind: UserRows) -> dict[str, int]:
+    """Rows by variant or by outcome, as they came."""
+    lists = {"rows": kind.value, "named": kind.name_column}
+    return dict(run(con, "aggregate/row_names", lists, experiment=spec.experiment).fetchall())
+
+
+def misnamed_exposures(con: Connection, spec: Experiment) -> tuple[int, int, str]:
+    """Exposures by a variant's name in other letters, exposures in all, and what to set."""
+    found = _names(con, spec, UserRows.EXPOSURES)
+    known = {variant.casefold() for variant in spec.variants}
+    alike = [name for name in found if name not in spec.variants and name.casefold() in known]
+    rows = sum(found[name] for name in alike)
+    return rows, sum(found.values()), _said_as_values(spec, alike) if alike else ""
 
 
 def _said_as_values(spec: Experiment, names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import pytest
 from flows.cli.main import main
 from flows.formats.time import milliseconds_of
 from flows.ingest.pull import pull_if_behind
+from flows.look.remarks import notes_on_series
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
 from tests.builders.scraped_source import ScrapedSource
@@ -142,8 +143,13 @@ def test_samples_that_arrive_late_are_read_for_a_while_after_the_end(
 
 
 def test_a_version_that_is_no_variant_is_named_where_the_split_is_off(
-    root: Path, source: ScrapedSource, capsys: pytest.CaptureFixture[str]
+    root: Path,
+    source: ScrapedSource,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    opened = f"{notes_on_series.__module__}.open_source"
+    monkeypatch.setattr(opened, lambda *a: (source, milliseconds_of(a[2])))
     add_pod(source, istio("v1.1", "c"), START + 60_000, END)
     spec = root / "experiments" / "checkout.yaml"
     spec.write_text(f"{spec.read_text()}split: {{stable: 75, canary: 25}}\n")
@@ -178,6 +184,25 @@ def test_rows_of_users_that_were_left_out_are_said(
         document, said = gate(tmp_path, "quiz", capsys)
         assert [note for note in document["notes"] if note in expected] == expected
         assert said.splitlines() == [f"warning: {line}" for line in expected]
+
+
+def test_users_under_a_variants_name_in_other_letters_are_no_reason_to_promote(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    (folder / "quiz.yaml").write_text(
+        "experiment: quiz\nservice: quiz\nvariants: {a: {}, b: {}}\n"
+        "metrics: {bought: {kind: proportion, outcome: bought}}\n"
+        "plan: {start: 2026-01-01T00:00:00Z, duration: 14d}\n"
+        "sources: {exposures: {files: users.csv}, outcomes: {files: bought.csv}}\n"
+    )
+    rows = "".join(f"{user},{'aBb'[user % 3]},2026-01-02\n" for user in range(30))
+    (folder / "users.csv").write_text(f"user_id,variant,exposed_at\n{rows}")
+    (folder / "bought.csv").write_text("user_id,outcome,occurred_at\n1,bought,2026-01-02\n")
+    document, _ = gate(tmp_path, "quiz", capsys)
+    assert document["decision"] == "invalid"
+    assert any("10 of 30 exposures name a variant in other" in said for said in document["reasons"])
 
 
 ROUTE = """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def is_lost(row: Row, share: float) -> bool:
     return row["user_id"] % 2 == 0 and chance(row["user_id"], "lost") < share
 
 
-def complaints(share_of_b: float = 0.2) -> list[dict[str, Any]]:
+def complaints(share_of_b: float = 0.2, share_of_a: float = 0.1) -> list[dict[str, Any]]:
     return [
         {
             "user_id": user,
@@ -61,7 +61,7 @@ def complaints(share_of_b: float = 0.2) -> list[dict[str, Any]]:
             "experiment": "quiz",
         }
         for user in USERS
-        if chance(user, "complains") < (0.1 if user % 2 else share_of_b)
+        if chance(user, "complains") < (share_of_a if user % 2 else share_of_b)
     ]
 
 
@@ -71,6 +71,8 @@ def look(
     metric: dict[str, Any] = METRIC,
     *,
     warehouse: Path | None = None,
+    users: Sequence[int] = USERS,
+    **changes: object,
 ) -> VerdictDocument:
     """The verdict on these outcomes of the usual users."""
     exposures = [
@@ -79,11 +81,12 @@ def look(
             "variant": "a" if user % 2 else "b",
             "exposed_at": day(0) + timedelta(minutes=5 * user),
         }
-        for user in USERS
+        for user in users
     ]
     CSV(folder, "exposures", exposures)
     CSV(folder, "outcomes", rows)
-    asked, warehouse = spec_for(metric), warehouse or folder / "w.duckdb"
+    asked = Experiment.model_validate(written(metric) | changes)
+    warehouse = warehouse or folder / "w.duckdb"
     pull_users(asked, warehouse, spec_dir=folder, until_ms=milliseconds_of(LOOK))
     return score_experiment(asked, warehouse, at=LOOK)
 
@@ -140,6 +143,7 @@ LOSSES: dict[str, tuple[Change, str]] = {
     "days late": (later(days=3), "after the window"),
     "a year early": (later(days=-365), "before the exposure"),
     "hours early": (later(hours=-5), "before"),
+    "said to be false": (lambda row: {"value": "false"}, "are zero or false"),
 }
 
 
@@ -186,6 +190,48 @@ def test_what_is_lost_alike_in_both_is_no_obstacle(tmp_path: Path, kind: str) ->
     strangers = [row | {"user_id": row["user_id"] + 1_000_000} for row in early[::4]]
     document = look(tmp_path, [*rows, *elsewhere, *early, *other, *strangers], KINDS[kind])
     assert document.decision.value == "promote", document.reasons
+
+
+# Where more is better, the baseline's are lost: its 40 % look like fewer than the candidate's 20 %.
+FLATTERING = {name: LOSSES[name] for name in LOSSES if name != "hours early"}
+
+
+@pytest.mark.parametrize("loss", FLATTERING)
+def test_a_candidate_is_not_promoted_for_what_the_baseline_lost(tmp_path: Path, loss: str) -> None:
+    change, said = FLATTERING[loss]
+    rows = [
+        row | change(row) if row["user_id"] % 2 and chance(row["user_id"], "lost") < 0.65 else row
+        for row in complaints(share_of_a=0.4)
+    ]
+    document = look(tmp_path, rows, {**METRIC, "better": "higher"})
+    assert document.decision.value in ("invalid", "hold")
+    assert said in " ".join(document.reasons)
+
+
+def test_exposures_that_are_noted_with_the_outcome_alone_are_no_gain(tmp_path: Path) -> None:
+    rows = complaints(share_of_a=0.4)
+    did = {row["user_id"] for row in rows}
+    kept = [user for user in USERS if user % 2 or user in did]
+    more = {**METRIC, "better": "higher"}
+    document = look(tmp_path, rows, more, users=kept, split={"a": 80, "b": 20})
+    assert document.decision.value in ("invalid", "hold")
+    assert "every user of b did it" in " ".join(document.reasons)
+
+
+def test_a_name_that_only_one_variant_has_is_said(tmp_path: Path) -> None:
+    rows = complaints(share_of_b=0.1)
+    clicks = [row | {"outcome": "old_button"} for row in rows if row["user_id"] % 2]
+    document = look(tmp_path, [*rows, *clicks])
+    assert document.decision.value == "promote"
+    assert any("nearly only a's users have outcomes 'old_button'" in n for n in document.notes)
+
+
+def test_outcomes_that_are_yet_to_come_are_said(tmp_path: Path) -> None:
+    rows = complaints(share_of_b=0.1)
+    ahead = [row | later(days=365)(row) for row in rows[:9]]
+    document = look(tmp_path, [*rows, *ahead])
+    assert document.decision.value == "promote"
+    assert any("later than the last pull count for nothing" in note for note in document.notes)
 
 
 def test_a_person_can_say_that_fewer_are_right(tmp_path: Path) -> None:
