@@ -148,10 +148,22 @@ def _of_metric(spec: Experiment, name: str, rows: Sequence[VariantRow]) -> Itera
             yield f"{each.where}: has no day, which sources.users.by_day says every row has"
         if row.type == "count" and row.sum + row.n * row.shift < 0:
             yield f"{each.where}: sum is {row.sum:g}: there can't be fewer than 0 events"
+        if row.segment and not row.segment.replace("=", "").strip():
+            yield f"{each.where}: segment is {row.segment!r}, which names none; of all users: empty"
         if row.segment:
             parts[each.variant, row.segment] += row.n
         else:
             users[each.variant] += row.n
+    whole = [each.row for each in rows if not each.row.segment]
+    for field, given in (
+        ("stratum", {row.stratum.strip() != "" for row in whole}),
+        ("day", {row.day is not None for row in whole}),
+    ):
+        if len(given) > 1:
+            yield (
+                f"{name} has a {field} in some rows only: rows are added, so give it in all or "
+                "none, and leave totals out"
+            )
     for (variant, segment), count in parts.items():
         if count > users[variant]:
             yield (

@@ -87,6 +87,13 @@ def test_folders_name_the_variant(tmp_path: Path) -> None:
         ([*HEALTHY[:3], spent("b", 10.1, n=600)], "of 100.0% of a's and 60.0% of b's users"),
         ([*HEALTHY[:3]], "of 100.0% of a's and 0.0% of b's users"),
         ([*HEALTHY, paid("b", 9, 2000, segment="x = y")], "2,000 users of 'x = y' of 1,000"),
+        ([*HEALTHY, *(paid(v, 250, 500, stratum="x") for v in "ab")], "paid has a stratum in some"),
+        (
+            [*HEALTHY, *(paid(v, 250, 500, day="2026-01-01") for v in "ab")],
+            "paid has a day in some",
+        ),
+        ([*HEALTHY, paid("a", 1, segment=" ")], "row 5: segment is ' ', which names none"),
+        ([*HEALTHY, paid("b", 999, segment=" = ")], "row 5: segment is ' = ', which names none"),
         (
             [paid("a", 500), paid("b", 404, 800), spent("a", 10), spent("b", 10.1, 800)],
             "b received 44.4 % of users; 50.0 % is configured",
