@@ -130,7 +130,7 @@ def _split(
     )
     detail = f"{name}: {_received(plan, found, what)}{where} ({_p(found.p_value)})"
     if found.mismatch:
-        detail += f": the traffic is not split as configured. {_REMEDY}, or mend the routing"
+        detail += f": the traffic is not split as configured. {_REMEDY}, or correct the routing"
     yield QualityCheck(name, not found.mismatch, detail)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flows.cli.arguments import USAGE_ERROR, Commands, command
 from flows.formats.problems import InputError
+from flows.formats.text import counted
 from flows.workspace.paths import Workspace
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def add(commands: Commands) -> None:
     )
     init.add_argument("--service", help="which service, if the files have several")
     init.add_argument("--route", metavar="TEXT", help="which route, if the files have several")
-    init.add_argument("--name", help="experiment name (default: the manifest's)")
+    init.add_argument(
+        "--name", help="experiment name (default: the file name of --output, else the manifest's)"
+    )
     init.add_argument("--mesh", choices=_MESHES, help="if the manifest doesn't name it")
     init.add_argument(
         "--prometheus", metavar="URL", help="Prometheus server with the request metrics"
@@ -59,7 +62,8 @@ def _init(options: argparse.Namespace) -> int:
     from flows.spec.experiment import Mesh  # noqa: PLC0415
 
     mesh = Mesh(options.mesh) if options.mesh else None
-    wanted = SpecAnswers(options.service, options.route, options.name, mesh, options.prometheus)
+    name = options.name or (options.output.stem if options.output else None)
+    wanted = SpecAnswers(options.service, options.route, name, mesh, options.prometheus)
     manifests = read_manifests(options.files)
     for line in mistakes(manifests):
         print(line, file=sys.stderr)
@@ -84,7 +88,9 @@ def _init(options: argparse.Namespace) -> int:
     text = _written(path, split, wanted, options.files, scope_of(split, wanted))
     print(text, end="")
     doubts = text.count("CHECK:")
-    print(f"wrote {path}" + (f"; look at the {doubts} lines with CHECK" if doubts else ""))
+    print(
+        f"wrote {path}" + (f"; check the {counted(doubts, 'line')} marked CHECK" if doubts else "")
+    )
     return 0
 
 

@@ -98,7 +98,7 @@ def _plan(options: argparse.Namespace) -> int:
 def _say_requests(plan: RequestPlan) -> None:
     print(
         f"\n{plan.metric}: {plan.requests_per_second:.3g} requests/s, {plan.bad:.2%} bad in bursts "
-        f"of about {plan.overdispersion:.2g}; allowed are {100 * plan.margin:.2f} points more"
+        f"of about {plan.overdispersion:.2g}; margin {100 * plan.margin:.2f} points"
     )
     for row in plan.rows:
         if row.share in {0.05, 0.5} and not row.as_planned and row.harm >= 0.05:

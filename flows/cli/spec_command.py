@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Adds the commands."""
     validate = command(commands, "validate", _validate, "validate experiment specs")
-    validate.add_argument("files", nargs="*", type=Path, help="default: all of experiments/")
+    validate.add_argument(
+        "specs",
+        nargs="*",
+        type=Path,
+        metavar="SPEC",
+        help="files or experiments (default: all of experiments/)",
+    )
     schema = command(commands, "schema", _schema, "print the JSON Schema of specs, for editors")
     which = schema.add_mutually_exclusive_group()
     which.add_argument("--verdict", action="store_true", help="of the verdict JSON instead")
@@ -34,7 +40,8 @@ def _validate(options: argparse.Namespace) -> int:
     from flows.formats.problems import InputError  # noqa: PLC0415
     from flows.workspace.experiments import load_spec  # noqa: PLC0415
 
-    files = options.files or sorted(Workspace(options.root).experiments.glob("*.yaml"))
+    folder = Workspace(options.root).experiments
+    files = [_file(folder, spec) for spec in options.specs] or sorted(folder.glob("*.yaml"))
     problems = 0
     for path in files:
         try:
@@ -48,8 +55,14 @@ def _validate(options: argparse.Namespace) -> int:
     if problems:
         print("1 problem" if problems == 1 else f"{problems} problems")
     elif not files:
-        print(f"{Workspace(options.root).experiments} has no specs (*.yaml)", file=sys.stderr)
+        print(f"{folder} has no specs (*.yaml)", file=sys.stderr)
     return USAGE_ERROR if problems or not files else 0
+
+
+def _file(folder: Path, spec: Path) -> Path:
+    """The file itself, or the one of the experiment with this name."""
+    named = folder / f"{spec}.yaml"
+    return named if named.is_file() and not spec.exists() else spec
 
 
 def _on_manifests(spec: Experiment, path: Path) -> list[str]:

@@ -87,13 +87,13 @@ def _history(
 
 def _said(plan: Plan, evidence: Evidence | None, expected: Expected) -> str:
     if expected.requests_per_second is not None or evidence is None:
-        return "as expected on the command line"
+        return "the command line"
     seen = evidence.requests
     buckets = 0 if seen is None else int(np.count_nonzero(seen.requests[plan.baseline]))
     users = sum(evidence.users.exposed.values()) if evidence.users else 0
     parts = [f"{buckets} buckets of {plan.baseline}"] if buckets else []
     parts += [f"{users:,} users"] if users else []
-    return "the warehouse: " + (" and ".join(parts) or "nothing")
+    return "the warehouse: " + " and ".join(parts) if parts else "the command line"
 
 
 def _request_plans(

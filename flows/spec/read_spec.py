@@ -38,8 +38,8 @@ def _check_name(parts: Parts, path: Path) -> Iterator[Finding]:
     if spec is not None and parts.is_sound("experiment") and spec.experiment != path.stem:
         yield Finding(
             ("experiment",),
-            f"is {spec.experiment!r}, must be the file's name {path.stem!r}, "
-            "so that it is found by one guess",
+            f"is {spec.experiment!r}, must be the file's name {path.stem!r}; "
+            "rename the file or the experiment",
         )
 
 

@@ -75,9 +75,16 @@ def test_a_manifest_becomes_a_spec_that_is_valid(tmp_path: Path, manifest: Path)
     spec = load_spec(path)
     assert spec.baseline == "exam-service-stable"
     assert spec.split == {"exam-service-stable": 95.0, "exam-service-canary": 5.0}
-    assert "look at the 1 lines with CHECK" in done.stdout
+    assert "check the 1 line marked CHECK" in done.stdout
     assert verdict(tmp_path, "validate").stdout == f"{path}: ok\n"
+    assert verdict(tmp_path, "validate", "exam-service-canary").stdout == f"{path}: ok\n"
     jsonschema.validate(yaml.safe_load(path.read_text()), json.loads(experiment_schema()))
+
+
+def test_an_output_file_names_its_experiment(tmp_path: Path, manifest: Path) -> None:
+    path = tmp_path / "experiments" / "other.yaml"
+    done = verdict(tmp_path, "init", "--from", str(manifest), "--output", str(path))
+    assert (done.returncode, load_spec(path).experiment) == (0, "other"), done
 
 
 def test_nothing_is_overwritten_unless_told(tmp_path: Path, manifest: Path) -> None:

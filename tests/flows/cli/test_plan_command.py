@@ -115,7 +115,7 @@ def test_a_new_experiment_is_planned_by_what_is_expected(pulled: Path) -> None:
     assert "no history to plan with; pull it first" in refused.stderr
     given = ("--requests-per-second", "100", "--bad-share", "0.003", "--json")
     document = json.loads(_verdict(fresh, "plan", "exam-service-canary", *given).stdout)
-    assert document["history"] == "as expected on the command line"
+    assert document["history"] == "the command line"
     assert {plan["requests_per_second"] for plan in document["requests"]} == {100.0}
     wrong = _verdict(fresh, "plan", "exam-service-canary", "--bad-share", "3")
     assert wrong.returncode == 2
