@@ -99,7 +99,7 @@ def _written(value: object) -> object:
     """What JSON has no form for: bytes and dates as text, decimals as numbers."""
     if isinstance(value, Decimal):
         return int(value) if value % 1 == 0 else float(value)
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def _claim(

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from flows.formats.problems import InputError
@@ -61,6 +63,20 @@ def test_sums_in_every_format_give_the_same_verdict(tmp_path: Path, name: str) -
         estimates = [(m.metric, m.baseline, round(m.candidate, 9)) for m in document.metrics]
         assert estimates[0] == ("paid", 0.5, 0.505 if decision == "promote" else 0.25)
         assert estimates[1] == ("spent", 10, 10.1)
+
+
+def test_names_in_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
+    names = pa.array([b"a", b"\xff"], pa.binary())
+    columns = {
+        "metric": ["paid"] * 2,
+        "type": ["proportion"] * 2,
+        "n": [1000] * 2,
+        "sum": [500] * 2,
+    }
+    pq.write_table(pa.table(columns | {"variant": names}), tmp_path / "sums.parquet")
+    reasons = " ".join(look_again(tmp_path, sums_spec()).reasons)
+    assert "1 rows of sums are of a variant" in reasons
+    assert "xff" in reasons
 
 
 def test_folders_name_the_variant(tmp_path: Path) -> None:
