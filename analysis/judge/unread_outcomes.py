@@ -123,7 +123,7 @@ def _why(
     return None
 
 
-_REMEDY = "Mend the source, or approve the metric"
+_REMEDY = "Correct the source, or approve the metric"
 
 
 def _unread(reach: OutcomeReach, short: str, full: str) -> Iterator[UnreadRows]:

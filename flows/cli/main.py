@@ -62,7 +62,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         if lost is None:
             raise
         print_nowhere()
-        print(f"what was decided is recorded, but could not be printed: {lost}", file=sys.stderr)
+        print(
+            f"the output can't be printed: {lost}; a verdict that was reached is recorded",
+            file=sys.stderr,
+        )
         return ExitCode.FAILED
     return code
 

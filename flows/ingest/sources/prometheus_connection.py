@@ -228,8 +228,18 @@ class _AskLater(Exception):
         self.wait_s = wait_s
 
 
-def _said(error: Exception) -> str:
-    return safe_text(str(error))
+def _said(error: BaseException) -> str:
+    """What the system says in the end, without the layers in between; else the error's own words.
+
+    A TLS error's own words say more.
+    """
+    is_tls = isinstance(error, requests.exceptions.SSLError)
+    said, cause = str(error), error.__cause__ or error.__context__
+    while cause is not None and not is_tls:
+        if isinstance(cause, OSError) and cause.strerror:
+            said = cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return safe_text(said)
 
 
 class Remedy(StrEnum):

@@ -85,7 +85,7 @@ def test_verdict_that_can_not_be_printed_is_no_decision(
     assert ended.returncode == 2
     (said,) = ended.stderr.splitlines()
     why = "No space left on device" if output == "/dev/full" else "Broken pipe"
-    assert said == f"what was decided is recorded, but could not be printed: {why}"
+    assert said == f"the output can't be printed: {why}; a verdict that was reached is recorded"
     # A run ends at its first line; the others print when all is done.
     assert list((root / "verdicts").glob("*/*.json")) or "run" in arguments
 
