@@ -26,6 +26,8 @@ from flows.warehouse.statements import Connection
 
 _DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
+# A row has all users of its variant; counts made at different times differ by so little.
+_ALL_USERS = 0.99
 # So many where none is seen are no chance.
 _SURELY_SOME = 20
 
@@ -38,9 +40,8 @@ def read_aggregates_at_look(con: Connection, spec: Experiment, at: datetime) -> 
     known = read_known_aggregates(con, spec)
     cohorts, unknown = [], {}
     for name, rows in known.by_metric.items():
-        metric = spec.user_metrics[name]
-        window = spec.span_of(metric)[1]
-        cohort = _cohort(name, metric, window)
+        window = _window(spec, name)
+        cohort = _cohort(name, spec.user_metrics[name], window)
         final = list(_until(spec, rows, known_until - window))
         cohorts.append((cohort, _cohort_sums(final)))
         why = _why_unknown(spec, name, final, known)
@@ -161,7 +162,29 @@ def _why_unknown(
         return "there are only sums of segments; a row without segment has all users"
     if metric.adjust and not all(each.row.has_covariate for each in known.by_metric[name]):
         return "`adjust` needs covariate_sum and its squares and products in every row of it"
-    return _nobody(spec, name, _cohort_sums(rows))
+    return _of_some(spec, name, known) or _nobody(spec, name, _cohort_sums(rows))
+
+
+def _of_some(spec: Experiment, name: str, known: KnownAggregates) -> str | None:
+    """Sums of those who did it hide how many did: another metric knows more users.
+
+    One with a shorter window doesn't count: it may be given of later days.
+    """
+    window, found = _window(spec, name), users_of(spec, known.by_metric[name])
+    for other, rows in known.by_metric.items():
+        users = users_of(spec, rows)
+        few = [v for v in spec.variants if found[v] < _ALL_USERS * users[v]]
+        if few and _window(spec, other) >= window:
+            v = few[0]
+            return (
+                f"its sums are of {found[v]:,.0f} of {v}'s users, those of {other} of "
+                f"{users[v]:,.0f}: n and sums must have all users, those who didn't do it too"
+            )
+    return None
+
+
+def _window(spec: Experiment, name: str) -> timedelta:
+    return spec.span_of(spec.user_metrics[name])[1]
 
 
 def _nobody(spec: Experiment, name: str, sums: CohortSums) -> str | None:

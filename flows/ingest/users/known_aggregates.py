@@ -61,6 +61,7 @@ def read_known_aggregates(con: Connection, spec: Experiment) -> KnownAggregates:
         name: tuple(each for each in kept if each.row.metric == _name_in_data(spec, name, names))
         for name in spec.user_metrics
     }
+    faults += _twice_named(spec, names)
     faults += _repeated(rows)
     for name, of_metric in by_metric.items():
         faults += dict.fromkeys(_of_metric(spec, name, of_metric))
@@ -120,6 +121,22 @@ def _name_in_data(spec: Experiment, name: str, names: Sequence[str]) -> str:
     """What the rows call a metric: its name, or else that of its outcome."""
     outcome = spec.user_metrics[name].outcome
     return name if name in names or outcome in spec.user_metrics else outcome
+
+
+def _twice_named(spec: Experiment, names: Sequence[str]) -> Iterator[str]:
+    """A metric's rows under its own name, and under its outcome's, which no other metric reads."""
+    for name, metric in spec.user_metrics.items():
+        outcome = metric.outcome
+        readers = [
+            other
+            for other, each in spec.user_metrics.items()
+            if other == outcome or (each.outcome == outcome and other not in names)
+        ]
+        if name != outcome and not readers and {name, outcome} <= set(names):
+            yield (
+                f"sums of {name} are there under this name and under {outcome!r}, its outcome: "
+                "give all of them one name"
+            )
 
 
 def _repeated(rows: Sequence[VariantRow]) -> Iterator[str]:

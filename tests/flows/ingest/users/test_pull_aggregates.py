@@ -155,6 +155,16 @@ FEWER = {"paid": PAID | {"better": "lower"}, "spent": SPENT}
             {"metrics": {"spent": SPENT | {"adjust": [{"before": "7d"}]}}},
             "`adjust` needs covariate_sum",
         ),
+        (
+            [*(paid(v, 9000, 20000) for v in "ab"), spent("a", 10, 2000), spent("b", 10, 1850)],
+            {},
+            "spent: its sums are of 2,000 of a's users, those of paid of 20,000",
+        ),
+        (
+            [*(spent(v, 10, 20000) for v in "ab"), paid("a", 1000), paid("b", 1000)],
+            {},
+            "paid: its sums are of 1,000 of a's users, those of spent of 20,000",
+        ),
     ],
 )
 def test_what_sums_do_not_say_is_not_known(
@@ -163,6 +173,24 @@ def test_what_sums_do_not_say_is_not_known(
     document = judge_sums(tmp_path, rows, sums_spec(**changes))
     assert document.decision.value == "hold"
     assert said in " ".join(document.reasons)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "decision"),
+    [
+        ({"sale": PAID | {"window": "1d"}}, "invalid"),
+        ({"sale": PAID | {"window": "1d"}, "paid": PAID | {"window": "1d"}}, "rollback"),
+    ],
+)
+def test_a_metric_renamed_midway_hides_no_harm(
+    tmp_path: Path, metrics: dict[str, Any], decision: str
+) -> None:
+    rows = [paid(v, 100 - 40 * (v == "b"), 200, day=f"2026-01-0{d}") for d in "123" for v in "ab"]
+    later = [paid(v, 100, 200, day=f"2026-01-0{d}", metric="sale") for d in "456" for v in "ab"]
+    document = judge_sums(tmp_path, [*rows, *later], sums_spec({"by_day": True}, metrics=metrics))
+    assert document.decision.value == decision
+    twice = "sums of sale are there under this name and under 'paid', its outcome"
+    assert (twice in " ".join(document.reasons)) == (decision == "invalid")
 
 
 def test_what_sums_can_not_tell_is_named(tmp_path: Path) -> None:
