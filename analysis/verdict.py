@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from analysis.evidence import Evidence, QualityLimits
 from analysis.explain.asks import explain_signals
-from analysis.explain.notes import notes_on_edges, notes_on_split, take_notes
+from analysis.explain.notes import notes_on_arrivals, notes_on_edges, notes_on_split, take_notes
 from analysis.explain.reasons import explain, explain_alone
 from analysis.explain.time_to_decision import missing_for_decision
 from analysis.judge.judge_metrics import health_score, judge_metrics
@@ -92,6 +92,7 @@ def reach_verdict(
         notes=(
             *notes_on_edges(plan, evidence.requests),
             *notes_on_split(plan, evidence.users),
+            *notes_on_arrivals(plan, evidence.users, at_ms=at_ms),
             *take_notes(plan, evidence.users, metrics, segments, latency),
         ),
         look_at=_instant(at_ms),

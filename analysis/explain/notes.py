@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 
 from analysis.evidence import RequestEvidence, UserEvidence
 from analysis.explain.latency_notes import latency_notes
@@ -18,6 +19,9 @@ from analysis.users.plausibility import effect_trend, largest_user, too_large_to
 _INTERACTION_LEVEL = 0.001
 # So many rows under a name are no chance.
 _SOME_ROWS = 20
+# Without a new user for so long, and for such a part of the time, a source may have stopped; one
+# that exports once a day is up to two days behind.
+_DAY_MS, _SILENT_DAYS, _SILENT_PART = 86_400_000, 2, 0.2
 
 
 def take_notes(
@@ -79,6 +83,25 @@ def notes_on_split(plan: Plan, users: UserEvidence | None) -> Iterator[str]:
         yield (
             "the split of users changes and it isn't known under which one each user came, so "
             "whether they are divided as configured is not known"
+        )
+
+
+def notes_on_arrivals(plan: Plan, users: UserEvidence | None, *, at_ms: int) -> Iterator[str]:
+    """Where no user is known of the last days: what happens to those who came is not seen."""
+    days = {} if users is None else users.exposed_by_part.get("day", {})
+    came = [day for day, splits in days.items() if any(any(one.values()) for one in splits)]
+    if not came:
+        return
+    last = date.fromisoformat(max(came))
+    ended_ms = datetime(last.year, last.month, last.day, tzinfo=UTC).timestamp() * 1000 + _DAY_MS
+    until_ms = min(at_ms, plan.end_ms)
+    if until_ms - ended_ms >= max(
+        _SILENT_DAYS * _DAY_MS, _SILENT_PART * (until_ms - plan.start_ms)
+    ):
+        until = datetime.fromtimestamp(until_ms / 1000, UTC)
+        yield (
+            f"no user came after {last} up to {until:%Y-%m-%d %H:%M} UTC: if the experiment went "
+            "on, the source has stopped, and harm to later users is not seen"
         )
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvidence
-from analysis.explain.notes import notes_on_edges
+from analysis.explain.notes import notes_on_arrivals, notes_on_edges
 from analysis.fixed.comparison import Pair, mean_sample, proportion_sample
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.verdict import Decision, Verdict, reach_verdict
@@ -62,6 +63,33 @@ def test_sound_data_needs_no_note() -> None:
         trend_days={"spend": 7},
     )
     assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("last", "at", "said"),
+    [
+        (5, 7, True),
+        (6, 7, False),
+        (2, 3.5, False),
+        (5, 15, True),
+        (11, 14, True),
+        (11, 20, True),
+        (12, 20, False),
+    ],
+)
+def test_users_who_stop_coming_are_noted(last: int, at: float, said: bool) -> None:
+    """Days since 1970 by their number, of a plan of 14: at its end nothing later is missed."""
+    days = {f"1970-01-{i:02}": ({"a": 1000, "b": 1000},) for i in range(1, last + 1)}
+    days["1970-01-14"] = ({"a": 0, "b": 0},)
+    users = UserEvidence(
+        samples=_samples(),
+        proportions=frozenset({"bought"}),
+        exposed={"a": 20_000, "b": 20_000},
+        exposed_by_part={"day": days},
+    )
+    found = list(notes_on_arrivals(_plan(), users, at_ms=round(at * DAY)))
+    assert len(found) == said
+    assert all(f"no user came after 1970-01-{last:02} up to" in note for note in found)
 
 
 def test_the_day_that_broke_the_split_is_named() -> None:
