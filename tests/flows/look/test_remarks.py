@@ -159,10 +159,9 @@ def test_a_version_that_is_no_variant_is_named_where_the_split_is_off(
     assert reason.startswith("checkout also has requests of v1.1, which is no variant"), reason
 
 
-def test_rows_of_users_that_were_left_out_are_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "experiments"
+def _quiz(root: Path) -> Path:
+    """The folder of an experiment whose users are in users.csv and bought.csv beside it."""
+    folder = root / "experiments"
     folder.mkdir()
     (folder / "quiz.yaml").write_text(
         "experiment: quiz\nservice: quiz\nvariants: {a: {}, b: {}}\n"
@@ -170,6 +169,13 @@ def test_rows_of_users_that_were_left_out_are_said(
         "plan: {start: 2026-01-01T00:00:00Z, duration: 14d}\n"
         "sources: {exposures: {files: users.csv}, outcomes: {files: bought.csv}}\n"
     )
+    return folder
+
+
+def test_rows_of_users_that_were_left_out_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _quiz(tmp_path)
     times = [("1", "a"), ("2", "b"), ("", "a"), ("4", "c")]
     (folder / "users.csv").write_text(
         "user_id,variant,exposed_at\n" + "".join(f"{u},{v},2026-01-02\n" for u, v in times)
@@ -189,14 +195,7 @@ def test_rows_of_users_that_were_left_out_are_said(
 def test_users_under_a_variants_name_in_other_letters_are_no_reason_to_promote(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "experiments"
-    folder.mkdir()
-    (folder / "quiz.yaml").write_text(
-        "experiment: quiz\nservice: quiz\nvariants: {a: {}, b: {}}\n"
-        "metrics: {bought: {kind: proportion, outcome: bought}}\n"
-        "plan: {start: 2026-01-01T00:00:00Z, duration: 14d}\n"
-        "sources: {exposures: {files: users.csv}, outcomes: {files: bought.csv}}\n"
-    )
+    folder = _quiz(tmp_path)
     rows = "".join(f"{user},{'aBb'[user % 3]},2026-01-02\n" for user in range(30))
     (folder / "users.csv").write_text(f"user_id,variant,exposed_at\n{rows}")
     (folder / "bought.csv").write_text("user_id,outcome,occurred_at\n1,bought,2026-01-02\n")
