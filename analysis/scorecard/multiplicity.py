@@ -69,22 +69,6 @@ def e_bh(log_e_values: ArrayLike, alpha: float) -> BoolArray:
     return np.asarray((count > 0) & (log_e >= least))
 
 
-def average_log_e(log_e_values: ArrayLike, axis: int = -1) -> FloatArray:
-    """The log of the mean e-value: an e-value of the intersection, under any dependence.
-
-    Vovk, Wang 2021, proposition 3.1.
-    """
-    log_e = np.asarray(log_e_values, dtype=np.float64)
-    return np.asarray(np.logaddexp.reduce(log_e, axis=axis) - np.log(log_e.shape[axis]))
-
-
-def log_e_of_p(p_values: ArrayLike) -> FloatArray:
-    """A log e-value from a p-value: log(p^-1/2 / 2) (Vovk, Wang 2021, section 2)."""
-    p = np.asarray(p_values, dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(0.5) - 0.5 * np.log(p))
-
-
 def _ranked(p_values: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
     """The p-values, the number of tests in each family, and ranks from 0 of the sorted ones."""
     p = np.asarray(p_values, dtype=np.float64)

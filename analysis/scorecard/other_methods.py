@@ -18,7 +18,7 @@ from analysis.scorecard.multiplicity import benjamini_yekutieli, hochberg, weigh
 from analysis.scorecard.scorecard import Cells, Scorecard
 from analysis.sequential.bernoulli import ShareDifference, compare_failures
 from analysis.sequential.confidence_sequence import student_adjusted
-from analysis.sequential.group_sequential import obrien_fleming_spending, spend_alpha
+from analysis.sequential.group_sequential import spend_alpha
 from analysis.sequential.multinomial import RateRatioTest, compare_rates
 from analysis.sequential.regression_t import CoefficientTest, anytime_t, planned_precision
 from analysis.sequential.sprt import NormalTest, mixture_sprt, planned_mixture_variance
@@ -150,7 +150,7 @@ def planned_look(
     keeps its tail under Student's t.
     """
     information = [(i + 1) / looks for i in range(looks)][:look]
-    z = spend_alpha(information, alpha=alpha, spending=obrien_fleming_spending()).z[-1]
+    z = spend_alpha(information, alpha=alpha)[-1]
     student = student_adjusted(z, np.minimum(card.comparison.degrees_of_freedom, 1e15))
     multiplier = np.where(cells.is_share, z, student)
     return multiplier, _bounds(cells, card, multiplier)

@@ -1,5 +1,4 @@
-"""Tests valid at any look: sprt, regression_t, multinomial, bernoulli, ramp, quantiles ...
+"""Tests valid at any look: sprt, regression_t, multinomial, bernoulli, ramp ...
 
-Below them dirichlet, e_values, roots; beside them stochastic_order, and group_sequential for
-looks that are planned.
+Below them dirichlet, e_values, roots; beside them group_sequential for looks that are planned.
 """

@@ -25,13 +25,12 @@ class SharesTest:
     """Log e-value of all shares together, float64[...], and an interval of each share.
 
     lower, upper: float64[..., categories]; each share's interval is a face of one joint confidence
-    sequence, so all hold together. concentration: the tuning.
+    sequence, so all hold together.
     """
 
     lower: FloatArray
     upper: FloatArray
     log_e: FloatArray
-    concentration: FloatArray
 
     @property
     def p_value(self) -> FloatArray:
@@ -44,26 +43,18 @@ class RateRatioTest:
     """Candidate's rate over baseline's: float64[...] each.
 
     ratio: nan without events. lower, upper: 0 and infinite where a version has no events.
-    log_e: against "the rates are equal". log_e_higher: against "the candidate's rate is at most
-    largest_ratio times the baseline's". concentration: the tuning.
+    log_e: against "the rates are equal".
     """
 
     ratio: FloatArray
     lower: FloatArray
     upper: FloatArray
     log_e: FloatArray
-    log_e_higher: FloatArray
-    concentration: FloatArray
 
     @property
     def p_value(self) -> FloatArray:
         """Always-valid p-value of equal rates."""
         return always_valid_p(self.log_e)
-
-    @property
-    def p_value_higher(self) -> FloatArray:
-        """Always-valid p-value of "the candidate's rate is not beyond largest_ratio"."""
-        return always_valid_p(self.log_e_higher)
 
 
 def compare_shares(
@@ -87,15 +78,14 @@ def shares_with_concentration(
     if not np.all(weights > 0):
         raise ValueError("null shares must be above 0; leave out a category that can't occur")
     theta = weights / weights.sum(axis=-1, keepdims=True)
-    k = np.broadcast_to(np.asarray(concentration, np.float64), x.shape[:-1])
-    log_e = mixture_log_e(x, theta, k)
+    log_e = mixture_log_e(x, theta, concentration)
     room = _room(x, theta, log_e, alpha)[..., None]
     n = x.sum(axis=-1, keepdims=True)
     low, high = _shrinkage(x, n, room), _shrinkage(n - x, n, room)
     share = x / np.maximum(n, _TINY)
     lower = np.where(x > 0, share * np.exp(-low), 0.0)
     upper = np.where(x < n, 1 - (1 - share) * np.exp(-high), 1.0)
-    return SharesTest(lower, upper, log_e, np.array(k))
+    return SharesTest(lower, upper, log_e)
 
 
 def compare_rates(
@@ -106,49 +96,26 @@ def compare_rates(
     *,
     alpha: float,
     n_opt: ArrayLike,
-    largest_ratio: float = 1.0,
 ) -> RateRatioTest:
     """Compares the rates of two Poisson streams at every look; tightest at n_opt events.
 
     Exposures: requests, users, time or shares of traffic, above 0, their ratio fixed (for a ramp
-    see analysis.sequential.ramp). Holds for any common pattern of rates over time.
-    """
-    k = planned_concentration(alpha, n_opt)
-    return rates_with_concentration(
-        (baseline_events, candidate_events),
-        (baseline_exposure, candidate_exposure),
-        alpha=alpha,
-        concentration=k,
-        largest_ratio=largest_ratio,
-    )
-
-
-def rates_with_concentration(
-    events: tuple[ArrayLike, ArrayLike],
-    exposures: tuple[ArrayLike, ArrayLike],
-    *,
-    alpha: float,
-    concentration: ArrayLike,
-    largest_ratio: float = 1.0,
-) -> RateRatioTest:
-    """As compare_rates, with the concentration given; pairs are (baseline, candidate).
-
-    Given their sum, the candidate's events are binomial (Lindon, Malek 2022, section 5).
+    see analysis.sequential.ramp). Holds for any common pattern of rates over time: given their sum,
+    the candidate's events are binomial (Lindon, Malek 2022, section 5).
     """
     check_level(alpha)
-    given = np.broadcast_arrays(*(np.asarray(a, np.float64) for a in (*events, *exposures)))
+    pairs = (baseline_events, candidate_events, baseline_exposure, candidate_exposure)
+    given = np.broadcast_arrays(*(np.asarray(a, np.float64) for a in pairs))
     x, exposure = np.stack(given[:2], axis=-1), np.stack(given[2:], axis=-1)
     theta = exposure / exposure.sum(axis=-1, keepdims=True)
-    k = np.broadcast_to(np.asarray(concentration, np.float64), x.shape[:-1])
-    log_e = mixture_log_e(x, theta, k)
+    log_e = mixture_log_e(x, theta, planned_concentration(alpha, n_opt))
     n, room = x.sum(axis=-1), _room(x, theta, log_e, alpha)
     odds = exposure[..., 0] / exposure[..., 1]
     lower, upper = odds * _lower_odds(x[..., 1], n, room), 1 / odds
     with np.errstate(divide="ignore", invalid="ignore"):
         upper = 1 / (upper * _lower_odds(x[..., 0], n, room))
         ratio = x[..., 1] / x[..., 0] * odds
-    edge = largest_ratio * theta[..., 1] / (theta[..., 0] + largest_ratio * theta[..., 1])
-    return RateRatioTest(ratio, lower, upper, log_e, one_sided_log_e(x, edge, k), np.array(k))
+    return RateRatioTest(ratio, lower, upper, log_e)
 
 
 def one_sided_log_e(counts: ArrayLike, largest_share: ArrayLike, k: ArrayLike) -> FloatArray:

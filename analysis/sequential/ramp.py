@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit, logsumexp
 
 from analysis.arrays import FloatArray
-from analysis.sequential.confidence_sequence import tuning
 from analysis.sequential.e_values import always_valid_p, log_average
 from analysis.sequential.roots import bracket_root
 
@@ -29,15 +28,12 @@ class OddsTest:
     """The change d of the log odds of the candidate: float64[...] each.
 
     lower, upper: infinite where a side has no counts yet. log_e: against d = 0.
-    modes: float64[..., spreads], where the posterior of each mixture peaks.
     spreads: the tuning, standard deviations of d that the mixture averages over.
     """
 
-    log_odds: FloatArray
     lower: FloatArray
     upper: FloatArray
     log_e: FloatArray
-    modes: FloatArray
     spreads: tuple[float, ...]
 
     @property
@@ -70,14 +66,6 @@ class _Steps:
         return slope, (self.total * p * (1 - p)).sum(axis=-1)
 
 
-def planned_spread(alpha: float, information: float) -> float:
-    """The standard deviation of d with which the interval is tightest at the planned information.
-
-    information: sum over the planned steps of n p (1 - p), n being both versions' counts.
-    """
-    return float(tuning(alpha, information))
-
-
 def compare_steps(
     baseline: ArrayLike,
     candidate: ArrayLike,
@@ -107,21 +95,7 @@ def compare_steps(
     modes = _modes(steps, precisions)
     log_e = log_average(_mixtures(steps, modes[..., 1:], precisions[1:]))
     lower, upper = _ends(steps, modes[..., 0], np.log(levels) + log_e)
-    return OddsTest(
-        log_odds=_likeliest(steps, modes[..., 0]),
-        lower=lower,
-        upper=upper,
-        log_e=log_e,
-        modes=modes[..., 1:],
-        spreads=tuple(spreads),
-    )
-
-
-def _likeliest(steps: _Steps, mode: FloatArray) -> FloatArray:
-    """The likeliest d; infinite where a version has no counts, nan where neither has."""
-    total = steps.total.sum(axis=-1)
-    d = np.where(steps.candidate <= 0, -np.inf, np.where(steps.candidate >= total, np.inf, mode))
-    return np.where(total > 0, d, np.nan)
+    return OddsTest(lower, upper, log_e, tuple(spreads))
 
 
 def _modes(steps: _Steps, precisions: FloatArray) -> FloatArray:

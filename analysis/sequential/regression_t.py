@@ -18,17 +18,12 @@ from analysis.sequential.e_values import always_valid_p, check_level
 
 @dataclass(frozen=True, slots=True)
 class CoefficientTest:
-    """A coefficient, its interval and log e-value against zero: float64[...] each.
-
-    prior_precision: the tuning phi; the effects that the test looks for have the variance
-        sigma^2 / phi, sigma^2 being the residual variance.
-    """
+    """A coefficient, its interval and log e-value against zero: float64[...] each."""
 
     estimate: FloatArray
     lower: FloatArray
     upper: FloatArray
     log_e: FloatArray
-    prior_precision: FloatArray
 
     @property
     def p_value(self) -> FloatArray:
@@ -59,7 +54,8 @@ def anytime_t(
     estimate, standard_error: the least-squares coefficient and its error.
     degrees_of_freedom: observations less coefficients; below 1 the interval is unbounded.
     information: (residual standard deviation / standard_error)^2.
-    prior_precision: phi, fixed before the first look; see planned_precision.
+    prior_precision: phi, fixed before the first look (planned_precision): the effects that the test
+        looks for have the variance sigma^2 / phi, sigma^2 being the residual variance.
     The interval is unbounded while data are too few for any to hold.
     Lindon, Ham, Tingley, Bojinov 2022 (arXiv 2210.08589), theorem 2.3 and corollary.
     """
@@ -79,7 +75,6 @@ def anytime_t(
         lower=b - radius,
         upper=b + radius,
         log_e=np.where(known, log_e, 0.0),
-        prior_precision=np.array(phi),
     )
 
 

@@ -24,7 +24,7 @@ _PARTS = 1e15
 
 @dataclass(frozen=True, slots=True)
 class NormalTest:
-    """Estimate, interval and log e-value against the null: float64[...] each.
+    """Estimate, interval and log e-value against no effect: float64[...] each.
 
     mixture_variance: the tuning, variance of the effects that the test looks for.
     """
@@ -52,9 +52,8 @@ def mixture_sprt(
     *,
     mixture_variance: ArrayLike,
     alpha: float,
-    null: ArrayLike = 0.0,
 ) -> NormalTest:
-    """Tests "the effect is null" at every look, and bounds the effect.
+    """Tests "there is no effect" at every look, and bounds the effect.
 
     estimate, variance: float64[...], the estimate and its own variance (SE^2), which falls as data
     arrive; without data (infinite, nan or zero variance) the interval is unbounded and log e 0.
@@ -62,15 +61,15 @@ def mixture_sprt(
     Robbins 1970; Johari, Koomen, Pekelis, Walsh 2022, equation 9.
     """
     check_level(alpha)
-    d, v, tau2, zero = np.broadcast_arrays(
-        *(np.asarray(a, dtype=np.float64) for a in (estimate, variance, mixture_variance, null))
+    d, v, tau2 = np.broadcast_arrays(
+        *(np.asarray(a, dtype=np.float64) for a in (estimate, variance, mixture_variance))
     )
     known = (v > 0) & np.isfinite(v) & np.isfinite(d)
-    d, v = np.where(known, d, zero), np.where(known, v, 1.0)
+    d, v = np.where(known, d, 0.0), np.where(known, v, 1.0)
     parts = _PARTS * tau2 / (tuning(alpha, 1.0) ** 2 * v)
     error = np.sqrt(v)
     half_width = two_sided_multiplier(parts, alpha=alpha, n_opt=_PARTS) * error
-    log_e = log_e_value((d - zero) / error, parts, alpha=alpha, n_opt=_PARTS)
+    log_e = log_e_value(d / error, parts, alpha=alpha, n_opt=_PARTS)
     return NormalTest(
         estimate=np.where(known, d, np.nan),
         lower=np.where(known, d - half_width, -np.inf),

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from analysis.scorecard import multiplicity
-from analysis.scorecard.multiplicity import average_log_e, e_bh, log_e_of_p, weighted_bonferroni
+from analysis.scorecard.multiplicity import e_bh, weighted_bonferroni
 
 FloatArray = NDArray[np.float64]
 
@@ -84,9 +84,3 @@ def test_e_bh_keeps_the_false_discovery_rate_under_dependence() -> None:
     false = rejected[:, :10].sum(axis=1) / np.maximum(rejected.sum(axis=1), 1)
     assert false.mean() <= 0.1 + 3 * false.std() / np.sqrt(4000)
     assert rejected[:, 10:].all()
-
-
-def test_calibrated_and_averaged_e_values() -> None:
-    assert np.exp(log_e_of_p(0.01)) == pytest.approx(5.0)
-    assert np.exp(average_log_e(np.log([1.0, 3.0]))) == pytest.approx(2.0)
-    assert np.isfinite(average_log_e(np.array([-900.0, 900.0])))

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.optimize import minimize_scalar
 
-from analysis.sequential.ramp import compare_steps, planned_spread
+from analysis.sequential.confidence_sequence import tuning
+from analysis.sequential.ramp import compare_steps
 from tests.analysis.sequential.paths import at_most, ever_alarms_one
 
 CLEAN = np.array(
@@ -21,7 +23,6 @@ def test_worked_examples() -> None:
     assert clean.lower < 0 < clean.upper
     assert float(broken.log_e) == pytest.approx(18.446989, abs=1e-6)
     assert float(broken.p_value) == pytest.approx(9.7e-9, rel=0.01)
-    assert float(broken.modes[0]) == pytest.approx(0.438972, abs=1e-6)
     assert broken.lower > 0
 
 
@@ -45,7 +46,7 @@ def test_forty_nodes_give_the_integral(
         fall = (b + c) * np.log1p(p * np.expm1(d))
         return float(c.sum() * d - fall.sum() - d**2 / (2 * spread**2))
 
-    mode = float(found.modes[0])
+    mode = float(minimize_scalar(lambda d: -log_integrand(d), (-20.0, 20.0)).x)
     top = log_integrand(mode)
     width = 1 / np.sqrt(((b + c) * p * (1 - p)).sum() * 1e-3 + spread**-2)
     area = quad(
@@ -91,7 +92,6 @@ def test_one_sided_streams_have_open_intervals() -> None:
     assert found.lower[0] == -np.inf
     assert found.upper[0] < 0 < found.lower[1]
     assert found.upper[1] == np.inf
-    assert np.isnan(found.log_odds[2])
     assert found.log_e[2] == pytest.approx(0, abs=1e-9)
 
 
@@ -128,7 +128,7 @@ def test_exact_false_alarms_over_all_paths_of_a_ramp() -> None:
 def test_false_alarms_and_coverage_under_a_hundred_looks_of_a_ramp() -> None:
     rng, runs, d = np.random.default_rng(9), 1500, 0.2
     declared = np.repeat([0.02, 0.05, 0.1, 0.25, 0.5], 20)
-    spread = planned_spread(0.05, float((declared * (1 - declared) * 100).sum()))
+    spread = float(tuning(0.05, (declared * (1 - declared) * 100).sum()))
     for shift in (0.0, d):
         odds = declared / (1 - declared) * np.exp(shift)
         c = rng.binomial(100, odds / (1 + odds), size=(runs, 100))
