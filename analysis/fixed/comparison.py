@@ -104,6 +104,16 @@ class Comparison:
     standard_error: FloatArray
     degrees_of_freedom: FloatArray
 
+    def part(self, kept: BoolArray | NDArray[np.intp]) -> Comparison:
+        """Some cells of arrays of one axis."""
+        return Comparison(
+            self.baseline.part(kept),
+            self.candidate.part(kept),
+            self.difference[kept],
+            self.standard_error[kept],
+            self.degrees_of_freedom[kept],
+        )
+
     @property
     def statistic(self) -> FloatArray:
         """The difference in standard errors; nan where these aren't known."""

@@ -213,17 +213,18 @@ def _deviations(stages: Sequence[StageCounts], tolerance: float, alpha: float) -
     together = np.array([stage is None for _, stage in keys])
     level = alpha / 2 / tests
     least = float(np.clip(np.log1p(tolerance), _LEAST_SPREAD, _LARGEST_SPREAD))
+    spreads = tuple(np.geomspace(least, _LARGEST_SPREAD, _SPREADS).tolist())
     test = compare_steps(
         rest,
         own,
         share,
-        spreads=tuple(np.geomspace(least, _LARGEST_SPREAD, _SPREADS).tolist()),
+        spreads=spreads,
         alpha=np.where(together, level, level / len(split)),
     )
     by_variant = test.log_e.reshape(len(names), -1)
     either = np.logaddexp(by_variant[:, 0], by_variant[:, 1:].sum(axis=1)) - np.log(2)
     log_e = float(np.logaddexp.reduce(either) - np.log(len(names)))
-    return _Deviations(keys, test.lower, test.upper, log_e, test.spreads)
+    return _Deviations(keys, test.lower, test.upper, log_e, spreads)
 
 
 def _rows(

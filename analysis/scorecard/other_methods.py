@@ -16,12 +16,13 @@ from analysis.fixed.proportions import share_bounds
 from analysis.fixed.relative import Lift, relative_lift
 from analysis.scorecard.multiplicity import benjamini_yekutieli, hochberg, weighted_bonferroni
 from analysis.scorecard.scorecard import Cells, Scorecard
-from analysis.sequential.bernoulli import ShareDifference, compare_failures
+from analysis.sequential.bernoulli import compare_failures
 from analysis.sequential.confidence_sequence import student_adjusted
+from analysis.sequential.e_values import SequentialTest
 from analysis.sequential.group_sequential import spend_alpha
-from analysis.sequential.multinomial import RateRatioTest, compare_rates
-from analysis.sequential.regression_t import CoefficientTest, anytime_t, planned_precision
-from analysis.sequential.sprt import NormalTest, mixture_sprt, planned_mixture_variance
+from analysis.sequential.multinomial import compare_rates
+from analysis.sequential.regression_t import anytime_t, planned_precision
+from analysis.sequential.sprt import mixture_sprt, planned_mixture_variance
 
 _MOST_EVENTS = 1e15
 
@@ -79,23 +80,19 @@ def lifts(cells: Cells, card: Scorecard, alpha: float) -> dict[str, Lift]:
 
 def mixture_test(
     cells: Cells, card: Scorecard, *, alpha: float, n_opt: FloatArray | float
-) -> NormalTest:
-    """mSPRT of the difference, by its standard error; tightest at n_opt users."""
+) -> tuple[SequentialTest, FloatArray]:
+    """mSPRT of the difference, by its standard error, tightest at n_opt users; and its tau^2."""
     variance = card.comparison.standard_error**2
     users = cells.baseline.n + cells.candidate.n
     known = np.isfinite(variance) & (variance > 0)
     at_end = np.where(known, variance, 1.0) * np.maximum(users, 1.0) / n_opt
-    return mixture_sprt(
-        card.difference,
-        variance,
-        mixture_variance=planned_mixture_variance(alpha, at_end),
-        alpha=alpha,
-    )
+    tau2 = planned_mixture_variance(alpha, at_end)
+    return mixture_sprt(card.difference, variance, mixture_variance=tau2, alpha=alpha), tau2
 
 
 def student_test(
     cells: Cells, card: Scorecard, *, alpha: float, n_opt: FloatArray | float
-) -> CoefficientTest:
+) -> SequentialTest:
     """The anytime t-test of the difference, with Welch's error and degrees of freedom."""
     n_b, n_c = cells.baseline.n, cells.candidate.n
     users = np.maximum(n_b + n_c, 1.0)
@@ -112,7 +109,7 @@ def student_test(
     )
 
 
-def exact_shares(baseline: Sample, candidate: Sample, alpha: float) -> ShareDifference:
+def exact_shares(baseline: Sample, candidate: Sample, alpha: float) -> SequentialTest:
     """The sequential test of two shares that is exact for any number of users."""
     counts = [np.round(s.n * np.nan_to_num(s.mean)) for s in (baseline, candidate)]
     return compare_failures(counts[0], baseline.n, counts[1], candidate.n, alpha=alpha)
@@ -120,7 +117,7 @@ def exact_shares(baseline: Sample, candidate: Sample, alpha: float) -> ShareDiff
 
 def exact_rates(
     baseline: Sample, candidate: Sample, *, alpha: float, n_opt: FloatArray | float
-) -> tuple[RateRatioTest, FloatArray]:
+) -> tuple[SequentialTest, FloatArray]:
     """The sequential test of two rates of events a user, and how bursty the events are.
 
     n_opt: users at which it is tightest. The second answer is variance over mean of the events a

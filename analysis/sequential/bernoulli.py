@@ -15,30 +15,12 @@ from numpy.typing import ArrayLike
 from scipy.special import betaln, xlog1py, xlogy
 
 from analysis.arrays import FloatArray
-from analysis.sequential.e_values import always_valid_p, check_level
+from analysis.sequential.e_values import SequentialTest, check_level
 from analysis.sequential.roots import bracket_root
 
 _PRIOR = 0.5  # Jeffreys: within half a log of n of the best mixture, whatever the share
 _TINY = 1e-300
 _LOG_FORCES = 60.0  # the Lagrange multipliers that are tried: exp(-60) to exp(60)
-
-
-@dataclass(frozen=True, slots=True)
-class ShareDifference:
-    """Candidate's share minus baseline's, its interval and log e-value: float64[...] each.
-
-    log_e: against "no difference".
-    """
-
-    difference: FloatArray
-    lower: FloatArray
-    upper: FloatArray
-    log_e: FloatArray
-
-    @property
-    def p_value(self) -> FloatArray:
-        """Always-valid p-value of no difference."""
-        return always_valid_p(self.log_e)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +51,10 @@ def compare_failures(
     candidate_trials: ArrayLike,
     *,
     alpha: float,
-) -> ShareDifference:
-    """Tests and bounds the difference of two shares at every look, exactly: float64[...] each.
+) -> SequentialTest:
+    """Tests and bounds the candidate's share minus the baseline's at every look, exactly.
 
+    All float64[...]; the null is no difference.
     The interval holds each difference whose largest likelihood the mixture does not refute.
     """
     check_level(alpha)
@@ -83,8 +66,8 @@ def compare_failures(
     p_b, p_c = _share(both.x_b, both.n_b), _share(both.x_c, both.n_c)
     lower, upper = (_end(both, -gain - np.log(alpha), sign) for sign in (-1.0, 1.0))
     empty = (both.n_b == 0) | (both.n_c == 0)
-    return ShareDifference(
-        difference=np.where(empty, np.nan, p_c - p_b),
+    return SequentialTest(
+        estimate=np.where(empty, np.nan, p_c - p_b),
         lower=np.where(empty, -1.0, lower),
         upper=np.where(empty, 1.0, upper),
         log_e=np.where(empty, 0.0, mixture - pooled),

@@ -7,11 +7,32 @@ logarithms: evidence of a minute's outage is beyond the range of a float.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
 from analysis.arrays import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class SequentialTest:
+    """What a test says that may be looked at any time: float64[...] each.
+
+    estimate: nan without data. lower, upper: its interval, unbounded where data are too few for
+    any. log_e: against the null.
+    """
+
+    estimate: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    log_e: FloatArray
+
+    @property
+    def p_value(self) -> FloatArray:
+        """Always-valid p-value of the null."""
+        return always_valid_p(self.log_e)
 
 
 def always_valid_p(log_e: ArrayLike) -> FloatArray:

@@ -6,63 +6,26 @@ variance of twice the mean). For requests in bursts see analysis.requests.paired
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaincc, betaln
 
 from analysis.arrays import FloatArray
 from analysis.sequential.dirichlet import divergence, mixture_log_e, planned_concentration
-from analysis.sequential.e_values import always_valid_p, check_level
+from analysis.sequential.e_values import SequentialTest, check_level
 from analysis.sequential.roots import bracket_root
 
 _TINY = 1e-300
 
 
-@dataclass(frozen=True, slots=True)
-class SharesTest:
-    """Log e-value of all shares together, float64[...], and an interval of each share.
-
-    lower, upper: float64[..., categories]; each share's interval is a face of one joint confidence
-    sequence, so all hold together.
-    """
-
-    lower: FloatArray
-    upper: FloatArray
-    log_e: FloatArray
-
-    @property
-    def p_value(self) -> FloatArray:
-        """Always-valid p-value of the null shares."""
-        return always_valid_p(self.log_e)
-
-
-@dataclass(frozen=True, slots=True)
-class RateRatioTest:
-    """Candidate's rate over baseline's: float64[...] each.
-
-    ratio: nan without events. lower, upper: 0 and infinite where a version has no events.
-    log_e: against "the rates are equal".
-    """
-
-    ratio: FloatArray
-    lower: FloatArray
-    upper: FloatArray
-    log_e: FloatArray
-
-    @property
-    def p_value(self) -> FloatArray:
-        """Always-valid p-value of equal rates."""
-        return always_valid_p(self.log_e)
-
-
 def compare_shares(
     counts: ArrayLike, null: ArrayLike, *, alpha: float, n_opt: ArrayLike
-) -> SharesTest:
+) -> SequentialTest:
     """Tests counts against the null's shares at every look; tightest at n_opt counts.
 
     counts: float64[..., categories]. null: float64[..., categories], any positive weights.
+    Estimate and interval are of each category's share, float64[..., categories]; the intervals are
+    faces of one joint confidence sequence, so all hold together. log_e: of all shares together.
     """
     return shares_with_concentration(
         counts, null, alpha=alpha, concentration=planned_concentration(alpha, n_opt)
@@ -71,7 +34,7 @@ def compare_shares(
 
 def shares_with_concentration(
     counts: ArrayLike, null: ArrayLike, *, alpha: float, concentration: ArrayLike
-) -> SharesTest:
+) -> SequentialTest:
     """As compare_shares, with the prior's concentration given (Lindon, Malek 2022, theorem 4.1)."""
     check_level(alpha)
     x, weights = np.broadcast_arrays(*(np.asarray(a, np.float64) for a in (counts, null)))
@@ -85,7 +48,7 @@ def shares_with_concentration(
     share = x / np.maximum(n, _TINY)
     lower = np.where(x > 0, share * np.exp(-low), 0.0)
     upper = np.where(x < n, 1 - (1 - share) * np.exp(-high), 1.0)
-    return SharesTest(lower, upper, log_e)
+    return SequentialTest(share, lower, upper, log_e)
 
 
 def compare_rates(
@@ -96,12 +59,13 @@ def compare_rates(
     *,
     alpha: float,
     n_opt: ArrayLike,
-) -> RateRatioTest:
+) -> SequentialTest:
     """Compares the rates of two Poisson streams at every look; tightest at n_opt events.
 
     Exposures: requests, users, time or shares of traffic, above 0, their ratio fixed (for a ramp
     see analysis.sequential.ramp). Holds for any common pattern of rates over time: given their sum,
-    the candidate's events are binomial (Lindon, Malek 2022, section 5).
+    the candidate's events are binomial (Lindon, Malek 2022, section 5). The estimate is the
+    candidate's rate over the baseline's; without events of a version its side is 0 or infinite.
     """
     check_level(alpha)
     pairs = (baseline_events, candidate_events, baseline_exposure, candidate_exposure)
@@ -115,7 +79,7 @@ def compare_rates(
     with np.errstate(divide="ignore", invalid="ignore"):
         upper = 1 / (upper * _lower_odds(x[..., 0], n, room))
         ratio = x[..., 1] / x[..., 0] * odds
-    return RateRatioTest(ratio, lower, upper, log_e)
+    return SequentialTest(ratio, lower, upper, log_e)
 
 
 def one_sided_log_e(counts: ArrayLike, largest_share: ArrayLike, k: ArrayLike) -> FloatArray:

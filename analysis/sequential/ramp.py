@@ -16,30 +16,11 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit, logsumexp
 
 from analysis.arrays import FloatArray
-from analysis.sequential.e_values import always_valid_p, log_average
+from analysis.sequential.e_values import SequentialTest, log_average
 from analysis.sequential.roots import bracket_root
 
 _NODES = 40
 _FARTHEST = 700.0  # log odds; exp() of more overflows
-
-
-@dataclass(frozen=True, slots=True)
-class OddsTest:
-    """The change d of the log odds of the candidate: float64[...] each.
-
-    lower, upper: infinite where a side has no counts yet. log_e: against d = 0.
-    spreads: the tuning, standard deviations of d that the mixture averages over.
-    """
-
-    lower: FloatArray
-    upper: FloatArray
-    log_e: FloatArray
-    spreads: tuple[float, ...]
-
-    @property
-    def p_value(self) -> FloatArray:
-        """Always-valid p-value of "the split, or the ratio of rates, is as declared"."""
-        return always_valid_p(self.log_e)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +54,10 @@ def compare_steps(
     *,
     spreads: Sequence[float],
     alpha: ArrayLike,
-) -> OddsTest:
+) -> SequentialTest:
     """Tests "d = 0 in every step" at every look, and bounds d: float64[...].
+
+    The interval is infinite where a side has no counts yet, and the estimate then at the edge.
 
     baseline, candidate: float64[..., steps], counts. candidate_share: float64[..., steps], as
     declared, of both versions' users (or exposure), in (0, 1).
@@ -95,7 +78,7 @@ def compare_steps(
     modes = _modes(steps, precisions)
     log_e = log_average(_mixtures(steps, modes[..., 1:], precisions[1:]))
     lower, upper = _ends(steps, modes[..., 0], np.log(levels) + log_e)
-    return OddsTest(lower, upper, log_e, tuple(spreads))
+    return SequentialTest(modes[..., 0], lower, upper, log_e)
 
 
 def _modes(steps: _Steps, precisions: FloatArray) -> FloatArray:

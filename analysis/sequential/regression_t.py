@@ -6,29 +6,12 @@ since the unknown variance is integrated out; elsewhere it holds as the t-test d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.arrays import FloatArray
 from analysis.sequential.confidence_sequence import tuning
-from analysis.sequential.e_values import always_valid_p, check_level
-
-
-@dataclass(frozen=True, slots=True)
-class CoefficientTest:
-    """A coefficient, its interval and log e-value against zero: float64[...] each."""
-
-    estimate: FloatArray
-    lower: FloatArray
-    upper: FloatArray
-    log_e: FloatArray
-
-    @property
-    def p_value(self) -> FloatArray:
-        """Always-valid p-value."""
-        return always_valid_p(self.log_e)
+from analysis.sequential.e_values import SequentialTest, check_level
 
 
 def planned_precision(alpha: float, planned_information: ArrayLike) -> FloatArray:
@@ -48,7 +31,7 @@ def anytime_t(
     information: ArrayLike,
     prior_precision: ArrayLike,
     alpha: float,
-) -> CoefficientTest:
+) -> SequentialTest:
     """Tests "the coefficient is zero" at every look, and bounds it: float64[...] each.
 
     estimate, standard_error: the least-squares coefficient and its error.
@@ -70,7 +53,7 @@ def anytime_t(
     gain = np.log1p(t2 / nu) - np.log1p(np.exp(log_r) * t2 / nu)
     log_e = log_r / 2 + (nu + 1) / 2 * gain
     radius = np.where(known, error * _radius(nu, z2 / (phi + z2), log_r, alpha), np.inf)
-    return CoefficientTest(
+    return SequentialTest(
         estimate=np.where(known, b, np.nan),
         lower=b - radius,
         upper=b + radius,

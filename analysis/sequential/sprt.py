@@ -8,37 +8,16 @@ estimate instead of a number of units, an effect to be found instead of n_opt.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.arrays import FloatArray
 from analysis.sequential.confidence_sequence import log_e_value, tuning, two_sided_multiplier
-from analysis.sequential.e_values import always_valid_p, check_level
+from analysis.sequential.e_values import SequentialTest, check_level
 
 # Information is counted in such parts of the planned one, so that the sequence's rule of at
 # least two units never applies: the variance is known here.
 _PARTS = 1e15
-
-
-@dataclass(frozen=True, slots=True)
-class NormalTest:
-    """Estimate, interval and log e-value against no effect: float64[...] each.
-
-    mixture_variance: the tuning, variance of the effects that the test looks for.
-    """
-
-    estimate: FloatArray
-    lower: FloatArray
-    upper: FloatArray
-    log_e: FloatArray
-    mixture_variance: FloatArray
-
-    @property
-    def p_value(self) -> FloatArray:
-        """Always-valid p-value."""
-        return always_valid_p(self.log_e)
 
 
 def planned_mixture_variance(alpha: float, variance_at_end: ArrayLike) -> FloatArray:
@@ -52,7 +31,7 @@ def mixture_sprt(
     *,
     mixture_variance: ArrayLike,
     alpha: float,
-) -> NormalTest:
+) -> SequentialTest:
     """Tests "there is no effect" at every look, and bounds the effect.
 
     estimate, variance: float64[...], the estimate and its own variance (SE^2), which falls as data
@@ -70,10 +49,9 @@ def mixture_sprt(
     error = np.sqrt(v)
     half_width = two_sided_multiplier(parts, alpha=alpha, n_opt=_PARTS) * error
     log_e = log_e_value(d / error, parts, alpha=alpha, n_opt=_PARTS)
-    return NormalTest(
+    return SequentialTest(
         estimate=np.where(known, d, np.nan),
         lower=np.where(known, d - half_width, -np.inf),
         upper=np.where(known, d + half_width, np.inf),
         log_e=np.where(known, log_e, 0.0),
-        mixture_variance=np.array(tau2),
     )

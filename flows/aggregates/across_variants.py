@@ -15,8 +15,7 @@ from analysis.fixed.several_variants import (
     compare_split,
 )
 from analysis.judge.segments import compare_segments
-from analysis.sequential.e_values import always_valid_p
-from analysis.sequential.multinomial import SharesTest
+from analysis.sequential.e_values import SequentialTest, always_valid_p
 from analysis.sequential.multinomial import compare_shares as compare_split_at_every_look
 from flows.aggregates.analyzed_document import OverVariants, SegmentsDiffer, SplitShare
 from flows.aggregates.group_estimates import Estimated
@@ -58,7 +57,7 @@ def over_variants(
             )
 
 
-def _split(group: Group, users: FloatArray, found: SharesTest, i: int) -> Iterator[SplitShare]:
+def _split(group: Group, users: FloatArray, found: SequentialTest, i: int) -> Iterator[SplitShare]:
     total = sum(group.share)
     for v, variant in enumerate(group.variants):
         yield SplitShare(

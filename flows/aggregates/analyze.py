@@ -251,5 +251,5 @@ def _share_posteriors(cells: Cells, alpha: float) -> list[PosteriorDocument | No
         alpha=alpha,
     )
     for place, i in enumerate(kept):
-        answer[i] = PosteriorDocument.of(posterior, place)
+        answer[i] = PosteriorDocument.of(posterior, place, prior=posterior.prior)
     return answer

@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows.formats.json_schema import NullableNumbers
-from flows.look.scorecard_document import Interval, ScorecardRow
+from flows.look.scorecard_document import Interval, OfCell, ScorecardRow
 
 
-class AlwaysValid(BaseModel):
+class AlwaysValid(OfCell):
     """A test that holds at every look: an interval, its evidence, and a p-value that agrees."""
 
     lower: float
@@ -35,7 +35,7 @@ class RateRatio(AlwaysValid):
     )
 
 
-class RelativeLift(BaseModel):
+class RelativeLift(OfCell):
     """A relative interval for one look, by a way that other engines go."""
 
     lower: float
@@ -44,7 +44,7 @@ class RelativeLift(BaseModel):
     method: str = Field(description="fieller where the baseline may be zero, else as named.")
 
 
-class Within(BaseModel):
+class Within(OfCell):
     """Whether the difference lies within the margin, for one look; small p-values show it."""
 
     margin: float

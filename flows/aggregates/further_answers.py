@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.arrays import BoolArray, FloatArray
-from analysis.fixed.comparison import Comparison, Sample
-from analysis.fixed.margins import WithinMargin, means_within, shares_within
+from analysis.fixed.comparison import Sample
+from analysis.fixed.margins import means_within, shares_within
 from analysis.scorecard.other_methods import (
     corrected,
     exact_rates,
@@ -22,7 +23,7 @@ from analysis.scorecard.other_methods import (
     student_test,
 )
 from analysis.scorecard.scorecard import Cells, Scorecard
-from analysis.sequential.e_values import always_valid_p
+from analysis.sequential.e_values import SequentialTest, always_valid_p
 from flows.aggregates.analyzed_document import (
     AlwaysValid,
     Further,
@@ -35,6 +36,7 @@ from flows.aggregates.analyzed_document import (
 from flows.look.scorecard_document import Interval
 
 _MOST_EVENTS = 1e15
+_T = TypeVar("_T", bound=AlwaysValid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,11 @@ def further_answers(
     correction = corrected(card, cells.family, weights)
     greater, less = one_sided(card)
     lift = lifts(cells, card, alpha)
-    mixture = mixture_test(cells, card, alpha=alpha, n_opt=n_opt)
+    mixture, tau2 = mixture_test(cells, card, alpha=alpha, n_opt=n_opt)
     student = student_test(cells, card, alpha=alpha, n_opt=n_opt)
     counts = plain & np.array([one["type"] == "count" for one in identities])
     shares, rates = _exact_shares(cells, alpha), _exact_rates(cells, counts, alpha, n_opt)
-    within = _within(identities, cells, card.comparison, alpha, asked.margins)
+    within = _within(identities, cells, card, alpha, asked.margins)
     looks = _planned_look(cells, card, alpha, asked)
     return [
         Further(
@@ -88,21 +90,13 @@ def further_answers(
             p_hochberg=correction.hochberg[i],
             p_by=correction.yekutieli[i],
             **{
-                f"lift_{name}": RelativeLift(
-                    lower=found.lower[i],
-                    upper=found.upper[i],
-                    p_value=found.p_value[i],
-                    method="fieller" if found.is_fieller[i] else name,
+                f"lift_{name}": RelativeLift.of(
+                    found, i, method="fieller" if found.is_fieller[i] else name
                 )
                 for name, found in lift.items()
             },
-            msprt=MixtureTest(
-                **_always(mixture.lower[i], mixture.upper[i], mixture.log_e[i]),
-                mixture_variance=mixture.mixture_variance[i],
-            ),
-            anytime_t=None
-            if cells.is_share[i]
-            else AlwaysValid(**_always(student.lower[i], student.upper[i], student.log_e[i])),
+            msprt=_always(MixtureTest, mixture, i, mixture_variance=tau2[i]),
+            anytime_t=None if cells.is_share[i] else _always(AlwaysValid, student, i),
             exact_share=shares.get(i),
             rate_ratio=rates.get(i),
             within=within.get(i),
@@ -112,13 +106,9 @@ def further_answers(
     ]
 
 
-def _always(lower: float, upper: float, log_e: float) -> dict[str, float]:
-    return {
-        "lower": float(lower),
-        "upper": float(upper),
-        "log_e": float(log_e),
-        "p_value": float(always_valid_p(log_e)),
-    }
+def _always(kind: type[_T], found: SequentialTest, i: int, **more: float) -> _T:
+    """Of one cell: the p-values of all are not worked out for each."""
+    return kind.of(found, i, p_value=float(always_valid_p(found.log_e[i])), **more)
 
 
 def _arms(cells: Cells, kept: NDArray[np.intp]) -> tuple[Sample, Sample]:
@@ -128,10 +118,7 @@ def _arms(cells: Cells, kept: NDArray[np.intp]) -> tuple[Sample, Sample]:
 def _exact_shares(cells: Cells, alpha: float) -> dict[int, AlwaysValid]:
     kept = np.flatnonzero(cells.is_share)
     found = exact_shares(*_arms(cells, kept), alpha)
-    return {
-        int(i): AlwaysValid(**_always(found.lower[j], found.upper[j], found.log_e[j]))
-        for j, i in enumerate(kept)
-    }
+    return {int(i): _always(AlwaysValid, found, j) for j, i in enumerate(kept)}
 
 
 def _exact_rates(
@@ -147,11 +134,7 @@ def _exact_rates(
     kept = np.flatnonzero(known & counts & varies)
     found, dispersion = exact_rates(*_arms(cells, kept), alpha=alpha, n_opt=n_opt[kept])
     return {
-        int(i): RateRatio(
-            **_always(found.lower[j], found.upper[j], found.log_e[j]),
-            ratio=found.ratio[j],
-            dispersion=dispersion[j],
-        )
+        int(i): _always(RateRatio, found, j, ratio=found.estimate[j], dispersion=dispersion[j])
         for j, i in enumerate(kept)
     }
 
@@ -159,7 +142,7 @@ def _exact_rates(
 def _within(
     identities: Sequence[Mapping[str, str]],
     cells: Cells,
-    comparison: Comparison,
+    card: Scorecard,
     alpha: float,
     margins: Mapping[str, NegligibleDifference],
 ) -> dict[int, Within]:
@@ -177,33 +160,11 @@ def _within(
             found = (
                 shares_within(*arms, size, relative=relative, alpha=alpha)
                 if of_shares
-                else means_within(_part(comparison, kept), size, relative=relative, alpha=alpha)
+                else means_within(card.comparison.part(kept), size, relative=relative, alpha=alpha)
             )
             for j, i in enumerate(kept):
-                answer[int(i)] = _within_at(found, j, float(size[j]), relative=relative)
+                answer[int(i)] = Within.of(found, j, margin=size[j], relative=relative)
     return answer
-
-
-def _within_at(found: WithinMargin, j: int, size: float, *, relative: bool) -> Within:
-    return Within(
-        margin=size,
-        relative=relative,
-        p_not_lower=found.p_not_lower[j],
-        p_not_higher=found.p_not_higher[j],
-        p_equivalent=found.p_equivalent[j],
-        lower=found.lower[j],
-        upper=found.upper[j],
-    )
-
-
-def _part(comparison: Comparison, kept: NDArray[np.intp]) -> Comparison:
-    return Comparison(
-        comparison.baseline.part(kept),
-        comparison.candidate.part(kept),
-        comparison.difference[kept],
-        comparison.standard_error[kept],
-        comparison.degrees_of_freedom[kept],
-    )
 
 
 def _planned_look(

@@ -6,12 +6,20 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from analysis.fixed.comparison import Bounds
-from analysis.scorecard.bayes import Posterior
 from analysis.scorecard.scorecard import Cells, Scorecard
 
 
-class Interval(BaseModel):
+class OfCell(BaseModel):
+    """One cell of a record of arrays."""
+
+    @classmethod
+    def of(cls, found: object, i: int, **more: object) -> Self:
+        """Each field that isn't given is at i in the record's array of its name."""
+        own = {name: getattr(found, name)[i] for name in cls.model_fields if name not in more}
+        return cls.model_validate({**own, **more})
+
+
+class Interval(OfCell):
     """An interval of the difference, and of the relative difference; null: unbounded."""
 
     lower: float
@@ -19,18 +27,8 @@ class Interval(BaseModel):
     relative_lower: float
     relative_upper: float
 
-    @classmethod
-    def of(cls, bounds: Bounds, i: int) -> Self:
-        """Those of one cell."""
-        return cls(
-            lower=float(bounds.lower[i]),
-            upper=float(bounds.upper[i]),
-            relative_lower=float(bounds.relative_lower[i]),
-            relative_upper=float(bounds.relative_upper[i]),
-        )
 
-
-class PosteriorDocument(BaseModel):
+class PosteriorDocument(OfCell):
     """A Bayesian answer, with the prior that it rests on."""
 
     prior: str
@@ -40,13 +38,6 @@ class PosteriorDocument(BaseModel):
     lift: float
     lower: float
     upper: float
-
-    @classmethod
-    def of(cls, posterior: Posterior, i: int) -> Self:
-        """That of one cell."""
-        fields = (name for name in cls.model_fields if name != "prior")
-        numbers = {name: float(getattr(posterior, name)[i]) for name in fields}
-        return cls(prior=posterior.prior, **numbers)
 
 
 class ScorecardRow(BaseModel):
@@ -120,7 +111,7 @@ def row_of(
             "anytime": Interval.of(card.anytime, i),
             "discovery": bool(card.discovery[i]),
             "variance_removed": variance_removed,
-            "posterior": PosteriorDocument.of(card.posterior, i),
+            "posterior": PosteriorDocument.of(card.posterior, i, prior=card.posterior.prior),
             "share_posterior": share_posterior,
             "tightest_at_users": tightest_at_users,
             "other_p": other_p or {},

@@ -12,7 +12,7 @@ TRIALS = 35
 def test_worked_examples() -> None:
     found = compare_failures([10, 50], [200_000, 1000], [40, 80], [10_000, 1000], alpha=0.05)
     assert found.log_e == pytest.approx([86.158, -3.627], abs=5e-4)
-    assert found.difference == pytest.approx([0.00395, 0.03])
+    assert found.estimate == pytest.approx([0.00395, 0.03])
     assert found.lower[0] > 0
     assert found.lower[1] < 0 < found.upper[1]
 

@@ -28,7 +28,7 @@ def test_worked_examples_of_rates() -> None:
     found = compare_rates([950, 100], [80, 130], [95, 50], [5, 50], alpha=0.05, n_opt=n_opt)
     assert found.log_e[0] == pytest.approx(5.177759, abs=1e-6)
     assert found.p_value == pytest.approx([0.005641, 0.4626], abs=5e-5)
-    assert found.ratio == pytest.approx([1.60, 1.30])
+    assert found.estimate == pytest.approx([1.60, 1.30])
     assert found.lower == pytest.approx([1.0861, 0.8865], abs=5e-5)
     assert found.upper == pytest.approx([2.2691, 1.9188], abs=1e-4)
 
@@ -40,7 +40,7 @@ def test_a_version_without_events_leaves_its_side_open() -> None:
     assert found.lower[1] == 0
     assert np.isfinite(found.upper[1])
     assert (found.lower[2], found.upper[2]) == (0, np.inf)
-    assert np.isnan(found.ratio[2])
+    assert np.isnan(found.estimate[2])
     assert found.p_value[2] == 1
 
 
