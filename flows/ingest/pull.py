@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.coverage import complete_until_ms, doubtful_windows, watermark
-from flows.ingest.measured.measured_load import pulled_as
+from flows.ingest.measured.asked_series import pulled_as
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.spec.sources import PrometheusSource, RecordingSource

@@ -16,7 +16,7 @@ from analysis.plan import Plan
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.value_pairs import BucketValues
 from flows.formats.time import instant
-from flows.ingest.measured.measured_load import asked_of
+from flows.ingest.measured.asked_series import asked_of
 from flows.look.measured_doubts import Seen, doubt_about
 from flows.spec.experiment import Experiment
 from flows.spec.measured import SESSIONS, CounterRate, CounterRatio, Gauge, MeasuredMetric

@@ -1,5 +1,5 @@
 -- writes the buckets of windows of conversion counters
--- reads: incoming_conversions; writes: conversion_buckets; parameters: experiment
+-- reads: incoming_buckets; writes: conversion_buckets; parameters: experiment
 insert into conversion_buckets
     (experiment, window_start, bucket_start, variant, outcome, users)
 select
@@ -7,6 +7,6 @@ select
     window_start,
     bucket_start,
     variant,
-    outcome,
-    users
-from incoming_conversions
+    part as outcome,
+    amount::bigint as users
+from incoming_buckets

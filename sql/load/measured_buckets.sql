@@ -1,5 +1,5 @@
 -- writes the buckets of windows of one metric's counters or query
--- reads: incoming_measured; writes: measured_buckets; parameters: experiment, metric
+-- reads: incoming_buckets; writes: measured_buckets; parameters: experiment, metric
 insert into measured_buckets
     (experiment, metric, window_start, bucket_start, variant, part, amount)
 select
@@ -10,4 +10,4 @@ select
     variant,
     part,
     amount
-from incoming_measured
+from incoming_buckets

@@ -1,6 +1,6 @@
 """Counters and queries that metrics name, on a real Prometheus: what each kind of data ends in.
 
-By way of flows.ingest.measured.pull_measured, flows.ingest.measured.measured_load,
+By way of flows.ingest.measured.pull_measured, flows.ingest.measured.asked_series,
 flows.look.measured_grid, flows.look.measured_doubts, analysis.judge.measured_metrics and
 analysis.requests.value_pairs.
 """

@@ -8,30 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.counting.counters import Reason
 from analysis.counting.lost_exposure import Cause
 from flows.formats.text import counted
 from flows.formats.time import milliseconds
-from flows.ingest.measured.measured_load import (
-    AskedSeries,
-    MeasuredRow,
-    MeasuredWindow,
-    asked_of,
-    load_measured,
-    pulled_as,
-)
+from flows.ingest.measured.asked_series import AskedSeries, asked_of, pulled_as
 from flows.ingest.requests.counts import WindowCounts, range_of
 from flows.ingest.requests.mesh.family import VariantsOverlap
-from flows.ingest.requests.plain_counters import count_plain
+from flows.ingest.requests.plain_counters import (
+    BucketRow,
+    CountedWindow,
+    count_plain,
+    load_buckets,
+    summed,
+)
 from flows.ingest.requests.windows import (
     NewWindow,
     Window,
     bucket_ms,
-    loaded_windows,
-    next_span,
-    pending_windows,
+    known_and_pending,
+    spans_of,
 )
 from flows.ingest.sources.prometheus import PrometheusSamples
 from flows.ingest.sources.samples import (
@@ -45,10 +42,7 @@ from flows.ingest.sources.samples import (
 )
 from flows.spec.experiment import Experiment
 from flows.spec.measured import Gauge, parse_selector
-from flows.warehouse.connection import open_writer
 
-# Read at once: few series, so a day fits.
-_MOST_WINDOWS = 24
 # Labels of the scraped target: the rest says what a series counts, whoever scraped it.
 _OF_TARGETS = frozenset(
     [
@@ -65,7 +59,7 @@ _OF_TARGETS = frozenset(
     ]
 )
 
-Read = Callable[[Sequence[Window]], tuple[list[MeasuredWindow], tuple[str, ...]]]
+Read = Callable[[Sequence[Window]], tuple[list[CountedWindow], tuple[str, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +87,22 @@ def pull_measured(
     written, warnings = 0, dict[str, None]()
     for name in spec.pulled_series:
         asked = asked_of(spec, name)
-        with open_writer(warehouse) as con:
-            loaded = loaded_windows(con, spec, pulled_as(name))
-        pending = pending_windows(spec, loaded, until_ms, selection=asked.selection)
+        _, pending = known_and_pending(
+            warehouse, spec, pulled_as(name), until_ms, selection=asked.selection
+        )
         read = _reader(spec, source, asked)
-        while pending:
-            windows = next_span(pending, _MOST_WINDOWS)
-            pending = pending[len(windows) :]
+        for windows in spans_of(pending):
             found, said = read(windows)
-            done = load_measured(warehouse, spec, asked, found, said)
-            written += done.windows
+            done = load_buckets(
+                warehouse,
+                spec,
+                pulled_as(name),
+                found,
+                metric=name,
+                selection=asked.selection,
+                warnings=said,
+            )
+            written += len(done.windows)
             notes = (note for each in found for note in each.new.notes)
             warnings |= dict.fromkeys(f"{name}: {one}" for one in (*said, *done.kept, *notes))
     return MeasuredPull(len(spec.pulled_series), written, tuple(warnings))
@@ -120,10 +120,10 @@ def _reader(spec: Experiment, source: SampleSource, asked: AskedSeries) -> Read:
 
 def _query(
     spec: Experiment, source: PrometheusSamples, asked: AskedSeries, windows: Sequence[Window]
-) -> tuple[list[MeasuredWindow], tuple[str, ...]]:
+) -> tuple[list[CountedWindow], tuple[str, ...]]:
     """The value of each bucket is what the query says at its end."""
     width = bucket_ms(spec)
-    rows = defaultdict[int, list[MeasuredRow]](list)
+    rows = defaultdict[int, list[BucketRow]](list)
     notes, said = defaultdict[int, dict[str, None]](dict), dict[str, None]()
     starts = np.array([window.start_ms for window in windows])
     for (variant, part), text in asked.texts.items():
@@ -141,9 +141,9 @@ def _query(
                     "average them"
                 ] = None
                 continue
-            rows[window].append(MeasuredRow(variant, part, at - width, float(value)))
+            rows[window].append(BucketRow(variant, part, at - width, float(value)))
     return [
-        MeasuredWindow(
+        CountedWindow(
             NewWindow(w, len(found), len(found), 0, tuple(notes[w.start_ms])), tuple(found)
         )
         for w in windows
@@ -153,7 +153,7 @@ def _query(
 
 def _count(
     spec: Experiment, source: SampleSource, asked: AskedSeries, windows: Sequence[Window]
-) -> tuple[list[MeasuredWindow], tuple[str, ...]]:
+) -> tuple[list[CountedWindow], tuple[str, ...]]:
     """Every window's differences by variant and part, in the bucket in which they were scraped."""
     server = spec.metrics_server
     interval_ms = milliseconds(server.scrape_interval) if server else 0
@@ -214,40 +214,16 @@ def _check_apart(
 
 def _of_window(
     spec: Experiment, owners: Sequence[tuple[str, str]], counts: WindowCounts
-) -> MeasuredWindow:
+) -> CountedWindow:
     """Sums by variant, part and bucket; of what no scrape saw too, as a part of its own."""
-    keys = sorted(set(owners))
-    place = {key: index for index, key in enumerate(keys)}
-    owner = np.array([place[one] for one in owners], np.int64)
     known = counts.reason != Reason.BASELINE
-    rows = _summed(
-        spec, keys, owner[counts.series[known]], counts.ts_ms[known], counts.delta[known]
-    )
-    whole = "of" if any(part == "of" for _, part in keys) else "part"
-    lost = [(variant, "lost" if part == whole else "") for variant, part in keys]
+    rows = summed(spec, owners, counts.series[known], counts.ts_ms[known], counts.delta[known])
+    whole = "of" if any(part == "of" for _, part in owners) else "part"
+    lost = [(variant, "lost" if part == whole else "") for variant, part in owners]
     for loss in counts.losses:
         if loss.cause is not Cause.GAP:  # counted, at an uncertain time
-            found = _summed(spec, lost, owner[loss.series], loss.ts_ms, loss.requests)
+            found = summed(spec, lost, loss.series, loss.ts_ms, loss.requests)
             rows += [row for row in found if row.part and row.amount > 0]
     samples = len(counts.ts_ms)
     new = NewWindow(counts.window, samples, samples, counts.targets_up, counts.notes)
-    return MeasuredWindow(new, tuple(rows))
-
-
-def _summed(
-    spec: Experiment,
-    keys: Sequence[tuple[str, str]],
-    key: NDArray[np.int64],
-    ts_ms: NDArray[np.int64],
-    amount: NDArray[np.float64],
-) -> list[MeasuredRow]:
-    """Sums of amounts by key and bucket, in their order."""
-    width = bucket_ms(spec)
-    cells, cell = np.unique(
-        np.stack([key, (ts_ms - 1) // width * width]), axis=1, return_inverse=True
-    )
-    sums = np.bincount(cell.reshape(-1), amount, cells.shape[1])
-    return [
-        MeasuredRow(keys[index][0], keys[index][1], bucket, total)
-        for index, bucket, total in zip(*cells.tolist(), sums.tolist(), strict=True)
-    ]
+    return CountedWindow(new, tuple(rows))

@@ -20,10 +20,9 @@ from flows.ingest.requests.diagnosis import check_not_in_future, missing_variant
 from flows.ingest.requests.load_requests import LoadedSpan, load_span
 from flows.ingest.requests.mesh.families import FAMILIES
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, Family, SeriesRole
-from flows.ingest.requests.windows import Window, loaded_windows, pending_windows, selection_of
+from flows.ingest.requests.windows import Window, known_and_pending, selection_of
 from flows.ingest.sources.samples import SampleSource
 from flows.spec.experiment import Experiment
-from flows.warehouse.connection import open_writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +80,11 @@ def pull_requests(
         raise ValueError(f"{spec.experiment}: mesh is needed for request metrics")
     check_not_in_future(spec, until_ms, now_ms or time.time_ns() // 1_000_000)
     family = FAMILIES[spec.mesh]
-    with open_writer(warehouse) as con:
-        known = loaded_windows(con, spec, "requests")
-    pending = pending_windows(spec, known, until_ms, selection=selection_of(spec))
+    is_known, pending = known_and_pending(
+        warehouse, spec, "requests", until_ms, selection=selection_of(spec)
+    )
     # Windows before the first request are written with it: a spec that matches nothing at all
     # leaves no trace.
-    is_known = bool(known)
     waiting: list[SpanCounts] = []
     reports: list[_SpanReport] = []
     for span in counted_spans(family, spec, source, pending):

@@ -7,15 +7,19 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from flows.formats.time import instant, milliseconds, milliseconds_of
 from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_writer
 from flows.warehouse.statements import Connection, run
 
 _HOUR_MS = 3_600_000
 # Late samples (remote write, a slow replica) still arrive in the windows before.
 _READ_AGAIN = 2
 _MOST_DOUBTFUL = 6
+# Read at once of few series: a day fits.
+_MOST_AT_ONCE = 24
 # Without a start in the spec: the plan's length before the first pull, and this much more.
 _EARLIER = timedelta(hours=6)
 
@@ -110,6 +114,15 @@ def kept_because(
     return None
 
 
+def known_and_pending(
+    warehouse: Path, spec: Experiment, source: str, until_ms: int, *, selection: str
+) -> tuple[bool, list[Window]]:
+    """Whether any window of the source is in the warehouse, and those that are to be read."""
+    with open_writer(warehouse) as con:
+        loaded = loaded_windows(con, spec, source)
+    return bool(loaded), pending_windows(spec, loaded, until_ms, selection=selection)
+
+
 def pending_windows(
     spec: Experiment, loaded: Mapping[int, LoadedWindow], until_ms: int, *, selection: str
 ) -> list[Window]:
@@ -172,3 +185,11 @@ def next_span(pending: Sequence[Window], most: int) -> list[Window]:
             break
         span.append(window)
     return span
+
+
+def spans_of(pending: Sequence[Window]) -> Iterator[list[Window]]:
+    """All pending windows, those that follow each other together."""
+    while pending:
+        span = next_span(pending, _MOST_AT_ONCE)
+        pending = pending[len(span) :]
+        yield span

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from flows.formats.time import milliseconds
+from flows.formats.time import milliseconds, milliseconds_of
 from flows.ingest.requests.counts import WindowCounts, range_of
-from flows.ingest.requests.plain_counters import count_plain
+from flows.ingest.requests.plain_counters import CountedWindow, count_plain, load_buckets, summed
 from flows.ingest.requests.windows import (
     NewWindow,
     bucket_ms,
-    loaded_windows,
-    next_span,
-    pending_windows,
+    known_and_pending,
+    selection_of,
+    spans_of,
 )
 from flows.ingest.sources.samples import (
     Matcher,
@@ -26,20 +28,9 @@ from flows.ingest.sources.samples import (
     take,
     without_replicas,
 )
-from flows.ingest.users.conversion_load import (
-    CountedWindow,
-    Key,
-    conversion_selection,
-    first_bucket_ms,
-    load_conversions,
-)
 from flows.ingest.users.pull_report import ConversionPull
 from flows.spec.experiment import Experiment
 from flows.spec.sources import CounterSource
-from flows.warehouse.connection import open_writer
-
-# Read at once: few series, so a day fits.
-_MOST_WINDOWS = 24
 
 
 def pull_conversions(
@@ -54,16 +45,14 @@ def pull_conversions(
     if counters is None:
         raise ValueError(f"{spec.experiment}: the spec has no sources.conversions")
     interval_ms = milliseconds(counters.prometheus.scrape_interval)
-    with open_writer(warehouse) as con:
-        loaded = loaded_windows(con, spec, "conversions")
-    selection = conversion_selection(spec, counters)
-    pending = pending_windows(spec, loaded, until_ms, selection=selection)
+    selection = _selection(spec, counters)
+    has_series, pending = known_and_pending(
+        warehouse, spec, "conversions", until_ms, selection=selection
+    )
     selector = Selector(counters.metric, (Matcher("experiment", "=", spec.experiment),))
     users, warnings = Counter[tuple[str, str]](), dict[str, None]()
     foreign = written = 0
-    has_series, done = bool(loaded), 0
-    while done < len(pending):
-        windows = next_span(pending[done:], _MOST_WINDOWS)
+    for windows in spans_of(pending):
         samples = without_replicas(source.read([selector], *range_of(windows, interval_ms)))
         ours = _ours(spec, samples)
         has_series |= bool(ours.labels)
@@ -72,7 +61,7 @@ def pull_conversions(
             source,
             ours,
             windows,
-            counted=[(labels["variant"], labels.get("outcome", "")) for labels in ours.labels],
+            counted=[_key_of(labels) for labels in ours.labels],
             interval_ms=interval_ms,
         )
         counted = [_users_of(spec, ours, one) for one in counts]
@@ -80,14 +69,20 @@ def pull_conversions(
         warnings |= dict.fromkeys((*said, *samples.notes))
         # Windows before the first series hold nothing; without any the metric may be misspelt.
         if has_series:
-            done_now = load_conversions(warehouse, spec, counters, counted, said)
-            warnings |= dict.fromkeys(done_now.kept)
-            warnings |= dict.fromkeys(n for each in done_now.windows for n in each.new.notes)
-            written += len(done_now.windows)
-            for each in done_now.windows:
-                for (variant, outcome, _), count in each.users.items():
-                    users[variant, outcome] += count
-        done += len(windows)
+            done = load_buckets(
+                warehouse,
+                spec,
+                "conversions",
+                counted,
+                metric="",
+                selection=selection,
+                warnings=said,
+            )
+            warnings |= dict.fromkeys(done.kept)
+            warnings |= dict.fromkeys(n for each in done.windows for n in each.new.notes)
+            written += len(done.windows)
+            for row in (row for each in done.windows for row in each.rows):
+                users[row.variant, row.part] += round(row.amount)
     if pending and not has_series:
         raise _nothing(spec, counters, foreign)
     return ConversionPull(written, users, foreign, tuple(warnings))
@@ -103,16 +98,32 @@ def _ours(spec: Experiment, samples: Samples) -> Samples:
 
 def _users_of(spec: Experiment, samples: Samples, counts: WindowCounts) -> CountedWindow:
     # A window begins on the hour, the experiment within it: users before that aren't its own.
-    own = counts.ts_ms > first_bucket_ms(spec)
-    width = bucket_ms(spec)
-    bucket = (counts.ts_ms - 1) // width * width
-    users = Counter[Key]()
-    for index in np.flatnonzero(own & (counts.delta > 0)).tolist():
-        labels = samples.labels[counts.series[index]]
-        key = (labels["variant"], labels.get("outcome", ""), int(bucket[index]))
-        users[key] += round(float(counts.delta[index]))
+    own = counts.ts_ms > _first_bucket_ms(spec)
+    keys = [_key_of(labels) for labels in samples.labels]
+    kept = own & (counts.delta > 0)
+    users = np.round(counts.delta[kept])
+    rows = summed(spec, keys, counts.series[kept], counts.ts_ms[kept], users)
     new = NewWindow(counts.window, len(own), int(own.sum()), counts.targets_up, counts.notes)
-    return CountedWindow(new, users)
+    return CountedWindow(new, tuple(rows))
+
+
+def _key_of(labels: Mapping[str, str]) -> tuple[str, str]:
+    return labels["variant"], labels.get("outcome", "")
+
+
+def _first_bucket_ms(spec: Experiment) -> int:
+    """Where the plan's first whole bucket begins; 0 while its start isn't configured."""
+    if spec.plan.start is None:
+        return 0
+    width = bucket_ms(spec)
+    return -(-milliseconds_of(spec.plan.start) // width) * width
+
+
+def _selection(spec: Experiment, counters: CounterSource) -> str:
+    """Identity of what is counted; another start counts other users of the same window."""
+    first = _first_bucket_ms(spec)
+    text = f"{selection_of(spec)} {counters.metric} {counters.exposed} {first}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _nothing(spec: Experiment, counters: CounterSource, foreign: int) -> SourceRefused:

@@ -1,7 +1,4 @@
-"""Conversions from counters with a known truth.
-
-Covers flows.ingest.users.conversion_load.
-"""
+"""Conversions from counters with a known truth."""
 
 from __future__ import annotations
 
