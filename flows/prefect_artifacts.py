@@ -70,7 +70,16 @@ def dashboard_link(workspace: Workspace, spec: Experiment) -> str | None:
 def show_table(documents: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> None:
     """A row per experiment: its verdict, or why it has none."""
     create_table_artifact(
-        [_row(document) for document in documents]
+        [
+            {
+                "experiment": document["experiment"],
+                "verdict": document["decision"],
+                "score": document["score"],
+                "look": document["look_at"],
+                "why": safe_text("; ".join(document["reasons"])),
+            }
+            for document in documents
+        ]
         + [
             {"experiment": name, "verdict": "failed", "why": safe_text(why)}
             for name, why in failed.items()
@@ -85,13 +94,3 @@ def show_published(paths: Sequence[Path]) -> None:
     create_markdown_artifact(
         "\n".join(f"- `{path}`" for path in paths), key="published", description="What was written"
     )
-
-
-def _row(document: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "experiment": document["experiment"],
-        "verdict": document["decision"],
-        "score": document["score"],
-        "look": document["look_at"],
-        "why": safe_text("; ".join(document["reasons"])),
-    }

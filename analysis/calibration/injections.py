@@ -69,7 +69,11 @@ def error_injections(margin: float) -> tuple[Injection, ...]:
     if margin in (_FEW_POINTS, _FEW_POINTS / 2):
         del sizes["five-points"]
     return (
-        *(_more_failures(name, share) for name, share in sizes.items() if share > 0),
+        *(
+            Injection(name, f"+{points(share)}", f"fails {points(share)} more often", share=share)
+            for name, share in sizes.items()
+            if share > 0
+        ),
         Injection(
             "slow-drift",
             f"drift to {points(drift)}",
@@ -79,10 +83,6 @@ def error_injections(margin: float) -> tuple[Injection, ...]:
         ),
         Injection("total-failure", "total failure", "fails every request", share=1.0),
     )
-
-
-def _more_failures(name: str, share: float) -> Injection:
-    return Injection(name, f"+{points(share)}", f"fails {points(share)} more often", share=share)
 
 
 def latency_injections(history: History) -> tuple[Injection, ...]:

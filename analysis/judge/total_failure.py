@@ -7,7 +7,7 @@ import numpy as np
 from analysis.arrays import BoolArray, FloatArray
 from analysis.evidence import RequestEvidence
 from analysis.plan import MetricPlan, Plan
-from analysis.requests.gross_failure import gross_failure_log_e, gross_share_log_e
+from analysis.requests.gross_failure import gross_failure_path, gross_share_log_e
 from analysis.requests.paired_buckets import BucketCounts
 
 # The exact test's null hypothesis lies this far beyond the margin: bursts don't reach it.
@@ -27,7 +27,7 @@ def gross_failures(
     overdispersion: FloatArray,
 ) -> BoolArray:
     allowed = [metric.allowed_harm for metric in metrics]
-    log_e = gross_failure_log_e(
+    path = gross_failure_path(
         baseline,
         candidate,
         gap=np.array([gross_gap(margin.absolute) for margin in allowed]),
@@ -36,7 +36,7 @@ def gross_failures(
         planned_buckets=plan.planned_buckets,
         overdispersion=overdispersion,
     )
-    return np.asarray(log_e >= -np.log(alpha))
+    return np.asarray(path.max(axis=-1, initial=0.0) >= -np.log(alpha))
 
 
 def gross_failures_alone(
@@ -72,14 +72,14 @@ def is_outage(plan: Plan, evidence: RequestEvidence, candidate: str, metric: Met
     if not metric.may_be_outage or not evidence.outage:
         return False
     alpha = np.array([plan.request_alpha(metric)])
-    log_e = gross_failure_log_e(
+    path = gross_failure_path(
         evidence.outage[plan.baseline],
         evidence.outage[candidate],
         gap=np.array([_OUTAGE_GAP]),
         alpha=alpha,
         planned_buckets=plan.planned_buckets,
     )
-    return bool(log_e[0] >= -np.log(alpha[0]))
+    return bool(path.max(initial=0.0) >= -np.log(alpha[0]))
 
 
 def gross_gap(margin: float) -> float:

@@ -127,8 +127,9 @@ def simulate_detection(
     harmed = np.clip((cells.ends - begin) / cells.widths, 0.0, 1.0)
     rates = (1 - parts, traffic.bad), (parts, np.minimum(traffic.bad + harm * harmed, 1.0))
     variants = [
-        _counts(rng, rng.poisson(requests * part, (runs, len(parts))), p, traffic, cells)
+        BucketCounts(total.astype(np.float64), _bursts(rng, total, p, traffic, cells))
         for part, p in rates
+        for total in (rng.poisson(requests * part, (runs, len(parts))),)
     ]
     gross = _gross(variants, rule, traffic)
     rolled, promoted = np.full(runs, np.inf), np.full(runs, np.inf)
@@ -137,7 +138,8 @@ def simulate_detection(
         left = np.flatnonzero(np.isinf(rolled) & (np.isinf(promoted) | (begin > 0)))
         if look <= begin:
             continue
-        fails, passes = _classify([_until(one, left, cell) for one in variants], cells, rule)
+        until = [BucketCounts(x.total[left, : cell + 1], x.bad[left, : cell + 1]) for x in variants]
+        fails, passes = _classify(until, cells, rule)
         fails |= gross[left, cell]
         rolled[left[fails]] = look
         if look >= rule.first_promote:
@@ -183,30 +185,15 @@ def detectable_harm(
     return high
 
 
-def _until(counts: BucketCounts, runs: IntArray, cell: int) -> BucketCounts:
-    return BucketCounts(counts.total[runs, : cell + 1], counts.bad[runs, : cell + 1])
-
-
-def _counts(
+def _bursts(
     rng: np.random.Generator,
     total: IntArray,
     p: FloatArray | float,
     traffic: Traffic,
     cells: TimeCells,
-) -> BucketCounts:
-    return BucketCounts(
-        total.astype(np.float64), _bursts(rng, total, p, traffic.overdispersion, cells)
-    )
-
-
-def _bursts(
-    rng: np.random.Generator,
-    total: IntArray,
-    p: FloatArray | float,
-    overdispersion: float,
-    cells: TimeCells,
 ) -> FloatArray:
     """Bad requests whose variance is overdispersion times the binomial one (beta-binomial)."""
+    overdispersion = traffic.overdispersion
     if overdispersion <= 1 or not np.all((p > 0) & (p < 1)):
         return rng.binomial(total, p).astype(np.float64)
     of_bucket = float(total.sum()) / (len(total) * float(cells.widths.sum()))

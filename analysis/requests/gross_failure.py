@@ -19,29 +19,6 @@ _LARGEST_BURST = 5.0
 _SMALLEST_SHARE = 1e-16  # keeps a division finite at the edge of the interval
 
 
-def gross_failure_log_e(
-    baseline: BucketCounts,
-    candidate: BucketCounts,
-    *,
-    gap: FloatArray,
-    alpha: FloatArray,
-    planned_buckets: int,
-    factor: FloatArray | float = 1.0,
-    overdispersion: FloatArray | float = 1.0,
-) -> FloatArray:
-    """Largest log e-value so far: float64[metrics]; see gross_failure_path."""
-    path = gross_failure_path(
-        baseline,
-        candidate,
-        gap=gap,
-        alpha=alpha,
-        planned_buckets=planned_buckets,
-        factor=factor,
-        overdispersion=overdispersion,
-    )
-    return np.asarray(path.max(axis=-1, initial=0.0))
-
-
 def gross_failure_path(
     baseline: BucketCounts,
     candidate: BucketCounts,

@@ -85,12 +85,9 @@ def _latest(counts: PodCounts, shares: NDArray[np.float64]) -> NDArray[np.float6
     """Shares of the last stretches, where there are several."""
     if counts.stretches is None:
         return shares
-    bad, total = (x[:, -_LAST_STRETCHES:].sum(axis=1) for x in _parts(counts.stretches))
+    parts = (counts.stretches.bad, counts.stretches.total)
+    bad, total = (x[:, -_LAST_STRETCHES:].sum(axis=1) for x in parts)
     return np.asarray(np.maximum(shares, bad / np.maximum(total, 1)))
-
-
-def _parts(counts: BucketCounts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return counts.bad, counts.total
 
 
 def _together(counts: PodCounts, pods: NDArray[np.bool_]) -> BucketCounts:

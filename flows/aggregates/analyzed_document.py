@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from flows.formats.json_schema import NullableNumbers
+from flows.formats.json_schema import JsonDocument, NullableNumbers
 from flows.look.scorecard_document import Interval, OfCell, ScorecardRow
 
 
@@ -152,10 +152,8 @@ class AnalyzedRow(ScorecardRow):
     further: Further
 
 
-class ScorecardDocument(BaseModel):
+class ScorecardDocument(JsonDocument):
     """All rows, and what they were computed with."""
-
-    model_config = ConfigDict(ser_json_inf_nan="null")
 
     alpha: float
     tightest_at_users: float | None = Field(
@@ -172,10 +170,6 @@ class ScorecardDocument(BaseModel):
     segments: tuple[SegmentsDiffer, ...] = Field(
         description="Where rows name segments: whether the effect differs between them."
     )
-
-    def to_json(self) -> str:
-        """The JSON text."""
-        return self.model_dump_json(indent=2) + "\n"
 
 
 def scorecard_schema() -> str:

@@ -83,30 +83,22 @@ def calibrate(
     )
     user_history = history_document(known) if known is not None and users else None
     user_notes = tuple(notes_on_users(spec, whole, known))
-    if history is None:
-        if user_history is None:
-            raise CannotCalibrate(
-                f"{spec.experiment}: fewer than {LEAST_USERS} users with a final value are "
-                f"known{period}; pull first, or calibrate when it has run for longer"
-            )
-        return CalibrationDocument.of_users(
-            spec,
-            users,
-            user_history,
-            runs=runs,
-            seed=seed,
-            plan_s=whole.end_ms / 1000,
-            planned_looks=len(planned),
-            notes=user_notes,
+    if history is None and user_history is None:
+        raise CannotCalibrate(
+            f"{spec.experiment}: fewer than {LEAST_USERS} users with a final value are "
+            f"known{period}; pull first, or calibrate when it has run for longer"
         )
-    replayed = _replay(spec, whole, history, seed)
+    replayed = _replay(spec, whole, history, seed) if history else None
+    notes = (*_notes(spec, replayed), *_traffic_note(elsewhere)) if replayed else ()
     return CalibrationDocument.of(
         spec,
         replayed,
-        _scenarios(replayed, runs, progress),
+        _scenarios(replayed, runs, progress) if replayed else (),
         runs=runs,
+        seed=seed,
+        plan_s=whole.end_ms / 1000,
         planned_looks=len(planned),
-        notes=(*_notes(spec, replayed), *_traffic_note(elsewhere), *user_notes),
+        notes=(*notes, *user_notes),
         users=users,
         user_history=user_history,
     )

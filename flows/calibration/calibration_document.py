@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from analysis.calibration.injections import NO_HARM, points
 from analysis.calibration.judges import Judge
@@ -14,15 +14,15 @@ from analysis.calibration.replay import Replay, Scenario
 from analysis.explain.spans import span_s
 from flows.calibration.request_outcomes import HistoryDocument, ScenarioDocument
 from flows.calibration.user_outcomes import UserHistoryDocument, UserMetricCalibration
-from flows.formats.json_schema import document_schema
+from flows.formats.json_schema import JsonDocument, document_schema
 from flows.formats.time import instant
 from flows.spec.experiment import Experiment
 
 
-class CalibrationDocument(BaseModel):
+class CalibrationDocument(JsonDocument):
     """What a gate sees on its own history."""
 
-    model_config = ConfigDict(title="Calibration", ser_json_inf_nan="null")
+    model_config = ConfigDict(title="Calibration")
 
     experiment: str
     spec_hash: str
@@ -49,53 +49,19 @@ class CalibrationDocument(BaseModel):
     def of(
         cls,
         spec: Experiment,
-        replay: Replay,
+        replay: Replay | None,
         scenarios: tuple[Scenario, ...],
-        *,
-        runs: int,
-        planned_looks: int,
-        notes: tuple[str, ...],
-        users: tuple[UserMetricCalibration, ...] = (),
-        user_history: UserHistoryDocument | None = None,
-    ) -> Self:
-        """The document of a finished replay of requests, with that of users if there is one."""
-        setting = replay.setting
-        return cls(
-            experiment=spec.experiment,
-            spec_hash=spec.spec_hash,
-            software_version=version("split-verdict"),
-            runs=runs,
-            seed=replay.seed,
-            alpha=setting.plan.alpha,
-            plan_s=setting.plan.end_ms / 1000,
-            looks=len(setting.looks_ms),
-            planned_looks=planned_looks,
-            kayenta_value_s=setting.kayenta_step * setting.plan.bucket_ms / 1000,
-            thresholds={
-                metric.name: float(limit)
-                for metric, limit in zip(setting.deciding, setting.thresholds, strict=True)
-            },
-            history=_history(spec, replay),
-            notes=notes,
-            scenarios=tuple(ScenarioDocument.of(scenario) for scenario in scenarios),
-            users=users,
-            user_history=user_history,
-        )
-
-    @classmethod
-    def of_users(
-        cls,
-        spec: Experiment,
-        users: tuple[UserMetricCalibration, ...],
-        user_history: UserHistoryDocument,
         *,
         runs: int,
         seed: int,
         plan_s: float,
         planned_looks: int,
         notes: tuple[str, ...],
+        users: tuple[UserMetricCalibration, ...],
+        user_history: UserHistoryDocument | None,
     ) -> Self:
-        """The document of an experiment that counts users only."""
+        """The document of a finished replay of requests, of users, or of both."""
+        setting = replay.setting if replay else None
         return cls(
             experiment=spec.experiment,
             spec_hash=spec.spec_hash,
@@ -104,20 +70,23 @@ class CalibrationDocument(BaseModel):
             seed=seed,
             alpha=spec.plan.alpha,
             plan_s=plan_s,
-            looks=users[0].looks,
+            looks=len(setting.looks_ms) if setting else users[0].looks,
             planned_looks=planned_looks,
-            kayenta_value_s=None,
-            thresholds={},
-            history=None,
+            kayenta_value_s=setting.kayenta_step * setting.plan.bucket_ms / 1000
+            if setting
+            else None,
+            thresholds={
+                metric.name: float(limit)
+                for metric, limit in zip(setting.deciding, setting.thresholds, strict=True)
+            }
+            if setting
+            else {},
+            history=_history(spec, replay) if replay else None,
             notes=notes,
-            scenarios=(),
+            scenarios=tuple(ScenarioDocument.of(scenario) for scenario in scenarios),
             users=users,
             user_history=user_history,
         )
-
-    def to_json(self) -> str:
-        """The JSON text, byte for byte the same for the same seed and history."""
-        return self.model_dump_json(indent=2) + "\n"
 
     def sentences(self) -> tuple[str, ...]:
         """What our judge can see, a sentence a scenario; then both errors of every judge."""

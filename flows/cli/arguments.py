@@ -39,20 +39,9 @@ def parse_instant(text: str) -> datetime:
 
 def share(text: str) -> float:
     """An argument between 0 and 1."""
-    value = positive(text)
-    if value >= 1:
+    value = _number(text)
+    if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} must lie between 0 and 1")
-    return value
-
-
-def positive(text: str) -> float:
-    """An argument that is a number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
     return value
 
 
@@ -60,15 +49,32 @@ def number_within(low: float, high: float) -> Callable[[str], float]:
     """The type of an argument that is a number from low to high."""
 
     def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
+        value = _number(text)
         if not low <= value <= high:
             raise argparse.ArgumentTypeError(f"{text!r} must be a number from {low:g} to {high:g}")
         return value
 
     return parse
+
+
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """The type of an argument that is a whole number of at least, and at most, so much."""
+
+    def parse(text: str) -> int:
+        value = int(text) if text.isdecimal() else -1
+        if value < least or (most is not None and value > most):
+            end = "" if most is None else f" to {most}"
+            raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from {least}{end}")
+        return value
+
+    return parse
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def named(parse: Callable[[str], float]) -> Callable[[str], tuple[str, float]]:

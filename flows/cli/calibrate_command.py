@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from analysis.explain.spans import span_s
-from flows.cli.arguments import Commands, command, parse_instant
+from flows.cli.arguments import Commands, command, parse_instant, whole_number
 from flows.formats.text import counted
 from flows.workspace.paths import Workspace
 
@@ -38,8 +38,10 @@ def add(commands: Commands) -> None:
         "replay what is known, without and with an effect: what can the gate see?",
     )
     calibrate.add_argument("experiment")
-    calibrate.add_argument("--runs", type=_positive, help="of each scenario (default: 500)")
-    calibrate.add_argument("--seed", type=_natural, help="another seed, other runs (default: 1)")
+    calibrate.add_argument("--runs", type=whole_number(1), help="of each scenario (default: 500)")
+    calibrate.add_argument(
+        "--seed", type=whole_number(0), help="another seed, other runs (default: 1)"
+    )
     calibrate.add_argument(
         "--history",
         type=_period,
@@ -47,19 +49,6 @@ def add(commands: Commands) -> None:
         help="replay this stretch only (default: all that is known)",
     )
     calibrate.add_argument("--json", action="store_true", help="print every number as JSON")
-
-
-def _natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, 0 or more")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    value = _natural(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be at least 1")
-    return value
 
 
 def _period(text: str) -> Period:

@@ -9,7 +9,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.cli.arguments import USAGE_ERROR, Commands, command, named, number_within, share
+from flows.cli.arguments import (
+    USAGE_ERROR,
+    Commands,
+    command,
+    named,
+    number_within,
+    share,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from flows.kayenta.judgement_document import JudgementDocument
@@ -77,7 +85,7 @@ def add(commands: Commands) -> None:
 def _add_intervals(judge: argparse.ArgumentParser) -> None:
     judge.add_argument(
         "--intervals",
-        type=_count,
+        type=whole_number(2),
         help="verdict judge: planned number of intervals, the same at every look of a canary "
         "that is judged again and again (default: those in the file, which suits one look)",
     )
@@ -148,13 +156,6 @@ def _lookback(text: str) -> float:
     if kind != "sliding" or not minutes:
         raise argparse.ArgumentTypeError(f"is {text!r}, must be growing or sliding:MINUTES")
     return _MINUTES(minutes)
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 2:
-        raise argparse.ArgumentTypeError(f"is {text}, must be at least 2")
-    return value
 
 
 def _lines(document: JudgementDocument) -> Iterator[str]:

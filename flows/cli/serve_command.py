@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from flows.cli.arguments import USAGE_ERROR, Commands, command
+from flows.cli.arguments import USAGE_ERROR, Commands, command, whole_number
 from flows.workspace.paths import Workspace
 
 
@@ -16,7 +16,9 @@ def add(commands: Commands) -> None:
         commands, "serve", _serve, "answer Flagger's and Argo Rollouts' calls over HTTP"
     )
     serve.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
-    serve.add_argument("--port", type=_port, default=8080, help="default: 8080; 0: a free one")
+    serve.add_argument(
+        "--port", type=whole_number(0, 65535), default=8080, help="default: 8080; 0: a free one"
+    )
     serve.add_argument(
         "--token-env",
         metavar="NAME",
@@ -68,13 +70,3 @@ def _serve(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     serve(Workspace(options.root), listening, token=token, grants=grants, tls=tls)
     return 0
-
-
-def _port(text: str) -> int:
-    try:
-        port = int(text)
-    except ValueError:
-        port = -1
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a port, 0 to 65535")
-    return port

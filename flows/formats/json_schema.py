@@ -1,4 +1,4 @@
-"""JSON Schemas of what we read and write."""
+"""JSON that we write, and JSON Schemas of what we read and write."""
 
 from __future__ import annotations
 
@@ -6,8 +6,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+
+
+class JsonDocument(BaseModel):
+    """What we write; a number that isn't known is null."""
+
+    model_config = ConfigDict(ser_json_inf_nan="null")
+
+    def to_json(self) -> str:
+        """The JSON text, byte for byte the same for the same document."""
+        return self.model_dump_json(indent=2) + "\n"
 
 
 class NullableNumbers(GenerateJsonSchema):

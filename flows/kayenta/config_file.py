@@ -77,15 +77,14 @@ def _finding(detail: ErrorDetails, root: FieldPath) -> tuple[FieldPath, str]:
     if kind == "value_error":
         return at, str(context["error"])
     if kind == "enum":
-        hint = did_you_mean(str(value), _words(context["expected"]))
+        words = [
+            word for word in context["expected"].split("'") if word.strip(", ") not in ("", "or")
+        ]
+        hint = did_you_mean(str(value), words)
         return at, f"{shown}must be {context['expected']}{hint}"
     if kind in ("model_type", "dict_type"):
         return at, f"{shown}must be an object"
     return at, shown + detail["msg"].replace("Input should be", "must be")
-
-
-def _words(expected: str) -> list[str]:
-    return [word for word in expected.split("'") if word.strip(", ") not in ("", "or")]
 
 
 _CANARY_FIELDS = [

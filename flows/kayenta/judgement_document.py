@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from analysis.kayenta.config import CanaryConfig
 from analysis.kayenta.score import GroupScore
 from flows.formats.exit_codes import exit_code
-from flows.formats.json_schema import document_schema
+from flows.formats.json_schema import JsonDocument, document_schema
 from flows.kayenta.metric_document import JudgedMetric
 
 
@@ -56,7 +56,7 @@ class JudgedLook(BaseModel):
         )
 
 
-class JudgementDocument(BaseModel):
+class JudgementDocument(JsonDocument):
     """One judgement of series of values, with everything that is needed to understand it."""
 
     model_config = ConfigDict(title="Judgement")
@@ -106,10 +106,6 @@ class JudgementDocument(BaseModel):
             metrics=tuple(metrics),
             software_version=version("split-verdict"),
         )
-
-    def to_json(self) -> str:
-        """The JSON text, byte for byte the same for the same judgement."""
-        return self.model_dump_json(indent=2) + "\n"
 
 
 def judgement_schema() -> str:

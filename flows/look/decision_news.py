@@ -28,13 +28,9 @@ def note_decision(con: Connection, document: VerdictDocument) -> None:
     now = _status(json.loads(document.model_dump_json(include={"decision", "metrics"})))
     was = _status(json.loads(before)) if before else Decision.HOLD.value
     if now != was:
-        title = f"{document.experiment}: {now} (was {was})" if before else _first(document, now)
+        title = f"{document.experiment}: {now}" + (f" (was {was})" if before else "")
         look = f"look at {document.look_at:%Y-%m-%d %H:%M:%S} UTC"
         note(con, document.experiment, look, title, "\n".join((*document.reasons, look)))
-
-
-def _first(document: VerdictDocument, now: str) -> str:
-    return f"{document.experiment}: {now}"
 
 
 def _status(verdict: Mapping[str, Any]) -> str:

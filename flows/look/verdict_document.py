@@ -12,7 +12,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Self, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from analysis.judge.latency_table import LatencyTable
 from analysis.judge.segments import SegmentTable
@@ -21,7 +21,7 @@ from analysis.quality.checks import QualityCheck
 from analysis.verdict import Decision, Verdict
 from flows.formats.atomic_file import write_atomically
 from flows.formats.exit_codes import exit_code
-from flows.formats.json_schema import document_schema
+from flows.formats.json_schema import JsonDocument, document_schema
 from flows.formats.problems import UserError
 from flows.look.scorecard_document import ScorecardRow
 
@@ -30,10 +30,10 @@ class VerdictNotWritten(UserError):
     """The verdict's file can't be written; the verdict itself is recorded in the warehouse."""
 
 
-class VerdictDocument(BaseModel):
+class VerdictDocument(JsonDocument):
     """One verdict with everything that is needed to understand and to replay it."""
 
-    model_config = ConfigDict(title="Verdict", ser_json_inf_nan="null")
+    model_config = ConfigDict(title="Verdict")
 
     experiment: str
     decision: Decision
@@ -69,10 +69,6 @@ class VerdictDocument(BaseModel):
             spec_hash=spec_hash,
             software_version=version("split-verdict"),
         )
-
-    def to_json(self) -> str:
-        """The JSON text, byte for byte the same for the same verdict."""
-        return self.model_dump_json(indent=2) + "\n"
 
     def write(self, folder: Path) -> Path:
         """Writes folder/<experiment>/<look>.json whole or not at all; returns its path.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+
+from flows.formats.json_schema import JsonDocument
 
 
 class DetectionRow(BaseModel):
@@ -90,16 +92,10 @@ class UserPlan(BaseModel):
     rows: tuple[EffectRow, ...]
 
 
-class PlanningDocument(BaseModel):
+class PlanningDocument(JsonDocument):
     """What an experiment can see."""
-
-    model_config = ConfigDict(ser_json_inf_nan="null")
 
     experiment: str
     history: str = Field(description="What the figures rest on.")
     requests: tuple[RequestPlan, ...]
     users: tuple[UserPlan, ...]
-
-    def to_json(self) -> str:
-        """The JSON text."""
-        return self.model_dump_json(indent=2) + "\n"

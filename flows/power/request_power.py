@@ -108,7 +108,8 @@ def _request_plans(
             continue
         rule = _rule(plan, metric)
         margin = rule.margin_absolute + rule.margin_relative * traffic.bad
-        designs: list[float | FloatArray] = [*_shares(plan), *_ramp(plan)]
+        shares = sorted({*_own_shares(plan), *SHARES})
+        designs: list[float | FloatArray] = [*shares, *_ramp(plan)]
         rows = [
             _row(simulate_detection(traffic, rule, share=share, harm=harm, seed=_SEED), share, plan)
             for share in designs
@@ -164,11 +165,6 @@ def _ramp(plan: Plan) -> list[FloatArray]:
     starts = plan.start_ms + np.arange(plan.planned_buckets) * plan.bucket_ms
     stage = np.searchsorted([one.start_ms for one in plan.stages], starts, "right") - 1
     return [np.array(known)[stage]]
-
-
-def _shares(plan: Plan) -> tuple[float, ...]:
-    """The usual shares of the traffic, and those of the plan's own stages."""
-    return tuple(sorted({*_own_shares(plan), *SHARES}))
 
 
 def _own_shares(plan: Plan) -> list[float]:

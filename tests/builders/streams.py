@@ -13,7 +13,7 @@ from analysis.judge.recent_health import least_last_part
 from analysis.judge.started_harm import started_gross_gap
 from analysis.judge.total_failure import gross_gap
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
-from analysis.requests.gross_failure import gross_failure_log_e
+from analysis.requests.gross_failure import gross_failure_path
 from analysis.requests.later_starts import Null, harm_from_any_start
 from analysis.requests.paired_buckets import BucketCounts, PairedBuckets, pair_buckets
 from analysis.requests.pods import PodCounts
@@ -231,14 +231,14 @@ def may_decide(
         level = {"alpha": plan.promote_alpha, "n_opt": plan.promote_buckets}
         excluded[healthy] = recent.stays_below(margin, **level)
     gross = [
-        gross_failure_log_e(
+        gross_failure_path(
             baseline,
             candidate,
             gap=np.full(len(alpha), gross_gap(margin)),
             alpha=alpha,
             planned_buckets=plan.planned_buckets,
             overdispersion=burst,
-        )
+        ).max(axis=-1, initial=0.0)
         > -np.log(alpha) / 2
         for burst in (1.0, 5.0)
     ]

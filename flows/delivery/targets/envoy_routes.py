@@ -68,7 +68,8 @@ class EnvoyRoutes:
             now.check(self.title, fence=fence, expected=expected)
             if now.fence == fence and _same(now.weights, weights):
                 return self.read()
-            data["version_info"] = _next_version(data.get("version_info"))
+            was = str(data.get("version_info"))
+            data["version_info"] = str(int(was) + 1) if was.isdecimal() else "1"
             for entry in self._entries(data):
                 self._set(entry, weights, fence, reason)
             self._replace_if_taken(old, data)
@@ -238,7 +239,3 @@ def _fence(route: _Json) -> int:
 def _same(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
     """Whether both are written as the same weights, to a thousandth of a percent."""
     return all(abs(weight - other.get(name, 0.0)) < 0.001 for name, weight in one.items())
-
-
-def _next_version(version: object) -> str:
-    return str(int(version) + 1) if isinstance(version, str) and version.isdigit() else "1"

@@ -175,19 +175,16 @@ class PrometheusConnection:
                 f"{self.url}: no trusted connection (is ca_file right?): {_said(error)}"
             ) from error
         except requests.exceptions.InvalidURL as error:
-            raise self._no_url() from error
+            # Without what requests says: it may repeat a part of the password.
+            raise SourceRefused(
+                f"{self.url}: not a URL that can be asked; a / or @ in user or password is "
+                "written %2F or %40"
+            ) from error
         except OtherHost as error:
             raise SourceRefused(f"{self.url}: {error}") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _AskLater(f"{type(error).__name__}: {_said(error)}") from error
         return self._judged(response, body)
-
-    def _no_url(self) -> SourceRefused:
-        """Without what requests says: it may repeat a part of the password."""
-        return SourceRefused(
-            f"{self.url}: not a URL that can be asked; a / or @ in user or password is written %2F "
-            "or %40"
-        )
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
         """All of the answer, unpacked; what comes drop by drop or has no end is given up."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from analysis.users.estimates import Quantity
@@ -12,6 +12,7 @@ from flows.ingest.coverage import users_known_until
 from flows.ingest.sources.aggregate_rows import COVARIATE, DENOMINATOR, VALUE
 from flows.ingest.users.cohort_sums import CohortSums, Part
 from flows.ingest.users.exposed_users import BySplit, ExposedUsers
+from flows.ingest.users.final_values import midnight
 from flows.ingest.users.known_aggregates import (
     KnownAggregates,
     VariantRow,
@@ -64,12 +65,8 @@ def _until(spec: Experiment, rows: Iterable[VariantRow], until: datetime) -> Ite
     """The rows of the days that ended by then; all of sums without days."""
     for each in rows:
         day = None if spec.sources.is_timeless else each.row.day
-        if day is None or _midnight(day) + _DAY <= until:
+        if day is None or midnight(day, until) + _DAY <= until:
             yield each
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _cohort(name: str, metric: UserMetric, window: timedelta) -> Cohort:

@@ -57,16 +57,37 @@ def _load(con: Connection, spec: Experiment, reading: Reading, *, until_ms: int)
     counts = {part: old.row_count for part, old in known.items() if part not in forgotten}
     counts |= {each.part: each.row_count for each in reading.staged}
     is_changed, row_count = bool(replaced or forgotten), sum(counts.values())
-    _claim(con, spec, reading, is_changed=is_changed, row_count=row_count, until_ms=until_ms)
+    key = {"experiment": spec.experiment, "source": reading.kind.value}
+    run(
+        con,
+        "load/claimed_source",
+        **key,
+        until=instant(until_ms),
+        is_changed=is_changed,
+        row_count=row_count,
+        parts=len(reading.staged) + len(reading.unchanged),
+        origin=reading.origin,
+    )
     again = _came_again(con, spec, reading, replaced)
-    key = {"experiment": spec.experiment}
     for part in (*forgotten, *(each.part for each in again)):
         _forget_rows(con, spec, reading.kind, part)
-        run(con, "load/forget_user_part", **key, source=reading.kind.value, part=part)
+        run(con, "load/forget_user_part", **key, part=part)
     for each in reading.staged:
         if each in replaced:
             _replace_rows(con, spec, reading.kind, each)
-        _remember(con, spec, reading, each, known.get(each.part), is_new=each in replaced)
+        old = known.get(each.part)
+        run(
+            con,
+            "load/user_part",
+            **key,
+            part=each.part,
+            origin=reading.origin,
+            state=each.state,
+            checksum=each.checksum,
+            generation=(old.generation if old else 0) + (each in replaced),
+            row_count=each.row_count,
+            **asdict(each.left_out),
+        )
     _note_gone(con, spec, reading, again)
     return replace(
         known_source(con, spec, reading.kind),
@@ -124,28 +145,6 @@ def _differs(staged: StagedPart, known: Mapping[str, KnownPart], origin: str) ->
     )
 
 
-def _claim(
-    con: Connection,
-    spec: Experiment,
-    reading: Reading,
-    *,
-    is_changed: bool,
-    row_count: int,
-    until_ms: int,
-) -> None:
-    run(
-        con,
-        "load/claimed_source",
-        experiment=spec.experiment,
-        source=reading.kind.value,
-        until=instant(until_ms),
-        is_changed=is_changed,
-        row_count=row_count,
-        parts=len(reading.staged) + len(reading.unchanged),
-        origin=reading.origin,
-    )
-
-
 def _forget_rows(con: Connection, spec: Experiment, kind: UserRows, part: str) -> None:
     """Removes the rows of a part, and what is known of those that were left out."""
     tables = ("outcomes", "left_out_outcomes") if kind is UserRows.OUTCOMES else ("exposures",)
@@ -160,27 +159,3 @@ def _replace_rows(con: Connection, spec: Experiment, kind: UserRows, staged: Sta
     if kind is UserRows.OUTCOMES and staged.left_out != LeftOut():
         one_in = 1 + staged.left_out.other_experiment // _ELSEWHERE_ROWS
         run(con, "load/left_out_outcomes", **asked, one_in=one_in)
-
-
-def _remember(
-    con: Connection,
-    spec: Experiment,
-    reading: Reading,
-    staged: StagedPart,
-    old: KnownPart | None,
-    *,
-    is_new: bool,
-) -> None:
-    run(
-        con,
-        "load/user_part",
-        experiment=spec.experiment,
-        source=reading.kind.value,
-        part=staged.part,
-        origin=reading.origin,
-        state=staged.state,
-        checksum=staged.checksum,
-        generation=(old.generation if old else 0) + is_new,
-        row_count=staged.row_count,
-        **asdict(staged.left_out),
-    )

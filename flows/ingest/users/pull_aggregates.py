@@ -69,7 +69,17 @@ def pull_aggregates(
         gone = {row.group: row for row in known if row.group not in here}
         now = [*rows, *(StoredRow(r.part, r.row_number, r.fields, True) for r in gone.values())]
         is_changed = now != known
-        _claim(con, spec, source, len(files), len(rows), is_changed=is_changed, until_ms=until_ms)
+        run(
+            con,
+            "load/claimed_source",
+            experiment=spec.experiment,
+            source=AGGREGATES,
+            until=instant(until_ms),
+            is_changed=is_changed,
+            row_count=len(rows),
+            parts=len(files),
+            origin=hashlib.sha256(source.model_dump_json().encode()).hexdigest()[:16],
+        )
         if is_changed:
             _replace(con, spec, now)
     return AggregatePull(len(rows), len(files), is_changed, vanished_groups(now))
@@ -100,29 +110,6 @@ def _written(value: object) -> object:
     if isinstance(value, Decimal):
         return int(value) if value % 1 == 0 else float(value)
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
-
-
-def _claim(
-    con: Connection,
-    spec: Experiment,
-    source: UsersSums,
-    parts: int,
-    row_count: int,
-    *,
-    is_changed: bool,
-    until_ms: int,
-) -> None:
-    run(
-        con,
-        "load/claimed_source",
-        experiment=spec.experiment,
-        source=AGGREGATES,
-        until=instant(until_ms),
-        is_changed=is_changed,
-        row_count=row_count,
-        parts=parts,
-        origin=hashlib.sha256(source.model_dump_json().encode()).hexdigest()[:16],
-    )
 
 
 def _replace(con: Connection, spec: Experiment, rows: Sequence[StoredRow]) -> None:

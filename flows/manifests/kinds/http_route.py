@@ -37,7 +37,8 @@ def _read_rule(manifest: Manifest, around: ManifestSet, rule: dict[str, Any], in
     parent = _parent_service(manifest)
     gateway = None if parent else _gateway(manifest, around)
     cluster = _gateway_cluster(manifest, index) if gateway is _Gateway.ENVOY_GATEWAY else ""
-    has_own = _has_own_clusters(references)
+    # Envoy Gateway makes a cluster for each backend if any of them has a filter.
+    has_own = any(items_of(reference.get("filters")) for reference in references)
     backends = [
         replace(
             _backend(manifest, around, item, shares[place] if shares else None),
@@ -68,11 +69,6 @@ def _read_rule(manifest: Manifest, around: ManifestSet, rule: dict[str, Any], in
 def _gateway_cluster(manifest: Manifest, index: int) -> str:
     """Envoy Gateway's name for the cluster of a rule."""
     return f"{manifest.kind.lower()}/{manifest.namespace}/{manifest.name}/rule/{index}"
-
-
-def _has_own_clusters(references: list[dict[str, Any]]) -> bool:
-    """Whether Envoy Gateway makes a cluster for each backend: if any of them has a filter."""
-    return any(items_of(reference.get("filters")) for reference in references)
 
 
 def _shared(cluster: str) -> str:

@@ -1,13 +1,21 @@
 """The exact test: a total failure within two buckets, no alarm from bursts or shared outages."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from analysis.requests.gross_failure import gross_failure_log_e, gross_share_log_e
+from analysis.arrays import FloatArray
+from analysis.requests.gross_failure import gross_failure_path, gross_share_log_e
 from analysis.requests.paired_buckets import BucketCounts, pair_buckets
 from tests.builders.streams import Traffic, simulate, until
 
 ALPHA, PLANNED = 0.008, 120
+
+
+def gross_failure_log_e(*counts: BucketCounts, **asked: Any) -> FloatArray:
+    """Largest log e-value so far."""
+    return np.asarray(gross_failure_path(*counts, **asked).max(axis=-1, initial=0.0))
 
 
 def _alarm_after(baseline: BucketCounts, candidate: BucketCounts) -> int | None:

@@ -62,7 +62,7 @@ def test_command_serves_with_the_token_of_the_environment(tmp_path: Path) -> Non
     [
         (("--host", "0.0.0.0"), "callers need a token"),
         (("--token-env", "NO_SUCH_VARIABLE"), "NO_SUCH_VARIABLE must hold a token"),
-        (("--port", "70000"), "must be a port"),
+        (("--port", "70000"), "must be a whole number from 0 to 65535"),
         (("--host", "192.0.2.1", "--token-env", "GATE_TOKEN"), "can't listen on 192.0.2.1"),
     ],
 )
