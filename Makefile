@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_ENV := PREFECT_LOGGING_LEVEL=WARNING
 
-.PHONY: help demo test lint bench chaos fuzz live live-all servers schemas lock sbom clean
+.PHONY: help demo test lint bench bench-long chaos fuzz live live-all servers schemas lock sbom clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -22,10 +22,16 @@ lint: $(VENV)/dev ## formatting, lint, types, the direction of imports, known ad
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/audit.py
 
-bench: $(VENV)/dev servers ## print ratios of speed, memory and decision quality
+bench: $(VENV)/dev servers ## print ratios of speed and memory, in their short form
+	@for name in news warehouse_opening; do \
+		case $$name in news) quick=--quick;; *) quick=;; esac; \
+		$(BIN)/python -m benchmarks.$$name $$quick || exit 1; done
+
+bench-long: $(VENV)/dev servers ## print ratios of speed, memory and decision quality; hours
 	@for module in benchmarks/*.py; do \
 		name=$$(basename $$module .py); \
-		[ $$name = __init__ ] || $(BIN)/python -m benchmarks.$$name || exit 1; done
+		case $$name in __init__|results) continue;; esac; \
+		 $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 chaos: $(VENV)/dev servers ## kills, full disks and misbehaving servers by the hundred; half an hour
 	@$(BIN)/python -m tests.chaos

@@ -6,7 +6,7 @@ same for the same verdicts, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -32,15 +32,22 @@ _PAGE = Markup(
 
 
 def report_files(
-    reports: Sequence[ExperimentReport], folder: Path, *, broken: Sequence[BrokenSpec] = ()
+    reports: Sequence[ExperimentReport],
+    folder: Path,
+    *,
+    broken: Sequence[BrokenSpec] = (),
+    without: Collection[str] = (),
 ) -> dict[Path, str]:
     """A page per experiment and the index, by their path; the index last, when its links lead.
 
-    broken: experiments whose specs can't be read, which the index names.
+    broken: experiments whose specs can't be read, which the index names. without: experiments whose
+    own page isn't wanted.
     """
     ordered = sorted(reports, key=lambda report: report.verdict.experiment)
     pages = {
-        folder / file_name(report.verdict.experiment): experiment_page(report) for report in ordered
+        folder / file_name(report.verdict.experiment): experiment_page(report)
+        for report in ordered
+        if report.verdict.experiment not in without
     }
     return pages | {folder / INDEX: index_page(ordered, broken)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,6 +75,7 @@ def dashboard_files(
     servers: Sequence[PrometheusServer] = (DEFAULT_SERVER,),
     grafana_directory: str | None = None,
     prefix: str = "edtech",
+    without: Collection[str] = (),
 ) -> dict[Path, str]:
     """The texts of a dashboard per experiment, the fleet's, and provisioning, by their path.
 
@@ -82,12 +83,13 @@ def dashboard_files(
     servers: that Grafana is to ask; of the same URL the shortest scrape interval counts,
         and one login.
     grafana_directory: where Grafana finds the directory, if elsewhere (in a container, say).
-    prefix: of the exported metrics.
+    prefix: of the exported metrics. without: experiments whose own dashboard isn't wanted.
     Raises ValueError if two experiments have the same name.
     """
     listed = tuple(sorted(views, key=lambda view: view.name))
     _refuse_twins(listed)
-    dashboards = [experiment_dashboard(view, prefix=prefix) for view in listed]
+    wanted = [view for view in listed if view.name not in without]
+    dashboards = [experiment_dashboard(view, prefix=prefix) for view in wanted]
     dashboards.append(fleet_dashboard(listed, prefix=prefix))
     texts = {directory / f"{dashboard.uid}.json": to_json(dashboard) for dashboard in dashboards}
     provisioning = Provisioning(

@@ -25,7 +25,8 @@ from flows.formats.problems import UserError
 from flows.formats.safe_text import make_logs_safe, safe_text, safe_traceback
 from flows.ingest.pull import pull_experiment
 from flows.ingest.sources.samples import SourceUnavailable
-from flows.look.look import look_at_experiment, look_time
+from flows.look.look import look_at_experiment
+from flows.look.look_time import look_time
 from flows.notify import note_failure, send_notifications
 from flows.prefect_artifacts import (
     show_dashboard,

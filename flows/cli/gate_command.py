@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
 from flows.cli.arguments import Commands, command, parse_instant
 from flows.workspace.paths import Workspace
-
-if TYPE_CHECKING:
-    from flows.look.verdict_document import VerdictDocument
 
 
 def add(commands: Commands) -> None:
@@ -27,26 +26,35 @@ def add(commands: Commands) -> None:
 
 
 def _gate(options: argparse.Namespace) -> int:
-    from flows.look.look import look_at_experiment  # noqa: PLC0415
+    from flows.look.look_time import look_time  # noqa: PLC0415
+    from flows.look.seen import standing_looks  # noqa: PLC0415
     from flows.notify import send_notifications  # noqa: PLC0415
+    from flows.workspace.experiments import find_spec  # noqa: PLC0415
 
-    document = look_at_experiment(
-        Workspace(options.root), options.experiment, at=options.at, warn=_warn
-    )
-    _print(document, as_json=options.json)
-    send_notifications(Workspace(options.root).warehouse, _warn)
-    return document.exit_code
+    workspace, at = Workspace(options.root), look_time(options.at)
+    path, spec = find_spec(workspace.experiments, options.experiment)
+    known = standing_looks(workspace, [(path, spec)], at).get(spec.experiment)
+    if known is not None and not known.basis.is_pulled:
+        text, verdict = known.text, known.stored
+    else:
+        from flows.look.look import look_anew  # noqa: PLC0415
+
+        text = look_anew(workspace, path, spec, at=at, warn=_warn).to_json()
+        verdict = json.loads(text)
+    _print(text, verdict, as_json=options.json)
+    send_notifications(workspace.warehouse, _warn)
+    return int(verdict["exit_code"])
 
 
-def _print(document: VerdictDocument, *, as_json: bool) -> None:
+def _print(text: str, verdict: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print(document.to_json(), end="")
+        print(text, end="")
         return
-    score = "no score" if document.score is None else f"score {document.score:g}"
-    print(f"{document.experiment}: {document.decision.value} ({score})")
-    for reason in document.reasons:
+    score = "no score" if verdict["score"] is None else f"score {verdict['score']:g}"
+    print(f"{verdict['experiment']}: {verdict['decision']} ({score})")
+    for reason in verdict["reasons"]:
         print(f"  - {reason}")
-    for note in document.notes:
+    for note in verdict["notes"]:
         print(f"  note: {note}")
 
 

@@ -15,7 +15,9 @@ from flows.formats.safe_text import safe_traceback
 from flows.formats.text import counted
 from flows.formats.time import instant, milliseconds, milliseconds_of
 from flows.ingest.pull import pull_experiment
-from flows.look.look import look_time, score_with_notes
+from flows.look.look import score_with_notes
+from flows.look.look_time import look_time
+from flows.look.seen import StandingLook, basis_of, standing_looks
 from flows.look.verdict_document import VerdictDocument
 from flows.notify import note_failure, send_notifications
 from flows.plan.effective import plan_at
@@ -39,9 +41,17 @@ def run_all(
     failed = _tell_broken(chosen)
     for name, error in chosen.broken.items():
         note_failure(workspace.warehouse, name, str(error))
+    standing = {} if replay else standing_looks(workspace, chosen.specs, look_at)
+    anew: set[str] = set()
     for path, spec in chosen.specs:
+        # Another verdict of what it comes after may be another one of it.
+        known = None if anew.intersection(spec.after) else standing.get(spec.experiment)
         with _apart(spec.experiment, failed, workspace.warehouse):
-            documents.append(_run_one(workspace, path, spec, look_at, replay=replay))
+            anew.add(spec.experiment)
+            document = _run_one(workspace, path, spec, look_at, replay=replay, known=known)
+            if known is not None and document is None:
+                anew.remove(spec.experiment)
+            documents += [document] if document else [known.document] if known else []
     if documents:
         _show(documents)
         written = [workspace.warehouse, workspace.verdicts]
@@ -59,6 +69,7 @@ def pull_all(workspace: Workspace, names: Sequence[str], *, until: datetime | No
     failed = _tell_broken(chosen)
     for path, spec in chosen.specs:
         with _apart(spec.experiment, failed):
+            print(f"{spec.experiment}", flush=True)
             _pull(workspace, path, spec, pull_until)
     return ExitCode.FAILED if failed else ExitCode.GOOD
 
@@ -114,19 +125,35 @@ def _apart(name: str, failed: list[str], warehouse: Path | None = None) -> Itera
 
 
 def _run_one(
-    workspace: Workspace, path: Path, spec: Experiment, at: datetime, *, replay: bool
-) -> VerdictDocument:
-    _pull(workspace, path, spec, at)
+    workspace: Workspace,
+    path: Path,
+    spec: Experiment,
+    at: datetime,
+    *,
+    replay: bool,
+    known: StandingLook | None,
+) -> VerdictDocument | None:
+    """The verdict, or None if the last look stands; known: it, as far as a pull says nothing."""
+    basis = known.basis if known else basis_of(spec, path.parent)
+    print(f"{spec.experiment}", flush=True)
+    if known is None or basis.is_pulled:
+        _pull(workspace, path, spec, at)
+    if known and (
+        not basis.is_pulled or spec.experiment in standing_looks(workspace, [(path, spec)], at)
+    ):
+        print(f"  nothing new: {known.stored['decision']}", flush=True)
+        return None
     looks = list(_planned_looks(workspace, spec, at)) if replay else []
     for look in (*looks, at):
-        document = score_with_notes(spec, workspace.warehouse, spec_dir=path.parent, at=look)
+        document = score_with_notes(
+            spec, workspace.warehouse, spec_dir=path.parent, at=look, basis=basis
+        )
         document.write(workspace.verdicts)
     print(f"  {counted(len(looks) + 1, 'look')}: {document.decision.value}", flush=True)
     return document
 
 
 def _pull(workspace: Workspace, path: Path, spec: Experiment, until: datetime) -> None:
-    print(f"{spec.experiment}", flush=True)
     pulled = pull_experiment(spec, workspace.warehouse, spec_dir=path.parent, until=until)
     for line in pulled.summary:
         print(f"  {line}", flush=True)

@@ -58,7 +58,7 @@ def _gather(workspace: Workspace, spec: Experiment, document: VerdictDocument) -
         stage = next((s for s in reversed(plan.stages) if s.start_ms < at_ms), plan.stages[0])
         begin_ms = max(stage.start_ms, at_ms - _OVER_MS)
         variants = _variants(con, spec, plan, stage, (begin_ms, at_ms))
-        looks = past_looks(con, spec, document.look_at, _MOST_LOOKS)
+        looks = past_looks(con, {spec.experiment: document.look_at}, _MOST_LOOKS)[spec.experiment]
     return Watched(
         experiment=spec.experiment,
         over_s=(at_ms - begin_ms) / 1000,

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.coverage import complete_until_ms, doubtful_windows, watermark
-from flows.ingest.measured.asked_series import pulled_as
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.spec.sources import PrometheusSource, RecordingSource
 from flows.warehouse.connection import open_reader
+from flows.warehouse.statements import Connection
 
 if TYPE_CHECKING:
     from flows.ingest.measured.pull_measured import MeasuredPull
@@ -67,7 +67,7 @@ def pull_if_behind(
     warnings: list[str] = []
     if spec.request_metrics and (until := _behind(spec, warehouse, at, ["requests"])):
         warnings += _pull_requests(spec, warehouse, spec_dir, until).warnings
-    measured = [pulled_as(name) for name in spec.pulled_series]
+    measured = _measured(spec)
     if measured and (until := _behind(spec, warehouse, at, measured)):
         warnings += _pull_measured(spec, warehouse, spec_dir, until).warnings
     if spec.user_metrics:
@@ -76,6 +76,15 @@ def pull_if_behind(
 
 
 # The sources import pyarrow and requests; a gate that needs no pull must not pay for them.
+
+
+def _measured(spec: Experiment) -> list[str]:
+    """What else is pulled from a server, as the warehouse calls it."""
+    if not spec.pulled_series:
+        return []
+    from flows.ingest.measured.asked_series import pulled_as  # noqa: PLC0415
+
+    return [pulled_as(name) for name in spec.pulled_series]
 
 
 def _pull_requests(
@@ -134,10 +143,23 @@ def _behind(
     if not warehouse.exists():
         return at
     with open_reader(warehouse) as con:
-        ends = [watermark(con, spec, source) for source in sources]
-        plan = plan_at(con, spec, at=at)
-        seen_ms = min(milliseconds_of(at), plan.end_ms)
-        doubtful = doubtful_windows(con, spec, start_ms=plan.start_ms, until_ms=seen_ms)
+        return _behind_of(con, spec, at, sources)
+
+
+def is_behind(con: Connection, spec: Experiment, at: datetime) -> bool:
+    """Whether requests and what else is measured may have something new for a look."""
+    requests = ["requests"] if spec.request_metrics else []
+    sources = [*requests, *_measured(spec)]
+    return bool(sources) and _behind_of(con, spec, at, sources) is not None
+
+
+def _behind_of(
+    con: Connection, spec: Experiment, at: datetime, sources: Sequence[str]
+) -> datetime | None:
+    ends = [watermark(con, spec, source) for source in sources]
+    plan = plan_at(con, spec, at=at)
+    seen_ms = min(milliseconds_of(at), plan.end_ms)
+    doubtful = doubtful_windows(con, spec, start_ms=plan.start_ms, until_ms=seen_ms)
     known = min((end for end in ends if end is not None), default=0)
     if None in ends or known < seen_ms:
         return at

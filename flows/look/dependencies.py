@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from analysis.verdict import Decision
 from flows.spec.experiment import Experiment
 from flows.warehouse.delivery_log import DeliveryOutcome, read_delivery
 from flows.warehouse.statements import Connection, run
@@ -17,6 +16,10 @@ def waits_for(con: Connection, spec: Experiment, at: datetime) -> tuple[str, ...
 
 
 def _waits(con: Connection, spec: Experiment, at: datetime) -> Iterator[str]:
+    if not spec.after:
+        return
+    from analysis.verdict import Decision  # noqa: PLC0415  # slow, and most wait for nothing
+
     for name in spec.after:
         delivery = read_delivery(con, name, until=at)
         if delivery is not None:

@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 
 from analysis.metric_result import MetricResult
-from analysis.plan import Plan
 from analysis.quality.checks import QualityCheck
 from analysis.verdict import Decision, reach_verdict
 from flows.formats.time import milliseconds_of
@@ -20,7 +19,7 @@ from flows.look.judged_once import check_judged_once, keep_judged
 from flows.look.read_evidence import read_evidence
 from flows.look.user_scorecard import scorecard_of
 from flows.look.verdict_document import VerdictDocument
-from flows.plan.effective import plan_at
+from flows.plan.effective import look_time_of, plan_at
 from flows.plan.from_spec import limits_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer, transaction
@@ -36,6 +35,7 @@ def score_experiment(
     remarks: Sequence[str] = (),
     checks: Sequence[QualityCheck] = (),
     ask_causes: Callable[[], Sequence[str]] | None = None,
+    seen: tuple[str, str] = ("", ""),
 ) -> VerdictDocument:
     """The verdict of one look, recorded in the warehouse.
 
@@ -44,18 +44,19 @@ def score_experiment(
     notes: sentences from outside the warehouse that come first among the reasons; remarks: such
         that decide nothing, and come first among the notes. checks: of what the warehouse can't
         know, before its own. ask_causes: more such notes, asked of an invalid look only, while the
-        warehouse isn't locked: sources may be slow.
+        warehouse isn't locked: sources may be slow. seen: identity of what the look rests on
+        outside the warehouse ('' if unknown) and in it; kept with it (see flows/look/seen.py).
     Raises WarehouseBusy or WarehouseUnusable.
     """
     with open_writer(warehouse) as con:
         document = _judge(con, spec, at, notes, remarks, checks)
         if ask_causes is None or document.decision is not Decision.INVALID:
-            _record(con, spec, document)
+            _record(con, spec, document, seen)
             return document
     reasons = (*ask_causes(), *document.reasons)
     document = document.model_copy(update={"reasons": reasons})
     with open_writer(warehouse) as con:
-        _record(con, spec, document)
+        _record(con, spec, document, seen)
     return document
 
 
@@ -68,7 +69,7 @@ def _judge(
     checks: Sequence[QualityCheck],
 ) -> VerdictDocument:
     plan = plan_at(con, spec, at=at)
-    at_ms = _look_time(plan, milliseconds_of(at))
+    at_ms = look_time_of(plan, milliseconds_of(at))
     evidence = read_evidence(con, spec, plan, at_ms=at_ms)
     plan = with_expected_users(con, spec, plan, evidence.users, at_ms=at_ms)
     verdict = reach_verdict(
@@ -85,17 +86,9 @@ def _judge(
     return VerdictDocument.of(verdict, spec_hash=spec.spec_hash, scorecard=scorecard)
 
 
-def _look_time(plan: Plan, at_ms: int) -> int:
-    """The end of the last whole bucket at the look; never after the plan's end.
-
-    Before the plan's start it stays there: a look recorded at a far start would be the latest one
-    for as long.
-    """
-    clamped = min(at_ms, plan.end_ms)
-    return plan.start_ms + (clamped - plan.start_ms) // plan.bucket_ms * plan.bucket_ms
-
-
-def _record(con: Connection, spec: Experiment, document: VerdictDocument) -> None:
+def _record(
+    con: Connection, spec: Experiment, document: VerdictDocument, seen: tuple[str, str]
+) -> None:
     look = {"experiment": document.experiment, "look_at": document.look_at}
     with transaction(con):
         run(
@@ -128,6 +121,7 @@ def _record(con: Connection, spec: Experiment, document: VerdictDocument) -> Non
             reasons=list(document.reasons),
             verdict=document.model_dump_json(),
         )
+        run(con, "load/seen_look", **look, inputs=seen[0], evidence=seen[1])
 
 
 def _metric_row(result: MetricResult) -> dict[str, object]:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.formats.problems import UserError
-from flows.formats.time import as_utc, instant
+from flows.formats.time import instant
 from flows.ingest.pull import pull_if_behind
 from flows.look.evaluate import score_experiment
+from flows.look.look_time import look_time
 from flows.look.remarks import (
+    about_data,
     check_manifests,
-    check_variant_names,
     notes_on_begin,
     notes_on_series,
-    remarks_on_data,
     remarks_on_manifests,
 )
+from flows.look.seen import UNKNOWN, Basis, basis_of, standing_looks
 from flows.look.verdict_document import VerdictDocument
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
@@ -54,44 +55,52 @@ def look_by_spec(
     warn: Callable[[str], None] | None = None,
 ) -> VerdictDocument:
     """The same, by a spec that has been read from path. Raises what look_at_experiment raises."""
+    standing = standing_looks(workspace, [(path, spec)], at).get(spec.experiment)
+    if standing is not None and not standing.basis.is_pulled:
+        return standing.document
+    return look_anew(workspace, path, spec, at=at, warn=warn)
+
+
+def look_anew(
+    workspace: Workspace,
+    path: Path,
+    spec: Experiment,
+    *,
+    at: datetime,
+    warn: Callable[[str], None] | None = None,
+) -> VerdictDocument:
+    """The same, whether or not the last look stands."""
+    basis = basis_of(spec, path.parent)
     warnings = pull_if_behind(spec, workspace.warehouse, spec_dir=path.parent, at=at)
     if warn is not None:
         for warning in warnings:
             warn(warning)
-    document = score_with_notes(spec, workspace.warehouse, spec_dir=path.parent, at=at)
+    document = score_with_notes(spec, workspace.warehouse, spec_dir=path.parent, at=at, basis=basis)
     document.write(workspace.verdicts)
     return document
 
 
 def score_with_notes(
-    spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetime
+    spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetime, basis: Basis = UNKNOWN
 ) -> VerdictDocument:
     """The verdict of one look; its reasons also say if the plan or the data hasn't begun.
 
-    Its notes say what is doubtful in the data and in the manifests.
+    Its notes say what is doubtful in the data and in the manifests. basis: as it was before the
+    pull; where nothing of it changes, the look stands.
     Raises WarehouseBusy or WarehouseUnusable.
     """
-    remarks = (
-        *remarks_on_manifests(spec, spec_dir),
-        *remarks_on_data(spec, warehouse, at=at),
-    )
+    about = about_data(spec, warehouse, at=at)
+    remarks = (*remarks_on_manifests(spec, spec_dir), *about.remarks)
     return score_experiment(
         spec,
         warehouse,
         at=at,
         notes=notes_on_begin(spec, at),
         remarks=remarks,
-        checks=(*check_manifests(spec, spec_dir), *check_variant_names(spec, warehouse)),
+        checks=(*check_manifests(spec, spec_dir), *about.checks),
+        seen=(basis.inputs, about.evidence),
         ask_causes=lambda: notes_on_series(spec, warehouse, spec_dir=spec_dir, at=at),
     )
-
-
-# Another machine's clock may be ahead by that much.
-_AHEAD = timedelta(minutes=1)
-
-
-class TimeInFuture(UserError):
-    """A look was asked for at a time that is yet to come: it would stay the latest until then."""
 
 
 class TimeBeforeStart(UserError):
@@ -117,20 +126,3 @@ def check_begun(workspace: Workspace, experiment: str, at: datetime) -> None:
             f"{at:%Y-%m-%d %H:%M:%S} UTC is before the start of {experiment} "
             f"({start:%Y-%m-%d %H:%M:%S} UTC): name a later time, or none for now"
         )
-
-
-def look_time(asked: datetime | None, *, now: datetime | None = None) -> datetime:
-    """The time of a look in UTC: as asked (UTC without a zone), or now.
-
-    now: the clock, for tests. Raises TimeInFuture if it is over a minute ahead of now.
-    """
-    now = now or datetime.now(UTC)
-    if asked is None:
-        return now
-    at = as_utc(asked)
-    if at > now + _AHEAD:
-        raise TimeInFuture(
-            f"{at:%Y-%m-%d %H:%M:%S} UTC is in the future, nothing is known of then (now "
-            f"{now:%Y-%m-%d %H:%M:%S} UTC): name an earlier time, or none for now"
-        )
-    return at

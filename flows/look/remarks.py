@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.known_aggregates import notes_on_aggregates, read_known_aggregates
 from flows.ingest.users.parts import known_source, misnamed_exposures
-from flows.plan.effective import plan_at
+from flows.look.seen import evidence_at
+from flows.plan.effective import look_time_of, plan_at
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
 from flows.warehouse.statements import Connection, run
@@ -81,15 +83,11 @@ def check_manifests(spec: Experiment, spec_dir: Path) -> tuple[QualityCheck, ...
     return ()
 
 
-def check_variant_names(spec: Experiment, warehouse: Path) -> tuple[QualityCheck, ...]:
-    """A failed check where users are left out because a variant's name is in other letters.
-
-    Raises WarehouseBusy or WarehouseUnusable.
-    """
-    if not spec.user_metrics or not spec.sources.rows or not warehouse.exists():
+def _check_variant_names(con: Connection, spec: Experiment) -> tuple[QualityCheck, ...]:
+    """A failed check where users are left out because a variant's name is in other letters."""
+    if not spec.user_metrics or not spec.sources.rows:
         return ()
-    with open_reader(warehouse) as con:
-        rows, of_all, remedy = misnamed_exposures(con, spec)
+    rows, of_all, remedy = misnamed_exposures(con, spec)
     if rows <= _MISNAMED_SHARE * of_all:
         return ()
     detail = (
@@ -131,20 +129,32 @@ def _on_series(
     )
 
 
-def remarks_on_data(spec: Experiment, warehouse: Path, *, at: datetime) -> tuple[str, ...]:
-    """Sentences on windows that may be partial and on users' rows that were left out.
+@dataclass(frozen=True, slots=True)
+class AboutData:
+    """What is to be said of the data before a look judges it.
 
-    Raises WarehouseBusy or WarehouseUnusable.
+    remarks: sentences on windows that may be partial and on users' rows that were left out.
+    evidence: identity of what the warehouse held before any of this was read.
     """
+
+    remarks: tuple[str, ...] = ()
+    checks: tuple[QualityCheck, ...] = ()
+    evidence: str = ""
+
+
+def about_data(spec: Experiment, warehouse: Path, *, at: datetime) -> AboutData:
+    """Raises WarehouseBusy or WarehouseUnusable."""
     if not warehouse.exists():
-        return ()
+        return AboutData()
     with open_reader(warehouse) as con:
         plan = plan_at(con, spec, at=at)
+        evidence = evidence_at(con, spec, instant(look_time_of(plan, milliseconds_of(at))), at)
         # A look after the end is the look at the end, and says the same.
         until_ms = min(milliseconds_of(at), plan.end_ms)
         windows = doubtful_windows(con, spec, start_ms=plan.start_ms, until_ms=until_ms)
         notes = counting_notes(con, spec, start_ms=plan.start_ms, until_ms=until_ms)
-        return (*_on_windows(windows), *notes, *_on_users(con, spec))
+        remarks = (*_on_windows(windows), *notes, *_on_users(con, spec))
+        return AboutData(remarks, _check_variant_names(con, spec), evidence)
 
 
 def _on_windows(windows: Sequence[DoubtfulWindow]) -> Iterator[str]:

@@ -24,6 +24,7 @@ from flows.formats.exit_codes import exit_code
 from flows.formats.json_schema import JsonDocument, document_schema
 from flows.formats.problems import UserError
 from flows.look.scorecard_document import ScorecardRow
+from flows.workspace.paths import verdict_path
 
 
 class VerdictNotWritten(UserError):
@@ -86,7 +87,7 @@ class VerdictDocument(JsonDocument):
 
     def path_in(self, folder: Path) -> Path:
         """Where the verdict is written."""
-        return folder / self.experiment / f"{self.look_at:%Y%m%dT%H%M%SZ}.json"
+        return verdict_path(folder, self.experiment, self.look_at)
 
 
 def verdict_schema() -> str:
@@ -114,6 +115,29 @@ def restored(kind: type[T], stored: Mapping[str, Any]) -> T:
         if field.name in stored or not _has_default(field)
     }
     return kind(**fields)
+
+
+# Of a scorecard's row what may be missing; every other null is a number that isn't known.
+_MAY_BE_NULL = ("variance_removed", "share_posterior")
+
+
+def stored_document(stored: Mapping[str, Any]) -> VerdictDocument:
+    """The document as it was before it was written."""
+    verdict = restored(Verdict, stored)
+    rows = tuple(ScorecardRow.model_validate(_numbers(row)) for row in stored["scorecard"])
+    document = VerdictDocument.of(verdict, spec_hash=stored["spec_hash"], scorecard=rows)
+    return document.model_copy(update={"software_version": stored["software_version"]})
+
+
+def _numbers(stored: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in stored.items():
+        if isinstance(value, Mapping):
+            found[name] = _numbers(value)
+        else:
+            unknown = _UNKNOWN.get(name.removeprefix("relative_"), math.nan)
+            found[name] = unknown if value is None and name not in _MAY_BE_NULL else value
+    return found
 
 
 def _has_default(field: dataclasses.Field[Any]) -> bool:

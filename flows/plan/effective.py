@@ -25,6 +25,16 @@ def plan_at(con: Connection, spec: Experiment, *, at: datetime) -> Plan:
     return replace(plan, approved={(metric, arm): allowed for metric, arm, allowed in rows})
 
 
+def look_time_of(plan: Plan, at_ms: int) -> int:
+    """The end of the last whole bucket at the look; never after the plan's end.
+
+    Before the plan's start it stays there: a look recorded at a far start would be the latest one
+    for as long.
+    """
+    clamped = min(at_ms, plan.end_ms)
+    return plan.start_ms + (clamped - plan.start_ms) // plan.bucket_ms * plan.bucket_ms
+
+
 def _plan(con: Connection, spec: Experiment, at: datetime) -> Plan:
     delivery = read_delivery(con, spec.experiment, until=at) if spec.delivery else None
     if delivery is not None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from analysis.verdict import Decision
 from dashboards.experiment_view import ExperimentView
@@ -30,6 +31,7 @@ from flows.formats.urls import endpoint_of
 from flows.plan.effective import plan_at
 from flows.publish.dashboards import view_of
 from flows.publish.marts import PublishFailed
+from flows.publish.traffic import TrafficSpan, requests_in
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
 from flows.warehouse.statements import Connection, run
@@ -72,6 +74,11 @@ def metric_prefix() -> str:
     return prefix
 
 
+def has_gateway() -> bool:
+    """Whether VERDICT_PUSHGATEWAY names a gateway."""
+    return bool(os.environ.get(PUSHGATEWAY))
+
+
 def push_all(found: Sequence[ExperimentMetrics], prefix: str = DEFAULT_PREFIX) -> tuple[str, ...]:
     """Pushes to the gateway that VERDICT_PUSHGATEWAY names, if it does; returns warnings.
 
@@ -91,7 +98,32 @@ def latest_metrics(warehouse: Path, specs: Sequence[Experiment]) -> list[Experim
             for name, look_at, decision in rows
             if name in by_name
         ]
-        return [_metrics_of(con, look) for look in looks]
+        users = _by_experiment(run(con, "aggregate/exported_users").fetchall())
+        scores = _by_experiment(run(con, "aggregate/exported_scores").fetchall())
+        counted = [look for look in looks if look.spec.request_metrics]
+        requests = {
+            look.spec.experiment: seen
+            for look, seen in zip(
+                counted, requests_in(con, [_span(con, look) for look in counted]), strict=True
+            )
+        }
+    return [
+        _metrics_of(
+            look,
+            _users(look, users.get(look.spec.experiment, ())),
+            requests.get(look.spec.experiment, {}),
+            scores.get(look.spec.experiment, ()),
+        )
+        for look in looks
+    ]
+
+
+def _by_experiment(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
+    """What follows the experiment's name in each row."""
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for name, *rest in rows:
+        found.setdefault(name, []).append(tuple(rest))
+    return found
 
 
 def _pushed(found: Sequence[ExperimentMetrics], gateway: str, prefix: str) -> Iterator[str]:
@@ -111,43 +143,38 @@ def _pushed(found: Sequence[ExperimentMetrics], gateway: str, prefix: str) -> It
             return
 
 
-def _metrics_of(con: Connection, look: _Look) -> ExperimentMetrics:
-    users = _users(con, look)
+def _metrics_of(
+    look: _Look,
+    users: Mapping[str, Mapping[str, tuple[float, float]]],
+    requests: Mapping[str, float],
+    scores: Iterable[tuple[Any, ...]],
+) -> ExperimentMetrics:
     judged = max(users.values(), key=lambda arms: sum(n for n, _ in arms.values()), default={})
-    counts = (
-        _requests(con, look) if look.spec.request_metrics else {v: judged[v][0] for v in judged}
-    )
+    counts = requests if look.spec.request_metrics else {v: judged[v][0] for v in judged}
     return ExperimentMetrics(
         experiment=look.spec.experiment,
         look_at_ms=milliseconds_of(look.look_at),
         shares=tuple(_shares(look, counts)),
         conversions=tuple(_conversions(look, users)),
-        scores=tuple(_scores(con, look)),
+        scores=tuple(_scores(look, scores)),
     )
 
 
-def _requests(con: Connection, look: _Look) -> dict[str, float]:
-    """Requests by variant in the look's stage: earlier ones were split otherwise."""
+def _span(con: Connection, look: _Look) -> TrafficSpan:
+    """The part of the look's stage up to it: earlier ones were split otherwise."""
     plan = plan_at(con, look.spec, at=look.look_at)
     until_ms = milliseconds_of(look.look_at)
     begun = [stage.start_ms for stage in plan.stages if stage.start_ms < until_ms]
-    return dict(
-        run(
-            con,
-            "aggregate/exported_traffic",
-            experiment=look.spec.experiment,
-            variants=list(look.spec.variants),
-            since=instant(max(begun, default=until_ms)),
-            until=instant(until_ms),
-        ).fetchall()
-    )
+    since = instant(max(begun, default=until_ms))
+    return TrafficSpan(look.spec.experiment, since, instant(until_ms))
 
 
-def _users(con: Connection, look: _Look) -> dict[str, dict[str, tuple[float, float]]]:
+def _users(
+    look: _Look, rows: Iterable[tuple[Any, ...]]
+) -> dict[str, dict[str, tuple[float, float]]]:
     """By metric and variant: users judged, and the mean of their values (nan without users)."""
     found: dict[str, dict[str, tuple[float, float]]] = {}
-    asked = {"experiment": look.spec.experiment, "look_at": look.look_at}
-    for metric, variant, users, mean in run(con, "aggregate/exported_users", **asked).fetchall():
+    for metric, variant, users, mean in rows:
         if variant in look.spec.variants:
             known = float("nan") if mean is None else mean
             found.setdefault(metric, {})[variant] = (users, known)
@@ -156,7 +183,7 @@ def _users(con: Connection, look: _Look) -> dict[str, dict[str, tuple[float, flo
 
 def _shares(look: _Look, counts: Mapping[str, float]) -> Iterator[TrafficShare]:
     """A version without traffic has 0 %; without any traffic nothing is known."""
-    total = sum(counts.values())
+    total = sum(counts.get(variant.name, 0) for variant in look.view.variants)
     for variant in look.view.variants if total else ():
         yield TrafficShare(
             service=look.view.service,
@@ -179,12 +206,11 @@ def _conversions(
             yield ConversionRate(variant, metric.outcome, rate)
 
 
-def _scores(con: Connection, look: _Look) -> Iterator[HealthScore]:
+def _scores(look: _Look, rows: Iterable[tuple[Any, ...]]) -> Iterator[HealthScore]:
     """A look at bad data has no score: an alert or a gate on the metric must not trust it."""
     if look.decision is Decision.INVALID:
         return
     versions = {variant.name: variant.deployment_version for variant in look.view.candidates}
-    asked = {"experiment": look.spec.experiment, "look_at": look.look_at}
-    for candidate, score in run(con, "aggregate/exported_scores", **asked).fetchall():
+    for candidate, score in rows:
         if candidate in versions:
             yield HealthScore(look.view.service, versions[candidate], score)

@@ -61,6 +61,11 @@ def latest_marts(marts_dir: Path) -> Path | None:
     return marts_dir / name if _FILE.fullmatch(name) else None
 
 
+def is_latest(path: str) -> bool:
+    """Whether LATEST names that file."""
+    return bool(path) and latest_marts(Path(path).parent) == Path(path)
+
+
 @contextmanager
 def _told_apart(marts_dir: Path) -> Iterator[None]:
     """Turns trouble with the folder into PublishFailed; trouble with the warehouse passes."""

@@ -3,66 +3,103 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.spec.experiment import Experiment
 from flows.workspace.experiments import Selection
 from flows.workspace.paths import Workspace
 
 if TYPE_CHECKING:
+    from dashboards.exported_metrics import ExperimentMetrics
     from dashboards.report_view import BrokenSpec
+    from flows.publish.published import Published
 
 
 def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
     """Publishes the marts, and dashboards, report and metrics of the experiments that can be read.
 
-    Returns what was written, of the report the index. Raises PublishFailed, WarehouseBusy or
-    WarehouseUnusable.
+    What nothing changed of since it was published stays as it is. Returns what is published, of the
+    report the index. Raises PublishFailed, WarehouseBusy or WarehouseUnusable.
     """
     # Publishing is the last step and never the gate's: its imports wait until here.
-    from dashboards.exported_metrics import render_metrics  # noqa: PLC0415
-    from dashboards.html_report import INDEX, report_files  # noqa: PLC0415
-    from dashboards.prometheus_server import DEFAULT_SERVER  # noqa: PLC0415
-    from dashboards.provisioning import dashboard_files  # noqa: PLC0415
-    from flows.formats.atomic_file import prepared  # noqa: PLC0415
-    from flows.publish.cleanup import remove_leftovers  # noqa: PLC0415
-    from flows.publish.dashboards import servers_of, view_of  # noqa: PLC0415
-    from flows.publish.latest_metrics import latest_metrics, metric_prefix, metrics_path, push_all  # noqa: PLC0415
-    from flows.publish.marts import PublishFailed, publish  # noqa: PLC0415
-    from flows.publish.report import report_views  # noqa: PLC0415
+    from flows.publish.dashboards import servers_of  # noqa: PLC0415
+    from flows.publish.latest_metrics import (  # noqa: PLC0415
+        has_gateway,
+        latest_metrics,
+        metric_prefix,
+        push_all,
+    )
+    from flows.publish.marts import PublishFailed, is_latest  # noqa: PLC0415
+    from flows.publish.published import read_published, to_publish  # noqa: PLC0415
 
-    specs = chosen.experiments
+    specs, prefix = chosen.experiments, metric_prefix()
+    broken = _broken_specs(workspace, chosen)
     servers = [server for spec in specs for server in servers_of(spec)]
-    prefix = metric_prefix()
-    metrics = latest_metrics(workspace.warehouse, specs)
-    texts = dashboard_files(
-        [view_of(spec) for spec in specs],
-        workspace.dashboards,
-        servers=servers or (DEFAULT_SERVER,),
-        prefix=prefix,
-    )
-    texts[metrics_path(workspace)] = render_metrics(metrics, prefix=prefix)
-    report = report_files(
-        report_views(workspace.warehouse, specs),
-        workspace.report,
-        broken=_broken_specs(workspace, chosen),
-    )
+    common = (prefix, str(workspace.dashboards.resolve()), *map(repr, servers), *map(repr, broken))
+    before, now = read_published(workspace), to_publish(workspace, specs, common)
+    is_new = not (before.is_of(now) and before.is_whole() and is_latest(before.marts))
+    metrics = latest_metrics(workspace.warehouse, specs) if is_new or has_gateway() else []
     try:
-        # All together: marts, dashboards and report tell of the same looks, or stay as they were.
-        with prepared(texts | report) as put_in_place:
-            marts = publish(workspace.warehouse, workspace.marts)
-            written = put_in_place()
-        remove_leftovers(workspace, [path.stem for path in workspace.experiments.glob("*.yaml")])
+        shown = _publish(workspace, specs, broken, before, now, metrics) if is_new else before.shown
     except OSError as error:
         raise PublishFailed(
             f"could not publish to {workspace.dashboards.parent}: {error}. Free some space, or "
             "make the folder writable, and publish again"
         ) from error
+    # A gateway that was restarted has forgotten what it was told.
     for warning in push_all(metrics, prefix):
         print(f"warning: {warning}", file=sys.stderr)
-    pages = report.keys() - {workspace.report / INDEX}
-    return [marts, *(path for path in written if path not in pages)]
+    return [Path(path) for path in shown]
+
+
+def _publish(
+    workspace: Workspace,
+    specs: Sequence[Experiment],
+    broken: Sequence[BrokenSpec],
+    before: Published,
+    now: Published,
+    metrics: Sequence[ExperimentMetrics],
+) -> Sequence[str]:
+    """Writes the marts, what is of all experiments, and the files of those that changed."""
+    from dashboards.exported_metrics import render_metrics  # noqa: PLC0415
+    from dashboards.html_report import report_files  # noqa: PLC0415
+    from dashboards.prometheus_server import DEFAULT_SERVER  # noqa: PLC0415
+    from dashboards.provisioning import dashboard_files  # noqa: PLC0415
+    from flows.formats.atomic_file import prepared  # noqa: PLC0415
+    from flows.publish.cleanup import remove_leftovers  # noqa: PLC0415
+    from flows.publish.dashboards import servers_of, view_of  # noqa: PLC0415
+    from flows.publish.latest_metrics import metric_prefix, metrics_path  # noqa: PLC0415
+    from flows.publish.marts import publish  # noqa: PLC0415
+    from flows.publish.published import files_of, keep_published  # noqa: PLC0415
+    from flows.publish.report import report_views  # noqa: PLC0415
+
+    prefix = metric_prefix()
+    servers = [server for spec in specs for server in servers_of(spec)]
+    same = {name for name in now.experiments if before.stands_for(now, workspace, name)}
+    texts = dashboard_files(
+        [view_of(spec) for spec in specs],
+        workspace.dashboards,
+        servers=servers or (DEFAULT_SERVER,),
+        prefix=prefix,
+        without=same,
+    )
+    texts[metrics_path(workspace)] = render_metrics(metrics, prefix=prefix)
+    views = report_views(workspace.warehouse, specs, index_only=same)
+    report = report_files(views, workspace.report, broken=broken, without=same)
+    # All together: marts, dashboards and report tell of the same looks, or stay as they were.
+    with prepared(texts | report) as put_in_place:
+        marts = publish(workspace.warehouse, workspace.marts)
+        written = put_in_place()
+    remove_leftovers(workspace, [path.stem for path in workspace.experiments.glob("*.yaml")])
+    of_each = {name: files_of(workspace, name) for name in sorted(now.experiments)}
+    pages = {page for _, page in of_each.values()}
+    boards = [board for board, _ in of_each.values()]
+    shown = [marts, *boards, *(p for p in written if p not in pages and p not in boards)]
+    left = [path for name in same for path in of_each[name] if path.exists()]
+    return keep_published(workspace, now, marts=marts, shown=shown, files=[*written, *left])
 
 
 def _broken_specs(workspace: Workspace, chosen: Selection) -> list[BrokenSpec]:

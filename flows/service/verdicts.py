@@ -11,11 +11,10 @@ from datetime import datetime
 from flows.formats.problems import UserError
 from flows.look.look import (
     TimeBeforeStart,
-    TimeInFuture,
     check_begun,
     look_at_experiment,
-    look_time,
 )
+from flows.look.look_time import TimeInFuture, look_time
 from flows.look.verdict_document import VerdictDocument
 from flows.notify import send_notifications
 from flows.service.health import ServiceMetrics

@@ -16,6 +16,7 @@ import duckdb
 from flows.formats.problems import UserError
 from flows.warehouse.file_lock import LockHeld, file_lock
 from flows.warehouse.migrations import SchemaMismatch, bring_up_to_date, is_up_to_date
+from flows.warehouse.resources import resources_of
 from flows.warehouse.statements import run
 
 _POLL_S = 0.1
@@ -148,9 +149,10 @@ def _connect(
     path: Path, *, read_only: bool, deadline: float, wait_s: float
 ) -> duckdb.DuckDBPyConnection:
     """Opens the file; waits for programs that opened it without our lock."""
+    config = resources_of(path)
     while True:
         try:
-            con = duckdb.connect(path, read_only=read_only)
+            con = duckdb.connect(path, read_only=read_only, config={**config})
         except duckdb.Error as error:
             if "Could not set lock" not in str(error):
                 raise _not_opened(path, error) from error

@@ -1,6 +1,7 @@
 """Where a project keeps its specs, its warehouse and what is written for people."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 
@@ -39,3 +40,8 @@ class Workspace:
     def report(self) -> Path:
         """The HTML report: index.html and a page per experiment."""
         return self.root / "var" / "report"
+
+
+def verdict_path(folder: Path, experiment: str, look_at: datetime) -> Path:
+    """Where the verdict of a look is written; folder: of all verdicts."""
+    return folder / experiment / f"{look_at:%Y%m%dT%H%M%SZ}.json"

@@ -1,19 +1,32 @@
--- one row per candidate of a look: its own health score, 0 to 100; none without data
--- reads: verdicts; parameters: experiment, look_at
+-- one row per experiment and candidate of its latest look: its own health score, 0 to 100; none
+--   without data
+-- reads: verdicts
 -- The verdict's score is the worst candidate's: the same rule as in analysis/judge/judge.py.
-with results as (
+with latest as (
     select
+        experiment,
+        max(look_at) as look_at
+    from verdicts
+    group by experiment
+),
+
+results as (
+    select
+        verdicts.experiment,
         found.value ->> '$.candidate_variant' as candidate,
         cast(found.value ->> '$.weight' as double) as weight,
         cast(found.value ->> '$.probability_within_margin' as double) as probability,
         (found.value ->> '$.critical') = 'true'
         and (found.value ->> '$.classification') = 'fail' as is_fatal
-    from verdicts, json_each(verdicts.verdict, '$.metrics') as found
-    where verdicts.experiment = $experiment and verdicts.look_at = $look_at
+    from latest
+    inner join verdicts
+        on latest.experiment = verdicts.experiment and latest.look_at = verdicts.look_at,
+        json_each(verdicts.verdict, '$.metrics') as found
 ),
 
 scores as (
     select
+        experiment,
         candidate,
         case
             when bool_or(is_fatal) then 0.0
@@ -22,12 +35,13 @@ scores as (
                 / sum(case when probability is not null then weight end)
         end as score
     from results
-    group by candidate
+    group by experiment, candidate
 )
 
 select
+    experiment,
     candidate,
     round(score, 1) as score
 from scores
 where score is not null
-order by candidate
+order by experiment, candidate

@@ -1,16 +1,28 @@
--- one row per (metric of users, variant) of a look: users judged, and the mean of their values
--- reads: verdicts; parameters: experiment, look_at
-with results as (
-    select found.value as result
-    from verdicts, json_each(verdicts.verdict, '$.metrics') as found
-    where
-        verdicts.experiment = $experiment
-        and verdicts.look_at = $look_at
-        and (found.value ->> '$.unit') = 'user'
+-- one row per experiment, metric of users and variant of its latest look: users judged, and the mean
+--   of their values
+-- reads: verdicts
+with latest as (
+    select
+        experiment,
+        max(look_at) as look_at
+    from verdicts
+    group by experiment
+),
+
+results as (
+    select
+        verdicts.experiment,
+        found.value as result
+    from latest
+    inner join verdicts
+        on latest.experiment = verdicts.experiment and latest.look_at = verdicts.look_at,
+        json_each(verdicts.verdict, '$.metrics') as found
+    where (found.value ->> '$.unit') = 'user'
 ),
 
 arms as (
     select
+        experiment,
         result ->> '$.metric' as metric,
         result ->> '$.baseline_variant' as variant,
         cast(result ->> '$.exposure_baseline' as double) as users,
@@ -18,6 +30,7 @@ arms as (
     from results
     union
     select
+        experiment,
         result ->> '$.metric' as metric,
         result ->> '$.candidate_variant' as variant,
         cast(result ->> '$.exposure_candidate' as double) as users,
@@ -26,9 +39,10 @@ arms as (
 )
 
 select
+    experiment,
     metric,
     variant,
     users,
     mean
 from arms
-order by metric, variant
+order by experiment, metric, variant

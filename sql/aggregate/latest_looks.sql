@@ -1,11 +1,20 @@
--- one row per look up to a time, newest first: decision, score, and the metrics as JSON
--- reads: verdicts; parameters: experiment, until, looks (how many)
+-- one row per look up to a time of each experiment asked for, newest first: decision, score, and
+--   the metrics as JSON
+-- reads: verdicts; parameters: experiments, until (lists), looks (how many of each)
+with asked as (
+    select
+        unnest($experiments) as experiment,
+        unnest(cast($until as timestamptz [])) as until
+)
+
 select
-    look_at,
-    decision,
-    score,
-    cast(verdict -> '$.metrics' as varchar) as metrics
-from verdicts
-where experiment = $experiment and look_at <= $until
-order by look_at desc
-limit $looks
+    verdicts.experiment,
+    verdicts.look_at,
+    verdicts.decision,
+    verdicts.score,
+    cast(verdicts.verdict -> '$.metrics' as varchar) as metrics
+from asked
+inner join verdicts
+    on asked.experiment = verdicts.experiment and verdicts.look_at <= asked.until
+qualify row_number() over (partition by verdicts.experiment order by verdicts.look_at desc) <= $looks
+order by verdicts.experiment, verdicts.look_at desc

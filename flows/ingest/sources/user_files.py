@@ -7,7 +7,6 @@ import glob
 import json
 import re
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +27,7 @@ from flows.ingest.sources.csv_layout import (
     with_one_line_end,
 )
 from flows.ingest.sources.folders import folder_columns
+from flows.ingest.sources.local_files import file_state
 from flows.ingest.sources.packed_file import UNREADABLE, check_whole, check_whole_array, open_bytes
 from flows.ingest.sources.staged_rows import stage
 from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, WantedRows
@@ -36,39 +36,10 @@ from flows.warehouse.statements import quoted
 _PARQUET = (".parquet", ".pq")
 _CSV = (".csv", ".tsv", ".txt")
 _JSON = (".json", ".jsonl", ".ndjson")
-# A file can change twice within one tick of the file system's clock.
-_CLOCK_TICK_NS = 2_000_000_000
 _CHUNK = 1 << 20
 # How DuckDB and pandas name an index, which has no name in the file.
 _INDEX = re.compile(r"column\d+|Unnamed: \d+|__index_level_\d+__")
 _T = TypeVar("_T")
-
-
-def find_files(pattern: str, spec_dir: Path) -> dict[str, Path]:
-    """The files that a glob names, by their path relative to the spec.
-
-    Raises UserDataRefused if there are none.
-    """
-    # Unlike Path.glob this takes "../data/*.csv" and absolute patterns.
-    names = sorted(glob.glob(pattern, root_dir=spec_dir, recursive=True))  # noqa: PTH207
-    files = {name: spec_dir / name for name in names if (spec_dir / name).is_file()}
-    if not files:
-        raise UserDataRefused(
-            f"{spec_dir / pattern}: no such file; `files` is a path or a glob, relative to the spec"
-        )
-    return files
-
-
-def file_state(path: Path, *, now_ns: int | None = None) -> str:
-    """What tells that a file was changed, without reading it; '' if it changed just now.
-
-    The change time is part of it: it moves even where a copy keeps size and modification time.
-    """
-    status = path.stat()
-    now_ns = time.time_ns() if now_ns is None else now_ns
-    if now_ns - max(status.st_mtime_ns, status.st_ctime_ns) < _CLOCK_TICK_NS:
-        return ""
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def stage_file(

@@ -12,7 +12,8 @@ from typing import Any
 
 from flows.formats.time import instant
 from flows.ingest.sources.folders import folder_columns
-from flows.ingest.sources.user_files import find_files, read_records
+from flows.ingest.sources.local_files import find_files
+from flows.ingest.sources.user_files import read_records
 from flows.ingest.sources.user_rows import UserDataRefused
 from flows.ingest.users.pull_report import AggregatePull
 from flows.spec.experiment import Experiment

@@ -18,6 +18,7 @@ from flows.ingest.users.staging import stage_source, staging_folder
 from flows.spec.experiment import Experiment
 from flows.spec.sources import RowSource
 from flows.warehouse.connection import open_writer, transaction
+from flows.warehouse.resources import resources_of
 
 if TYPE_CHECKING:
     from flows.ingest.sources.samples import SampleSource
@@ -70,9 +71,18 @@ def _pull_rows(
     """The way of a user's rows: staged, loaded, and reduced to the sums that are kept."""
     with open_writer(warehouse) as con:
         known = {kind: known_parts(con, spec, kind) for kind in sources}
+    resources = resources_of(warehouse)
     with staging_folder() as folder:
         readings = [
-            stage_source(spec, kind, source, known[kind], spec_dir=spec_dir, folder=folder)
+            stage_source(
+                spec,
+                kind,
+                source,
+                known[kind],
+                spec_dir=spec_dir,
+                folder=folder,
+                resources=resources,
+            )
             for kind, source in sources.items()
         ]
         with open_writer(warehouse) as con, transaction(con):

@@ -12,7 +12,8 @@ import duckdb
 
 from flows.formats.problems import UserError
 from flows.formats.scratch_folder import scratch_folder
-from flows.ingest.sources.user_files import file_state, find_files, stage_file
+from flows.ingest.sources.local_files import file_state, find_files
+from flows.ingest.sources.user_files import stage_file
 from flows.ingest.sources.user_postgres import stage_query
 from flows.ingest.sources.user_rows import StagedPart, UserRows, WantedRows
 from flows.ingest.users.parts import KnownPart
@@ -72,16 +73,18 @@ def stage_source(
     *,
     spec_dir: Path,
     folder: Path,
+    resources: Mapping[str, str] = {},
 ) -> Reading:
     """Stages what is new of one source in the folder; touches no warehouse.
 
     known: the source's parts in the warehouse. A file that didn't change is not read again.
+    resources: what DuckDB may take.
     Raises UserDataRefused, SourceUnavailable or SourceRefused.
     """
     wanted = _wanted(spec, kind, source)
     origin = _origin(source, wanted)
     # What doesn't fit into memory is kept aside there, too: not in the current folder.
-    with duckdb.connect(config={"temp_directory": str(folder / "spilled")}) as con:
+    with duckdb.connect(config={"temp_directory": str(folder / "spilled"), **resources}) as con:
         # A time without a zone is UTC, whatever this machine's zone is.
         con.execute("set timezone = 'UTC'")
         if not isinstance(source, FileSource | UsersFile):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main as cli
-from flows.look.look import TimeInFuture, look_time
+from flows.look.look_time import TimeInFuture, look_time
 from flows.prefect_flows import pull_one, score_one
 from tests.places import PATIENCE_S, REPOSITORY
 from tests.servers import own_process
@@ -55,7 +55,7 @@ def crash(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a mistake of ours")
 
-    monkeypatch.setattr("flows.look.look.look_by_spec", broken)
+    monkeypatch.setattr("flows.look.look.look_anew", broken)
     monkeypatch.setattr("flows.cli.main_job.pull_experiment", broken)
 
 
