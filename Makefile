@@ -39,10 +39,10 @@ chaos: $(VENV)/dev servers ## kills, full disks and misbehaving servers by the h
 fuzz: $(VENV)/dev ## ten minutes of damaged specs, manifests, files, answers and requests
 	@$(BIN)/python -m tests.fuzz
 
-live: $(VENV)/dev servers ## the whole job on real traffic, three canaries in under 5 minutes
-	@$(BIN)/python -m tests.lab.live
+live: $(VENV)/dev servers ## the whole job on real traffic, three canaries in under 5 minutes; or KIND=name
+	@$(BIN)/python -m tests.lab.live $(KIND)
 
-live-all: $(VENV)/dev servers ## the same for all that can happen to a canary, in a quarter of an hour
+live-all: $(VENV)/dev servers ## the same for all that can happen to a canary, and every strategy
 	@$(BIN)/python -m tests.lab.live --all
 
 servers: ## install what the tests need, where it may be installed

@@ -24,6 +24,7 @@ from analysis.judge.user_metrics import judge_segments
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Plan
 from analysis.quality.checks import QualityCheck, check_quality
+from analysis.strategies.declaration import Found, StrategyFinding
 
 
 class Decision(StrEnum):
@@ -70,25 +71,32 @@ def reach_verdict(
     at_ms: int,
     checks: Sequence[QualityCheck] = (),
     waits: Sequence[str] = (),
+    findings: Sequence[StrategyFinding] = (),
 ) -> Verdict:
     """The verdict at one look; valid however often one looks.
 
     at_ms: the look's time; evidence holds nothing later. checks: made beforehand, of what isn't
     in the evidence (manifests). waits: why it may not be promoted yet, whatever the evidence says.
+    findings: what the strategy's own check says: harm of it rolls back as a guardrail's does.
     """
-    quality = (*checks, *check_quality(plan, evidence, limits, at_ms=at_ms))
+    quality = (
+        *checks,
+        *check_quality(plan, evidence, limits, at_ms=at_ms),
+        *(_checked(one) for one in findings if one.found in (Found.GOOD, Found.UNFIT)),
+    )
     metrics = judge_metrics(plan, evidence, at_ms=at_ms)
-    missing = (*waits, *missing_for_decision(plan, metrics, at_ms=at_ms))
-    decision = _decide(metrics, quality, missing)
+    waiting = (one.detail for one in findings if one.found is Found.WAIT)
+    missing = (*waits, *waiting, *missing_for_decision(plan, metrics, at_ms=at_ms))
+    harms = tuple(one.detail for one in findings if one.found is Found.HARM)
+    decision = _decide(metrics, quality, missing, harms)
     segments = judge_segments(plan, evidence.users)
     latency = compare_latencies(plan, evidence.requests)
     watermark_ms = evidence.coverage.watermark_ms
     return Verdict(
         experiment=plan.experiment,
         decision=decision,
-        # Data that can't be trusted has no score that somebody might act on.
-        score=None if decision is Decision.INVALID else health_score(metrics),
-        reasons=_reasons(plan, decision, metrics, quality, missing),
+        score=_score(decision, metrics, harms),
+        reasons=_reasons(plan, decision, metrics, quality, missing, harms),
         notes=(
             *notes_on_edges(plan, evidence.requests),
             *notes_on_split(plan, evidence.users),
@@ -105,12 +113,28 @@ def reach_verdict(
     )
 
 
+def _checked(finding: StrategyFinding) -> QualityCheck:
+    return QualityCheck(finding.name, finding.found is Found.GOOD, finding.detail)
+
+
+def _score(
+    decision: Decision, metrics: tuple[MetricResult, ...], harms: tuple[str, ...]
+) -> float | None:
+    """Data that can't be trusted has no score that somebody might act on."""
+    if decision is Decision.INVALID:
+        return None
+    return 0.0 if harms else health_score(metrics)
+
+
 def _instant(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def _decide(
-    metrics: tuple[MetricResult, ...], quality: tuple[QualityCheck, ...], missing: tuple[str, ...]
+    metrics: tuple[MetricResult, ...],
+    quality: tuple[QualityCheck, ...],
+    missing: tuple[str, ...],
+    harms: tuple[str, ...],
 ) -> Decision:
     """Bad data never becomes a promote; harm comes before what is still missing.
 
@@ -120,7 +144,7 @@ def _decide(
     if any(not check.passed for check in quality):
         alone = any(_fails_by_itself(metric, quality) for metric in metrics)
         return Decision.ROLLBACK if alone else Decision.INVALID
-    if any(metric.rolls_back for metric in metrics):
+    if harms or any(metric.rolls_back for metric in metrics):
         return Decision.ROLLBACK
     held = missing or any(metric.holds for metric in metrics)
     return Decision.HOLD if held else Decision.PROMOTE
@@ -146,11 +170,13 @@ def _reasons(
     metrics: tuple[MetricResult, ...],
     quality: tuple[QualityCheck, ...],
     missing: tuple[str, ...],
+    by_strategy: tuple[str, ...],
 ) -> tuple[str, ...]:
     failed = tuple(check.detail for check in quality if not check.passed)
     if decision is Decision.INVALID:
-        harm = (m for m in metrics if m.classification is Classification.FAIL)
-        return (*failed, *(f"harm seen that can't be counted: {explain(m)}" for m in harm))
+        harm = (explain(m) for m in metrics if m.classification is Classification.FAIL)
+        unsure = (f"harm seen that can't be counted: {said}" for said in (*by_strategy, *harm))
+        return (*failed, *unsure)
     if failed:
         alone = (metric for metric in metrics if _fails_by_itself(metric, quality))
         return (*map(explain_alone, alone), *(f"nothing is compared: {why}" for why in failed))
@@ -160,7 +186,7 @@ def _reasons(
         harms = tuple(explain(metric) for metric in metrics if metric.rolls_back)
         outages = {metric.metric for metric in metrics if metric.outage}
         others = (m for m in metrics if m.holds and m.metric not in outages)
-        return (*harms, *(explain(metric) for metric in others))
+        return (*by_strategy, *harms, *(explain(metric) for metric in others))
     return tuple(
         explain(metric)
         for metric in metrics

@@ -17,6 +17,7 @@ from flows.look.dependencies import waits_for
 from flows.look.expected_users import with_expected_users
 from flows.look.judged_once import check_judged_once, keep_judged
 from flows.look.read_evidence import read_evidence
+from flows.look.strategy_findings import strategy_findings
 from flows.look.user_scorecard import scorecard_of
 from flows.look.verdict_document import VerdictDocument
 from flows.plan.effective import look_time_of, plan_at
@@ -79,6 +80,7 @@ def _judge(
         at_ms=at_ms,
         checks=(*checks, *check_judged_once(con, spec, plan, at_ms=at_ms)),
         waits=waits_for(con, spec, at),
+        findings=strategy_findings(con, spec, plan, at_ms=at_ms),
     )
     keep_judged(con, spec, plan, verdict, at_ms=at_ms)
     verdict = replace(verdict, reasons=(*notes, *verdict.reasons), notes=(*remarks, *verdict.notes))

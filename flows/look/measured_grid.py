@@ -34,7 +34,7 @@ def read_measured(
     requests: RequestEvidence | None,
 ) -> MeasuredEvidence:
     """What every such metric says up to a look; requests: of the mesh, for rates per request."""
-    grid = _Grid(spec, plan, buckets, requests, _amounts(con, spec, plan, buckets))
+    grid = _Grid(spec, plan, buckets, requests, amounts_of(con, spec, plan, buckets))
     ratios = [n for n, m in spec.measured_metrics.items() if isinstance(m, CounterRatio)]
     seen = {
         (name, arm): grid.seen(name, metric, arm)
@@ -70,7 +70,7 @@ def read_sessions(
     """New sessions by variant and bucket; None where the spec names no counter of them."""
     if spec.sessions is None:
         return None
-    found = _amounts(con, spec, plan, buckets)
+    found = amounts_of(con, spec, plan, buckets)
     nothing = np.zeros(buckets)
     return {
         arm: np.nan_to_num(found.get((SESSIONS, arm), {}).get("part", nothing))
@@ -83,7 +83,7 @@ def _stacked(seen: list[Seen], buckets: int) -> BucketCounts:
     return BucketCounts(weight, np.array([one.values.amount for one in seen]).reshape(weight.shape))
 
 
-def _amounts(
+def amounts_of(
     con: Connection, spec: Experiment, plan: Plan, buckets: int
 ) -> Mapping[tuple[str, str], dict[str, FloatArray]]:
     """By metric and variant, the parts that have any row."""

@@ -218,7 +218,7 @@ class RequestGrid:
             edge, latency = self.edges[name], self.latency.get(variant)
             if edge is None or latency is None:
                 return nothing, nothing, nothing
-            return slow_counts(latency, edge, seen)
+            return slow_counts(latency, edge, seen.without_injected)
         untold = seen.ended(RequestOutcome.UNKNOWN)
         if isinstance(metric, Unmeasured):
             if not self.latency and not untold.any():

@@ -101,6 +101,12 @@ class ResponseCounts:
         """All but those in which the mesh injected a fault: float64[buckets]."""
         return self.requests - self.ended(RequestOutcome.INJECTED)
 
+    @property
+    def without_injected(self) -> ResponseCounts:
+        """The same without requests in which the mesh injected a fault."""
+        keep = np.array([k.outcome is not RequestOutcome.INJECTED for k in self.kinds], np.bool_)
+        return ResponseCounts(self.kinds, self.counts * keep[:, None])
+
     def of(self, kind: int) -> FloatArray:
         """Those of one kind: float64[buckets]."""
         return np.asarray(self.counts[kind])

@@ -79,6 +79,7 @@ def limits_of(spec: Experiment) -> QualityLimits:
         user_split_tolerance=quality.user_split_tolerance,
         lost_share=quality.lost_exposure,
         mixed_share=quality.mixed_users,
+        injected_share=quality.injected_faults,
         stale_ms=milliseconds(quality.stale_after),
     )
 

@@ -16,6 +16,7 @@ from flows.spec.experiment import Experiment
 from flows.spec.fields import NAME_PATTERN, PERCENT_PATTERN, URL_PATTERN, Strict
 from flows.spec.metrics import METRIC_MODELS
 from flows.spec.sources import PrometheusSource
+from flows.spec.strategies import KINDS, MODELS
 
 _PATTERNS = {
     NAME_PATTERN: "lower-case letters, digits and dashes, at most 63",
@@ -70,7 +71,8 @@ def _what_is_right(detail: ErrorDetails, text: str | None) -> str:
         case "string_pattern_mismatch":
             right = f"must be {_PATTERNS.get(context['pattern'], context['pattern'])}"
         case "union_tag_invalid" | "union_tag_not_found":
-            right = f"needs `kind`, one of {', '.join(map(repr, _kinds()))}"
+            kinds = [*KINDS] if detail["loc"][0] == "strategy" else _kinds()
+            right = f"needs `kind`, one of {', '.join(map(repr, kinds))}"
         case "float_type" | "int_type":
             whole = "whole " * (kind == "int_type")
             right = f"must be a {whole}number{_as_number(detail['input'])}"
@@ -117,6 +119,8 @@ def written_path(loc: FieldPath, data: Any) -> FieldPath:
 
 
 def _without_kind(loc: FieldPath) -> FieldPath:
+    if loc[0] == "strategy":
+        return (*loc[:1], *loc[2:])
     for first, second in _CHOICES:
         if len(loc) > 2 and loc[0] == first and second in (None, loc[1]):
             return (*loc[:2], *loc[3:])
@@ -139,6 +143,8 @@ def _written(loc: FieldPath, data: Any) -> Iterator[str | int]:
 def fields_for(detail: ErrorDetails) -> list[str]:
     """The fields that may stand where an unknown one is."""
     loc = detail["loc"]
+    if loc[0] == "strategy":
+        return [*MODELS[str(loc[1])].model_fields]
     kind = str(loc[2]) if loc[0] == "metrics" and len(loc) > 3 else None
     return fields_at(_without_kind(loc)[:-1], kind)
 

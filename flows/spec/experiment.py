@@ -34,6 +34,7 @@ from flows.spec.sources import (
     RecordingSource,
     Sources,
 )
+from flows.spec.strategies import STRATEGY, StrategyChoice, StrategyFields
 
 # The sections' parts are known by this one name as well.
 __all__ = [
@@ -141,6 +142,11 @@ class Experiment(Strict):
         description="Files that configure the split, relative to the spec: they are compared with "
         "it, and say the split where the spec doesn't.",
     )
+    strategy: StrategyChoice | None = Field(
+        None,
+        description="The traffic strategy that the variants differ in: it adds metrics, where the "
+        "spec says no others by their names, and a check of what the strategy must do.",
+    )
     metrics: dict[Name, Metric] = Field(default_factory=default_metrics)
     failures: Failures | None = Field(
         None, description="Which responses fail; by default those that the table of outcomes has."
@@ -188,12 +194,14 @@ class Experiment(Strict):
         return {k: m for k, m in self.metrics.items() if isinstance(m, MeasuredMetric)}
 
     @property
-    def pulled_series(self) -> dict[str, MeasuredMetric]:
-        """These, and the counter of new sessions."""
-        if self.sessions is None:
-            return self.measured_metrics
-        counter = CounterRate(kind="rate", counter=self.sessions, per="second", better="lower")
-        return {**self.measured_metrics, SESSIONS: counter}
+    def pulled_series(self) -> dict[str, MeasuredMetric | StrategyFields]:
+        """These, the counter of new sessions, and those of the strategy."""
+        found: dict[str, MeasuredMetric | StrategyFields] = {**self.measured_metrics}
+        if self.sessions is not None:
+            found[SESSIONS] = CounterRate(
+                kind="rate", counter=self.sessions, per="second", better="lower"
+            )
+        return found if self.strategy is None else {**found, STRATEGY: self.strategy}
 
     @property
     def metrics_server(self) -> PrometheusSource | RecordingSource | None:

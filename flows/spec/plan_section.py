@@ -81,6 +81,9 @@ class Quality(Strict):
     mixed_users: Annotated[Share, Field(gt=0, le=1)] = Field(
         0.01, description="Largest share of users that may have been seen in two variants."
     )
+    injected_faults: Annotated[Share, Field(gt=0, le=1)] = Field(
+        0.01, description="Largest share of requests in which the mesh may have injected a fault."
+    )
     stale_after: Duration = Field(
         timedelta(minutes=5), description="Data that ends this long before the look is stale."
     )

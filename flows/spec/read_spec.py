@@ -13,11 +13,12 @@ from flows.spec.experiment import Experiment
 from flows.spec.metric_templates import SPEC_RULES, with_templates
 from flows.spec.recovery import Parts, understand
 from flows.spec.rules import check_rules
+from flows.spec.strategies import with_strategy
 
 
 def read_spec(path: Path) -> Experiment:
     """The spec in one file, without its manifests. Raises InputError with every problem it has."""
-    document, wrong = with_templates(_read(path), path)
+    document, wrong = with_templates(with_strategy(_read(path)), path)
     parts = understand(document.data, document.texts)
     findings = [*wrong, *parts.findings, *check_rules(parts), *_check_name(parts, path)]
     if findings or document.problems or parts.spec is None:

@@ -26,8 +26,20 @@ FIELDS: Mapping[str, str] = {
     "request_id": "%REQ(X-REQUEST-ID)%",
     "route": "%ROUTE_NAME%",
 }
-GATEWAY_FIELDS = {**FIELDS, "us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%"}
-UPSTREAM_FIELDS = {**FIELDS, "us": "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:us)%"}
+# What a Telemetry resource's tagOverrides can add to Istio's labels; the rest are Envoy's names.
+TAGS: Mapping[str, str] = {
+    "user_tier": "%REQ(USER-TIER)%",
+    "user_id": "%REQ(X-USER-ID)%",
+    "country": "%REQ(X-COUNTRY-CODE)%",
+    "feature_beta": "%REQ(X-FEATURE-BETA)%",
+    "chaos_test": "%REQ(CHAOS-TEST)%",
+    "request_method": "%REQ(:METHOD)%",
+    "request_route": "%ROUTE_NAME%",
+    "upstream_cluster": "%UPSTREAM_CLUSTER%",
+}
+UPSTREAM_TAGS = {name: TAGS[name] for name in ("request_method", "request_route")}
+GATEWAY_FIELDS = {**FIELDS, **TAGS, "us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%"}
+UPSTREAM_FIELDS = {**FIELDS, **UPSTREAM_TAGS, "us": "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:us)%"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,8 @@ class Answered:
     route: str
     came_from_pod: bool
     """Envoy answered itself otherwise."""
+    tags: tuple[tuple[str, str], ...] = ()
+    """By TAGS, of which the upstream log has a few."""
 
     @property
     def protocol(self) -> str:
@@ -88,6 +102,7 @@ def parse_line(line: bytes) -> Line:
             route=fields["route"] or "",
             # The upstream log has no details: there, a code above 0 can only be the pod's.
             came_from_pod=fields["details"] in (None, "via_upstream") and fields["code"] != 0,
+            tags=tuple((name, fields[name] or "") for name in TAGS if name in fields),
         ),
         latency_ms=us / 1000 if us else ms,
         ended_s=float(fields["at"]) + ms / 1000,

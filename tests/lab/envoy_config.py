@@ -13,11 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.access_log import GATEWAY_FIELDS, UPSTREAM_FIELDS
-from tests.lab.topology import FaultSpec, RouteSpec, ServiceSpec, VariantSpec, workload
+from tests.lab.topology import (
+    FaultSpec,
+    RetrySpec,
+    RouteSpec,
+    ServiceSpec,
+    VariantSpec,
+    workload,
+)
 
 _TYPES = "type.googleapis.com/envoy"
 _HTTP = f"{_TYPES}.extensions.filters.http"
 _FAULT = "envoy.filters.http.fault"
+_LIMIT = "envoy.filters.http.local_ratelimit"
+_LIMIT_TYPE = f"{_HTTP}.local_ratelimit.v3.LocalRateLimit"
+_LUA = "envoy.filters.http.lua"
 _Json = dict[str, Any]
 
 
@@ -97,7 +107,9 @@ def _connection_manager(files: EnvoyFiles) -> _Json:
             "access_log": [_access_log(files.gateway_log, GATEWAY_FIELDS)],
             "rds": {"route_config_name": "routes", "config_source": _watched(files.routes)},
             "http_filters": [
+                _filter(_LUA, f"{_HTTP}.lua.v3.Lua", {}),
                 _filter(_FAULT, f"{_HTTP}.fault.v3.HTTPFault", {}),
+                _filter(_LIMIT, _LIMIT_TYPE, {"stat_prefix": "listener"}),
                 _filter("envoy.filters.http.router", f"{_HTTP}.router.v3.Router", router),
             ],
         },
@@ -130,7 +142,7 @@ def cluster(files: EnvoyFiles, service: str, variant: VariantSpec) -> _Json:
         "name": name,
         "type": "EDS",
         "connect_timeout": "1s",
-        "lb_policy": "ROUND_ROBIN",
+        "lb_policy": variant.policy,
         "eds_cluster_config": {"eds_config": _watched(files.endpoints(name))},
         # A pod that left the endpoints must get nothing more: no panic routing to it.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
@@ -138,6 +150,15 @@ def cluster(files: EnvoyFiles, service: str, variant: VariantSpec) -> _Json:
     if variant.max_requests is not None:
         limits = {"max_requests": variant.max_requests, "max_connections": 1024}
         found["circuit_breakers"] = {"thresholds": [limits]}
+    if variant.ejects_after is not None:
+        found["outlier_detection"] = {
+            "consecutive_5xx": variant.ejects_after,
+            "interval": "1s",
+            "base_ejection_time": "5s",
+            "max_ejection_percent": 100,
+            "enforcing_consecutive_5xx": 100,
+            "enforcing_success_rate": 0,
+        }
     return found
 
 
@@ -174,30 +195,69 @@ def _route(service: ServiceSpec, route: RouteSpec) -> _Json:
     headers = [
         {"name": name, "string_match": {"exact": value}} for name, value in route.headers.items()
     ]
+    hashes = route.sticky or any(
+        "HASH" in v.policy or v.policy == "MAGLEV" for v in service.variants
+    )
     action: _Json = {
-        "timeout": f"{service.timeout_s:g}s",
         "weighted_clusters": {
             "use_hash_policy": route.sticky,
             "clusters": [
-                _weighted(service.name, variant, weight)
-                for variant, weight in route.weights.items()
+                _weighted(service, variant, weight) for variant, weight in route.weights.items()
             ],
         },
+        **_waiting(route.retry or RetrySpec(service.retries, timeout_s=service.timeout_s)),
     }
-    if route.sticky:
+    if hashes:
         action["hash_policy"] = [{"header": {"header_name": "x-user-id"}}]
-    if service.retries:
-        action["retry_policy"] = {"retry_on": "5xx", "num_retries": service.retries}
-    match = {"prefix": route.prefix, "headers": headers}
-    return {"name": f"{service.name}-{route.name}", "match": match, "route": action}
+    match: _Json = {"prefix": route.prefix, "headers": headers}
+    if route.percent < 100:
+        share = {"numerator": route.percent, "denominator": "HUNDRED"}
+        match["runtime_fraction"] = {"default_value": share}
+    own: _Json = {} if route.fault is None else {_FAULT: _fault(route.fault)}
+    if route.lua:
+        code = {"@type": f"{_HTTP}.lua.v3.LuaPerRoute", "source_code": {"inline_string": route.lua}}
+        own[_LUA] = code
+    found = {"name": f"{service.name}-{route.name}", "match": match, "route": action}
+    return {**found, "typed_per_filter_config": own} if own else found
 
 
-def _weighted(service: str, variant: str, weight: int) -> _Json:
-    header = {"header": {"key": "x-variant", "value": variant}}
-    return {
-        "name": workload(service, variant),
+def _waiting(how: RetrySpec) -> _Json:
+    """The part of a route's action that says how long it waits and what it tries again."""
+    found: _Json = {"timeout": f"{how.timeout_s:g}s"}
+    if how.retries:
+        found["retry_policy"] = {"retry_on": how.on, "num_retries": how.retries}
+        if how.per_try_s is not None:
+            found["retry_policy"]["per_try_timeout"] = f"{how.per_try_s:g}s"
+    if how.hedges:
+        found["hedge_policy"] = {"hedge_on_per_try_timeout": True}
+    return found
+
+
+def _weighted(service: ServiceSpec, name: str, weight: int) -> _Json:
+    header = {"header": {"key": "x-variant", "value": name}}
+    found: _Json = {
+        "name": workload(service.name, name),
         "weight": weight,
         "response_headers_to_add": [header],
+    }
+    variant = service.variant(name)
+    if variant.tokens is not None:
+        found["typed_per_filter_config"] = {_LIMIT: _limit(found["name"], variant)}
+    return found
+
+
+def _limit(prefix: str, variant: VariantSpec) -> _Json:
+    enforced = {"numerator": variant.enforced, "denominator": "HUNDRED"}
+    return {
+        "@type": _LIMIT_TYPE,
+        "stat_prefix": prefix,
+        "token_bucket": {
+            "max_tokens": variant.tokens,
+            "tokens_per_fill": variant.tokens,
+            "fill_interval": "1s",
+        },
+        "filter_enabled": {"default_value": {"numerator": 100, "denominator": "HUNDRED"}},
+        "filter_enforced": {"default_value": enforced},
     }
 
 

@@ -60,4 +60,5 @@ def _labels(
         "grpc_response_status": answered.grpc,
         "response_flags": answered.flags,
         "connection_security_policy": "mutual_tls" if reporter == "destination" else _UNKNOWN,
+        **{name: value for name, value in answered.tags if name in to.tags},
     }

@@ -1,12 +1,13 @@
 """The whole job on real traffic: `make live`, and all that can happen to a canary: `make live-all`.
 
 Twelve canaries behind a real Envoy, seen by a real Prometheus through three meshes' metrics, each
-with something that can happen to a canary. `verdict deliver` moves their traffic, `verdict gate`
-judges those whose split is fixed, each in a process of its own; every outcome is checked.
+with something that can happen to a canary; and each traffic strategy, once as it should be and once
+as it should not. `verdict deliver` moves traffic, `verdict gate` judges those whose split is fixed,
+each in a process of its own; every outcome is checked.
 
 `make live` plays those that a newcomer wants to see, one of each mesh, in under five minutes: a
-healthy one, one with 3 % errors, and one that fails altogether. `python -m tests.lab.live NAME...`
-plays those that are named, `--all` the twelve.
+healthy one, one with 3 % errors, and one that fails altogether. `make live KIND=NAME` plays the
+scenario or strategy of that name, `make live-all` everything.
 """
 
 from __future__ import annotations
@@ -19,49 +20,57 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.lab.lab import Lab
-from tests.lab.load_plan import Profile
+from tests.lab.play import Play, of_case, of_scenario
 from tests.lab.scenario_run import Ended, ScenarioRun
-from tests.lab.scenarios import FIRST, SECOND, SHOWN, THIRD, Scenario
-from tests.lab.topology import RouteSpec, ServiceSpec, VariantSpec
+from tests.lab.scenarios import FIRST, SECOND, SHOWN, THIRD
+from tests.lab.strategy_cases import CASES
 
 # A source must have something to say before a delivery begins.
 _WARM_UP_S = 20.0
 _POLL_S = 0.5
-_TEST = {"deployment-test": "green"}
-_WAVES = (FIRST, SECOND, THIRD)
-_ALL = tuple(one.service for wave in _WAVES for one in wave)
+# Cases of strategies side by side.
+_AT_ONCE = 4
+_WAVES = (
+    *([of_scenario(one) for one in wave] for wave in (FIRST, SECOND, THIRD)),
+    *(
+        [of_case(one) for one in CASES[first : first + _AT_ONCE]]
+        for first in range(0, len(CASES), _AT_ONCE)
+    ),
+)
+_KINDS = tuple(dict.fromkeys(one.kind for wave in _WAVES for one in wave))
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the scenarios; 0 if every one ended as it must."""
+    """Runs what is named; 0 if all of it ended as it must."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(_ALL))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(_KINDS))
     parser.add_argument("--all", action="store_true", help="all of them")
     options = parser.parse_args(arguments)
-    names = _ALL if options.all else tuple(options.names) or SHOWN
-    if unknown := set(names) - set(_ALL):
-        parser.error(f"there is no {', '.join(sorted(unknown))}, but {', '.join(_ALL)}")
+    names = _KINDS if options.all else tuple(options.names) or SHOWN
+    known = {one.scenario.service for wave in _WAVES for one in wave}
+    if unknown := set(names) - {*_KINDS, *known}:
+        parser.error(f"there is no {', '.join(sorted(unknown))}, but {', '.join(_KINDS)}")
     began, ended = time.monotonic(), list[Ended]()
     for wave in _WAVES:
-        wanted = [one for one in wave if one.service in names]
+        wanted = [one for one in wave if {one.kind, one.scenario.service} & set(names)]
         if wanted:
             ended += _run(wanted)
     return _report(ended, time.monotonic() - began)
 
 
-def _run(scenarios: Sequence[Scenario]) -> list[Ended]:
-    """The scenarios side by side, in a lab of their own."""
-    print(f"starting Envoy, Prometheus, pods and load for {len(scenarios)} services", flush=True)
-    services = [_service(one) for one in scenarios]
+def _run(plays: Sequence[Play]) -> list[Ended]:
+    """These side by side, in a lab of their own."""
+    print(f"starting Envoy, Prometheus, pods and load for {len(plays)} services", flush=True)
+    services = [one.service for one in plays]
     with tempfile.TemporaryDirectory(prefix="verdict-live-") as folder, Lab(services) as lab:
         root = Path(folder)
         (root / "experiments").mkdir()
-        runs = [ScenarioRun(one, lab, root) for one in scenarios]
-        longest = max(one.within_s for one in scenarios)
-        profiles = [Profile(one.service, one.rate) for one in scenarios]
-        profiles += [
-            Profile(one.service, one.test_rate, headers=_TEST) for one in scenarios if one.test_rate
+        specs = [one.spec and one.spec(lab.prometheus_url) for one in plays]
+        runs = [
+            ScenarioRun(p.scenario, lab, root, spec) for p, spec in zip(plays, specs, strict=True)
         ]
+        longest = max(one.scenario.within_s for one in plays)
+        profiles = [profile for one in plays for profile in one.profiles]
         load = lab.start_load(longest + _WARM_UP_S + 60, profiles=profiles)
         time.sleep(_WARM_UP_S)
         for run in runs:
@@ -69,19 +78,6 @@ def _run(scenarios: Sequence[Scenario]) -> list[Ended]:
         ended = _watch(runs, lab)
         load.kill()
     return ended
-
-
-def _service(one: Scenario) -> ServiceSpec:
-    canary = 0 if one.stages else one.applied
-    return ServiceSpec(
-        one.service,
-        "edtech-production",
-        [
-            VariantSpec("stable", "v1", pods=one.pods, weight=100 - canary),
-            VariantSpec("canary", "v2", pods=one.pods, weight=canary),
-        ],
-        routes=[RouteSpec("test", {"canary": 100}, headers=_TEST)] if one.test_rate else [],
-    )
 
 
 def _watch(runs: Sequence[ScenarioRun], lab: Lab) -> list[Ended]:
@@ -108,11 +104,13 @@ def _watch(runs: Sequence[ScenarioRun], lab: Lab) -> list[Ended]:
 
 
 def _report(ended: Sequence[Ended], seconds: float) -> int:
-    print()
+    width = max((len(one.scenario.title) for one in ended), default=0)
+    print(f"\n{'case':{width}}  {'expected':11}  {'obtained':11}  seconds")
     for one in ended:
-        verdict = "as it should" if not one.faults else f"WRONG: {'; '.join(one.faults)}"
-        print(f"{one.scenario.title}: {one.got} after {one.after_s:.0f} s, {verdict}")
-    print(f"{len(ended)} canaries in {seconds / 60:.1f} min")
+        wrong = f"  WRONG: {'; '.join(one.faults)}" if one.faults else ""
+        expected, got = one.scenario.expected, one.got
+        print(f"{one.scenario.title:{width}}  {expected:11}  {got:11}  {one.after_s:7.0f}{wrong}")
+    print(f"{len(ended)} cases in {seconds / 60:.1f} min")
     return 1 if any(one.faults for one in ended) else 0
 
 

@@ -13,6 +13,7 @@ import random
 import signal
 import sys
 import time
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -95,8 +96,9 @@ class Load:
 
     def _random_user(self, profile: Profile) -> bytes:
         number = self.random.randrange(profile.users)
+        name = f"{profile.host}-{number}"
         user = {
-            "x-user-id": f"{profile.host}-{number}",
+            "x-user-id": str(uuid.uuid5(uuid.NAMESPACE_DNS, name)) if profile.uuids else name,
             "user-tier": _TIERS[number % len(_TIERS)],
             "x-country-code": _COUNTRIES[number % len(_COUNTRIES)],
         }

@@ -19,6 +19,8 @@ class Profile:
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
     users: int = 1000
+    uuids: bool = False
+    """Users are called by a UUID; by default by a name that ends in their number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,8 @@ class Ended:
 class ScenarioRun:
     """Polled until it has ended; the processes that it starts die with it."""
 
-    def __init__(self, scenario: Scenario, lab: Lab, root: Path) -> None:
-        """Writes the spec and sets how the pods behave."""
+    def __init__(self, scenario: Scenario, lab: Lab, root: Path, spec: str | None = None) -> None:
+        """Writes the spec, the scenario's own if none is given, and sets how the pods behave."""
         self.scenario, self._lab, self._root = scenario, lab, root
         self._began = self._next_gate = 0.0
         self._controller: Child | None = None
@@ -82,7 +82,7 @@ class ScenarioRun:
         self._held = ExitStack()
         self._is_holding = self._killed = False
         path = root / "experiments" / f"{scenario.service}.yaml"
-        path.write_text(_spec(scenario, lab))
+        path.write_text(_spec(scenario, lab) if spec is None else spec)
         lab.set_behaviour(scenario.service, None, **scenario.normal)
         for change in scenario.changes:
             if change.after_s == 0:

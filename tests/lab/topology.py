@@ -20,6 +20,36 @@ class VariantSpec:
     weight: int = 0
     max_requests: int | None = None
     """Envoy's circuit breaker: more requests at once are answered 503 UO."""
+    policy: str = "ROUND_ROBIN"
+    """Envoy's lb_policy; the hashing ones hash x-user-id."""
+    ejects_after: int | None = None
+    """Consecutive 5xx after which outlier detection ejects a pod."""
+    tokens: int | None = None
+    """A token bucket of so many a second: more requests are answered 429 RL."""
+    enforced: int = 100
+    """Percent of those requests that are refused really."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultSpec:
+    """Faults that Envoy injects before any pod is reached, shares of the requests."""
+
+    abort_share: float = 0.0
+    abort_status: int = 503
+    delay_share: float = 0.0
+    delay_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySpec:
+    """How a route waits, tries again, and hedges."""
+
+    retries: int = 0
+    on: str = "5xx"
+    timeout_s: float = 15.0
+    per_try_s: float | None = None
+    hedges: bool = False
+    """A try that is late is not given up: the next one runs beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +62,12 @@ class RouteSpec:
     prefix: str = "/"
     sticky: bool = False
     """The variant depends on x-user-id alone, as long as the weights stay."""
-
-
-@dataclass(frozen=True, slots=True)
-class FaultSpec:
-    """Faults that Envoy injects before any pod is reached, shares of the requests."""
-
-    abort_share: float = 0.0
-    abort_status: int = 503
-    delay_share: float = 0.0
-    delay_ms: int = 0
+    percent: int = 100
+    """Of the requests that match, so many, by chance, are of this route."""
+    fault: FaultSpec | None = None
+    retry: RetrySpec | None = None
+    lua: str = ""
+    """What runs before the route is chosen again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +82,8 @@ class ServiceSpec:
     timeout_s: float = 15.0
     sticky: bool = False
     fault: FaultSpec = FaultSpec()
+    tags: tuple[str, ...] = ()
+    """Labels that Telemetry adds to the gateway's Istio metrics (access_log.TAGS)."""
 
     def variant(self, name: str) -> VariantSpec:
         """The variant of that name; raises KeyError."""
@@ -90,6 +118,7 @@ class Destination:
     namespace: str
     variant: str
     version: str
+    tags: tuple[str, ...] = ()
 
     @property
     def workload(self) -> str:
@@ -110,7 +139,7 @@ def workload(service: str, variant: str) -> str:
 def destinations(services: Sequence[ServiceSpec]) -> list[Destination]:
     """One per variant."""
     return [
-        Destination(service.name, service.namespace, variant.name, variant.version)
+        Destination(service.name, service.namespace, variant.name, variant.version, service.tags)
         for service in services
         for variant in service.variants
     ]
@@ -125,4 +154,5 @@ def write_destinations(path: Path, services: Sequence[ServiceSpec]) -> None:
 
 def read_destinations(path: Path) -> list[Destination]:
     """What write_destinations wrote."""
-    return [Destination(**one) for one in json.loads(path.read_text())]
+    found = json.loads(path.read_text())
+    return [Destination(**{**one, "tags": tuple(one["tags"])}) for one in found]

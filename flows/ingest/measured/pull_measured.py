@@ -165,7 +165,11 @@ def _count(
         found = without_replicas(source.read([selector], *range_of(windows, interval_ms)))
         found = kept_samples(found, np.isfinite(found.values) & (found.values >= 0))
         pieces.append(found)
-        owners += [(variant, part)] * len(found.labels)
+        label = asked.by.get(part)
+        owners += [
+            (variant, part if label is None else f"{part}:{one.get(label, '')}")
+            for one in found.labels
+        ]
     samples = _joined(pieces)
     _check_apart(asked.metric, samples.labels, owners)
     counted_by = [

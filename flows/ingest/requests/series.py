@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.counting.counters import CounterSeries
-from analysis.requests.outcomes import Response
+from analysis.requests.outcomes import RequestOutcome, Response
 from flows.ingest.requests.mesh.family import (
     Family,
     Labels,
@@ -83,8 +83,10 @@ def experiment_series(family: Family, spec: Experiment, samples: Samples) -> Req
             foreign += 1
             versions.update(versions_of(family, spec, labels))
             continue
-        rows.append(_row(family, labels, role, variant))
-        kept.append(index)
+        row = _row(family, labels, role, variant)
+        if row is not None:
+            rows.append(row)
+            kept.append(index)
     ids, offsets, ts_ms, values = _merged([row.series_id for row in rows], kept, samples)
     by_id = {row.series_id: row for row in rows}
     merged_rows = tuple(by_id[series_id] for series_id in ids)
@@ -109,13 +111,16 @@ def experiment_series(family: Family, spec: Experiment, samples: Samples) -> Req
     )
 
 
-def _row(family: Family, labels: Labels, role: SeriesRole, variant: str) -> SeriesRow:
+def _row(family: Family, labels: Labels, role: SeriesRole, variant: str) -> SeriesRow | None:
+    """None for the latency of an injected fault: it says nothing of the service."""
     text = json.dumps(labels, sort_keys=True, ensure_ascii=False)
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     is_request = role is SeriesRole.REQUESTS
     is_latency = role is SeriesRole.LATENCY
     is_told = is_request or (is_latency and family.latency_tells)
     response = family.response(labels) if is_told else Response("")
+    if is_latency and response.outcome is RequestOutcome.INJECTED:
+        return None
     return SeriesRow(
         series_id=int.from_bytes(digest, "big"),
         metric=labels["__name__"],

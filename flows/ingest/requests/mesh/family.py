@@ -163,6 +163,13 @@ def _picks(view: View, spec: Experiment) -> tuple[tuple[Matcher, ...], ...]:
     return (*by_version, *by_labels)
 
 
+def variant_conditions(family: Family, spec: Experiment, variant: str) -> tuple[Matcher, ...]:
+    """What the series of one variant must have, by the mesh's first label of a version."""
+    view, one = family.views[spec.reporter], spec.variants[variant]
+    version = () if one.version is None else equals(**{view.version_labels[0]: one.version})
+    return (*_scope(view, spec), *version, *equals(**one.labels))
+
+
 def versions_of(family: Family, spec: Experiment, labels: Labels) -> tuple[str, ...]:
     """The versions that a series names; empty, "unknown" and mere fallbacks name none."""
     if family.has_no_version(labels):

@@ -1,0 +1,152 @@
+"""What a strategy declares, what it sees of its counters at a look, and what it may find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from analysis.arrays import FloatArray
+from analysis.sequential.multinomial import shares_with_concentration
+
+# Of each share that is held against a bound, at all looks at once.
+_ALPHA = 0.001
+# All shares are alike beforehand: a beta distribution of 1 and 1.
+_UNIFORM = 2.0
+
+
+class FieldKind(StrEnum):
+    """What a field of a strategy is in a spec."""
+
+    SHARE = "share"
+    NUMBER = "number"
+    DURATION = "duration"
+    TEXT = "text"
+    COUNTER = "counter"
+    NAMES = "names"
+
+
+def share(default: float, says: str) -> Any:
+    """A field that is a share of 0 to 1, or a text like 5%."""
+    return field(default=default, metadata={"kind": FieldKind.SHARE, "says": says})
+
+
+def number(default: float, says: str) -> Any:
+    """A field that is a number above 0."""
+    return field(default=default, metadata={"kind": FieldKind.NUMBER, "says": says})
+
+
+def duration(default_s: float, says: str) -> Any:
+    """A field that is a time such as 30s in a spec, and seconds here."""
+    return field(default=default_s, metadata={"kind": FieldKind.DURATION, "says": says})
+
+
+def text(default: str, says: str) -> Any:
+    """A field that is a text."""
+    return field(default=default, metadata={"kind": FieldKind.TEXT, "says": says})
+
+
+def selector(default: str, says: str) -> Any:
+    """A field that is a counter's selector with {{version}} in it."""
+    return field(default=default, metadata={"kind": FieldKind.COUNTER, "says": says})
+
+
+def names(default: tuple[str, ...], says: str) -> Any:
+    """A field that is a list of names."""
+    return field(default=default, metadata={"kind": FieldKind.NAMES, "says": says})
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A counter of each variant.
+
+    of: "requests" for those of the mesh, a name for a statistic of the variant's Envoy cluster
+        (upstream_rq_retry), or a selector with {{version}} in it.
+    where: conditions on labels beside the variant's own. by: a label; its values are counted apart.
+    needed: whether nothing is known without it; else a counter without a series counted nothing.
+    """
+
+    of: str
+    where: str = ""
+    by: str = ""
+    needed: bool = False
+
+
+REQUESTS = Counter("requests", needed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a strategy's counters counted up to a look.
+
+    amounts: by counter, variant and value of the label it is counted by ("" without one),
+        float64[buckets] of at least one value.
+    shares: the configured share of each variant, where one is.
+    """
+
+    baseline: str
+    candidates: Sequence[str]
+    bucket_s: float
+    amounts: Mapping[str, Mapping[str, Mapping[str, FloatArray]]]
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+    def series(self, counter: str, variant: str) -> FloatArray:
+        """Events by bucket; empty where nothing was counted."""
+        of_value = self.amounts.get(counter, {}).get(variant, {})
+        return np.sum(list(of_value.values()), axis=0) if of_value else np.zeros(0)
+
+    def total(self, counter: str, variant: str) -> float:
+        """All events."""
+        return float(self.series(counter, variant).sum())
+
+    def by(self, counter: str, variant: str) -> dict[str, float]:
+        """All events by the values of the counter's label."""
+        of_value = self.amounts.get(counter, {}).get(variant, {})
+        return {value: float(found.sum()) for value, found in sorted(of_value.items())}
+
+
+class Found(StrEnum):
+    """What follows from a finding: nothing, a rollback, a hold, or an invalid verdict."""
+
+    GOOD = "good"
+    HARM = "harm"
+    WAIT = "wait"
+    UNFIT = "unfit"
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyFinding:
+    """One thing that a strategy looked at, and what it saw, as a sentence."""
+
+    name: str
+    found: Found
+    detail: str
+
+
+class Strategy(Protocol):
+    """The shape of a strategy's class, a frozen dataclass: its fields are its parameters."""
+
+    kind: ClassVar[str]
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
+        """The metrics of a spec that says none, as a spec has them."""
+
+    @property
+    def counters(self) -> Mapping[str, Counter]:
+        """What is counted for its check, by name."""
+
+    def check(self, seen: Counted) -> Iterator[StrategyFinding]:
+        """What the counters say; valid at every look."""
+
+
+def share_bounds(events: float, of: float) -> tuple[float, float]:
+    """Bounds of a share that hold at all looks at once; 0 and 1 where nothing is known."""
+    if of <= 0:
+        return 0.0, 1.0
+    counts = np.array([max(of - events, 0.0), min(events, of)])
+    found = shares_with_concentration(counts, [0.5, 0.5], alpha=_ALPHA, concentration=_UNIFORM)
+    return float(found.lower[1]), float(found.upper[1])

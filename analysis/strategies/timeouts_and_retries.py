@@ -1,0 +1,65 @@
+"""Time-outs and retries: how many requests end in a time-out, and what retries cost and gain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from analysis.strategies.attempts import (
+    ISTIO_ATTEMPTS,
+    LEAST_REQUESTS,
+    attempt_counters,
+    check_once,
+    route_attempts,
+    surely_beyond,
+)
+from analysis.strategies.declaration import (
+    Counted,
+    Counter,
+    Found,
+    StrategyFinding,
+    names,
+    selector,
+    share,
+    text,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutsAndRetries:
+    """Share of requests that time out, retries against their budget, routes never tried twice."""
+
+    kind: ClassVar[str] = "timeouts-and-retries"
+    timeouts: float = share(0.01, "The share of requests that may end in the time-out (UT).")
+    retry_ratio: float = share(0.2, "retryBudget.retryRatio: retries for each request, by route.")
+    once: tuple[str, ...] = names((), "Routes that must not be tried again: POST, payments.")
+    label: str = text("request_route", "The label of the route, in both counters.")
+    attempts: str = selector(ISTIO_ATTEMPTS, "The counter of attempts at a variant's pods.")
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
+        """Time-outs with their budget, and errors beside them."""
+        only = {"codes": [], "grpc": [], "flags": ["UT"]}
+        budget = {"kind": "error_share", "failures": only, "objective": self.timeouts}
+        return {"errors": {"kind": "error_share", "critical": True}, "timeouts": budget}
+
+    @property
+    def counters(self) -> Mapping[str, Counter]:
+        """Requests and attempts by route."""
+        return attempt_counters(self.attempts, self.label)
+
+    def check(self, seen: Counted) -> Iterator[StrategyFinding]:
+        """Whether routes that must not be retried were, and others within their budget."""
+        for candidate in seen.candidates:
+            if seen.total("requests", candidate) < LEAST_REQUESTS:
+                yield StrategyFinding(
+                    "retries", Found.WAIT, f"{candidate} had too few requests yet"
+                )
+                continue
+            routes = route_attempts(seen, candidate)
+            yield check_once(candidate, routes, self.once, "retried")
+            beyond = [one for one in routes if surely_beyond(one, self.retry_ratio)]
+            worst = max(beyond or routes, key=lambda one: one.extra)
+            said = f"{candidate} made {worst.said}; the budget is {self.retry_ratio:.0%}"
+            yield StrategyFinding("retries", Found.HARM if beyond else Found.GOOD, said)

@@ -1,0 +1,57 @@
+"""The selectors of a strategy's counters, for each variant of a spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from analysis.strategies.declaration import REQUESTS, Counter
+from flows.ingest.requests.mesh.families import FAMILIES
+from flows.ingest.requests.mesh.family import variant_conditions
+from flows.ingest.sources.samples import Matcher
+from flows.spec.experiment import Experiment, Mesh
+from flows.spec.measured import parse_selector
+from flows.spec.placeholders import rendered
+
+# The label of a cluster's statistics, and how Istio calls the clusters that a proxy sends to.
+_CLUSTER_LABELS = {Mesh.ISTIO: "cluster_name"}
+_OUTBOUND = "outbound[|][0-9]+[|]{subset}[|]{service}[.].*"
+
+
+def strategy_texts(spec: Experiment) -> dict[tuple[str, str], str]:
+    """The selector of each variant and counter of the spec's strategy."""
+    if spec.strategy is None:
+        return {}
+    return {
+        (variant, name): _text(spec, counter, variant)
+        for name, counter in spec.strategy.counters.items()
+        for variant in spec.variants
+    }
+
+
+def _text(spec: Experiment, counter: Counter, variant: str) -> str:
+    if counter.of == REQUESTS.of and spec.mesh is not None:
+        family = FAMILIES[spec.mesh]
+        own = variant_conditions(family, spec, variant)
+        return _selector(family.requests[0], own, counter.where)
+    if counter.of.isidentifier():
+        cluster = (_cluster(spec, variant),)
+        return _selector(f"envoy_cluster_{counter.of}", cluster, counter.where)
+    text = rendered(counter.of, spec, variant)
+    if not counter.where:
+        return text
+    parsed = parse_selector(text)
+    return _selector(parsed.metric, [Matcher(*one) for one in parsed.matchers], counter.where)
+
+
+def _cluster(spec: Experiment, variant: str) -> Matcher:
+    named = spec.strategy.clusters.get(variant) if spec.strategy else None
+    if named is None and spec.mesh in _CLUSTER_LABELS:
+        one = spec.variants[variant]
+        subset = "" if one.service else variant
+        pattern = _OUTBOUND.format(subset=subset, service=one.service or spec.service)
+        return Matcher(_CLUSTER_LABELS[spec.mesh], "=~", pattern)
+    return Matcher("envoy_cluster_name", "=", named or spec.variants[variant].version or variant)
+
+
+def _selector(metric: str, matchers: Iterable[Matcher], where: str) -> str:
+    return f"{metric}{{{','.join([*(m.promql for m in matchers), *([where] if where else [])])}}}"

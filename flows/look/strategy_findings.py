@@ -1,0 +1,57 @@
+"""What a spec's strategy finds in its counters at a look."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from analysis.arrays import FloatArray
+from analysis.plan import Plan
+from analysis.strategies.declaration import Counted, Found, StrategyFinding
+from flows.formats.time import milliseconds
+from flows.look.measured_grid import amounts_of
+from flows.spec.experiment import Experiment
+from flows.spec.strategies import STRATEGY
+from flows.warehouse.statements import Connection
+
+
+def strategy_findings(
+    con: Connection, spec: Experiment, plan: Plan, *, at_ms: int
+) -> tuple[StrategyFinding, ...]:
+    """Everything that the strategy says of whole buckets inside the plan; nothing without one."""
+    if spec.strategy is None:
+        return ()
+    buckets = max(0, min(at_ms, plan.end_ms) - plan.start_ms) // plan.bucket_ms
+    shares = plan.stages[-1].shares if len(plan.stages) == 1 else {}
+    seen = Counted(
+        plan.baseline,
+        plan.candidates,
+        milliseconds(spec.plan.bucket) / 1000,
+        _amounts(con, spec, plan, int(buckets)),
+        shares,
+    )
+    missing = tuple(_without_series(spec, seen))
+    return missing or tuple(spec.strategy.strategy.check(seen))
+
+
+def _amounts(
+    con: Connection, spec: Experiment, plan: Plan, buckets: int
+) -> Mapping[str, Mapping[str, Mapping[str, FloatArray]]]:
+    """By counter, variant and value of its label; what isn't known counted nothing."""
+    found: dict[str, dict[str, dict[str, FloatArray]]] = defaultdict(lambda: defaultdict(dict))
+    for (metric, variant), parts in amounts_of(con, spec, plan, buckets).items():
+        for part, amount in parts.items() if metric == STRATEGY else ():
+            counter, _, value = part.partition(":")
+            found[counter][variant][value] = np.nan_to_num(amount)
+    return found
+
+
+def _without_series(spec: Experiment, seen: Counted) -> Iterator[StrategyFinding]:
+    """Counters that must be there and are not: of these nothing is known."""
+    for name, counter in spec.strategy.counters.items() if spec.strategy else ():
+        for variant in spec.variants:
+            if counter.needed and not seen.amounts.get(name, {}).get(variant):
+                detail = f"nothing is known of {name} of {variant}: no series matches"
+                yield StrategyFinding(f"{name} counted", Found.WAIT, detail)

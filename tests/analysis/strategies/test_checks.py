@@ -1,0 +1,201 @@
+"""Every strategy's check, on counts as they should be and as they should not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from analysis.arrays import FloatArray
+from analysis.strategies.chaos import Chaos
+from analysis.strategies.circuit_breaking import CircuitBreaking
+from analysis.strategies.declaration import Counted, Found, Strategy, share_bounds
+from analysis.strategies.hedging import Hedging
+from analysis.strategies.rate_limiting import RateLimiting
+from analysis.strategies.timeouts_and_retries import TimeoutsAndRetries
+
+_BUCKETS, _BUCKET_S = 60, 2.0
+Counts = Mapping[str, float | FloatArray | Mapping[str, float]]
+
+
+def _seen(canary: Counts, stable: Counts | None = None) -> Counted:
+    """Events a bucket, in every one of 60 buckets or as given, by the values of a label or not."""
+    amounts: dict[str, dict[str, dict[str, FloatArray]]] = {}
+    for variant, counts in (("stable", stable or canary), ("canary", canary)):
+        for counter, said in counts.items():
+            by_value = said if isinstance(said, Mapping) else {"": said}
+            laid = {k: np.broadcast_to(v, _BUCKETS).astype(float) for k, v in by_value.items()}
+            amounts.setdefault(counter, {})[variant] = laid
+    return Counted("stable", ("canary",), _BUCKET_S, amounts)
+
+
+def _at(*buckets: range, events: float) -> FloatArray:
+    """So many events in these buckets, none in others."""
+    found = np.zeros(_BUCKETS)
+    for one in buckets:
+        found[one.start : one.stop] = events
+    return found
+
+
+# 30 tokens a second are 60 a bucket.
+_LIMIT = RateLimiting(tokens=30, fill=1, tiers=("premium", "standard"))
+_CHAOS = Chaos(delayed=0.1, aborted=0.05, tolerance=0.5, recovery=20)
+_FAULTS = {"requests": 200.0, "delayed": 20.0, "aborted": 10.0, "failures": 0.0}
+_STEADY = {"requests": 200.0, "failures": 1.0}
+_BURST = _at(range(20, 24), events=30)
+_RETRIES = TimeoutsAndRetries(retry_ratio=0.2, once=("POST",))
+_HEDGES = Hedging(load=0.2, once=("POST",))
+
+
+def _tiers(premium: float, standard: float) -> Mapping[str, float]:
+    return {"premium": premium, "standard": standard}
+
+
+def _routes(get: float, post: float, *, failed: float = 0) -> Counts:
+    return {
+        "requests": {"GET": 100.0, "POST": 40.0},
+        "attempts": {"GET": get, "POST": post},
+        "failed attempts": {"GET": failed, "POST": 0.0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("strategy", "canary", "stable", "worst", "says"),
+    [
+        (
+            _LIMIT,
+            {"requests": _tiers(40, 60), "refusals": _tiers(10, 30)},
+            None,
+            Found.GOOD,
+            "limit is kept",
+        ),
+        (
+            _LIMIT,
+            {"requests": _tiers(40, 60), "refusals": _tiers(0, 0)},
+            None,
+            Found.HARM,
+            "is not kept",
+        ),
+        (
+            _LIMIT,
+            {"requests": _tiers(20, 30), "refusals": _tiers(0, 0)},
+            None,
+            Found.WAIT,
+            "hits nobody",
+        ),
+        (
+            _LIMIT,
+            {"requests": _tiers(40, 60), "refusals": _tiers(40, 58)},
+            None,
+            Found.HARM,
+            "nearly everybody",
+        ),
+        (
+            _LIMIT,
+            {"requests": _tiers(40, 60), "refusals": _tiers(24, 16)},
+            None,
+            Found.HARM,
+            "refuses 60.0% of user_tier premium",
+        ),
+        (
+            RateLimiting(tokens=30, fill=1, label="user"),
+            {"requests": {"a": 20, "b": 20, "c": 60}, "refusals": {"a": 18, "b": 1, "c": 21}},
+            None,
+            Found.HARM,
+            "of user a",
+        ),
+        (_LIMIT, {"requests": _tiers(1, 1), "refusals": _tiers(0, 0)}, None, Found.WAIT, "too few"),
+        (_CHAOS, _FAULTS, _STEADY, Found.GOOD, "10.0% of requests of canary were delayed"),
+        (_CHAOS, _FAULTS, _FAULTS, Found.UNFIT, "should have none"),
+        (_CHAOS, {**_FAULTS, "aborted": 40.0}, _STEADY, Found.UNFIT, "20.0% of requests"),
+        (_CHAOS, {**_FAULTS, "aborted": 0.0}, _STEADY, Found.UNFIT, "0.0% of requests"),
+        (_CHAOS, {"requests": 200.0}, _STEADY, Found.UNFIT, "were delayed"),
+        (
+            _CHAOS,
+            {"requests": 10.0, "delayed": 1.0, "aborted": 0.5},
+            _STEADY,
+            Found.WAIT,
+            "not known well enough",
+        ),
+        (
+            _CHAOS,
+            {
+                **_FAULTS,
+                "delayed": _at(range(30), events=20),
+                "aborted": _at(range(30), events=10),
+                "failures": 10.0,
+            },
+            _STEADY,
+            Found.HARM,
+            "no recovery",
+        ),
+        (
+            _CHAOS,
+            {
+                **_FAULTS,
+                "delayed": _at(range(30), events=20),
+                "aborted": _at(range(30), events=10),
+                "failures": _at(range(35), events=10),
+            },
+            _STEADY,
+            Found.GOOD,
+            "20 s after the last fault",
+        ),
+        (
+            CircuitBreaking(recovery=20),
+            {"requests": 200.0, "refusals": _BURST},
+            None,
+            Found.GOOD,
+            "opened 1 times, for 8 s",
+        ),
+        (
+            CircuitBreaking(recovery=20),
+            {"requests": 200.0, "refusals": 0.0},
+            None,
+            Found.WAIT,
+            "never opened",
+        ),
+        (
+            CircuitBreaking(recovery=20),
+            {"requests": 200.0, "refusals": _at(range(20, 60), events=9)},
+            None,
+            Found.HARM,
+            "no recovery within 20 s",
+        ),
+        (
+            CircuitBreaking(recovery=20),
+            {"requests": 200.0, "refusals": _at(range(57, 60), events=9)},
+            None,
+            Found.WAIT,
+            "is still open",
+        ),
+        (_RETRIES, _routes(110, 40, failed=10), None, Found.GOOD, "10.0% more attempts"),
+        (_RETRIES, _routes(110, 42), None, Found.HARM, "canary retried POST"),
+        (_RETRIES, _routes(150, 40), None, Found.HARM, "50.0% more attempts than requests on GET"),
+        (_HEDGES, _routes(110, 40), None, Found.GOOD, "10.0% more attempts"),
+        (_HEDGES, _routes(110, 42), None, Found.HARM, "canary hedged POST"),
+        (_HEDGES, _routes(150, 40), None, Found.HARM, "20% are allowed"),
+    ],
+)
+def test_counts_lead_to(
+    strategy: Strategy, canary: Counts, stable: Counts | None, worst: Found, says: str
+) -> None:
+    found = list(strategy.check(_seen(canary, stable)))
+    order = (Found.GOOD, Found.WAIT, Found.HARM, Found.UNFIT)
+
+    assert max((one.found for one in found), key=order.index) is worst
+    assert any(says in one.detail for one in found if one.found is worst), found
+
+
+def test_bounds_of_a_share_hold_at_every_look() -> None:
+    dice = np.random.default_rng(5)
+    looks = np.arange(50, 1001, 50)
+    missed = 0
+    for _ in range(200):
+        events = dice.binomial(1, 0.1, 1000).cumsum()[looks - 1]
+        bounds = [share_bounds(float(x), float(n)) for x, n in zip(events, looks, strict=True)]
+        missed += any(not low <= 0.1 <= high for low, high in bounds)
+    assert missed <= 2
+    assert bounds[-1][1] - bounds[-1][0] < 0.12
+    assert share_bounds(0, 0) == (0.0, 1.0)

@@ -1,0 +1,77 @@
+"""What a strategy finds is read from the kept counters, and decides as it says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from analysis.strategies.declaration import Found
+from flows.look.strategy_findings import strategy_findings
+from flows.plan.from_spec import plan_of
+from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_writer
+
+_START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_BUCKETS = 40
+_SPEC = {
+    "experiment": "shop",
+    "service": "shop",
+    "mesh": "istio",
+    "variants": {"stable": {"version": "v1"}, "canary": {"version": "v2"}},
+    "split": {"stable": 50, "canary": 50},
+    "strategy": {"kind": "rate-limiting", "tokens": 40, "fill": "15s", "tiers": ["a", "b"]},
+    "plan": {"duration": "10m"},
+    "sources": {"requests": {"prometheus": "http://localhost:9090"}},
+}
+
+
+def _findings(path: Path, counted: dict[tuple[str, str], float]) -> list[tuple[Found, str]]:
+    """By variant and part, as many events in every bucket."""
+    spec = Experiment.model_validate(_SPEC)
+    rows = [
+        ("shop", "(strategy)", _START, _START + at * timedelta(seconds=15), *key, amount)
+        for at in range(_BUCKETS)
+        for key, amount in counted.items()
+    ]
+    with open_writer(path / "warehouse.duckdb") as con:
+        con.executemany("insert into measured_buckets values (?, ?, ?, ?, ?, ?, ?)", rows)
+        start_ms = int(_START.timestamp() * 1000)
+        plan = plan_of(spec, start_ms=start_ms)
+        found = strategy_findings(con, spec, plan, at_ms=start_ms + _BUCKETS * 15_000)
+    return [(one.found, one.detail) for one in found]
+
+
+_ASKED = {
+    ("stable", "requests:a"): 40.0,
+    ("canary", "requests:a"): 40.0,
+    ("canary", "requests:b"): 40.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("refused", "found", "says"),
+    [
+        (
+            {("canary", "refusals:a"): 10.0, ("canary", "refusals:b"): 30.0},
+            Found.GOOD,
+            "let 2.7 requests a second pass",
+        ),
+        ({("canary", "refusals:a"): 39.0}, Found.HARM, "refuses 97.5% of user_tier a"),
+        ({}, Found.HARM, "let 5.3 requests a second pass"),
+    ],
+)
+def test_counts_by_label_are_found(
+    tmp_path: Path, refused: dict[tuple[str, str], float], found: Found, says: str
+) -> None:
+    said = _findings(tmp_path, {**_ASKED, **refused})
+
+    assert any(one is found and says in detail for one, detail in said), said
+
+
+def test_a_counter_without_a_series_holds_and_is_named(tmp_path: Path) -> None:
+    found = _findings(tmp_path, {("canary", "requests:a"): 40.0})
+
+    said = "nothing is known of requests of stable: no series matches"
+    assert found == [(Found.WAIT, said)]

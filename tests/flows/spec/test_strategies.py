@@ -1,0 +1,140 @@
+"""Strategies in a spec, what they add to it, and the selectors of what they count."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.formats.problems import InputError
+from flows.ingest.measured.asked_series import asked_of
+from flows.spec.experiment import Experiment
+from flows.spec.metrics import ErrorShare, OutcomeShare
+from flows.spec.read_spec import read_spec
+from flows.spec.strategies import KINDS, STRATEGY
+from tests.places import REPOSITORY
+
+_HEAD = """\
+experiment: shop
+service: shop
+namespace: mall
+mesh: {mesh}
+reporter: source
+variants: {{stable: {{version: v1}}, canary: {{version: v2}}}}
+split: {{stable: 50, canary: 50}}
+sources: {{requests: {{prometheus: "http://localhost:9090"}}}}
+"""
+
+
+def _read(folder: Path, strategy: str, more: str = "", mesh: str = "istio") -> Experiment:
+    file = folder / "shop.yaml"
+    file.write_text(f"{_HEAD.format(mesh=mesh)}strategy: {strategy}\n{more}")
+    return read_spec(file)
+
+
+def test_every_strategy_has_a_spec_of_fewer_than_25_lines() -> None:
+    files = {one.stem: one for one in (REPOSITORY / "experiments" / "strategies").glob("*.yaml")}
+
+    assert set(files) == set(KINDS)
+    for name, file in files.items():
+        spec = read_spec(file)
+        assert spec.strategy is not None
+        assert spec.strategy.strategy.kind == name
+        assert len(file.read_text().splitlines()) < 25
+
+
+def test_a_strategy_adds_metrics_and_the_specs_own_fields_go_before(tmp_path: Path) -> None:
+    own = "metrics: {errors: {margin: 0.02}, slow: {kind: slow_share, above: 1s}}\n"
+
+    spec = _read(tmp_path, "{kind: rate-limiting, at_most: 20%}", own)
+
+    assert list(spec.metrics) == ["refused", "errors", "slow"]
+    refused, errors = spec.metrics["refused"], spec.metrics["errors"]
+    assert isinstance(refused, OutcomeShare)
+    assert isinstance(errors, ErrorShare)
+    assert (refused.objective, errors.critical, errors.margin.absolute) == (0.2, True, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "line"),
+    [
+        ("{kind: chaoss}", "strategy: needs `kind`, one of 'chaos', "),
+        ("{at_most: 3}", "strategy: needs `kind`, one of"),
+        ("chaos", "strategy: "),
+        ("{kind: chaos, aborts: 5%}", "strategy.aborts: unknown field 'aborts' (did you mean 'ab"),
+        ("{kind: chaos, aborted: 5}", "strategy.aborted: is 5, must be less than or equal to 1"),
+        ("{kind: chaos, recovery: 30}", "strategy.recovery: is 30, must be a duration"),
+        ("{kind: rate-limiting, tokens: 0}", "strategy.tokens: is 0, must be greater than 0"),
+        ("{kind: rate-limiting, label: 'a\"}'}", "strategy.label: is 'a\"}', must be"),
+        ("{kind: hedging, attempts: 'rate(x[1m])'}", "strategy.attempts: is 'rate(x[1m])', must"),
+    ],
+)
+def test_a_wrong_strategy_is_said(tmp_path: Path, strategy: str, line: str) -> None:
+    with pytest.raises(InputError) as refused:
+        _read(tmp_path, strategy)
+
+    assert line in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+_CLUSTERS = "clusters: {stable: a, canary: b}"
+
+
+@pytest.mark.parametrize(
+    ("mesh", "strategy", "counter", "text"),
+    [
+        (
+            "istio",
+            "{kind: chaos}",
+            "delayed",
+            (
+                'istio_requests_total{reporter="source",destination_service_name="shop",'
+                'destination_service_namespace="mall",destination_version="v2",'
+                'response_flags=~".*DI.*"}'
+            ),
+        ),
+        (
+            "envoy",
+            "{kind: pools-and-outliers}",
+            "ejections",
+            'envoy_cluster_outlier_detection_ejections_enforced_total{envoy_cluster_name="v2"}',
+        ),
+        (
+            "istio",
+            "{kind: pools-and-outliers}",
+            "ejections",
+            (
+                "envoy_cluster_outlier_detection_ejections_enforced_total{"
+                'cluster_name=~"outbound[|][0-9]+[|]canary[|]shop[.].*"}'
+            ),
+        ),
+        (
+            "istio",
+            f"{{kind: pools-and-outliers, {_CLUSTERS}}}",
+            "ejections",
+            'envoy_cluster_outlier_detection_ejections_enforced_total{envoy_cluster_name="b"}',
+        ),
+        (
+            "istio",
+            "{kind: hedging, attempts: 'tries{v=\"{{version}}\"}'}",
+            "failed attempts",
+            'tries{v="v2",response_code=~"5.."}',
+        ),
+    ],
+)
+def test_counters_are_those_of_the_variant(
+    tmp_path: Path, mesh: str, strategy: str, counter: str, text: str
+) -> None:
+    spec = _read(tmp_path, strategy, mesh=mesh)
+
+    assert asked_of(spec, STRATEGY).texts["canary", counter] == text
+
+
+def test_other_parameters_are_another_selection(tmp_path: Path) -> None:
+    by_tier, by_user = (
+        asked_of(_read(tmp_path, f"{{kind: rate-limiting, label: {label}}}"), STRATEGY)
+        for label in ("user_tier", "user")
+    )
+
+    assert by_tier.texts == by_user.texts
+    assert by_tier.selection != by_user.selection

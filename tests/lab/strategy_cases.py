@@ -1,0 +1,233 @@
+"""Each traffic strategy on real traffic, once as it should be and once as it should not.
+
+Both are judged by the spec in experiments/strategies, and must end in different verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.lab.load_plan import Profile
+from tests.lab.scenarios import Change, Scenario
+from tests.lab.strategy_services import (
+    BUCKET,
+    FLAKY,
+    HEDGED,
+    NONE,
+    TAIL,
+    TWICE,
+    balanced,
+    breaking,
+    burst,
+    ejecting,
+    faulty,
+    flagged,
+    get_and_post,
+    limited,
+    trying,
+    with_chaos,
+)
+from tests.lab.topology import RetrySpec, ServiceSpec
+
+# Times and margins of the lab, where the specs have those of a service's real traffic.
+FITTED: Mapping[str, Any] = {
+    "plan": {
+        "duration": "110s",
+        "bucket": "2s",
+        "look_every": "4s",
+        "minimum_duration": "24s",
+        "warm_up": "4s",
+    },
+    "metrics": {"errors": {"margin": 0.03}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A strategy and what it is tried on.
+
+    scenario: whose service is the topology's. spec: fields that replace those of the strategy's
+    spec in experiments/strategies, section by section.
+    """
+
+    strategy: str
+    scenario: Scenario
+    topology: ServiceSpec
+    profiles: tuple[Profile, ...]
+    spec: Mapping[str, Any]
+
+
+def _case(
+    strategy: str,
+    ends_in: str,
+    says: str,
+    topology: ServiceSpec,
+    *profiles: Profile,
+    changes: tuple[Change, ...] = (),
+    within_s: float = 240,
+    spec: Mapping[str, Any] | None = None,
+) -> Case:
+    title = f"{strategy}: {ends_in}"
+    scenario = Scenario(topology.name, title, ends_in, says, within_s, changes=changes)
+    return Case(strategy, scenario, topology, profiles, spec or {})
+
+
+CASES = (
+    _case(
+        "rate-limiting",
+        "promote",
+        "refused",
+        limited("limit-kept", 30),
+        Profile("limit-kept", 80),
+        spec={"strategy": BUCKET, "metrics": {"refused": {"margin": 0.08}}},
+    ),
+    _case(
+        "rate-limiting",
+        "rollback",
+        "the limit refuses too much",
+        limited("limit-narrow", 10),
+        Profile("limit-narrow", 80),
+        spec={"strategy": {**BUCKET, "at_most": 0.9}},
+    ),
+    _case(
+        "rate-limiting",
+        "rollback",
+        "the limit is not kept",
+        limited("limit-open", 30, enforced=0),
+        Profile("limit-open", 100),
+        spec={"strategy": BUCKET},
+    ),
+    _case(
+        "chaos",
+        "promote",
+        "errors",
+        faulty("chaos-borne", 0.1, 0.05),
+        *with_chaos("chaos-borne", 60),
+        spec={"strategy": {"tolerance": 0.8}},
+    ),
+    _case(
+        "chaos",
+        "rollback",
+        "errors: chaos has",
+        faulty("chaos-suffered", 0.1, 0.05),
+        *with_chaos("chaos-suffered", 60),
+        changes=(Change(0, "chaos", {"error_share": 0.15}),),
+    ),
+    _case(
+        "chaos",
+        "invalid",
+        "faults are off",
+        faulty("chaos-misset", 0.1, 0.2),
+        *with_chaos("chaos-misset", 60),
+        spec={"quality": {"injected_faults": 0.5}},
+    ),
+    _case(
+        "chaos",
+        "invalid",
+        "which should have none, had a fault",
+        faulty("chaos-leaks", 0.1, 0.05, everywhere=True),
+        *with_chaos("chaos-leaks", 60),
+    ),
+    _case(
+        "circuit-breaking",
+        "promote",
+        "refused",
+        breaking("breaker-fits", 10),
+        Profile("breaker-fits", 80),
+        changes=burst(30, 36),
+    ),
+    _case(
+        "circuit-breaking",
+        "rollback",
+        "refused: canary has",
+        breaking("breaker-narrow", 1),
+        Profile("breaker-narrow", 120),
+        changes=burst(30, 36),
+    ),
+    _case(
+        "timeouts-and-retries",
+        "promote",
+        "errors",
+        trying("retry-kept", TWICE, TWICE, stable=NONE, canary=NONE),
+        *get_and_post("retry-kept", 80),
+        changes=(Change(0, None, {"error_share": 0.02}),),
+    ),
+    _case(
+        "timeouts-and-retries",
+        "rollback",
+        "canary retried POST",
+        trying("retry-post", TWICE, TWICE),
+        *get_and_post("retry-post", 80),
+        changes=FLAKY,
+    ),
+    _case(
+        "timeouts-and-retries",
+        "rollback",
+        "timeouts: canary has",
+        trying("retry-timeout", NONE, RetrySpec(timeout_s=0.3)),
+        Profile("retry-timeout", 80),
+        changes=TAIL,
+    ),
+    _case(
+        "hedging",
+        "promote",
+        "tail",
+        trying("hedge-gains", NONE, HEDGED, stable=NONE, canary=NONE),
+        *get_and_post("hedge-gains", 80),
+        changes=TAIL,
+    ),
+    _case(
+        "hedging",
+        "rollback",
+        "canary hedged POST",
+        trying("hedge-post", NONE, HEDGED),
+        *get_and_post("hedge-post", 80),
+        changes=TAIL,
+    ),
+    _case(
+        "load-balancing",
+        "promote",
+        "errors",
+        balanced("balance-least", "LEAST_REQUEST"),
+        Profile("balance-least", 80),
+    ),
+    _case(
+        "load-balancing",
+        "rollback",
+        "an endpoint has too much",
+        balanced("balance-hashed", "MAGLEV"),
+        Profile("balance-hashed", 80, users=6),
+    ),
+    _case(
+        "pools-and-outliers",
+        "promote",
+        "errors",
+        ejecting("outliers-none"),
+        Profile("outliers-none", 80),
+    ),
+    _case(
+        "pools-and-outliers",
+        "rollback",
+        "found no healthy endpoint (UH)",
+        ejecting("outliers-all"),
+        Profile("outliers-all", 80),
+        changes=(Change(0, "canary", {"error_share": 0.7}),),
+    ),
+    _case(
+        "feature-flags",
+        "promote",
+        "errors",
+        flagged("flag-digits"),
+        Profile("flag-digits", 120),
+        spec={"strategy": {"off_by": 0.2}},
+    ),
+    _case(
+        "feature-flags",
+        "invalid",
+        "the assignment is off",
+        flagged("flag-uuids"),
+        Profile("flag-uuids", 120, uuids=True),
+    ),
+)

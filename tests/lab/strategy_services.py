@@ -1,0 +1,124 @@
+"""The services and the traffic that strategies are tried on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.lab.load_plan import Profile
+from tests.lab.scenarios import Change
+from tests.lab.topology import FaultSpec, RetrySpec, RouteSpec, ServiceSpec, VariantSpec
+
+NAMESPACE = "edtech-production"
+_TAGS = ("upstream_cluster", "user_tier", "country", "request_method")
+
+
+def two(name: str, stable: VariantSpec, canary: VariantSpec, **more: Any) -> ServiceSpec:
+    return ServiceSpec(name, NAMESPACE, [stable, canary], tags=_TAGS, **more)
+
+
+def limited(name: str, tokens: int, enforced: int = 100) -> ServiceSpec:
+    return two(
+        name,
+        VariantSpec("stable", "v1", weight=50, tokens=30),
+        VariantSpec("canary", "v2", weight=50, tokens=tokens, enforced=enforced),
+    )
+
+
+def faulty(name: str, delayed: float, aborted: float, everywhere: bool = False) -> ServiceSpec:
+    fault = FaultSpec(abort_share=aborted, delay_share=delayed, delay_ms=500)
+    return two(
+        name,
+        VariantSpec("steady", "v1", weight=100),
+        VariantSpec("chaos", "v1"),
+        routes=[RouteSpec("chaos", {"chaos": 100}, headers=CHAOS, fault=fault)],
+        fault=fault if everywhere else FaultSpec(),
+    )
+
+
+def with_chaos(name: str, rate: float) -> tuple[Profile, ...]:
+    return Profile(name, rate), Profile(name, rate, headers=CHAOS)
+
+
+def breaking(name: str, limit: int | None) -> ServiceSpec:
+    return two(
+        name,
+        VariantSpec("stable", "v1", weight=50, max_requests=10),
+        VariantSpec("canary", "v2", weight=50, max_requests=limit),
+    )
+
+
+def burst(at_s: float, until_s: float) -> tuple[Change, ...]:
+    """Slow answers make a burst of requests at once: both versions, for so long."""
+    return Change(at_s, None, {"base_ms": 600.0}), Change(until_s, None, {"base_ms": 8.0})
+
+
+def trying(name: str, first: RetrySpec, second: RetrySpec, /, **posts: RetrySpec) -> ServiceSpec:
+    """Half and half by chance, each with retries of its own; GETs and, if said, POSTs apart."""
+    post = {":method": "POST"}
+    routes = [
+        RouteSpec(f"post-{variant}", {variant: 100}, headers=post, percent=percent, retry=retry)
+        for (variant, retry), percent in zip(posts.items(), (50, 100), strict=False)
+    ]
+    routes += [
+        RouteSpec("to-stable", {"stable": 100}, percent=50, retry=first),
+        RouteSpec("to-canary", {"canary": 100}, retry=second),
+    ]
+    variants = VariantSpec("stable", "v1", weight=50), VariantSpec("canary", "v2", weight=50)
+    return two(name, *variants, routes=routes)
+
+
+def balanced(name: str, policy: str) -> ServiceSpec:
+    return two(
+        name,
+        VariantSpec("stable", "v1", pods=4, weight=50),
+        VariantSpec("canary", "v2", pods=4, weight=50, policy=policy),
+    )
+
+
+def ejecting(name: str) -> ServiceSpec:
+    return two(
+        name,
+        VariantSpec("stable", "v1", weight=50, ejects_after=3),
+        VariantSpec("canary", "v2", weight=50, ejects_after=3),
+    )
+
+
+def flagged(name: str) -> ServiceSpec:
+    """The guide's rule, which sends its 30 % on to the beta."""
+    return two(
+        name,
+        VariantSpec("without", "v1", weight=100),
+        VariantSpec("beta", "v2"),
+        routes=[
+            RouteSpec("beta", {"beta": 100}, headers={"x-feature-beta": "enabled"}),
+            RouteSpec("all", {"without": 100}, lua=GUIDES_RULE),
+        ],
+    )
+
+
+GUIDES_RULE = """
+function envoy_on_request(request_handle)
+  local headers = request_handle:headers()
+  local user_id, country = headers:get("x-user-id"), headers:get("x-country-code")
+  if user_id and country == "PH" then
+    local hash = string.byte(user_id, -1) or 0
+    if hash % 10 < 3 then
+      headers:add("x-feature-beta", "enabled")
+      request_handle:clearRouteCache()
+    end
+  end
+end
+"""
+
+
+def get_and_post(name: str, rate: float) -> tuple[Profile, ...]:
+    return Profile(name, rate), Profile(name, rate / 3, method="POST")
+
+
+NONE = RetrySpec()
+TWICE = RetrySpec(retries=1)
+HEDGED = RetrySpec(retries=1, per_try_s=0.1, hedges=True)
+FLAKY = (Change(0, None, {"error_share": 0.08}),)
+TAIL = (Change(0, None, {"slow_share": 0.1, "slow_ms": 600.0}),)
+CHAOS = {"chaos-test": "enabled"}
+BUCKET = {"tokens": 30, "fill": "1s"}
