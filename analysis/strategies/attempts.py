@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.strategies.declaration import (
@@ -19,7 +19,9 @@ ISTIO_ATTEMPTS = (
     'destination_service_namespace="{{namespace}}",destination_version="{{version}}"}'
 )
 _FAILED = 'response_code=~"5.."'
-LEAST_REQUESTS = 200
+_LEAST_REQUESTS = 200
+# Some requests reach no pod; of a route with fewer attempts the counters don't tell the same.
+_LEAST_ATTEMPTS = 0.5
 
 
 def attempt_counters(attempts: str, label: str) -> Mapping[str, Counter]:
@@ -36,16 +38,22 @@ def attempt_counters(attempts: str, label: str) -> Mapping[str, Counter]:
 class RouteAttempts:
     """One route of one variant.
 
-    attempts: without those of the last bucket, whose requests may go on. extra: attempts beyond one
-    for each request, as a share of the requests. actual, effective: success of attempts, requests.
+    attempts: those that surely are of these requests: without the first bucket, whose requests may
+    have been counted before, and the last, whose requests may go on. whole: all of them.
+    actual, effective: success of attempts and of requests.
     """
 
     route: str
     requests: float
     attempts: float
-    extra: float
+    whole: float
     actual: float
     effective: float
+
+    @property
+    def extra(self) -> float:
+        """Attempts beyond one for each request, as a share of the requests."""
+        return max(0.0, self.whole / self.requests - 1)
 
     @property
     def said(self) -> str:
@@ -57,13 +65,13 @@ class RouteAttempts:
 
 
 def route_attempts(seen: Counted, variant: str) -> tuple[RouteAttempts, ...]:
-    """Every route with a request; the last bucket's attempts are left out."""
+    """Every route with a request."""
     found = []
     by_route = seen.amounts.get("attempts", {}).get(variant, {})
     failed, tried = seen.by("failures", variant), seen.by("failed attempts", variant)
     for route, requests in seen.by("requests", variant).items():
         every = by_route.get(route)
-        attempts = 0.0 if every is None else float(every[:-1].sum())
+        attempts = 0.0 if every is None else float(every[1:-1].sum())
         whole = 0.0 if every is None else float(every.sum())
         if requests > 0:
             found.append(
@@ -71,7 +79,7 @@ def route_attempts(seen: Counted, variant: str) -> tuple[RouteAttempts, ...]:
                     route,
                     requests,
                     attempts,
-                    max(0.0, whole / requests - 1),
+                    whole,
                     1 - tried.get(route, 0.0) / max(whole, 1.0),
                     1 - failed.get(route, 0.0) / requests,
                 )
@@ -79,22 +87,47 @@ def route_attempts(seen: Counted, variant: str) -> tuple[RouteAttempts, ...]:
     return tuple(found)
 
 
-def check_once(
-    candidate: str, routes: Sequence[RouteAttempts], once: Sequence[str], what: str
+def check_attempts(
+    seen: Counted, once: Sequence[str], budget: float, *, done: str
+) -> Iterator[StrategyFinding]:
+    """Whether routes of `once` were tried twice, and others beyond a budget of their requests.
+
+    done: what makes second attempts, as a verb: retried, hedged.
+    """
+    for candidate in seen.candidates:
+        routes = route_attempts(seen, candidate)
+        unknown = [one for one in routes if one.whole < _LEAST_ATTEMPTS * one.requests]
+        unseen = sorted({*once} - {one.route for one in routes})
+        if sum(one.requests for one in routes) < _LEAST_REQUESTS:
+            yield StrategyFinding("attempts", Found.WAIT, f"{candidate} had too few requests yet")
+        elif unknown or unseen:
+            what = f"attempts on {unknown[0].route}" if unknown else f"requests of {unseen[0]}"
+            yield StrategyFinding("attempts", Found.WAIT, f"{candidate}: no {what} are counted")
+        else:
+            yield _tried_once(candidate, routes, once, done)
+            yield _within(candidate, routes, budget)
+
+
+def _tried_once(
+    candidate: str, routes: Sequence[RouteAttempts], once: Sequence[str], done: str
 ) -> StrategyFinding:
-    """Routes on which a second attempt may do harm have none: not a single one."""
     for one in routes:
         if one.route in once and one.attempts > one.requests:
             detail = (
-                f"{candidate} {what} {one.route}, which must be tried once only: "
+                f"{candidate} {done} {one.route}, which must be tried once only: "
                 f"{one.attempts:.0f} attempts at least of {one.requests:.0f} requests"
             )
             return StrategyFinding("tried once", Found.HARM, detail)
-    return StrategyFinding(
-        "tried once", Found.GOOD, f"{candidate} tried {', '.join(once) or 'all'} once"
-    )
+    detail = f"{candidate} tried {', '.join(once) or 'no route that must be'} once"
+    return StrategyFinding("tried once", Found.GOOD, detail)
 
 
-def surely_beyond(one: RouteAttempts, budget: float) -> bool:
-    """Whether more attempts were paid than a budget of the requests allows."""
-    return share_bounds(max(one.attempts - one.requests, 0.0), one.requests)[0] > budget
+def _within(candidate: str, routes: Sequence[RouteAttempts], budget: float) -> StrategyFinding:
+    beyond = [
+        one
+        for one in routes
+        if share_bounds(max(one.attempts - one.requests, 0.0), one.requests)[0] > budget
+    ]
+    worst = max(beyond or routes, key=lambda one: one.extra)
+    said = f"{candidate} made {worst.said}; {budget:.0%} are allowed"
+    return StrategyFinding("load", Found.HARM if beyond else Found.GOOD, said)

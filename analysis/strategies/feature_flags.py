@@ -49,7 +49,7 @@ class FeatureFlags:
         """Whether the flag is on as often as configured in its groups, and off in others."""
         for candidate in seen.candidates:
             with_flag, without = (seen.by("requests", name) for name in (candidate, seen.baseline))
-            for group in sorted({*with_flag, *without}):
+            for group in sorted({*with_flag, *without, *self.groups}):
                 own = with_flag.get(group, 0.0)
                 yield self._audit(group, own, own + without.get(group, 0.0))
 

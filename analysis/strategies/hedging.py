@@ -6,18 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from analysis.strategies.attempts import (
-    ISTIO_ATTEMPTS,
-    LEAST_REQUESTS,
-    attempt_counters,
-    check_once,
-    route_attempts,
-    surely_beyond,
-)
+from analysis.strategies.attempts import ISTIO_ATTEMPTS, attempt_counters, check_attempts
 from analysis.strategies.declaration import (
     Counted,
     Counter,
-    Found,
     StrategyFinding,
     duration,
     names,
@@ -51,13 +43,4 @@ class Hedging:
 
     def check(self, seen: Counted) -> Iterator[StrategyFinding]:
         """Whether what isn't idempotent was hedged, and the load is within its budget."""
-        for candidate in seen.candidates:
-            if seen.total("requests", candidate) < LEAST_REQUESTS:
-                yield StrategyFinding("load", Found.WAIT, f"{candidate} had too few requests yet")
-                continue
-            routes = route_attempts(seen, candidate)
-            yield check_once(candidate, routes, self.once, "hedged")
-            beyond = [one for one in routes if surely_beyond(one, self.load)]
-            worst = max(beyond or routes, key=lambda one: one.extra)
-            said = f"{candidate} made {worst.said}; {self.load:.0%} are allowed"
-            yield StrategyFinding("load", Found.HARM if beyond else Found.GOOD, said)
+        yield from check_attempts(seen, self.once, self.load, done="hedged")

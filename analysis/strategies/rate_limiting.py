@@ -91,8 +91,11 @@ class RateLimiting:
         asked, refused = seen.by("requests", candidate), seen.by("refusals", candidate)
         bounds = {name: share_bounds(refused.get(name, 0.0), of) for name, of in asked.items()}
         whole = share_bounds(sum(refused.values()), sum(asked.values()))
-        known = [name for name in self.tiers if name in bounds]
-        pairs = [(one, bounds[other], other) for one, other in pairwise(known)]
+        unseen = [name for name in self.tiers if name not in bounds]
+        if unseen:
+            detail = f"{candidate} has no requests of {self.label} {unseen[0]}"
+            return StrategyFinding("fairness", Found.WAIT, detail)
+        pairs = [(one, bounds[other], other) for one, other in pairwise(self.tiers)]
         pairs += [] if self.tiers else [(name, whole, "all") for name in bounds]
         for name, other, whom in pairs:
             if bounds[name][0] - other[1] > self.unfair:

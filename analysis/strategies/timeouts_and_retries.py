@@ -6,18 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from analysis.strategies.attempts import (
-    ISTIO_ATTEMPTS,
-    LEAST_REQUESTS,
-    attempt_counters,
-    check_once,
-    route_attempts,
-    surely_beyond,
-)
+from analysis.strategies.attempts import ISTIO_ATTEMPTS, attempt_counters, check_attempts
 from analysis.strategies.declaration import (
     Counted,
     Counter,
-    Found,
     StrategyFinding,
     names,
     selector,
@@ -51,15 +43,4 @@ class TimeoutsAndRetries:
 
     def check(self, seen: Counted) -> Iterator[StrategyFinding]:
         """Whether routes that must not be retried were, and others within their budget."""
-        for candidate in seen.candidates:
-            if seen.total("requests", candidate) < LEAST_REQUESTS:
-                yield StrategyFinding(
-                    "retries", Found.WAIT, f"{candidate} had too few requests yet"
-                )
-                continue
-            routes = route_attempts(seen, candidate)
-            yield check_once(candidate, routes, self.once, "retried")
-            beyond = [one for one in routes if surely_beyond(one, self.retry_ratio)]
-            worst = max(beyond or routes, key=lambda one: one.extra)
-            said = f"{candidate} made {worst.said}; the budget is {self.retry_ratio:.0%}"
-            yield StrategyFinding("retries", Found.HARM if beyond else Found.GOOD, said)
+        yield from check_attempts(seen, self.once, self.retry_ratio, done="retried")

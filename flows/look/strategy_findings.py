@@ -52,6 +52,8 @@ def _without_series(spec: Experiment, seen: Counted) -> Iterator[StrategyFinding
     """Counters that must be there and are not: of these nothing is known."""
     for name, counter in spec.strategy.counters.items() if spec.strategy else ():
         for variant in spec.variants:
-            if counter.needed and not seen.amounts.get(name, {}).get(variant):
-                detail = f"nothing is known of {name} of {variant}: no series matches"
+            found = seen.amounts.get(name, {}).get(variant)
+            if counter.needed and (not found or (counter.by and set(found) == {""})):
+                why = f"has the label {counter.by}" if found else "matches"
+                detail = f"nothing is known of {name} of {variant}: no series {why}"
                 yield StrategyFinding(f"{name} counted", Found.WAIT, detail)

@@ -37,7 +37,9 @@ class Fleet:
         return started
 
     def _start_pod(self, service: ServiceSpec, variant: VariantSpec, number: int) -> PodProcess:
-        here = Destination(service.name, service.namespace, variant.name, variant.version)
+        here = Destination(
+            service.name, service.namespace, variant.name, variant.version, service.tags
+        )
         files = self._envoy.files
         pod = PodProcess(here, number, ports=self._ports, folder=self._folder, files=files)
         pod.start()
