@@ -16,7 +16,7 @@ from analysis.strategies.declaration import (
 
 ISTIO_ATTEMPTS = (
     'istio_requests_total{reporter="destination",destination_service_name="{{service}}",'
-    'destination_service_namespace="{{namespace}}",destination_version="{{version}}"}'
+    'destination_service_namespace="{{namespace}}",destination_version="{{variant}}"}'
 )
 _FAILED = 'response_code=~"5.."'
 _LEAST_REQUESTS = 200

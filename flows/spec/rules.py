@@ -9,7 +9,7 @@ from typing import Any
 from analysis.plan import Role
 from flows.formats.problems import FieldPath, Finding
 from flows.formats.time import shown_duration
-from flows.spec.experiment import Experiment
+from flows.spec.experiment import Experiment, Mesh
 from flows.spec.measured_rules import check_bucket, check_measured
 from flows.spec.recovery import Parts
 from flows.spec.user_rules import check_users
@@ -26,6 +26,7 @@ def check_rules(parts: Parts) -> Iterator[Finding]:
     yield from check_users(parts, spec)
     yield from check_measured(parts, spec)
     yield from _check_delivery(parts, spec)
+    yield from _check_strategy(parts, spec)
     if not spec.metrics and parts.is_sound("metrics"):
         yield Finding(("metrics",), "is empty: without a metric there is nothing to judge")
     elif parts.is_sound("metrics") and not any(
@@ -184,3 +185,16 @@ def _check_identities(parts: Parts, spec: Experiment) -> Iterator[Finding]:
             twin = identities[identity]
             yield Finding(("variants", name), f"has the same identity as {twin}; tell them apart")
         identities[identity] = name
+
+
+def _check_strategy(parts: Parts, spec: Experiment) -> Iterator[Finding]:
+    """What a client's proxy answers itself names no version, and would be of no variant."""
+    if spec.strategy is None or spec.mesh is not Mesh.ISTIO or spec.reporter != "source":
+        return
+    for name, variant in spec.variants.items():
+        if variant.version is not None and parts.is_sound("variants"):
+            yield Finding(
+                ("variants", name, "version"),
+                "isn't in the series of what a proxy answers itself (429, 503, 504); tell variants "
+                "by a label that is, such as labels: {upstream_cluster: ...}",
+            )

@@ -19,8 +19,8 @@ def two(name: str, stable: VariantSpec, canary: VariantSpec, **more: Any) -> Ser
 def limited(name: str, tokens: int, enforced: int = 100) -> ServiceSpec:
     return two(
         name,
-        VariantSpec("stable", "v1", weight=50, tokens=30),
-        VariantSpec("canary", "v2", weight=50, tokens=tokens, enforced=enforced),
+        VariantSpec("stable", "stable", weight=50, tokens=30),
+        VariantSpec("canary", "canary", weight=50, tokens=tokens, enforced=enforced),
     )
 
 
@@ -28,8 +28,8 @@ def faulty(name: str, delayed: float, aborted: float, everywhere: bool = False) 
     fault = FaultSpec(abort_share=aborted, delay_share=delayed, delay_ms=500)
     return two(
         name,
-        VariantSpec("steady", "v1", weight=100),
-        VariantSpec("chaos", "v1"),
+        VariantSpec("steady", "steady", weight=100),
+        VariantSpec("chaos", "chaos"),
         routes=[RouteSpec("chaos", {"chaos": 100}, headers=CHAOS, fault=fault)],
         fault=fault if everywhere else FaultSpec(),
     )
@@ -42,8 +42,8 @@ def with_chaos(name: str, rate: float) -> tuple[Profile, ...]:
 def breaking(name: str, limit: int | None) -> ServiceSpec:
     return two(
         name,
-        VariantSpec("stable", "v1", weight=50, max_requests=10),
-        VariantSpec("canary", "v2", weight=50, max_requests=limit),
+        VariantSpec("stable", "stable", weight=50, max_requests=10),
+        VariantSpec("canary", "canary", weight=50, max_requests=limit),
     )
 
 
@@ -63,23 +63,26 @@ def trying(name: str, first: RetrySpec, second: RetrySpec, /, **posts: RetrySpec
         RouteSpec("to-stable", {"stable": 100}, percent=50, retry=first),
         RouteSpec("to-canary", {"canary": 100}, retry=second),
     ]
-    variants = VariantSpec("stable", "v1", weight=50), VariantSpec("canary", "v2", weight=50)
+    variants = (
+        VariantSpec("stable", "stable", weight=50),
+        VariantSpec("canary", "canary", weight=50),
+    )
     return two(name, *variants, routes=routes)
 
 
 def balanced(name: str, policy: str) -> ServiceSpec:
     return two(
         name,
-        VariantSpec("stable", "v1", pods=4, weight=50),
-        VariantSpec("canary", "v2", pods=4, weight=50, policy=policy),
+        VariantSpec("stable", "stable", pods=4, weight=50),
+        VariantSpec("canary", "canary", pods=4, weight=50, policy=policy),
     )
 
 
 def ejecting(name: str) -> ServiceSpec:
     return two(
         name,
-        VariantSpec("stable", "v1", weight=50, ejects_after=3),
-        VariantSpec("canary", "v2", weight=50, ejects_after=3),
+        VariantSpec("stable", "stable", weight=50, ejects_after=3),
+        VariantSpec("canary", "canary", weight=50, ejects_after=3),
     )
 
 
@@ -87,8 +90,8 @@ def flagged(name: str) -> ServiceSpec:
     """The guide's rule, which sends its 30 % on to the beta."""
     return two(
         name,
-        VariantSpec("without", "v1", weight=100),
-        VariantSpec("beta", "v2"),
+        VariantSpec("without", "without", weight=100),
+        VariantSpec("beta", "beta"),
         routes=[
             RouteSpec("beta", {"beta": 100}, headers={"x-feature-beta": "enabled"}),
             RouteSpec("all", {"without": 100}, lua=GUIDES_RULE),

@@ -20,7 +20,7 @@ service: shop
 namespace: mall
 mesh: {mesh}
 reporter: source
-variants: {{stable: {{version: v1}}, canary: {{version: v2}}}}
+variants: {{stable: {{labels: {{c: a}}}}, canary: {{labels: {{c: b}}}}}}
 split: {{stable: 50, canary: 50}}
 sources: {{requests: {{prometheus: "http://localhost:9090"}}}}
 """
@@ -77,6 +77,15 @@ def test_a_wrong_strategy_is_said(tmp_path: Path, strategy: str, line: str) -> N
     assert "\n" not in str(refused.value)
 
 
+def test_versions_that_a_proxys_own_answers_lack_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "shop.yaml"
+    text = _HEAD.format(mesh="istio").replace("labels: {c: b}", "version: v2")
+    file.write_text(f"{text}strategy: {{kind: chaos}}\n")
+
+    with pytest.raises(InputError, match=r"variants\.canary\.version: isn't in the series"):
+        read_spec(file)
+
+
 _CLUSTERS = "clusters: {stable: a, canary: b}"
 
 
@@ -89,7 +98,7 @@ _CLUSTERS = "clusters: {stable: a, canary: b}"
             "delayed",
             (
                 'istio_requests_total{reporter="source",destination_service_name="shop",'
-                'destination_service_namespace="mall",destination_version="v2",'
+                'destination_service_namespace="mall",c="b",'
                 'response_flags=~".*DI.*"}'
             ),
         ),
@@ -97,7 +106,7 @@ _CLUSTERS = "clusters: {stable: a, canary: b}"
             "envoy",
             "{kind: pools-and-outliers}",
             "ejections",
-            'envoy_cluster_outlier_detection_ejections_enforced_total{envoy_cluster_name="v2"}',
+            'envoy_cluster_outlier_detection_ejections_enforced_total{envoy_cluster_name="canary"}',
         ),
         (
             "istio",
@@ -116,9 +125,9 @@ _CLUSTERS = "clusters: {stable: a, canary: b}"
         ),
         (
             "istio",
-            "{kind: hedging, attempts: 'tries{v=\"{{version}}\"}'}",
+            "{kind: hedging, attempts: 'tries{v=\"{{variant}}\"}'}",
             "failed attempts",
-            'tries{v="v2",response_code=~"5.."}',
+            'tries{v="canary",response_code=~"5.."}',
         ),
     ],
 )
