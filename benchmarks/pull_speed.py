@@ -5,6 +5,8 @@
 memory is its own. `json` and `chunks` store the samples as they were scraped, as the api-client's
 way does; `whole` pulls are the product's: they also read which scrapes worked, take differences
 and say why each is what it is, and write series, samples, buckets and losses into the warehouse.
+`strategy` and `ratio` are the same pull of the same series as counters that a strategy (by pod) and
+a metric of kind ratio name; the second also has those of one code, which the first reads as well.
 Floors receive the same bytes, in the same windows, and parse nothing. Our window of chunks is a
 day; `2 h floor` receives them by windows of a block each, as memory would have it where answers
 aren't streamed.
@@ -125,16 +127,17 @@ def _target(pod: int) -> str:
 
 
 WAYS = ("json floor", "json", "whole json", "chunks floor", "2 h floor", "chunks", "whole chunks")
+COUNTERS = ("strategy", "ratio")
 _BLOCK_MS = 7_200_000
 _ROUNDS = 5
 
 
 def _compare(url: str, folder: str, hours: float) -> None:
     """Ways take turns, so that a busy moment of the machine doesn't hit one of them only."""
-    runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    runs: dict[str, list[dict[str, float]]] = {way: [] for way in (*WAYS, *COUNTERS)}
     for _ in range(_ROUNDS):
-        for way in WAYS:
-            runs[way].append(_run(way, url, folder, hours))
+        for way, results in runs.items():
+            results.append(_run(way, url, folder, hours))
     found = {way: _median(results) for way, results in runs.items()}
     for way, one in found.items():
         _print_way(way, one)
@@ -149,6 +152,11 @@ def _compare(url: str, folder: str, hours: float) -> None:
                 f"receiving the bytes (wanted 0.5), peak {ours['peak_mb']:.0f} MB (wanted below "
                 "600)"
             )
+    whole = found["whole chunks"]
+    for way in COUNTERS:
+        per_s = found[way]["count"] / found[way]["seconds"]
+        times = per_s / (whole["count"] / whole["seconds"])
+        print(f"{way}: {times:.2f} times the samples a second of whole chunks (wanted 1)")
     chunks = found["chunks"]["seconds"]
     for name, way in (("chunks by 2 h", "2 h floor"), ("the same samples' JSON", "json floor")):
         ratio = found[way]["seconds"] / chunks
@@ -185,6 +193,8 @@ def _measure(way: str, url: str, folder: str, hours: float) -> None:
         "chunks": lambda: _ours(url, folder, start_ms, end_ms, is_json=False),
         "whole json": lambda: _whole(url, folder, start_ms, end_ms, is_json=True),
         "whole chunks": lambda: _whole(url, folder, start_ms, end_ms, is_json=False),
+        "strategy": lambda: _counters(url, folder, start_ms, end_ms, _STRATEGY),
+        "ratio": lambda: _counters(url, folder, start_ms, end_ms, _RATIO),
         "json floor": lambda: _floor(url, start_ms, end_ms, is_json=True),
         "chunks floor": lambda: _floor(url, start_ms, end_ms, is_json=False),
         "2 h floor": lambda: _floor(url, start_ms, end_ms, is_json=False, step_ms=_BLOCK_MS),
@@ -205,6 +215,7 @@ def _import_all() -> None:
     import pyarrow  # noqa: F401, PLC0415
     import yaml  # noqa: F401, PLC0415
 
+    import flows.ingest.measured.pull_measured  # noqa: PLC0415
     import flows.ingest.requests.pull_requests  # noqa: PLC0415
     import flows.ingest.sources.prometheus  # noqa: F401, PLC0415
 
@@ -216,24 +227,51 @@ def _whole(url: str, folder: str, start_ms: int, end_ms: int, *, is_json: bool) 
     from flows.spec.experiment import Experiment  # noqa: PLC0415
     from flows.spec.sources import PrometheusSource  # noqa: PLC0415
 
-    spec = Experiment.model_validate(
-        {
-            "experiment": "pull-speed",
-            "service": "exam-service",
-            "namespace": "edtech-production",
-            "mesh": "istio",
-            "variants": {"stable": {"version": "v1"}, "canary": {"version": "v2"}},
-            "plan": {
-                "start": datetime.fromtimestamp(start_ms / 1000, UTC),
-                "duration": f"{(end_ms - start_ms) // 1000 + 60}s",
-            },
-            "sources": {"requests": {"prometheus": url}},
-        }
-    )
+    spec = Experiment.model_validate(_spec(url, start_ms, end_ms))
     source = PrometheusSamples(PrometheusSource(url=url))
     source.remote_read = not is_json
     warehouse = Path(tempfile.mkdtemp(dir=folder)) / "warehouse.duckdb"
     return pull_requests(spec, source, warehouse, until_ms=end_ms + 1).samples
+
+
+def _spec(url: str, start_ms: int, end_ms: int) -> dict[str, Any]:
+    return {
+        "experiment": "pull-speed",
+        "service": "exam-service",
+        "namespace": "edtech-production",
+        "mesh": "istio",
+        "variants": {"stable": {"version": "v1"}, "canary": {"version": "v2"}},
+        "split": {"stable": 50, "canary": 50},
+        "plan": {
+            "start": datetime.fromtimestamp(start_ms / 1000, UTC),
+            "duration": f"{(end_ms - start_ms) // 1000 + 60}s",
+        },
+        "sources": {"requests": {"prometheus": url}},
+    }
+
+
+_OF = 'istio_requests_total{destination_version="{{version}}"'
+_STRATEGY = {"strategy": {"kind": "rate-limiting", "label": "pod"}}
+_RATIO = {
+    "metrics": {
+        "refused": {"kind": "ratio", "bad": f'{_OF},response_code="429"}}', "of": f"{_OF}}}"}
+    }
+}
+
+
+def _counters(url: str, folder: str, start_ms: int, end_ms: int, own: dict[str, Any]) -> int:
+    """The product's pull of counters that a spec names, into a warehouse that it creates."""
+    from flows.ingest.measured.pull_measured import pull_measured  # noqa: PLC0415
+    from flows.ingest.sources.prometheus import PrometheusSamples  # noqa: PLC0415
+    from flows.spec.experiment import Experiment  # noqa: PLC0415
+    from flows.spec.sources import PrometheusSource  # noqa: PLC0415
+
+    spec = Experiment.model_validate(_spec(url, start_ms, end_ms) | own)
+    source = PrometheusSamples(PrometheusSource(url=url))
+    warehouse = Path(tempfile.mkdtemp(dir=folder)) / "warehouse.duckdb"
+    pull_measured(spec, source, warehouse, until_ms=end_ms + 1)
+    series = _PODS * (len(_CODES) + 1)  # those of one code are in both counters
+    return series * (end_ms - start_ms) // (_STEP_S * 1000)
 
 
 def _ours(url: str, folder: str, start_ms: int, end_ms: int, *, is_json: bool) -> int:

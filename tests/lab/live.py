@@ -54,11 +54,11 @@ def main(arguments: Sequence[str]) -> int:
     for wave in _WAVES:
         wanted = [one for one in wave if {one.kind, one.scenario.service} & set(names)]
         if wanted:
-            ended += _run(wanted)
+            ended += play_together(wanted)
     return _report(ended, time.monotonic() - began)
 
 
-def _run(plays: Sequence[Play]) -> list[Ended]:
+def play_together(plays: Sequence[Play], *, warm_up_s: float = _WARM_UP_S) -> list[Ended]:
     """These side by side, in a lab of their own."""
     print(f"starting Envoy, Prometheus, pods and load for {len(plays)} services", flush=True)
     services = [one.service for one in plays]
@@ -71,8 +71,8 @@ def _run(plays: Sequence[Play]) -> list[Ended]:
         ]
         longest = max(one.scenario.within_s for one in plays)
         profiles = [profile for one in plays for profile in one.profiles]
-        load = lab.start_load(longest + _WARM_UP_S + 60, profiles=profiles)
-        time.sleep(_WARM_UP_S)
+        load = lab.start_load(longest + warm_up_s + 60, profiles=profiles)
+        time.sleep(warm_up_s)
         for run in runs:
             run.start()
         ended = _watch(runs, lab)

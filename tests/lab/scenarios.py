@@ -174,6 +174,16 @@ SECOND = (
         changes=(Change(75, "canary", {"error_share": 0.3}),),
     ),
     Scenario(
+        "blue-green-fit",
+        "green fit on its test traffic and on all: switched, and stays",
+        "promoted",
+        "promoted: stable 0, canary 100",
+        300,
+        stages=((30, 0), (60, 100)),
+        test_rate=30,
+        margin=0.02,
+    ),
+    Scenario(
         "idle",
         "canary without traffic: invalid",
         "invalid",
