@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +83,11 @@ def pod_logs(config: SidecarConfig, here: Destination, registry: Registry) -> li
     """The attempts at this pod alone."""
 
     def series_of(answered: Answered) -> list[Series]:
-        if answered.code == "0" and "DC" not in answered.flags:
-            return []  # it never connected, or its answer was given up: the pod says nothing
+        if answered.code == "0":
+            if "UF" in answered.flags:
+                return []  # it never connected: the pod says nothing
+            # Whoever gave the attempt up (a time-out, a hedge that was faster): its client left.
+            answered = replace(answered, flags="DC")
         istio = istio_metrics.pod_series(registry, here, answered)
         return istio + linkerd_metrics.pod_series(registry, here, answered)
 
