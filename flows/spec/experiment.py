@@ -142,12 +142,12 @@ class Experiment(Strict):
         description="Files that configure the split, relative to the spec: they are compared with "
         "it, and say the split where the spec doesn't.",
     )
+    metrics: dict[Name, Metric] = Field(default_factory=default_metrics)
     strategy: StrategyChoice | None = Field(
         None,
         description="The traffic strategy that the variants differ in: it adds metrics, where the "
         "spec says no others by their names, and a check of what the strategy must do.",
     )
-    metrics: dict[Name, Metric] = Field(default_factory=default_metrics)
     failures: Failures | None = Field(
         None, description="Which responses fail; by default those that the table of outcomes has."
     )
