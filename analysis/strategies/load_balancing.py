@@ -30,6 +30,7 @@ class LoadBalancing:
     kind: ClassVar[str] = "load-balancing"
     largest: float = number(1.5, "So many times the fair share one endpoint may have.")
     variation: float = number(0.5, "Largest coefficient of variation of the endpoints' requests.")
+    endpoints: float = number(1.0, "How many each variant has; by default as many as any shows.")
     label: str = text("pod", "The label of the endpoint.")
     arrivals: str = selector(ISTIO_ATTEMPTS, "The counter of requests at a variant's endpoints.")
 
@@ -48,9 +49,13 @@ class LoadBalancing:
 
     def check(self, seen: Counted) -> Iterator[StrategyFinding]:
         """Whether no endpoint surely has too much, and shares vary within the bound."""
+        # An endpoint that gets nothing has no series: it shows in the other variant's number alone.
+        shown = (len(seen.by("arrivals", one)) for one in (seen.baseline, *seen.candidates))
+        endpoints = max(int(self.endpoints), *shown)
         for candidate in seen.candidates:
             by_endpoint = seen.by("arrivals", candidate)
-            counts = np.array(list(by_endpoint.values()))
+            counts = np.zeros(endpoints)
+            counts[: len(by_endpoint)] = list(by_endpoint.values())
             if counts.sum() < _LEAST_REQUESTS or len(counts) < 2:
                 detail = f"{candidate} had too few requests, or endpoints, to see how they spread"
                 yield StrategyFinding("spread", Found.WAIT, detail)

@@ -198,7 +198,7 @@ CASES = (
         "rollback",
         "an endpoint has too much",
         balanced("balance-hashed", "MAGLEV"),
-        Profile("balance-hashed", 80, users=6),
+        Profile("balance-hashed", 80, users=2),
     ),
     _case(
         "pools-and-outliers",

@@ -11,7 +11,10 @@ from analysis.arrays import FloatArray
 from analysis.strategies.chaos import Chaos
 from analysis.strategies.circuit_breaking import CircuitBreaking
 from analysis.strategies.declaration import Counted, Found, Strategy, share_bounds
+from analysis.strategies.feature_flags import FeatureFlags
 from analysis.strategies.hedging import Hedging
+from analysis.strategies.load_balancing import LoadBalancing
+from analysis.strategies.pools_and_outliers import PoolsAndOutliers
 from analysis.strategies.rate_limiting import RateLimiting
 from analysis.strategies.timeouts_and_retries import TimeoutsAndRetries
 
@@ -46,6 +49,14 @@ _STEADY = {"requests": 200.0, "failures": 1.0}
 _BURST = _at(range(20, 24), events=30)
 _RETRIES = TimeoutsAndRetries(retry_ratio=0.2, once=("POST",))
 _HEDGES = Hedging(load=0.2, once=("POST",))
+
+
+_FLAG = FeatureFlags(enabled=0.3, groups=("PH",))
+_PODS = dict.fromkeys("abcd", 25.0)
+
+
+def _flags(ph: float, others: float) -> Counts:
+    return {"requests": {"PH": ph, "ID": others}}
 
 
 def _tiers(premium: float, standard: float) -> Mapping[str, float]:
@@ -183,6 +194,56 @@ def _routes(get: float, post: float, *, failed: float = 0) -> Counts:
             "no requests of PUT",
         ),
         (_LIMIT, {"requests": {"premium": 50.0}}, None, Found.WAIT, "of user_tier standard"),
+        (LoadBalancing(), {"arrivals": _PODS}, None, Found.GOOD, "of 4 endpoints"),
+        (
+            LoadBalancing(),
+            {"arrivals": {"a": 50.0, "b": 20.0, "c": 20.0, "d": 10.0}},
+            None,
+            Found.HARM,
+            "a has 50.0% of requests, 25.0% would be fair",
+        ),
+        (
+            LoadBalancing(),
+            {"arrivals": {"a": 50.0, "b": 50.0}},
+            {"arrivals": _PODS},
+            Found.HARM,
+            "of 4 endpoints",
+        ),
+        (
+            LoadBalancing(largest=3, variation=0.3),
+            {"arrivals": {"a": 40.0, "b": 40.0, "c": 10.0, "d": 10.0}},
+            None,
+            Found.HARM,
+            "endpoints are uneven",
+        ),
+        (LoadBalancing(), {"arrivals": {"a": 1.0, "b": 1.0}}, None, Found.WAIT, "too few"),
+        (PoolsAndOutliers(), {"requests": 100.0}, None, Found.GOOD, "0 ejections"),
+        (PoolsAndOutliers(), {"requests": 1.0}, None, Found.WAIT, "too few"),
+        (
+            PoolsAndOutliers(),
+            {"requests": 100.0, "unhealthy": 9.0},
+            None,
+            Found.HARM,
+            "9.0% of requests of canary found no healthy endpoint (UH), 1.0% may",
+        ),
+        (
+            PoolsAndOutliers(),
+            {"requests": 100.0, "overflow": 9.0},
+            None,
+            Found.HARM,
+            "found the pool full (UO)",
+        ),
+        (
+            PoolsAndOutliers(),
+            {"requests": 100.0, "ejections": 0.2},
+            {"requests": 100.0},
+            Found.HARM,
+            "12 ejections of endpoints of canary, 0 of stable",
+        ),
+        (_FLAG, _flags(30, 0), _flags(70, 100), Found.GOOD, "on for 30.0% of requests of country"),
+        (_FLAG, _flags(37.5, 0), _flags(62.5, 100), Found.UNFIT, "37.5% of requests of country PH"),
+        (_FLAG, _flags(30, 9), _flags(70, 91), Found.UNFIT, "of country ID, it is for PH"),
+        (_FLAG, {"requests": {"ID": 0.0}}, {"requests": {"ID": 99.0}}, Found.WAIT, "not known"),
         (_HEDGES, _routes(110, 40), None, Found.GOOD, "10.0% more attempts"),
         (_HEDGES, _routes(110, 42), None, Found.HARM, "canary hedged POST"),
         (_HEDGES, _routes(150, 40), None, Found.HARM, "20% are allowed"),
