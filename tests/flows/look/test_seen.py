@@ -161,6 +161,14 @@ def test_time_asks_for_a_new_look_until_the_plan_ends(
     assert ("first" in standing(root, at)) is stands
 
 
+def test_what_stands_is_the_verdict_that_was_written(root: Path) -> None:
+    workspace = Workspace(root)
+    found = standing_looks(workspace, select(workspace).specs, LATER)
+    for one in found.values():
+        path = one.document.path_in(workspace.verdicts)
+        assert one.document.to_json() == one.text == path.read_text()
+
+
 def test_an_approval_counts_from_its_time_on(root: Path) -> None:
     late = LATER + timedelta(days=1)
     _sql(f"insert into signal_approvals values ('first', 'done', 'b', '{late}', 1.0, '')")(root)
