@@ -34,8 +34,8 @@ from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
 from analysis.kayenta.classify import CONFIDENCE, MetricJudgement, classify_metrics
-from analysis.kayenta.config import MetricConfig
-from analysis.kayenta.paired_values import ValueJudgement, ValueLabel, ValuePlan, judge_values
+from analysis.kayenta.config import MetricConfig, ValuePlan
+from analysis.kayenta.paired_values import ValueJudgement, ValueLabel, judge_values
 from analysis.requests.paired_buckets import BucketCounts, pair_buckets
 from tests.analysis.kayenta.definition import label_by_definition
 

@@ -14,7 +14,7 @@ HOLD, PROMOTE, ROLLBACK = 0, 1, 2
 class Decisions:
     """Each run's first decision, and when: both int64[runs].
 
-    decision: HOLD (none up to the plan's end), PROMOTE or ROLLBACK.
+    decision: HOLD (none up to the plan's end), PROMOTE or ROLLBACK; of users see user_replay.
     at_ms: milliseconds since the plan's start; for HOLD the last look.
     """
 

@@ -17,6 +17,7 @@ from enum import StrEnum
 import numpy as np
 
 from analysis.arrays import FloatArray, IntArray
+from analysis.calibration.outcome import Decisions
 from analysis.calibration.user_history import UserHistory
 from analysis.fixed.comparison import Sample, compare_means, proportion_sample
 from analysis.judge.user_harm import bound_harm
@@ -72,23 +73,17 @@ class UserSetting:
         return np.searchsorted(starts, exposed_ms, "right").astype(np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class UserDecisions:
-    """Each run's first decision and when: int64[runs]; OPEN at the last look where none came."""
-
-    decision: IntArray
-    at_ms: IntArray
-
-
 def replay_users(
     setting: UserSetting, lifts: tuple[float, ...], runs: int
-) -> dict[float, dict[UserJudge, UserDecisions]]:
+) -> dict[float, dict[UserJudge, Decisions]]:
     """What every judge decides in each run, by lift; a lift is relative to the baseline.
+
+    A decision is BETTER, WORSE, or OPEN at the last look where none came.
 
     A run has the same assignment whatever the lift is, and however many runs there are.
     """
     size = max(1, min(runs, _MOST_CELLS // max(setting.history.users, 1)))
-    parts: dict[float, list[dict[UserJudge, UserDecisions]]] = {lift: [] for lift in lifts}
+    parts: dict[float, list[dict[UserJudge, Decisions]]] = {lift: [] for lift in lifts}
     for first in range(0, runs, size):
         group = range(first, min(first + size, runs))
         variants = _assign(setting, group)
@@ -96,7 +91,10 @@ def replay_users(
             rng = np.random.default_rng([setting.seed, 1, number, first])
             samples = _samples(setting, (variants[0], _lifted(setting, variants[1], lift, rng)))
             parts[lift].append({judge: _decide(setting, judge, samples) for judge in UserJudge})
-    return {lift: {j: _joined([p[j] for p in parts[lift]]) for j in UserJudge} for lift in lifts}
+    return {
+        lift: {j: Decisions.joined([p[j] for p in parts[lift]]) for j in UserJudge}
+        for lift in lifts
+    }
 
 
 def _assign(setting: UserSetting, group: range) -> tuple[Sums, Sums]:
@@ -198,15 +196,13 @@ def _so_far(part: Sums) -> Moments:
     return sums.moments
 
 
-def _decide(
-    setting: UserSetting, judge: UserJudge, samples: tuple[Sample, Sample]
-) -> UserDecisions:
+def _decide(setting: UserSetting, judge: UserJudge, samples: tuple[Sample, Sample]) -> Decisions:
     found = _verdict(setting, samples) if judge is UserJudge.VERDICT else _tests(setting, samples)
     if judge is UserJudge.FIXED_TEST:
         found[:, :-1] = OPEN
     is_decided = found != OPEN
     first = np.where(is_decided.any(axis=1), is_decided.argmax(axis=1), found.shape[1] - 1)
-    return UserDecisions(found[np.arange(len(found)), first], setting.looks_ms[first])
+    return Decisions(found[np.arange(len(found)), first], setting.looks_ms[first])
 
 
 def _verdict(setting: UserSetting, samples: tuple[Sample, Sample]) -> IntArray:
@@ -232,9 +228,3 @@ def _tests(setting: UserSetting, samples: tuple[Sample, Sample]) -> IntArray:
         significant = comparison.p_value < setting.plan.alpha
         gained = (comparison.difference > 0) == setting.metric.higher_is_better
     return np.where(significant, np.where(gained, BETTER, WORSE), OPEN).astype(np.int64)
-
-
-def _joined(parts: list[UserDecisions]) -> UserDecisions:
-    return UserDecisions(
-        np.concatenate([p.decision for p in parts]), np.concatenate([p.at_ms for p in parts])
-    )

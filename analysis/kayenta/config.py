@@ -95,3 +95,26 @@ class CanaryConfig:
     group_weights: Mapping[str, float] = field(default_factory=dict)
     pass_threshold: float = 95.0
     marginal_threshold: float = 75.0
+
+
+@dataclass(frozen=True, slots=True)
+class ValuePlan:
+    """What our judge is asked of all metrics.
+
+    alpha: probability that any metric fails although no harm exceeds its margin, at any look.
+    margin: allowed relative change of a metric whose config allows none, or has no ratio.
+    absolute: beside it, allowed change in the metric's unit, by its name; "" for all others.
+    spread_growth: allowed relative growth of the mean distance from the median.
+    intervals: the number of intervals at which bounds are to be tightest; None: those at hand,
+        which suits a single look.
+    """
+
+    alpha: float = 0.05
+    margin: float = 0.1
+    absolute: Mapping[str, float] = field(default_factory=dict)
+    spread_growth: float = 0.5
+    intervals: int | None = None
+
+    def absolute_of(self, metric: str) -> float:
+        """What is allowed of a metric in its own unit."""
+        return self.absolute.get(metric, self.absolute.get("", 0.0))

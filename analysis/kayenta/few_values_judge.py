@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from analysis.arrays import FloatArray
-from analysis.kayenta.config import Direction, EffectMeasure, MetricConfig
+from analysis.kayenta.config import Direction, EffectMeasure, MetricConfig, ValuePlan
 from analysis.kayenta.few_values import (
     MOST,
     FewValuesTest,
@@ -30,15 +29,6 @@ _WAYS_TO_HALVE = 2.0
 # A metric's row, which harm it is, and the values.
 _Harmed = tuple[int, Harm, Sides]
 _ROUNDING = 1e-9
-
-
-class _Plan(Protocol):
-    """What is needed of the judge's plan."""
-
-    @property
-    def alpha(self) -> float: ...
-    @property
-    def intervals(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +62,7 @@ def judge_few_values(
     configs: Sequence[MetricConfig],
     margins: FloatArray,
     absolute: FloatArray,
-    plan: _Plan,
+    plan: ValuePlan,
 ) -> dict[int, FewValues]:
     """By row, those metrics that have from 2 to 10 values of each version.
 

@@ -39,11 +39,6 @@ def harm_margins(config: MetricConfig, default: float) -> tuple[float, float]:
     return (up if up > 0 else default), (down if down > 0 else default)
 
 
-def tested_harms(config: MetricConfig) -> tuple[bool, bool, bool]:
-    """Which of the harms are tested, in the order of Harm."""
-    return config.direction.harmed_by_increase, config.direction.harmed_by_decrease, True
-
-
 def harm_excesses(
     control: FloatArray,
     experiment: FloatArray,

@@ -32,7 +32,7 @@ _SEARCH_ERROR = 2e-4
 
 
 class Limitation(StrEnum):
-    """What the judge doesn't see."""
+    """What a judge doesn't see; those from DEAD_CONTROL on are of the values, or of ours."""
 
     FEW_VALUES = "few_values"
     DEAD_BASELINE = "dead_baseline"
@@ -41,6 +41,10 @@ class Limitation(StrEnum):
     AUTOCORRELATION = "autocorrelation"
     LARGE_RATIO = "large_ratio"
     SEARCH_ERROR = "search_error"
+    DEAD_CONTROL = "dead_control"
+    DEAD_EXPERIMENT = "dead_experiment"
+    UNPAIRED = "unpaired"
+    INFINITE = "infinite"
 
 
 @dataclass(frozen=True, slots=True)

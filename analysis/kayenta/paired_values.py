@@ -16,18 +16,18 @@ not proven. Anything else is uncertain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
 from analysis.arrays import BoolArray, FloatArray
 from analysis.kayenta.classify import without_outliers
-from analysis.kayenta.config import MetricConfig, NanStrategy, OutlierStrategy
+from analysis.kayenta.config import MetricConfig, NanStrategy, OutlierStrategy, ValuePlan
 from analysis.kayenta.few_values import MOST, beyond_margin
 from analysis.kayenta.few_values_judge import PART_OF_ALPHA, FewValues, judge_few_values
-from analysis.kayenta.harms import Harm, harm_excesses, harm_margins, tested_harms
+from analysis.kayenta.harms import Harm, harm_excesses, harm_margins
 from analysis.kayenta.heavy_tails import bounded_by_ranks, has_heavy_tails
 from analysis.kayenta.series_means import FEWEST_TO_FAIL, FEWEST_TO_PASS, SeriesMeans, bounded_means
 from analysis.metric_result import Estimate
@@ -41,29 +41,6 @@ class ValueLabel(StrEnum):
     LOW = "low"
     UNCERTAIN = "uncertain"
     NO_DATA = "no_data"
-
-
-@dataclass(frozen=True, slots=True)
-class ValuePlan:
-    """What holds for all metrics.
-
-    alpha: probability that any metric fails although no harm exceeds its margin, at any look.
-    margin: allowed relative change of a metric whose config allows none, or has no ratio.
-    absolute: beside it, allowed change in the metric's unit, by its name; "" for all others.
-    spread_growth: allowed relative growth of the mean distance from the median.
-    intervals: the number of intervals at which bounds are to be tightest; None: those at hand,
-        which suits a single look.
-    """
-
-    alpha: float = 0.05
-    margin: float = 0.1
-    absolute: Mapping[str, float] = field(default_factory=dict)
-    spread_growth: float = 0.5
-    intervals: int | None = None
-
-    def absolute_of(self, metric: str) -> float:
-        """What is allowed of a metric in its own unit."""
-        return self.absolute.get(metric, self.absolute.get("", 0.0))
 
 
 DEFAULT_PLAN = ValuePlan()
@@ -107,7 +84,8 @@ def judge_values(
     sides = _sides(series, configs)
     control, experiment = _paired(sides)
     margins = np.array([harm_margins(config, plan.margin) for config in configs])
-    tested = np.array([tested_harms(config) for config in configs]).T
+    ways = [config.direction for config in configs]
+    tested = np.array([(w.harmed_by_increase, w.harmed_by_decrease, True) for w in ways]).T
     absolute = np.array([plan.absolute_of(config.name) for config in configs])
     excess = harm_excesses(control, experiment, margins, absolute, tested, plan.spread_growth)
     metrics = max(1, sum(not config.muted for config in configs))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,10 @@ from analysis.arrays import FloatArray
 from analysis.fixed.comparison import Sample
 from analysis.fixed.share_tests import MOST_EXACT_USERS, ShareTests, share_tests
 from analysis.scorecard.bayes import BetaPrior, NormalPrior, beta_posterior
-from analysis.scorecard.scorecard import Cells, Scorecard, anytime_bounds, make_scorecard
+from analysis.scorecard.one_direction import in_one_direction
+from analysis.scorecard.scorecard import Cells, anytime_bounds, make_scorecard
 from flows.aggregates.across_variants import over_variants, segments_differ
-from flows.aggregates.analyzed_document import AnalyzedRow, Further, ScorecardDocument
+from flows.aggregates.analyzed_document import AnalyzedRow, ScorecardDocument
 from flows.aggregates.further_answers import Asked, further_answers
 from flows.aggregates.group_estimates import Estimated, estimate
 from flows.aggregates.groups import Group, Place, groups_of, place_of
@@ -55,9 +55,8 @@ def analyze(
     Raises InputError where a metric has no baseline, no candidate, or rows that contradict, and
     where something is asked of a metric that isn't there.
     """
-    asked = asked or Asked()
+    asked, tuning = asked or Asked(), tuning or Tuning()
     _check_names(rows, path, asked)
-    tuning = tuning or Tuning()
     looks = by_place(groups_of(rows, path, baseline))
     estimated = estimate([groups[-1] for groups in looks.values()])
     identities, cells, removed = _cells(estimated)
@@ -70,11 +69,20 @@ def analyze(
     further = further_answers(
         identities, cells, card, plain=np.isnan(removed), alpha=alpha, n_opt=n_opt, asked=asked
     )
-    beside = _Beside(removed, n_opt, posteriors, other_p, further)
-    found = [
-        _over_all_looks(series.get(series_key(identity)), row)
-        for identity, row in zip(identities, _rows(identities, cells, card, beside), strict=True)
-    ]
+    found = []
+    for i, identity in enumerate(identities):
+        row = row_of(
+            identity,
+            cells,
+            card,
+            i,
+            variance_removed=None if np.isnan(removed[i]) else float(removed[i]),
+            share_posterior=posteriors[i],
+            tightest_at_users=float(n_opt[i]),
+            other_p=other_p[i],
+        )
+        analyzed = AnalyzedRow(**dict(row), further=further[i])
+        found.append(_over_all_looks(series.get(series_key(identity)), analyzed))
     place = {name: i for i, name in enumerate(dict.fromkeys(map(place_of, rows)))}
     asked_users = tuning.users or DEFAULT_USERS
     whole = list(over_variants(estimated, alpha=alpha, n_opt=asked_users))
@@ -83,45 +91,12 @@ def analyze(
     return ScorecardDocument(
         alpha=alpha,
         tightest_at_users=tuning.users,
-        limits=(
-            *_limits(tests, int(cells.is_share.sum())),
-            *_untuned(users),
-            *unavailable_methods(found, whole),
-        ),
+        limits=(*_limits(tests, cells, users), *unavailable_methods(found, whole)),
         rows=tuple(found),
         over_variants=tuple(whole),
         over_looks=tuple(over_looks(identities, series)),
         segments=tuple(segments_differ(estimated, alpha=alpha, n_opt=asked_users)),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Beside:
-    """By comparison, what its row has beside the scorecard."""
-
-    removed: FloatArray
-    n_opt: FloatArray
-    posteriors: Sequence[PosteriorDocument | None]
-    other_p: Sequence[dict[str, float]]
-    further: Sequence[Further]
-
-
-def _rows(
-    identities: Sequence[dict[str, str]], cells: Cells, card: Scorecard, beside: _Beside
-) -> Iterator[AnalyzedRow]:
-    for i, identity in enumerate(identities):
-        removed = float(beside.removed[i])
-        row = row_of(
-            identity,
-            cells,
-            card,
-            i,
-            variance_removed=None if np.isnan(removed) else removed,
-            share_posterior=beside.posteriors[i],
-            tightest_at_users=float(beside.n_opt[i]),
-            other_p=beside.other_p[i],
-        )
-        yield AnalyzedRow(**dict(row), further=beside.further[i])
 
 
 def _tuned(
@@ -134,18 +109,6 @@ def _tuned(
         place = groups[0].variants.index(one["candidate"])
         found.append(tuning.users_of(groups, place))
     return found
-
-
-def _untuned(users: Sequence[float | None]) -> list[str]:
-    missing = sum(each is None for each in users)
-    if not missing:
-        return []
-    told = (
-        f"bounds at all looks: tuned for {DEFAULT_USERS:,.0f} users in {missing} of {len(users)} "
-        "comparisons, as nothing says how many are expected: give --tightest-at, or rows with "
-        "planned_users or as_of"
-    )
-    return [told]
 
 
 def _series(
@@ -167,7 +130,7 @@ def _series(
     for i in np.argsort(as_of, kind="stable").tolist():
         by_key.setdefault(keys[i], []).append(i)
     return {
-        key: Series.of(as_of[rows], bounds.lower[rows], bounds.upper[rows])
+        key: Series(as_of[rows], in_one_direction(bounds.lower[rows], bounds.upper[rows]))
         for key, rows in by_key.items()
     }
 
@@ -224,9 +187,9 @@ def _tests_of_shares(cells: Cells) -> tuple[list[dict[str, float]], ShareTests]:
     return answer, tests
 
 
-def _limits(tests: ShareTests, shares: int) -> list[str]:
-    """What was left out as it takes long."""
-    found = []
+def _limits(tests: ShareTests, cells: Cells, users: Sequence[float | None]) -> list[str]:
+    """What was left out as it takes long, and bounds that nothing was said for."""
+    found, shares = list[str](), int(cells.is_share.sum())
     if tests.tested < tests.small:
         found.append(
             f"exact tests: of the first {tests.tested:,} of {tests.small:,} shares of at most "
@@ -234,6 +197,12 @@ def _limits(tests: ShareTests, shares: int) -> list[str]:
         )
     if shares > _MOST_POSTERIORS:
         found.append(f"exact posteriors: of the first {_MOST_POSTERIORS} of {shares:,} shares")
+    if missing := sum(each is None for each in users):
+        found.append(
+            f"bounds at all looks: tuned for {DEFAULT_USERS:,.0f} users in {missing} of "
+            f"{len(users)} comparisons, as nothing says how many are expected: give --tightest-at, "
+            "or rows with planned_users or as_of"
+        )
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.arrays import FloatArray
-from analysis.scorecard.one_direction import BoundsOverLooks, in_one_direction
+from analysis.scorecard.one_direction import BoundsOverLooks
 from flows.aggregates.analyzed_document import OverLooks
 from flows.aggregates.groups import Group, Place
 
@@ -67,11 +67,6 @@ class Series:
 
     as_of: FloatArray
     together: BoundsOverLooks
-
-    @classmethod
-    def of(cls, as_of: FloatArray, lower: FloatArray, upper: FloatArray) -> Series:
-        """From each look's own bounds."""
-        return cls(as_of, in_one_direction(lower, upper))
 
 
 def over_looks(

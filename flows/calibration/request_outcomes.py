@@ -16,15 +16,15 @@ class JudgeOutcome(BaseModel):
     """One judge in one scenario; a time is None where no run was rolled back."""
 
     judge: Judge
-    rolled_back: Share
-    promoted: Share
-    held: Share = Field(description="Without a decision at the plan's end.")
+    rolled_back: Rate
+    promoted: Rate
+    held: Rate = Field(description="Without a decision at the plan's end.")
     median_s: float | None = Field(description="Until the rollback, of the runs rolled back.")
     p90_s: float | None
-    false_alarm: Share | None = Field(
+    false_alarm: Rate | None = Field(
         description="Rollbacks; null where harm is beyond the margin and they are right."
     )
-    wrong_promote: Share | None = Field(
+    wrong_promote: Rate | None = Field(
         description="Promotes; null where harm is below the margin and they are right."
     )
 
@@ -33,13 +33,13 @@ class JudgeOutcome(BaseModel):
         """The document's form of one outcome; excess: harm beyond the margin."""
         return cls(
             judge=judge,
-            rolled_back=Share.of(outcome.rolled_back),
-            promoted=Share.of(outcome.promoted),
-            held=Share.of(outcome.held),
+            rolled_back=outcome.rolled_back,
+            promoted=outcome.promoted,
+            held=outcome.held,
             median_s=_seconds(outcome.median_ms),
             p90_s=_seconds(outcome.p90_ms),
-            false_alarm=Share.of(outcome.rolled_back) if excess <= 0 else None,
-            wrong_promote=Share.of(outcome.promoted) if excess >= 0 else None,
+            false_alarm=outcome.rolled_back if excess <= 0 else None,
+            wrong_promote=outcome.promoted if excess >= 0 else None,
         )
 
 
@@ -93,15 +93,3 @@ class HistoryDocument(BaseModel):
 
 def _seconds(ms: float | None) -> float | None:
     return None if ms is None else ms / 1000
-
-
-class Share(BaseModel):
-    """A share of the runs, with its Monte Carlo standard error."""
-
-    value: float
-    standard_error: float
-
-    @classmethod
-    def of(cls, rate: Rate) -> Self:
-        """The same numbers."""
-        return cls(value=rate.value, standard_error=rate.standard_error)

@@ -9,29 +9,27 @@ from typing import Self
 import numpy as np
 from pydantic import BaseModel, Field
 
-from analysis.calibration.outcome import Rate
+from analysis.calibration.outcome import Decisions, Rate
 from analysis.calibration.user_replay import (
     BETTER,
     OPEN,
     WORSE,
-    UserDecisions,
     UserJudge,
     UserSetting,
 )
 from analysis.explain.spans import span_s
-from flows.calibration.request_outcomes import Share
 
 
 class UserJudgeOutcome(BaseModel):
     """One judge at one lift; a time is None where no run was decided that way."""
 
     judge: UserJudge
-    worse: Share = Field(description="Runs in which the candidate was first found to be worse.")
-    better: Share = Field(
+    worse: Rate = Field(description="Runs in which the candidate was first found to be worse.")
+    better: Rate = Field(
         description="Found to be better; of a guardrail by verdict: no worse than its margin."
     )
-    undecided: Share
-    wrong: Share = Field(
+    undecided: Rate
+    wrong: Rate = Field(
         description="Decided against the truth: harm within what is allowed found to be worse, or "
         "harm of at least that found to be better. The tests allow none."
     )
@@ -39,7 +37,7 @@ class UserJudgeOutcome(BaseModel):
     p90_s: float | None
 
     @classmethod
-    def of(cls, judge: UserJudge, decisions: UserDecisions, harm: float, allowed: float) -> Self:
+    def of(cls, judge: UserJudge, decisions: Decisions, harm: float, allowed: float) -> Self:
         """harm, allowed: of the lift and of the margin, relative to the baseline."""
         worse, better, undecided = (decisions.decision == d for d in (WORSE, BETTER, OPEN))
         excess = round(harm - (allowed if judge is UserJudge.VERDICT else 0.0), 12)
@@ -50,7 +48,7 @@ class UserJudgeOutcome(BaseModel):
             float(np.quantile(times, q, method="inverted_cdf")) if times.size else None
             for q in (0.5, 0.9)
         )
-        shares = [Share.of(Rate.of(each)) for each in (worse, better, undecided, wrong)]
+        shares = [Rate.of(each) for each in (worse, better, undecided, wrong)]
         return cls(
             judge=judge,
             worse=shares[0],
@@ -94,7 +92,7 @@ class UserMetricCalibration(BaseModel):
         setting: UserSetting,
         kind: str,
         allowed: float,
-        found: dict[float, dict[UserJudge, UserDecisions]],
+        found: dict[float, dict[UserJudge, Decisions]],
     ) -> Self:
         """The document's form of one metric's replay."""
         sign = -1.0 if setting.metric.higher_is_better else 1.0

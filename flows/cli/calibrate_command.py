@@ -16,9 +16,10 @@ from flows.workspace.paths import Workspace
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from analysis.calibration.outcome import Rate
     from flows.calibration.calibration_document import CalibrationDocument
     from flows.calibration.request_history import Period
-    from flows.calibration.request_outcomes import HistoryDocument, JudgeOutcome, Share
+    from flows.calibration.request_outcomes import HistoryDocument, JudgeOutcome
     from flows.calibration.user_outcomes import UserJudgeOutcome, UserMetricCalibration
 
 _WIDTH = 80
@@ -177,7 +178,7 @@ def _judges_table(what: str, *headings: str) -> Table:
     return table
 
 
-def _cells(row: JudgeOutcome | UserJudgeOutcome, *shares: Share) -> list[str]:
+def _cells(row: JudgeOutcome | UserJudgeOutcome, *shares: Rate) -> list[str]:
     percents = (f"{100 * one.value:.1f} ± {100 * one.standard_error:.1f}" for one in shares)
     return [row.judge.value, *percents, span_s(row.median_s), span_s(row.p90_s)]
 

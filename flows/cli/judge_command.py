@@ -105,7 +105,7 @@ def _add_intervals(judge: argparse.ArgumentParser) -> None:
 
 
 def _judge(options: argparse.Namespace) -> int:
-    from analysis.kayenta.paired_values import ValuePlan  # noqa: PLC0415
+    from analysis.kayenta.config import ValuePlan  # noqa: PLC0415
     from flows.kayenta.intervals import Intervals  # noqa: PLC0415
     from flows.kayenta.judge_files import judge_files  # noqa: PLC0415
     from flows.kayenta.judgement_document import JudgeKind, judgement_schema  # noqa: PLC0415

@@ -258,7 +258,7 @@ def _waits(controller: Controller) -> tuple[str, ...]:
     if not controller.spec.after:
         return ()
     with open_reader(controller.workspace.warehouse) as con:
-        return waits_for(con, controller.spec, controller.clock.now())
+        return tuple(waits_for(con, controller.spec, controller.clock.now()))
 
 
 def _pull(controller: Controller) -> None:

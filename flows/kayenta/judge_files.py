@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from analysis.kayenta.classify import classify_metrics
-from analysis.kayenta.config import CanaryConfig
+from analysis.kayenta.config import CanaryConfig, ValuePlan
 from analysis.kayenta.few_values import MOST
-from analysis.kayenta.known_limitations import known_limitations
-from analysis.kayenta.paired_values import ValueJudgement, ValueLabel, ValuePlan, judge_values
+from analysis.kayenta.known_limitations import KnownLimitation, Limitation, known_limitations
+from analysis.kayenta.paired_values import ValueJudgement, ValueLabel, judge_values
 from analysis.kayenta.score import (
     MOST_WITHOUT_DATA,
     GroupScore,
@@ -27,7 +27,7 @@ from flows.formats.text import counted
 from flows.kayenta.config_file import load_canary_config
 from flows.kayenta.intervals import Intervals, judge_intervals
 from flows.kayenta.judgement_document import JudgeKind, Judgement, JudgementDocument
-from flows.kayenta.metric_document import Caution, JudgedMetric
+from flows.kayenta.metric_document import JudgedMetric
 from flows.kayenta.values_file import MetricSeries, load_metric_values
 
 # From this share of intervals without a pair on, it is said.
@@ -90,11 +90,8 @@ def _by_kayenta(config: CanaryConfig, series: Sequence[MetricSeries]) -> Judgeme
     metrics = []
     for item, metric, found in zip(series, config.metrics, judged, strict=True):
         spots = known_limitations(item.control, item.experiment, metric, found)
-        cautions = (
-            *(Caution(kind=spot.kind.value, message=spot.message) for spot in spots),
-            *_infinite(item),
-        )
-        metrics.append(JudgedMetric.by_kayenta(item, metric, found, cautions))
+        warnings = (*spots, *_infinite(item))
+        metrics.append(JudgedMetric.by_kayenta(item, metric, found, warnings))
     return JudgementDocument.of(
         judge=JudgeKind.KAYENTA,
         config=config,
@@ -171,39 +168,42 @@ def _decision(config: CanaryConfig, judged: Sequence[ValueJudgement]) -> tuple[J
     return Judgement.PASS, "every metric's harm is within what is allowed"
 
 
-def _unpaired(item: MetricSeries, judged: ValueJudgement) -> tuple[Caution, ...]:
+def _unpaired(item: MetricSeries, judged: ValueJudgement) -> tuple[KnownLimitation, ...]:
     """What is missing of either side."""
     total = item.control.size
-    gone = {"control": np.isnan(item.control).all(), "experiment": np.isnan(item.experiment).all()}
+    sides = {
+        "control": (item.control, Limitation.DEAD_CONTROL),
+        "experiment": (item.experiment, Limitation.DEAD_EXPERIMENT),
+    }
     found = [
-        Caution(kind=f"dead_{side}", message=f"the {side} has no value at all")
-        for side, empty in gone.items()
-        if empty
+        KnownLimitation(dead, f"the {side} has no value at all")
+        for side, (values, dead) in sides.items()
+        if np.isnan(values).all()
     ]
     alone = total - judged.pairs
     if judged.pairs and alone >= _MANY_UNPAIRED * total:
         message = f"{alone} of {total} intervals lack a value of either and are left out"
-        found.append(Caution(kind="unpaired", message=message))
+        found.append(KnownLimitation(Limitation.UNPAIRED, message))
     return tuple(found)
 
 
-def _few(item: MetricSeries) -> tuple[Caution, ...]:
+def _few(item: MetricSeries) -> tuple[KnownLimitation, ...]:
     """Where the exact test of few values judges, or nothing can."""
     known = [int((~np.isnan(values)).sum()) for values in (item.control, item.experiment)]
     if not 0 < min(known) <= max(known) <= MOST:
         return ()
     message = f"{min(known)} values a side: only a large shift is found, and a pass says only that"
-    return (Caution(kind="few_values", message=message),)
+    return (KnownLimitation(Limitation.FEW_VALUES, message),)
 
 
-def _infinite(item: MetricSeries) -> tuple[Caution, ...]:
+def _infinite(item: MetricSeries) -> tuple[KnownLimitation, ...]:
     if not item.infinite:
         return ()
     message = (
         f"{counted(item.infinite, 'value')} of {item.control.size + item.experiment.size} are "
         "infinite (something was divided by 0), and count as the largest or smallest one"
     )
-    return (Caution(kind="infinite", message=message),)
+    return (KnownLimitation(Limitation.INFINITE, message),)
 
 
 def _config_warnings(config: CanaryConfig, groups: Sequence[GroupScore]) -> list[str]:

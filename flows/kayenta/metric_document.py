@@ -12,15 +12,9 @@ from pydantic import BaseModel, Field
 
 from analysis.kayenta.classify import MetricJudgement
 from analysis.kayenta.config import EffectMeasure, MetricConfig
+from analysis.kayenta.known_limitations import KnownLimitation
 from analysis.kayenta.paired_values import ValueJudgement
 from flows.kayenta.values_file import MetricSeries, titled
-
-
-class Caution(BaseModel):
-    """Where a label says less than it seems to."""
-
-    kind: str
-    message: str
 
 
 class DifferenceRange(BaseModel):
@@ -76,7 +70,7 @@ class JudgedMetric(BaseModel):
     experiment: Side
     start: datetime | None
     step: float | None
-    warnings: tuple[Caution, ...]
+    warnings: tuple[KnownLimitation, ...]
 
     @classmethod
     def by_kayenta(
@@ -84,7 +78,7 @@ class JudgedMetric(BaseModel):
         series: MetricSeries,
         config: MetricConfig,
         judged: MetricJudgement,
-        warnings: tuple[Caution, ...],
+        warnings: tuple[KnownLimitation, ...],
     ) -> Self:
         """A metric as Netflix's judge sees it."""
         found = cls(**_common(series, config, judged, warnings))
@@ -102,7 +96,7 @@ class JudgedMetric(BaseModel):
         series: MetricSeries,
         config: MetricConfig,
         judged: ValueJudgement,
-        warnings: tuple[Caution, ...],
+        warnings: tuple[KnownLimitation, ...],
     ) -> Self:
         """A metric as our judge sees it."""
         found = cls(**_common(series, config, judged, warnings), pairs=judged.pairs)
@@ -125,7 +119,7 @@ def _common(
     series: MetricSeries,
     config: MetricConfig,
     judged: MetricJudgement | ValueJudgement,
-    warnings: tuple[Caution, ...],
+    warnings: tuple[KnownLimitation, ...],
 ) -> dict[str, Any]:
     """What both judges say of a metric."""
     return {

@@ -10,12 +10,8 @@ from flows.warehouse.delivery_log import DeliveryOutcome, read_delivery
 from flows.warehouse.statements import Connection, run
 
 
-def waits_for(con: Connection, spec: Experiment, at: datetime) -> tuple[str, ...]:
-    """A sentence per experiment of `after` that isn't promoted at a time; empty if all are."""
-    return tuple(_waits(con, spec, at))
-
-
-def _waits(con: Connection, spec: Experiment, at: datetime) -> Iterator[str]:
+def waits_for(con: Connection, spec: Experiment, at: datetime) -> Iterator[str]:
+    """A sentence per experiment of `after` that isn't promoted at a time; none if all are."""
     if not spec.after:
         return
     from analysis.verdict import Decision  # noqa: PLC0415  # slow, and most wait for nothing

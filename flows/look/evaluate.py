@@ -79,7 +79,7 @@ def _judge(
         limits_of(spec),
         at_ms=at_ms,
         checks=(*checks, *check_judged_once(con, spec, plan, at_ms=at_ms)),
-        waits=waits_for(con, spec, at),
+        waits=tuple(waits_for(con, spec, at)),
         findings=strategy_findings(con, spec, plan, at_ms=at_ms),
     )
     keep_judged(con, spec, plan, verdict, at_ms=at_ms)

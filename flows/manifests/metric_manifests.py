@@ -72,7 +72,6 @@ def _flagger(manifest: Manifest, canaries: Sequence[Manifest], scope: str) -> It
         other=other,
         lowest=lowest,
         highest=highest,
-        server=text_of(provider.get("address")),
     )
 
 
@@ -111,7 +110,6 @@ def _argo(manifest: Manifest, scope: str) -> Iterator[FoundMetric]:
             lowest=lowest,
             highest=highest,
             fields={"role": "info"} if name in dry else {},
-            server=text_of(prometheus.get("address")),
         )
 
 

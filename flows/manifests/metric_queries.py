@@ -10,7 +10,6 @@ from flows.formats.problems import UserError
 from flows.manifests.yaml_scalar import yaml_quoted
 from flows.spec.measured import parse_selector
 
-_INTERVAL = "1m"
 _QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
 _COUNTER = rf"[a-zA-Z_:][\w:]*\s*(?:\{{(?:{_QUOTED}|[^\"'}}])*\}})?"
 _SUM = rf"sum\s*\(\s*(?:i?rate|increase)\s*\(\s*({_COUNTER})\s*\[[^\]]*\]\s*\)\s*\)"
@@ -38,7 +37,6 @@ class FoundMetric:
     lowest: float | None = None
     highest: float | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
-    server: str | None = None
     checks: tuple[str, ...] = ()
 
 

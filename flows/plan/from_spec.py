@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from flows.formats.time import milliseconds
 from flows.spec.experiment import Experiment
-from flows.spec.measured import CounterRatio, MeasuredMetric
+from flows.spec.measured import CounterRate, CounterRatio, Gauge, MeasuredMetric
 from flows.spec.metrics import ErrorShare, OutcomeShare, RequestMetric, SlowShare, UserMetric
 from flows.spec.signals import (
     BaselineEdge,
@@ -97,34 +97,16 @@ def _signal_plan(name: str, signal: OutcomeShare | Signal) -> MetricPlan:
     )
 
 
-def _measured_plan(name: str, metric: MeasuredMetric) -> MetricPlan:
-    is_ratio = isinstance(metric, CounterRatio)
-    return MetricPlan(
-        name=name,
-        unit=Unit.EVENT if is_ratio else Unit.BUCKET,
-        role=metric.role,
-        margin=Margin(metric.margin.absolute or 0.0, metric.margin.relative or 0.0),
-        higher_is_better=not isinstance(metric, CounterRatio) and metric.better == "higher",
-        objective=metric.objective,
-        weight=metric.weight,
-        critical=metric.critical,
-        group=metric.group,
-        counted=metric.counted,
-    )
-
-
 def _metric_plan(
     spec: Experiment, name: str, metric: RequestMetric | UserMetric | MeasuredMetric
 ) -> MetricPlan:
-    if isinstance(metric, MeasuredMetric):
-        return _measured_plan(name, metric)
-    per_user = isinstance(metric, UserMetric)
     return MetricPlan(
         name=name,
-        unit=Unit.USER if per_user else Unit.REQUEST,
+        unit=_unit(metric),
         role=metric.role,
         margin=Margin(metric.margin.absolute or 0.0, metric.margin.relative or 0.0),
-        higher_is_better=isinstance(metric, UserMetric) and metric.better == "higher",
+        higher_is_better=isinstance(metric, UserMetric | CounterRate | Gauge)
+        and metric.better == "higher",
         objective=None if isinstance(metric, UserMetric) else metric.objective,
         quantile=metric.quantile if isinstance(metric, SlowShare) else None,
         weight=metric.weight,
@@ -136,16 +118,25 @@ def _metric_plan(
         strata=spec.strata_of(metric) if isinstance(metric, UserMetric) else (),
         above_ms=milliseconds(metric.above) if isinstance(metric, SlowShare) else None,
         outcome=_outcome(metric),
+        counted=metric.counted if isinstance(metric, MeasuredMetric) else "",
     )
 
 
-def _outcome(metric: RequestMetric | UserMetric) -> str:
+def _unit(metric: RequestMetric | UserMetric | MeasuredMetric) -> Unit:
+    if isinstance(metric, UserMetric):
+        return Unit.USER
+    if isinstance(metric, CounterRatio):
+        return Unit.EVENT
+    return Unit.BUCKET if isinstance(metric, MeasuredMetric) else Unit.REQUEST
+
+
+def _outcome(metric: RequestMetric | UserMetric | MeasuredMetric) -> str:
     if isinstance(metric, OutcomeShare):
         return metric.outcome
     return "failure" if isinstance(metric, ErrorShare) else ""
 
 
-def _window_ms(spec: Experiment, metric: RequestMetric | UserMetric) -> int:
+def _window_ms(spec: Experiment, metric: RequestMetric | UserMetric | MeasuredMetric) -> int:
     """How long a user's value takes to be final; what counters say is final at once."""
     if not isinstance(metric, UserMetric):
         return 0
@@ -153,7 +144,7 @@ def _window_ms(spec: Experiment, metric: RequestMetric | UserMetric) -> int:
     return 0 if counted else milliseconds(spec.span_of(metric)[1])
 
 
-def _adjusted_by(spec: Experiment, metric: RequestMetric | UserMetric) -> str:
+def _adjusted_by(spec: Experiment, metric: RequestMetric | UserMetric | MeasuredMetric) -> str:
     """What is known of users from before, and used: as in a sentence."""
     if not isinstance(metric, UserMetric):
         return ""

@@ -27,18 +27,6 @@ class Expected:
     sd: Mapping[str, float] = field(default_factory=dict)
     shares: frozenset[str] = frozenset()
 
-    def bad_share_of(self, metric: str) -> float | None:
-        """Of the metric's requests, if anything is expected."""
-        return self.bad_share.get(metric, self.bad_share.get(""))
-
-    def mean_of(self, metric: str) -> float | None:
-        """Of a user's value."""
-        return self.mean.get(metric, self.mean.get(""))
-
-    def sd_of(self, metric: str) -> float | None:
-        """Standard deviation of a user's value."""
-        return self.sd.get(metric, self.sd.get(""))
-
     def check_names(self, requests: Collection[str], users: Collection[str]) -> None:
         """Raises NoHistory for an unknown metric."""
         for option, given, known in (
@@ -50,3 +38,8 @@ class Expected:
                 if name and name not in known:
                     names = ", ".join(known) or "none"
                     raise NoHistory(f"{option} {name}=...: no such metric; there are {names}")
+
+
+def expected_of(given: Mapping[str, float], metric: str) -> float | None:
+    """One of the figures by metric, if it is expected."""
+    return given.get(metric, given.get(""))

@@ -27,7 +27,7 @@ from flows.look.expected_users import rate_of_arrivals
 from flows.look.read_evidence import read_evidence
 from flows.plan.effective import plan_at
 from flows.plan.from_spec import plan_of
-from flows.power.expected import Expected, NoHistory
+from flows.power.expected import Expected, NoHistory, expected_of
 from flows.power.planning_document import (
     DetectableHarm,
     DetectionRow,
@@ -183,7 +183,7 @@ def _traffic(
     """What is expected, else what the baseline's buckets show; None without either."""
     bucket_s = plan.bucket_ms / 1000
     seen = evidence.requests if evidence else None
-    bad, overdispersion, requests = expected.bad_share_of(metric.name), 1.0, None
+    bad, overdispersion, requests = expected_of(expected.bad_share, metric.name), 1.0, None
     if expected.requests_per_second is not None:
         requests = expected.requests_per_second * bucket_s
     if seen is not None and seen.counts[plan.baseline].total.sum() > 0:

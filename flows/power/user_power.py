@@ -11,7 +11,7 @@ from analysis.evidence import UserEvidence
 from analysis.plan import MetricPlan, Plan, Role, Unit
 from analysis.power.arrivals import Intake, days_until_found, smallest_effect, users_arrived
 from analysis.power.power import Design, power, users_needed
-from flows.power.expected import Expected, NoHistory
+from flows.power.expected import Expected, NoHistory, expected_of
 from flows.power.planning_document import EffectRow, UserPlan
 
 DAY_MS = 86_400_000
@@ -176,7 +176,7 @@ def _mean_and_variance(
     metric: MetricPlan, users: UserEvidence | None, candidate: str, expected: Expected
 ) -> tuple[float, float]:
     """Of one user's value: as expected (without a deviation, of a share), else as known."""
-    mean, sd = expected.mean_of(metric.name), expected.sd_of(metric.name)
+    mean, sd = (expected_of(given, metric.name) for given in (expected.mean, expected.sd))
     if mean is not None:
         return mean, _expected_variance(metric.name, mean, sd, expected)
     known = users.samples[metric.name][candidate][0] if users else None

@@ -175,10 +175,7 @@ def in_order(samples: Samples) -> Samples:
     series, ts_ms = samples.series_of_sample[order], samples.ts_ms[order]
     first = np.ones(ts_ms.size, dtype=bool)
     first[1:] = (np.diff(series) != 0) | (np.diff(ts_ms) != 0)
-    ordered = Samples(
-        samples.labels, samples.offsets, ts_ms, samples.values[order], samples.warnings
-    )
-    return kept_samples(ordered, first)
+    return kept_samples(replace(samples, ts_ms=ts_ms, values=samples.values[order]), first)
 
 
 def kept_samples(samples: Samples, keep: NDArray[np.bool_]) -> Samples:
@@ -187,12 +184,14 @@ def kept_samples(samples: Samples, keep: NDArray[np.bool_]) -> Samples:
         return samples
     ends = np.concatenate([[0], np.cumsum(keep)])[samples.offsets]
     filled = np.diff(ends) > 0
-    return Samples(
-        tuple(one for one, is_filled in zip(samples.labels, filled, strict=True) if is_filled),
-        np.concatenate([[0], ends[1:][filled]]).astype(np.int64),
-        samples.ts_ms[keep],
-        samples.values[keep],
-        samples.warnings,
+    return replace(
+        samples,
+        labels=tuple(
+            one for one, is_filled in zip(samples.labels, filled, strict=True) if is_filled
+        ),
+        offsets=np.concatenate([[0], ends[1:][filled]]).astype(np.int64),
+        ts_ms=samples.ts_ms[keep],
+        values=samples.values[keep],
     )
 
 
@@ -203,11 +202,4 @@ def without_oddities(samples: Samples) -> Samples:
         return samples
     names = sorted({samples.labels[i].get("__name__", "?") for i in samples.series_of_sample[odd]})
     warning = f"{int(odd.sum())} samples of {', '.join(names)} were not finite and are left out"
-    warned = Samples(
-        samples.labels,
-        samples.offsets,
-        samples.ts_ms,
-        samples.values,
-        (*samples.warnings, warning),
-    )
-    return kept_samples(warned, ~odd)
+    return kept_samples(replace(samples, warnings=(*samples.warnings, warning)), ~odd)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from flows.formats.text import counted
 from flows.ingest.sources.user_rows import LeftOut, UserRows
 
 _MOST_NAMES = 5
+_rows = partial(counted, thing="row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +138,6 @@ class SourcePull:
 def _named(parts: Sequence[str]) -> str:
     more = f" and {len(parts) - _MOST_NAMES} more" if len(parts) > _MOST_NAMES else ""
     return f"{', '.join(parts[:_MOST_NAMES])}{more}"
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,9 +64,8 @@ def read_unread_outcomes(
     if any(
         name not in asked for name, _ in ask("aggregate/outcome_names", {"look_at": known_until})
     ):
-        for outcome, variant, rows in ask(
-            "aggregate/outcomes_by_variant", {"look_at": known_until}
-        ):
+        span = {"since": "-infinity", "until": known_until}
+        for outcome, variant, rows in ask("aggregate/outcomes_by_variant", span):
             if outcome not in asked:
                 others[outcome][variant] = rows
     lost: defaultdict[tuple[str | None, str], tuple[int, int]] = defaultdict(lambda: (0, 0))
@@ -80,7 +79,8 @@ def read_unread_outcomes(
         elif lacks in ("name", "time") and variant is not None:
             before = lost[outcome, variant]
             lost[outcome, variant] = (before[0] + rows, before[1] + users)
-    ahead = ask("aggregate/outcomes_ahead", {"until": max(known_until, pulled_until)})
+    later = {"since": max(known_until, pulled_until), "until": "infinity"}
+    ahead = ask("aggregate/outcomes_by_variant", later)
     return UnreadOutcomes(
         others=dict(others),
         lost=dict(lost),

@@ -57,11 +57,8 @@ def find_apex(manifest: Manifest, around: ManifestSet, canary: dict[str, Any]) -
 def _route_splits(found: Manifest, around: ManifestSet, names: tuple[str, ...]) -> Iterator[Split]:
     """The splits of an object that the rollout drives; of the named routes where some are."""
     splits = list(_READERS[found.kind](found, around))
-    yield from [one for one in splits if _route_name(one) in names] or splits
-
-
-def _route_name(split: Split) -> str:
-    return split.origin.route.partition("(")[2].removesuffix(")")
+    named = [s for s in splits if s.origin.route.partition("(")[2].removesuffix(")") in names]
+    yield from named or splits
 
 
 def driven_by(manifest: Manifest, routing: dict[str, Any]) -> Iterator[Driven]:

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from analysis.calibration.outcome import Decisions
 from analysis.calibration.replay import looks_of
 from analysis.calibration.user_history import UserHistory
 from analysis.calibration.user_replay import (
     BETTER,
     OPEN,
     WORSE,
-    UserDecisions,
     UserJudge,
     UserSetting,
     _as_sums,
@@ -74,7 +74,7 @@ def _setting(
     return UserSetting(plan, metric, history, looks, plan.planned_users(metric, "b"), seed)
 
 
-def _rates(found: UserDecisions) -> tuple[float, float, float]:
+def _rates(found: Decisions) -> tuple[float, float, float]:
     worse, better, undecided = (float((found.decision == d).mean()) for d in (WORSE, BETTER, OPEN))
     return worse, better, undecided
 

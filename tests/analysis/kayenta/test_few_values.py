@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.kayenta.config import Direction, MetricConfig
+from analysis.kayenta.config import Direction, MetricConfig, ValuePlan
 from analysis.kayenta.few_values import Sides, few_values_tests
-from analysis.kayenta.paired_values import ValueLabel, ValuePlan, judge_values
+from analysis.kayenta.paired_values import ValueLabel, judge_values
 
 FloatArray = NDArray[np.float64]
 UP = MetricConfig(direction=Direction.INCREASE)
