@@ -1,0 +1,88 @@
+"""Messages say what is wrong and what would be right.
+
+Covers flows.spec.fields.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.builders.spec_texts import SHORTEST, problems_of
+
+
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        (
+            'split: {stable: "60", canary: 50}',
+            "split.stable: is '60', must be a number, without quotes: 60",
+        ),
+        ("split: {stable: yes, canary: 50}", "split.stable: is yes, must be a number"),
+        ("split: {stable: .nan, canary: 50}", "split.stable: is .nan, must be a finite number"),
+        (
+            "metrics: {e: {kind: error_share, margin: .inf}}",
+            "metrics.e.margin: is .inf, must be a finite number",
+        ),
+        (
+            "metrics: {e: {kind: error_share, weight: .inf}}",
+            "metrics.e.weight: is .inf, must be a finite number",
+        ),
+        (
+            "metrics: {e: {kind: error_share, weight: 1.0e+308}}",
+            "metrics.e.weight: is 1.0e+308, must be less than or equal to 1000",
+        ),
+        ('plan: {users: "100"}', "plan.users: is '100', must be a whole number, without quotes"),
+        ("plan: {users: 10.5}", "plan.users: is 10.5, must be a whole number"),
+        ("quality: {split_tolerance: .inf}", "split_tolerance: is .inf, must be a finite number"),
+        (f"plan: {{duration: {'9' * 400}s}}", "must be at most 520w, ten years"),
+    ],
+)
+def test_number_that_is_none_is_refused(tmp_path: Path, added: str, said: str) -> None:
+    (found,) = problems_of(tmp_path, f"{SHORTEST}{added}\n")
+    assert said in found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("version: v2.0.0", "version: 1.10", 'is 1.10, must be text; put it in quotes: "1.10"'),
+        ("version: v2.0.0", "version: yes", 'is yes, must be text; put it in quotes: "yes"'),
+        (
+            "mesh: istio",
+            "mesh: istio\nmetrics: {x: {margin: 5%}}",
+            "needs `kind`, one of 'error_sh",
+        ),
+        (
+            "mesh: istio",
+            "mesh: istio\nmetrics: {x: {kind: errors}}",
+            "'error_share', 'slow_share', 'outcome_share', 'proportion', 'count', 'mean', 'rat",
+        ),
+        (
+            '  requests: {prometheus: "http://prometheus:9090"}',
+            "  requests: http://prometheus:9090",
+            "must hold fields: url; if wanted also scrape_interval, token_env, user_env, password",
+        ),
+        ("mesh: istio", "mesh: istio\nmetrics: {x: 5}", "metrics.x: is 5, must hold fields"),
+        ("mesh: istio", "mesh: istio\nplan:", "plan: is empty, must hold fields: start, duration"),
+        (
+            "mesh: istio",
+            "mesh: istio\nplan: {stages: 1h}",
+            "is '1h', must be a list: [one, another]",
+        ),
+        ("mesh: istio", "mesh: istio\nplan: {start: 2026-13-01}", "is 2026-13-01, which can't be"),
+        (
+            "mesh: istio",
+            "mesh: istio\nplan: {alpha: 5 %}",
+            "plan.alpha: is '5 %', must be a number",
+        ),
+        ("mesh: istio", "mesh: istio\n[a, b]: 1", "has a list or fields as a name; a name must be"),
+        ("mesh: istio", "mesh: istio\nmatch: [a]", "match: must hold names, with a value each"),
+        ("mesh: istio", "mesh: istio\ndescription: a\x07b", "is not YAML: special characters"),
+    ],
+)
+def test_message_says_what_would_be_right(tmp_path: Path, old: str, new: str, said: str) -> None:
+    found = problems_of(tmp_path, SHORTEST.replace(old, new))
+    assert any(said in one for one in found), found
+    assert "Node(" not in "".join(found)
