@@ -32,6 +32,7 @@ TAGS: Mapping[str, str] = {
     "user_id": "%REQ(X-USER-ID)%",
     "country": "%REQ(X-COUNTRY-CODE)%",
     "feature_beta": "%REQ(X-FEATURE-BETA)%",
+    "experiment_group": "%REQ(EXPERIMENT-GROUP)%",
     "chaos_test": "%REQ(CHAOS-TEST)%",
     "request_method": "%REQ(:METHOD)%",
     "request_route": "%ROUTE_NAME%",

@@ -25,7 +25,9 @@ from tests.lab.strategy_services import (
     faulty,
     flagged,
     get_and_post,
+    groups,
     limited,
+    shared,
     trying,
     with_chaos,
 )
@@ -229,5 +231,21 @@ CASES = (
         "the assignment is off",
         flagged("flag-uuids"),
         Profile("flag-uuids", 120, uuids=True),
+    ),
+    _case(
+        "several-experiments",
+        "promote",
+        "errors",
+        shared("shared-alike", 50),
+        *groups("shared-alike", 50),
+        spec={"strategy": {"interaction": 0.05}},
+    ),
+    _case(
+        "several-experiments",
+        "invalid",
+        "the experiments depend on each other",
+        shared("shared-skewed", 80),
+        *groups("shared-skewed", 50),
+        spec={"split": {"stable": 35, "canary": 65}},
     ),
 )

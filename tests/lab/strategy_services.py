@@ -9,7 +9,7 @@ from tests.lab.scenarios import Change
 from tests.lab.topology import FaultSpec, RetrySpec, RouteSpec, ServiceSpec, VariantSpec
 
 NAMESPACE = "edtech-production"
-_TAGS = ("upstream_cluster", "user_tier", "country", "request_method")
+_TAGS = ("upstream_cluster", "user_tier", "country", "request_method", "experiment_group")
 
 
 def two(name: str, stable: VariantSpec, canary: VariantSpec, **more: Any) -> ServiceSpec:
@@ -84,6 +84,22 @@ def ejecting(name: str) -> ServiceSpec:
         VariantSpec("stable", "stable", weight=50, ejects_after=3),
         VariantSpec("canary", "canary", weight=50, ejects_after=3),
     )
+
+
+def shared(name: str, group_b: int) -> ServiceSpec:
+    """Half and half, but so many percent of another experiment's group b get the canary."""
+    weights = {"stable": 100 - group_b, "canary": group_b}
+    return two(
+        name,
+        VariantSpec("stable", "stable", weight=50),
+        VariantSpec("canary", "canary", weight=50),
+        routes=[RouteSpec("b", weights, headers={"experiment-group": "b"})],
+    )
+
+
+def groups(name: str, rate: float) -> tuple[Profile, ...]:
+    """Users of both groups of the other experiment."""
+    return tuple(Profile(name, rate, headers={"experiment-group": one}) for one in ("a", "b"))
 
 
 def flagged(name: str) -> ServiceSpec:

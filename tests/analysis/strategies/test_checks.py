@@ -16,6 +16,7 @@ from analysis.strategies.hedging import Hedging
 from analysis.strategies.load_balancing import LoadBalancing
 from analysis.strategies.pools_and_outliers import PoolsAndOutliers
 from analysis.strategies.rate_limiting import RateLimiting
+from analysis.strategies.several_experiments import SeveralExperiments
 from analysis.strategies.timeouts_and_retries import TimeoutsAndRetries
 
 _BUCKETS, _BUCKET_S = 60, 2.0
@@ -57,6 +58,10 @@ _PODS = dict.fromkeys("abcd", 25.0)
 
 def _flags(ph: float, others: float) -> Counts:
     return {"requests": {"PH": ph, "ID": others}}
+
+
+def _groups(a: float, b: float, failed_a: float, failed_b: float) -> Counts:
+    return {"requests": {"a": a, "b": b}, "failures": {"a": failed_a, "b": failed_b}}
 
 
 def _tiers(premium: float, standard: float) -> Mapping[str, float]:
@@ -244,6 +249,22 @@ def _routes(get: float, post: float, *, failed: float = 0) -> Counts:
         (_FLAG, _flags(37.5, 0), _flags(62.5, 100), Found.UNFIT, "37.5% of requests of country PH"),
         (_FLAG, _flags(30, 9), _flags(70, 91), Found.UNFIT, "of country ID, it is for PH"),
         (_FLAG, {"requests": {"ID": 0.0}}, {"requests": {"ID": 99.0}}, Found.WAIT, "not known"),
+        (SeveralExperiments(), _groups(50, 50, 1, 1), None, Found.GOOD, "alike within each"),
+        (SeveralExperiments(), _groups(50, 2, 1, 0), None, Found.WAIT, "too few requests in each"),
+        (
+            SeveralExperiments(),
+            _groups(30, 70, 1, 1),
+            _groups(50, 50, 1, 1),
+            Found.UNFIT,
+            "b has 70.0% of canary's requests, 50.0% of the baseline's",
+        ),
+        (
+            SeveralExperiments(),
+            _groups(50, 50, 1, 20),
+            _groups(50, 50, 1, 1),
+            Found.WAIT,
+            "more with experiment_group b",
+        ),
         (_HEDGES, _routes(110, 40), None, Found.GOOD, "10.0% more attempts"),
         (_HEDGES, _routes(110, 42), None, Found.HARM, "canary hedged POST"),
         (_HEDGES, _routes(150, 40), None, Found.HARM, "20% are allowed"),

@@ -1,0 +1,94 @@
+"""Several experiments at once on the same traffic: are they independent, and do they interact?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from analysis.strategies.declaration import (
+    REQUESTS,
+    Counted,
+    Counter,
+    Found,
+    StrategyFinding,
+    share,
+    share_bounds,
+    text,
+)
+
+_LEAST_REQUESTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SeveralExperiments:
+    """Requests of each variant by the variant of another experiment that shares them."""
+
+    kind: ClassVar[str] = "several-experiments"
+    label: str = text("experiment_group", "The label of the other experiment's variant.")
+    overlap: float = share(0.05, "How far the other's shares may differ between the variants.")
+    interaction: float = share(0.02, "How far the harm may differ between the other's variants.")
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
+        """Errors and time, whatever the other experiment does."""
+        return {
+            "errors": {"kind": "error_share", "critical": True},
+            "slow": {"kind": "slow_share", "above": "1s", "quantile": 0.99},
+        }
+
+    @property
+    def counters(self) -> Mapping[str, Counter]:
+        """Requests and failures by the other experiment's variant."""
+        return {
+            "requests": Counter(REQUESTS.of, by=self.label, needed=True),
+            "failures": Counter(REQUESTS.of, where='response_code=~"5.."', by=self.label),
+        }
+
+    def check(self, seen: Counted) -> Iterator[StrategyFinding]:
+        """Whether the other's variants are shared alike, and harm is alike within each of them."""
+        for candidate in seen.candidates:
+            own, others = seen.by("requests", candidate), seen.by("requests", seen.baseline)
+            both = sorted({*own, *others})
+            least = min(own.get(arm, 0.0) for arm in both) if both else 0.0
+            if len(both) < 2 or min(least, *others.values()) < _LEAST_REQUESTS:
+                detail = f"{candidate} has too few requests in each {self.label} yet"
+                yield StrategyFinding("overlap", Found.WAIT, detail)
+                continue
+            for arm in both:
+                yield self._overlap(arm, candidate, own, others)
+            yield self._interaction(seen, candidate, both)
+
+    def _overlap(
+        self, arm: str, candidate: str, own: Mapping[str, float], others: Mapping[str, float]
+    ) -> StrategyFinding:
+        (low, high), (other_low, other_high) = (
+            share_bounds(one.get(arm, 0.0), sum(one.values())) for one in (own, others)
+        )
+        shares = [one.get(arm, 0.0) / sum(one.values()) for one in (own, others)]
+        said = f"{self.label} {arm} has {shares[0]:.1%} of {candidate}'s requests"
+        said += f", {shares[1]:.1%} of the baseline's"
+        apart = max(low - other_high, other_low - high) > self.overlap
+        if apart:
+            said = f"the experiments depend on each other: {said}"
+        return StrategyFinding(f"overlap {arm}", Found.UNFIT if apart else Found.GOOD, said)
+
+    def _interaction(self, seen: Counted, candidate: str, arms: list[str]) -> StrategyFinding:
+        """The candidate's excess of failures within each of the other's variants, with bounds."""
+        excess = {}
+        for arm in arms:
+            (low, high), (other_low, other_high) = (
+                share_bounds(seen.by("failures", v).get(arm, 0.0), seen.by("requests", v)[arm])
+                for v in (candidate, seen.baseline)
+            )
+            excess[arm] = (low - other_high, high - other_low)
+        worst = max(arms, key=lambda arm: excess[arm][0])
+        best = min(arms, key=lambda arm: excess[arm][1])
+        if excess[worst][0] - excess[best][1] > self.interaction:
+            detail = (
+                f"the experiments interact: {candidate} fails at least {excess[worst][0]:.1%} more "
+                f"with {self.label} {worst}, at most {excess[best][1]:.1%} more with {best}"
+            )
+            return StrategyFinding("interaction", Found.WAIT, detail)
+        detail = f"harm of {candidate} is alike within each {self.label}"
+        return StrategyFinding("interaction", Found.GOOD, detail)
