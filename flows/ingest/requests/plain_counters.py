@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -131,14 +131,14 @@ def load_buckets(
 
 
 def _table(written: Sequence[CountedWindow]) -> object:
-    rows = [(each.new.window.start_ms, *astuple(row)) for each in written for row in each.rows]
-    start, variant, part, bucket, amount = zip(*rows, strict=True) if rows else ([],) * 5
+    rows = [row for each in written for row in each.rows]
+    starts = np.array([each.new.window.start_ms for each in written], np.int64)
     return table(
         {
-            "window_start": instants(np.array(start, np.int64)),
-            "bucket_start": instants(np.array(bucket, np.int64)),
-            "variant": texts(variant),
-            "part": texts(part),
-            "amount": numbers(np.array(amount, np.float64)),
+            "window_start": instants(np.repeat(starts, [len(each.rows) for each in written])),
+            "bucket_start": instants(np.array([row.bucket_start_ms for row in rows], np.int64)),
+            "variant": texts([row.variant for row in rows]),
+            "part": texts([row.part for row in rows]),
+            "amount": numbers(np.array([row.amount for row in rows], np.float64)),
         }
     )
