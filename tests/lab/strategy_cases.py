@@ -21,6 +21,7 @@ from tests.lab.strategy_services import (
     balanced,
     breaking,
     burst,
+    countries,
     ejecting,
     faulty,
     flagged,
@@ -222,7 +223,7 @@ CASES = (
         "promote",
         "errors",
         flagged("flag-digits"),
-        Profile("flag-digits", 120),
+        *countries("flag-digits"),
         spec={"strategy": {"off_by": 0.2}},
     ),
     _case(
@@ -230,7 +231,7 @@ CASES = (
         "invalid",
         "the assignment is off",
         flagged("flag-uuids"),
-        Profile("flag-uuids", 120, uuids=True),
+        *countries("flag-uuids", uuids=True),
     ),
     _case(
         "several-experiments",

@@ -102,6 +102,14 @@ def groups(name: str, rate: float) -> tuple[Profile, ...]:
     return tuple(Profile(name, rate, headers={"experiment-group": one}) for one in ("a", "b"))
 
 
+def countries(name: str, *, uuids: bool = False) -> tuple[Profile, ...]:
+    """Users of the Philippines, and others, each with ids of all endings."""
+    return tuple(
+        Profile(name, rate, headers={"x-country-code": country}, uuids=uuids)
+        for country, rate in (("PH", 90), ("ID", 30))
+    )
+
+
 def flagged(name: str) -> ServiceSpec:
     """The guide's rule, which sends its 30 % on to the beta."""
     return two(
