@@ -38,6 +38,8 @@ class RequestEvidence:
     causes: by metric, its bad requests by kind of response.
     outage: by variant, [1, buckets]: requests, and those that surely got no whole answer.
     choices: by metric, from how many edges its own was chosen.
+    warming: by variant that has some, [metrics, buckets]: of the counts, those of pods that started
+        a moment ago, in metrics of slow requests.
     latency: by variant, on the same buckets; empty where the mesh exports no latency.
     edges_ms: by metric, the bucket edge at which slow requests are counted.
     pods: by metric and variant, over the whole window; empty where pods aren't known.
@@ -53,6 +55,7 @@ class RequestEvidence:
     unknown: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     causes: Mapping[str, tuple[CauseCounts, ...]] = field(default_factory=dict)
     outage: Mapping[str, BucketCounts] = field(default_factory=dict)
+    warming: Mapping[str, BucketCounts] = field(default_factory=dict)
     choices: Mapping[str, int] = field(default_factory=dict)
     sessions: Mapping[str, NDArray[np.float64]] | None = None
 

@@ -21,6 +21,7 @@ from analysis.judge.judge_metrics import health_score, judge_metrics
 from analysis.judge.latency_table import LatencyTable, compare_latencies
 from analysis.judge.segments import SegmentTable
 from analysis.judge.user_metrics import judge_segments
+from analysis.judge.warming_pods import notes_on_warming
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Plan
 from analysis.quality.checks import QualityCheck, check_quality
@@ -99,6 +100,7 @@ def reach_verdict(
         reasons=_reasons(plan, decision, metrics, quality, missing, harms),
         notes=(
             *notes_on_edges(plan, evidence.requests),
+            *notes_on_warming(evidence.requests),
             *notes_on_split(plan, evidence.users),
             *notes_on_arrivals(plan, evidence.users, at_ms=at_ms),
             *take_notes(plan, evidence.users, metrics, segments, latency),

@@ -59,7 +59,7 @@ _HEALTHY = {
     "wild state 5 min": Stream(state=1.0, state_s=300),
     "diurnal": Stream(diurnal=0.6),
     "storm": Stream(both=STORM),
-    "JIT": Stream(base=0.01, harm=warming(3)),
+    "JIT": Stream(base=0.01, slow=True, harm=warming(3)),
     "restarts": Stream(restarts=0.05),
 }
 _PROMOTED = ("iid", "shared AR(1)", "diurnal", "storm", "JIT")
@@ -148,9 +148,9 @@ _BESIDE = {
     "+1": Stream(harm=step(0, 1)),
     "+1, bursts 10": Stream(harm=step(0, 1), bursts=10),
     "+3": Stream(harm=step(0, 3)),
-    "median x 1.5": Stream(base=0.5, harm=step(0, 19.4)),
-    "p99 doubled": Stream(base=0.01, harm=step(0, 6.2)),
-    "spread x 1.3": Stream(base=0.01, harm=step(0, 2.7)),
+    "median x 1.5": Stream(slow=True, base=0.5, harm=step(0, 19.4)),
+    "p99 doubled": Stream(slow=True, base=0.01, harm=step(0, 6.2)),
+    "spread x 1.3": Stream(slow=True, base=0.01, harm=step(0, 2.7)),
 }
 
 

@@ -13,6 +13,7 @@ from analysis.judge.causes import causes_of
 from analysis.judge.request_tests import RequestTests, first_judged
 from analysis.judge.total_failure import is_outage
 from analysis.judge.unknown import unknown_shares, with_unknown, worst_case
+from analysis.judge.warming_pods import agreed, warming_metrics, without_warming
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import MetricPlan, Plan, Unit
 from analysis.requests.bounds import Estimator
@@ -34,6 +35,24 @@ def judge_requests(
         return ()
     if evidence is None:
         raise ValueError("the plan has request metrics, but no request evidence was given")
+    results = _whatever_is_unknown(plan, metrics, evidence, candidate)
+    warming = warming_metrics(evidence, (plan.baseline, candidate))
+    again = [metric for metric in metrics if metric.name in warming]
+    if again:
+        rest = without_warming(evidence)
+        settled = {one.metric: one for one in _whatever_is_unknown(plan, again, rest, candidate)}
+        results = [agreed(one, settled.get(one.metric, one)) for one in results]
+    return tuple(
+        result
+        for metric, result in zip(metrics, results, strict=True)
+        if not (metric.is_default and result.classification is Classification.NO_DATA)
+    )
+
+
+def _whatever_is_unknown(
+    plan: Plan, metrics: list[MetricPlan], evidence: RequestEvidence, candidate: str
+) -> list[MetricResult]:
+    """What holds of every metric whether requests of which nothing is known are bad or not."""
     results = _judge(plan, metrics, evidence, candidate)
     if evidence.unknown:
         variants = (plan.baseline, candidate)
@@ -41,11 +60,7 @@ def judge_requests(
         compared = [replace(metric, objective=None) for metric in metrics]
         worst = _judge(plan, compared, worst_case(evidence), candidate)
         results = [with_unknown(*row) for row in zip(results, worst, shares, strict=True)]
-    return tuple(
-        result
-        for metric, result in zip(metrics, results, strict=True)
-        if not (metric.is_default and result.classification is Classification.NO_DATA)
-    )
+    return results
 
 
 def _judge(

@@ -83,7 +83,9 @@ class RequestTests:
         present = levels.bounded(of_requests.contrast(1 + relative), shift=absolute)
         started = [NO_HARM] * len(metrics)
         if first is not None:
-            started = find_started_harm(plan, judged, metrics, alpha, absolute, pairs, first)
+            started = find_started_harm(
+                plan, (baseline, own), metrics, alpha, absolute, pairs, first
+            )
             final = find_final_harm(plan, judged, metrics, (absolute, relative), pairs, first)
             started = [
                 one if one.since is not None else last or one

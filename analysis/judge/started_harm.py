@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from analysis.arrays import BoolArray, FloatArray
 from analysis.metric_result import HarmSince
-from analysis.plan import MetricPlan, Plan
+from analysis.plan import MetricPlan, Plan, Unit
 from analysis.requests.later_starts import Null, StartedHarm, harm_from_any_start
 from analysis.requests.paired_buckets import BucketCounts, PairedBuckets
 
@@ -43,20 +43,19 @@ def find_started_harm(
     pairs: PairedBuckets,
     first: int,
 ) -> list[FoundHarm]:
-    """By metric; variants: the baseline's and the candidate's counts from the bucket `first` on.
+    """By metric; variants: the baseline's and the candidate's counts.
 
     alpha, absolute: float64[metrics], each metric's level and margin. pairs: with pods.
+    first: buckets of the warm-up. Where warming up is no reason for it, harm may have begun in
+    them, but is none unless it is there afterwards.
     """
     factor = np.array([1 + metric.allowed_harm.relative for metric in metrics])
+    null = Null(absolute, factor, (1 - BOUND_PART) * alpha, plan.planned_buckets, plan.harm_buckets)
+    wide, level = started_gross_gap(absolute), (1 - EXACT_PART) * alpha
+    early = np.array([counts_from_the_first(metric) for metric in metrics])
     found = [
-        harm_from_any_start(
-            *variants,
-            Null(gap, factor, part * alpha, plan.planned_buckets, plan.harm_buckets, gross=gross),
-        )
-        for gap, part, gross in (
-            (absolute, 1 - BOUND_PART, False),
-            (started_gross_gap(absolute), 1 - EXACT_PART, True),
-        )
+        _from_any_bucket(variants, one, early, first)
+        for one in (null, replace(null, gap=wide, alpha=level, gross=True))
     ]
     held = [_held_for_any_pods(one, pairs, factor, absolute) for one in found]
     return [
@@ -65,10 +64,46 @@ def find_started_harm(
     ]
 
 
+def counts_from_the_first(metric: MetricPlan) -> bool:
+    """Whether it is of errors, which code that is compiled and caches that fill don't excuse."""
+    timed = metric.above_ms is not None or metric.baseline_quantile is not None
+    return metric.unit is Unit.REQUEST and metric.role.decides and not timed
+
+
 def started_gross_gap(margin: FloatArray) -> FloatArray:
     """How far beyond the baseline a gross harm since any start is; never beyond all there is."""
     wide = margin + np.maximum(_GROSS_FLOOR, _GROSS_MARGINS * margin)
     return np.asarray(np.minimum(wide, (1 + margin) / 2))
+
+
+def _from_any_bucket(
+    variants: tuple[BucketCounts, BucketCounts], null: Null, rows: BoolArray, first: int
+) -> StartedHarm:
+    """Since any start after the warm-up, of these rows since any at all; starts are the plan's."""
+    parts = []
+    for keep, begin in ((np.flatnonzero(~rows), first), (np.flatnonzero(rows), 0)):
+        baseline, candidate = (
+            BucketCounts(one.total[keep, begin:], one.bad[keep, begin:]) for one in variants
+        )
+        found = harm_from_any_start(
+            baseline,
+            candidate,
+            replace(
+                null,
+                gap=null.gap[keep],
+                factor=null.factor[keep],
+                alpha=null.alpha[keep],
+                warm_up=first - begin,
+            ),
+        )
+        parts.append(replace(found, start=np.where(found.start < 0, -1, found.start + begin)))
+    order = np.argsort(np.concatenate([np.flatnonzero(~rows), np.flatnonzero(rows)]))
+    return StartedHarm(
+        *(
+            np.concatenate([getattr(part, field.name) for part in parts])[order]
+            for field in fields(StartedHarm)
+        )
+    )
 
 
 def _found(
@@ -87,9 +122,10 @@ def _found(
     strongest = max(refuted, key=lambda one: float(one.lower[i]))
     if not any(one.log_e[i] >= 0 and holds[i] for one, holds in zip(both, held, strict=True)):
         return FoundHarm(None, True, log_e)
+    start = int(strongest.start[i])
     since = HarmSince(
-        start_ms=plan.start_ms + (first + int(strongest.start[i])) * plan.bucket_ms,
-        from_start=int(strongest.start[i]) == 0,
+        start_ms=plan.start_ms + start * plan.bucket_ms,
+        from_start=start <= first,
         baseline=float(strongest.baseline[i]),
         candidate=float(strongest.candidate[i]),
         lower=float(strongest.lower[i]) + relative * float(strongest.baseline[i]),

@@ -17,6 +17,7 @@ from analysis.evidence import RequestEvidence
 from analysis.judge.request_pods import with_pods
 from analysis.judge.request_tests import first_judged
 from analysis.judge.unknown import worst_case
+from analysis.judge.warming_pods import warming_metrics, without_warming
 from analysis.metric_result import Classification, Estimate, HarmPart, MetricResult
 from analysis.plan import MetricPlan, Plan, Role, Unit
 from analysis.requests.bounds import Estimator
@@ -80,7 +81,9 @@ def _joined(plan: Plan, known: dict[str, MetricResult]) -> list[MetricPlan]:
 def _proven(
     plan: Plan, evidence: RequestEvidence, candidate: str, metrics: list[MetricPlan]
 ) -> _Found | None:
-    """Proven whether the requests of which nothing is known are bad or not."""
+    """Proven whether the requests of which nothing is known are bad, without pods that warm up."""
+    if warming_metrics(evidence, (plan.baseline, candidate)):
+        evidence = without_warming(evidence)
     found = _search(plan, evidence, candidate, metrics)
     if found is not None and evidence.unknown:
         return found if _search(plan, worst_case(evidence), candidate, metrics) else None

@@ -52,8 +52,8 @@ class Rule:
     final_alpha: that of the test at the planned end.
     buckets: all that the plan has. first_promote: buckets before which nothing is promoted.
     look_every: buckets between two looks. objective: a share that must not be exceeded.
-    warm_up: buckets at the start that are not judged. least_last_part: buckets that the last part
-    has at least.
+    warm_up: buckets at the start that are not judged; early: but harm may begin in them, if it is
+    there afterwards. least_last_part: buckets that the last part has at least.
     minimum_exposure: requests of each version, before which nothing is promoted.
     """
 
@@ -70,6 +70,7 @@ class Rule:
     objective: float | None = None
     minimum_exposure: float = 0.0
     warm_up: int = 0
+    early: bool = False
     least_last_part: int = 40
 
 
@@ -235,7 +236,8 @@ def _classify(
     seen = np.minimum(baseline.total.sum(axis=-1), candidate.total.sum(axis=-1))
     # Comparisons with nan are false: what isn't known neither fails nor passes.
     fails = excess.lower(**{**down, "alpha": BOUND_PART * rule.harm_alpha}) > margin
-    fails |= _started(baseline, candidate, rule, len(cells.ends), down["n_opt"])
+    since = variants if rule.early else (baseline, candidate)
+    fails |= _started(since, rule, len(cells.ends), down["n_opt"])
     if variants[0].total.shape[1] == len(cells.ends):
         factor = np.full(len(baseline.total), 1 + rule.margin_relative)
         final = final_lower((baseline, candidate), factor, rule.final_alpha) > margin
@@ -260,11 +262,9 @@ def _classify(
     return np.asarray(fails), np.asarray(passes)
 
 
-def _started(
-    baseline: BucketCounts, candidate: BucketCounts, rule: Rule, buckets: int, n_opt: float
-) -> BoolArray:
+def _started(variants: Sequence[BucketCounts], rule: Rule, buckets: int, n_opt: float) -> BoolArray:
     """Whether harm since any start is proven: bool[runs]."""
-    one = np.ones(len(baseline.total))
+    one = np.ones(len(variants[0].total))
     tests = (
         (rule.margin_absolute * one, 1 - BOUND_PART, False),
         (started_gross_gap(rule.margin_absolute * one), 1 - EXACT_PART, True),
@@ -279,6 +279,7 @@ def _started(
             n_opt,
             gross,
             bounded=False,
+            warm_up=rule.warm_up if rule.early else 0,
         )
-        found |= harm_from_any_start(baseline, candidate, null).log_e >= 0
+        found |= harm_from_any_start(variants[0], variants[1], null).log_e >= 0
     return found

@@ -57,6 +57,7 @@ class Null:
     comparison from the start is tightest. gross: the gap is so wide that neither Student's tails
     nor long-run variance are needed; bursts are believed to be larger than seen instead.
     bounded: whether lower bounds are asked for; they cost more than the rest.
+    warm_up: buckets at the start of which nothing counts that isn't there after them as well.
     """
 
     gap: FloatArray
@@ -66,6 +67,7 @@ class Null:
     n_opt: float
     gross: bool = False
     bounded: bool = True
+    warm_up: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,8 @@ class _Windows:
         )
         found = cls(view, row, which, level, n_opt, noise, *variants, whole, np.zeros(0))
         value = found.log_e(null, null.gap[row])
-        value[~_still_there(totals, null, row, start, buckets)] = -np.inf
+        warm_up = -(-max(null.warm_up - view.first, 0) // view.width)
+        value[~_still_there(totals, null, row, start, (warm_up, buckets))] = -np.inf
         return cls(view, row, which, level, n_opt, noise, *variants, whole, value)
 
     def log_e(self, null: Null, gap: FloatArray) -> FloatArray:
@@ -280,11 +283,13 @@ def _worst_bucket(view: _View, null: Null, row: IntArray, start: IntArray) -> In
 
 
 def _still_there(
-    totals: RunningTotals, null: Null, row: IntArray, start: IntArray, buckets: int
+    totals: RunningTotals, null: Null, row: IntArray, start: IntArray, after: tuple[int, int]
 ) -> BoolArray:
-    """Whether the last quarter of each window is beyond the null too."""
+    """Whether the last quarter of each window is beyond the null; after: warm-up and its end."""
+    warm_up, buckets = after
     length = buckets - start
     recent = np.minimum(length, np.maximum(_LEAST_RECENT, -(-length // 4)))
+    recent = np.minimum(recent, buckets - warm_up)
     variants = totals.between(buckets - recent, np.full_like(start, buckets), row)
     return _beyond(*variants, null, row)
 

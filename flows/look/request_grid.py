@@ -29,6 +29,7 @@ from flows.look.latency_grid import (
     unexplained,
 )
 from flows.look.responses import UNANSWERED, ResponseCounts, kinds_in, pod_counts
+from flows.look.warming_grid import read_warming
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import ErrorShare, SlowShare
 from flows.spec.signals import BaselineEdge, Unmeasured, Watched, watched
@@ -88,6 +89,7 @@ class RequestGrid:
             pods=self._pods(),
             causes=self._causes(),
             outage={v: self._outage(v) for v in self.variants},
+            warming=self._warming(),
         )
 
     def coverage(self, watermark_ms: int | None) -> Coverage:
@@ -260,6 +262,11 @@ class RequestGrid:
         bad = seen.ended(RequestOutcome.ABANDONED) - unanswered + sure
         total = seen.not_injected - unanswered + sure
         return BucketCounts(self._timed(total)[None, :], self._timed(bad)[None, :])
+
+    def _warming(self) -> dict[str, BucketCounts]:
+        edges = [self.edges.get(name) for name in self.metrics]
+        found = read_warming(self.con, self.spec, self.plan, self.buckets, edges)
+        return {v: BucketCounts(self._timed(c.total), self._timed(c.bad)) for v, c in found.items()}
 
     def _pods(self) -> dict[str, dict[str, PodCounts]]:
         """By error share and variant; empty if one target answers for several variants.

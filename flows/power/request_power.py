@@ -12,6 +12,7 @@ from analysis.arrays import FloatArray
 from analysis.evidence import Evidence
 from analysis.judge.planned_end import final_alpha
 from analysis.judge.recent_health import least_last_part
+from analysis.judge.started_harm import counts_from_the_first
 from analysis.plan import MetricPlan, Plan, Unit
 from analysis.power.detection import (
     Detection,
@@ -217,6 +218,7 @@ def _rule(plan: Plan, metric: MetricPlan) -> Rule:
         objective=metric.objective,
         minimum_exposure=plan.minimum_exposure,
         warm_up=plan.warm_up_buckets,
+        early=counts_from_the_first(metric),
         least_last_part=least_last_part(plan),
     )
 

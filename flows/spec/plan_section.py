@@ -57,8 +57,9 @@ class PlanSpec(Strict):
     warm_up: Duration | None = Field(
         None,
         description="Time from the start in which requests are counted, but only a total failure "
-        "is judged: code is compiled, caches are filled. By default 90s, at most a twentieth of "
-        "the plan.",
+        "is judged: code is compiled, caches are filled. Errors that go on after it count from "
+        "their beginning. As long after a pod starts its slow requests prove no harm. By default "
+        "90s, at most a twentieth of the plan.",
     )
     minimum_duration: Duration = Field(timedelta(minutes=5), description="No promote before.")
     minimum_requests: Annotated[Whole, Field(ge=1)] = Field(

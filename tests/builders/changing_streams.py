@@ -69,6 +69,7 @@ class Stream:
     that both versions share, and of one that each has for itself; *_s: how long they last. pods:
     of each version, spread: sd of the log of a pod's own factor. restarts: what is added for half
     a minute, three times, in either version. diurnal: relative swing of load and failures.
+    slow: whether they are slow requests, as of a version that warms up, and no errors.
     """
 
     rate: float = 100.0
@@ -83,6 +84,7 @@ class Stream:
     spread: float = 0.0
     restarts: float = 0.0
     diurnal: float = 0.0
+    slow: bool = False
     harm: Added = NOTHING
     both: Added = NOTHING
     buckets: int = 240
@@ -170,7 +172,12 @@ class _ManyRuns(Plan):
 def plan_of(stream: Stream, margin: float = 0.005, objective: float | None = None) -> Plan:
     """One guardrail, a look a minute, and the default warm-up."""
     metric = MetricPlan(
-        "errors", Unit.REQUEST, Role.GUARDRAIL, Margin(absolute=margin), objective=objective
+        "errors",
+        Unit.REQUEST,
+        Role.GUARDRAIL,
+        Margin(absolute=margin),
+        objective=objective,
+        above_ms=500.0 if stream.slow else None,
     )
     return Plan(
         experiment="changing",

@@ -1,0 +1,54 @@
+"""Slow requests of pods that started a moment ago, laid out on the buckets of a look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from analysis.plan import Plan
+from analysis.requests.paired_buckets import BucketCounts
+from flows.formats.time import instant
+from flows.spec.experiment import Experiment
+from flows.warehouse.statements import Connection, run
+
+
+def read_warming(
+    con: Connection,
+    spec: Experiment,
+    plan: Plan,
+    buckets: int,
+    edges: Sequence[float | None],
+) -> dict[str, BucketCounts]:
+    """By variant that has some: [metrics, buckets], slow those above the metric's edge.
+
+    edges: of each metric; None for those that don't count slow requests, as starting is no excuse
+    for errors.
+    """
+    if not plan.warm_up_ms or not any(edge is not None for edge in edges):
+        return {}
+    rows: Mapping[str, np.ndarray] = run(
+        con,
+        "aggregate/look_warming",
+        experiment=spec.experiment,
+        since=instant(plan.start_ms),
+        until=instant(plan.start_ms + buckets * plan.bucket_ms),
+        warm_until=instant(plan.start_ms + plan.warm_up_buckets * plan.bucket_ms),
+        warm_up_ms=plan.warm_up_ms,
+        bucket_ms=plan.bucket_ms,
+    ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
+    start = rows["bucket_start"].astype("datetime64[ms]").astype(np.int64)
+    index = (start - plan.start_ms) // plan.bucket_ms
+    found = {}
+    for variant in (plan.baseline, *plan.candidates):
+        counts = np.zeros((2, len(edges), buckets))
+        for i, edge in enumerate(edges):
+            for at, le_ms in enumerate((np.inf, edge)):
+                keep = (rows["variant"] == variant) & (rows["le_ms"] == le_ms)
+                np.add.at(counts[at, i], index[keep], rows["at_most"][keep].astype(np.float64))
+        total, fast = counts
+        known = np.array([edge is not None for edge in edges])[:, None] & (total > 0)
+        if known.any():
+            total = np.where(known, total, 0.0)
+            found[variant] = BucketCounts(total, np.maximum(total - fast, 0.0) * known)
+    return found
