@@ -59,7 +59,7 @@ _HEALTHY = {
     "wild state 5 min": Stream(state=1.0, state_s=300),
     "diurnal": Stream(diurnal=0.6),
     "storm": Stream(both=STORM),
-    "JIT": Stream(base=0.01, slow=True, harm=warming(3)),
+    "JIT": Stream(base=0.01, harm=warming(3)),
     "restarts": Stream(restarts=0.05),
 }
 _PROMOTED = ("iid", "shared AR(1)", "diurnal", "storm", "JIT")

@@ -46,6 +46,8 @@ _MOST_BUCKETS = 256
 # Windows whose e-value can't matter are left out: so much below the threshold, as a log.
 _NEGLIGIBLE = 3.0
 _LEAST_RECENT = 4
+# A version that starts may be worse by so much until twice the warm-up is over.
+_STARTING_GAP = 0.028
 _SMALLEST_TAIL = 1e-300
 
 
@@ -57,7 +59,7 @@ class Null:
     comparison from the start is tightest. gross: the gap is so wide that neither Student's tails
     nor long-run variance are needed; bursts are believed to be larger than seen instead.
     bounded: whether lower bounds are asked for; they cost more than the rest.
-    warm_up: buckets at the start of which nothing counts that isn't there after them as well.
+    warm_up: buckets at the start, of which nothing counts that isn't there after them as well.
     """
 
     gap: FloatArray
@@ -193,8 +195,9 @@ class _Windows:
             start, np.full_like(start, buckets), row, _worst_bucket(view, null, row, start)
         )
         found = cls(view, row, which, level, n_opt, noise, *variants, whole, np.zeros(0))
-        value = found.log_e(null, null.gap[row])
         warm_up = -(-max(null.warm_up - view.first, 0) // view.width)
+        early = (start < warm_up) & (buckets <= 2 * warm_up)
+        value = found.log_e(null, np.maximum(null.gap[row], early * _STARTING_GAP))
         value[~_still_there(totals, null, row, start, (warm_up, buckets))] = -np.inf
         return cls(view, row, which, level, n_opt, noise, *variants, whole, value)
 
@@ -287,9 +290,8 @@ def _still_there(
 ) -> BoolArray:
     """Whether the last quarter of each window is beyond the null; after: warm-up and its end."""
     warm_up, buckets = after
-    length = buckets - start
-    recent = np.minimum(length, np.maximum(_LEAST_RECENT, -(-length // 4)))
-    recent = np.minimum(recent, buckets - warm_up)
+    recent = np.maximum(_LEAST_RECENT, -(-(buckets - start) // 4))
+    recent = np.minimum(recent, np.minimum(buckets - start, buckets - warm_up))
     variants = totals.between(buckets - recent, np.full_like(start, buckets), row)
     return _beyond(*variants, null, row)
 
