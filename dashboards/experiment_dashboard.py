@@ -5,6 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models.dashboard import Dashboard, DashboardCursorSync
 
+from dashboards.annotations import annotations_of
 from dashboards.experiment_view import EXPERIMENT_TAG, FLEET_UID, TAG, ExperimentView
 from dashboards.exported_panels import experiment_section
 from dashboards.guide_panels import guide_section
@@ -12,6 +13,7 @@ from dashboards.layout import Section, place
 from dashboards.request_families import ISTIO, side_of
 from dashboards.request_panels import latency_steps, success_steps, variant_section
 from dashboards.variables import experiment_variables
+from dashboards.verdict_panels import verdict_section
 
 
 def experiment_dashboard(view: ExperimentView, *, prefix: str = "edtech") -> Dashboard:
@@ -32,18 +34,19 @@ def experiment_dashboard(view: ExperimentView, *, prefix: str = "edtech") -> Das
         .variables(experiment_variables(view))
         .build()
     )
+    dashboard.annotations = annotations_of(view)
     dashboard.panels = place(_sections(view, prefix))
     return dashboard
 
 
 def _sections(view: ExperimentView, prefix: str) -> tuple[Section, ...]:
     """The verdict first; the guide's queries only where there are Istio's series to ask for."""
-    verdict = experiment_section(view, prefix)
+    verdict = (verdict_section(view), experiment_section(view, prefix))
     if view.mesh is None:
-        return (verdict,)
+        return verdict
     side = side_of(view.mesh, view.reporter)
     if side is not ISTIO:
-        return (verdict, variant_section(view, side))
+        return (*verdict, variant_section(view, side))
     limits = success_steps(view), latency_steps(view)
     guide = guide_section(*limits, interval_s=view.scrape_interval_s)
-    return (verdict, variant_section(view, side), guide)
+    return (*verdict, variant_section(view, side), guide)

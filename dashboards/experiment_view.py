@@ -13,6 +13,8 @@ Reporter = Literal["destination", "source", "waypoint"]
 # Grafana refuses a longer one.
 _UID_LENGTH = 40
 FLEET_UID = "split-verdict-fleet"
+CONVERSIONS_UID = "split-verdict-conversions"
+PIPELINE_UID = "split-verdict-pipeline"
 TAG = "split-verdict"
 EXPERIMENT_TAG = "split-verdict-experiment"
 
@@ -43,6 +45,14 @@ class VariantView:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricView:
+    """One judged metric; is_share: its values are shares of requests or users, 0..1."""
+
+    name: str
+    is_share: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ExperimentView:
     """One experiment as its dashboards show it.
 
@@ -50,6 +60,7 @@ class ExperimentView:
     version_label: which of the mesh's version labels names the variants; None is the usual one.
     match: conditions on all series of the experiment.
     has_conversions: whether users' outcomes are measured.
+    metrics: what is judged, in the order of the spec.
     success_objective: share of good requests, 0..1, below which the page turns red.
     latency_bound_ms: what a p99 is drawn against.
     pass_score, marginal_score: from where on a health score (0..100) is green, or amber.
@@ -68,6 +79,7 @@ class ExperimentView:
     version_label: str | None = None
     match: Mapping[str, str] = field(default_factory=dict)
     has_conversions: bool = False
+    metrics: tuple[MetricView, ...] = ()
     success_objective: float | None = 0.95
     latency_bound_ms: float | None = 1000.0
     pass_score: float = 95.0

@@ -1,22 +1,16 @@
-"""What we measured and decided as Prometheus metrics: their text, or a push to a Pushgateway."""
+"""What we measured and decided as Prometheus metrics, by the guide's names and labels."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import quote as quote_url
-
-import requests
-import urllib3
 
 from dashboards.promql import quote
+from dashboards.verdict_metrics import VerdictSamples, render_verdicts
 
 PREFIX_PATTERN = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
-# Bytes of an answer that a message quotes.
-_MOST_SAID = 2048
-_JOB = "split-verdict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +45,7 @@ class HealthScore:
 class ExperimentMetrics:
     """What one look at one experiment exports; values that are not numbers are left out.
 
+    verdict: the same look as metrics of our own.
     look_at_ms: milliseconds since the epoch. Two experiments can speak of the same version of a
         service, and the labels can't tell them apart: then the later look counts.
     """
@@ -60,10 +55,7 @@ class ExperimentMetrics:
     shares: tuple[TrafficShare, ...] = ()
     conversions: tuple[ConversionRate, ...] = ()
     scores: tuple[HealthScore, ...] = ()
-
-
-class PushFailed(Exception):
-    """The Pushgateway did not take the metrics."""
+    verdict: VerdictSamples | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +66,7 @@ class _Sample:
 
 
 def render_metrics(experiments: Iterable[ExperimentMetrics], *, prefix: str = "edtech") -> str:
-    """The three metrics in Prometheus' text format, the same text whatever the input's order.
+    """The guide's three metrics and our own in Prometheus' text format, in an order of their own.
 
     A sample that gives way to a later look's is named in a comment. Raises ValueError if the
     prefix can't begin a metric's name.
@@ -99,61 +91,7 @@ def render_metrics(experiments: Iterable[ExperimentMetrics], *, prefix: str = "e
             [sample for look in looks for sample in _scores(look)],
         ),
     )
-    return "".join(families)
-
-
-class _Direct(requests.Session):
-    """Follows no redirect, and reads none: requests reads all of its text otherwise."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """None: the redirect is the answer."""
-
-
-def push_metrics(
-    look: ExperimentMetrics,
-    url: str,
-    *,
-    prefix: str = "edtech",
-    timeout_s: float = 5.0,
-    login: tuple[str, str] | None = None,
-    parameters: Mapping[str, str] | None = None,
-) -> None:
-    """Replaces the experiment's group on the Pushgateway at the URL.
-
-    login: user and password. parameters: of every request, such as a token.
-
-    Scrape the gateway with honor_labels. Raises PushFailed if it can't be reached or refuses.
-    """
-    target = (
-        f"{url.rstrip('/')}/metrics/job/{_JOB}/experiment/{quote_url(look.experiment, safe='')}"
-    )
-    body = render_metrics([look], prefix=prefix).encode()
-    headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-    try:
-        with (
-            _Direct() as session,
-            session.put(
-                target,
-                data=body,
-                headers=headers,
-                timeout=timeout_s,
-                auth=login,
-                params=parameters,
-                stream=True,
-            ) as answer,
-        ):
-            if 200 <= answer.status_code < 300:
-                return
-            said = b"" if answer.is_redirect else answer.raw.read1(_MOST_SAID, decode_content=True)
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise PushFailed(f"Pushgateway {url} can't be reached: {error}") from error
-    if answer.is_redirect:
-        raise PushFailed(f"Pushgateway {url} redirects to another address: name that one")
-    words = " ".join(said.decode(errors="replace").split())
-    raise PushFailed(
-        f"Pushgateway {url} refused the metrics of {look.experiment} with status "
-        f"{answer.status_code}: {words or answer.reason}"
-    )
+    return "".join(families) + render_verdicts(look.verdict for look in looks if look.verdict)
 
 
 def _shares(look: ExperimentMetrics) -> list[_Sample]:

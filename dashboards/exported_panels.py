@@ -46,9 +46,10 @@ def experiment_section(view: ExperimentView, prefix: str) -> Section:
         interval_s=interval_s,
         thresholds=steps,
     )
-    measured = (now, course, _measured_share(view, prefix))
+    # Of a service whose requests are counted elsewhere, users say nothing of its traffic.
+    traffic = (_measured_share(view, prefix),) if view.mesh else ()
     users = (_conversions(view, prefix),) if view.has_conversions else ()
-    return Section("Verdict", ((*measured, *users),))
+    return Section("Score, traffic and conversions", ((now, course, *traffic, *users),))
 
 
 def fleet_rows(views: tuple[ExperimentView, ...], prefix: str) -> tuple[tuple[Panel, ...], ...]:

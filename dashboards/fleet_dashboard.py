@@ -11,13 +11,21 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from dashboards import panels
-from dashboards.experiment_view import EXPERIMENT_TAG, FLEET_UID, TAG, ExperimentView
+from dashboards.experiment_view import (
+    CONVERSIONS_UID,
+    EXPERIMENT_TAG,
+    FLEET_UID,
+    PIPELINE_UID,
+    TAG,
+    ExperimentView,
+)
 from dashboards.exported_panels import fleet_rows
 from dashboards.guide_panels import guide_section
 from dashboards.layout import Section, place
 from dashboards.request_families import CountingSide, side_of
 from dashboards.request_panels import fleet_section
 from dashboards.variables import fleet_variables
+from dashboards.verdict_panels import decision_panel
 
 _INTERVAL_S = 15
 # The guide's own limits: success rate >= 0.95 and p99 <= 1000 ms.
@@ -41,6 +49,8 @@ def fleet_dashboard(views: tuple[ExperimentView, ...], *, prefix: str = "edtech"
         .refresh("1m")
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .link(_experiments_link())
+        .link(builders.DashboardLink("Conversions").url(f"/d/{CONVERSIONS_UID}").keep_time(True))
+        .link(builders.DashboardLink("Pipeline").url(f"/d/{PIPELINE_UID}").keep_time(True))
         .variables(fleet_variables(prefix))
         .build()
     )
@@ -62,7 +72,7 @@ def _experiments_link() -> builders.DashboardLink:
 def _sections(views: tuple[ExperimentView, ...], prefix: str) -> tuple[Section, ...]:
     return (
         Section("Experiments", ((_directory(views),),), height=min(20, 4 + len(views))),
-        Section("Verdicts", fleet_rows(views, prefix)),
+        Section("Verdicts", ((decision_panel(),), *fleet_rows(views, prefix))),
         guide_section(_SUCCESS, _LATENCY, interval_s=_INTERVAL_S),
         *(
             fleet_section(side, label, interval_s=_INTERVAL_S)

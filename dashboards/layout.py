@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from grafana_foundation_sdk.models.dashboard import GridPos, Panel, RowPanel
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.models.dashboard import (
+    Dashboard,
+    DashboardCursorSync,
+    GridPos,
+    Panel,
+    RowPanel,
+)
+
+from dashboards.experiment_view import FLEET_UID, TAG
+from dashboards.variables import Variables
 
 _WIDTH = 24
 
@@ -44,3 +54,24 @@ def _place_row(
         panel.grid_pos = GridPos(h=height, w=width, x=column * width, y=top)
         panel.id_val = len(placed) + 1
         placed.append(panel)
+
+
+def board(
+    title: str, uid: str, description: str, variables: Variables, sections: tuple[Section, ...]
+) -> Dashboard:
+    """A dashboard of all experiments beside the fleet's."""
+    dashboard = (
+        builders.Dashboard(title)
+        .uid(uid)
+        .description(description)
+        .tags([TAG])
+        .timezone("utc")
+        .time("now-24h", "now")
+        .refresh("1m")
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .link(builders.DashboardLink("All experiments").url(f"/d/{FLEET_UID}").keep_time(True))
+        .variables(variables)
+        .build()
+    )
+    dashboard.panels = place(sections)
+    return dashboard

@@ -9,7 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from grafana_foundation_sdk.builders import bargauge, common, prometheus, stat, text, timeseries
+from grafana_foundation_sdk.builders import (
+    bargauge,
+    common,
+    heatmap,
+    prometheus,
+    stat,
+    statetimeline,
+    text,
+    timeseries,
+)
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import common as looks
 from grafana_foundation_sdk.models import dashboard as models
@@ -28,11 +37,13 @@ class Query:
     """One expression of a panel, the legend of its series, and the variant that it is of.
 
     hue: the variant's position, 0 for the baseline; None if the series are of several.
+    is_bound: drawn dashed and thin: a bound, a limit or what is configured.
     """
 
     expr: str
     legend: str
     hue: int | None = None
+    is_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,11 @@ SHARE = PanelUnit("percentunit", None, 1)
 CONVERSION = PanelUnit("percentunit", 0)
 REQUESTS_PER_SECOND = PanelUnit("reqps", 0)
 EVENTS_PER_SECOND = PanelUnit("eps", 0)
+CHANGE_OF_SHARE = PanelUnit("percentunit", None)
+CHANGE = PanelUnit("none", None)
+SECONDS = PanelUnit("s", 0)
+BYTES = PanelUnit("bytes", 0)
+COUNT = PanelUnit("none", 0)
 SCORE = PanelUnit("none", 0, 100)
 
 Steps = tuple[tuple[float | None, str], ...]
@@ -113,9 +129,54 @@ def time_series(
             common.GraphThresholdsStyleConfig().mode(looks.GraphThresholdsStyleMode.DASHED)
         )
     for index, query in enumerate(queries):
-        if query.hue is not None:
-            panel.override_by_query(_ref_id(index), [_fixed_colour(query.hue)])
+        shown = [] if query.hue is None else [_fixed_colour(query.hue)]
+        if query.is_bound:
+            shown += [
+                _custom("lineStyle", {"fill": "dash", "dash": [6, 6]}),
+                _custom("lineWidth", 1),
+            ]
+        if shown:
+            panel.override_by_query(_ref_id(index), shown)
     return _ranged(panel, unit).build()
+
+
+def states(
+    title: str, description: str, queries: Sequence[Query], named: Sequence[tuple[int, str, str]]
+) -> models.Panel:
+    """A bar over time for each series; named: value, word and colour of each state."""
+    words = {
+        str(value): models.ValueMappingResult(text=word, color=colour, index=index)
+        for index, (value, word, colour) in enumerate(named)
+    }
+    return (
+        statetimeline.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .unit("none")
+        .targets([_target(query, index) for index, query in enumerate(queries)])
+        .mappings([models.ValueMap(options=words)])
+        .show_value(looks.VisibilityMode.AUTO)
+        .row_height(0.8)
+        .build()
+    )
+
+
+def latency_heatmap(
+    title: str, description: str, query: Query, unit: PanelUnit, *, interval_s: int
+) -> models.Panel:
+    """Requests by latency bucket over time."""
+    return (
+        heatmap.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .unit(unit.name)
+        .interval(f"{interval_s}s")
+        .targets([_target(query, 0).format(PromQueryFormat.HEATMAP)])
+        .calculate(False)
+        .build()
+    )
 
 
 def number(
@@ -229,6 +290,10 @@ def _thresholds(steps: Steps) -> builders.ThresholdsConfig:
         .mode(models.ThresholdsMode.ABSOLUTE)
         .steps([models.Threshold(value=value, color=colour) for value, colour in steps])
     )
+
+
+def _custom(name: str, value: object) -> models.DynamicConfigValue:
+    return models.DynamicConfigValue(id_val=f"custom.{name}", value=value)
 
 
 def _fixed_colour(hue: int) -> models.DynamicConfigValue:

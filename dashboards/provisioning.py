@@ -8,12 +8,16 @@ from pathlib import Path
 
 import yaml
 
+from dashboards.conversions_dashboard import conversions_dashboard
 from dashboards.experiment_dashboard import experiment_dashboard
 from dashboards.experiment_view import ExperimentView
 from dashboards.fleet_dashboard import fleet_dashboard
 from dashboards.grafana import to_json
+from dashboards.pipeline_dashboard import pipeline_dashboard
 from dashboards.prometheus_server import DEFAULT_SERVER, FromEnvironment, PrometheusServer
 
+# Where Prometheus finds its rules.
+RULES = "prometheus/split-verdict.rules.yaml"
 _FOLDER = "Traffic experiments"
 _PROVIDER = "split-verdict"
 
@@ -79,7 +83,7 @@ def dashboard_files(
 ) -> dict[Path, str]:
     """The texts of a dashboard per experiment, the fleet's, and provisioning, by their path.
 
-    directory: is to get <uid>.json files and provisioning/.
+    directory: is to get <uid>.json files, provisioning/ and Prometheus' rules.
     servers: that Grafana is to ask; of the same URL the shortest scrape interval counts,
         and one login.
     grafana_directory: where Grafana finds the directory, if elsewhere (in a container, say).
@@ -91,11 +95,13 @@ def dashboard_files(
     wanted = [view for view in listed if view.name not in without]
     dashboards = [experiment_dashboard(view, prefix=prefix) for view in wanted]
     dashboards.append(fleet_dashboard(listed, prefix=prefix))
+    dashboards += [conversions_dashboard(prefix=prefix), pipeline_dashboard()]
     texts = {directory / f"{dashboard.uid}.json": to_json(dashboard) for dashboard in dashboards}
     provisioning = Provisioning(
         servers=_by_url(servers),
         dashboards_path=grafana_directory or str(directory.resolve()),
     )
+    texts[directory / RULES] = (Path(__file__).parent / "rules.yaml").read_text("utf-8")
     return texts | {directory / name: text for name, text in provisioning.files().items()}
 
 

@@ -139,3 +139,42 @@ def conversion_rate(prefix: str, *matches: Match) -> str:
     """Share of users with the outcome, 0..1, per variant."""
     metric = f"{prefix}_ab_test_conversion_rate"
     return f"max by (experiment, variant, outcome) ({select(metric, *matches)})"
+
+
+# Our own metrics, which carry their experiment.
+
+_DECISIONS = ("promote", "hold", "rollback", "invalid")
+
+
+def own(name: str, *matches: Match, by: tuple[str, ...] = (), offset: str = "") -> str:
+    """A metric of a verdict, by experiment and what else tells its series apart.
+
+    offset: how long ago, as PromQL has it.
+    """
+    series = select(f"split_verdict_{name}", *matches) + (f" offset {offset}" if offset else "")
+    return f"max by ({', '.join(('experiment', *by))}) ({series})"
+
+
+def decision(*matches: Match) -> str:
+    """The decision as a number: 1 promote, 2 hold, 3 rollback, 4 invalid."""
+    of_each = (
+        f"{number} * {own('decision', *matches, Match('decision', '=', word), by=('decision',))}"
+        for number, word in enumerate(_DECISIONS, 1)
+    )
+    return "sum by (experiment) (\n  " + "\n  or ".join(of_each) + "\n)"
+
+
+def age(name: str, *matches: Match) -> str:
+    """Seconds since the time that one of our metrics says."""
+    return f"time() - {own(name, *matches)}"
+
+
+def of_run(name: str, *by: str) -> str:
+    """A metric of the pipeline's last run."""
+    grouping = f" by ({', '.join(by)})" if by else ""
+    return f"max{grouping} (split_verdict_{name})"
+
+
+def latency_buckets(side: CountingSide, scope: Matches, pick: Matches) -> str:
+    """Requests per second in each latency bucket."""
+    return sum_of_rates(side.latency, scope, (pick,), ("le",))

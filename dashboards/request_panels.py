@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from dashboards import panels, queries
-from dashboards.experiment_view import ExperimentView
+from dashboards.experiment_view import ExperimentView, VariantView
 from dashboards.layout import Section
 from dashboards.panels import PanelUnit, Query, Steps
 from dashboards.request_families import ENVOY, ENVOY_FLAG_COUNTERS, CountingSide
@@ -18,6 +18,7 @@ _SUCCESS = (
     "when all fail, it is 0. For the eye: verdicts rest on exact counts, not on rates."
 )
 _LATENCY = "Interpolated between bucket edges, so for the eye only: verdicts use the edges."
+_HEAT = "Requests per second by latency bucket: a second hump or a longer tail shows here first."
 _CAUSES = "Requests per second that failed or carry a response flag, by flag and code."
 _FLAG_COUNTERS = (
     "A bare Envoy's series carry no response flags. These of its counters move where its access "
@@ -30,6 +31,7 @@ def variant_section(view: ExperimentView, side: CountingSide) -> Section:
     rows = (
         (_share(view, side), _rate(view, side), _success(view, side)),
         tuple(_latency(view, side, name) for name in _QUANTILES),
+        tuple(_heatmap(view, side, variant) for variant in view.variants),
         _causes(view, side),
     )
     return Section(f"Requests by variant ({side.title})", rows)
@@ -110,6 +112,18 @@ def _latency(view: ExperimentView, side: CountingSide, name: str) -> Panel:
     limit = latency_steps(view, side.latency_scale) if name == "p99" else ()
     return _by_variant(
         view, f"Latency {name}", _LATENCY, exprs, PanelUnit(side.latency_unit), thresholds=limit
+    )
+
+
+def _heatmap(view: ExperimentView, side: CountingSide, variant: VariantView) -> Panel:
+    """Beside the others' with the same buckets, so that shapes can be compared."""
+    buckets = queries.latency_buckets(side, queries.scope_of(side, view), queries.pick_of(variant))
+    return panels.latency_heatmap(
+        f"Latency of {variant.legend}",
+        _HEAT,
+        Query(buckets, "{{le}}"),
+        PanelUnit(side.latency_unit),
+        interval_s=view.scrape_interval_s,
     )
 
 

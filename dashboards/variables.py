@@ -45,6 +45,14 @@ def fleet_variables(prefix: str) -> Variables:
     ]
 
 
+def experiments_variables() -> Variables:
+    """Which experiments to show, by our own metrics; all at first."""
+    return [
+        _datasource(),
+        _any_found("experiment", "label_values(split_verdict_decision, experiment)"),
+    ]
+
+
 def _mesh_choices(side: CountingSide, view: ExperimentView) -> Variables:
     """Which label names the version, and for Istio whose count is shown."""
     chosen: Variables = []

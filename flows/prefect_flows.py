@@ -8,7 +8,7 @@ flow outside of any module, where it could not look their names up.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +35,7 @@ from flows.prefect_artifacts import (
     show_verdict,
 )
 from flows.publish.publish_all import publish_all
+from flows.publish.run_metrics import measured_run
 from flows.warehouse.connection import WarehouseBusy
 from flows.warehouse.delivery_log import DeliveryEventKind
 from flows.workspace.experiments import find_spec, select
@@ -200,13 +201,31 @@ def run_experiments(root: str = ".", at: datetime | None = None) -> State[list[d
 
     Raises ExperimentsFailed at the end if any failed, so that the run shows red.
     """
-    chosen = select(Workspace(Path(root)))
+    workspace = Workspace(Path(root))
+    chosen = select(workspace)
     names = [spec.experiment for spec in chosen.experiments]
+    with measured_run(workspace, get_run_logger().warning) as notes:
+        notes.experiments = len(names) + len(chosen.broken)
+        documents, failed = _run_named(names, chosen.broken, root, at)
+        notes.failed += failed
+    for name, why in failed.items():
+        note_failure(workspace.warehouse, name, why)
+    if failed:
+        send_notifications(workspace.warehouse, get_run_logger().warning)
+        raise ExperimentsFailed("; ".join(f"{name}: {why}" for name, why in failed.items()))
+    said = "; ".join(f"{one['experiment']}: {one['decision']}" for one in documents)
+    return Completed(message=said, data=documents)
+
+
+def _run_named(
+    names: list[str], broken: Mapping[str, Exception], root: str, at: datetime | None
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Scores and publishes; the verdicts, and why others failed."""
     # In a worker thread Prefect can't keep a time-out, and warns of each; the sources have theirs.
     unbounded = score_one.with_options(timeout_seconds=0)
     futures = {name: unbounded.submit(name, root, at) for name in names}
     documents: list[dict[str, Any]] = []
-    failed = {name: str(error) for name, error in chosen.broken.items()}
+    failed = {name: str(error) for name, error in broken.items()}
     for name, future in futures.items():
         found = future.result(raise_on_failure=False)
         if isinstance(found, dict):
@@ -218,13 +237,7 @@ def run_experiments(root: str = ".", at: datetime | None = None) -> State[list[d
         # A broken spec is among the failed ones already.
         with suppress(ExperimentsFailed):
             publish(root)
-    for name, why in failed.items():
-        note_failure(Workspace(Path(root)).warehouse, name, why)
-    if failed:
-        send_notifications(Workspace(Path(root)).warehouse, get_run_logger().warning)
-        raise ExperimentsFailed("; ".join(f"{name}: {why}" for name, why in failed.items()))
-    said = "; ".join(f"{one['experiment']}: {one['decision']}" for one in documents)
-    return Completed(message=said, data=documents)
+    return documents, failed
 
 
 @flow(

@@ -22,6 +22,7 @@ from flows.look.verdict_document import VerdictDocument
 from flows.notify import note_failure, send_notifications
 from flows.plan.effective import plan_at
 from flows.publish.publish_all import publish_all
+from flows.publish.run_metrics import measured_run
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
 from flows.workspace.experiments import Selection, select
@@ -37,18 +38,27 @@ def run_all(
     """
     look_at = look_time(at)
     chosen = select(workspace, names)
+    with measured_run(workspace, _warn) as notes:
+        notes.experiments = len(chosen.specs) + len(chosen.broken)
+        notes.failed += _tell_broken(chosen)
+        _run_chosen(workspace, chosen, look_at, notes.failed, replay=replay)
+    return ExitCode.FAILED if notes.failed else ExitCode.GOOD
+
+
+def _run_chosen(
+    workspace: Workspace, chosen: Selection, at: datetime, failed: list[str], *, replay: bool
+) -> None:
     documents: list[VerdictDocument] = []
-    failed = _tell_broken(chosen)
     for name, error in chosen.broken.items():
         note_failure(workspace.warehouse, name, str(error))
-    standing = {} if replay else standing_looks(workspace, chosen.specs, look_at)
+    standing = {} if replay else standing_looks(workspace, chosen.specs, at)
     anew: set[str] = set()
     for path, spec in chosen.specs:
         # Another verdict of what it comes after may be another one of it.
         known = None if anew.intersection(spec.after) else standing.get(spec.experiment)
         with _apart(spec.experiment, failed, workspace.warehouse):
             anew.add(spec.experiment)
-            document = _run_one(workspace, path, spec, look_at, replay=replay, known=known)
+            document = _run_one(workspace, path, spec, at, replay=replay, known=known)
             if known is not None and document is None:
                 anew.remove(spec.experiment)
             documents += [document] if document else [known.document] if known else []
@@ -58,8 +68,11 @@ def run_all(
         with _apart("publish", failed):
             written += publish_all(workspace, _all_readable(workspace, chosen))
         print("written:", *written, sep="\n  ")
-    send_notifications(workspace.warehouse, lambda text: print(f"warning: {text}", file=sys.stderr))
-    return ExitCode.FAILED if failed else ExitCode.GOOD
+    send_notifications(workspace.warehouse, _warn)
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
 
 
 def pull_all(workspace: Workspace, names: Sequence[str], *, until: datetime | None) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dashboards.experiment_view import ExperimentView, VariantView
+from collections.abc import Iterator
+
+from dashboards.experiment_view import ExperimentView, MetricView, VariantView
 from dashboards.prometheus_server import Login, PrometheusServer
 from flows.formats.safe_text import safe_url
 from flows.formats.urls import credentials_of
@@ -30,9 +32,19 @@ def view_of(spec: Experiment) -> ExperimentView:
         reporter=spec.reporter,
         match=spec.match,
         has_conversions=bool(spec.user_metrics),
+        metrics=tuple(_metrics(spec)),
         latency_bound_ms=slow[0].above.total_seconds() * 1000 if slow else None,
         datasource=(servers[0].name, servers[0].uid) if servers else None,
     )
+
+
+def _metrics(spec: Experiment) -> Iterator[MetricView]:
+    for name in spec.request_metrics:
+        yield MetricView(name, is_share=True)
+    for name, metric in spec.user_metrics.items():
+        yield MetricView(name, metric.is_share)
+    for name in spec.measured_metrics:
+        yield MetricView(name, is_share=False)
 
 
 def servers_of(spec: Experiment) -> tuple[PrometheusServer, ...]:

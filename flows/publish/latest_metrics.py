@@ -6,28 +6,32 @@ panels find it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from analysis.verdict import Decision
+from analysis.plan import Stage
+from analysis.verdict import Decision, Verdict
 from dashboards.experiment_view import ExperimentView
 from dashboards.exported_metrics import (
     PREFIX_PATTERN,
     ConversionRate,
     ExperimentMetrics,
     HealthScore,
-    PushFailed,
-    TrafficShare,
-    push_metrics,
+    render_metrics,
 )
+from dashboards.pushgateway import PushFailed, push_text
+from dashboards.report_view import VariantShare
+from dashboards.service_shares import VersionTraffic, service_shares
+from dashboards.verdict_metrics import verdict_samples
 from flows.formats.safe_text import safe_text
 from flows.formats.time import instant, milliseconds_of
 from flows.formats.urls import endpoint_of
+from flows.look.verdict_document import restored
 from flows.plan.effective import plan_at
 from flows.publish.dashboards import view_of
 from flows.publish.marts import PublishFailed
@@ -44,12 +48,24 @@ DEFAULT_PREFIX = "edtech"
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """The latest look at an experiment, and how its dashboards see it."""
+    """The latest look at an experiment, and how its dashboards see it.
+
+    stage: the latest that has begun, and its number from 1; None before the first.
+    """
 
     spec: Experiment
     view: ExperimentView
-    look_at: datetime
-    decision: Decision
+    verdict: Verdict
+    stage: tuple[int, Stage] | None
+
+    @property
+    def at_ms(self) -> int:
+        return milliseconds_of(self.verdict.look_at)
+
+    @property
+    def since_ms(self) -> int:
+        """Where its stage begins: earlier ones were split otherwise."""
+        return self.stage[1].start_ms if self.stage else self.at_ms
 
 
 def metrics_path(workspace: Workspace) -> Path:
@@ -82,40 +98,80 @@ def has_gateway() -> bool:
 def push_all(found: Sequence[ExperimentMetrics], prefix: str = DEFAULT_PREFIX) -> tuple[str, ...]:
     """Pushes to the gateway that VERDICT_PUSHGATEWAY names, if it does; returns warnings.
 
-    A gateway that fails is no more than that: the file is there.
+    Each experiment has its group. A gateway that fails is no more than that: the file is there.
     """
-    gateway = os.environ.get(PUSHGATEWAY, "")
-    return tuple(_pushed(found, gateway, prefix)) if gateway else ()
+    try:
+        for look in found:
+            push(render_metrics([look], prefix=prefix), experiment=look.experiment)
+    except PushFailed as error:
+        # The rest isn't tried: each may wait long.
+        return (safe_text(str(error)),)
+    return ()
+
+
+def push(text: str, *, job: str = "split-verdict", experiment: str = "") -> None:
+    """Pushes to the gateway that VERDICT_PUSHGATEWAY names, if it does; raises PushFailed."""
+    if not has_gateway():
+        return
+    server = endpoint_of(os.environ[PUSHGATEWAY])
+    push_text(
+        text,
+        server.url,
+        job=job,
+        experiment=experiment,
+        login=server.credentials,
+        parameters=server.parameters,
+    )
 
 
 def latest_metrics(warehouse: Path, specs: Sequence[Experiment]) -> list[ExperimentMetrics]:
     """What the latest look at each experiment exports; experiments without a look are left out."""
     by_name = {spec.experiment: spec for spec in specs}
     with open_reader(warehouse) as con:
-        rows = run(con, "aggregate/exported_looks").fetchall()
+        rows = run(con, "aggregate/latest_verdicts").fetchall()
         looks = [
-            _Look(by_name[name], view_of(by_name[name]), look_at, Decision(decision))
-            for name, look_at, decision in rows
+            _look(con, by_name[name], json.loads(stored))
+            for name, _, stored in rows
             if name in by_name
         ]
         users = _by_experiment(run(con, "aggregate/exported_users").fetchall())
         scores = _by_experiment(run(con, "aggregate/exported_scores").fetchall())
+        waiting = {name for (name,) in run(con, "aggregate/waiting_deliveries").fetchall()}
         counted = [look for look in looks if look.spec.request_metrics]
-        requests = {
-            look.spec.experiment: seen
-            for look, seen in zip(
-                counted, requests_in(con, [_span(con, look) for look in counted]), strict=True
-            )
-        }
-    return [
-        _metrics_of(
-            look,
-            _users(look, users.get(look.spec.experiment, ())),
-            requests.get(look.spec.experiment, {}),
-            scores.get(look.spec.experiment, ()),
-        )
-        for look in looks
+        requests = requests_in(con, [_span(look) for look in counted])
+    by_look = dict(zip((look.spec.experiment for look in counted), requests, strict=True))
+    judged = [_users(look, users.get(look.spec.experiment, ())) for look in looks]
+    counts = [
+        by_look[look.spec.experiment] if look.spec.request_metrics else _most_users(of)
+        for look, of in zip(looks, judged, strict=True)
     ]
+    shares = service_shares(
+        one for look, seen in zip(looks, counts, strict=True) for one in _traffic(look, seen)
+    )
+    return [
+        ExperimentMetrics(
+            experiment=look.spec.experiment,
+            look_at_ms=look.at_ms,
+            shares=tuple(shares.get(look.spec.experiment, ())),
+            conversions=tuple(_conversions(look, of)),
+            scores=tuple(_scores(look, scores.get(look.spec.experiment, ()))),
+            verdict=verdict_samples(
+                look.verdict,
+                stage=look.stage[0] if look.stage else None,
+                split=_split(look, seen),
+                waits=look.spec.experiment in waiting,
+            ),
+        )
+        for look, of, seen in zip(looks, judged, counts, strict=True)
+    ]
+
+
+def _look(con: Connection, spec: Experiment, stored: Mapping[str, Any]) -> _Look:
+    verdict = restored(Verdict, stored)
+    at_ms = milliseconds_of(verdict.look_at)
+    stages = plan_at(con, spec, at=verdict.look_at).stages
+    begun = [(i, stage) for i, stage in enumerate(stages, 1) if stage.start_ms < at_ms]
+    return _Look(spec, view_of(spec), verdict, begun[-1] if begun else None)
 
 
 def _by_experiment(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
@@ -126,47 +182,30 @@ def _by_experiment(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[tuple[Any,
     return found
 
 
-def _pushed(found: Sequence[ExperimentMetrics], gateway: str, prefix: str) -> Iterator[str]:
-    """Pushes each experiment's group; after a failure the rest isn't tried: each may wait long."""
-    server = endpoint_of(gateway)
-    for look in found:
-        try:
-            push_metrics(
-                look,
-                server.url,
-                prefix=prefix,
-                login=server.credentials,
-                parameters=server.parameters,
-            )
-        except PushFailed as error:
-            yield safe_text(str(error))
-            return
+def _span(look: _Look) -> TrafficSpan:
+    return TrafficSpan(look.spec.experiment, instant(look.since_ms), look.verdict.look_at)
 
 
-def _metrics_of(
-    look: _Look,
-    users: Mapping[str, Mapping[str, tuple[float, float]]],
-    requests: Mapping[str, float],
-    scores: Iterable[tuple[Any, ...]],
-) -> ExperimentMetrics:
-    judged = max(users.values(), key=lambda arms: sum(n for n, _ in arms.values()), default={})
-    counts = requests if look.spec.request_metrics else {v: judged[v][0] for v in judged}
-    return ExperimentMetrics(
-        experiment=look.spec.experiment,
-        look_at_ms=milliseconds_of(look.look_at),
-        shares=tuple(_shares(look, counts)),
-        conversions=tuple(_conversions(look, users)),
-        scores=tuple(_scores(look, scores)),
-    )
+def _traffic(look: _Look, counts: Mapping[str, float]) -> Iterator[VersionTraffic]:
+    for variant in look.view.variants:
+        yield VersionTraffic(
+            look.spec.experiment,
+            look.at_ms,
+            look.view.service,
+            look.view.namespace,
+            variant.deployment_version,
+            float(counts.get(variant.name, 0)) / max((look.at_ms - look.since_ms) / 1000, 1.0),
+            is_users=not look.spec.request_metrics,
+        )
 
 
-def _span(con: Connection, look: _Look) -> TrafficSpan:
-    """The part of the look's stage up to it: earlier ones were split otherwise."""
-    plan = plan_at(con, look.spec, at=look.look_at)
-    until_ms = milliseconds_of(look.look_at)
-    begun = [stage.start_ms for stage in plan.stages if stage.start_ms < until_ms]
-    since = instant(max(begun, default=until_ms))
-    return TrafficSpan(look.spec.experiment, since, instant(until_ms))
+def _split(look: _Look, counts: Mapping[str, float]) -> Iterator[VariantShare]:
+    """Seen and configured shares; nothing is seen without traffic."""
+    configured = look.stage[1].shares if look.stage else {}
+    total = float(sum(counts.get(name, 0) for name in look.spec.variants))
+    for name in look.spec.variants:
+        seen = float(counts.get(name, 0))
+        yield VariantShare(name, seen, seen / total if total else None, configured.get(name))
 
 
 def _users(
@@ -181,16 +220,10 @@ def _users(
     return found
 
 
-def _shares(look: _Look, counts: Mapping[str, float]) -> Iterator[TrafficShare]:
-    """A version without traffic has 0 %; without any traffic nothing is known."""
-    total = sum(counts.get(variant.name, 0) for variant in look.view.variants)
-    for variant in look.view.variants if total else ():
-        yield TrafficShare(
-            service=look.view.service,
-            version=variant.deployment_version,
-            namespace=look.view.namespace,
-            percentage=float(100 * counts.get(variant.name, 0) / total),
-        )
+def _most_users(users: Mapping[str, Mapping[str, tuple[float, float]]]) -> Mapping[str, float]:
+    """Users by variant, of the metric that has most."""
+    judged = max(users.values(), key=lambda arms: sum(n for n, _ in arms.values()), default={})
+    return {variant: users for variant, (users, _) in judged.items()}
 
 
 def _conversions(
@@ -208,7 +241,7 @@ def _conversions(
 
 def _scores(look: _Look, rows: Iterable[tuple[Any, ...]]) -> Iterator[HealthScore]:
     """A look at bad data has no score: an alert or a gate on the metric must not trust it."""
-    if look.decision is Decision.INVALID:
+    if look.verdict.decision is Decision.INVALID:
         return
     versions = {variant.name: variant.deployment_version for variant in look.view.candidates}
     for candidate, score in rows:

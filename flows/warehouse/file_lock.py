@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 _POLL_S = 0.01
@@ -18,6 +19,16 @@ _PROC_LOCKS = Path("/proc/locks")
 # belong to the open file, so two threads of one process exclude each other.
 _RANGE = struct.Struct("hhqqi4x")
 _HAS_RANGES = sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK")
+
+
+@dataclass(slots=True)
+class Waits:
+    """Seconds that this process has waited for locks, its threads together."""
+
+    seconds: float = 0.0
+
+
+WAITS = Waits()
 
 
 class LockHeld(Exception):
@@ -41,6 +52,7 @@ def file_lock(path: Path, *, shared: bool, deadline: float) -> Iterator[int]:
     Raises LockHeld at the deadline, OSError when the file can't be opened.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    began = time.monotonic()
 
     def until(is_so: Callable[[], bool]) -> None:
         while not is_so():
@@ -51,6 +63,7 @@ def file_lock(path: Path, *, shared: bool, deadline: float) -> Iterator[int]:
     try:
         with _turn(handle, until) if _HAS_RANGES else nullcontext():
             until(lambda: _try(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX))
+        WAITS.seconds += time.monotonic() - began
         try:
             yield handle
         finally:

@@ -30,7 +30,7 @@ class Planted:
 
 def planted_series() -> list[Planted]:
     """Every family of every mesh, and the exported metrics."""
-    series = [*_exported()]
+    series = [*_exported(), *_verdicts(), *_pipeline()]
     for version in RATES:
         series += [*_istio(version), *_linkerd(version), *_policy(version), *_envoy(version)]
     return series
@@ -126,3 +126,48 @@ def _exported() -> Iterator[Planted]:
         for variant, rate in (("stable", 0.11), ("canary", 0.13)):
             labels = {"experiment": experiment, "variant": variant, "outcome": "finished"}
             yield Planted("edtech_ab_test_conversion_rate", labels, level=rate)
+
+
+def _verdicts() -> Iterator[Planted]:
+    """Our own, of each experiment of tests/builders/views.py: rolled back for 3 points."""
+    names = ("canary", "linkerd", "linkerd-outbound", "route", "route-outbound", "policy", "envoy")
+    arms = {f"exam-{name}": ("stable", "canary") for name in names}
+    arms |= {"exam-tiers": ("standard", "premium"), "quiz-format": ("stable", "canary")}
+    for experiment, (baseline, candidate) in arms.items():
+        at = {"job": "split-verdict", "experiment": experiment}
+        for decision in ("promote", "hold", "rollback", "invalid"):
+            found = float(decision == "rollback")
+            yield Planted("split_verdict_decision", {**at, "decision": decision}, level=found)
+        for metric, unit in (("errors", "request"), ("finished", "user")):
+            of = {**at, "candidate": candidate, "metric": metric, "unit": unit}
+            for name, level in (
+                ("", 0.03),
+                ("_lower", 0.02),
+                ("_upper", 0.04),
+                ("_allowed", 0.005),
+            ):
+                yield Planted(f"split_verdict_harm{name}", of, level=level)
+        for variant, share in ((baseline, 0.9), (candidate, 0.1)):
+            of = {**at, "variant": variant}
+            yield Planted("split_verdict_split_observed_ratio", of, level=share)
+            yield Planted("split_verdict_split_configured_ratio", of, level=share)
+        for check in ("split of users", "users present", "fresh data"):
+            yield Planted("split_verdict_check_failed", {**at, "check": check})
+        yield Planted("split_verdict_waits_for_person", at)
+        # A stage each minute, so that there are some to mark.
+        yield Planted("split_verdict_stage", at, slope=1 / 60)
+        for name in ("look", "data"):
+            yield Planted(f"split_verdict_{name}_timestamp_seconds", at, level=1_700_000_000.0)
+
+
+def _pipeline() -> Iterator[Planted]:
+    at = {"job": "split-verdict-pipeline"}
+    yield Planted("split_verdict_run_timestamp_seconds", at, level=1_700_000_000.0)
+    for name in (
+        "run_duration_seconds",
+        "run_experiments",
+        "warehouse_size_bytes",
+        "warehouse_wait_seconds",
+    ):
+        yield Planted(f"split_verdict_{name}", at, level=7.0)
+    yield Planted("split_verdict_run_failed", {**at, "experiment": "exam-canary"}, level=1.0)

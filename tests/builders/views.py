@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dashboards.experiment_view import ExperimentView, VariantView
+from dashboards.experiment_view import ExperimentView, MetricView, VariantView
 
 ISTIO = ExperimentView(
     name="exam-canary",
@@ -12,6 +12,7 @@ ISTIO = ExperimentView(
     baseline=VariantView("stable", "v1"),
     candidates=(VariantView("canary", "v2"),),
     has_conversions=True,
+    metrics=(MetricView("errors", is_share=True), MetricView("finished", is_share=False)),
 )
 LINKERD = ExperimentView(
     name="exam-linkerd",

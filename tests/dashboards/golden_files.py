@@ -6,15 +6,19 @@ from pathlib import Path
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, GridPos, RowPanel
 
+from dashboards.conversions_dashboard import conversions_dashboard
 from dashboards.experiment_dashboard import experiment_dashboard
 from dashboards.fleet_dashboard import fleet_dashboard
 from dashboards.grafana import to_json
+from dashboards.pipeline_dashboard import pipeline_dashboard
 from tests.builders import views
 
 GOLDEN = Path(__file__).parent / "golden"
 REVIEWED = {
     "experiment": experiment_dashboard(views.ISTIO),
     "fleet": fleet_dashboard((views.ISTIO, views.LINKERD_POLICY)),
+    "conversions": conversions_dashboard(),
+    "pipeline": pipeline_dashboard(),
 }
 
 

@@ -65,3 +65,11 @@ def queries_of(content: dict[str, Any]) -> list[PanelQuery]:
         for panel in panels_of(content)
         for target in panel.get("targets", [])
     ]
+
+
+def annotations_of(content: dict[str, Any]) -> list[PanelQuery]:
+    """Every query of marks over the panels."""
+    return [
+        PanelQuery(mark["name"], put_in(mark["expr"], chosen_values(content)), instant=False)
+        for mark in content["annotations"]["list"]
+    ]

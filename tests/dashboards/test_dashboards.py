@@ -14,18 +14,26 @@ import pytest
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards import queries
+from dashboards.conversions_dashboard import conversions_dashboard
 from dashboards.experiment_dashboard import experiment_dashboard
-from dashboards.experiment_view import ExperimentView, VariantView
+from dashboards.experiment_view import (
+    CONVERSIONS_UID,
+    PIPELINE_UID,
+    ExperimentView,
+    VariantView,
+)
 from dashboards.fleet_dashboard import fleet_dashboard
 from dashboards.grafana import to_json
+from dashboards.pipeline_dashboard import pipeline_dashboard
 from tests.builders import views
 from tests.dashboards.golden_files import GOLDEN, REVIEWED, overview
 from tests.dashboards.reading import panels_of, queries_of, read, variables_in
 
+FLEET = (fleet_dashboard(views.ALL), conversions_dashboard(), pipeline_dashboard())
 EVERY = pytest.mark.parametrize(
     "dashboard",
-    [*(experiment_dashboard(view) for view in views.ALL), fleet_dashboard(views.ALL)],
-    ids=[*(view.name for view in views.ALL), "fleet"],
+    [*(experiment_dashboard(view) for view in views.ALL), *FLEET],
+    ids=[*(view.name for view in views.ALL), "fleet", "conversions", "pipeline"],
 )
 
 
@@ -65,7 +73,8 @@ def test_every_panel_explains_itself_and_asks_the_chosen_datasource(dashboard: D
 def test_every_variable_that_is_used_exists(dashboard: Dashboard) -> None:
     content = read(dashboard)
     names = {variable["name"] for variable in content["templating"]["list"]}
-    assert {"datasource", "namespace", "service"} <= names
+    is_of_users = dashboard.uid in (CONVERSIONS_UID, PIPELINE_UID)
+    assert {"datasource", *(("experiment",) if is_of_users else ("namespace", "service"))} <= names
     for panel in panels_of(content):
         texts = [panel["title"], *(target["expr"] for target in panel.get("targets", []))]
         assert {name for text in texts for name in variables_in(text)} <= names
@@ -73,13 +82,16 @@ def test_every_variable_that_is_used_exists(dashboard: Dashboard) -> None:
 
 @EVERY
 def test_the_same_experiments_give_the_same_bytes(dashboard: Dashboard) -> None:
-    by_uid = {view.uid: view for view in views.ALL}
-    again = (
-        experiment_dashboard(by_uid[dashboard.uid])
-        if dashboard.uid in by_uid
-        else fleet_dashboard(tuple(reversed(views.ALL)))
-    )
-    assert to_json(again) == to_json(dashboard)
+    again = {
+        one.uid: one
+        for one in (
+            *(experiment_dashboard(view) for view in views.ALL),
+            fleet_dashboard(tuple(reversed(views.ALL))),
+            conversions_dashboard(),
+            pipeline_dashboard(),
+        )
+    }
+    assert to_json(again[dashboard.uid]) == to_json(dashboard)
 
 
 GUIDE = (
@@ -133,7 +145,9 @@ def test_a_uid_is_stable_short_and_its_own() -> None:
 def test_the_prefix_of_exported_metrics_is_the_callers() -> None:
     found = queries_of(read(experiment_dashboard(views.USERS_ONLY, prefix="shop")))
     assert found
-    assert all("shop_" in query.expr and "edtech_" not in query.expr for query in found)
+    guides = [query for query in found if "split_verdict_" not in query.expr]
+    assert guides
+    assert all("shop_" in query.expr and "edtech_" not in query.expr for query in guides)
 
 
 def test_a_label_that_the_spec_names_is_the_specs() -> None:
@@ -154,7 +168,8 @@ def test_odd_versions_are_taken_literally() -> None:
 
 def test_score_thresholds_colour_the_experiments_own_margins() -> None:
     view = replace(views.ISTIO, marginal_score=60, pass_score=90)
-    score = panels_of(read(experiment_dashboard(view)))[0]
+    panels = panels_of(read(experiment_dashboard(view)))
+    score = next(panel for panel in panels if panel["title"] == "Health score")
     field = score["fieldConfig"]["defaults"]
     assert (field["min"], field["max"]) == (0, 100)
     assert [(step["value"], step["color"]) for step in field["thresholds"]["steps"]] == [

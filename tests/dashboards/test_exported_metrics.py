@@ -6,20 +6,15 @@ import math
 from dataclasses import replace
 
 import pytest
-import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from dashboards.exported_metrics import (
     ConversionRate,
     ExperimentMetrics,
     HealthScore,
-    PushFailed,
     TrafficShare,
-    push_metrics,
     render_metrics,
 )
-from tests.places import PATIENCE_S
-from tests.servers.real_servers import free_port, pushgateway
 
 EXAM = ExperimentMetrics(
     experiment="exam-canary",
@@ -100,38 +95,3 @@ def test_of_two_looks_at_the_same_version_the_later_counts_and_the_other_is_name
     assert text == render_metrics([EXAM, older])
     assert parsed(text) == EXPECTED
     assert "of other left out: exam-canary looked later" in text
-
-
-def test_a_push_replaces_the_experiments_group_only() -> None:
-    quiz = replace(
-        EXAM,
-        experiment="quiz",
-        shares=(),
-        scores=(),
-        conversions=(ConversionRate("a", "finished", 0.5),),
-    )
-    with pushgateway() as url:
-        push_metrics(quiz, url)
-        push_metrics(EXAM, url + "/")
-        push_metrics(replace(EXAM, conversions=()), url)
-        served = parsed(requests.get(f"{url}/metrics", timeout=PATIENCE_S).text)
-    group = {"job": "split-verdict", "instance": ""}
-    ours = {found: value for found, value in served.items() if found[0].startswith("edtech_")}
-    expected = {
-        (name, labels | frozenset(group.items()) | {("experiment", "exam-canary")}): value
-        for (name, labels), value in EXPECTED.items()
-        if "conversion" not in name
-    }
-    labels = {"experiment": "quiz", "variant": "a", "outcome": "finished"}
-    assert ours == expected | {key("edtech_ab_test_conversion_rate", **labels, **group): 0.5}
-
-
-def test_a_refusal_says_what_the_gateway_said() -> None:
-    with pushgateway() as url, pytest.raises(PushFailed, match="with status 404: 404 page not fou"):
-        push_metrics(EXAM, f"{url}/elsewhere")
-
-
-def test_a_gateway_that_is_not_there_is_one_clear_error() -> None:
-    url = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(PushFailed, match=f"Pushgateway {url} can't be reached"):
-        push_metrics(EXAM, url, timeout_s=1)

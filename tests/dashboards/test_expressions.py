@@ -12,12 +12,14 @@ import pytest
 import requests
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from dashboards.conversions_dashboard import conversions_dashboard
 from dashboards.experiment_dashboard import experiment_dashboard
 from dashboards.experiment_view import ExperimentView
 from dashboards.fleet_dashboard import fleet_dashboard
+from dashboards.pipeline_dashboard import pipeline_dashboard
 from tests.builders import views
 from tests.builders.planted_series import NAMESPACE, planted_series
-from tests.dashboards.reading import PanelQuery, queries_of, read
+from tests.dashboards.reading import PanelQuery, annotations_of, queries_of, read
 from tests.places import PATIENCE_S
 from tests.servers.real_servers import prometheus_with
 
@@ -63,14 +65,30 @@ def last_values(url: str, dashboard: Dashboard, panel: str) -> list[float]:
 def test_every_expression_of_an_experiment_returns_series(
     prometheus: str, view: ExperimentView
 ) -> None:
-    queries = queries_of(read(experiment_dashboard(view)))
+    content = read(experiment_dashboard(view))
+    queries = queries_of(content)
     assert queries
-    assert without_series(prometheus, queries) == []
+    # Nothing was decided anew in what is planted.
+    marks = [mark for mark in annotations_of(content) if mark.panel != "Decisions"]
+    assert without_series(prometheus, [*queries, *marks]) == []
 
 
-def test_every_expression_of_the_fleet_returns_series(prometheus: str) -> None:
-    queries = queries_of(read(fleet_dashboard(views.ALL)))
-    assert without_series(prometheus, queries) == []
+@pytest.mark.parametrize(
+    "dashboard", [fleet_dashboard(views.ALL), conversions_dashboard(), pipeline_dashboard()]
+)
+def test_every_expression_of_the_fleet_returns_series(
+    prometheus: str, dashboard: Dashboard
+) -> None:
+    assert without_series(prometheus, queries_of(read(dashboard))) == []
+
+
+def test_a_decision_is_one_number_for_each_experiment(prometheus: str) -> None:
+    """However it was pushed: 3 is a rollback."""
+    fleet = queries_of(read(fleet_dashboard(views.ALL)))
+    decisions = next(query for query in fleet if query.panel == "Decisions")
+    found = ask(prometheus, decisions)
+    assert len(found) == len(views.ALL)
+    assert {value for values in found for value in values} == {3.0}
 
 
 @pytest.mark.parametrize("label", ["destination_version", "destination_canonical_revision"])

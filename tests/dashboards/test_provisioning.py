@@ -32,6 +32,9 @@ def test_every_experiment_and_the_fleet_get_a_file(tmp_path: Path) -> None:
     assert names == {
         *(f"{view.uid}.json" for view in views.ALL),
         "split-verdict-fleet.json",
+        "split-verdict-conversions.json",
+        "split-verdict-pipeline.json",
+        "prometheus/split-verdict.rules.yaml",
         "provisioning/datasources/split-verdict.yaml",
         "provisioning/dashboards/split-verdict.yaml",
     }

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from dashboards.exported_metrics import ExperimentMetrics, PushFailed, push_metrics
+from dashboards.pushgateway import PushFailed, push_text
 from flows.delivery.targets.envoy_admin import count_refused
 from flows.delivery.targets.target import TargetUnavailable
 from flows.ingest.sources.prometheus_connection import Patience, PrometheusConnection
@@ -23,16 +23,12 @@ def connection(url: str) -> PrometheusConnection:
     return PrometheusConnection(PrometheusSource(url=url), HASTY)
 
 
-def push(url: str) -> None:
-    push_metrics(ExperimentMetrics("e", 0, (), (), ()), url)
-
-
 CLIENTS: dict[str, tuple[Callable[[str], object], type[Exception]]] = {
     "Prometheus": (lambda url: connection(url).answer("/api/v1/query", []), SourceRefused),
     "metric names": (lambda url: connection(url).metric_names(), SourceRefused),
     "remote read": (lambda url: connection(url).answer("/api/v1/read", b"x"), SourceRefused),
     "Envoy": (lambda url: count_refused(url, {"routes"}), TargetUnavailable),
-    "Pushgateway": (push, PushFailed),
+    "Pushgateway": (lambda url: push_text("", url), PushFailed),
 }
 
 

@@ -1,4 +1,4 @@
-"""Real servers for the tests: a Prometheus with a past, and a Pushgateway."""
+"""Real servers for the tests: a Prometheus with a past, a Pushgateway, an Alertmanager."""
 
 from __future__ import annotations
 
@@ -62,6 +62,24 @@ def pushgateway() -> Iterator[str]:
     in_memory = "--persistence.file="
     with _serving(
         lambda port: [server, in_memory, f"--web.listen-address=127.0.0.1:{port}"]
+    ) as url:
+        yield url
+
+
+@contextmanager
+def alertmanager(folder: Path) -> Iterator[str]:
+    """The URL of an Alertmanager that tells nobody."""
+    server = program("prometheus-alertmanager", "prometheus-alertmanager")
+    config = folder / "alertmanager.yml"
+    config.write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+    with _serving(
+        lambda port: [
+            server,
+            f"--config.file={config}",
+            f"--storage.path={folder / 'alerts'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=",
+        ]
     ) as url:
         yield url
 

@@ -89,7 +89,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
             done = verdict(root, "run", gateway=gateway)
             assert done.returncode == 0, done.stderr
             assert "warning: Pushgateway" not in done.stderr
-            names = f"count(count by (experiment) (push_time_seconds)) == {len(specs(root))}"
+            groups = "count by (experiment) (push_time_seconds{experiment!=''})"
+            names = f"count({groups}) == {len(specs(root))}"
             wait_until(lambda: bool(prometheus.query(names)), what="the pushed metrics")
             yield Exported(root, done.stdout, prometheus)
         finally:
@@ -152,7 +153,7 @@ def test_every_panel_of_the_fleet_finds_its_series(exported: Exported) -> None:
     assert found == {
         "Health scores now": 5,
         "Health scores over time": 5,
-        "Measured traffic split": 12,
+        "Measured traffic split": 8,  # of two services users are counted, too
         "Conversion rates": 6,
     }
 
@@ -168,7 +169,37 @@ def test_what_was_pushed_is_what_the_file_says(exported: Exported) -> None:
         for name, labels in labels_of.items()
         for row in exported.prometheus.query(name)
     }
-    assert pushed == file_of(exported.root)
+    in_file = file_of(exported.root)
+    assert pushed == {key: value for key, value in in_file.items() if key[0] in labels_of}
+    for name in {name for name, _ in in_file} - labels_of.keys():
+        rows = exported.prometheus.query(name)
+        assert {
+            frozenset(
+                (k, v) for k, v in row["metric"].items() if k not in ("__name__", "job", "instance")
+            )
+            for row in rows
+        } == {labels for found, labels in in_file if found == name}
+
+
+def test_the_shares_of_a_service_add_up_to_100_percent_once(exported: Exported) -> None:
+    """Three experiments of the demo are about one service."""
+    shares: dict[str, float] = {}
+    for (name, labels), value in file_of(exported.root).items():
+        if name == SHARE:
+            service = dict(labels)["service"]
+            shares[service] = shares.get(service, 0.0) + value
+    assert len(shares) == 4
+    assert all(total == pytest.approx(100) for total in shares.values())
+
+
+def test_the_run_tells_how_it_went(exported: Exported) -> None:
+    (seconds,) = exported.prometheus.query("split_verdict_run_duration_seconds")
+    assert float(seconds["value"][1]) > 0
+    (experiments,) = exported.prometheus.query("split_verdict_run_experiments")
+    assert float(experiments["value"][1]) == len(specs(exported.root))
+    assert not exported.prometheus.query("split_verdict_run_failed")
+    written = (exported.root / "var" / "pipeline.prom").read_text()
+    assert "split_verdict_warehouse_size_bytes" in written
 
 
 def test_shares_are_those_of_the_last_stage(exported: Exported) -> None:

@@ -1,0 +1,54 @@
+"""The last run of the pipeline as Prometheus metrics: how long it took, and what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dashboards.promql import quote
+
+_HELP = {
+    "run_timestamp_seconds": "Time at which the last run ended",
+    "run_duration_seconds": "How long the last run took",
+    "run_experiments": "Experiments of the last run",
+    "run_failed": "1 for an experiment, or a step, of the last run that failed",
+    "warehouse_size_bytes": "Size of the warehouse's file",
+    "warehouse_wait_seconds": "How long the last run waited for its turn at the warehouse",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineRun:
+    """One run, however it ended.
+
+    ended_s: seconds since the epoch. failed: experiments and steps ("publish") by name.
+    waited_s: for the warehouse, while others held it.
+    """
+
+    ended_s: float
+    duration_s: float
+    experiments: int
+    failed: tuple[str, ...]
+    warehouse_bytes: int
+    waited_s: float
+
+
+def render_run(run: PipelineRun) -> str:
+    """The text format."""
+    families = dict(_families(run))
+    return "".join(
+        f"# HELP split_verdict_{name} {_HELP[name]}\n# TYPE split_verdict_{name} gauge\n"
+        + "".join(f"split_verdict_{name}{labels} {value!r}\n" for labels, value in samples)
+        for name, samples in families.items()
+        if samples
+    )
+
+
+def _families(run: PipelineRun) -> Iterator[tuple[str, list[tuple[str, float]]]]:
+    yield "run_timestamp_seconds", [("", run.ended_s)]
+    yield "run_duration_seconds", [("", run.duration_s)]
+    yield "run_experiments", [("", float(run.experiments))]
+    failed = sorted({f"{{experiment={quote(name)}}}" for name in run.failed})
+    yield "run_failed", [(labels, 1.0) for labels in failed]
+    yield "warehouse_size_bytes", [("", float(run.warehouse_bytes))]
+    yield "warehouse_wait_seconds", [("", run.waited_s)]
