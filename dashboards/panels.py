@@ -12,10 +12,8 @@ from typing import TypeVar
 from grafana_foundation_sdk.builders import (
     bargauge,
     common,
-    heatmap,
     prometheus,
     stat,
-    statetimeline,
     text,
     timeseries,
 )
@@ -111,7 +109,7 @@ def time_series(
         .datasource(DATASOURCE)
         .unit(unit.name)
         .interval(f"{interval_s}s")
-        .targets([_target(query, index) for index, query in enumerate(queries)])
+        .targets([target_of(query, index) for index, query in enumerate(queries)])
         .legend(_legend())
         .tooltip(
             common.VizTooltipOptions()
@@ -140,45 +138,6 @@ def time_series(
     return _ranged(panel, unit).build()
 
 
-def states(
-    title: str, description: str, queries: Sequence[Query], named: Sequence[tuple[int, str, str]]
-) -> models.Panel:
-    """A bar over time for each series; named: value, word and colour of each state."""
-    words = {
-        str(value): models.ValueMappingResult(text=word, color=colour, index=index)
-        for index, (value, word, colour) in enumerate(named)
-    }
-    return (
-        statetimeline.Panel()
-        .title(title)
-        .description(description)
-        .datasource(DATASOURCE)
-        .unit("none")
-        .targets([_target(query, index) for index, query in enumerate(queries)])
-        .mappings([models.ValueMap(options=words)])
-        .show_value(looks.VisibilityMode.AUTO)
-        .row_height(0.8)
-        .build()
-    )
-
-
-def latency_heatmap(
-    title: str, description: str, query: Query, unit: PanelUnit, *, interval_s: int
-) -> models.Panel:
-    """Requests by latency bucket over time."""
-    return (
-        heatmap.Panel()
-        .title(title)
-        .description(description)
-        .datasource(DATASOURCE)
-        .unit(unit.name)
-        .interval(f"{interval_s}s")
-        .targets([_target(query, 0).format(PromQueryFormat.HEATMAP)])
-        .calculate(False)
-        .build()
-    )
-
-
 def number(
     title: str,
     description: str,
@@ -198,7 +157,7 @@ def number(
         .decimals(0)
         .no_value("no data")
         .interval(f"{interval_s}s")
-        .targets([_target(query, 0)])
+        .targets([target_of(query, 0)])
         .thresholds(_thresholds(thresholds))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .color_mode(looks.BigValueColorMode.BACKGROUND)
@@ -226,7 +185,7 @@ def bars(
         .unit(unit.name)
         .decimals(0)
         .no_value("no data")
-        .targets([_target(query, 0, instant=True)])
+        .targets([target_of(query, 0, instant=True)])
         .thresholds(_thresholds(thresholds))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .orientation(looks.VizOrientation.HORIZONTAL)
@@ -262,7 +221,8 @@ def _ref_id(index: int) -> str:
     return letters if index < 26 else _ref_id(index // 26 - 1) + letters
 
 
-def _target(query: Query, index: int, *, instant: bool = False) -> prometheus.Dataquery:
+def target_of(query: Query, index: int, *, instant: bool = False) -> prometheus.Dataquery:
+    """A query as Grafana reads it; index: its place in the panel."""
     target = (
         prometheus.Dataquery()
         .datasource(DATASOURCE)

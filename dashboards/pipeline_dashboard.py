@@ -9,6 +9,7 @@ from dashboards.experiment_view import PIPELINE_UID
 from dashboards.layout import Section, board
 from dashboards.panels import Query
 from dashboards.promql import Match
+from dashboards.state_timeline import states
 from dashboards.variables import experiments_variables
 from dashboards.verdict_panels import checks_panel
 
@@ -58,7 +59,7 @@ def _freshness() -> tuple[tuple[Panel, ...], ...]:
         ),
         (
             checks_panel(_CHOSEN),
-            panels.states(
+            states(
                 "Waits for a person",
                 "A delivery asks for an approval, or a signal or a pod holds.",
                 [waits],

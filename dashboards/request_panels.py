@@ -6,6 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Panel
 
 from dashboards import panels, queries
 from dashboards.experiment_view import ExperimentView, VariantView
+from dashboards.latency_heatmap import latency_heatmap
 from dashboards.layout import Section
 from dashboards.panels import PanelUnit, Query, Steps
 from dashboards.request_families import ENVOY, ENVOY_FLAG_COUNTERS, CountingSide
@@ -118,7 +119,7 @@ def _latency(view: ExperimentView, side: CountingSide, name: str) -> Panel:
 def _heatmap(view: ExperimentView, side: CountingSide, variant: VariantView) -> Panel:
     """Beside the others' with the same buckets, so that shapes can be compared."""
     buckets = queries.latency_buckets(side, queries.scope_of(side, view), queries.pick_of(variant))
-    return panels.latency_heatmap(
+    return latency_heatmap(
         f"Latency of {variant.legend}",
         _HEAT,
         Query(buckets, "{{le}}"),

@@ -9,6 +9,7 @@ from dashboards.experiment_view import ExperimentView, MetricView
 from dashboards.layout import Section
 from dashboards.panels import AMBER, GREEN, RED, Query
 from dashboards.promql import Match, equals
+from dashboards.state_timeline import states
 
 STATES = ((1, "promote", GREEN), (2, "hold", AMBER), (3, "rollback", RED), (4, "invalid", "purple"))
 _CHECKS = ((0, "passed", GREEN), (1, "failed", RED))
@@ -28,13 +29,13 @@ _PER_ROW = 3
 def decision_panel(*matches: Match, title: str = "Decisions") -> Panel:
     """A bar over time for each experiment."""
     query = Query(queries.decision(*matches), "{{experiment}}")
-    return panels.states(title, _DECISION, [query], STATES)
+    return states(title, _DECISION, [query], STATES)
 
 
 def checks_panel(*matches: Match) -> Panel:
     """A bar over time for each check of the data."""
     query = Query(queries.own("check_failed", *matches, by=("check",)), "{{check}}")
-    return panels.states("Checks of the data", _QUALITY, [query], _CHECKS)
+    return states("Checks of the data", _QUALITY, [query], _CHECKS)
 
 
 def verdict_section(view: ExperimentView) -> Section:

@@ -285,8 +285,10 @@ def test_gateway_that_is_down_is_a_warning_not_a_failed_run(tmp_path: Path) -> N
     done = verdict(root, "run", gateway=f"http://ci:secret@127.0.0.1:{port}")
     assert done.returncode == 0
     warnings = [line for line in done.stderr.splitlines() if "Pushgateway" in line]
-    assert len(warnings) == 1
-    assert warnings[0].startswith(f"warning: Pushgateway http://127.0.0.1:{port} can't be reached")
+    said = f"Pushgateway http://127.0.0.1:{port} can't be reached"
+    verdicts, own = warnings
+    assert verdicts.startswith(f"warning: {said}")
+    assert own.startswith(f"warning: metrics of the run: {said}")
     assert "secret" not in done.stderr
     assert file_of(root)
 
