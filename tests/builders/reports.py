@@ -14,6 +14,7 @@ from analysis.quality.checks import QualityCheck
 from analysis.requests.latency import QuantileRange
 from analysis.verdict import Decision, Verdict
 from dashboards.report_view import ExperimentReport, PastHarm, PastLook, StageSplit, VariantShare
+from dashboards.verdict_metrics import VerdictSamples, verdict_samples
 
 INF = float("inf")
 START = datetime(2026, 1, 2, 3, tzinfo=UTC)
@@ -123,6 +124,12 @@ def report(
         spec_hash=text or "abc123",
         software_version=text or "0.1.0",
     )
+
+
+def samples_of(report: ExperimentReport, *, waits: bool = False) -> VerdictSamples:
+    """A report's verdict and its last stage as exported metrics."""
+    split = report.split[-1].variants
+    return verdict_samples(report.verdict, stage=len(report.split), split=split, waits=waits)
 
 
 @dataclass(frozen=True, slots=True)

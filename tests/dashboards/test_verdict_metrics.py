@@ -11,13 +11,14 @@ from analysis.metric_result import Estimate
 from analysis.verdict import Decision
 from dashboards.pipeline_metrics import PipelineRun, render_run
 from dashboards.report_view import ExperimentReport
-from dashboards.verdict_metrics import render_verdicts, verdict_samples
+from dashboards.verdict_metrics import render_verdicts
 from tests.builders import reports
+from tests.builders.reports import samples_of
 from tests.dashboards.test_exported_metrics import Series, key, parsed
 
 
 def found(report: ExperimentReport, *, waits: bool = False) -> Series:
-    return parsed(render_verdicts([verdict_samples(report, waits=waits)]))
+    return parsed(render_verdicts([samples_of(report, waits=waits)]))
 
 
 @pytest.mark.parametrize("decision", Decision)
@@ -65,7 +66,7 @@ def test_what_is_not_known_is_left_out_and_never_a_zero() -> None:
 
 def test_the_text_is_the_same_whatever_the_order_and_odd_names_survive() -> None:
     odd = reports.report("odd", text='a "b"\\c\nd')
-    both = [verdict_samples(odd), verdict_samples(reports.report("checkout"))]
+    both = [samples_of(odd), samples_of(reports.report("checkout"))]
     assert render_verdicts(both) == render_verdicts(both[::-1])
     labels = [dict(labels) for _, labels in parsed(render_verdicts(both))]
     assert any(each.get("candidate") == 'a "b"\\c\nd' for each in labels)

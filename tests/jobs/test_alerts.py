@@ -21,8 +21,9 @@ from dashboards.pipeline_metrics import PipelineRun, render_run
 from dashboards.provisioning import RULES, dashboard_files
 from dashboards.pushgateway import push_text
 from dashboards.report_view import ExperimentReport
-from dashboards.verdict_metrics import render_verdicts, verdict_samples
+from dashboards.verdict_metrics import render_verdicts
 from tests.builders import reports
+from tests.builders.reports import samples_of
 from tests.lab.processes import PortPool, wait_until
 from tests.lab.prometheus_server import Job, PrometheusServer, Target
 from tests.places import PATIENCE_S
@@ -97,7 +98,7 @@ def test_what_needs_somebody_fires_and_what_is_healthy_does_not(
 ) -> None:
     with pushgateway() as gateway, alertmanager(tmp_path) as manager:
         for name, report in FLEET.items():
-            text = render_verdicts([verdict_samples(report, waits=name == "asked")])
+            text = render_verdicts([samples_of(report, waits=name == "asked")])
             push_text(text, gateway, experiment=name)
         push_text(render_run(RUN), gateway, job="split-verdict-pipeline")
 
