@@ -59,6 +59,8 @@ lock: ## resolve the lock files anew (needs uv)
 	@uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--python-version 3.11 --extra build --extra dev -c requirements.lock \
 		pyproject.toml -o requirements-dev.lock
+	@sed -i "s/^atheris==[^ ]*/& ; sys_platform == 'linux' and platform_machine == 'x86_64'/" \
+		requirements-dev.lock
 	@printf 'pip\nsetuptools\n' | uv pip compile -q --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --python-version 3.11 -c requirements-dev.lock \
 		- -o requirements-venv.lock

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from flows.formats.exit_codes import ExitCode
 
+_ENDS = (None, ExitCode.GOOD, ExitCode.FAILED)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. Trouble is one line on standard error, and 2.
@@ -23,13 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.filterwarnings("ignore", category=RuntimeWarning)
     try:
         return _run(arguments)
-    except Exception as error:  # noqa: BLE001  # nothing is hidden: all of it is printed
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # nothing is hidden: all of it is printed
+        # argparse's own ends. A library's is none of ours, nor is the panic of one in Rust.
+        if isinstance(error, SystemExit) and error.code in _ENDS:
+            raise
         _print_traceback(error)
         print(f"verdict failed, nothing was decided: {type(error).__name__}", file=sys.stderr)
     return ExitCode.FAILED
 
 
-def _print_traceback(error: Exception) -> None:
+def _print_traceback(error: BaseException) -> None:
     """Without the secrets that it may hold; what can't even be imported is shown as it is."""
     try:
         from flows.formats.safe_text import safe_traceback  # noqa: PLC0415

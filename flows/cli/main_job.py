@@ -125,7 +125,9 @@ def _apart(name: str, failed: list[str], warehouse: Path | None = None) -> Itera
         failed.append(name)
         if warehouse is not None:
             note_failure(warehouse, name, str(error))
-    except Exception as error:
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # also a library's exit, and a panic in Rust
         if lost_output(error):
             # Nothing that follows could be printed either.
             raise

@@ -21,7 +21,7 @@ ENDS_CONTROLLER = (LeaseLost, NewerController)
 """Another controller has the delivery now: this one must not act any more."""
 
 
-def is_underway(state: DeliveryState | None, error: Exception) -> bool:
+def is_underway(state: DeliveryState | None, error: BaseException) -> bool:
     """Whether the candidate may have traffic: then no error ends the delivery.
 
     After an error that says that nothing was shifted, a first shift hasn't been made.
@@ -31,7 +31,7 @@ def is_underway(state: DeliveryState | None, error: Exception) -> bool:
     return state.stage > 0 or not isinstance(error, TargetRefused | SplitChanged)
 
 
-def after_failure(controller: Controller, error: Exception) -> Step:
+def after_failure(controller: Controller, error: BaseException) -> Step:
     """The step that stands for one that failed: the split stays; past the limit the spec decides.
 
     Raises LeaseLost and NewerController.
@@ -94,14 +94,14 @@ def _blind_ms(controller: Controller) -> int:
     return milliseconds_of(controller.clock.now()) - max(seen_ms, began_ms)
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """The message; what is no error of ours says its kind, too."""
     if isinstance(error, UserError):
         return str(error)
     return safe_text(f"{type(error).__name__}: {error}")
 
 
-def _step(controller: Controller, said: str, fault: Exception) -> Step:
+def _step(controller: Controller, said: str, fault: BaseException) -> Step:
     behind = controller.clock.behind().total_seconds()
     if behind > _TOLERANCE_S:
         said = f"{said}; this machine's clock was set back by {span(1000 * behind)}"

@@ -140,9 +140,10 @@ def _steps(controller: Controller, once: bool, sleep: Sleep) -> Iterator[Step]:
 def _attempt(controller: Controller) -> Step:
     try:
         return after_look(controller, take_step(controller))
-    except ENDS_CONTROLLER:
+    except (*ENDS_CONTROLLER, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:
+        # Also what is no Exception: a library's exit, the panic of one in Rust.
         if not is_underway(controller.memory.state, error):
             raise
         return after_failure(controller, error)
@@ -158,9 +159,9 @@ def _rest(controller: Controller, step: Step, sleep: Sleep) -> None:
         sleep(min(left, _RENEW_S))
         try:
             now = controller.read()
-        except ENDS_CONTROLLER:
+        except (*ENDS_CONTROLLER, KeyboardInterrupt):
             raise
-        except Exception:  # noqa: BLE001 - the next step says it, if it lasts
+        except BaseException:  # noqa: BLE001 - the next step says it, if it lasts
             continue
         if (now.approved, now.aborted) != (step.state.approved, step.state.aborted):
             return

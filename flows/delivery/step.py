@@ -44,7 +44,7 @@ class Step:
     said: str
     state: DeliveryState
     document: VerdictDocument | None = None
-    fault: Exception | None = None
+    fault: BaseException | None = None
 
 
 def take_step(controller: Controller) -> Step:

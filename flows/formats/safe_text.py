@@ -18,7 +18,7 @@ _HIDDEN = "***"
 _SHORTEST = 4
 _SECRET_NAME = (
     r"(?:[a-z0-9_.-]*(?:token|secret|passw(?:or)?d|passphrase|pwd|api[_-]?key|signature|credential)"
-    r"[a-z0-9_.-]*|auth|authorization|key|sig|jwt)"
+    r"[a-z0-9_.-]*|[a-z0-9_.-]*key|auth|authorization|sig|jwt|sas|pass|pw|bearer|access|session|code)"
 )
 _PATTERNS = (
     # In running text and in URLs that are none: rather too much than a part of a password.
@@ -47,14 +47,17 @@ def safe_text(text: str) -> str:
 
 
 def safe_url(url: str) -> str:
-    """The URL as it may be kept: without user, password and tokens, and still a URL."""
+    """The URL as it may be kept: without user, password and tokens, and still a URL.
+
+    What stands in a query without a name may be a token, too.
+    """
     without_user = _PATTERNS[0][0].sub("", url)
     try:
         parts = urlsplit(without_user)
         told = parse_qsl(parts.query, keep_blank_values=True)
     except ValueError:
         return safe_text(without_user)
-    kept = [(name, value) for name, value in told if not is_secret_name(name)]
+    kept = [(name, value) for name, value in told if value and not is_secret_name(name)]
     if len(kept) == len(told):
         return safe_text(without_user)
     return safe_text(parts._replace(query=urlencode(kept)).geturl())

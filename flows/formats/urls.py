@@ -10,6 +10,9 @@ from flows.formats.safe_text import hide, is_secret_name, safe_url
 
 _WITH_USER = re.compile(r"(?P<scheme>https?://)(?P<user>[^/?#\s]*)@(?P<rest>.*)", re.DOTALL)
 
+# What stands in a query without a name may be a token; a shorter one is rather a switch.
+_LONG = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -38,6 +41,8 @@ def endpoint_of(url: str) -> Endpoint:
     for name, value in parameters.items():
         if is_secret_name(name):
             hide(value)
+        elif not value and len(name) >= _LONG:
+            hide(name)
     if credentials:
         # Without a password the user is a token, which is one.
         hide(credentials[1] or credentials[0])

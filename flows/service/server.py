@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import ssl
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,8 @@ from flows.service.http import Limits
 from flows.workspace.paths import Workspace
 
 _BACKLOG = 1024
+_CHECK_CERTIFICATE_S = 10.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,28 @@ class ServerIdentity:
         """Raises OSError (of ssl, too) if they can't be used; a key with a password can't."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key, password=lambda: "")
+
+    def written(self) -> tuple[int, ...]:
+        """Differs once one of them is written anew, or another file stands in its place."""
+        stats = [path.stat() for path in (self.certificate, self.key)]
+        return tuple(number for one in stats for number in (one.st_mtime_ns, one.st_ino))
+
+
+def keep_up_to_date(
+    context: ssl.SSLContext, tls: ServerIdentity, seen: tuple[int, ...], over: threading.Event
+) -> None:
+    """Renewed files are used by the next connections; those that can't be used are said once."""
+    while not over.wait(_CHECK_CERTIFICATE_S):
+        try:
+            if (now := tls.written()) == seen:
+                continue
+            seen = now
+            tls.check()
+            context.load_cert_chain(tls.certificate, tls.key, password=lambda: "")
+        except (OSError, ValueError) as error:
+            _log.error("%s and %s: %s; the old ones go on", tls.certificate, tls.key, error)
+        else:
+            _log.info("%s was renewed", tls.certificate)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -54,6 +80,7 @@ def serve(
     token: allows all; without it and without grants, calls to this machine only are answered.
     """
     limits = limits or Limits()
+    written = tls.written() if tls else ()
     config = uvicorn.Config(
         application(workspace, authentication=Authentication(token, grants), limits=limits),
         http=guarded_protocol(limits),
@@ -76,7 +103,14 @@ def serve(
     host, port = listening.getsockname()[:2]
     scheme = "https" if tls else "http"
     print(f"listening on {scheme}://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    config.load()
+    over = threading.Event()
+    if tls is not None and config.ssl is not None:
+        arguments = (config.ssl, tls, written, over)
+        threading.Thread(target=keep_up_to_date, args=arguments, daemon=True).start()
     try:
         uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:
         return
+    finally:
+        over.set()

@@ -6,83 +6,37 @@ import random
 import select
 import shutil
 import socket
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from flows.workspace.paths import Workspace
-from tests.builders.delivery_workspace import canary_share, live_workspace
-from tests.chaos.commands import Command, Ended, Running, start
+from tests.chaos.canaries import delivering
+from tests.chaos.commands import Command, Ended, start
 from tests.chaos.contents import compare
 from tests.chaos.tally import Tally
 from tests.places import PATIENCE_S
 from tests.servers import postgres_server
-from tests.servers.faulty_source import ANSWERS, Wire, faulty_proxy, trap
-from tests.servers.live_counters import live_counters
+from tests.servers.faulty_source import ANSWERS, Wire, trap
 from tests.servers.scripted_server import tcp_server
-
-_MOST_MB = 1024
-_KEPT = "nothing is shifted: "
 
 
 def fail_while_delivering(folder: Path, wires: Mapping[str, Wire], *, answers: bool) -> Tally:
     """Every fault while a canary has 5 %: the split is kept; then harm goes back."""
     tally = Tally("a source of a delivery")
-    with ExitStack() as stack:
-        counters = stack.enter_context(live_counters())
-        proxy = stack.enter_context(faulty_proxy(counters.url))
-        folder.mkdir(exist_ok=True)
-        root = folder / "live"
-        root.mkdir()
-        workspace = live_workspace(root, proxy.url)
-        running = start(root, Command(root, ("deliver", "exam")))
-        stack.callback(running.kill)
-        _await(running, tally, "the first shift", lambda said: "stable 95, canary 5" in said)
-        for name, wire in {**wires, "another host": stack.enter_context(trap(proxy))}.items():
-            proxy.wire = wire
-            _keeps(running, workspace, tally, name)
-        proxy.wire = None
+    with delivering(folder / "live", tally) as canary, trap(canary.proxy) as redirect:
+        for name, wire in {**wires, "another host": redirect}.items():
+            canary.proxy.wire = wire
+            canary.keeps(name)
+        canary.proxy.wire = None
         for name, reply in ANSWERS.items() if answers else ():
-            counters.reply = reply
-            _keeps(running, workspace, tally, name)
-        counters.reply = None
-        if proxy.redirected:
-            tally.fail("other", f"{proxy.redirected} questions were sent to another host")
-        counters.fail()
-        _goes_back(running, workspace, tally)
+            canary.counters.reply = reply
+            canary.keeps(name)
+        canary.counters.reply = None
+        if canary.proxy.redirected:
+            tally.fail("other", f"{canary.proxy.redirected} questions were sent to another host")
+        canary.goes_back()
+        tally.hear(canary.running.output, "deliver")
     return tally
-
-
-def _keeps(running: Running, workspace: Workspace, tally: Tally, fault: str) -> None:
-    """The controller says what is wrong, goes on, keeps the split, and stays small."""
-    before = len(running.output)
-    tally.tried += 1
-    _await(running, tally, fault, lambda said: _KEPT in said[before:])
-    if not running.process.is_alive():
-        tally.fail("other", f"{fault}: the controller has ended: {running.output[-500:]}")
-    elif (peak := running.peak_mb) > _MOST_MB:
-        tally.fail("other", f"{fault}: {peak:.0f} MB")
-    if (share := canary_share(workspace)) != 5:
-        tally.fail("other", f"{fault}: the canary has {share} %")
-
-
-def _goes_back(running: Running, workspace: Workspace, tally: Tally) -> None:
-    ended = running.wait(PATIENCE_S)
-    if ended is None:
-        tally.fail("hangs", f"harm is not rolled back: {running.output[-500:]}")
-    elif (found := (ended.code, canary_share(workspace))) != (1, 0):
-        tally.fail("other", f"harm ends with {found}: {ended.output[-500:]}")
-    tally.hear(running.output, "deliver")
-
-
-def _await(running: Running, tally: Tally, what: str, is_so: Callable[[str], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so(running.output):
-        if time.monotonic() > deadline or not running.process.is_alive():
-            tally.fail("hangs", f"{what}: nothing is said: {running.output[-500:]}")
-            return
-        time.sleep(0.05)
 
 
 _SPEC = """\

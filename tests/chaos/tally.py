@@ -19,6 +19,7 @@ class Tally:
     leftovers: int = 0
     hangs: int = 0
     tracebacks: int = 0
+    secrets: int = 0
     other: int = 0
     said: list[str] = field(default_factory=list)
 
@@ -40,10 +41,8 @@ class Tally:
 
 def table(tallies: Sequence[Tally]) -> str:
     """All counts, a line per kind and their sums, then what is wrong."""
-    names = ("tried", "lost", "doubled", "leftovers", "hangs", "tracebacks", "other")
-    heads = (
-        "faults tried", "rows lost", "rows doubled", "leftovers", "hangs", "tracebacks", "other",
-    )  # fmt: skip
+    names = ("tried", "lost", "doubled", "leftovers", "hangs", "tracebacks", "secrets", "other")
+    heads = ("faults tried", "rows lost", "rows doubled", *names[3:])
     rows = [(one.kind, *(getattr(one, name) for name in names)) for one in tallies]
     rows.append(("all", *(sum(getattr(one, name) for one in tallies) for name in names)))
     lines = [f"{'':34}" + "".join(f"{head:>14}" for head in heads)]

@@ -10,6 +10,7 @@ import pytest
 from tests.chaos.full_disk import fill_often
 from tests.chaos.jobs import Job, of_data, of_deliveries
 from tests.chaos.kills import kill_often
+from tests.chaos.planted_secrets import plant_secrets
 from tests.chaos.serving import kill_serving
 from tests.chaos.sources import fail_while_delivering, kill_postgres
 from tests.chaos.tally import Tally, table
@@ -48,11 +49,15 @@ def test_what_a_source_does_on_the_wire_ends_no_delivery(tmp_path: Path) -> None
     assert_clean(fail_while_delivering(tmp_path, quick, answers=False), len(quick) + 1)
 
 
+def test_no_malformed_place_shows_its_secret(tmp_path: Path) -> None:
+    assert_clean(plant_secrets(tmp_path, every=9), 8)
+
+
 def test_what_is_amiss_is_counted_and_said() -> None:
     amiss = Tally("pull", tried=3)
     amiss.fail("lost", "two rows", 2)
     amiss.hear("Traceback (most recent call last):\nKeyError", "killed")
     shown = table([amiss, Tally("run", tried=1)]).splitlines()
-    assert shown[1].split() == ["pull", "3", "2", "0", "0", "0", "1", "0"]
-    assert shown[3].split() == ["all", "4", "2", "0", "0", "0", "1", "0"]
+    assert shown[1].split() == ["pull", "3", "2", "0", "0", "0", "1", "0", "0"]
+    assert shown[3].split() == ["all", "4", "2", "0", "0", "0", "1", "0", "0"]
     assert shown[4:6] == ["pull: two rows", "pull: killed: Traceback (most recent call last):"]

@@ -1,5 +1,6 @@
 """`make fuzz`: every target for its part of ten minutes, by hypothesis and, where it is installed,
-by atheris, which looks for inputs that reach new code. What breaks one is kept beside the corpus.
+by atheris, which looks for inputs that reach new code. Inputs that do, and those that break one,
+are kept in build/fuzz; the next run begins with them.
 """
 
 from __future__ import annotations
@@ -13,14 +14,13 @@ import resource
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from types import FrameType
 
-from tests.places import at_load
+from tests.places import REPOSITORY, at_load
 
 HANG_S, LARGEST_MB = 5, 1024
+_KEPT = REPOSITORY / "build" / "fuzz"
 
 
 class Hang(Exception):
@@ -82,7 +82,7 @@ def _by_hypothesis(target: str, seconds: float, seed: int) -> int:
 
 
 def _keep(target: str, data: bytes) -> None:
-    folder = Path(tempfile.gettempdir()) / "fuzz-found" / target
+    folder = _KEPT / target / "broken"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / hashlib.sha256(data).hexdigest()[:12]
     path.write_bytes(data)
@@ -98,15 +98,17 @@ def _by_atheris(target: str, seconds: float, seed: int) -> None:
         importlib.import_module("tests.chaos.preloaded")
         from tests.fuzz.targets import CORPUS, TARGETS  # noqa: PLC0415
 
-    # New inputs go to the first folder, the kept ones stay as they are.
-    found = Path(tempfile.mkdtemp(prefix=f"fuzz-{target}-"))
+    # New inputs go to the first folder, those of the repository stay as they are.
+    found, broken = _KEPT / target / "corpus", _KEPT / target / "broken"
+    for folder in (found, broken):
+        folder.mkdir(parents=True, exist_ok=True)
     limits = [
         f"-timeout={round(at_load(HANG_S))}",
         f"-rss_limit_mb={LARGEST_MB}",
         f"-seed={seed}",
         "-max_len=20000",
     ]
-    limits += [f"-max_total_time={max(1, round(seconds))}", f"-artifact_prefix={found}/"]
+    limits += [f"-max_total_time={max(1, round(seconds))}", f"-artifact_prefix={broken}/"]
     check = TARGETS[target]
     atheris.Setup(["fuzz", str(found), str(CORPUS / target), *limits], check)
     atheris.Fuzz()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import re
 import shutil
 import socket
 import tempfile
@@ -22,6 +23,8 @@ from flows.ingest.sources.prometheus import PrometheusSamples
 from flows.ingest.sources.prometheus_connection import Patience
 from flows.ingest.sources.samples import Selector
 from flows.spec.sources import PrometheusSource
+from flows.warehouse.connection import open_writer
+from flows.workspace.paths import Workspace
 from tests.chaos.commands import Command, Running, start
 from tests.servers.own_process import verdict
 from tests.servers.service_process import demo_workspace, read_answer
@@ -61,9 +64,11 @@ def _written(name: str, data: bytes) -> Path:
 
 
 def check_spec(data: bytes) -> None:
-    """Bytes as a spec."""
+    """Bytes as a spec, in a file of the name that they give."""
     root = folder() / "specs"
-    _written("specs/experiments/exam.yaml", data)
+    shutil.rmtree(root, ignore_errors=True)
+    named = re.search(rb"^experiment: ([a-z-]{1,20})$", data, re.MULTILINE)
+    _written(f"specs/experiments/{named[1].decode() if named else 'exam'}.yaml", data)
     _expect({0, 2}, "--root", root, "validate")
 
 
@@ -113,6 +118,39 @@ def check_sums(data: bytes) -> None:
     """Bytes as the rows of `verdict analyze`, by their first byte JSON or CSV."""
     ending = "json" if data[:1] in {b"[", b"{"} else "csv"
     _expect({0, 2}, "analyze", _written(f"sums.{ending}", data), "--json")
+
+
+_SUMS = """\
+experiment: quiz
+service: quiz
+variants: {a: {}, b: {}}
+metrics:
+  done: {kind: proportion, outcome: done, window: 1h}
+  spend: {kind: mean, outcome: spend, window: 1h}
+plan: {start: 2026-01-01T00:00:00Z, duration: 9d}
+sources:
+  users: {aggregates: ../sums.%s}
+"""
+
+
+@cache
+def _new_warehouse() -> Path:
+    warehouse = Workspace(folder() / "new").warehouse
+    with open_writer(warehouse):
+        return warehouse
+
+
+def check_gate(data: bytes) -> None:
+    """Bytes as the sums that a gate judges: 1 is a rollback, and then the answer says so."""
+    ending = "json" if data[:1] in {b"[", b"{"} else "csv"
+    _written("gate/experiments/quiz.yaml", (_SUMS % ending).encode())
+    _written(f"gate/sums.{ending}", data)
+    # Sums without times are judged once: each input has its own warehouse.
+    shutil.rmtree(folder() / "gate" / "var", ignore_errors=True)
+    shutil.copytree(_new_warehouse().parent, folder() / "gate" / "var")
+    done = _expect({0, 1, 2, 3, 4}, "--root", folder() / "gate", "gate", "quiz", "--json")
+    if done.returncode == 1 and '"decision": "rollback"' not in done.stdout:
+        raise Broken(f"gate ends with 1 without a rollback: {done.stdout[-2000:]}")
 
 
 def _check_judge(config: bytes, values: bytes) -> None:
@@ -234,6 +272,7 @@ TARGETS: dict[str, Check] = {
     "jsonl": check_json,
     "parquet": check_parquet,
     "sums": check_sums,
+    "gate": check_gate,
     "canary": check_canary,
     "values": check_values,
     "query": check_query,

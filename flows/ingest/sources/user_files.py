@@ -77,7 +77,11 @@ def read_records(file: Path) -> list[dict[str, Any]]:
             for row in relation.fetchall()
         ]
 
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as con:
+    # DuckDB would put what doesn't fit into memory beside the caller's files.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        duckdb.connect(config={"temp_directory": str(Path(folder) / "spilled")}) as con,
+    ):
         con.execute("set timezone = 'UTC'")
         return _explaining(file, Path(folder) / "rows", read)
 

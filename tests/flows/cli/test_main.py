@@ -50,22 +50,27 @@ def fill(disk: Path) -> None:
                 return
 
 
-@pytest.fixture
-def crash(monkeypatch: pytest.MonkeyPatch) -> None:
+CRASHES = (ZeroDivisionError("a mistake"), SystemExit(1), BaseException("a panic in Rust"))
+
+
+@pytest.fixture(params=CRASHES, ids=lambda error: type(error).__name__)
+def crash(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     def broken(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("a mistake of ours")
+        raise request.param
 
     monkeypatch.setattr("flows.look.look.look_anew", broken)
     monkeypatch.setattr("flows.cli.main_job.pull_experiment", broken)
+    return type(request.param).__name__
 
 
-@pytest.mark.usefixtures("crash")
-def test_crash_is_no_rollback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_crash_is_no_rollback(
+    crash: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = workspace(tmp_path, REQUESTS)
     assert cli.main(["--root", str(root), "gate", REQUESTS]) == 2
     said = capsys.readouterr().err
     assert "Traceback" in said
-    assert said.splitlines()[-1] == "verdict failed, nothing was decided: ZeroDivisionError"
+    assert said.splitlines()[-1] == f"verdict failed, nothing was decided: {crash}"
 
 
 @pytest.mark.parametrize("arguments", [("gate", REQUESTS), ("run",), ("watch", REQUESTS, "--once")])
@@ -90,15 +95,14 @@ def test_verdict_that_can_not_be_printed_is_no_decision(
     assert list((root / "verdicts").glob("*/*.json")) or "run" in arguments
 
 
-@pytest.mark.usefixtures("crash")
 def test_crash_in_one_experiment_does_not_stop_the_others(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    crash: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = workspace(tmp_path, REQUESTS, USERS)
     assert cli.main(["--root", str(root), "run"]) == 2
     said = capsys.readouterr().err
     for name in (REQUESTS, USERS):
-        assert f"{name}: failed, nothing was decided: ZeroDivisionError" in said
+        assert f"{name}: failed, nothing was decided: {crash}" in said
     assert "Traceback" in said
 
 

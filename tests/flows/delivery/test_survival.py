@@ -250,10 +250,13 @@ def test_a_new_warehouse_begins_above_the_fence_of_the_target(workspace: Workspa
 
 @pytest.mark.parametrize(
     "error",
-    [KeyError("x"), RecursionError("deep"), MemoryError(), ValueError("²"), OSError(5, "io")],
+    [
+        *(KeyError("x"), RecursionError("deep"), MemoryError(), ValueError("²"), OSError(5, "io")),
+        *(SystemExit(1), BaseException("a panic in Rust")),
+    ],
 )
 def test_an_exception_that_nobody_thought_of_keeps_the_split(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, error: Exception
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     with closing(steps_of(workspace)) as steps:
         next(steps)

@@ -70,6 +70,8 @@ def test_a_known_secret_is_found_however_it_is_written(form: str) -> None:
         (f"http://u:{SECRET}@h/p", "http://h/p"),
         (f"http://h/p?token={SECRET}", "http://h/p"),
         (f"http://h/p?tenant=a&token={SECRET}", "http://h/p?tenant=a"),
+        (f"http://h/p?tenant=a&subscription-key={SECRET}", "http://h/p?tenant=a"),
+        (f"http://h/p?{SECRET}", "http://h/p"),
         ("http://h/p", "http://h/p"),
         (f"http://[::1/p?token={SECRET}", "http://[::1/p?token=***"),
     ],

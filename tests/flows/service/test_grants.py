@@ -6,7 +6,9 @@ import json
 import re
 import signal
 import socket
+import ssl
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +18,10 @@ import requests
 
 from flows.cli.main import main
 from flows.service.grants import TokenRefused, read_grants
+from flows.service.server import ServerIdentity, keep_up_to_date
 from tests.places import PATIENCE_S
 from tests.servers.certificates import self_signed
+from tests.servers.scripted_server import Reply, scripted
 from tests.servers.service_process import demo_workspace, started
 
 MINE, OTHER = "quiz-format", "tagalog-support"
@@ -117,6 +121,32 @@ def test_a_silent_peer_keeps_nobody_waiting_and_delays_no_end(tmp_path: Path) ->
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
         assert time.monotonic() - began < 30
+
+
+def test_a_renewed_certificate_is_used_by_new_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.service.server._CHECK_CERTIFICATE_S", 0.05)
+    (tmp_path / "new").mkdir()
+    tls, new = ServerIdentity(*self_signed(tmp_path)), self_signed(tmp_path / "new")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.certificate, tls.key)
+    over = threading.Event()
+    arguments = (context, tls, tls.written(), over)
+    threading.Thread(target=keep_up_to_date, args=arguments, daemon=True).start()
+    with scripted(Reply(200, b""), tls=context) as server:
+        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        old = ssl.get_server_certificate(address)
+        # For a moment they are of two pairs: the old ones go on.
+        new[0].replace(tls.certificate)
+        time.sleep(0.3)
+        assert ssl.get_server_certificate(address) == old
+        new[1].replace(tls.key)
+        deadline = time.monotonic() + PATIENCE_S
+        while ssl.get_server_certificate(address) == old:
+            assert time.monotonic() < deadline
+        assert ssl.get_server_certificate(address) == tls.certificate.read_text()
+    over.set()
 
 
 def test_what_cannot_be_served_with_is_one_line(
