@@ -5,51 +5,42 @@
 -- replaced (reset, restart: 1 and 4), or is new and began inside the data (birth: 2). One that starts
 -- again and again is no less a harm to users for that. A target that answers for several variants is
 -- a gateway, whose starts are no version's.
-with owned as (
-    select target
-    from series
-    where experiment = $experiment
-    group by target
-    having count(distinct variant) = 1
-),
-
-seen as (
+with targets as (
     select
         series.target,
-        series.variant,
-        series.role,
-        series.le_ms,
-        samples.ts,
-        samples.delta,
-        samples.reason,
-        min(samples.ts) over (partition by series.target) as first_ts
+        min(samples.ts) as first_ts,
+        min(case when samples.ts > $warm_until and samples.reason in (1, 4) then samples.ts end)
+            as replaced,
+        min(case when samples.ts > $warm_until and samples.reason = 2 then samples.ts end) as born
     from counter_samples as samples
     inner join series
         on samples.experiment = series.experiment and samples.series_id = series.series_id
-    inner join owned on series.target = owned.target
     where samples.experiment = $experiment and samples.ts <= $until
+    group by series.target
+    having count(distinct series.variant) = 1
 ),
 
 begun as (
     select
         target,
-        min(ts) as began
-    from seen
-    where ts > $warm_until and (reason in (1, 4) or (reason = 2 and ts = first_ts))
-    group by target
+        least(replaced, case when born = first_ts then born end) as began
+    from targets
 )
 
 select
-    seen.variant,
-    make_timestamptz((epoch_ms(seen.ts) - 1) // $bucket_ms * $bucket_ms * 1000) as bucket_start,
-    seen.le_ms,
-    cast(sum(seen.delta) as bigint) as at_most
-from seen
-inner join begun on seen.target = begun.target
+    series.variant,
+    make_timestamptz((epoch_ms(samples.ts) - 1) // $bucket_ms * $bucket_ms * 1000) as bucket_start,
+    series.le_ms,
+    cast(sum(samples.delta) as bigint) as at_most
+from begun
+inner join series on begun.target = series.target
+inner join counter_samples as samples
+    on series.experiment = samples.experiment and series.series_id = samples.series_id
 where
-    seen.role = 'latency'
-    and seen.ts > $since
-    and seen.ts >= begun.began
-    and epoch_ms(seen.ts) < epoch_ms(begun.began) + $warm_up_ms
+    begun.began is not null
+    and series.experiment = $experiment and series.role = 'latency'
+    and samples.ts > $since and samples.ts <= $until
+    and samples.ts >= begun.began
+    and epoch_ms(samples.ts) < epoch_ms(begun.began) + $warm_up_ms
 group by all
 order by all
