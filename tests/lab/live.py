@@ -1,6 +1,6 @@
 """The whole job on real traffic: `make live`, and all that can happen to a canary: `make live-all`.
 
-Twelve canaries behind a real Envoy, seen by a real Prometheus through three meshes' metrics, each
+Thirteen canaries behind a real Envoy, seen by a real Prometheus through three meshes' metrics, each
 with something that can happen to a canary; and each traffic strategy, once as it should be and once
 as it should not. `verdict deliver` moves traffic, `verdict gate` judges those whose split is fixed,
 each in a process of its own; every outcome is checked.
