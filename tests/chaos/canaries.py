@@ -12,7 +12,7 @@ from flows.workspace.paths import Workspace
 from tests.builders.delivery_workspace import canary_share, live_workspace
 from tests.chaos.commands import Command, Running, start
 from tests.chaos.tally import Tally
-from tests.places import PATIENCE_S
+from tests.places import PATIENCE_S, at_load
 from tests.servers.faulty_source import FaultyProxy, faulty_proxy
 from tests.servers.live_counters import LiveCounters, live_counters
 
@@ -51,7 +51,7 @@ class Canary:
     def goes_back(self) -> None:
         """Harm begins: all traffic goes to the baseline, and the controller ends with 1."""
         self.counters.fail()
-        ended = self.running.wait(PATIENCE_S)
+        ended = self.running.wait(at_load(PATIENCE_S))
         if ended is None:
             self.tally.fail("hangs", f"harm is not rolled back: {self.running.output[-500:]}")
         elif (found := (ended.code, canary_share(self.workspace))) != (1, 0):
@@ -59,7 +59,7 @@ class Canary:
 
     def awaits(self, what: str, is_so: Callable[[str], bool]) -> None:
         """Waits until the output is so."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + at_load(PATIENCE_S)
         while not is_so(self.running.output):
             if time.monotonic() > deadline or not self.running.process.is_alive():
                 said = self.running.output[-500:]
