@@ -48,10 +48,11 @@ live-all: $(VENV)/dev servers ## the same for all that can happen to a canary, a
 servers: ## install what the tests need, where it may be installed
 	@scripts/install-servers
 
-schemas: $(VENV)/runtime ## write the JSON Schemas anew
+schemas: $(VENV)/runtime ## write the JSON Schemas and the data dictionary anew
 	@$(BIN)/verdict schema > schemas/experiment.schema.json
 	@for name in verdict aggregates scorecard calibration; do \
 		$(BIN)/verdict schema --$$name > schemas/$$name.schema.json || exit 1; done
+	@$(BIN)/verdict export --dictionary > docs/data-dictionary.md
 
 lock: ## resolve the lock files anew (needs uv)
 	@uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate \

@@ -135,13 +135,12 @@ class Plan:
         of each variant.
     tuned_ms: the length that the tests are tuned for, where the stages' real lengths are known
         only afterwards; it must not depend on what the looks saw.
-    warm_up_ms: time from the start in which requests are counted, but only a total failure is
-        judged: code is compiled, caches are filled.
+    warm_up_ms: time from the start in which only a total failure is judged: caches are filled.
     users: how many are expected in all variants over that length, as known before any comparison;
         None where nobody said.
-    approved: by signal and candidate, or metric and pod, the difference up to which a person has
-        approved it.
+    approved: by signal and candidate, or metric and pod, how much of it a person has approved.
     pods: what follows from a single pod that surely harms its users.
+    is_split_assumed: whether the stages are defaults, as the spec names no split.
     is_users_fixed_horizon: whether users are judged once, at the end, by tests that hold once.
     """
 
@@ -159,6 +158,7 @@ class Plan:
     users: float | None = None
     approved: Mapping[tuple[str, str], float] = field(default_factory=dict)
     is_users_fixed_horizon: bool = False
+    is_split_assumed: bool = False
     warm_up_ms: int = 0
     pods: PodPolicy = PodPolicy.ASK
 

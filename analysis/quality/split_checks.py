@@ -130,8 +130,28 @@ def _split(
     )
     detail = f"{name}: {_received(plan, found, what)}{where} ({_p(found.p_value)})"
     if found.mismatch:
-        detail += f": the traffic is not split as configured. {_REMEDY}, or correct the routing"
+        detail += f": {_remedy(plan, stages)}"
     yield QualityCheck(name, not found.mismatch, detail)
+
+
+def _remedy(plan: Plan, stages: Sequence[StageCounts]) -> str:
+    """What to set; a split that nobody wrote is asked for, as it was seen."""
+    if not plan.is_split_assumed:
+        return f"the traffic is not split as configured. {_REMEDY}, or correct the routing"
+    total = sum(sum(stage.counts.values()) for stage in stages)
+    percents = {
+        name: round(100 * sum(stage.counts.get(name, 0.0) for stage in stages) / total)
+        for name in plan.candidates
+    }
+    written = ", ".join(
+        f"{name}: {percent}"
+        for name, percent in {plan.baseline: 100 - sum(percents.values()), **percents}.items()
+    )
+    assumed = ", ".join(f"{100 * stage.shares.get(plan.candidates[0], 0):g}" for stage in stages)
+    return (
+        f"the spec names no split, so stages of {assumed} % are assumed. "
+        f"Write `split: {{{written}}}`? Or `plan.stages`, if the split changes"
+    )
 
 
 def _split_by(

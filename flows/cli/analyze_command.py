@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.cli.arguments import Commands, command, number_within
+from flows.cli.lines import say
 
 if TYPE_CHECKING:
     from flows.aggregates.further_answers import NegligibleDifference
@@ -74,7 +75,7 @@ def _analyze(options: argparse.Namespace) -> int:
     from flows.aggregates.analyze import analyze  # noqa: PLC0415
     from flows.aggregates.further_answers import Asked  # noqa: PLC0415
     from flows.aggregates.looks import Tuning  # noqa: PLC0415
-    from flows.cli.analyze_tables import show, show_all  # noqa: PLC0415
+    from flows.cli.analyze_tables import sentence, show, show_all  # noqa: PLC0415
     from flows.ingest.sources.aggregate_rows import read_aggregates  # noqa: PLC0415
 
     document = analyze(
@@ -92,6 +93,8 @@ def _analyze(options: argparse.Namespace) -> int:
     show(document)
     if options.all:
         show_all(document)
+    for row in document.rows:
+        say(sentence(row), indent="  ")
     return 0
 
 

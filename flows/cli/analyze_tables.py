@@ -13,6 +13,7 @@ from flows.aggregates.analyzed_document import (
     ScorecardDocument,
     SegmentsDiffer,
 )
+from flows.cli.lines import say
 from flows.look.scorecard_document import Interval, ScorecardRow
 
 _Line = tuple[str, str, str]
@@ -27,19 +28,46 @@ def show(document: ScorecardDocument) -> None:
     for row in document.rows:
         table.add_row(*_cells(row))
     Console().print(table)
-    print("wins: chance that the candidate is larger; *: found by e-BH, however often one looks")
+    say("wins: chance that the candidate is larger; *: found by e-BH, however often one looks")
     for limit in document.limits:
-        print(limit)
+        say(limit, indent="  ")
     for row in document.rows:
         for line in _remarks(row):
-            print(line)
+            say(line, indent="  ")
     for segments in document.segments:
         if segments.reversed:
-            print(
+            say(
                 f"{segments.metric}, {segments.candidate}: the segments{_by(segments)} say the "
                 f"opposite of all users together ({segments.stratified:+.3g}, not "
                 f"{segments.pooled:+.3g}): Simpson's paradox"
             )
+
+
+def sentence(row: ScorecardRow) -> str:
+    """What the row says, for somebody who reads no table; which direction is good isn't known."""
+    name = " / ".join(p for p in (row.metric, row.segment) if p)
+    seen = f"{_percent(row.relative)} (at one look {_range(row.fixed)})"
+    if row.split_log_e > math.log(1000):
+        return f"{name}: {row.candidate} and {row.baseline} can't be compared: the split is broken"
+    at_all, at_one = _side(row.anytime), _side(row.fixed)
+    if at_all:
+        return (
+            f"{name}: {row.candidate} is {at_all} than {row.baseline} by {seen}; that holds "
+            "however often one looks"
+        )
+    if at_one:
+        return (
+            f"{name}: {row.candidate} is {at_one} than {row.baseline} by {seen}, if this is the "
+            f"only look; for looks at any time not yet ({_range(row.anytime)})"
+        )
+    return f"{name}: no difference of {row.candidate} from {row.baseline} is shown: {seen}"
+
+
+def _side(interval: Interval) -> str:
+    """Which side of zero all of the interval is on; empty where it holds zero."""
+    if interval.lower > 0:
+        return "larger"
+    return "smaller" if interval.upper < 0 else ""
 
 
 def _cells(row: ScorecardRow) -> list[str]:

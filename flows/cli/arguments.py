@@ -4,25 +4,106 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from flows.workspace.paths import Workspace
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 else:
     Commands = argparse._SubParsersAction  # not generic when it runs
 
 USAGE_ERROR = 2
+SPECS_FOLDER = "experiments"
 
 
 def command(
-    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], text: str
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+    *,
+    narrates: bool = False,
+    shows_time: bool = True,
 ) -> argparse.ArgumentParser:
-    """Adds a command that answers with run's exit code; options.root is the workspace's folder."""
+    """Adds a command that answers with run's exit code.
+
+    narrates: what it prints is no answer that --quiet would take away. shows_time: a terminal is
+    told for how long it has been running.
+    """
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    parser.set_defaults(run=run)
+    add_shared(parser, default=argparse.SUPPRESS)
+    parser.set_defaults(run=run, narrates=narrates, shows_time=shows_time)
     return parser
+
+
+def add_shared(parser: argparse.ArgumentParser, *, default: object) -> None:
+    """Adds the options of every command, which may be written before and after its name."""
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=default,
+        help="the folder with experiments/; var/ and verdicts/ are made in it (default: .)",
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", default=default, help="print only answers and errors"
+    )
+    parser.add_argument(
+        "--debug", action="store_true", default=default, help="print a traceback where we fail"
+    )
+
+
+def add_experiment(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Adds the argument that names an experiment, or none and more of them."""
+    if several:
+        text = "names, or paths of their specs (default: all)"
+        parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help=text)
+    else:
+        text = "its name, or the path of its spec"
+        parser.add_argument("experiment", metavar="EXPERIMENT", help=text)
+
+
+def workspace_of(options: argparse.Namespace) -> Workspace:
+    """Where a command's specs and data are; paths in its arguments become names of experiments.
+
+    The warehouse of a spec that lies in a folder experiments/ is the one beside that folder, so
+    that one experiment has one history, from wherever it is called. Raises UsageProblem.
+    """
+    from flows.formats.problems import UserError  # noqa: PLC0415
+    from flows.workspace.paths import Workspace  # noqa: PLC0415
+
+    root = options.root or Path()
+    single = "experiment" in options
+    given = [options.experiment] if single else list(getattr(options, "experiments", ()))
+    folders = {Path(text).parent for text in given if _is_path(text)}
+    names = [_experiment_name(text) for text in given]
+    if single:
+        (options.experiment,) = names
+    elif names:
+        options.experiments = names
+    own = (root / SPECS_FOLDER).resolve()
+    others = {folder for folder in folders if folder.resolve() != own}
+    if not others:
+        return Workspace(root)
+    if len(others) > 1 or not all(map(_is_path, given)) or others != folders:
+        raise UserError("specs of several folders; name those of one folder at a time")
+    (folder,) = others
+    if options.root is None and folder.name == SPECS_FOLDER:
+        return Workspace(folder.parent)
+    return Workspace(root, specs=folder)
+
+
+def _is_path(text: str) -> bool:
+    """Whether the text is a spec's path: it has a folder, or is a file here."""
+    return os.sep in text or (text.endswith(".yaml") and Path(text).is_file())
+
+
+def _experiment_name(text: str) -> str:
+    return Path(text).name.removesuffix(".yaml") if _is_path(text) else text.removesuffix(".yaml")
 
 
 def parse_instant(text: str) -> datetime:

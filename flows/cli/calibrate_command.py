@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from analysis.explain.spans import span_s
-from flows.cli.arguments import Commands, command, parse_instant, whole_number
+from flows.cli.arguments import Commands, add_experiment, command, parse_instant, whole_number
+from flows.cli.lines import say
 from flows.formats.text import counted
-from flows.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from flows.calibration.request_outcomes import HistoryDocument, JudgeOutcome
     from flows.calibration.user_outcomes import UserJudgeOutcome, UserMetricCalibration
 
-_WIDTH = 80
 _USER_LEGEND = (
     "median, 90 %: when half, and 90 %, of the right decisions had come. verdict: this product. "
     "t-test: Welch's, two-sided, at each look; fixed t-test: once, at the end. Both find any "
@@ -37,8 +35,9 @@ def add(commands: Commands) -> None:
         "calibrate",
         _calibrate,
         "replay what is known, without and with an effect: what can the gate see?",
+        shows_time=False,
     )
-    calibrate.add_argument("experiment")
+    add_experiment(calibrate)
     calibrate.add_argument("--runs", type=whole_number(1), help="of each scenario (default: 500)")
     calibrate.add_argument(
         "--seed", type=whole_number(0), help="another seed, other runs (default: 1)"
@@ -69,9 +68,9 @@ def _calibrate(options: argparse.Namespace) -> int:
     from flows.calibration.request_history import ALL_KNOWN  # noqa: PLC0415
     from flows.workspace.experiments import find_spec  # noqa: PLC0415
 
-    workspace = Workspace(options.root)
+    workspace = options.workspace
     _, spec = find_spec(workspace.experiments, options.experiment)
-    with _progress() as progress:
+    with _progress(is_quiet=options.quiet) as progress:
         document = calibrate(
             spec,
             workspace.warehouse,
@@ -88,13 +87,15 @@ def _calibrate(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
+def _progress(*, is_quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error while the block runs; nothing where that is no terminal."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(
+        console=console, transient=True, disable=is_quiet or not console.is_terminal
+    ) as bar:
         task = bar.add_task("replaying", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -103,19 +104,18 @@ def _show(document: CalibrationDocument) -> None:
     from rich.console import Console  # noqa: PLC0415
 
     for line in _introduction(document):
-        print(textwrap.fill(line, _WIDTH, subsequent_indent="  "))
+        say(line, indent="  ")
     console = Console()
-    console.width = min(console.width, _WIDTH)
     if document.scenarios:
         console.print(_table(document))
         for line in _legend(document):
-            print(textwrap.fill(line, _WIDTH))
+            say(line)
     for metric in document.users:
         console.print(_user_table(metric))
     if document.users:
-        print(textwrap.fill(_USER_LEGEND, _WIDTH))
+        say(_USER_LEGEND)
     for note in document.notes:
-        print(textwrap.fill(f"note: {note}", _WIDTH))
+        say(f"note: {note}")
 
 
 def _introduction(document: CalibrationDocument) -> Iterator[str]:

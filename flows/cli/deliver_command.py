@@ -10,8 +10,9 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from flows.cli.arguments import Commands, command
-from flows.workspace.paths import Workspace
+from flows.cli.arguments import Commands, add_experiment, command
+from flows.cli.faults import show_fault
+from flows.cli.lines import say
 
 if TYPE_CHECKING:
     from flows.delivery.step import Step
@@ -28,8 +29,10 @@ def add(commands: Commands) -> None:
         _deliver,
         "shift traffic stage by stage, roll back on harm; exit 0 promoted, 1 rolled back or "
         "aborted, 3 in progress (--once, or stopped: run again to resume), 2 error",
+        narrates=True,
+        shows_time=False,
     )
-    deliver.add_argument("experiment")
+    add_experiment(deliver)
     deliver.add_argument("--once", action="store_true", help="take one step and end")
     deliver.add_argument(
         "--again", action="store_true", help="start a new delivery after one that has ended"
@@ -43,8 +46,8 @@ def add(commands: Commands) -> None:
         ("approve", _approve, "approve the next stage of a delivery, and signals that hold"),
         ("abort", _abort, "abort a delivery and return all traffic to the baseline"),
     ):
-        parser = command(commands, name, run, text)
-        parser.add_argument("experiment")
+        parser = command(commands, name, run, text, narrates=True)
+        add_experiment(parser)
         parser.add_argument("--reason", default="", help="stored with the delivery")
 
 
@@ -52,19 +55,19 @@ def _deliver(options: argparse.Namespace) -> int:
     from flows.delivery.deliver import deliver  # noqa: PLC0415
     from flows.warehouse.delivery_log import DeliveryOutcome  # noqa: PLC0415
 
-    workspace = Workspace(options.root)
+    workspace = options.workspace
     if options.dry_run:
         from flows.delivery.dry_run import preview  # noqa: PLC0415
 
         for line in preview(workspace, options.experiment):
-            print(line)
+            say(line, indent="  ")
         return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     step = None
     steps = deliver(workspace, options.experiment, again=options.again, once=options.once)
     try:
         for step in steps:
-            _show(step)
+            _show(step, debug=options.debug)
     except KeyboardInterrupt:
         steps.close()
         print("stopped; the split is unchanged. Run the command again to resume", file=sys.stderr)
@@ -75,16 +78,15 @@ def _deliver(options: argparse.Namespace) -> int:
     return _PROMOTED if outcome is DeliveryOutcome.PROMOTED else _ROLLED_BACK
 
 
-def _show(step: Step) -> None:
+def _show(step: Step, *, debug: bool) -> None:
     """Prints the step. Who can't read it doesn't end the delivery: a full disk, a closed pipe."""
     from flows.formats.problems import UserError  # noqa: PLC0415
-    from flows.formats.safe_text import safe_traceback  # noqa: PLC0415
 
     with suppress(OSError, ValueError):
         print(_line(step), flush=True)
     if step.fault is not None and not isinstance(step.fault, UserError):
         with suppress(OSError, ValueError):
-            print(safe_traceback(step.fault), end="", file=sys.stderr)
+            show_fault(step.fault, debug=debug)
 
 
 def _line(step: Step) -> str:
@@ -99,7 +101,7 @@ def _approve(options: argparse.Namespace) -> int:
     from flows.delivery.approve import approve  # noqa: PLC0415
 
     detail = _by(options, "approved")
-    found = approve(Workspace(options.root), options.experiment, detail)
+    found = approve(options.workspace, options.experiment, detail)
     if found.signals:
         print(
             f"{options.experiment}: {detail}: {', '.join(found.signals)}; more harm than may have "
@@ -115,7 +117,7 @@ def _abort(options: argparse.Namespace) -> int:
     from flows.warehouse.delivery_log import DeliveryEventKind  # noqa: PLC0415
 
     detail, kind = _by(options, "aborted"), DeliveryEventKind.ABORTED
-    state = tell(Workspace(options.root), options.experiment, kind, detail)
+    state = tell(options.workspace, options.experiment, kind, detail)
     _show_told(options, detail, state)
     return 0
 

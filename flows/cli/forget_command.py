@@ -7,7 +7,6 @@ from pathlib import Path
 
 from flows.cli.arguments import Commands, command
 from flows.formats.problems import UserError
-from flows.workspace.paths import Workspace
 
 
 class NobodyNamed(UserError):
@@ -17,7 +16,11 @@ class NobodyNamed(UserError):
 def add(commands: Commands) -> None:
     """Adds the command."""
     parser = command(
-        commands, "forget", _run, "remove users from the warehouse, and take them in no more"
+        commands,
+        "forget",
+        _run,
+        "remove users from the warehouse, and take them in no more",
+        narrates=True,
     )
     parser.add_argument("users", nargs="*", metavar="USER", help="ids, as in the data")
     parser.add_argument("--from", dest="file", type=Path, help="a text file with an id a line")
@@ -29,7 +32,7 @@ def _run(options: argparse.Namespace) -> int:
     from flows.ingest.users.forget_users import forget_users  # noqa: PLC0415
     from flows.workspace.experiments import select_readable  # noqa: PLC0415
 
-    workspace = Workspace(options.root)
+    workspace = options.workspace
     users = [*options.users, *_of_file(options.file)]
     if not users:
         raise NobodyNamed("name at least one user: verdict forget USER ..., or --from FILE")

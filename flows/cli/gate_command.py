@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from flows.cli.arguments import Commands, command, parse_instant
-from flows.workspace.paths import Workspace
+from flows.cli.arguments import Commands, add_experiment, command, parse_instant
+from flows.cli.lines import say
 
 
 def add(commands: Commands) -> None:
@@ -19,8 +19,9 @@ def add(commands: Commands) -> None:
         "gate",
         _gate,
         "judge one experiment; exit 0 promote, 1 rollback, 3 hold, 4 invalid, 2 error",
+        narrates=True,
     )
-    gate.add_argument("experiment")
+    add_experiment(gate)
     gate.add_argument("--at", type=parse_instant, help="look at this time (default: now)")
     gate.add_argument("--json", action="store_true", help="print the whole verdict as JSON")
 
@@ -31,7 +32,7 @@ def _gate(options: argparse.Namespace) -> int:
     from flows.notify import send_notifications  # noqa: PLC0415
     from flows.workspace.experiments import find_spec  # noqa: PLC0415
 
-    workspace, at = Workspace(options.root), look_time(options.at)
+    workspace, at = options.workspace, look_time(options.at)
     path, spec = find_spec(workspace.experiments, options.experiment)
     known = standing_looks(workspace, [(path, spec)], at).get(spec.experiment)
     if known is not None and not known.basis.is_pulled:
@@ -53,9 +54,9 @@ def _print(text: str, verdict: Mapping[str, Any], *, as_json: bool) -> None:
     score = "no score" if verdict["score"] is None else f"score {verdict['score']:g}"
     print(f"{verdict['experiment']}: {verdict['decision']} ({score})")
     for reason in verdict["reasons"]:
-        print(f"  - {reason}")
+        say(f"  - {reason}", indent="    ")
     for note in verdict["notes"]:
-        print(f"  note: {note}")
+        say(f"  note: {note}", indent="    ")
 
 
 def _warn(warning: str) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from flows.cli.arguments import USAGE_ERROR, Commands, command
 from flows.formats.problems import InputError
 from flows.formats.text import counted
-from flows.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from flows.manifests.new_spec import SpecAnswers
@@ -23,17 +22,25 @@ _MESHES = ("istio", "linkerd", "linkerd-route", "linkerd-policy", "envoy")
 def add(commands: Commands) -> None:
     """Adds the command."""
     init = command(
-        commands, "init", _init, "write a spec from mesh manifests and report mistakes in them"
+        commands,
+        "init",
+        _init,
+        "write a spec from mesh manifests (--from), or the files of a new project",
+        narrates=True,
     )
     init.add_argument(
         "--from",
         dest="files",
         nargs="+",
         type=Path,
-        required=True,
         metavar="FILE",
         help="TrafficSplit, VirtualService, HTTPRoute, Flagger Canary and MetricTemplate, Argo "
         "Rollout and AnalysisTemplate, Kayenta canary config, ...",
+    )
+    init.add_argument(
+        "--project",
+        action="store_true",
+        help="write an example experiment, prefect.yaml and a CI job (as without --from)",
     )
     init.add_argument("--service", help="which service, if the files have several")
     init.add_argument("--route", metavar="TEXT", help="which route, if the files have several")
@@ -61,6 +68,11 @@ def _init(options: argparse.Namespace) -> int:
     from flows.manifests.spec_split import mistakes  # noqa: PLC0415
     from flows.spec.experiment import Mesh  # noqa: PLC0415
 
+    if options.project and options.files:
+        print("--project and --from: name one of them", file=sys.stderr)
+        return USAGE_ERROR
+    if not options.files:
+        return _init_project(options)
     mesh = Mesh(options.mesh) if options.mesh else None
     name = options.name or (options.output.stem if options.output else None)
     wanted = SpecAnswers(options.service, options.route, name, mesh, options.prometheus)
@@ -77,11 +89,11 @@ def _init(options: argparse.Namespace) -> int:
             return USAGE_ERROR
         for line in metrics.others:
             print(line, file=sys.stderr)
-        folder = Workspace(options.root).experiments / "metrics"
+        folder = options.workspace.experiments / "metrics"
         for line in write_templates(folder, metrics, force=options.force):
             print(line)
         return 0 if metrics.converted else USAGE_ERROR
-    path = options.output or Workspace(options.root).experiments / f"{name}.yaml"
+    path = options.output or options.workspace.experiments / f"{name}.yaml"
     if path.exists() and not options.force:
         print(f"{path} is there already; --force overwrites it", file=sys.stderr)
         return USAGE_ERROR
@@ -91,6 +103,15 @@ def _init(options: argparse.Namespace) -> int:
     print(
         f"wrote {path}" + (f"; check the {counted(doubts, 'line')} marked CHECK" if doubts else "")
     )
+    return 0
+
+
+def _init_project(options: argparse.Namespace) -> int:
+    from flows.project.new_project import write_project  # noqa: PLC0415
+
+    for line in write_project(options.workspace.root, force=options.force):
+        print(line)
+    print("next: verdict gate example")
     return 0
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
+from flows.cli.faults import fault_line, show_fault
 from flows.formats.exit_codes import ExitCode
 
 _ENDS = (None, ExitCode.GOOD, ExitCode.FAILED)
@@ -17,9 +16,10 @@ _ENDS = (None, ExitCode.GOOD, ExitCode.FAILED)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. Trouble is one line on standard error, and 2.
 
-    A mistake of ours, or of an installation that isn't whole, shows as one, with its traceback, and
-    is 2 as well: left to Python it would end with 1, which tells a pipeline to roll back.
+    A mistake of ours, or of an installation that isn't whole, shows as one (with its traceback if
+    --debug is set) and is 2 as well: left to Python it would end with 1, a rollback.
     """
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     if arguments is None and not sys.warnoptions:
         # A number that isn't known is said in the verdict; numpy's words on it help nobody.
         warnings.filterwarnings("ignore", category=RuntimeWarning)
@@ -27,36 +27,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # nothing is hidden: all of it is printed
+    except BaseException as error:  # nothing is hidden: --debug prints all of it
         # argparse's own ends. A library's is none of ours, nor is the panic of one in Rust.
         if isinstance(error, SystemExit) and error.code in _ENDS:
             raise
-        _print_traceback(error)
-        print(f"verdict failed, nothing was decided: {type(error).__name__}", file=sys.stderr)
+        show_fault(error, debug=debug)
+        said = fault_line(error, debug=debug)
+        print(f"verdict failed, nothing was decided: {said}", file=sys.stderr)
     return ExitCode.FAILED
 
 
-def _print_traceback(error: BaseException) -> None:
-    """Without the secrets that it may hold; what can't even be imported is shown as it is."""
-    try:
-        from flows.formats.safe_text import safe_traceback  # noqa: PLC0415
-    except ImportError:
-        traceback.print_exception(error)
-    else:
-        print(safe_traceback(error), end="", file=sys.stderr)
-
-
 def _run(arguments: Sequence[str] | None) -> int:
+    from flows.cli.arguments import workspace_of  # noqa: PLC0415
     from flows.cli.stdout import lost_output, print_nowhere, printable_output  # noqa: PLC0415
     from flows.formats.problems import UserError  # noqa: PLC0415
     from flows.formats.safe_text import make_logs_safe  # noqa: PLC0415
 
     make_logs_safe()
 
-    options = _parser().parse_args(arguments)
+    parser = command_parser()
+    options = parser.parse_args(arguments, argparse.Namespace(parser=parser))
     action: Callable[[argparse.Namespace], int] = options.run
     try:
-        with printable_output():
+        # What is said beside an answer is said to nobody where quiet is asked for.
+        is_silent = options.quiet and options.narrates and not getattr(options, "json", False)
+        label = None if options.quiet or not options.shows_time else _label(options)
+        with printable_output(is_silent=is_silent, label=label):
+            options.workspace = workspace_of(options)
             code = action(options)
         # What is only printed while Python ends would end with a code of its own.
         if sys.stdout is not None:
@@ -77,12 +74,31 @@ def _run(arguments: Sequence[str] | None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _label(options: argparse.Namespace) -> str:
+    """What is running, as a terminal shows it beside the time it takes."""
+    return f"{options.command} {getattr(options, 'experiment', '')}".rstrip()
+
+
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        print(f"verdict {version('split-verdict')}")
+        parser.exit()
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """The command line with all its commands."""
     # Imported here, for what fails while it is imported ends with 2 as well.
     from flows.cli import (  # noqa: PLC0415
         analyze_command,
         calibrate_command,
+        completion_command,
         deliver_command,
+        doctor_command,
+        export_command,
         forget_command,
         gate_command,
         init_command,
@@ -97,13 +113,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="verdict", description="Is the new version behind the traffic split good?"
     )
-    parser.add_argument(
-        "--root",
-        type=Path,
-        default=Path(),
-        help="the folder with experiments/; var/ and verdicts/ are made in it (default: .)",
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    from flows.cli.arguments import add_shared  # noqa: PLC0415
+
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
+    add_shared(parser, default=None)
+    commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
     for command in (
         init_command,
         forget_command,
@@ -117,6 +131,9 @@ def _parser() -> argparse.ArgumentParser:
         calibrate_command,
         analyze_command,
         judge_command,
+        export_command,
+        doctor_command,
+        completion_command,
     ):
         command.add(commands)
     return parser

@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from analysis.metric_result import Classification
+from analysis.plan import Role
+from flows.cli.faults import fault_line, show_fault
+from flows.cli.lines import say
 from flows.cli.stdout import lost_output
 from flows.formats.exit_codes import ExitCode
 from flows.formats.problems import UserError
-from flows.formats.safe_text import safe_traceback
 from flows.formats.text import counted
 from flows.formats.time import instant, milliseconds, milliseconds_of
 from flows.ingest.pull import pull_experiment
@@ -30,7 +33,12 @@ from flows.workspace.paths import Workspace
 
 
 def run_all(
-    workspace: Workspace, names: Sequence[str], *, at: datetime | None, replay: bool
+    workspace: Workspace,
+    names: Sequence[str],
+    *,
+    at: datetime | None,
+    replay: bool,
+    debug: bool = False,
 ) -> int:
     """Runs the experiments, one failing one doesn't stop the others; returns the exit code.
 
@@ -56,7 +64,7 @@ def _run_chosen(
     for path, spec in chosen.specs:
         # Another verdict of what it comes after may be another one of it.
         known = None if anew.intersection(spec.after) else standing.get(spec.experiment)
-        with _apart(spec.experiment, failed, workspace.warehouse):
+        with _apart(spec.experiment, failed, workspace.warehouse, debug=debug):
             anew.add(spec.experiment)
             document = _run_one(workspace, path, spec, at, replay=replay, known=known)
             if known is not None and document is None:
@@ -65,7 +73,7 @@ def _run_chosen(
     if documents:
         _show(documents)
         written = [workspace.warehouse, workspace.verdicts]
-        with _apart("publish", failed):
+        with _apart("publish", failed, debug=debug):
             written += publish_all(workspace, _all_readable(workspace, chosen))
         print("written:", *written, sep="\n  ")
     send_notifications(workspace.warehouse, _warn)
@@ -75,13 +83,15 @@ def _warn(text: str) -> None:
     print(f"warning: {text}", file=sys.stderr)
 
 
-def pull_all(workspace: Workspace, names: Sequence[str], *, until: datetime | None) -> int:
+def pull_all(
+    workspace: Workspace, names: Sequence[str], *, until: datetime | None, debug: bool = False
+) -> int:
     """Brings the warehouse up to date for the experiments; returns the exit code."""
     pull_until = look_time(until)
     chosen = select(workspace, names)
     failed = _tell_broken(chosen)
     for path, spec in chosen.specs:
-        with _apart(spec.experiment, failed):
+        with _apart(spec.experiment, failed, debug=debug):
             print(f"{spec.experiment}", flush=True)
             _pull(workspace, path, spec, pull_until)
     return ExitCode.FAILED if failed else ExitCode.GOOD
@@ -113,7 +123,9 @@ def _all_readable(workspace: Workspace, chosen: Selection) -> Selection:
 
 
 @contextmanager
-def _apart(name: str, failed: list[str], warehouse: Path | None = None) -> Iterator[None]:
+def _apart(
+    name: str, failed: list[str], warehouse: Path | None = None, *, debug: bool
+) -> Iterator[None]:
     """Says what is wrong with one experiment and notes its name, so that the others go on.
 
     warehouse: where it is also noted to be told to people.
@@ -131,9 +143,9 @@ def _apart(name: str, failed: list[str], warehouse: Path | None = None) -> Itera
         if lost_output(error):
             # Nothing that follows could be printed either.
             raise
-        # Nothing is hidden: all of it is printed.
-        print(safe_traceback(error), end="", file=sys.stderr)
-        print(f"{name}: failed, nothing was decided: {type(error).__name__}", file=sys.stderr)
+        show_fault(error, debug=debug)
+        said = fault_line(error, debug=debug)
+        print(f"{name}: failed, nothing was decided: {said}", file=sys.stderr)
         failed.append(name)
         if warehouse is not None:
             note_failure(warehouse, name, f"{type(error).__name__}: {error}")
@@ -171,7 +183,7 @@ def _run_one(
 def _pull(workspace: Workspace, path: Path, spec: Experiment, until: datetime) -> None:
     pulled = pull_experiment(spec, workspace.warehouse, spec_dir=path.parent, until=until)
     for line in pulled.summary:
-        print(f"  {line}", flush=True)
+        say(f"  {line}", indent="    ")
     for line in pulled.warnings:
         print(f"  warning: {line}", file=sys.stderr)
 
@@ -189,7 +201,6 @@ def _show(documents: Sequence[VerdictDocument]) -> None:
     """Prints the table of verdicts; before anything else can fail."""
     from rich.console import Console  # noqa: PLC0415
 
-    from analysis.explain.reasons import explain  # noqa: PLC0415
     from dashboards.verdict_table import VerdictRow, verdict_table  # noqa: PLC0415
 
     rows = [
@@ -197,9 +208,21 @@ def _show(documents: Sequence[VerdictDocument]) -> None:
             document.experiment,
             document.decision,
             document.score,
-            tuple(line for line in map(explain, document.metrics) if line not in document.reasons),
+            _beside(document),
             document.reasons,
         )
         for document in documents
     ]
     Console().print(verdict_table(rows))
+
+
+def _beside(document: VerdictDocument) -> tuple[str, ...]:
+    """What metrics say that no reason says; signals within their margins are in the report."""
+    from analysis.explain.reasons import explain  # noqa: PLC0415
+
+    shown = (
+        metric
+        for metric in document.metrics
+        if metric.role is not Role.SIGNAL or metric.classification is not Classification.PASS
+    )
+    return tuple(line for line in map(explain, shown) if line not in document.reasons)

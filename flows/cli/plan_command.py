@@ -7,8 +7,16 @@ import math
 from typing import TYPE_CHECKING
 
 from analysis.explain.spans import span_s
-from flows.cli.arguments import Commands, command, named, number_within, parse_instant, share
-from flows.workspace.paths import Workspace
+from flows.cli.arguments import (
+    Commands,
+    add_experiment,
+    command,
+    named,
+    number_within,
+    parse_instant,
+    share,
+)
+from flows.cli.lines import say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,7 +39,7 @@ def add(commands: Commands) -> None:
     plan = command(
         commands, "plan", _plan, "estimate which effects an experiment can detect, and how soon"
     )
-    plan.add_argument("experiment")
+    add_experiment(plan)
     plan.add_argument(
         "--at", type=parse_instant, help="use the history up to this time (default: now)"
     )
@@ -62,7 +70,7 @@ def _plan(options: argparse.Namespace) -> int:
     from flows.power.request_power import plan_experiment  # noqa: PLC0415
 
     document = plan_experiment(
-        Workspace(options.root),
+        options.workspace,
         options.experiment,
         expected=Expected(
             options.requests_per_second,
@@ -86,29 +94,32 @@ def _plan(options: argparse.Namespace) -> int:
         console.print(_requests_table(requests))
     if document.users:
         for users in document.users:
-            print(f"\n{_on_users(users)}")
+            print()
+            for line in _on_users(users).splitlines():
+                say(line, indent="    ")
             console.print(_users_table(users))
-        print(
-            "time: in four of five cases, watched at every look; -: not by the plan's end\n"
-            "smallest: what is found as often by the end, watched at every look / looked at once"
-        )
+        say("time: in four of five cases, watched at every look; -: not by the plan's end")
+        say("smallest: what is found as often by the end, watched at every look / looked at once")
     return 0
 
 
 def _say_requests(plan: RequestPlan) -> None:
-    print(
-        f"\n{plan.metric}: {plan.requests_per_second:.3g} requests/s, {plan.bad:.2%} bad in bursts "
-        f"of about {plan.overdispersion:.2g}; margin {100 * plan.margin:.2f} points"
+    print()
+    say(
+        f"{plan.metric}: {plan.requests_per_second:.3g} requests/s, {plan.bad:.2%} bad in bursts "
+        f"of about {plan.overdispersion:.2g}; margin {100 * plan.margin:.2f} points",
+        indent="  ",
     )
     for row in plan.rows:
         if row.share in {0.05, 0.5} and not row.as_planned and row.harm >= 0.05:
-            print(
+            say(
                 f"  at {row.share:.0%} of the traffic, {100 * row.harm:.1f} points more are found "
-                f"{_when(row.median_minutes, plan.plan_minutes)}"
+                f"{_when(row.median_minutes, plan.plan_minutes)}",
+                indent="    ",
             )
 
     for line in (*map(_late, plan.late), *cannot_find(plan)):
-        print(f"  {line}")
+        say(f"  {line}", indent="    ")
 
 
 def _late(one: LateDetection) -> str:

@@ -7,13 +7,17 @@ import sys
 from pathlib import Path
 
 from flows.cli.arguments import USAGE_ERROR, Commands, command, whole_number
-from flows.workspace.paths import Workspace
 
 
 def add(commands: Commands) -> None:
     """Adds the command."""
     serve = command(
-        commands, "serve", _serve, "answer Flagger's and Argo Rollouts' calls over HTTP"
+        commands,
+        "serve",
+        _serve,
+        "answer Flagger's and Argo Rollouts' calls over HTTP",
+        narrates=True,
+        shows_time=False,
     )
     serve.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
     serve.add_argument(
@@ -68,5 +72,5 @@ def _serve(options: argparse.Namespace) -> int:
         print(f"can't listen on {options.host} port {options.port}: {reason}", file=sys.stderr)
         return USAGE_ERROR
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    serve(Workspace(options.root), listening, token=token, grants=grants, tls=tls)
+    serve(options.workspace, listening, token=token, grants=grants, tls=tls)
     return 0

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.cli.arguments import USAGE_ERROR, Commands, command
-from flows.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from flows.spec.experiment import Experiment
@@ -34,19 +33,21 @@ def add(commands: Commands) -> None:
     which.add_argument(
         "--scorecard", action="store_true", help="of the output of `analyze --json` instead"
     )
+    which.add_argument("--judgement", action="store_true", help="of `judge --json` instead")
 
 
 def _validate(options: argparse.Namespace) -> int:
     from flows.formats.problems import InputError  # noqa: PLC0415
     from flows.workspace.experiments import load_spec  # noqa: PLC0415
 
-    folder = Workspace(options.root).experiments
+    folder = options.workspace.experiments
     files = [_file(folder, spec) for spec in options.specs] or sorted(folder.glob("*.yaml"))
     problems = 0
     for path in files:
         try:
             spec = load_spec(path)
-            print(f"{path}: ok")
+            if not options.quiet:
+                print(f"{path}: ok")
             for remark in _on_manifests(spec, path):
                 print(f"  {remark}")
         except InputError as error:
@@ -61,7 +62,7 @@ def _validate(options: argparse.Namespace) -> int:
 
 def _file(folder: Path, spec: Path) -> Path:
     """The file itself, or the one of the experiment with this name."""
-    named = folder / f"{spec}.yaml"
+    named = folder / f"{spec.name.removesuffix('.yaml')}.yaml"
     return named if named.is_file() and not spec.exists() else spec
 
 
@@ -84,6 +85,10 @@ def _schema(options: argparse.Namespace) -> int:
         from flows.ingest.sources.aggregate_rows import aggregates_schema  # noqa: PLC0415
 
         print(aggregates_schema(), end="")
+    elif options.judgement:
+        from flows.kayenta.judgement_document import judgement_schema  # noqa: PLC0415
+
+        print(judgement_schema(), end="")
     elif options.calibration:
         from flows.calibration.calibration_document import calibration_schema  # noqa: PLC0415
 

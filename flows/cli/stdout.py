@@ -7,9 +7,11 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
 from typing import Any, TextIO, cast
 
+from flows.cli.elapsed import ElapsedLine, elapsed_line
 from flows.formats.safe_text import CONTROLS
 
 # Colours and the moves of a progress bar, which our own tables have on a terminal.
@@ -19,11 +21,13 @@ _OURS = re.compile(r"(\x1b\[[0-9;?]*[A-HJKhlm]|\r)")
 class _Printable:
     """A stream without the control characters that a server's or a file's text may hold."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, line: ElapsedLine | None) -> None:
+        self._stream, self._line = stream, line
 
     def write(self, text: str) -> int:
         """Writes the text, such characters replaced."""
+        if self._line is not None:
+            self._line.hide()
         parts = _OURS.split(text) if self._stream.isatty() else [text]
         parts[::2] = [CONTROLS.sub("\ufffd", part) for part in parts[::2]]
         return self._stream.write("".join(parts))
@@ -33,14 +37,25 @@ class _Printable:
 
 
 @contextmanager
-def printable_output() -> Iterator[None]:
-    """Lets nothing that is printed in the with block command the terminal."""
-    # A process can be started without them.
-    out, err = (
-        None if stream is None else cast("TextIO", _Printable(stream))
-        for stream in (sys.stdout, sys.stderr)
-    )
-    with redirect_stdout(out), redirect_stderr(err):
+def printable_output(*, is_silent: bool = False, label: str | None = None) -> Iterator[None]:
+    """Lets nothing that is printed in the with block command the terminal.
+
+    is_silent: standard output takes nothing. label: what a terminal is told to be running for how
+    long.
+    """
+    with ExitStack() as stack:
+        line = None
+        # A process can be started without them.
+        if label is not None and sys.stderr is not None and sys.stderr.isatty():
+            line = stack.enter_context(elapsed_line(label, sys.stderr))
+        out, err = (
+            None if stream is None else cast("TextIO", _Printable(stream, line))
+            for stream in (sys.stdout, sys.stderr)
+        )
+        if is_silent:
+            out = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+        stack.enter_context(redirect_stdout(out))
+        stack.enter_context(redirect_stderr(err))
         yield
 
 

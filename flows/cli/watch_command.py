@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from flows.cli.arguments import Commands, command, parse_instant
-from flows.workspace.paths import Workspace
+from flows.cli.arguments import Commands, add_experiment, command, parse_instant
 
 
 def add(commands: Commands) -> None:
     """Adds the command."""
     watch = command(
-        commands, "watch", _watch, "watch split, success, latency and score, look by look"
+        commands,
+        "watch",
+        _watch,
+        "watch split, success, latency and score, look by look",
+        shows_time=False,
     )
-    watch.add_argument("experiment")
+    add_experiment(watch)
     watch.add_argument("--once", action="store_true", help="one look, then end (for scripts)")
     watch.add_argument(
         "--at", type=parse_instant, help="look at this time, then end (default: now)"
@@ -28,7 +31,7 @@ def _watch(options: argparse.Namespace) -> int:
     from flows.cli.watch_screen import watch  # noqa: PLC0415
 
     console = Console()
-    screens = watch(Workspace(options.root), options.experiment, at=options.at)
+    screens = watch(options.workspace, options.experiment, at=options.at)
     if options.once or options.at is not None or not console.is_terminal:
         console.print(watch_screen(next(screens)))
         return 0

@@ -14,6 +14,7 @@ from analysis.requests.latency import Histogram, QuantileRange, quantile_range
 from analysis.requests.outcomes import ANSWERED, RequestOutcome
 from dashboards.watch_view import VariantNow, Watched
 from flows.formats.time import instant, milliseconds_of
+from flows.ingest.requests.windows import bucket_ms
 from flows.look.look import look_at_experiment
 from flows.look.responses import kinds_in
 from flows.look.verdict_document import VerdictDocument
@@ -57,11 +58,12 @@ def _gather(workspace: Workspace, spec: Experiment, document: VerdictDocument) -
         # A split is that of one stage; the one before had another.
         stage = next((s for s in reversed(plan.stages) if s.start_ms < at_ms), plan.stages[0])
         begin_ms = max(stage.start_ms, at_ms - _OVER_MS)
-        variants = _variants(con, spec, plan, stage, (begin_ms, at_ms))
+        covered_s = _covered_s(con, spec, begin_ms, at_ms)
+        variants = _variants(con, spec, plan, stage, (begin_ms, at_ms), covered_s)
         looks = past_looks(con, {spec.experiment: document.look_at}, _MOST_LOOKS)[spec.experiment]
     return Watched(
         experiment=spec.experiment,
-        over_s=(at_ms - begin_ms) / 1000,
+        over_s=covered_s,
         variants=variants,
         looks=looks,
         reasons=document.reasons,
@@ -69,12 +71,30 @@ def _gather(workspace: Workspace, spec: Experiment, document: VerdictDocument) -
     )
 
 
+def _covered_s(con: Connection, spec: Experiment, begin_ms: int, at_ms: int) -> float:
+    """Seconds of the span of which samples are known; none of them where no server was read."""
+    found = run(
+        con,
+        "aggregate/covered_time",
+        experiment=spec.experiment,
+        since=instant(begin_ms),
+        until=instant(at_ms),
+        bucket_ms=bucket_ms(spec),
+    ).fetchone()
+    return min(int(found[0]) if found else 0, max(0, at_ms - begin_ms)) / 1000
+
+
 def _variants(
-    con: Connection, spec: Experiment, plan: Plan, stage: Stage, span: tuple[int, int]
+    con: Connection,
+    spec: Experiment,
+    plan: Plan,
+    stage: Stage,
+    span: tuple[int, int],
+    covered_s: float,
 ) -> tuple[VariantNow, ...]:
     """Every variant over the last minutes; empty where requests aren't compared."""
     begin_ms, at_ms = span
-    if not spec.request_metrics or at_ms <= begin_ms:
+    if not spec.request_metrics or covered_s <= 0:
         return ()
     window = {"experiment": spec.experiment, "since": instant(begin_ms), "until": instant(at_ms)}
     rows = run(con, "aggregate/look_requests", **window).fetchnumpy()
@@ -88,7 +108,7 @@ def _variants(
     return tuple(
         VariantNow(
             variant=name,
-            requests_per_second=requests / ((at_ms - begin_ms) / 1000),
+            requests_per_second=requests / covered_s,
             share=requests / total if total else None,
             configured=stage.shares.get(name),
             success=1 - failed / answered if answered else None,

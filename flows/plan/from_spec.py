@@ -55,6 +55,7 @@ def plan_of(spec: Experiment, *, start_ms: int) -> Plan:
         minimum_ms=milliseconds(spec.plan.minimum_duration),
         minimum_exposure=spec.plan.minimum_requests,
         look_every_ms=milliseconds(spec.plan.look_every),
+        is_split_assumed=not spec.plan.stages and spec.split is None and len(stages) > 1,
         is_users_fixed_horizon=spec.sources.is_timeless,
         warm_up_ms=_warm_up_ms(spec, begin - start_ms),
         pods=spec.pods,

@@ -10,11 +10,12 @@ class Workspace:
     """The folders below one root; nothing is created before it is written to."""
 
     root: Path
+    specs: Path | None = None
 
     @property
     def experiments(self) -> Path:
-        """The specs, one YAML file an experiment."""
-        return self.root / "experiments"
+        """The specs, one YAML file an experiment; in experiments/, unless another folder is set."""
+        return self.specs or self.root / "experiments"
 
     @property
     def warehouse(self) -> Path:

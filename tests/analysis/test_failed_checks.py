@@ -151,6 +151,13 @@ def test_an_invalid_split_names_shares_and_remedy() -> None:
     assert "harm at least" in verdict.reasons[1]
 
 
+def test_a_split_that_nobody_wrote_is_asked_for_as_it_was_seen() -> None:
+    verdict = _verdict(replace(_plan(), is_split_assumed=True), _evidence(0.04, share=OFF))
+    assert verdict.decision is Decision.INVALID
+    assert "the spec names no split, so stages of 50 % are assumed" in verdict.reasons[0]
+    assert "Write `split: {stable: 80, canary: 20}`?" in verdict.reasons[0]
+
+
 def test_requests_that_are_off_on_days_and_right_over_all_are_invalid() -> None:
     """Two days at 20 and 80 %: 50 % over all."""
     plan = replace(_plan(), bucket_ms=3_600_000, stages=(Stage(0, 48 * 3_600_000, HALF),))

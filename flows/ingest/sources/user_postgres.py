@@ -83,6 +83,23 @@ def stage_query(
             raise _problem_of(where, lost[0] if lost else error, watch) from error
 
 
+def describe_query(source: PostgresSource | UsersQuery) -> tuple[list[str], str]:
+    """The columns of a query that isn't run, and the server. Raises as stage_query does."""
+    import adbc_driver_manager  # noqa: PLC0415
+
+    dsn = _dsn(source)
+    where = f"PostgreSQL {dsn.address} (from ${source.dsn_env})"
+    with (
+        watched(dsn.fields.get("port", ""), _VIGIL) as watch,
+        closing(_connect(dsn.text(_PATIENCE), where, watch)) as server,
+        server.cursor() as cursor,
+    ):
+        try:
+            return cursor.adbc_execute_schema(source.query.rstrip("; \t\r\n")).names, where
+        except adbc_driver_manager.Error as error:
+            raise _problem_of(where, error, watch) from error
+
+
 def _with_texts(query: str, schema: Any, wanted: WantedRows) -> str:
     """The query, in which columns of types that don't travel as they are become text.
 

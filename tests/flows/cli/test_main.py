@@ -68,9 +68,16 @@ def test_crash_is_no_rollback(
 ) -> None:
     root = workspace(tmp_path, REQUESTS)
     assert cli.main(["--root", str(root), "gate", REQUESTS]) == 2
+    told = f"verdict failed, nothing was decided: {crash}"
     said = capsys.readouterr().err
-    assert "Traceback" in said
-    assert said.splitlines()[-1] == f"verdict failed, nothing was decided: {crash}"
+    assert said.startswith(told)
+    assert said.endswith("(--debug shows the traceback)\n")
+    assert len(said.splitlines()) == 1
+    for debugged in (["--debug", "gate"], ["gate", "--debug"]):
+        assert cli.main(["--root", str(root), *debugged, REQUESTS]) == 2
+        said = capsys.readouterr().err
+        assert "Traceback" in said
+        assert said.splitlines()[-1].startswith(told)
 
 
 @pytest.mark.parametrize("arguments", [("gate", REQUESTS), ("run",), ("watch", REQUESTS, "--once")])
@@ -103,7 +110,9 @@ def test_crash_in_one_experiment_does_not_stop_the_others(
     said = capsys.readouterr().err
     for name in (REQUESTS, USERS):
         assert f"{name}: failed, nothing was decided: {crash}" in said
-    assert "Traceback" in said
+    assert "Traceback" not in said
+    cli.main(["--root", str(root), "run", "--debug"])
+    assert capsys.readouterr().err.count("Traceback") >= 2
 
 
 def test_installation_that_is_not_whole_is_no_rollback(tmp_path: Path) -> None:

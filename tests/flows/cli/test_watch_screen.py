@@ -9,7 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -71,3 +71,12 @@ def test_a_script_gets_one_screen_and_an_unknown_name_one_line(root: Path) -> No
     )
     assert wrong.returncode == 2
     assert "Traceback" not in wrong.stderr
+
+
+def test_rates_are_over_the_time_that_is_covered_by_scrapes(root: Path) -> None:
+    """Minutes without samples, at the end or in between, are not minutes without requests."""
+    (then,) = watch(Workspace(root), "exam-service-canary", at=AT)
+    (later,) = watch(Workspace(root), "exam-service-canary", at=AT + timedelta(minutes=2))
+    assert later.over_s == pytest.approx(then.over_s, abs=8)
+    for one, other in zip(then.variants, later.variants, strict=True):
+        assert other.requests_per_second == pytest.approx(one.requests_per_second, rel=0.05)

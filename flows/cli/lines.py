@@ -1,0 +1,29 @@
+"""Sentences on a terminal: broken between words at its width; whole lines for other programs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+
+
+def say(text: str, *, indent: str = "") -> None:
+    """Prints a sentence, what doesn't fit on its first line indented by `indent`."""
+    print(fitted(text, indent=indent), flush=True)
+
+
+def fitted(text: str, *, indent: str = "") -> str:
+    """The sentence on lines as wide as the terminal, or as COLUMNS says; else on one line.
+
+    No word is cut, however long.
+    """
+    if not (sys.stdout.isatty() or os.environ.get("COLUMNS")):
+        return text
+    return textwrap.fill(
+        text,
+        max(20, shutil.get_terminal_size().columns),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,76 @@
+"""PostgreSQL, Prefect and Kubernetes, as far as specs or the environment name them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import requests
+
+from flows.delivery.targets.open_target import open_target
+from flows.doctor.health_finding import Health, HealthFinding
+from flows.formats.safe_text import safe_text
+from flows.formats.urls import endpoint_of
+from flows.ingest.sources.user_postgres import describe_query
+from flows.spec.experiment import Experiment
+from flows.spec.sources import PostgresSource, UsersQuery
+
+_WAIT_S = 5.0
+_POOL = "verdict"
+
+
+def check_query(
+    spec: Experiment, kind: str, source: PostgresSource | UsersQuery
+) -> Sequence[HealthFinding]:
+    """Whether the server takes the spec's query, without running it. Raises a UserError."""
+    columns, where = describe_query(source)
+    said = f"{where} takes the query: {', '.join(columns)}"
+    return [HealthFinding(f"{kind} of {spec.experiment}", Health.OK, said)]
+
+
+def check_target(spec: Experiment, path: Path) -> Sequence[HealthFinding]:
+    """Whether the place that holds the weights can be read. Raises its errors."""
+    target = open_target(spec, spec_dir=path.parent)
+    weights = target.read().weights
+    said = ", ".join(f"{name} {share:g} %" for name, share in weights.items())
+    return [HealthFinding(f"delivery of {spec.experiment}", Health.OK, f"{target.title}: {said}")]
+
+
+def check_prefect(environment: Mapping[str, str] = os.environ) -> Sequence[HealthFinding]:
+    """Whether PREFECT_API_URL answers, and has the work pool of prefect.yaml."""
+    url = environment.get("PREFECT_API_URL", "")
+    if not url:
+        said = "PREFECT_API_URL is not set: no server is asked"
+        return [
+            HealthFinding("Prefect", Health.UNUSED, said, "set it where scheduled runs are wanted")
+        ]
+    server = endpoint_of(url)
+    subject = f"Prefect {server.shown}"
+    with requests.Session() as session:
+        session.auth = server.credentials or _basic(environment)
+        if key := environment.get("PREFECT_API_KEY"):
+            session.headers["Authorization"] = f"Bearer {key}"
+        try:
+            version = _get(session, f"{server.url}/admin/version")
+            pool = session.get(f"{server.url}/work_pools/{_POOL}", timeout=_WAIT_S)
+        except requests.RequestException as error:
+            said = safe_text(f"{type(error).__name__}: {error}")
+            remedy = "start it (prefect server start), or correct PREFECT_API_URL"
+            return [HealthFinding(subject, Health.FAIL, said, remedy)]
+    if pool.status_code != requests.codes.ok:
+        said = f"version {version}, no work pool {_POOL!r} ({pool.status_code})"
+        remedy = f"prefect work-pool create {_POOL} --type process; prefect deploy --all"
+        return [HealthFinding(subject, Health.WARN, said, remedy)]
+    return [HealthFinding(subject, Health.OK, f"version {version}, work pool {_POOL}")]
+
+
+def _basic(environment: Mapping[str, str]) -> tuple[str, str] | None:
+    user, colon, password = environment.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    return (user, password) if colon else None
+
+
+def _get(session: requests.Session, url: str) -> str:
+    answer = session.get(url, timeout=_WAIT_S)
+    answer.raise_for_status()
+    return str(answer.json())[:40]
