@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-RUN_ENV := PREFECT_LOGGING_LEVEL=WARNING
+# What pip says of the user and of its own age helps nobody here.
+export PIP_ROOT_USER_ACTION := ignore
 
 .PHONY: help demo test lint bench bench-long chaos fuzz live live-all servers schemas lock sbom clean
 .DEFAULT_GOAL := help
@@ -11,7 +12,9 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: $(VENV)/runtime ## run the main job on the recorded traffic of the lab; no server, no root
-	@$(BIN)/verdict run --replay
+	@echo "[1/2] judging the recorded traffic: half a minute the first time, then seconds"
+	@begin=$$(date +%s); PYTHONWARNINGS=ignore $(BIN)/verdict run --replay || exit; \
+		echo "[2/2] done in $$(( $$(date +%s) - begin )) s: open var/report/index.html in a browser"
 
 test: $(VENV)/dev servers ## run all tests, on real servers where they can be installed
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder

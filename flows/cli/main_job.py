@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
 from analysis.metric_result import Classification
@@ -28,6 +29,7 @@ from flows.publish.publish_all import publish_all
 from flows.publish.run_metrics import measured_run
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
+from flows.warehouse.statements import run
 from flows.workspace.experiments import Selection, select
 from flows.workspace.paths import Workspace
 
@@ -189,12 +191,20 @@ def _pull(workspace: Workspace, path: Path, spec: Experiment, until: datetime) -
 
 
 def _planned_looks(workspace: Workspace, spec: Experiment, at: datetime) -> Iterator[datetime]:
-    """Every look of the schedule before the last one."""
+    """Every look of the schedule before the last one that hasn't been taken by this spec yet."""
     with open_reader(workspace.warehouse) as con:
         plan = plan_at(con, spec, at=at)
+        rows = run(
+            con,
+            "aggregate/looks_taken",
+            experiment=spec.experiment,
+            spec_hash=spec.spec_hash,
+            software_version=version("split-verdict"),
+        ).fetchall()
+    taken = {milliseconds_of(look) for (look,) in rows}
     end = min(milliseconds_of(at), plan.end_ms)
     step = milliseconds(spec.plan.look_every)
-    return (instant(ms) for ms in range(plan.start_ms + step, end, step))
+    return (instant(ms) for ms in range(plan.start_ms + step, end, step) if ms not in taken)
 
 
 def _show(documents: Sequence[VerdictDocument]) -> None:

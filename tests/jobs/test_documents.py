@@ -1,0 +1,179 @@
+"""Every command in every document: its options exist, and it does what the document says."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from flows.cli.main import command_parser
+from flows.project.new_project import write_project
+from tests.places import PATIENCE_S, REPOSITORY
+
+DOCUMENTS = [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("*/**/*.md"))]
+DOCUMENTS = [path for path in DOCUMENTS if ".venv" not in path.parts]
+_BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+_INLINE = re.compile(r"`(verdict [a-z][^`]*)`")
+# What answers only where a server is, or runs without end; that they parse is tested.
+_ENDLESS = {"serve", "watch", "deliver", "approve", "abort"}
+
+
+def blocks(path: Path) -> list[str]:
+    """The lines of a document's shell blocks, without comments."""
+    found = [line for block in _BLOCK.findall(path.read_text()) for line in block.splitlines()]
+    return [line for line in (line.split("   #")[0].strip() for line in found) if line]
+
+
+def commands(path: Path) -> list[str]:
+    return [line for line in blocks(path) if line.startswith("verdict ")]
+
+
+def mentioned() -> list[str]:
+    return sorted(
+        {line for path in DOCUMENTS for line in commands(path)}
+        | {
+            " ".join(text.replace("...", "").split())
+            for path in DOCUMENTS
+            for text in _INLINE.findall(path.read_text())
+            if " " in text.strip() and not re.fullmatch(r"verdict [a-z]+", text)
+        }
+    )
+
+
+@pytest.mark.parametrize("line", mentioned())
+def test_options_of_documented_commands_exist(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = shlex.split(line, comments=True)
+    with contextlib.suppress(SystemExit):
+        command_parser().parse_args(words[1:])
+        return
+    # What is only mentioned may leave out whom it is about.
+    assert "arguments are required" in capsys.readouterr().err, line
+    assert line not in {command for path in DOCUMENTS for command in commands(path)}
+
+
+def test_make_targets_in_documents_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        name
+        for path in DOCUMENTS
+        for name in re.findall(r"(?:`|^)make ([a-z][a-z-]*)", path.read_text(), re.MULTILINE)
+    }
+    assert named <= targets
+
+
+def test_modules_in_documents_exist() -> None:
+    for path in DOCUMENTS:
+        for module in re.findall(
+            r"python -m ((?:tests|benchmarks|flows)[a-z_.]*)", path.read_text()
+        ):
+            place = REPOSITORY / module.replace(".", "/")
+            assert place.with_suffix(".py").is_file() or (place / "__init__.py").is_file(), module
+
+
+def run(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """The line in a shell of its own, in which `verdict` is this repository's."""
+    binary = folder / ".bin"
+    if not binary.exists():
+        binary.mkdir()
+        (binary / "verdict").write_text(f'#!/bin/sh\nexec {sys.executable} -m flows.cli "$@"\n')
+        (binary / "verdict").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{binary}:{os.environ['PATH']}"}
+    environment["PYTHONPATH"] = str(REPOSITORY)
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def test_tutorial_works_from_an_empty_folder(tmp_path: Path) -> None:
+    tutorial = REPOSITORY / "docs" / "tutorial.md"
+    text = tutorial.read_text()
+    (manifest,) = re.findall(r"```yaml\n# (\S+)\n(.*?)```", text, re.DOTALL)
+    (tmp_path / manifest[0]).write_text(manifest[1])
+    for line in blocks(tutorial):
+        if not line.startswith("pip "):
+            ended = run(tmp_path, line)
+            assert (ended.returncode, ended.stderr) == (0, ""), (line, ended.stdout)
+    assert (tmp_path / "latest_verdict.csv").read_text().count("example") >= 1
+    assert (tmp_path / "var" / "report" / "index.html").is_file()
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that has what the documents' commands name."""
+    root = tmp_path_factory.mktemp("team")
+    list(write_project(root))
+    shutil.copytree(REPOSITORY / "demo", root / "demo")
+    spec = (REPOSITORY / "experiments" / "exam-service-canary.yaml").read_text()
+    for name in ("exam-service", "exam-service-canary"):
+        text = spec.replace("experiment: exam-service-canary", f"experiment: {name}")
+        (root / "experiments" / f"{name}.yaml").write_text(text)
+    pl.read_csv(root / "experiments" / "sums.csv").write_parquet(root / "sums.parquet")
+    config = {
+        "name": "shop",
+        "metrics": [{"name": "errors", "groups": ["all"], "analysisConfigurations": {}}],
+        "classifier": {
+            "groupWeights": {"all": 100},
+            "scoreThresholds": {"pass": 95, "marginal": 75},
+        },
+    }
+    (root / "canary.json").write_text(json.dumps(config))
+    series = {"name": "errors", "control": [1.0, 2.0] * 30, "experiment": [1.0, 2.0] * 30}
+    timed = {**series, "start": "2026-10-01T00:00:00Z", "step": 60}
+    (root / "values.json").write_text(json.dumps({"metrics": [timed]}))
+    route = {"destination": {"host": "exam", "subset": "v1"}, "weight": 90}
+    other = {"destination": {"host": "exam", "subset": "v2"}, "weight": 10}
+    service = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "exam", "namespace": "shop"},
+        "spec": {"hosts": ["exam"], "http": [{"route": [route, other]}] * 4},
+    }
+    (root / "istio").mkdir()
+    (root / "istio" / "exam.yaml").write_text(yaml.safe_dump(service))
+    split = {
+        "apiVersion": "split.smi-spec.io/v1alpha2",
+        "kind": "TrafficSplit",
+        "metadata": {"name": "pay", "namespace": "shop"},
+        "spec": {
+            "service": "pay",
+            "backends": [{"service": "pay-v1", "weight": 90}, {"service": "pay-v2", "weight": 10}],
+        },
+    }
+    (root / "trafficsplit.yaml").write_text(yaml.safe_dump(split))
+    return root
+
+
+def in_blocks() -> list[str]:
+    tutorial = REPOSITORY / "docs" / "tutorial.md"
+    lines = {line for path in DOCUMENTS if path != tutorial for line in commands(path)}
+    return sorted(line for line in lines if line.split()[1] not in _ENDLESS)
+
+
+@pytest.mark.parametrize("line", in_blocks())
+def test_documented_commands_answer(team: Path, line: str) -> None:
+    if line.startswith("verdict run"):
+        line += " exam-service"  # all of them are the main job's test
+    if line.startswith(("verdict plan", "verdict calibrate")):
+        line += " --help"  # minutes of simulations; tests of their own
+    ended = run(team, line)
+    assert ended.returncode in (0, 1, 3, 4), (ended.stdout, ended.stderr)
+    assert "verdict failed" not in ended.stderr
+    assert ended.stdout
