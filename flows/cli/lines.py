@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import textwrap
 
 
 def say(text: str, *, indent: str = "") -> None:
@@ -20,6 +18,10 @@ def fitted(text: str, *, indent: str = "") -> str:
     """
     if not (sys.stdout.isatty() or os.environ.get("COLUMNS")):
         return text
+    # What other programs read costs them no import.
+    import shutil  # noqa: PLC0415
+    import textwrap  # noqa: PLC0415
+
     return textwrap.fill(
         text,
         max(20, shutil.get_terminal_size().columns),
