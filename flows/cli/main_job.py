@@ -51,12 +51,18 @@ def run_all(
     with measured_run(workspace, _warn) as notes:
         notes.experiments = len(chosen.specs) + len(chosen.broken)
         notes.failed += _tell_broken(chosen)
-        _run_chosen(workspace, chosen, look_at, notes.failed, replay=replay)
+        _run_chosen(workspace, chosen, look_at, notes.failed, replay=replay, debug=debug)
     return ExitCode.FAILED if notes.failed else ExitCode.GOOD
 
 
 def _run_chosen(
-    workspace: Workspace, chosen: Selection, at: datetime, failed: list[str], *, replay: bool
+    workspace: Workspace,
+    chosen: Selection,
+    at: datetime,
+    failed: list[str],
+    *,
+    replay: bool,
+    debug: bool,
 ) -> None:
     documents: list[VerdictDocument] = []
     for name, error in chosen.broken.items():
