@@ -115,13 +115,13 @@ def _by_hand(root: Path) -> float:
     program = f"""
 import duckdb
 con = duckdb.connect({str(root / "hand.duckdb")!r})
-con.execute('''create table users as select user_id, min(variant) v, min(exposed_at) at
+con.execute('''create table users as select user_id, min(variant) v, min(exposed_at) began
 from {str(root / "data/exposures-exp-0000.parquet")!r} group by user_id''')
-con.execute('''create table outcomes as from {str(root / "data/outcomes-exp-0000.parquet")!r}''')
-print(con.execute('''select v, cast(at as date), count(*), count(n), sum(y), sum(y * y) from (
-select u.v, u.at, o.n, coalesce(o.y, 0) y from users u left join (select user_id, count(*) n,
-sum(value) y from outcomes join users using (user_id) where occurred_at between at
-and at + interval 1 day group by user_id) o using (user_id)) group by all''').fetchall())
+con.execute('''create table outcomes as from {str(root / "data/outcomes-exp-0000.parquet")!r} ''')
+print(con.execute('''select v, cast(began as date), count(*), count(n), sum(y), sum(y * y) from (
+select u.v, u.began, o.n, coalesce(o.y, 0) y from users u left join (select user_id, count(*) n,
+sum(value) y from outcomes join users using (user_id) where occurred_at between began
+and began + interval 1 day group by user_id) o using (user_id)) group by all''').fetchall())
 """
     return _measured([sys.executable, "-c", program]).cpu_s
 
