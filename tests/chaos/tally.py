@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 TRACEBACK = "Traceback (most recent call last)"
+# What a mistake of ours prints without --debug.
+MISTAKE = "failed, nothing was decided: "
 
 
 @dataclass(slots=True)
@@ -34,8 +36,8 @@ class Tally:
         self.said.append(f"{self.kind}: {line}")
 
     def hear(self, output: str, what: str) -> None:
-        """Notes a traceback in what a command printed."""
-        if TRACEBACK in output:
+        """Notes a traceback, or the line in its place, in what a command printed."""
+        if TRACEBACK in output or MISTAKE in output:
             self.fail("tracebacks", f"{what}: {output[-1500:]}")
 
 
