@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # What pip says of the user and of its own age helps nobody here.
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help demo test lint bench bench-long chaos fuzz live live-all servers schemas lock sbom clean
+.PHONY: help demo test lint bench bench-long chaos fuzz live live-all shots servers schemas lock sbom clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -47,6 +47,9 @@ live: $(VENV)/dev servers ## the whole job on real traffic, three canaries in un
 
 live-all: $(VENV)/dev servers ## the same for all that can happen to a canary, and every strategy
 	@$(BIN)/python -m tests.lab.live --all
+
+shots: $(VENV)/dev ## the report's pages as pictures in build/shots; AXE=axe.min.js checks them too
+	@$(BIN)/python scripts/shots.py var/report build/shots $(if $(AXE),--axe $(AXE))
 
 servers: ## install what the tests need, where it may be installed
 	@scripts/install-servers

@@ -6,154 +6,118 @@ same for the same verdicts, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
-from markupsafe import Markup
-
+from analysis.metric_result import Classification, MetricResult
 from analysis.verdict import Decision
-from dashboards import report_numbers as numbers
-from dashboards import report_sections as sections
-from dashboards.html_table import paragraph, section, small, table, tag
-from dashboards.report_latency import latency_section
-from dashboards.report_view import BrokenSpec, ExperimentReport
+from dashboards.effect_charts import confidence_sequences, segment_forests, users_over_time
+from dashboards.next_action import harms_beside, next_actions
+from dashboards.page_templates import page_of, rendered
+from dashboards.report_charts import latency_ecdf, traffic_charts
+from dashboards.report_intervals import interval_bar
+from dashboards.report_view import BrokenSpec, ExperimentReport, IndexEntry
 
 INDEX = "index.html"
-_STYLE = Path(__file__).with_name("report.css")
-# What needs somebody comes first.
-_URGENCY = (Decision.ROLLBACK, Decision.INVALID, Decision.HOLD, Decision.PROMOTE)
-_PAGE = Markup(
-    '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-    '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-    '<link rel="icon" href="data:,">\n<title>{}</title>\n<style>\n{}</style>\n</head>\n'
-    "<body>\n{}</body>\n</html>\n"
-)
+# What every page of ours begins with.
+_BEGINNING = '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Entries that ask the same of a reader."""
+
+    name: str
+    title: str
+    entries: Sequence[IndexEntry | BrokenSpec]
 
 
 def report_files(
     reports: Sequence[ExperimentReport],
+    entries: Sequence[IndexEntry],
     folder: Path,
     *,
     broken: Sequence[BrokenSpec] = (),
-    without: Collection[str] = (),
 ) -> dict[Path, str]:
-    """A page per experiment and the index, by their path; the index last, when its links lead.
+    """The pages of the reports and the index of all entries, by path; the index last.
 
-    broken: experiments whose specs can't be read, which the index names. without: experiments whose
-    own page isn't wanted.
+    reports: those whose pages are to be made. broken: experiments whose specs can't be read.
     """
     ordered = sorted(reports, key=lambda report: report.verdict.experiment)
     pages = {
-        folder / file_name(report.verdict.experiment): experiment_page(report)
-        for report in ordered
-        if report.verdict.experiment not in without
+        folder / page_of(report.verdict.experiment): experiment_page(report) for report in ordered
     }
-    return pages | {folder / INDEX: index_page(ordered, broken)}
-
-
-def file_name(experiment: str) -> str:
-    """The page of an experiment; one that is called index doesn't take the index's place."""
-    name = f"{experiment}.html"
-    return f"{experiment}_.html" if name == INDEX else name
+    return pages | {folder / INDEX: index_page(entries, broken)}
 
 
 def is_page_of(experiment: str, text: str) -> bool:
     """Whether a text is the page that was published of an experiment."""
-    return text.startswith(_PAGE.partition("{}")[0]) and _head(experiment) in text
-
-
-def _head(experiment: str) -> Markup:
-    return Markup('<nav><a href="{}">All experiments</a></nav>\n<main>\n<h1>{}</h1>\n').format(
-        INDEX, experiment
-    )
+    return text.startswith(_BEGINNING) and f'name="experiment" content="{experiment}"' in text
 
 
 def experiment_page(report: ExperimentReport) -> str:
-    """The page of one experiment: the decision and why, then what it rests on."""
-    where = f"{report.service} in {report.namespace}"
-    parts = [
-        _head(report.verdict.experiment),
-        paragraph(f"{where}: {report.description}" if report.description else where, "soft"),
-        sections.verdict_box(report.verdict),
-        paragraph(f"Look at {numbers.moment(report.verdict.look_at)}.", "soft small"),
-        sections.notes_section(report.verdict),
-        sections.metrics_section(report.verdict),
-        sections.history_section(report),
-        sections.split_section(report),
-        latency_section(report.verdict),
-        sections.quality_section(report.verdict),
-        sections.facts_section(report),
-        Markup("</main>\n"),
-    ]
-    return _page(f"{report.verdict.decision.value}: {report.verdict.experiment}", parts)
+    """The page of one experiment: for somebody on call, then engineers, then analysts."""
+    metrics = sorted(report.verdict.metrics, key=_weight)
+    return rendered(
+        "experiment.html",
+        report=report,
+        verdict=report.verdict,
+        actions=next_actions(report),
+        harms=harms_beside(report.verdict),
+        deciding=[metric for metric in metrics if not _is_quiet(metric)],
+        quiet=[metric for metric in metrics if _is_quiet(metric)],
+        bar=interval_bar,
+        charts=traffic_charts(report),
+        ecdf=latency_ecdf(report),
+        sequences=confidence_sequences(report),
+        forests=segment_forests(report),
+        users=users_over_time(report),
+    )
 
 
-def index_page(reports: Sequence[ExperimentReport], broken: Sequence[BrokenSpec] = ()) -> str:
+def index_page(entries: Sequence[IndexEntry], broken: Sequence[BrokenSpec] = ()) -> str:
     """Every experiment with its decision and the first reason, those that need somebody first."""
-    ordered = sorted(
-        reports, key=lambda r: (_URGENCY.index(r.verdict.decision), r.verdict.experiment)
-    )
-    unread = sorted(broken, key=lambda one: one.experiment)
-    rows: list[tuple[str, ...]] = [_broken_row(one) for one in unread]
-    rows += [
-        (
-            _link(report),
-            tag(report.verdict.decision.value, report.verdict.decision.value),
-            numbers.score(report.verdict.decision, report.verdict.score),
-            Markup("{}{}").format(
-                report.verdict.reasons[0] if report.verdict.reasons else "",
-                small(_more(report.verdict.reasons)),
-            ),
-            numbers.moment(report.verdict.look_at),
-        )
-        for report in ordered
+    by_name = sorted(entries, key=lambda one: one.experiment)
+    urgent = {
+        "rollback": ("to roll back", Decision.ROLLBACK),
+        "invalid": ("with data that can't be trusted", Decision.INVALID),
+    }
+    groups = [
+        _Group("broken", "without a readable spec", sorted(broken, key=lambda b: b.experiment)),
+        *(
+            _Group(name, title, [one for one in by_name if one.decision is decision])
+            for name, (title, decision) in urgent.items()
+        ),
+        _Group("asks", "waiting for a person", [o for o in _held(by_name) if o.asks]),
+        _Group("hold", "collecting data", [o for o in _held(by_name) if not o.asks]),
+        _Group("promote", "to promote", [o for o in by_name if o.decision is Decision.PROMOTE]),
     ]
-    headings = ("experiment", "decision", "score", "why", "look")
-    caption = "The latest look at each, those that need somebody first."
-    parts = [
-        Markup("<main>\n<h1>Traffic experiments</h1>\n"),
-        paragraph(_totals(reports)),
-        section("Verdicts", table(caption, headings, rows)) if rows else Markup(),
-        Markup("</main>\n"),
-    ]
-    return _page("Traffic experiments", parts)
-
-
-def _page(title: str, parts: Sequence[Markup]) -> str:
-    # Our own style sheet, which holds nothing that HTML reads; as an argument it would be escaped.
-    style = Markup(_STYLE.read_text(encoding="utf-8"))
-    return str(_PAGE.format(title, style, Markup("").join(parts)))
-
-
-def _link(report: ExperimentReport) -> Markup:
-    return Markup('<a href="{}">{}</a>{}').format(
-        quote(file_name(report.verdict.experiment)),
-        report.verdict.experiment,
-        small(report.service),
+    return rendered(
+        "index.html",
+        groups=[group for group in groups if group.entries],
+        newest=max((one.look_at for one in entries), default=None),
     )
 
 
-def _broken_row(broken: BrokenSpec) -> tuple[str, ...]:
-    name: str = broken.experiment
-    if broken.has_page:
-        name = Markup('<a href="{}">{}</a>{}').format(
-            quote(file_name(name)), name, small("its last page")
-        )
-    why = Markup("{}{}").format(
-        f"spec can't be read: {broken.problems[0]}", small(_more(broken.problems))
+def _held(entries: Sequence[IndexEntry]) -> list[IndexEntry]:
+    return [one for one in entries if one.decision is Decision.HOLD]
+
+
+def _is_quiet(metric: MetricResult) -> bool:
+    """Whether a metric neither decides nor shows anything."""
+    return not metric.role.decides and metric.classification in (
+        Classification.PASS,
+        Classification.NO_DATA,
     )
-    return name, tag("no verdict", "invalid"), "none", why, "none"
 
 
-def _more(reasons: Sequence[str]) -> str:
-    rest = len(reasons) - 1
-    return f"and {rest} more" if rest > 0 else ""
-
-
-def _totals(reports: Sequence[ExperimentReport]) -> Markup:
-    counts = [(d, sum(report.verdict.decision is d for report in reports)) for d in _URGENCY]
-    named = [
-        tag(f"{count} {decision.value}", decision.value) for decision, count in counts if count
-    ]
-    return Markup(", ").join(named) if named else Markup("No verdicts yet.")
+def _weight(metric: MetricResult) -> tuple[bool, int]:
+    """Failed ones first, then what decides, in the order of the spec."""
+    order = (
+        Classification.FAIL,
+        Classification.UNCERTAIN,
+        Classification.NO_DATA,
+        Classification.PASS,
+    )
+    return not metric.role.decides, order.index(metric.classification)

@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 
-from analysis.metric_result import Estimate
+from analysis.explain.reasons import level
+from analysis.metric_result import Estimate, MetricResult
 from analysis.requests.latency import QuantileRange
 from analysis.verdict import Decision
+from dashboards.report_view import ResponseCount
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -16,6 +18,11 @@ MINUS = "\N{MINUS SIGN}"
 def moment(at: datetime) -> str:
     """A time to the second."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def minute(at: datetime) -> str:
+    """A time to the minute."""
+    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def count(value: float) -> str:
@@ -98,3 +105,54 @@ def label_ms(value: float) -> str:
 def edges(values: Sequence[float]) -> str:
     """Latency edges."""
     return ", ".join(f"{value:g}" for value in values) + " ms"
+
+
+def of_metric(metric: MetricResult, value: float, exposure: float) -> str:
+    """A version's own value."""
+    if not math.isfinite(value):
+        # Without the other version's data a version's own value isn't worked out.
+        return "not compared" if exposure > 0 else "no data"
+    return unbroken(level(metric, value))
+
+
+def allowed_difference(metric: MetricResult) -> float | None:
+    """What is allowed, as a difference: below zero where more is better; None where nothing is."""
+    if not metric.margin or not math.isfinite(metric.margin):
+        return None
+    return -metric.margin if metric.higher_is_better else metric.margin
+
+
+def lift(relative: Estimate) -> str:
+    """The relative difference; "" where it isn't known."""
+    return f"({signed_percent(relative.value)})" if math.isfinite(relative.value) else ""
+
+
+def signed_percent(share: float) -> str:
+    """A relative difference in percent."""
+    if not math.isfinite(share):
+        return "unknown"
+    return f"{100 * share + 0.0:+.3g} %".replace("-", MINUS)
+
+
+def lift_bounds(lower: float, upper: float) -> str:
+    """The bounds of a relative difference."""
+    if not math.isfinite(lower) and not math.isfinite(upper):
+        return "no bounds yet"
+    if not math.isfinite(upper):
+        return f"at least {signed_percent(lower)}"
+    if not math.isfinite(lower):
+        return f"at most {signed_percent(upper)}"
+    return f"{signed_percent(lower)} to {signed_percent(upper)}"
+
+
+def p_value(value: float) -> str:
+    """Three digits; the smallest as a bound."""
+    if not math.isfinite(value):
+        return "unknown"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def part(count_of: float, kinds: Sequence[ResponseCount], variant: int) -> str:
+    """A count as a share of all that its variant had."""
+    total = sum(kind.counts[variant] for kind in kinds)
+    return percent(count_of / total, 2) if total else ""

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from dashboards.experiment_view import EXPERIMENT_TAG, uid_of
-from dashboards.html_report import INDEX, file_name, is_page_of
+from dashboards.html_report import INDEX, is_page_of
+from dashboards.page_templates import page_of
 from flows.workspace.paths import Workspace
 
 # Bytes: no dashboard of ours is larger.
@@ -45,7 +46,7 @@ def _is_dashboard(path: Path) -> bool:
 
 
 def _pages(folder: Path, known: Collection[str]) -> Iterator[Path]:
-    kept = {INDEX, *map(file_name, known)}
+    kept = {INDEX, *map(page_of, known)}
     for path in folder.glob("*.html"):
         if path.name in kept or not path.is_file():
             continue

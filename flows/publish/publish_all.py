@@ -88,7 +88,7 @@ def _publish(
     )
     texts[metrics_path(workspace)] = render_metrics(metrics, prefix=prefix)
     views = report_views(workspace.warehouse, specs, index_only=same)
-    report = report_files(views, workspace.report, broken=broken, without=same)
+    report = report_files(views.reports, views.entries, workspace.report, broken=broken)
     # All together: marts, dashboards and report tell of the same looks, or stay as they were.
     with prepared(texts | report) as put_in_place:
         marts = publish(workspace.warehouse, workspace.marts)
@@ -103,7 +103,7 @@ def _publish(
 
 
 def _broken_specs(workspace: Workspace, chosen: Selection) -> list[BrokenSpec]:
-    from dashboards.html_report import file_name  # noqa: PLC0415
+    from dashboards.page_templates import page_of  # noqa: PLC0415
     from dashboards.report_view import BrokenSpec  # noqa: PLC0415
 
     return [
@@ -111,7 +111,7 @@ def _broken_specs(workspace: Workspace, chosen: Selection) -> list[BrokenSpec]:
             name,
             # Without folders: the report is the same wherever the project lies.
             tuple(str(replace(one, file=Path(one.file).name)) for one in error.problems),
-            (workspace.report / file_name(name)).is_file(),
+            (workspace.report / page_of(name)).is_file(),
         )
         for name, error in chosen.broken.items()
     ]

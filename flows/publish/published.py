@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from dashboards.experiment_view import uid_of
-from dashboards.html_report import file_name
+from dashboards.page_templates import page_of
 from flows.formats.atomic_file import write_atomically
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
@@ -56,7 +56,7 @@ def files_of(workspace: Workspace, experiment: str) -> tuple[Path, Path]:
     """An experiment's dashboard and its page, which is there when it was looked at."""
     return (
         workspace.dashboards / f"{uid_of(experiment)}.json",
-        workspace.report / file_name(experiment),
+        workspace.report / page_of(experiment),
     )
 
 

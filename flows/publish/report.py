@@ -4,56 +4,198 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from analysis.metric_result import Estimate, MetricResult
-from analysis.plan import Plan
+from analysis.plan import Plan, Role
 from analysis.verdict import Decision, Verdict
+from dashboards.experiment_view import uid_of
+from dashboards.next_action import asks_of
 from dashboards.report_numbers import possible
-from dashboards.report_view import ExperimentReport, PastHarm, PastLook, StageSplit, VariantShare
-from flows.formats.time import instant, milliseconds_of
+from dashboards.report_view import (
+    ExperimentReport,
+    IndexEntry,
+    LiftRow,
+    PastHarm,
+    PastLook,
+    StageSplit,
+)
+from flows.formats.time import instant
 from flows.look.verdict_document import restored
 from flows.plan.effective import plan_at
-from flows.publish.traffic import TrafficSpan, requests_in
+from flows.publish.report_split import read_splits
+from flows.publish.report_traffic import read_traffic
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
 from flows.warehouse.statements import Connection, run
 
 # More can't be told apart in a picture of a page's width.
 _MOST_LOOKS = 120
+_SCORES = 24
+_MOST_SEGMENTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ReportViews:
+    """reports: of the pages to be made; entries: of the index, for every experiment with a look."""
+
+    reports: list[ExperimentReport]
+    entries: list[IndexEntry]
 
 
 def report_views(
     warehouse: Path, specs: Sequence[Experiment], *, index_only: Collection[str] = ()
-) -> list[ExperimentReport]:
+) -> ReportViews:
     """The report of every experiment with a look, by name; raises WarehouseBusy or -Unusable.
 
-    index_only: experiments whose earlier looks and split aren't wanted.
+    index_only: experiments whose own page isn't wanted.
     """
     by_name = {spec.experiment: spec for spec in specs}
     with open_reader(warehouse) as con:
-        rows = run(con, "aggregate/latest_verdicts").fetchall()
-        stored = {name: json.loads(verdict) for name, _, verdict in rows if name in by_name}
-        verdicts = {name: restored(Verdict, each) for name, each in stored.items()}
-        whole = {name: each for name, each in verdicts.items() if name not in index_only}
-        past = past_looks(con, {name: each.look_at for name, each in whole.items()}, _MOST_LOOKS)
-        splits = _splits(con, [(by_name[name], each) for name, each in whole.items()])
-    return [
-        ExperimentReport(
-            verdict=verdicts[name],
-            service=by_name[name].service,
-            namespace=by_name[name].namespace,
-            description=by_name[name].description,
-            looks=past.get(name, ()),
-            earlier_looks=looks - len(past.get(name, ())),
-            split=splits.get(name, ()),
-            spec_hash=stored[name]["spec_hash"],
-            software_version=stored[name]["software_version"],
-        )
-        for name, looks, _ in rows
-        if name in by_name
-    ]
+        rows = run(con, "aggregate/index_looks", scores=_SCORES).fetchall()
+        known = [latest for latest in (_Latest(*row) for row in rows) if latest.name in by_name]
+        whole = [latest for latest in known if latest.name not in index_only]
+        judged = {
+            latest.name: _judged(con, by_name[latest.name], latest)
+            for latest in known
+            if latest in whole or latest.decision == Decision.HOLD
+        }
+        past = past_looks(con, {latest.name: latest.look_at for latest in whole}, _MOST_LOOKS)
+        verdicts = [(by_name[each.name], judged[each.name].report.verdict) for each in whole]
+        splits = read_splits(con, verdicts)
+        reports = [
+            _filled(con, by_name[each.name], each, judged[each.name], past, splits)
+            for each in whole
+        ]
+    entries = [_entry(by_name[each.name], each, judged.get(each.name)) for each in known]
+    return ReportViews(reports, entries)
+
+
+@dataclass(frozen=True, slots=True)
+class _Latest:
+    """The latest look at an experiment, without its verdict's document."""
+
+    name: str
+    look_at: datetime
+    looks: int
+    decision: str
+    score: float | None
+    reasons: list[str]
+    scores: list[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A report without what takes queries of its own; stored: the verdict's document."""
+
+    report: ExperimentReport
+    plan: Plan
+    stored: Mapping[str, Any]
+
+
+def _entry(spec: Experiment, latest: _Latest, judged: _Judged | None) -> IndexEntry:
+    asks = ""
+    if judged is not None:
+        end, verdict = judged.report.plan_end, judged.report.verdict
+        asks = asks_of(verdict, plan_ended=end is not None and end <= verdict.look_at)
+    return IndexEntry(
+        experiment=latest.name,
+        service=spec.service,
+        owner=spec.owner,
+        decision=Decision(latest.decision),
+        score=latest.score,
+        reasons=tuple(latest.reasons),
+        look_at=latest.look_at.astimezone(UTC),
+        scores=tuple(latest.scores),
+        asks=asks,
+    )
+
+
+def _judged(con: Connection, spec: Experiment, latest: _Latest) -> _Judged:
+    asked = {"experiment": latest.name, "look_at": latest.look_at}
+    row = run(con, "aggregate/judged_verdict", **asked).fetchone()
+    assert row is not None
+    stored, judged = json.loads(row[0]), json.loads(row[1] or "{}")
+    verdict = restored(Verdict, stored)
+    plan = plan_at(con, spec, at=verdict.look_at)
+    report = ExperimentReport(
+        verdict=verdict,
+        service=spec.service,
+        namespace=spec.namespace,
+        description=spec.description,
+        looks=(),
+        earlier_looks=0,
+        split=(),
+        spec_hash=stored["spec_hash"],
+        software_version=stored["software_version"],
+        owner=spec.owner,
+        variants=(plan.baseline, *plan.candidates),
+        plan_start=instant(plan.start_ms),
+        plan_end=instant(plan.last_look_ms),
+        alpha=plan.alpha,
+        spec=yaml.safe_dump(_written(judged), sort_keys=False, allow_unicode=True),
+        spec_changed=stored["spec_hash"] != spec.spec_hash,
+        manifests=tuple(spec.manifests),
+        dashboard=uid_of(spec.experiment),
+    )
+    return _Judged(report, plan, stored)
+
+
+def _filled(
+    con: Connection,
+    spec: Experiment,
+    latest: _Latest,
+    judged: _Judged,
+    past: Mapping[str, tuple[PastLook, ...]],
+    splits: Mapping[str, tuple[StageSplit, ...]],
+) -> ExperimentReport:
+    looks = past.get(latest.name, ())
+    told = read_traffic(con, spec, judged.plan, judged.report.verdict)
+    return replace(
+        judged.report,
+        looks=looks,
+        earlier_looks=latest.looks - len(looks),
+        split=splits.get(latest.name, ()),
+        traffic=told.traffic,
+        latency_curves=told.curves,
+        responses=told.responses,
+        pods=told.pods,
+        effects=tuple(map(_effect, judged.stored.get("scorecard", ())[:_MOST_SEGMENTS])),
+    )
+
+
+def _written(value: Any) -> Any:
+    """A spec without what it leaves open."""
+    if isinstance(value, dict):
+        kept = {key: _written(each) for key, each in value.items()}
+        return {key: each for key, each in kept.items() if each not in (None, "", [], {})}
+    return [_written(each) for each in value] if isinstance(value, list) else value
+
+
+def _effect(row: Mapping[str, Any]) -> LiftRow:
+    def number(value: float | None, unknown: float = float("nan")) -> float:
+        return unknown if value is None else value
+
+    anytime, posterior = row["anytime"], row["posterior"]
+    return LiftRow(
+        metric=row["metric"],
+        candidate=row["candidate"],
+        segment=row["segment"],
+        users_baseline=number(row["users_baseline"]),
+        users_candidate=number(row["users_candidate"]),
+        relative=number(row["relative"]),
+        lower=number(anytime["relative_lower"], float("-inf")),
+        upper=number(anytime["relative_upper"], float("inf")),
+        p_value=number(row["p_value"]),
+        chance_to_win=number(posterior["chance_to_win"]),
+        expected_loss=number(posterior["expected_loss"]),
+        notable=bool(row["discovery"]),
+    )
 
 
 def past_looks(
@@ -62,11 +204,12 @@ def past_looks(
     """By experiment, its latest looks up to a time, oldest first."""
     asked = {"experiments": list(until), "until": list(until.values()), "looks": most}
     found: dict[str, list[PastLook]] = {}
-    for name, at, decision, score, metrics in run(
-        con, "aggregate/latest_looks", **asked
-    ).fetchall():
+    latest: dict[str, str] = {}
+    rows = run(con, "aggregate/latest_looks", **asked).fetchall()
+    for name, at, decision, score, spec_hash, metrics in rows:
         harms = tuple(_harm_of(restored(MetricResult, each)) for each in json.loads(metrics))
-        look = PastLook(at.astimezone(UTC), Decision(decision), score, harms)
+        is_older = latest.setdefault(name, spec_hash) != spec_hash
+        look = PastLook(at.astimezone(UTC), Decision(decision), score, harms, is_older)
         found.setdefault(name, []).append(look)
     return {name: tuple(reversed(looks)) for name, looks in found.items()}
 
@@ -75,63 +218,14 @@ def _harm_of(metric: MetricResult) -> PastHarm:
     """Harm is what it is beyond the allowed, and the allowed."""
     excess, allowed = metric.excess, metric.margin
     harm = Estimate(excess.value + allowed, excess.lower + allowed, excess.upper + allowed)
-    shown = possible(harm, is_share=metric.is_share)
-    return PastHarm(metric.metric, metric.candidate_variant, shown, allowed, metric.is_share)
-
-
-def _splits(
-    con: Connection, looked: Sequence[tuple[Experiment, Verdict]]
-) -> dict[str, tuple[StageSplit, ...]]:
-    """Stage by stage where requests are counted; else the users of the metric with the most."""
-    found: dict[str, list[StageSplit]] = {}
-    stages: list[tuple[Plan, TrafficSpan, Mapping[str, float]]] = []
-    for spec, verdict in looked:
-        plan = plan_at(con, spec, at=verdict.look_at)
-        at_ms = milliseconds_of(verdict.look_at)
-        if spec.request_metrics:
-            for stage in plan.stages:
-                if stage.start_ms < at_ms:
-                    ends = instant(stage.start_ms), instant(min(stage.end_ms, at_ms))
-                    stages.append((plan, TrafficSpan(spec.experiment, *ends), stage.shares))
-        elif verdict.metrics:
-            ends = instant(plan.start_ms), instant(min(at_ms, plan.end_ms))
-            shares = _shares(_names(plan), _users(verdict.metrics), plan.user_shares)
-            found[spec.experiment] = [StageSplit(*ends, "users", shares)]
-    counted = requests_in(con, [span for _, span, _ in stages])
-    for (plan, span, configured), seen in zip(stages, counted, strict=True):
-        shares = _shares(_names(plan), seen, configured)
-        split = StageSplit(span.since, span.until, "requests", shares)
-        found.setdefault(span.experiment, []).append(split)
-    return {name: tuple(splits) for name, splits in found.items()}
-
-
-def _names(plan: Plan) -> tuple[str, ...]:
-    return (plan.baseline, *plan.candidates)
-
-
-def _users(metrics: Sequence[MetricResult]) -> dict[str, float]:
-    """Users with a final value by variant, for each the most that a metric has."""
-    seen: dict[str, float] = {}
-    for metric in metrics:
-        arms = (
-            (metric.baseline_variant, metric.exposure_baseline),
-            (metric.candidate_variant, metric.exposure_candidate),
-        )
-        for variant, users in arms:
-            seen[variant] = max(users, seen.get(variant, 0.0))
-    return seen
-
-
-def _shares(
-    names: Sequence[str], seen: Mapping[str, float], configured: Mapping[str, float]
-) -> tuple[VariantShare, ...]:
-    total = sum(seen.get(name, 0.0) for name in names)
-    return tuple(
-        VariantShare(
-            name,
-            seen.get(name, 0.0),
-            seen.get(name, 0.0) / total if total else None,
-            configured.get(name),
-        )
-        for name in names
+    return PastHarm(
+        metric.metric,
+        metric.candidate_variant,
+        possible(harm, is_share=metric.is_share),
+        allowed,
+        metric.is_share,
+        is_goal=metric.role is Role.GOAL,
+        decides=metric.role.decides,
+        exposure_baseline=metric.exposure_baseline,
+        exposure_candidate=metric.exposure_candidate,
     )

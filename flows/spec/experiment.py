@@ -61,7 +61,6 @@ __all__ = [
 
 
 _LEAST_DURATION = timedelta(minutes=30)
-_ISTIO_SERVICE = "destination_service_name"
 
 
 class Mesh(StrEnum):
@@ -105,7 +104,7 @@ class Variant(Strict):
 def _named_by_service(variant: Variant, mesh: Mesh | None) -> Variant:
     """The variant with what a mesh's metrics call its Service; the same where they don't."""
     if mesh is Mesh.ISTIO:
-        labels = {_ISTIO_SERVICE: str(variant.service), **variant.labels}
+        labels = {"destination_service_name": str(variant.service), **variant.labels}
         return variant.model_copy(update={"labels": labels})
     if mesh is Mesh.LINKERD_POLICY and variant.version is None:
         return variant.model_copy(update={"version": variant.service})
@@ -117,6 +116,7 @@ class Experiment(Strict):
 
     experiment: Name
     description: str = ""
+    owner: str = Field("", description="Who answers for it: a team or a person; decides nothing.")
     service: str
     namespace: str = "default"
     mesh: Mesh | None = Field(None, description="Needed for request metrics.")
@@ -269,7 +269,7 @@ class Experiment(Strict):
     @property
     def spec_hash(self) -> str:
         """Identity of what was asked: the same for two files that mean the same."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        return hashlib.sha256(self.model_dump_json(exclude={"owner"}).encode()).hexdigest()[:16]
 
     @model_validator(mode="after")
     def _own_services(self) -> Self:

@@ -1,5 +1,5 @@
--- one row per look up to a time of each experiment asked for, newest first: decision, score, and
---   the metrics as JSON
+-- one row per look up to a time of each experiment asked for, newest first: decision, score,
+--   spec, and the metrics as JSON
 -- reads: verdicts; parameters: experiments, until (lists), looks (how many of each)
 with asked as (
     select
@@ -12,6 +12,7 @@ select
     verdicts.look_at,
     verdicts.decision,
     verdicts.score,
+    verdicts.verdict ->> '$.spec_hash' as spec_hash,
     cast(verdicts.verdict -> '$.metrics' as varchar) as metrics
 from asked
 inner join verdicts

@@ -13,12 +13,25 @@ from analysis.plan import Role, Unit
 from analysis.quality.checks import QualityCheck
 from analysis.requests.latency import QuantileRange
 from analysis.verdict import Decision, Verdict
-from dashboards.report_view import ExperimentReport, PastHarm, PastLook, StageSplit, VariantShare
+from dashboards.report_view import (
+    ExperimentReport,
+    IndexEntry,
+    LatencyCurve,
+    LiftRow,
+    PastHarm,
+    PastLook,
+    PodCount,
+    ResponseCount,
+    StageSplit,
+    TrafficPoint,
+    TrafficSeries,
+    VariantShare,
+)
 from dashboards.verdict_metrics import VerdictSamples, verdict_samples
 
 INF = float("inf")
 START = datetime(2026, 1, 2, 3, tzinfo=UTC)
-VOID = {"meta", "link", "br"}
+VOID = {"meta", "link", "br", "input"}
 
 
 def metric(name: str = "errors", candidate: str = "canary") -> MetricResult:
@@ -123,6 +136,36 @@ def report(
         split=(StageSplit(START, end, "requests", seen),),
         spec_hash=text or "abc123",
         software_version=text or "0.1.0",
+        owner=text or "team-shop",
+        variants=("stable", candidate),
+        plan_start=START,
+        plan_end=end,
+        traffic=TrafficSeries(15.0, tuple(_points(candidate))),
+        latency_curves=tuple(
+            LatencyCurve(variant, (10.0, 100.0), (0.4, share))
+            for variant, share in (("stable", 0.98), (candidate, 0.95))
+        ),
+        responses=(ResponseCount(text or "503/UO", "failure", (66.0, 261.0)),),
+        pods=(PodCount(candidate, text or "pod-1", 7_914.0, 261.0, is_bad=True),),
+        effects=(
+            LiftRow(
+                text or "buys",
+                candidate,
+                text,
+                900.0,
+                300.0,
+                0.1,
+                -0.05,
+                0.25,
+                0.2,
+                0.9,
+                0.01,
+                notable=False,
+            ),
+        ),
+        spec=text or "experiment: checkout",
+        manifests=(text or "split.yaml",),
+        dashboard="sv-checkout",
     )
 
 
@@ -130,6 +173,35 @@ def samples_of(report: ExperimentReport, *, waits: bool = False) -> VerdictSampl
     """A report's verdict and its last stage as exported metrics."""
     split = report.split[-1].variants
     return verdict_samples(report.verdict, stage=len(report.split), split=split, waits=waits)
+
+
+def _points(candidate: str) -> list[TrafficPoint]:
+    """Twelve stretches of 15 s of both versions."""
+    ranges = tuple(QuantileRange(q, 10.0, 100.0, 40.0) for q in (0.5, 0.9, 0.99))
+    return [
+        TrafficPoint(
+            START + i * timedelta(seconds=15), variant, 50.0, success, share, share, 0.0, ranges
+        )
+        for i in range(12)
+        for variant, success, share in (("stable", 0.997, 0.75), (candidate, 0.967, 0.25))
+    ]
+
+
+def entry(
+    name: str = "checkout", decision: Decision = Decision.ROLLBACK, text: str = "", **changed: Any
+) -> IndexEntry:
+    """An experiment in the index; text as in report."""
+    found = IndexEntry(
+        experiment=name,
+        service=text or "checkout-service",
+        owner=text or "team-shop",
+        decision=decision,
+        score=99.97,
+        reasons=(text or "errors: harm at least 2.00 points", "another reason"),
+        look_at=START,
+        scores=(100.0, None, 0.0),
+    )
+    return replace(found, **changed)
 
 
 @dataclass(frozen=True, slots=True)

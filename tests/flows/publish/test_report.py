@@ -16,7 +16,7 @@ from flows.look.evaluate import score_experiment
 from flows.look.verdict_document import restored
 from flows.publish.marts import PublishFailed, latest_marts
 from flows.publish.publish_all import publish_all
-from flows.publish.report import report_views
+from flows.publish.report import ReportViews, report_views
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer, transaction
 from flows.workspace.experiments import select
@@ -62,7 +62,7 @@ def test_publish_writes_the_report_and_says_where(tmp_path: Path) -> None:
     assert written[-1] == workspace.report / "index.html"
     assert {path.name for path in workspace.report.iterdir()} == {"index.html", "checkout.html"}
     page = (workspace.report / "checkout.html").read_text(encoding="utf-8")
-    (view,) = report_views(workspace.warehouse, [SPEC])
+    (view,) = report_views(workspace.warehouse, [SPEC]).reports
     assert view.verdict.decision.value.upper() in page
     assert "3 looks" in page
     assert "Latency" in page
@@ -77,6 +77,36 @@ def test_same_verdicts_give_the_same_pages(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in workspace.report.iterdir()} == before
 
 
+def test_page_is_made_again_only_after_a_new_look(tmp_path: Path) -> None:
+    workspace = _workspace(tmp_path)
+    page = workspace.report / "checkout.html"
+    made = []
+    for minute in (0, 0, 1):
+        if minute:
+            score_experiment(
+                SPEC, workspace.warehouse, at=START + BUCKETS * BUCKET + minute * BUCKET
+            )
+        publish_all(workspace, select(workspace))
+        made.append(page.stat().st_ino)
+    assert made[0] == made[1] != made[2]
+
+
+def test_report_draws_what_the_warehouse_counts(tmp_path: Path) -> None:
+    (view,) = report_views(_workspace(tmp_path).warehouse, [SPEC]).reports
+    first = {point.variant: point for point in view.traffic.points[:2]}
+    step = view.traffic.step_s / BUCKET.total_seconds()
+    assert first["stable"].per_second * view.traffic.step_s == pytest.approx(190 * step)
+    assert (first["canary"].share, first["canary"].configured) == (0.05, 0.05)
+    assert first["canary"].drift == pytest.approx(0)
+    assert first["canary"].success == 1
+    assert [(q.lower_ms, q.upper_ms) for q in first["stable"].quantiles[:2]] == [(0, 5), (5, 100)]
+    assert {curve.variant: curve.shares for curve in view.latency_curves} == {
+        "stable": (0.5, 0.9), "canary": (0.5, 0.9),
+    }  # fmt: skip
+    assert [(kind.outcome, kind.counts) for kind in view.responses] == [("success", (7600, 400))]
+    assert "experiment: checkout" in view.spec
+
+
 def test_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
     workspace = _workspace(tmp_path, looks=1)
     workspace.report.write_text("in the way")
@@ -89,7 +119,7 @@ def test_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> Non
 
 def test_split_is_told_stage_by_stage_beside_the_configured_one(tmp_path: Path) -> None:
     workspace = _workspace(tmp_path, looks=1)
-    (view,) = report_views(workspace.warehouse, select(workspace).experiments)
+    (view,) = report_views(workspace.warehouse, select(workspace).experiments).reports
     stages = [
         (stage.unit, {share.variant: (share.seen, share.configured) for share in stage.variants})
         for stage in view.split
@@ -102,7 +132,7 @@ def test_split_is_told_stage_by_stage_beside_the_configured_one(tmp_path: Path) 
 def test_report_says_what_the_verdict_says(tmp_path: Path) -> None:
     workspace = _workspace(tmp_path)
     document = score_experiment(SPEC, workspace.warehouse, at=START + BUCKETS * BUCKET)
-    (view,) = report_views(workspace.warehouse, [SPEC])
+    (view,) = report_views(workspace.warehouse, [SPEC]).reports
     assert view.verdict.latency == document.latency
     assert view.verdict.reasons == document.reasons
     assert view.verdict.quality == document.quality
@@ -120,7 +150,7 @@ def test_more_looks_than_a_picture_holds_are_counted(
 ) -> None:
     monkeypatch.setattr("flows.publish.report._MOST_LOOKS", 2)
     workspace = _workspace(tmp_path, looks=5)
-    (view,) = report_views(workspace.warehouse, [SPEC])
+    (view,) = report_views(workspace.warehouse, [SPEC]).reports
     assert (len(view.looks), view.earlier_looks) == (2, 3)
     assert view.looks[-1].at == view.verdict.look_at
 
@@ -128,7 +158,7 @@ def test_more_looks_than_a_picture_holds_are_counted(
 def test_experiment_without_a_spec_or_a_look_has_no_page(tmp_path: Path) -> None:
     workspace = _workspace(tmp_path, looks=1)
     other = SPEC.model_copy(update={"experiment": "other"})
-    assert report_views(workspace.warehouse, [other]) == []
+    assert report_views(workspace.warehouse, [other]) == ReportViews([], [])
 
 
 def test_experiment_whose_spec_broke_stays_in_the_index(tmp_path: Path) -> None:
@@ -139,7 +169,7 @@ def test_experiment_whose_spec_broke_stays_in_the_index(tmp_path: Path) -> None:
     (workspace.experiments / "checkout.yaml").write_text("experiment: checkout\n")
     publish_all(workspace, select(workspace))
     index = (workspace.report / "index.html").read_text(encoding="utf-8")
-    assert "spec can&#39;t be read: checkout.yaml:1: " in index
+    assert "spec can't be read: checkout.yaml:1: " in index
     assert "no verdict" in index
     assert 'href="checkout.html"' in index
     assert page.read_bytes() == before
