@@ -148,6 +148,18 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class CohortEvidence:
+    """Requests of one cohort, and how complete they are.
+
+    beside: where the baseline has no share of it, the same beside the baseline's in all cohorts.
+    """
+
+    requests: RequestEvidence
+    coverage: Coverage
+    beside: RequestEvidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class QualityLimits:
     """When data is not good enough for any verdict but invalid; shares and relative odds."""
 
@@ -161,12 +173,17 @@ class QualityLimits:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that one look sees; a part is None where the plan doesn't need it."""
+    """Everything that one look sees; a part is None where the plan doesn't need it.
+
+    cohorts: by name, of a plan that tells them apart; `requests` then has all of them together,
+    which is compared with nothing.
+    """
 
     requests: RequestEvidence | None
     users: UserEvidence | None
     coverage: Coverage = Coverage()
     measured: MeasuredEvidence | None = None
+    cohorts: Mapping[str, CohortEvidence] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from analysis.stages import Cohort, Stage
+
+# Stages and cohorts are known by this one name as well.
+__all__ = ["Cohort", "Margin", "MetricPlan", "Plan", "PodPolicy", "Role", "Stage", "Unit"]
+
 # Users of two variants at which sequences are tightest where no plan says how many to expect.
 DEFAULT_USERS = 5000.0
 _LEAST_TUNED_USERS = 100.0
@@ -110,23 +115,6 @@ class MetricPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """A stretch of time with one configured split.
-
-    start_ms, end_ms: milliseconds since the epoch, start included, end not.
-    shares: configured share of the traffic by variant, summing to 1; empty if none is configured.
-    """
-
-    start_ms: int
-    end_ms: int
-    shares: dict[str, float]
-
-    def is_without(self, variant: str) -> bool:
-        """Whether the variant is configured to have no traffic."""
-        return self.shares.get(variant) == 0
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """One experiment's variants, metrics, stages and risks.
 
@@ -142,6 +130,7 @@ class Plan:
     pods: what follows from a single pod that surely harms its users.
     is_split_assumed: whether the stages are defaults, as the spec names no split.
     is_users_fixed_horizon: whether users are judged once, at the end, by tests that hold once.
+    cohorts: those that are judged apart; comparisons: how many share what watches for harm.
     """
 
     experiment: str
@@ -161,6 +150,8 @@ class Plan:
     is_split_assumed: bool = False
     warm_up_ms: int = 0
     pods: PodPolicy = PodPolicy.ASK
+    cohorts: tuple[Cohort, ...] = ()
+    comparisons: int = 1
 
     @property
     def start_ms(self) -> int:
@@ -251,6 +242,11 @@ class Plan:
             / length
         )
 
+    @property
+    def _watching(self) -> float:
+        """Of alpha, what each comparison has to watch for harm."""
+        return self.alpha / self.comparisons
+
     def harm_alpha(self, metric: MetricPlan) -> float:
         """The metric's part of the half of alpha that watches for harm (weighted Bonferroni).
 
@@ -259,17 +255,17 @@ class Plan:
         """
         if not metric.role.decides:
             others = sum(not other.role.decides for other in self.metrics) or 1
-            return self.alpha * _SIGNALS_SHARE / others / len(self.candidates)
-        return self.alpha / 2 * self._part(metric)
+            return self._watching * _SIGNALS_SHARE / others / len(self.candidates)
+        return self._watching / 2 * self._part(metric)
 
     def pod_alpha(self, metric: MetricPlan) -> float:
         """What a deciding metric's test of single pods has."""
-        return self.alpha * _PODS_SHARE * self._part(metric)
+        return self._watching * _PODS_SHARE * self._part(metric)
 
     @property
     def joint_alpha(self) -> float:
         """What each test of several metrics together (with signals, and without) has."""
-        return self.alpha * _JOINT_SHARE / 2 / len(self.candidates)
+        return self._watching * _JOINT_SHARE / 2 / len(self.candidates)
 
     def _part(self, metric: MetricPlan) -> float:
         """A deciding metric's part: by weight, and for each candidate."""

@@ -91,7 +91,8 @@ def reach_verdict(
     harms = tuple(one.detail for one in findings if one.found is Found.HARM)
     decision = _decide(metrics, quality, missing, harms)
     segments = judge_segments(plan, evidence.users)
-    latency = compare_latencies(plan, evidence.requests)
+    # Pooled over cohorts, versions would differ by whose requests they have.
+    latency = compare_latencies(plan, None if plan.cohorts else evidence.requests)
     watermark_ms = evidence.coverage.watermark_ms
     return Verdict(
         experiment=plan.experiment,
@@ -159,11 +160,20 @@ def _fails_by_itself(metric: MetricResult, quality: tuple[QualityCheck, ...]) ->
     is off, or users of both variants, could explain.
     """
     spoilt = {variant for check in quality if not check.passed for variant in check.spoils}
-    if not metric.rolls_back or metric.candidate_variant in spoilt:
+    if not metric.rolls_back or _is_spoilt(metric, metric.candidate_variant, spoilt):
         return False
     by_counts = metric.gross or metric.outage
-    gross = by_counts and (metric.alone or metric.baseline_variant not in spoilt)
+    gross = by_counts and (metric.alone or not _is_spoilt(metric, metric.baseline_variant, spoilt))
     return gross or (metric.objective is not None and metric.objective.violated)
+
+
+def _is_spoilt(metric: MetricResult, variant: str, spoilt: set[str]) -> bool:
+    """Whether a variant's data can't be trusted: at all, or in the metric's cohort, or in any."""
+    _, at, cohort = metric.metric.partition("@")
+    within = f"{variant}@{cohort}" if at else f"{variant}@"
+    return any(
+        one == variant or (one == within if at else one.startswith(within)) for one in spoilt
+    )
 
 
 def _reasons(

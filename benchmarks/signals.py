@@ -145,12 +145,12 @@ def _fill(con: DuckDBPyConnection, harm: Harm, rate: float, rng: np.random.Gener
     _insert(
         con,
         "insert into request_buckets select 'web', ts, ts, variant, '', outcome, code, '', flags, "
-        "n from incoming where n > 0",
+        "n, '' from incoming where n > 0",
         pd.DataFrame(requests, columns=["ts", "variant", "outcome", "code", "flags", "n"]),
     )
     _insert(
         con,
-        "insert into latency_buckets select 'web', ts, ts, variant, le, n, cut from incoming",
+        "insert into latency_buckets select 'web', ts, ts, variant, le, n, cut, '' from incoming",
         pd.DataFrame(latencies, columns=["ts", "variant", "le", "n", "cut"]),
     )
 

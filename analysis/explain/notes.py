@@ -72,7 +72,8 @@ def notes_on_edges(plan: Plan, requests: RequestEvidence | None) -> Iterator[str
 def notes_on_split(plan: Plan, users: UserEvidence | None) -> Iterator[str]:
     """What isn't held against any split, so that nothing is known of how it was divided."""
     units = {metric.unit for metric in plan.metrics}
-    configured = any(stage.shares for stage in plan.stages)
+    has_own = bool(plan.cohorts) and all(cohort.shares for cohort in plan.cohorts)
+    configured = has_own or any(stage.shares for stage in plan.stages)
     if not configured and plan.stages:
         what = " and ".join(f"{unit.value}s" for unit in Unit if unit in units)
         yield (

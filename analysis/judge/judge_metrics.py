@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.evidence import Evidence
+from analysis.judge.by_cohort import judge_cohorts
 from analysis.judge.measured_metrics import judge_measured
 from analysis.judge.request_metrics import judge_requests
 from analysis.judge.together import judge_together
@@ -23,12 +24,18 @@ def judge_metrics(plan: Plan, evidence: Evidence, *, at_ms: int) -> tuple[Metric
     """
     found: list[MetricResult] = []
     for candidate in plan.candidates:
-        requests = judge_requests(plan, evidence.requests, candidate)
+        requests = (
+            judge_cohorts(plan, evidence, candidate)
+            if plan.cohorts
+            else judge_requests(plan, evidence.requests, candidate)
+        )
         users = judge_users(plan, evidence.users, candidate, at_ms=at_ms)
         measured = judge_measured(plan, evidence.measured, candidate)
         named = {result.metric: result for result in (*requests, *users, *measured)}
-        found += [named[metric.name] for metric in plan.metrics if metric.name in named]
-        found += judge_together(plan, evidence.requests, candidate, requests)
+        found += [named.pop(metric.name) for metric in plan.metrics if metric.name in named]
+        found += named.values()
+        if not plan.cohorts:
+            found += judge_together(plan, evidence.requests, candidate, requests)
     return tuple(found)
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvidence
+from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence, UserEvidence
 from analysis.plan import Plan, Unit
+from analysis.quality.cohort_checks import check_cohorts, in_cohort
 from analysis.quality.outcome_checks import check_outcomes
 from analysis.quality.quality_check import QualityCheck
 from analysis.quality.split_checks import check_request_split, check_user_split
@@ -28,7 +29,16 @@ def check_quality(
     """Every check that applies to what the plan compares."""
     checks: list[QualityCheck] = []
     if any(metric.unit is Unit.REQUEST for metric in plan.metrics) and evidence.requests:
-        checks += _request_checks(plan, evidence, evidence.requests, limits, at_ms)
+        if plan.cohorts:
+            checks += check_cohorts(plan, evidence, evidence.requests, limits.mixed_share)
+            checks += _complete(plan, evidence.coverage, limits)
+        else:
+            checks += _request_checks(plan, evidence.requests, evidence.coverage, limits, at_ms)
+    for cohort in plan.cohorts:
+        own = replace(plan, stages=cohort.split_of(plan.stages))
+        seen = evidence.cohorts[cohort.name]
+        for check in _request_checks(own, seen.requests, seen.coverage, limits, at_ms):
+            checks.append(in_cohort(check, cohort))
     if any(metric.unit is Unit.USER for metric in plan.metrics) and evidence.users:
         checks += _user_checks(plan, evidence.users, limits, at_ms)
     return tuple(checks)
@@ -36,12 +46,11 @@ def check_quality(
 
 def _request_checks(
     plan: Plan,
-    evidence: Evidence,
     requests: RequestEvidence,
+    coverage: Coverage,
     limits: QualityLimits,
     at_ms: int,
 ) -> Iterator[QualityCheck]:
-    coverage = evidence.coverage
     totals = {name: float(count.sum()) for name, count in requests.requests.items()}
     # A plan without a start begins with the candidate's first request: before that, nothing that
     # the baseline had is counted, and nothing can be said of it.
@@ -61,6 +70,12 @@ def _request_checks(
         yield from check_request_split(
             plan, divided, tolerance=limits.split_tolerance, what="new sessions"
         )
+    yield from _complete(plan, coverage, limits)
+
+
+def _complete(plan: Plan, coverage: Coverage, limits: QualityLimits) -> Iterator[QualityCheck]:
+    """Whether nearly all requests were seen, and as clients sent them."""
+    everything = (plan.baseline, *plan.candidates)
     yield _at_most(
         "lost requests",
         coverage.lost_share,

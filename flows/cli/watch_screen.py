@@ -97,9 +97,11 @@ def _variants(
     if not spec.request_metrics or covered_s <= 0:
         return ()
     window = {"experiment": spec.experiment, "since": instant(begin_ms), "until": instant(at_ms)}
-    rows = run(con, "aggregate/look_requests", **window).fetchnumpy()
+    rows = run(con, "aggregate/look_requests", **window, cohort=None, borrowed=None).fetchnumpy()
     histograms = run(con, "aggregate/look_histogram", **window).fetchnumpy()
-    responses: Any = run(con, "aggregate/look_responses", **window).fetchnumpy()
+    responses: Any = run(
+        con, "aggregate/look_responses", **window, cohort=None, borrowed=None
+    ).fetchnumpy()
     names = (plan.baseline, *plan.candidates)
     rule = None if spec.failures is None else spec.failures.rule
     outcomes = [kind.outcome_by(rule) for kind in kinds_in(responses)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from analysis.evidence import Coverage, Evidence
-from analysis.plan import Plan
+from analysis.evidence import CohortEvidence, Coverage, Evidence
+from analysis.plan import Cohort, Plan
 from flows.formats.time import instant
 from flows.ingest.coverage import watermark
 from flows.ingest.users.plan_splits import split_starts
@@ -25,14 +25,28 @@ def read_evidence(con: Connection, spec: Experiment, plan: Plan, *, at_ms: int) 
         grid = RequestGrid(con, spec, plan, int(buckets))
         requests, coverage = grid.evidence(), grid.coverage(watermark(con, spec, "requests"))
         requests = replace(requests, sessions=read_sessions(con, spec, plan, int(buckets)))
+    cohorts = {
+        cohort.name: _of_cohort(con, spec, plan, cohort, int(buckets)) for cohort in plan.cohorts
+    }
     measured = None
     if spec.measured_metrics:
         measured = read_measured(con, spec, plan, int(buckets), requests)
     if not spec.user_metrics:
-        return Evidence(requests, None, coverage, measured)
+        return Evidence(requests, None, coverage, measured, cohorts)
     users = read_user_statistics(con, spec, instant(at_ms), splits=split_starts(plan))
     users = replace(users, failed_before=_failed_before(con, spec, plan, at_ms))
-    return Evidence(requests, users, coverage, measured)
+    return Evidence(requests, users, coverage, measured, cohorts)
+
+
+def _of_cohort(
+    con: Connection, spec: Experiment, plan: Plan, cohort: Cohort, buckets: int
+) -> CohortEvidence:
+    grid = RequestGrid(con, spec, plan, buckets, (cohort.name, None))
+    beside = None
+    if cohort.is_without(plan.baseline):
+        borrowed = RequestGrid(con, spec, plan, buckets, (cohort.name, plan.baseline))
+        beside = borrowed.evidence()
+    return CohortEvidence(grid.evidence(), grid.coverage(watermark(con, spec, "requests")), beside)
 
 
 def _failed_before(

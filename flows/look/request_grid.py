@@ -43,10 +43,20 @@ _IN_FLIGHT_MS = 30_000
 
 
 class RequestGrid:
-    """The look's buckets, and the rows of the warehouse laid out on them."""
+    """The look's buckets, and the rows of the warehouse laid out on them.
 
-    def __init__(self, con: Connection, spec: Experiment, plan: Plan, buckets: int) -> None:
-        self.con, self.spec, self.plan, self.buckets = con, spec, plan, buckets
+    of: the cohort that is read (None for all), and the variant that is read whatever its cohort.
+    """
+
+    def __init__(
+        self,
+        con: Connection,
+        spec: Experiment,
+        plan: Plan,
+        buckets: int,
+        of: tuple[str | None, str | None] = (None, None),
+    ) -> None:
+        self.con, self.spec, self.plan, self.buckets, self.of = con, spec, plan, buckets, of
         self.variants = (plan.baseline, *plan.candidates)
         self.metrics = watched(spec)
         self.losses = self._read("aggregate/look_lost")
@@ -117,6 +127,8 @@ class RequestGrid:
             experiment=self.spec.experiment,
             since=instant(self.plan.start_ms),
             until=instant(until),
+            cohort=self.of[0],
+            borrowed=self.of[1],
             **more,
         ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
         return columns

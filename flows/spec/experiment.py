@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from analysis.plan import PodPolicy
+from flows.spec.cohorts import CohortSpec
 from flows.spec.delivery import Delivery
 from flows.spec.failures import Failures
 from flows.spec.fields import Name, Number, Strict
@@ -131,6 +132,10 @@ class Experiment(Strict):
     split: dict[str, Annotated[Number, Field(ge=0, le=100)]] | None = Field(
         None,
         description="Percent for each variant, 0 for none, where it doesn't change; sums to 100.",
+    )
+    cohorts: dict[Name, CohortSpec] = Field(
+        default_factory=dict,
+        description="The requests under each route rule, where rules have splits of their own.",
     )
     sessions: CounterText | None = Field(
         None,

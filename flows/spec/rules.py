@@ -9,6 +9,7 @@ from typing import Any
 from analysis.plan import Role
 from flows.formats.problems import FieldPath, Finding
 from flows.formats.time import shown_duration
+from flows.spec.cohort_rules import check_cohorts
 from flows.spec.experiment import Experiment, Mesh
 from flows.spec.measured_rules import check_bucket, check_measured
 from flows.spec.recovery import Parts
@@ -25,6 +26,7 @@ def check_rules(parts: Parts) -> Iterator[Finding]:
     yield from _check_requests(parts, spec)
     yield from check_users(parts, spec)
     yield from check_measured(parts, spec)
+    yield from check_cohorts(parts, spec)
     yield from _check_delivery(parts, spec)
     yield from _check_strategy(parts, spec)
     if not spec.metrics and parts.is_sound("metrics"):
@@ -39,6 +41,8 @@ def check_rules(parts: Parts) -> Iterator[Finding]:
 
 def _check_splits(parts: Parts, spec: Experiment) -> Iterator[Finding]:
     yield from _check_split(parts, ("split",), parts.data.get("split"), spec.split)
+    for name, cohort in spec.cohorts.items():
+        yield from _check_split(parts, ("cohorts", name, "split"), cohort.split, cohort.split)
     written = parts.written_stages
     for index, stage in enumerate(spec.plan.stages):
         item = written[index]

@@ -1,6 +1,7 @@
 -- one row per (variant, pod, stretch of time, kind of response) up to a look: requests
 -- reads: counter_samples, series; parameters: experiment, since, until (instants, since excluded),
---     stretch_ms (how long a stretch is)
+--     stretch_ms (how long a stretch is), cohort (null for all), borrowed (a variant of
+--     which all are read, or null)
 -- A pod goes by its name where the scrape configuration has kept it, else by the address of its
 -- proxy.
 with pods as (
@@ -13,7 +14,7 @@ with pods as (
         response_flags,
         coalesce(labels ->> '$.pod', labels ->> '$.kubernetes_pod_name', target) as pod
     from series
-    where experiment = $experiment and role = 'requests'
+    where experiment = $experiment and role = 'requests' and ($cohort is null or cohort = $cohort or variant = $borrowed)
 )
 
 select

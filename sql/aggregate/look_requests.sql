@@ -1,5 +1,7 @@
 -- one row per (variant, bucket, kind of response) up to a look: requests
--- reads: request_buckets; parameters: experiment, since, until (bucket starts, until excluded)
+-- reads: request_buckets; parameters: experiment, since, until (bucket starts, until excluded),
+--     cohort (null for all), borrowed (a variant of
+--     which all are read, or null)
 -- response: the kind's number in look_responses, which counts over the same rows.
 with looked as (
     select
@@ -11,7 +13,10 @@ with looked as (
         response_flags,
         requests
     from request_buckets
-    where experiment = $experiment and bucket_start >= $since and bucket_start < $until
+    where
+        experiment = $experiment
+        and bucket_start >= $since and bucket_start < $until
+        and ($cohort is null or cohort = $cohort or variant = $borrowed)
 )
 
 select

@@ -1,5 +1,7 @@
 -- one row per kind of response up to a look, numbered from 1 as in look_requests
--- reads: request_buckets; parameters: experiment, since, until (bucket starts, until excluded)
+-- reads: request_buckets; parameters: experiment, since, until (bucket starts, until excluded),
+--     cohort (null for all), borrowed (a variant of
+--     which all are read, or null)
 with kinds as (
     select distinct
         outcome,
@@ -7,7 +9,10 @@ with kinds as (
         grpc_status,
         response_flags
     from request_buckets
-    where experiment = $experiment and bucket_start >= $since and bucket_start < $until
+    where
+        experiment = $experiment
+        and bucket_start >= $since and bucket_start < $until
+        and ($cohort is null or cohort = $cohort or variant = $borrowed)
 )
 
 select

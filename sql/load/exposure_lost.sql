@@ -1,6 +1,6 @@
--- one row per (variant, bucket, cause): events and estimated requests
+-- one row per (variant, cohort, bucket, cause): events and estimated requests
 -- reads: incoming_losses; writes: exposure_lost; parameters: experiment
 insert into exposure_lost
-    (experiment, window_start, bucket_start, variant, cause, events, requests)
-select $experiment, window_start, bucket_start, variant, cause, events, requests
+    (experiment, window_start, bucket_start, variant, cohort, cause, events, requests)
+select $experiment, window_start, bucket_start, variant, cohort, cause, events, requests
 from incoming_losses

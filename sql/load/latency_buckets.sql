@@ -1,4 +1,4 @@
--- one row per (variant, bucket, edge): requests at most so slow, zero included, and those of them
+-- one row per (variant, cohort, bucket, edge): requests at most so slow, zero included, and those of them
 -- that somebody stopped waiting for
 -- reads: incoming_samples, incoming_series; writes: latency_buckets
 -- parameters: experiment
@@ -6,12 +6,13 @@
 -- edge that a histogram with requests lacks (its pods' bounds differ, or changed) has no row:
 -- nothing is known at it, and a sum of the others would make the variant look slower than it is.
 insert into latency_buckets
-    (experiment, window_start, bucket_start, variant, le_ms, requests, cut_off)
+    (experiment, window_start, bucket_start, variant, cohort, le_ms, requests, cut_off)
 with counted as (
     select
         samples.window_start,
         samples.bucket_start,
         series.variant,
+        series.cohort,
         series.histogram,
         series.le_ms,
         sum(samples.delta) as requests,
@@ -23,6 +24,7 @@ with counted as (
         samples.window_start,
         samples.bucket_start,
         series.variant,
+        series.cohort,
         series.histogram,
         series.le_ms
 ),
@@ -32,6 +34,7 @@ totals as (
         window_start,
         bucket_start,
         variant,
+        cohort,
         histogram,
         requests
     from counted
@@ -43,9 +46,10 @@ variants as (
         window_start,
         bucket_start,
         variant,
+        cohort,
         sum(requests) as requests
     from totals
-    group by window_start, bucket_start, variant
+    group by window_start, bucket_start, variant, cohort
 )
 
 select
@@ -53,15 +57,17 @@ select
     counted.window_start,
     counted.bucket_start,
     counted.variant,
+    counted.cohort,
     counted.le_ms,
     cast(sum(counted.requests) as bigint) as requests,
     cast(sum(counted.cut_off) as bigint) as cut_off
 from counted
-left join totals using (window_start, bucket_start, variant, histogram)
-left join variants using (window_start, bucket_start, variant)
+left join totals using (window_start, bucket_start, variant, cohort, histogram)
+left join variants using (window_start, bucket_start, variant, cohort)
 group by
     counted.window_start,
     counted.bucket_start,
     counted.variant,
+    counted.cohort,
     counted.le_ms
 having sum(coalesce(totals.requests, 0)) >= max(coalesce(variants.requests, 0))

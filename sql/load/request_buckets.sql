@@ -1,14 +1,15 @@
--- one row per (variant, bucket, route, outcome, code, gRPC status, flags) that had requests
+-- one row per (variant, cohort, bucket, route, outcome, code, gRPC status, flags) that had requests
 -- reads: incoming_samples, incoming_series; writes: request_buckets
 -- parameters: experiment
 insert into request_buckets
-    (experiment, window_start, bucket_start, variant, route, outcome,
+    (experiment, window_start, bucket_start, variant, cohort, route, outcome,
     response_code, grpc_status, response_flags, requests)
 select
     $experiment as experiment,
     samples.window_start,
     samples.bucket_start,
     series.variant,
+    series.cohort,
     series.route,
     series.outcome,
     series.response_code,
@@ -22,6 +23,7 @@ group by
     samples.window_start,
     samples.bucket_start,
     series.variant,
+    series.cohort,
     series.route,
     series.outcome,
     series.response_code,

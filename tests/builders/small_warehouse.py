@@ -106,7 +106,7 @@ def _add_requests(con: Any) -> None:
         (second, "unattributed", "failure", "503", "UH", 3),
     ]
     con.executemany(
-        "insert into request_buckets values ('checkout', ?, ?, ?, '', ?, ?, '', ?, ?)",
+        "insert into request_buckets values ('checkout', ?, ?, ?, '', ?, ?, '', ?, ?, '')",
         [(START, *row) for row in counts],
     )
     edges = [
@@ -116,16 +116,16 @@ def _add_requests(con: Any) -> None:
     ]
     for bucket, variant, *cumulative in edges:
         con.executemany(
-            "insert into latency_buckets values ('checkout', ?, ?, ?, ?, ?, 0)",
+            "insert into latency_buckets values ('checkout', ?, ?, ?, ?, ?, 0, '')",
             [(START, bucket, variant, le, at_most) for le, at_most in cumulative],
         )
     con.execute(
-        "insert into exposure_lost values ('checkout', ?, ?, 'canary', 'restart', 1, 12.5)",
+        "insert into exposure_lost values ('checkout', ?, ?, 'canary', 'restart', 1, 12.5, '')",
         [START, second],
     )
     con.execute(
         "insert into optional_counters values "
-        "('checkout', ?, ?, 'canary', 'envoy_cluster_upstream_rq_retry', 9)",
+        "('checkout', ?, ?, 'canary', 'envoy_cluster_upstream_rq_retry', 9, '')",
         [START, first],
     )
     for start_h, end_h, warnings in ((0, 1, ["slow"]), (1, 2, ["slow", "away"]), (3, 4, [])):

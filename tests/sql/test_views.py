@@ -159,11 +159,12 @@ def test_quantiles_agree_with_the_analysis(con: duckdb.DuckDBPyConnection) -> No
         at_most = np.cumsum(counts)
         for edge, requests in zip(edges, at_most.tolist(), strict=True):
             con.execute(
-                "insert into latency_buckets values ('e', ?, ?, 'v', ?, ?, 0)",
+                "insert into latency_buckets values ('e', ?, ?, 'v', ?, ?, 0, '')",
                 [START, START + number * BUCKET, edge, requests],
             )
         con.execute(
-            "insert into request_buckets values ('e', ?, ?, 'v', '', 'success', '200', '', '', 1)",
+            "insert into request_buckets values "
+            "('e', ?, ?, 'v', '', 'success', '200', '', '', 1, '')",
             [START, START + number * BUCKET],
         )
         histogram = Histogram(np.array(edges), at_most.astype(float))
@@ -343,7 +344,7 @@ def test_failed_checks_are_found(con: duckdb.DuckDBPyConnection) -> None:
 def test_sums_stay_exact_beyond_what_a_float_holds(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         "insert into request_buckets values ('big', now(), now(), 'v', '', 'success', "
-        "'', '', '', ?)",
+        "'', '', '', ?, '')",
         [2**53 + 1],
     )
     found = rows(con, "select requests from marts.traffic_split where experiment = 'big'")

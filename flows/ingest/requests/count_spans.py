@@ -87,4 +87,4 @@ def _count_span(
 def _counted_by(row: SeriesRow) -> tuple[object, ...]:
     """What a series counts, whoever scraped it."""
     outcome = (row.outcome, row.response_code, row.grpc_status, row.response_flags)
-    return (row.metric, row.variant, row.route, *outcome, row.le_ms)
+    return (row.metric, row.variant, row.cohort, row.route, *outcome, row.le_ms)

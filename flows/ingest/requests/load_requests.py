@@ -45,6 +45,7 @@ class LostRow:
     window_start_ms: int
     bucket_start_ms: int
     variant: str
+    cohort: str
     cause: Cause
     events: int
     requests: float
@@ -155,6 +156,7 @@ def _losses_table(lost: Sequence[LostRow]) -> Any:
             "window_start": instants(np.array([row.window_start_ms for row in lost], np.int64)),
             "bucket_start": instants(np.array([row.bucket_start_ms for row in lost], np.int64)),
             "variant": texts([row.variant for row in lost]),
+            "cohort": texts([row.cohort for row in lost]),
             "cause": texts([row.cause for row in lost]),
             "events": numbers(np.array([row.events for row in lost], np.int64)),
             "requests": numbers(np.array([row.requests for row in lost], np.float64)),
@@ -165,16 +167,16 @@ def _losses_table(lost: Sequence[LostRow]) -> Any:
 def _lost_rows(
     spec: Experiment, rows: Sequence[SeriesRow], written: Sequence[WindowCounts]
 ) -> tuple[LostRow, ...]:
-    """Losses of request series, summed per bucket, variant and cause."""
-    targets = defaultdict[tuple[int, int, str, Cause], set[str]](set)
-    requests = defaultdict[tuple[int, int, str, Cause], list[float]](list)
+    """Losses of request series, summed per bucket, variant, cohort and cause."""
+    targets = defaultdict[tuple[int, int, str, str, Cause], set[str]](set)
+    requests = defaultdict[tuple[int, int, str, str, Cause], list[float]](list)
     width = bucket_ms(spec)
     for window in written:
         for cause, index, ts_ms, amount in _losses(rows, window):
             row = rows[index]
             if row.role is SeriesRole.REQUESTS and amount > 0:
                 bucket = (ts_ms - 1) // width * width
-                key = (window.window.start_ms, bucket, row.variant, cause)
+                key = (window.window.start_ms, bucket, row.variant, row.cohort, cause)
                 targets[key].add(row.target)
                 requests[key].append(amount)
     # fsum: the order in which a server lists its series must not show in the last digit.

@@ -16,6 +16,7 @@ from flows.ingest.requests.mesh.family import (
     Family,
     Labels,
     SeriesRole,
+    cohort_of,
     variant_of,
     versions_of,
 )
@@ -28,6 +29,7 @@ from flows.spec.experiment import Experiment
 class SeriesRow:
     """What one series counts; a row of the table `series`.
 
+    cohort: of which of the spec's route rules; "" where it is of none, or they aren't told apart.
     outcome, response_*, grpc_status: of request series. cut_off: whether somebody stopped waiting
     for the answers; of latency series too, where their labels tell it.
     """
@@ -36,6 +38,7 @@ class SeriesRow:
     metric: str
     role: SeriesRole
     variant: str
+    cohort: str
     target: str
     route: str
     outcome: str
@@ -83,7 +86,7 @@ def experiment_series(family: Family, spec: Experiment, samples: Samples) -> Req
             foreign += 1
             versions.update(versions_of(family, spec, labels))
             continue
-        row = _row(family, labels, role, variant)
+        row = _row(family, labels, role, variant, cohort_of(spec, labels))
         if row is not None:
             rows.append(row)
             kept.append(index)
@@ -111,7 +114,9 @@ def experiment_series(family: Family, spec: Experiment, samples: Samples) -> Req
     )
 
 
-def _row(family: Family, labels: Labels, role: SeriesRole, variant: str) -> SeriesRow | None:
+def _row(
+    family: Family, labels: Labels, role: SeriesRole, variant: str, cohort: str
+) -> SeriesRow | None:
     """None for the latency of an injected fault: it says nothing of the service."""
     text = json.dumps(labels, sort_keys=True, ensure_ascii=False)
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
@@ -126,6 +131,7 @@ def _row(family: Family, labels: Labels, role: SeriesRole, variant: str) -> Seri
         metric=labels["__name__"],
         role=role,
         variant=variant,
+        cohort=cohort,
         target=target_of(labels),
         route=family.route(labels),
         outcome=response.outcome if is_request else "all",

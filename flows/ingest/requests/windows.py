@@ -80,6 +80,8 @@ def selection_of(spec: Experiment) -> str:
     chosen = spec.model_dump(
         mode="json", include={"service", "namespace", "mesh", "reporter", "match", "variants"}
     )
+    if spec.cohorts:
+        chosen["cohorts"] = {name: cohort.match for name, cohort in spec.cohorts.items()}
     text = json.dumps([chosen, bucket_ms(spec), _OUTCOMES], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -88,7 +88,7 @@ def test_a_bucket_that_was_never_pulled_is_left_out(tmp_path: Path) -> None:
 def test_edges_that_only_some_buckets_have_are_left_out(tmp_path: Path) -> None:
     path = shop_warehouse(tmp_path / "w.duckdb")
     with open_writer(path) as con:
-        con.execute("insert into latency_buckets values ('shop', ?, ?, 'stable', 50, 1, 0)",
+        con.execute("insert into latency_buckets values ('shop', ?, ?, 'stable', 50, 1, 0, '')",
                     [START, START + BUCKET])  # fmt: skip
     with open_reader(path) as con:
         assert read_history(con, spec()).edges_ms.tolist() == list(EDGES)

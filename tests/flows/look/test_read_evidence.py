@@ -27,7 +27,7 @@ def lost_share(path: Path, **gaps: list[tuple[int, float]]) -> dict[str, float]:
         for variant, events in gaps.items():
             for bucket, requests in events:
                 con.execute(
-                    "insert into exposure_lost values ('checkout', ?, ?, ?, 'gap', 1, ?)",
+                    "insert into exposure_lost values ('checkout', ?, ?, ?, 'gap', 1, ?, '')",
                     [START, START + bucket * BUCKET, variant, requests],
                 )
     return dict(evidence_of(path).coverage.lost_share)
@@ -46,7 +46,7 @@ def test_what_was_counted_over_a_shared_gap_is_not_compared(tmp_path: Path) -> N
     with open_writer(path) as con, transaction(con):
         con.execute("update exposure_lost set cause = 'gap', bucket_start = ?", [START])
         con.execute("insert into exposure_lost values "
-                    "('checkout', ?, ?, 'stable', 'gap', 1, 9)", [START, START])  # fmt: skip
+                    "('checkout', ?, ?, 'stable', 'gap', 1, 9, '')", [START, START])  # fmt: skip
     after = evidence_of(path).requests
     assert before is not None
     assert after is not None
@@ -95,7 +95,7 @@ def _warehouse(path: Path, rows: list[Row]) -> Path:
         for i, (variant, pod, outcome, flags, counts) in enumerate(rows):
             con.execute(
                 "insert into series values "
-                "('checkout', ?, 'x', 'requests', ?, ?, '', ?, '', '', ?, null, '{}')",
+                "('checkout', ?, 'x', 'requests', ?, ?, '', ?, '', '', ?, null, '{}', '')",
                 [i, variant, pod, outcome, flags],
             )
             for seconds, requests in counts:
@@ -172,7 +172,7 @@ def test_requests_are_not_slow_while_a_version_lacks_the_edge(tmp_path: Path) ->
     rows += [(15, "stable", 100.0, 90), (15, "stable", inf, 100), (15, "canary", inf, 100)]
     with open_writer(tmp_path / "w.duckdb") as con, transaction(con):
         con.executemany(
-            "insert into latency_buckets values ('checkout', ?, ?, ?, ?, ?, 0)",
+            "insert into latency_buckets values ('checkout', ?, ?, ?, ?, ?, 0, '')",
             [(START, START + timedelta(seconds=at), *row) for at, *row in rows],
         )
     plan = plan_of(SPEC, start_ms=START_MS)

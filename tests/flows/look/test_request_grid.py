@@ -38,7 +38,9 @@ def _warehouse(path: Path, counts: Counts) -> Path:
         for le, at_most in edges
     ]
     with open_writer(path) as con, transaction(con):
-        con.executemany("insert into latency_buckets values ('checkout', ?, ?, ?, ?, ?, 0)", rows)
+        con.executemany(
+            "insert into latency_buckets values ('checkout', ?, ?, ?, ?, ?, 0, '')", rows
+        )
     return path
 
 

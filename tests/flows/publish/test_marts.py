@@ -67,7 +67,7 @@ def make_big(warehouse: Path, rows: int = 100_000) -> None:
         con.execute(
             "insert into request_buckets select 'checkout', now(), now(), hash(range), '', "
             "'success', "
-            "hash(range + 1), '', '', range from range(?)",
+            "hash(range + 1), '', '', range, '' from range(?)",
             [rows],
         )
 

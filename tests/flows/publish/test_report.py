@@ -40,11 +40,11 @@ def _workspace(root: Path, looks: int = 3) -> Workspace:
             for variant, requests in (("stable", 190), ("canary", 10)):
                 con.execute(
                     "insert into request_buckets values "
-                    "('checkout', ?, ?, ?, '', 'success', '200', '', '', ?)",
+                    "('checkout', ?, ?, ?, '', 'success', '200', '', '', ?, '')",
                     [START, at, variant, requests],
                 )
                 con.executemany(
-                    "insert into latency_buckets values ('checkout', ?, ?, ?, ?, ?, 0)",
+                    "insert into latency_buckets values ('checkout', ?, ?, ?, ?, ?, 0, '')",
                     [
                         (START, at, variant, le, requests * part // 10)
                         for le, part in ((5, 5), (100, 9), (INFINITY, 10))

@@ -197,6 +197,16 @@ def variant_of(family: Family, spec: Experiment, labels: Labels, role: SeriesRol
     return UNATTRIBUTED if not versions and _is_reported(family, labels, role) else None
 
 
+def cohort_of(spec: Experiment, labels: Labels) -> str:
+    """The cohort whose labels a series has; empty if it is of none."""
+    found = (
+        name
+        for name, cohort in spec.cohorts.items()
+        if all(labels.get(label) == value for label, value in cohort.match.items())
+    )
+    return next(found, "")
+
+
 def _is_of_variant(variant: Variant, versions: tuple[str, ...], labels: Labels) -> bool:
     if variant.version is None and not variant.labels:
         return False
