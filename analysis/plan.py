@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from analysis.stages import Cohort, Stage
+from analysis.stages import RequestCohort, Stage
 
 # Stages and cohorts are known by this one name as well.
-__all__ = ["Cohort", "Margin", "MetricPlan", "Plan", "PodPolicy", "Role", "Stage", "Unit"]
+__all__ = ["Margin", "MetricPlan", "Plan", "PodPolicy", "RequestCohort", "Role", "Stage", "Unit"]
 
 # Users of two variants at which sequences are tightest where no plan says how many to expect.
 DEFAULT_USERS = 5000.0
@@ -150,7 +150,7 @@ class Plan:
     is_split_assumed: bool = False
     warm_up_ms: int = 0
     pods: PodPolicy = PodPolicy.ASK
-    cohorts: tuple[Cohort, ...] = ()
+    cohorts: tuple[RequestCohort, ...] = ()
     comparisons: int = 1
 
     @property

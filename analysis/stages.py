@@ -24,7 +24,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Cohort:
+class RequestCohort:
     """The requests under one route rule; shares: its split, empty where the plan's stages hold.
 
     told_by: the labels that tell it, as in a sentence.

@@ -23,7 +23,7 @@ from analysis.evidence import CohortEvidence, Evidence, RequestEvidence
 from analysis.judge.request_metrics import judge_requests
 from analysis.judge.together import judge_together
 from analysis.metric_result import Classification, MetricResult
-from analysis.plan import Cohort, Plan, Role, Unit
+from analysis.plan import Plan, RequestCohort, Role, Unit
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.stratified import stratified_counts
 
@@ -47,7 +47,7 @@ def judge_cohorts(plan: Plan, evidence: Evidence, candidate: str) -> tuple[Metri
 
 
 def _of_cohort(
-    plan: Plan, cohort: Cohort, evidence: CohortEvidence, candidate: str
+    plan: Plan, cohort: RequestCohort, evidence: CohortEvidence, candidate: str
 ) -> Iterator[MetricResult]:
     named = _named(f"@{cohort.name}")
     own = replace(

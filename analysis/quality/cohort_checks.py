@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from analysis.evidence import Evidence, RequestEvidence
-from analysis.plan import Cohort, Plan
+from analysis.plan import Plan, RequestCohort
 from analysis.quality.quality_check import QualityCheck
 
 _NAMED = 3
@@ -35,7 +35,7 @@ def check_cohorts(
     yield QualityCheck("cohorts told apart", passed, detail)
 
 
-def in_cohort(check: QualityCheck, cohort: Cohort) -> QualityCheck:
+def in_cohort(check: QualityCheck, cohort: RequestCohort) -> QualityCheck:
     """The same, said of one cohort: it spoils no other one."""
     return replace(
         check,

@@ -70,7 +70,7 @@ def calibrate(
     WarehouseBusy or WarehouseUnusable.
     """
     _check_replayed(spec)
-    whole = plan_of(spec, start_ms=0)
+    whole = replace(plan_of(spec, start_ms=0), cohorts=())
     planned = looks_of(whole, whole.planned_buckets)
     with open_reader(warehouse) as con:
         history = read_history(con, spec, period) if spec.request_metrics else None
@@ -206,6 +206,10 @@ def _notes(spec: Experiment, replayed: Replay) -> tuple[str, ...]:
             "requests are judged as if the spec named no metrics per user, and each of these as if "
             "it were alone"
         )
+    if spec.measured_metrics:
+        found.append(f"counters and queries aren't replayed: {', '.join(spec.measured_metrics)}")
+    if spec.cohorts:
+        found.append("requests of all cohorts are replayed as one, by the plan's own split")
     if len(plan.candidates) > 1:
         found.append(
             f"harm is done by {plan.candidates[0]} alone; a rollback of any candidate counts"

@@ -13,6 +13,7 @@ from flows.formats.problems import InputError
 from flows.formats.text import counted
 
 if TYPE_CHECKING:
+    from flows.manifests.new_cohorts import NewCohorts
     from flows.manifests.new_spec import SpecAnswers
     from flows.manifests.split import Split
 
@@ -56,11 +57,14 @@ def add(commands: Commands) -> None:
 
 
 def _init(options: argparse.Namespace) -> int:
+    from flows.formats.atomic_file import write_atomically  # noqa: PLC0415
+    from flows.manifests.new_cohorts import ISTIO_LABEL, telemetry  # noqa: PLC0415
     from flows.manifests.new_metrics import found_in, write_templates  # noqa: PLC0415
     from flows.manifests.new_spec import (  # noqa: PLC0415
         CannotInit,
         SpecAnswers,
         choose_split,
+        cohorts_of,
         experiment_name,
         scope_of,
     )
@@ -97,8 +101,14 @@ def _init(options: argparse.Namespace) -> int:
     if path.exists() and not options.force:
         print(f"{path} is there already; --force overwrites it", file=sys.stderr)
         return USAGE_ERROR
-    text = _written(path, split, wanted, options.files, scope_of(split, wanted))
+    cohorts = cohorts_of(split, manifests, wanted)
+    text = _written(path, split, wanted, options.files, scope_of(split, wanted), cohorts)
     print(text, end="")
+    if cohorts is not None and len(cohorts.cohorts) > 1 and cohorts.label == ISTIO_LABEL:
+        beside = path.parent / "mesh" / f"{name}-cohorts.yaml"
+        beside.parent.mkdir(exist_ok=True)
+        write_atomically(beside, telemetry(cohorts, name, split.namespace))
+        print(f"wrote {beside}: apply it, and the headers of the routes that it names")
     doubts = text.count("CHECK:")
     print(
         f"wrote {path}" + (f"; check the {counted(doubts, 'line')} marked CHECK" if doubts else "")
@@ -116,7 +126,12 @@ def _init_project(options: argparse.Namespace) -> int:
 
 
 def _written(
-    path: Path, split: Split, wanted: SpecAnswers, files: Sequence[Path], scope: str
+    path: Path,
+    split: Split,
+    wanted: SpecAnswers,
+    files: Sequence[Path],
+    scope: str,
+    cohorts: NewCohorts | None,
 ) -> str:
     """The spec's text, with the metrics that are right in it. Raises InputError."""
     from flows.manifests.new_metrics import found_in, metric_lines  # noqa: PLC0415
@@ -127,7 +142,9 @@ def _written(
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         lines = metric_lines(metrics)
-        text = new_spec(split, wanted, files=files, spec_dir=path.parent, metrics=lines)
+        text = new_spec(
+            split, wanted, files=files, spec_dir=path.parent, metrics=lines, cohorts=cohorts
+        )
         path.write_text(text, encoding="utf-8")
         try:
             load_spec(path)

@@ -70,10 +70,17 @@ def _on_manifests(spec: Experiment, path: Path) -> list[str]:
     """What is wrong in the manifests that a spec names, and where they differ from it."""
     if not spec.manifests:
         return []
-    from flows.manifests.spec_split import disagreements, manifests_of_spec, mistakes  # noqa: PLC0415
+    from flows.manifests.spec_split import (  # noqa: PLC0415
+        disagreements,
+        manifests_of_spec,
+        mistakes,
+        mixed_cohorts,
+    )
 
     manifests = manifests_of_spec(spec, path.parent)
-    return [*disagreements(spec, manifests), *mistakes(manifests)]
+    mixed = mixed_cohorts(spec, manifests)
+    told = [f"routes with other splits, and no `cohorts`: {mixed}"] if mixed else []
+    return [*disagreements(spec, manifests), *told, *mistakes(manifests)]
 
 
 def _schema(options: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from analysis.evidence import CohortEvidence, Coverage, Evidence
-from analysis.plan import Cohort, Plan
+from analysis.plan import Plan, RequestCohort
 from flows.formats.time import instant
 from flows.ingest.coverage import watermark
 from flows.ingest.users.plan_splits import split_starts
@@ -39,7 +39,7 @@ def read_evidence(con: Connection, spec: Experiment, plan: Plan, *, at_ms: int) 
 
 
 def _of_cohort(
-    con: Connection, spec: Experiment, plan: Plan, cohort: Cohort, buckets: int
+    con: Connection, spec: Experiment, plan: Plan, cohort: RequestCohort, buckets: int
 ) -> CohortEvidence:
     grid = RequestGrid(con, spec, plan, buckets, (cohort.name, None))
     beside = None

@@ -70,16 +70,27 @@ def check_manifests(spec: Experiment, spec_dir: Path) -> tuple[QualityCheck, ...
     """A failed check where the spec leaves its split to manifests that configure several."""
     if not spec.manifests:
         return ()
-    from flows.manifests.spec_split import conflicting_splits, manifests_of_spec  # noqa: PLC0415
+    from flows.manifests.spec_split import (  # noqa: PLC0415
+        conflicting_splits,
+        manifests_of_spec,
+        mixed_cohorts,
+    )
 
     with suppress(InputError):  # said by remarks_on_manifests
-        found = conflicting_splits(spec, manifests_of_spec(spec, spec_dir))
+        manifests = manifests_of_spec(spec, spec_dir)
+        found = conflicting_splits(spec, manifests)
         if found:
             detail = (
                 f"the manifests configure several splits: {'; '.join(found)}. Set `split` or "
                 "`plan.stages` to the one that is in force, or name only its file in `manifests`"
             )
             return (QualityCheck("one configured split", passed=False, detail=detail),)
+        if mixed := mixed_cohorts(spec, manifests):
+            detail = (
+                f"requests of different routes can't be told apart: {mixed}. Name the routes in "
+                "`cohorts`; `verdict init --from` writes them, and the label that tells them apart"
+            )
+            return (QualityCheck("cohorts told apart", passed=False, detail=detail),)
     return ()
 
 

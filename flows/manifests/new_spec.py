@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
+from flows.manifests.new_cohorts import NewCohorts, cohort_lines, new_cohorts
 from flows.manifests.read import Manifests
 from flows.manifests.registry import kind_of
+from flows.manifests.route_cohorts import is_driven
 from flows.manifests.split import Backend, RolloutStage, Split
 from flows.manifests.variant_names import VariantName, variant_names
 from flows.manifests.yaml_scalar import yaml_quoted, yaml_scalar
@@ -50,13 +52,16 @@ def choose_split(manifests: Manifests, wanted: SpecAnswers) -> Split:
     Raises CannotInit with the choices there are.
     """
     found = [split for split in manifests.splits if len(split.backends) > 1]
-    found = [split for split in found if not _is_driven(split, found, wanted)]
+    found = found or list(_one_version_each(manifests.splits))
+    if wanted.route is None:  # who names a route means it
+        found = [split for split in found if not is_driven(split, found)]
     if wanted.service is not None:
         found = [split for split in found if split.service == wanted.service]
     if wanted.route is not None:
         found = [split for split in found if wanted.route in str(split.origin)]
-    if len(found) == 1:
-        return _told_apart(found[0], wanted)
+    receivers = {frozenset((b.service, b.namespace, b.subset) for b in s.backends) for s in found}
+    if len(receivers) == 1:  # routes of one experiment: its cohorts
+        return _told_apart(next((s for s in found if s.cohort.is_everyone), found[0]), wanted)
     choices = found or list(manifests.splits)
     listed = "".join(f"\n  {_choice(split)}" for split in choices)
     if not found:
@@ -68,20 +73,20 @@ def choose_split(manifests: Manifests, wanted: SpecAnswers) -> Split:
     )
 
 
-def _is_driven(split: Split, splits: Sequence[Split], wanted: SpecAnswers) -> bool:
-    """Whether another split sets the weights of this one: a Rollout those of its VirtualService.
-
-    Who names a route means it.
-    """
-    origin = split.origin
-    return wanted.route is None and any(
-        (one.kind, one.name) == (origin.kind, origin.name)
-        and origin.namespace in (one.namespace, "default")
-        and (not one.routes or any(f"({name})" in origin.route for name in one.routes))
-        for other in splits
-        if other is not split
-        for one in other.drives
-    )
+def _one_version_each(splits: Sequence[Split]) -> Iterator[Split]:
+    """Of objects whose routes each send everything to one of two versions (blue-green), a split."""
+    of_objects: dict[tuple[str, str, str], list[Split]] = {}
+    for split in splits:
+        origin = split.origin
+        of_objects.setdefault((origin.kind, origin.namespace, origin.name), []).append(split)
+    for routes in of_objects.values():
+        backends = {(b.service, b.namespace, b.subset): b for one in routes for b in one.backends}
+        if len(backends) == 2:
+            receivers = tuple(replace(backend, percent=None) for backend in backends.values())
+            rest = next((one for one in routes if one.cohort.is_everyone), routes[0])
+            tests = " and ".join(str(one.cohort) for one in routes if one is not rest)
+            note = f"no route splits its requests: only those of {tests} are of the other version"
+            yield replace(rest, backends=receivers, notes=(*rest.notes, note))
 
 
 def _told_apart(split: Split, wanted: SpecAnswers) -> Split:
@@ -118,6 +123,14 @@ def scope_of(split: Split, wanted: SpecAnswers) -> str:
     return "version" if all(name.version for name in names) else "service"
 
 
+def cohorts_of(split: Split, manifests: Manifests, wanted: SpecAnswers) -> NewCohorts | None:
+    """The route rules that must be told apart in an experiment on the split."""
+    mesh, order = wanted.mesh or split.mesh, in_order(split)
+    names = variant_names(order, mesh or Mesh.ISTIO, split.namespace)
+    keys = {backend: name.key for backend, name in zip(order, names, strict=True)}
+    return new_cohorts(split, manifests, keys, mesh)
+
+
 def new_spec(
     split: Split,
     wanted: SpecAnswers,
@@ -125,29 +138,31 @@ def new_spec(
     files: Sequence[Path],
     spec_dir: Path,
     metrics: Sequence[str] = (),
+    cohorts: NewCohorts | None = None,
 ) -> str:
     """The spec's text. files: the manifests; they are named relative to spec_dir.
 
-    metrics: lines of its metrics beside the usual ones.
+    metrics: lines of its metrics beside the usual ones. cohorts: those that are told apart.
     """
     mesh = wanted.mesh or split.mesh
     names = variant_names(in_order(split), mesh or Mesh.ISTIO, split.namespace)
     lines = [
         _comment(f"From {split.origin}, for {split.cohort}."),
-        *map(_comment, _remarks(split)),
+        *map(_comment, _remarks(split, has_cohorts=cohorts is not None)),
         f"experiment: {yaml_scalar(experiment_name(split, wanted))}",
         f"service: {yaml_scalar(split.service)}{_service_doubt(split)}",
         f"namespace: {yaml_scalar(split.namespace)}",
         f"mesh: {mesh.value}" if mesh else f"mesh: istio  {_CHECK}istio, linkerd or envoy?",
         "variants:",
         *_variants(names),
+        *(cohort_lines(cohorts, [name.key for name in names]) if cohorts else ()),
         *metrics,
         *_plan(split, [yaml_scalar(name.key) for name in names]),
         "manifests:",
         *(f"  - {yaml_scalar(os.path.relpath(path, spec_dir))}" for path in files),
         "sources:",
         _source(wanted),
-        *_delivery(split),
+        *(() if cohorts else _delivery(split)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -186,9 +201,9 @@ def _choice(split: Split) -> str:
     return f"{split.origin}: service {split.service}, {shown or names}, for {split.cohort}"
 
 
-def _remarks(split: Split) -> Iterator[str]:
+def _remarks(split: Split, *, has_cohorts: bool) -> Iterator[str]:
     yield from split.notes
-    if not split.cohort.is_everyone:
+    if not split.cohort.is_everyone and not has_cohorts:
         yield (
             "CHECK: requests that the route doesn't match count as well, unless `match` names a "
             "label that tells them apart"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from flows.manifests.read import Manifests, read_manifests
+from flows.manifests.route_cohorts import cohorts_among, why_mixed
 from flows.manifests.split import Backend, Severity, Split
 from flows.spec.experiment import Experiment, Variant
 
@@ -42,7 +43,7 @@ def conflicting_splits(spec: Experiment, manifests: Manifests) -> tuple[str, ...
 
     Only of a spec that leaves its split to them: against one of its own each of them is held.
     """
-    if spec.split is not None or spec.plan.stages:
+    if spec.split is not None or spec.plan.stages or spec.cohorts:
         return ()
     splits = configured_splits(spec, manifests)
     first = next(iter(splits.values()), {})
@@ -54,17 +55,33 @@ def conflicting_splits(spec: Experiment, manifests: Manifests) -> tuple[str, ...
     )
 
 
+def mixed_cohorts(spec: Experiment, manifests: Manifests) -> str:
+    """Why the requests of several route rules would be pooled; empty where they are not."""
+    if spec.cohorts:
+        return ""
+    named = {
+        split: {name: one for one in split.backends if (name := _variant(spec, one)) is not None}
+        for split in manifests.splits
+    }
+    return why_mixed(cohorts_among(manifests.splits, named))
+
+
 def disagreements(spec: Experiment, manifests: Manifests) -> Iterator[str]:
     """Sentences on what the manifests configure and the spec doesn't say.
 
     A spec with stages agrees with a manifest that carries any of them, or one of their ends.
     """
     splits = configured_splits(spec, manifests)
-    if not splits:
+    shifted = any(
+        split.stages and {_variant(spec, one) for one in split.backends} >= set(spec.variants)
+        for split in manifests.splits
+    )
+    if not splits and not shifted and not spec.cohorts:
         files = ", ".join(manifests.files)
         yield f"{files}: no route splits traffic between {' and '.join(spec.variants)}"
     said = [dict(stage.weights) for stage in spec.stages if stage.weights]
     ends = [{name: 100.0 * (name == one) for name in spec.variants} for one in spec.variants]
+    said += [cohort.split for cohort in spec.cohorts.values() if cohort.split]
     allowed = [*said, *ends] if spec.plan.stages else said
     for split, shares in splits.items():
         if said and not any(_same(shares, other) for other in allowed):
@@ -91,6 +108,8 @@ def _variant(spec: Experiment, backend: Backend) -> str | None:
 def _receives(name: str, variant: Variant, backend: Backend) -> bool:
     names = {backend.name, backend.subset, backend.service, backend.deployment, backend.cluster}
     is_called_so = name in names or variant.version in {backend.version, *names} - {None}
+    if backend.cluster is not None and variant.version is not None:
+        is_called_so = variant.version == backend.cluster  # clusters of rules differ
     service = variant.labels.get("destination_service_name")
     if service is None:
         return is_called_so

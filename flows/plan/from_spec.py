@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.plan import Cohort, Margin, MetricPlan, Plan, Role, Stage, Unit
+from analysis.plan import Margin, MetricPlan, Plan, RequestCohort, Role, Stage, Unit
 from flows.formats.time import milliseconds
 from flows.spec.experiment import Experiment
 from flows.spec.measured import CounterRate, CounterRatio, Gauge, MeasuredMetric
@@ -60,7 +60,7 @@ def plan_of(spec: Experiment, *, start_ms: int) -> Plan:
         warm_up_ms=_warm_up_ms(spec, begin - start_ms),
         pods=spec.pods,
         cohorts=tuple(
-            Cohort(
+            RequestCohort(
                 name,
                 {variant: weight / 100 for variant, weight in (cohort.split or {}).items()},
                 cohort.told_by,

@@ -99,3 +99,6 @@ class PlanningDocument(JsonDocument):
     history: str = Field(description="What the figures rest on.")
     requests: tuple[RequestPlan, ...]
     users: tuple[UserPlan, ...]
+    not_planned: tuple[str, ...] = Field(
+        (), description="Metrics that decide and of which nothing is said, each with the reason."
+    )

@@ -69,8 +69,29 @@ def plan_experiment(
             "--requests-per-second and --bad-share (users: --users-per-day, --mean and --sd)"
         )
     return PlanningDocument(
-        experiment=name, history=_said(plan, evidence, expected), requests=requests, users=users
+        experiment=name,
+        history=_said(plan, evidence, expected),
+        requests=requests,
+        users=users,
+        not_planned=tuple(
+            _not_planned(spec, {one.metric for one in requests} | {one.metric for one in users})
+        ),
     )
+
+
+def _not_planned(spec: Experiment, planned: set[str]) -> Iterator[str]:
+    """Sentences on the metrics that decide, and of which nothing is said; and on cohorts."""
+    for name, metric in spec.metrics.items():
+        if name in planned or not metric.role.decides:
+            continue
+        if name in spec.measured_metrics:
+            yield f"{name}: metrics of counters and queries are not planned"
+        elif name in spec.user_metrics:
+            yield f"{name}: nothing is known of its users; give --users-per-day and --mean {name}=M"
+        else:
+            yield f"{name}: nothing is known of its requests; give --bad-share {name}=P"
+    if spec.cohorts:
+        yield "cohorts are not told apart here: in each of them harm is found as by its own traffic"
 
 
 def _history(

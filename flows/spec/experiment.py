@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from analysis.plan import PodPolicy
-from flows.spec.cohorts import CohortSpec
+from flows.spec.cohort_spec import CohortSpec
 from flows.spec.delivery import Delivery
 from flows.spec.failures import Failures
 from flows.spec.fields import Name, Number, Strict
