@@ -100,6 +100,8 @@ def _plan(options: argparse.Namespace) -> int:
             console.print(_users_table(users))
         say("time: in four of five cases, watched at every look; -: not by the plan's end")
         say("smallest: what is found as often by the end, watched at every look / looked at once")
+    for line in document.unlike_pods:
+        say(f"not alike: {line}")
     for line in document.not_planned:
         say(f"not planned: {line}")
     return 0

@@ -76,11 +76,17 @@ def _on_manifests(spec: Experiment, path: Path) -> list[str]:
         mistakes,
         mixed_cohorts,
     )
+    from flows.manifests.unlike_pods import unlike_pods  # noqa: PLC0415
 
     manifests = manifests_of_spec(spec, path.parent)
     mixed = mixed_cohorts(spec, manifests)
     told = [f"routes with other splits, and no `cohorts`: {mixed}"] if mixed else []
-    return [*disagreements(spec, manifests), *told, *mistakes(manifests)]
+    return [
+        *disagreements(spec, manifests),
+        *told,
+        *unlike_pods(spec, manifests),
+        *mistakes(manifests),
+    ]
 
 
 def _schema(options: argparse.Namespace) -> int:

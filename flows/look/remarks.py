@@ -55,13 +55,15 @@ def notes_on_series(
 
 
 def remarks_on_manifests(spec: Experiment, spec_dir: Path) -> tuple[str, ...]:
-    """Where the spec's manifests configure another split; also that they can't be read."""
+    """Other splits and unlike pods in the spec's manifests; also that they can't be read."""
     if not spec.manifests:
         return ()
     from flows.manifests.spec_split import disagreements, manifests_of_spec  # noqa: PLC0415
+    from flows.manifests.unlike_pods import unlike_pods  # noqa: PLC0415
 
     try:
-        return tuple(disagreements(spec, manifests_of_spec(spec, spec_dir)))
+        manifests = manifests_of_spec(spec, spec_dir)
+        return (*disagreements(spec, manifests), *unlike_pods(spec, manifests))
     except InputError as error:
         return tuple(map(str, error.problems))
 

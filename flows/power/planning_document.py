@@ -99,6 +99,9 @@ class PlanningDocument(JsonDocument):
     history: str = Field(description="What the figures rest on.")
     requests: tuple[RequestPlan, ...]
     users: tuple[UserPlan, ...]
+    unlike_pods: tuple[str, ...] = Field(
+        (), description="By what else than their version the variants' pods differ."
+    )
     not_planned: tuple[str, ...] = Field(
         (), description="Metrics that decide and of which nothing is said, each with the reason."
     )

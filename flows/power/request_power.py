@@ -26,6 +26,8 @@ from analysis.requests.paired_buckets import BucketCounts
 from flows.formats.time import milliseconds_of
 from flows.look.expected_users import rate_of_arrivals
 from flows.look.read_evidence import read_evidence
+from flows.manifests.spec_split import manifests_of_spec
+from flows.manifests.unlike_pods import unlike_pods
 from flows.plan.effective import plan_at
 from flows.plan.from_spec import plan_of
 from flows.power.expected import Expected, NoHistory, expected_of
@@ -50,7 +52,7 @@ def plan_experiment(
     workspace: Workspace, name: str, *, expected: Expected, at: datetime | None = None
 ) -> PlanningDocument:
     """The figures for every metric. Raises InputError, NoHistory or WarehouseUnusable."""
-    _, spec = find_spec(workspace.experiments, name)
+    path, spec = find_spec(workspace.experiments, name)
     if not (spec.request_metrics or spec.user_metrics):
         raise NoHistory(
             f"{name}: {', '.join(spec.measured_metrics)}: what counters and queries can find isn't "
@@ -73,6 +75,7 @@ def plan_experiment(
         history=_said(plan, evidence, expected),
         requests=requests,
         users=users,
+        unlike_pods=tuple(unlike_pods(spec, manifests_of_spec(spec, path.parent))),
         not_planned=tuple(
             _not_planned(spec, {one.metric for one in requests} | {one.metric for one in users})
         ),
