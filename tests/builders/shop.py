@@ -58,7 +58,7 @@ def shop_warehouse(
         # Tables at once: row by row they take ten times as long.
         for table, rows in (("request_buckets", requests), ("latency_buckets", latency)):
             con.register("shop_rows", pd.DataFrame([["shop", *row] for row in rows]))
-            con.execute(f"insert into {table} select * from shop_rows")
+            con.execute(f"insert into {table} select *, '' from shop_rows")
             con.unregister("shop_rows")
         con.execute(
             "insert into pulls values ('shop', 'requests', ?, ?, 1, 10, 4, [], 'x', '')",
