@@ -13,7 +13,7 @@ from analysis.plan import PodPolicy
 from flows.spec.cohort_spec import CohortSpec
 from flows.spec.delivery import Delivery
 from flows.spec.failures import Failures
-from flows.spec.fields import Name, Number, Strict
+from flows.spec.fields import Name, Number, Strict, as_text
 from flows.spec.measured import SESSIONS, CounterRate, CounterText, MeasuredMetric
 from flows.spec.metric_fields import MarginSpec
 from flows.spec.metrics import (
@@ -74,13 +74,6 @@ class Mesh(StrEnum):
     ENVOY = "envoy"
 
 
-def _as_text(value: object) -> object:
-    """A name in data as text: many tables have 0 and 1, or true and false."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
-
-
 class Variant(Strict):
     """One arm of the split and how the mesh names it."""
 
@@ -98,7 +91,7 @@ class Variant(Strict):
     )
     value: Annotated[
         str | None,
-        BeforeValidator(_as_text, json_schema_input_type=str | int | float | bool | None),
+        BeforeValidator(as_text, json_schema_input_type=str | int | float | bool | None),
     ] = Field(None, description="What rows of users call it, where that is not its name.")
 
 

@@ -60,6 +60,13 @@ def parse_share(value: object) -> object:
 Share = Annotated[Number, BeforeValidator(parse_share, json_schema_input_type=float | Percent)]
 
 
+def as_text(value: object) -> object:
+    """A name in data as text: many tables have 0 and 1, or true and false."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
 Instant = Annotated[datetime, AfterValidator(as_utc)]
 
 
