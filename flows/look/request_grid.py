@@ -36,6 +36,7 @@ from flows.spec.signals import BaselineEdge, Unmeasured, Watched, watched
 from flows.warehouse.statements import Connection, run
 
 Columns = Mapping[str, NDArray[Any]]
+Read = tuple[str | None, str | None]
 
 _UNATTRIBUTED = "unattributed"
 # A request may be in flight for so long; of one that began earlier and never ended, nobody waits.
@@ -49,12 +50,7 @@ class RequestGrid:
     """
 
     def __init__(
-        self,
-        con: Connection,
-        spec: Experiment,
-        plan: Plan,
-        buckets: int,
-        of: tuple[str | None, str | None] = (None, None),
+        self, con: Connection, spec: Experiment, plan: Plan, buckets: int, of: Read = (None, None)
     ) -> None:
         self.con, self.spec, self.plan, self.buckets, self.of = con, spec, plan, buckets, of
         self.variants = (plan.baseline, *plan.candidates)
@@ -120,13 +116,12 @@ class RequestGrid:
         )
 
     def _read(self, name: str, **more: object) -> Columns:
-        until = self.plan.start_ms + self.buckets * self.plan.bucket_ms
         columns: Columns = run(
             self.con,
             name,
             experiment=self.spec.experiment,
             since=instant(self.plan.start_ms),
-            until=instant(until),
+            until=instant(self.plan.start_ms + self.buckets * self.plan.bucket_ms),
             cohort=self.of[0],
             borrowed=self.of[1],
             **more,
