@@ -193,7 +193,13 @@ def _pods(
     window = {"since": instant(plan.start_ms), "until": verdict.look_at}
     whole_ms = max(1, milliseconds_of(verdict.look_at) - plan.start_ms)
     rows: Any = run(
-        con, "aggregate/look_pods", experiment=spec.experiment, stretch_ms=whole_ms, **window
+        con,
+        "aggregate/look_pods",
+        experiment=spec.experiment,
+        stretch_ms=whole_ms,
+        cohort=None,
+        borrowed=None,
+        **window,
     ).fetchnumpy()
     rule = None if spec.failures is None else spec.failures.rule
     found: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
