@@ -48,7 +48,7 @@ def doubt_about(
     return (
         _absent(spec, name, arm, seen, texts)
         or _empty(spec, name, arm, seen)
-        or _gaps(spec, arm, seen, expected)
+        or gap_in(spec, arm, seen.known, expected)
         or _lost(spec, arm, seen)
     )
 
@@ -93,18 +93,22 @@ def _empty(spec: Experiment, name: str, arm: str, seen: Seen) -> str | None:
     return None
 
 
-def _gaps(spec: Experiment, arm: str, seen: Seen, expected: BoolArray) -> str | None:
+def gap_in(spec: Experiment, whose: str, is_known: BoolArray, expected: BoolArray) -> str | None:
+    """A sentence on values that are missing, now or in between; None if there are enough.
+
+    is_known, expected: bool[buckets].
+    """
     width_ms = milliseconds(spec.plan.bucket)
     stale_ms = milliseconds(spec.quality.stale_after)
-    known = np.flatnonzero(seen.known)
-    behind_ms = (len(seen.known) - 1 - int(known[-1])) * width_ms if known.size else 0
+    known = np.flatnonzero(is_known)
+    behind_ms = (len(is_known) - 1 - int(known[-1])) * width_ms if known.size else 0
     if behind_ms > stale_ms:
-        return f"the last value of {arm} is {behind_ms / 1000:.0f} s old"
-    gaps = 1 - float(seen.known[expected].mean())
+        return f"the last value of {whose} is {behind_ms / 1000:.0f} s old"
+    gaps = 1 - float(is_known[expected].mean())
     limit = spec.quality.lost_exposure
     if gaps > limit:
         return (
-            f"{arm} has no value in {gaps:.0%} of the time (limit {limit:.0%}); if it is scraped "
+            f"{whose} has no value in {gaps:.0%} of the time (limit {limit:.0%}); if it is scraped "
             "less often, set a longer plan.bucket"
         )
     return None

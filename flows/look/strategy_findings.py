@@ -11,10 +11,13 @@ from analysis.arrays import FloatArray
 from analysis.plan import Plan
 from analysis.strategies.declaration import Counted, Found, StrategyFinding
 from flows.formats.time import milliseconds
+from flows.look.measured_doubts import gap_in
 from flows.look.measured_grid import amounts_of
 from flows.spec.experiment import Experiment
 from flows.spec.strategies import STRATEGY
 from flows.warehouse.statements import Connection
+
+Amounts = Mapping[str, Mapping[str, Mapping[str, FloatArray]]]
 
 
 def strategy_findings(
@@ -25,26 +28,32 @@ def strategy_findings(
         return ()
     buckets = max(0, min(at_ms, plan.end_ms) - plan.start_ms) // plan.bucket_ms
     shares = plan.stages[-1].shares if len(plan.stages) == 1 else {}
+    amounts = _amounts(con, spec, plan, int(buckets))
     seen = Counted(
         plan.baseline,
         plan.candidates,
         milliseconds(spec.plan.bucket) / 1000,
-        _amounts(con, spec, plan, int(buckets)),
+        {
+            name: {
+                arm: {value: np.nan_to_num(one) for value, one in of_value.items()}
+                for arm, of_value in of_arm.items()
+            }
+            for name, of_arm in amounts.items()
+        },
         shares,
     )
     missing = tuple(_without_series(spec, seen))
-    return missing or tuple(spec.strategy.strategy.check(seen))
+    # Harm of what was counted is harm; that there is none isn't known where some wasn't.
+    return missing or (*spec.strategy.strategy.check(seen), *_partly_known(spec, amounts))
 
 
-def _amounts(
-    con: Connection, spec: Experiment, plan: Plan, buckets: int
-) -> Mapping[str, Mapping[str, Mapping[str, FloatArray]]]:
-    """By counter, variant and value of its label; what isn't known counted nothing."""
+def _amounts(con: Connection, spec: Experiment, plan: Plan, buckets: int) -> Amounts:
+    """By counter, variant and value of its label; NaN where nothing is known."""
     found: dict[str, dict[str, dict[str, FloatArray]]] = defaultdict(lambda: defaultdict(dict))
     for (metric, variant), parts in amounts_of(con, spec, plan, buckets).items():
         for part, amount in parts.items() if metric == STRATEGY else ():
             counter, _, value = part.partition(":")
-            found[counter][variant][value] = np.nan_to_num(amount)
+            found[counter][variant][value] = amount
     return found
 
 
@@ -57,3 +66,19 @@ def _without_series(spec: Experiment, seen: Counted) -> Iterator[StrategyFinding
                 why = f"has the label {counter.by}" if found else "matches"
                 detail = f"nothing is known of {name} of {variant}: no series {why}"
                 yield StrategyFinding(f"{name} counted", Found.WAIT, detail)
+
+
+def _partly_known(spec: Experiment, amounts: Amounts) -> Iterator[StrategyFinding]:
+    """Needed counters that don't cover the time in which any of the variant's is known."""
+    counters = spec.strategy.counters if spec.strategy else {}
+    for arm in spec.variants:
+        known = {
+            name: np.asarray(np.isfinite(list(amounts[name][arm].values())).any(axis=0))
+            for name, counter in counters.items()
+            if counter.needed
+        }
+        for name, each in known.items():
+            began = np.logical_or.accumulate(np.asarray(np.any(list(known.values()), axis=0)))
+            why = gap_in(spec, f"{name} of {arm}", each, began)
+            if why is not None:
+                yield StrategyFinding(f"{name} counted", Found.WAIT, why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,13 +28,16 @@ _SPEC = {
 }
 
 
-def _findings(path: Path, counted: dict[tuple[str, str], float]) -> list[tuple[Found, str]]:
-    """By variant and part, as many events in every bucket."""
+def _findings(
+    path: Path, counted: dict[tuple[str, str], float], missing: Mapping[str, range] = {}
+) -> list[tuple[Found, str]]:
+    """By variant and part, as many events in every bucket; missing: buckets without, by variant."""
     spec = Experiment.model_validate(_SPEC)
     rows = [
         ("shop", "(strategy)", _START, _START + at * timedelta(seconds=15), *key, amount)
         for at in range(_BUCKETS)
         for key, amount in counted.items()
+        if at not in missing.get(key[0], ())
     ]
     with open_writer(path / "warehouse.duckdb") as con:
         con.executemany("insert into measured_buckets values (?, ?, ?, ?, ?, ?, ?)", rows)
@@ -75,3 +79,23 @@ def test_a_counter_without_a_series_holds_and_is_named(tmp_path: Path) -> None:
 
     said = "nothing is known of requests of stable: no series matches"
     assert found == [(Found.WAIT, said)]
+
+
+@pytest.mark.parametrize(
+    ("arm", "missing", "says"),
+    [
+        ("canary", range(4), None),
+        ("canary", range(18, 20), None),
+        ("canary", range(10, 20), "requests of canary has no value in 25% of the time"),
+        ("stable", range(18, 40), "the last value of requests of stable is 330 s old"),
+    ],
+)
+def test_a_counter_that_stops_is_no_good_news(
+    tmp_path: Path, arm: str, missing: range, says: str | None
+) -> None:
+    kept = {("canary", "refusals:a"): 10.0, ("canary", "refusals:b"): 30.0}
+
+    found = _findings(tmp_path, {**_ASKED, **kept}, {arm: missing})
+
+    waits = [detail for one, detail in found if one is Found.WAIT]
+    assert [detail.split(" (limit")[0] for detail in waits] == ([says] if says else [])
