@@ -90,7 +90,7 @@ def stage_bands(report: ExperimentReport) -> list[Layer]:
         {
             "data": data,
             "mark": {
-                "type": "text", "align": "left", "baseline": "bottom", "dx": 1, "y": -2,
+                "type": "text", "align": "left", "baseline": "bottom", "dx": 1, "y": -5,
                 "fontSize": 10, "fill": "var(--soft)",
             },
             "encoding": {"x": x, "text": {"field": "text"}},
@@ -114,7 +114,7 @@ def look_marks(looks: Sequence[PastLook]) -> list[Layer]:
     return [
         {
             "data": {"values": rows},
-            "mark": {"type": "text", "fontSize": 10, "fontWeight": "bold", "y": HEIGHT - 46},
+            "mark": {"type": "text", "fontSize": 10, "fontWeight": "bold", "y": HEIGHT - 53},
             "encoding": {
                 "x": time_axis("t"),
                 "text": {"field": "text"},

@@ -39,7 +39,8 @@ _CONFIG: dict[str, Any] = {
     "view": {"stroke": None},
     "axis": _AXIS,
     "axisX": {"grid": False, "tickCount": 5},
-    "axisY": {"domain": False, "ticks": False, "tickCount": 4},
+    # Browsers' fonts are wider than the one that charts are laid out with.
+    "axisY": {"domain": False, "ticks": False, "tickCount": 4, "titlePadding": 12},
     "legend": {"disable": True},
 }
 # What a reader of the page has no use of.
@@ -65,7 +66,7 @@ def drawn(
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": WIDTH,
         "height": height,
-        "padding": {"top": 16, "bottom": 2, "left": 2, "right": 8},
+        "padding": {"top": 20, "bottom": 2, "left": 6, "right": 8},
         "autosize": {"type": "fit", "contains": "padding"},
         "config": _CONFIG,
         "layer": list(layers),

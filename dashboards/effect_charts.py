@@ -117,6 +117,8 @@ def _sequence_layers(rows: Sequence[Layer], domain: Sequence[float], axis: str) 
     data = {"values": list(rows)}
     x = time_axis("t")
     band = {"type": "area", "color": COLOURS[1], "opacity": 0.18, "interpolate": "step-after"}
+    # One look makes no line: its limit runs through the chart.
+    limit = {"type": "line", "interpolate": "step-after"} if len(rows) > 1 else {"type": "rule"}
     return [
         {
             "data": {"values": [{"y": 0}]},
@@ -129,19 +131,14 @@ def _sequence_layers(rows: Sequence[Layer], domain: Sequence[float], axis: str) 
             "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
         },
         {
-            "data": data,
+            "data": {"values": rows[-1:]},
             "mark": {"type": "rule", "color": COLOURS[1], "opacity": 0.5},
             "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
         },
         {
             "data": data,
-            "mark": {
-                "type": "line",
-                "color": "var(--margin)",
-                "strokeDash": [4, 3],
-                "interpolate": "step-after",
-            },
-            "encoding": {"x": x, "y": {**y, "field": "limit"}},
+            "mark": {**limit, "color": "var(--margin)", "strokeDash": [4, 3]},
+            "encoding": {**({"x": x} if len(rows) > 1 else {}), "y": {**y, "field": "limit"}},
         },
         {
             "data": data,

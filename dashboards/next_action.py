@@ -26,10 +26,10 @@ def next_actions(report: ExperimentReport) -> tuple[str, ...]:
             return (f"Give {candidates} all traffic, then remove the split.",)
         case Decision.ROLLBACK:
             worst = " and ".join(dict.fromkeys(_rolled_back(verdict))) or candidates
-            return (f"Set the weight of {worst} to 0 %.", "Then look at what failed, below.")
+            return (f"Set the weight of {worst} to 0 %.", "Then look at what failed (below).")
         case Decision.INVALID:
-            again = f"Then look again: verdict gate {verdict.experiment}"
-            return ("Correct what the failed checks name; decide nothing by this look.", again)
+            again = f"Then look again: `verdict gate {verdict.experiment}`"
+            return ("Correct what the failed checks name; make no decision from this look.", again)
         case Decision.HOLD:
             return tuple(_held(report))
 
@@ -65,7 +65,7 @@ def _held(report: ExperimentReport) -> Iterator[str]:
     if asking:
         named = ", ".join(metric.metric for metric in asking)
         yield f"Look at {named}, then approve or abort the experiment."
-        yield f"verdict approve {verdict.experiment}, or verdict abort {verdict.experiment}"
+        yield f"`verdict approve {verdict.experiment}` or `verdict abort {verdict.experiment}`"
         return
     end = report.plan_end
     if end is None or verdict.look_at < end:

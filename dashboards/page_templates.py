@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from analysis.explain.spans import span_s
 from dashboards import report_numbers as numbers
@@ -22,6 +22,7 @@ from dashboards import report_numbers as numbers
 _TEMPLATES = Path(__file__).with_name("templates")
 # They turn the text behind them round, or hide it: a name could pass for another one.
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f]")
+_CODE = re.compile("`([^`]+)`")
 _SPARK_WIDTH, _SPARK_HEIGHT = 72, 16
 
 
@@ -49,7 +50,7 @@ def _environment() -> Environment:
         finalize=visible,
     )
     environment.filters |= {"age": _age, "iso": _iso, "spark": _spark, "url": quote}
-    environment.filters["page"] = page_of
+    environment.filters |= {"page": page_of, "code": _code}
     environment.globals["numbers"] = numbers
     # Our own files, which hold nothing that HTML reads; as text they would be escaped.
     environment.globals["own_file"] = lambda name: Markup(
@@ -67,6 +68,11 @@ def _age(at: datetime, now: datetime) -> str:
     """How long before the page's time it was."""
     seconds = (now - at).total_seconds()
     return f"{span_s(seconds)} earlier" if seconds >= 1 else "newest"
+
+
+def _code(sentence: str) -> Markup:
+    """The sentence with what stands between backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(visible(sentence)))))
 
 
 def _iso(at: datetime) -> str:

@@ -71,7 +71,7 @@ def _causes(result: MetricResult) -> str:
     if result.classification is not Classification.FAIL or not result.causes:
         return ""
     named = ", ".join(f"{amount(result, c.difference)} {c.name}" for c in result.causes)
-    return f", of them {named}"
+    return f"; by response: {named}"
 
 
 def explain_alone(result: MetricResult) -> str:

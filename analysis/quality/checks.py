@@ -182,7 +182,7 @@ def _at_most(
     """
     worst = max(shares.items(), key=lambda item: (item[1], item[0]), default=("all variants", 0.0))
     beyond = {variant for variant, share in shares.items() if share > limit}
-    detail = f"{name}: {worst[1]:.2%} of {worst[0]} {predicate}"
+    detail = f"{name}: {worst[1]:.2%} of {worst[0]} {predicate}" if worst[1] else f"{name}: none"
     if not beyond:
         return QualityCheck(name, True, detail)
     spoils = variants if beyond - set(variants) else tuple(v for v in variants if v in beyond)

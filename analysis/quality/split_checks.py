@@ -6,6 +6,7 @@ so (explain.notes.notes_on_split).
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -191,7 +192,9 @@ def _received(plan: Plan, found: SampleRatio, what: str) -> str:
     name, seen, configured = found.worst_variant, found.share, found.configured_share
     if name == plan.baseline and len(plan.candidates) == 1 and configured:
         name, seen, configured = plan.candidates[0], 1 - seen, 1 - configured
-    digits = next((n for n in (1, 2, 3) if f"{seen:.{n + 2}f}" != f"{configured:.{n + 2}f}"), 4)
+    # A share that is the configured one but for its last bits needs no digits.
+    most = 1 if math.isclose(seen, configured) else 4
+    digits = next((n for n in (1, 2, 3) if f"{seen:.{n + 2}f}" != f"{configured:.{n + 2}f}"), most)
     said = f"{100 * configured:.{digits}f} % is" if configured else "none is"
     return f"{name} received {100 * seen:.{digits}f} % of {what}; {said} configured"
 

@@ -15,6 +15,9 @@
       if (age >= 0) note.textContent = ` (${span(age)} ago)`;
     }
   };
+  // Grafana is where the page is served from; a file has none.
+  if (location.protocol === "file:")
+    for (const link of document.querySelectorAll("[data-grafana]")) link.remove();
   tick();
   setInterval(tick, 30000);
   const form = document.querySelector("form.find");

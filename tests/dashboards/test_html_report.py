@@ -276,6 +276,25 @@ def test_invalid_shows_the_harm_beside_and_who_is_asked_is_told() -> None:
     )
 
 
+def test_one_look_over_days_with_one_pod_is_told_as_such() -> None:
+    whole = report(reasons=("set `split` to <b>",))
+    stage = replace(whole.split[0], end=START + timedelta(days=14))
+    one = replace(
+        whole,
+        looks=whole.looks[-1:],
+        earlier_looks=0,
+        split=(stage,),
+        pods=(replace(whole.pods[0], is_bad=False),),
+    )
+    html = experiment_page(one)
+    text = Page(html).text
+    for said in ("1 look. Band", "2026-01-02 03:00 to 2026-01-16 03:00", "no other pod"):
+        assert said in text
+    assert "set <code>split</code> to &lt;b&gt;" in html
+    (chart,) = confidence_sequences(one)
+    assert 'stroke="var(--margin)"' in chart.svg
+
+
 def test_experiment_without_latency_looks_or_notes_has_a_page() -> None:
     bare = replace(
         report(latency=(), notes=(), metrics=(), reasons=(), watermark=None),

@@ -219,6 +219,6 @@ def test_causes_sum_to_the_difference_and_name_codes_and_flags() -> None:
     assert total == pytest.approx(result.difference.value)
     _, reasons = decide(plan(ERRORS), found)
     assert reasons[0].endswith(
-        f"of them {100 * result.causes[0].difference:.2f} points 503/UO, "
+        f"by response: {100 * result.causes[0].difference:.2f} points 503/UO, "
         f"{100 * result.causes[1].difference:.2f} points 500"
     )
