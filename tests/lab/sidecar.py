@@ -84,8 +84,8 @@ def pod_logs(config: SidecarConfig, here: Destination, registry: Registry) -> li
 
     def series_of(answered: Answered) -> list[Series]:
         if answered.code == "0":
-            if "UF" in answered.flags:
-                return []  # it never connected: the pod says nothing
+            if {"UF", "UO"} & set(answered.flags.split(",")):
+                return []  # it never reached the pod, which says nothing
             # Whoever gave the attempt up (a time-out, a hedge that was faster): its client left.
             answered = replace(answered, flags="DC")
         istio = istio_metrics.pod_series(registry, here, answered)
