@@ -67,7 +67,8 @@ def watch_screen(watched: Watched) -> RenderableType:
     )
     lines = [Text(f"- {reason}") for reason in watched.reasons]
     lines += [Text(f"note: {note}", style="dim") for note in watched.notes]
-    return Group(head, _variants(watched), _looks(watched.looks), *lines)
+    variants = [_variants(watched)] if watched.variants else []
+    return Group(head, *variants, _looks(watched.looks), *lines)
 
 
 def _variants(watched: Watched) -> Table:

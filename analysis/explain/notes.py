@@ -39,12 +39,12 @@ def take_notes(
     if plan.is_users_fixed_horizon:
         found.append(
             "users have no times: they are judged once, at the plan's end, by fixed-horizon tests, "
-            "which hold for one look: other rows are not judged again"
+            "which are valid for one look; changed rows are not judged again"
         )
     if users.are_sums:
         found.append(
-            "only sums are known of users: that nobody is in two variants, that outcomes reached "
-            "their users, came after the exposure and are final can't be checked"
+            "only sums are known of users: that nobody is in two variants, and that outcomes are "
+            "final, come after the exposure and belong to their users, can't be checked"
         )
     found += users.contradictions
     found += _adjustments(plan, metrics)

@@ -200,8 +200,8 @@ def _limits(tests: ShareTests, cells: Cells, users: Sequence[float | None]) -> l
     if missing := sum(each is None for each in users):
         found.append(
             f"bounds at all looks: tuned for {DEFAULT_USERS:,.0f} users in {missing} of "
-            f"{len(users)} comparisons, as nothing says how many are expected: give --tightest-at, "
-            "or rows with planned_users or as_of"
+            f"{len(users)} comparisons, as no expected number is given: set --tightest-at, "
+            "or planned_users or as_of in the rows"
         )
     return found
 

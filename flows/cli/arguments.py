@@ -53,7 +53,7 @@ def add_shared(parser: argparse.ArgumentParser, *, default: object) -> None:
         "--quiet", action="store_true", default=default, help="print only answers and errors"
     )
     parser.add_argument(
-        "--debug", action="store_true", default=default, help="print a traceback where we fail"
+        "--debug", action="store_true", default=default, help="print a traceback on errors"
     )
 
 

@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
         commands,
         "calibrate",
         _calibrate,
-        "replay what is known, without and with an effect: what can the gate see?",
+        "replay an experiment's history with and without an effect: false alarms and detection",
         shows_time=False,
     )
     add_experiment(calibrate)

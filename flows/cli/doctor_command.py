@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from flows.cli.arguments import USAGE_ERROR, Commands, add_experiment, command
 from flows.cli.lines import say
+from flows.formats.text import counted
 
 
 def add(commands: Commands) -> None:
@@ -17,7 +18,7 @@ def add(commands: Commands) -> None:
         commands,
         "doctor",
         _doctor,
-        "examine specs, servers, disk and memory, and say what to do; exit 0 well, 2 not",
+        "check specs, servers, disk and memory, and print remedies; exit 2 if a check fails",
     )
     add_experiment(doctor, several=True)
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
@@ -43,5 +44,5 @@ def _doctor(options: argparse.Namespace) -> int:
         return 0
     if not options.json:
         failed = sum(finding.health is Health.FAIL for finding in findings)
-        print(f"{failed} to mend", file=sys.stderr)
+        print(f"{counted(failed, 'check')} failed", file=sys.stderr)
     return USAGE_ERROR

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from flows.cli.arguments import USAGE_ERROR, Commands, command
+from flows.formats.text import counted
 
 
 def add(commands: Commands) -> None:
@@ -42,5 +43,5 @@ def _export(options: argparse.Namespace) -> int:
         path = options.output or Path(f"{options.view}.{options.format}")
         rows = export_view(marts, options.view, ExportFormat(options.format), path)
     if not options.quiet:
-        print(f"wrote {path}: {rows:,} rows")
+        print(f"wrote {path}: {counted(rows, 'row')}")
     return 0

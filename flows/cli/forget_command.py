@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flows.cli.arguments import Commands, command
 from flows.formats.problems import UserError
+from flows.formats.text import counted
 
 
 class NobodyNamed(UserError):
@@ -19,7 +20,7 @@ def add(commands: Commands) -> None:
         commands,
         "forget",
         _run,
-        "remove users from the warehouse, and take them in no more",
+        "delete users from the warehouse, and exclude them from later pulls",
         narrates=True,
     )
     parser.add_argument("users", nargs="*", metavar="USER", help="ids, as in the data")
@@ -39,7 +40,7 @@ def _run(options: argparse.Namespace) -> int:
     specs = select_readable(workspace).experiments
     gone = forget_users(workspace.warehouse, specs, users, at=datetime.now(UTC))
     for experiment, rows in gone.items():
-        print(f"{experiment}: {rows:,} rows removed")
+        print(f"{experiment}: {counted(rows, 'row')} removed")
     if not gone:
         print("no rows of these users; none will be taken in")
     return 0

@@ -115,7 +115,7 @@ def command_parser() -> argparse.ArgumentParser:
     )
     from flows.cli.arguments import add_shared  # noqa: PLC0415
 
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     add_shared(parser, default=None)
     commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
     for command in (

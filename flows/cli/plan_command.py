@@ -88,7 +88,7 @@ def _plan(options: argparse.Namespace) -> int:
     from rich.console import Console  # noqa: PLC0415
 
     console = Console()
-    print(f"{document.experiment}: what it can see (from {document.history})")
+    print(f"{document.experiment}: detectable effects (from {document.history})")
     for requests in document.requests:
         _say_requests(requests)
         console.print(_requests_table(requests))
@@ -98,8 +98,11 @@ def _plan(options: argparse.Namespace) -> int:
             for line in _on_users(users).splitlines():
                 say(line, indent="    ")
             console.print(_users_table(users))
-        say("time: in four of five cases, watched at every look; -: not by the plan's end")
-        say("smallest: what is found as often by the end, watched at every look / looked at once")
+        say(
+            "columns: effect (relative); time: in four of five cases, with a look at any time; "
+            "-: not by the plan's end"
+        )
+        say("smallest: effect detected as often by the end, with looks at any time / one look")
     for line in document.unlike_pods:
         say(f"not alike: {line}")
     for line in document.not_planned:
@@ -197,8 +200,11 @@ def _minutes(value: float) -> str:
 def _users_table(plan: UserPlan) -> Table:
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(title="time until an effect is found", title_justify="left")
-    table.add_column("users")
+    table = Table(
+        title="time until an effect is detected, by the candidate's share of users",
+        title_justify="left",
+    )
+    table.add_column("share")
     effects = plan.rows[0].effects if plan.rows else ()
     for effect in effects:
         table.add_column(_effect(effect, plan.baseline))
@@ -217,12 +223,12 @@ def _users_table(plan: UserPlan) -> Table:
 def _effect(effect: float, baseline: float) -> str:
     if baseline == 0:
         return f"{effect:.3g}"
-    return f"{effect:.3g} ({effect / abs(baseline):.2g})".replace("(0.", "(.")
+    return f"{effect:.3g} ({100 * effect / abs(baseline):.3g}%)"
 
 
 def _on_users(plan: UserPlan) -> str:
     known = (
-        f"{plan.metric}: {plan.baseline:.4g}, {plan.users_per_day:,.0f} users a day, "
+        f"{plan.metric}: baseline {plan.baseline:.4g}, {plan.users_per_day:,.0f} users a day, "
         f"{plan.users_at_end:,.0f} with a final value by the end"
     )
     if math.isnan(plan.users_for_margin_anytime):
@@ -235,11 +241,11 @@ def _on_users(plan: UserPlan) -> str:
         return (
             f"{known}\n"
             f"  to exclude harm of {plan.margin:.3g} where there is none takes "
-            f"{anytime}, watched at every look"
+            f"{anytime}, with a look at any time"
         )
     return (
         f"{known}\n"
-        f"  to find {plan.margin:.3g} takes {plan.users_for_margin:,.0f} users, watched at every "
-        f"look {anytime}\n"
-        f"  looked at once at the end, it is found in {plan.power_for_margin:.0%} of cases"
+        f"  to detect {plan.margin:.3g} takes {plan.users_for_margin:,.0f} users with one look, "
+        f"{anytime} with a look at any time\n"
+        f"  with one look at the end, it is detected in {plan.power_for_margin:.0%} of cases"
     )

@@ -63,10 +63,10 @@ def begin(subject: str, check: Check) -> RunningCheck:
         try:
             found.append(check())
         except UserError as error:
-            found.append([HealthFinding(subject, Health.FAIL, str(error), "see the message")])
+            found.append([HealthFinding(subject, Health.FAIL, str(error))])
         except Exception as error:  # noqa: BLE001 - a check that fails is a finding
             said = safe_text(f"{type(error).__name__}: {error}")
-            found.append([HealthFinding(subject, Health.FAIL, said, "see the message")])
+            found.append([HealthFinding(subject, Health.FAIL, said)])
 
     # A thread that hangs in a library must not keep the process either.
     thread = threading.Thread(target=run, daemon=True)

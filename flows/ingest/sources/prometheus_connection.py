@@ -19,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from typing_extensions import TypedDict
 
 from flows.formats.safe_text import safe_text
+from flows.formats.text import counted
 from flows.formats.urls import endpoint_of
 from flows.ingest.sources.login import OtherHost, SpecSession, login_of
 from flows.ingest.sources.packed_body import unpacking
@@ -113,7 +114,7 @@ class PrometheusConnection:
                 spent_s = time.monotonic() - began
                 if attempt == patience.attempts or spent_s + pause_s > patience.budget_s:
                     raise SourceUnavailable(
-                        f"{self.url} failed {attempt} times: {error}. "
+                        f"{self.url} failed {counted(attempt, 'time')}: {error}. "
                         "Is the URL right, and the server up?"
                     ) from error
                 time.sleep(min(error.wait_s or pause_s, patience.longest_pause_s))

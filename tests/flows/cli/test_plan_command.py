@@ -99,7 +99,7 @@ def test_users_after_the_time_asked_for_are_not_counted(pulled: Path) -> None:
 
 def test_people_read_a_table_and_sentences(pulled: Path) -> None:
     shown = _verdict(pulled, "plan", "exam-service-canary", "--at", AT).stdout
-    assert "exam-service-canary: what it can see (from the warehouse: 75 buckets" in shown
+    assert "exam-service-canary: detectable effects (from the warehouse: 75 buckets" in shown
     assert "at 50% of the traffic, 5.5 points more are found within" in shown
     late = [line for line in shown.splitlines() if "points more that begin at minute" in line]
     assert len(late) == 4, shown
