@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.formats.text import counted
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.coverage import complete_until_ms, doubtful_windows, watermark
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.spec.sources import PrometheusSource, RecordingSource
 from flows.warehouse.connection import open_reader
-from flows.warehouse.statements import Connection
+from flows.warehouse.statements import Connection, run
 
 if TYPE_CHECKING:
     from flows.ingest.measured.pull_measured import MeasuredPull
@@ -136,6 +137,46 @@ def open_source(
     return recording, min(milliseconds_of(until), recording.end_ms)
 
 
+def counted_otherwise(
+    con: Connection, spec: Experiment, *, start_ms: int, until_ms: int
+) -> tuple[str, ...]:
+    """A sentence per source of counters of which windows still hold what another spec named.
+
+    Such windows are read again by the next pull; they stay where the source has nothing for it now.
+    """
+    found = _otherwise(con, spec, _counters(spec), start_ms, until_ms)
+    return tuple(
+        f"{source} of {counted(windows, 'window')} were counted for an earlier spec, and can't be "
+        "counted again: set plan.start after them, or the spec as it was"
+        for source, windows in found
+    )
+
+
+def _counters(spec: Experiment) -> list[str]:
+    return [*(["requests"] if spec.request_metrics else []), *_measured(spec)]
+
+
+def _otherwise(
+    con: Connection, spec: Experiment, sources: Sequence[str], start_ms: int, until_ms: int
+) -> list[tuple[str, int]]:
+    if not sources:
+        return []
+    from flows.ingest.measured.asked_series import asked_of, pulled_as  # noqa: PLC0415
+    from flows.ingest.requests.windows import selection_of  # noqa: PLC0415
+
+    now = {pulled_as(name): asked_of(spec, name).selection for name in spec.pulled_series}
+    now["requests"] = selection_of(spec)
+    return run(
+        con,
+        "aggregate/counted_otherwise",
+        experiment=spec.experiment,
+        sources=sources,
+        selections=[now[source] for source in sources],
+        since=instant(start_ms),
+        until=instant(until_ms),
+    ).fetchall()
+
+
 def _behind(
     spec: Experiment, warehouse: Path, at: datetime, sources: Sequence[str]
 ) -> datetime | None:
@@ -148,8 +189,7 @@ def _behind(
 
 def is_behind(con: Connection, spec: Experiment, at: datetime) -> bool:
     """Whether requests and what else is measured may have something new for a look."""
-    requests = ["requests"] if spec.request_metrics else []
-    sources = [*requests, *_measured(spec)]
+    sources = _counters(spec)
     return bool(sources) and _behind_of(con, spec, at, sources) is not None
 
 
@@ -163,6 +203,9 @@ def _behind_of(
     known = min((end for end in ends if end is not None), default=0)
     if None in ends or known < seen_ms:
         return at
+    # A start that is observed is so from what may have been counted for another spec.
+    if _otherwise(con, spec, sources, plan.start_ms if spec.plan.start else 0, seen_ms):
+        return instant(max(known, seen_ms))
     # A server that has healed heals the verdict: what it marked as partial is asked for again, as
     # far as it is known, so that the last window is not cut short.
     is_partial = any(window.source in sources and window.warnings for window in doubtful)

@@ -12,6 +12,7 @@ from analysis.metric_result import MetricResult
 from analysis.quality.checks import QualityCheck
 from analysis.verdict import Decision, reach_verdict
 from flows.formats.time import milliseconds_of
+from flows.ingest.pull import counted_otherwise
 from flows.look.decision_news import note_decision
 from flows.look.dependencies import waits_for
 from flows.look.expected_users import with_expected_users
@@ -79,7 +80,10 @@ def _judge(
         limits_of(spec),
         at_ms=at_ms,
         checks=(*checks, *check_judged_once(con, spec, plan, at_ms=at_ms)),
-        waits=tuple(waits_for(con, spec, at)),
+        waits=(
+            *waits_for(con, spec, at),
+            *counted_otherwise(con, spec, start_ms=plan.start_ms, until_ms=at_ms),
+        ),
         findings=strategy_findings(con, spec, plan, at_ms=at_ms),
     )
     keep_judged(con, spec, plan, verdict, at_ms=at_ms)

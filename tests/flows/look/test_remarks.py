@@ -242,3 +242,23 @@ def test_a_split_from_manifests_that_disagree_is_told_and_never_promoted(
         assert "VirtualService shop/one" in told[0]
         assert f" has stable {stable}, canary {canary[0]}; " in told[0]
         assert "Set `split` or `plan.stages` to the one that is in force" in told[0]
+
+
+def test_a_spec_that_names_other_series_is_counted_anew_or_waits(
+    root: Path, source: ScrapedSource, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = root / "experiments" / "checkout.yaml"
+    first, text = gate(root, "checkout", capsys)[0], spec.read_text()
+    add_pod(source, istio("v3", "c") | {"response_code": "503"}, START + 60_000, END)
+
+    def gate_of(version: str) -> dict[str, Any]:
+        spec.write_text(text.replace("version: v2", f"version: {version}"))
+        return gate(root, "checkout", capsys)[0]
+
+    decided = [gate_of(version)["decision"] for version in ("v3", "v4", "v2")]
+    assert [first["decision"], *decided] == ["promote", "rollback", "invalid", "promote"]
+    # What the server has forgotten can't be counted anew, and says nothing of another version.
+    source.series.clear()
+    forgotten = gate_of("v5")
+    assert forgotten["decision"] == "hold"
+    assert any("were counted for an earlier spec" in reason for reason in forgotten["reasons"])
