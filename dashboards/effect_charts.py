@@ -100,7 +100,7 @@ def _sequence(report: ExperimentReport, metric: MetricResult) -> Iterator[Chart]
     label = (
         f"{title}: {word} look by look; at last "
         f"{numbers.difference(last.shown, is_share=last.is_share)}, {said}, limit "
-        f"{numbers.signed(last.limit, is_share=last.is_share)}"
+        f"{_limit(last)}"
     )
     layers = [*stage_bands(report), *_sequence_layers(rows, domain, f"{word}, {unit}")]
     svg = drawn([*layers, *look_marks([look for look, _ in found])], label)
@@ -108,7 +108,7 @@ def _sequence(report: ExperimentReport, metric: MetricResult) -> Iterator[Chart]
 
 
 def _limit(harm: PastHarm) -> str:
-    return numbers.signed(harm.limit, is_share=harm.is_share)
+    return numbers.limit(harm.limit, is_share=harm.is_share)
 
 
 def _sequence_layers(rows: Sequence[Layer], domain: Sequence[float], axis: str) -> list[Layer]:

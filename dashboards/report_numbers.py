@@ -61,6 +61,11 @@ def signed(value: float, *, is_share: bool) -> str:
     return text.replace("-", MINUS)
 
 
+def limit(value: float, *, is_share: bool) -> str:
+    """What harm or gain is held against; a margin relative to an unknown baseline is unknown."""
+    return "not known yet" if math.isnan(value) else signed(value, is_share=is_share)
+
+
 def interval(estimate: Estimate, *, is_share: bool) -> str:
     """The difference's bounds, in a sentence's words."""
     unit = " points" if is_share else ""

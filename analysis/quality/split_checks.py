@@ -164,7 +164,7 @@ def _split_by(
     name = f"split of {what} by {dimension}"
     on, parts = ("on", "days") if dimension == "day" else ("in", "segments")
     if not found.mismatch:
-        detail = f"{name}: none of {found.parts} {parts} is surely off ({_p(found.p_value)})"
+        detail = f"{name}: no deviation found in {found.parts} {parts} ({_p(found.p_value)})"
         yield QualityCheck(name, True, detail)
         return
     part, ratio = found.off[0]

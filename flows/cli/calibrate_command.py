@@ -56,7 +56,7 @@ def _period(text: str) -> Period:
 
     start, dots, end = text.partition("..")
     if not dots:
-        raise argparse.ArgumentTypeError(f"{text!r} is no stretch of time; write START..END")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time range; write START..END")
     period = Period(parse_instant(start), parse_instant(end))
     if period.start >= period.end:
         raise argparse.ArgumentTypeError(f"{text!r} ends before it begins")

@@ -79,7 +79,9 @@ def read_marts(root: Path | str = ".") -> Marts:
     folder = Workspace(Path(root)).marts
     path = latest_marts(folder)
     if path is None or not path.exists():
-        raise MartsNotRead(f"nothing is published in {folder}: run `verdict run`, or publish")
+        raise MartsNotRead(
+            f"nothing is published in {folder}: run `verdict run` or `verdict publish`"
+        )
     con = duckdb.connect(str(path), read_only=True)
     run(con, "schema/session")
     names = run(con, "schema/table_names").fetchall()

@@ -109,5 +109,5 @@ def find_spec(folder: Path, name: str) -> tuple[Path, Experiment]:
         raise file_error(path, 1, "is a folder, must be a spec file")
     known = sorted(item.stem for item in folder.glob("*.yaml") if item.is_file())
     message = f"there is no experiment {name!r}{did_you_mean(name, known)}"
-    listed = f"; there are {', '.join(known)}" if known else f"; {folder} has no specs (*.yaml)"
+    listed = f"; known: {', '.join(known)}" if known else f"; {folder} has no specs (*.yaml)"
     raise file_error(folder, 1, message + listed)

@@ -29,6 +29,8 @@ def test_differences_have_a_sign_and_no_minus_zero() -> None:
     assert numbers.signed(-0.0, is_share=True) == "+0.00"
     assert numbers.signed(-0.0123, is_share=True) == f"{numbers.MINUS}1.23"
     assert numbers.signed(12.5, is_share=False) == "+12.5"
+    assert numbers.limit(0.005, is_share=True) == "+0.50"
+    assert numbers.limit(math.nan, is_share=True) == "not known yet"
 
 
 @pytest.mark.parametrize(
