@@ -92,6 +92,11 @@ def _plan(options: argparse.Namespace) -> int:
     for requests in document.requests:
         _say_requests(requests)
         console.print(_requests_table(requests))
+    if document.requests:
+        say(
+            "-: not by the plan's end; (46%): in so many cases by the plan's end; "
+            "detectable: rolled back in four of five cases"
+        )
     if document.users:
         for users in document.users:
             print()
@@ -168,14 +173,13 @@ def _requests_table(plan: RequestPlan) -> Table:
 
     harms = list(dict.fromkeys(row.harm for row in plan.rows))
     table = Table(
-        title="minutes until half / 9 in 10 are rolled back (healthy: promoted); by the end\n"
-        "found 4/5: points more that are rolled back in four of five cases",
+        title="minutes to roll back (healthy: to promote), median / 90th percentile",
         title_justify="left",
     )
     table.add_column("traffic")
     for harm in harms:
         table.add_column("healthy" if harm == 0 else f"+{100 * harm:.3g} points")
-    table.add_column("found 4/5")
+    table.add_column("detectable")
     cells = {(row.as_planned, row.share, row.harm): row for row in plan.rows}
     for one in plan.detectable:
         label = "stages" if one.as_planned else f"{one.share:.0%}"
