@@ -14,9 +14,12 @@ from tests.chaos.tally import Tally
 # Rows of these tell of the process, not of the data: leases end, migrations are when they are.
 _OF_PROCESS = ("delivery_leases", "schema_migrations")
 # Those of a delivery's looks are as many as it took, and its log holds which lease wrote it.
-OF_LOOKS = ("looks", "verdicts", "metric_results", "delivery_events", "pulls")
-# Columns that hold when something was done, and how often it was begun.
-_OF_TIME = ("generation", "happened_at", "first_used_at", "approved_at", "forgotten_at")
+OF_LOOKS = ("looks", "verdicts", "metric_results", "delivery_events", "pulls", "seen_looks")
+# Columns that hold when something was done, how often it was begun, and hashes of such.
+_OF_TIME = (
+    *("generation", "happened_at", "first_used_at", "approved_at", "forgotten_at"),
+    *("inputs", "evidence"),
+)
 
 
 def compare(found: Path, wanted: Path, tally: Tally, *, without: Collection[str] = ()) -> None:

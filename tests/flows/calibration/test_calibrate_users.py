@@ -5,7 +5,6 @@ Covers flows.calibration.known_users, flows.calibration.user_outcomes.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from analysis.calibration.user_replay import UserJudge
 from flows.calibration.calibrate import calibrate
 from flows.calibration.calibration_document import CalibrationDocument, calibration_schema
 from flows.calibration.request_history import CannotCalibrate, Period
-from flows.cli import calibrate_command
+from flows.cli.main import main
 from flows.spec.experiment import Experiment
 from tests.builders.user_specs import (
     START,
@@ -148,8 +147,12 @@ def test_same_seed_gives_the_same_bytes(folder: Path) -> None:
 
 
 def test_command_prints_a_table_of_80_columns_and_json_that_fits_its_schema(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     (tmp_path / "experiments").mkdir()
     (tmp_path / "var").mkdir()
     written = {"experiment": "quiz", "service": "quiz", "variants": {"a": {}, "b": {}}}
@@ -157,14 +160,8 @@ def test_command_prints_a_table_of_80_columns_and_json_that_fits_its_schema(
     text = yaml.safe_dump(written | FIELDS | {"plan": PLAN, "sources": sources}, sort_keys=False)
     (tmp_path / "experiments" / "quiz.yaml").write_text(text, encoding="utf-8")
     (tmp_path / "var" / "warehouse.duckdb").write_bytes((folder / "w.duckdb").read_bytes())
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--root", type=Path)
-    calibrate_command.add(parser.add_subparsers())
     for arguments in ((), ("--json",)):
-        options = parser.parse_args(
-            ["--root", str(tmp_path), "calibrate", "quiz", "--runs", "5", *arguments]
-        )
-        assert int(options.run(options)) == 0
+        assert main(["--root", str(tmp_path), "calibrate", "quiz", "--runs", "5", *arguments]) == 0
     shown, _, document = capsys.readouterr().out.partition("{\n")
     assert max(map(len, shown.splitlines())) <= 80
     assert "bought: without an effect verdict is wrong in" in " ".join(shown.split())

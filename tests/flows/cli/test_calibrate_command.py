@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -11,16 +10,12 @@ import yaml
 
 from analysis.calibration.judges import Judge
 from flows.calibration.calibration_document import CalibrationDocument
-from flows.cli import calibrate_command
+from flows.cli.main import main
 from tests.builders.shop import SHOP, history_of, shop_warehouse
 
 
 def run_command(root: Path, *arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--root", type=Path)
-    calibrate_command.add(parser.add_subparsers())
-    options = parser.parse_args(["--root", str(root), "calibrate", "shop", *arguments])
-    return int(options.run(options))
+    return main(["--root", str(root), "calibrate", "shop", *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +30,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_command_prints_sentences_and_a_table_of_80_columns(
-    root: Path, capsys: pytest.CaptureFixture[str]
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert run_command(root, "--runs", "3") == 0
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80

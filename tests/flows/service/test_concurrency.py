@@ -120,7 +120,7 @@ def test_held_up_verdict_is_given_up_and_others_are_answered(tmp_path: Path) -> 
         _wait_for_a_verdict(strict)
         time.sleep(1.5)  # for a second the same verdict is given again
         warehouse = tmp_path / "var" / "warehouse.duckdb"
-        with process(HOLD, "reader", str(warehouse)) as other:
+        with process(HOLD, "writer", str(warehouse)) as other:
             late = strict.get("/argo/exam-service-canary")
             assert late.status_code == 503
             assert late.json() == {"error": "no verdict within 0.5 s: call again"}

@@ -32,10 +32,12 @@ _COMMAND = """
 import argparse, sys
 from pathlib import Path
 from flows.cli import serve_command as serve
+from flows.cli.arguments import workspace_of
 parser = argparse.ArgumentParser()
 parser.add_argument("--root", type=Path)
 serve.add(parser.add_subparsers())
 options = parser.parse_args()
+options.workspace = workspace_of(options)
 sys.exit(options.run(options))
 """
 
