@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flows.formats.text import counted
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.coverage import complete_until_ms, doubtful_windows, watermark
+from flows.ingest.requests.recordings import see_recordings
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.spec.sources import PrometheusSource, RecordingSource
@@ -45,6 +46,7 @@ def pull_experiment(
     WarehouseBusy or WarehouseUnusable; then the warehouse is as it was before the failed window.
     """
     pulled: list[RequestPull | UserPull | MeasuredPull] = []
+    see_recordings(spec, warehouse, spec_dir)
     if spec.request_metrics:
         pulled.append(_pull_requests(spec, warehouse, spec_dir, until))
     if spec.pulled_series:
@@ -66,6 +68,7 @@ def pull_if_behind(
     Returns what is wrong in the data. Raises what pull_experiment raises.
     """
     warnings: list[str] = []
+    see_recordings(spec, warehouse, spec_dir)
     if spec.request_metrics and (until := _behind(spec, warehouse, at, ["requests"])):
         warnings += _pull_requests(spec, warehouse, spec_dir, until).warnings
     measured = _measured(spec)
@@ -140,14 +143,14 @@ def open_source(
 def counted_otherwise(
     con: Connection, spec: Experiment, *, start_ms: int, until_ms: int
 ) -> tuple[str, ...]:
-    """A sentence per source of counters of which windows still hold what another spec named.
+    """A sentence per source of counters of which windows are of another spec or recording.
 
     Such windows are read again by the next pull; they stay where the source has nothing for it now.
     """
     found = _otherwise(con, spec, _counters(spec), start_ms, until_ms)
     return tuple(
-        f"{source} of {counted(windows, 'window')} were counted for an earlier spec, and can't be "
-        "counted again: set plan.start after them, or the spec as it was"
+        f"{source} of {counted(windows, 'window')} were counted for an earlier spec or recording, "
+        "and can't be counted again: set plan.start after them, or the spec as it was"
         for source, windows in found
     )
 

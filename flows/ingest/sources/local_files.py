@@ -30,10 +30,11 @@ def find_files(pattern: str, spec_dir: Path) -> dict[str, Path]:
 def file_state(path: Path, *, now_ns: int | None = None) -> str:
     """What tells that a file was changed, without reading it; '' if it changed just now.
 
-    The change time is part of it: it moves even where a copy keeps size and modification time.
+    The change time is part of it: it moves even where a copy keeps size and modification time. And
+    the file's number: a link can lead to another one, written in the same tick.
     """
     status = path.stat()
     now_ns = time.time_ns() if now_ns is None else now_ns
     if now_ns - max(status.st_mtime_ns, status.st_ctime_ns) < _CLOCK_TICK_NS:
         return ""
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"

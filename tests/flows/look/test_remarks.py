@@ -12,9 +12,11 @@ import pytest
 from flows.cli.main import main
 from flows.formats.time import milliseconds_of
 from flows.ingest.pull import pull_if_behind
+from flows.ingest.sources.samples import Selector
 from flows.look.remarks import notes_on_series
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
+from tests.builders.recordings import write_recording
 from tests.builders.scraped_source import ScrapedSource
 from tests.flows.ingest.requests.test_pull_requests import HOUR, START, add_pod, experiment, istio
 
@@ -262,3 +264,29 @@ def test_a_spec_that_names_other_series_is_counted_anew_or_waits(
     forgotten = gate_of("v5")
     assert forgotten["decision"] == "hold"
     assert any("were counted for an earlier spec" in reason for reason in forgotten["reasons"])
+
+
+def test_another_recording_in_its_place_is_counted_anew_or_waits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "experiments").mkdir()
+    live, file = '{prometheus: "http://localhost:9090"}', "requests.parquet"
+    spec = SPEC.replace(live, f"{{recording: {file}}}")
+    (tmp_path / "experiments" / "checkout.yaml").write_text(spec)
+
+    def gate_of(start: int, code: str) -> dict[str, Any]:
+        held = ScrapedSource()
+        add_pod(held, istio("v1", "a"), start, END)
+        add_pod(held, istio("v2", "b") | {"response_code": code}, start, END)
+        names = ("istio_requests_total", "up", "process_start_time_seconds")
+        samples = held.read([Selector(name) for name in names], START, END)
+        write_recording(tmp_path / "experiments" / file, samples)
+        return gate(tmp_path, "checkout", capsys)[0]
+
+    first = START + 60_000
+    decided = [gate_of(first, code)["decision"] for code in ("200", "503", "200")]
+    assert decided == ["promote", "rollback", "promote"]
+    # Of the first hour nothing is told any more.
+    shorter = gate_of(START + HOUR + 60_000, "200")
+    assert shorter["decision"] != "promote"
+    assert any("earlier spec or recording" in reason for reason in shorter["reasons"])
