@@ -12,6 +12,8 @@ with windows as (
         lag(window_end) over (partition by experiment, source order by window_start)
         < window_start as is_after_hole
     from main.pulls
+    -- which recording is known is no data
+    where source <> 'recording'
 ),
 
 marked as (
