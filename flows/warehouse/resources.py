@@ -79,7 +79,7 @@ def _half_of_memory() -> str:
     found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         try:
-            limit = Path("/sys/fs/cgroup", name).read_text(encoding="ascii").strip()
+            limit = Path("/sys/fs/cgroup", name).read_text(encoding="utf-8").strip()
         except OSError:
             continue
         if limit.isdecimal():

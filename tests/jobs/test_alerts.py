@@ -71,6 +71,38 @@ FIRING = {
 }
 
 
+# promtool's own test: a run that never came, and one that is too long ago.
+KEEPS_TIME = """
+rule_files: [rules.yaml]
+tests:
+  - interval: 1m
+    input_series:
+      - {series: split_verdict_run_timestamp_seconds, values: "1x200"}
+      - {series: 'split_verdict_look_timestamp_seconds{experiment="e"}', values: "60x200"}
+    promql_expr_test:
+      - expr: experiment:split_verdict_look_age:seconds
+        eval_time: 10m
+        exp_samples:
+          - {labels: 'experiment:split_verdict_look_age:seconds{experiment="e"}', value: 540}
+    alert_rule_test:
+      - {eval_time: 2h, alertname: RunsStopped, exp_alerts: []}
+      - eval_time: 2h10m
+        alertname: RunsStopped
+        exp_alerts:
+          - exp_labels: {severity: warning}
+            exp_annotations: &said
+              summary: no run of the verdicts' pipeline has ended for two hours
+              description: Check the schedule, the Prefect worker and the machine it runs on.
+  - interval: 1m
+    input_series: [{series: up, values: "1x200"}]
+    alert_rule_test:
+      - {eval_time: 4m, alertname: RunsStopped, exp_alerts: []}
+      - eval_time: 10m
+        alertname: RunsStopped
+        exp_alerts: [{exp_labels: {severity: warning}, exp_annotations: *said}]
+"""
+
+
 @contextmanager
 def watching(folder: Path, gateway: str, alerts_to: str, rules: Path) -> Iterator[PrometheusServer]:
     """A Prometheus that scrapes the gateway and evaluates the rules each second."""
@@ -116,41 +148,8 @@ def test_what_needs_somebody_fires_and_what_is_healthy_does_not(
 
 
 def test_the_rules_keep_time(rules: Path, tmp_path: Path) -> None:
-    """promtool's own test: a run that never came, and one that is too long ago."""
-    text = (
-        (
-            """
-rule_files: [rules.yaml]
-tests:
-  - input_series:
-      - {series: split_verdict_run_timestamp_seconds, values: "0+0x200"}
-      - {series: 'split_verdict_look_timestamp_seconds{experiment="e"}', values: "60+0x200"}
-    promql_expr_test:
-      - expr: experiment:split_verdict_look_age:seconds
-        eval_time: 10m
-        exp_samples: [{labels: '{AGE}', value: 540}]
-    alert_rule_test:
-      - {eval_time: 2h, alertname: RunsStopped, exp_alerts: []}
-      - eval_time: 2h10m
-        alertname: RunsStopped
-        exp_alerts: [{exp_labels: {severity: warning}, exp_annotations: &said {SAID}}]
-  - input_series: [{series: up, values: "1+0x200"}]
-    alert_rule_test:
-      - {eval_time: 4m, alertname: RunsStopped, exp_alerts: []}
-      - eval_time: 10m
-        alertname: RunsStopped
-        exp_alerts: [{exp_labels: {severity: warning}, exp_annotations: *said}]
-"""
-        )
-        .replace("{AGE}", 'experiment:split_verdict_look_age:seconds{experiment="e"}')
-        .replace(
-            "{SAID}",
-            "{summary: no run of the verdicts' pipeline has ended for two hours, description: "
-            "'Check the schedule, the Prefect worker and the machine it runs on.'}",
-        )
-    )
     (tmp_path / "rules.yaml").write_text(rules.read_text())
-    (tmp_path / "test.yaml").write_text(text)
+    (tmp_path / "test.yaml").write_text(KEEPS_TIME)
     done = subprocess.run(
         [program("promtool", "prometheus"), "test", "rules", "test.yaml"],
         cwd=tmp_path,
