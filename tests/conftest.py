@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flows.formats import safe_text
+
+# xdist tells its workers how wide the terminal is; what a command prints is to be as in a pipe.
+os.environ.pop("COLUMNS", None)
 
 # A file is one worker's. These start servers and wait for them, or run whole jobs: begun last, one
 # would keep the other workers waiting for its end. All others follow by name.
