@@ -18,11 +18,11 @@ _BLUE_GREEN = Scenario(
     "blue-green",
     "green fails when it has the traffic",
     "rolled back",
-    "since it has the traffic alone",
+    "failed",
     PATIENCE_S,
     stages=((8, 0), (60, 100)),
     test_rate=40,
-    changes=(Change(20, "canary", {"error_share": 0.5}),),
+    changes=(Change(40, "canary", {"error_share": 0.5}),),
 )
 
 
@@ -32,7 +32,7 @@ def test_a_limit_a_fault_and_a_switch_that_are_wrong_are_found() -> None:
     plays = [of_case(cases[name]) for name in ("limit-open", "chaos-leaks")]
     plays = [replace(p, scenario=replace(p.scenario, within_s=PATIENCE_S)) for p in plays]
 
-    ended = play_together([*plays, of_scenario(_BLUE_GREEN)], warm_up_s=4)
+    ended = play_together([*plays, of_scenario(_BLUE_GREEN)], warm_up_s=20)
 
     assert {one.scenario.service: (one.got, one.faults) for one in ended} == {
         "limit-open": ("rollback", ()),
