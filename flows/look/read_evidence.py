@@ -12,6 +12,7 @@ from flows.ingest.coverage import watermark
 from flows.ingest.users.plan_splits import split_starts
 from flows.look.measured_grid import read_measured, read_sessions
 from flows.look.request_grid import RequestGrid
+from flows.look.rows_of import RowsOf
 from flows.look.user_statistics import read_user_statistics
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
@@ -41,10 +42,10 @@ def read_evidence(con: Connection, spec: Experiment, plan: Plan, *, at_ms: int) 
 def _of_cohort(
     con: Connection, spec: Experiment, plan: Plan, cohort: RequestCohort, buckets: int
 ) -> CohortEvidence:
-    grid = RequestGrid(con, spec, plan, buckets, (cohort.name, None))
+    grid = RequestGrid(con, spec, plan, buckets, RowsOf(cohort.name))
     beside = None
     if cohort.is_without(plan.baseline):
-        borrowed = RequestGrid(con, spec, plan, buckets, (cohort.name, plan.baseline))
+        borrowed = RequestGrid(con, spec, plan, buckets, RowsOf(cohort.name, plan.baseline))
         beside = borrowed.evidence()
     return CohortEvidence(grid.evidence(), grid.coverage(watermark(con, spec, "requests")), beside)
 

@@ -29,6 +29,7 @@ from flows.look.latency_grid import (
     unexplained,
 )
 from flows.look.responses import UNANSWERED, ResponseCounts, kinds_in, pod_counts
+from flows.look.rows_of import EVERYBODY, RowsOf
 from flows.look.warming_grid import read_warming
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import ErrorShare, SlowShare
@@ -36,7 +37,6 @@ from flows.spec.signals import BaselineEdge, Unmeasured, Watched, watched
 from flows.warehouse.statements import Connection, run
 
 Columns = Mapping[str, NDArray[Any]]
-Read = tuple[str | None, str | None]
 
 _UNATTRIBUTED = "unattributed"
 # A request may be in flight for so long; of one that began earlier and never ended, nobody waits.
@@ -46,11 +46,11 @@ _IN_FLIGHT_MS = 30_000
 class RequestGrid:
     """The look's buckets, and the rows of the warehouse laid out on them.
 
-    of: the cohort that is read (None for all), and the variant that is read whatever its cohort.
+    of: whose requests are read.
     """
 
     def __init__(
-        self, con: Connection, spec: Experiment, plan: Plan, buckets: int, of: Read = (None, None)
+        self, con: Connection, spec: Experiment, plan: Plan, buckets: int, of: RowsOf = EVERYBODY
     ) -> None:
         self.con, self.spec, self.plan, self.buckets, self.of = con, spec, plan, buckets, of
         self.variants = (plan.baseline, *plan.candidates)
@@ -122,8 +122,8 @@ class RequestGrid:
             experiment=self.spec.experiment,
             since=instant(self.plan.start_ms),
             until=instant(self.plan.start_ms + self.buckets * self.plan.bucket_ms),
-            cohort=self.of[0],
-            borrowed=self.of[1],
+            cohort=self.of.cohort,
+            borrowed=self.of.borrowed,
             **more,
         ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
         return columns
@@ -272,7 +272,7 @@ class RequestGrid:
 
     def _warming(self) -> dict[str, BucketCounts]:
         edges = [self.edges.get(name) for name in self.metrics]
-        found = read_warming(self.con, self.spec, self.plan, self.buckets, edges)
+        found = read_warming(self.con, self.spec, self.plan, self.buckets, edges, self.of)
         return {v: BucketCounts(self._timed(c.total), self._timed(c.bad)) for v, c in found.items()}
 
     def _pods(self) -> dict[str, dict[str, PodCounts]]:

@@ -9,6 +9,7 @@ import numpy as np
 from analysis.plan import Plan
 from analysis.requests.paired_buckets import BucketCounts
 from flows.formats.time import instant
+from flows.look.rows_of import EVERYBODY, RowsOf
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
 
@@ -19,11 +20,12 @@ def read_warming(
     plan: Plan,
     buckets: int,
     edges: Sequence[float | None],
+    of: RowsOf = EVERYBODY,
 ) -> dict[str, BucketCounts]:
     """By variant that has some: [metrics, buckets], slow those above the metric's edge.
 
     edges: of each metric; None for those that don't count slow requests, as starting is no excuse
-    for errors.
+    for errors. of: whose requests are read.
     """
     if not plan.warm_up_ms or not any(edge is not None for edge in edges):
         return {}
@@ -36,6 +38,8 @@ def read_warming(
         warm_until=instant(plan.start_ms + plan.warm_up_buckets * plan.bucket_ms),
         warm_up_ms=plan.warm_up_ms,
         bucket_ms=plan.bucket_ms,
+        cohort=of.cohort,
+        borrowed=of.borrowed,
     ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
     start = rows["bucket_start"].astype("datetime64[ms]").astype(np.int64)
     index = (start - plan.start_ms) // plan.bucket_ms

@@ -1,6 +1,7 @@
 -- one row per (variant, bucket, edge) up to a look: requests at most so slow of targets that warm up
 -- reads: counter_samples, series; parameters: experiment, since, until, warm_until (instants, since
---     excluded; the plan's own warm-up ends at warm_until), warm_up_ms, bucket_ms
+--     excluded; the plan's own warm-up ends at warm_until), warm_up_ms, bucket_ms, cohort (null for
+--     all), borrowed (a variant of which all are read, or null)
 -- A target warms up once, after its first start that the plan's own warm-up doesn't cover: it was
 -- replaced (reset, restart: 1 and 4), or is new and began inside the data (birth: 2). One that starts
 -- again and again is no less a harm to users for that. A target that answers for several variants is
@@ -39,6 +40,7 @@ inner join counter_samples as samples
 where
     begun.began is not null
     and series.experiment = $experiment and series.role = 'latency'
+    and ($cohort is null or series.cohort = $cohort or series.variant = $borrowed)
     and samples.ts > $since and samples.ts <= $until
     and samples.ts >= begun.began
     and epoch_ms(samples.ts) < epoch_ms(begun.began) + $warm_up_ms

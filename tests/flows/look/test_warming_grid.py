@@ -10,6 +10,7 @@ import pytest
 from analysis.counting.counters import Reason
 from analysis.requests.paired_buckets import BucketCounts
 from flows.formats.time import milliseconds_of
+from flows.look.rows_of import EVERYBODY, RowsOf
 from flows.look.warming_grid import read_warming
 from flows.plan.from_spec import plan_of
 from flows.spec.experiment import Experiment
@@ -23,13 +24,15 @@ BUCKETS = 40
 Starts = dict[tuple[str, str], dict[int, Reason]]
 
 
-def _warming(path: Path, starts: Starts) -> dict[str, BucketCounts]:
-    """Each pod has 10 requests a bucket, 4 of them slow, from its first bucket on."""
+def _warming(
+    path: Path, starts: Starts, of: RowsOf = EVERYBODY, cohort: str = ""
+) -> dict[str, BucketCounts]:
+    """Each pod has 10 requests of the cohort a bucket, 4 of them slow, from its first bucket on."""
     series, samples = [], []
     for number, ((pod, variant), reasons) in enumerate(starts.items()):
         for le, delta in ((100.0, 6), (INFINITY, 10)):
             series_id = 10 * number + int(le == INFINITY)
-            series.append(("latency_bucket", series_id, variant, pod, le))
+            series.append(("latency_bucket", series_id, variant, cohort, pod, le))
             begin = min(reasons)
             samples += [
                 (START, series_id, START + (i + 1) * BUCKET, delta, int(reasons.get(i, 0)))
@@ -37,15 +40,15 @@ def _warming(path: Path, starts: Starts) -> dict[str, BucketCounts]:
             ]
     with open_writer(path) as con, transaction(con):
         con.executemany(
-            "insert into series (experiment, metric, series_id, role, variant, target, route, "
-            "outcome, response_code, grpc_status, response_flags, le_ms, labels) "
-            "values ('checkout', ?, ?, 'latency', ?, ?, '', 'success', '', '', '', ?, '{}')",
+            "insert into series (experiment, metric, series_id, role, variant, cohort, target, "
+            "route, outcome, response_code, grpc_status, response_flags, le_ms, labels) "
+            "values ('checkout', ?, ?, 'latency', ?, ?, ?, '', 'success', '', '', '', ?, '{}')",
             series,
         )
         con.executemany(
             "insert into counter_samples values ('checkout', ?, ?, ?, 0, ?, ?)", samples
         )
-        return read_warming(con, SPEC, PLAN, BUCKETS, [None, 100.0])
+        return read_warming(con, SPEC, PLAN, BUCKETS, [None, 100.0], of)
 
 
 CANARY, STABLE = ("10.0.0.2:15020", "canary"), ("10.0.0.1:15020", "stable")
@@ -83,3 +86,21 @@ def test_which_requests_are_of_pods_that_warm_up(
         total[1, begin:end], bad[1, begin:end] = 10, 4
         assert found[variant].total.tolist() == total.tolist()
         assert found[variant].bad.tolist() == bad.tolist()
+
+
+@pytest.mark.parametrize(
+    ("of", "found"),
+    [
+        (EVERYBODY, {"canary"}),
+        (RowsOf("premium"), {"canary"}),
+        # What another cohort's pods served late excuses nothing in this one.
+        (RowsOf("standard"), set()),
+        (RowsOf("standard", "stable"), set()),
+        (RowsOf("standard", "canary"), {"canary"}),
+    ],
+)
+def test_a_cohort_is_excused_by_its_own_requests_only(
+    of: RowsOf, found: set[str], tmp_path: Path
+) -> None:
+    starts: Starts = {STABLE: OLD, CANARY: OLD | {20: Reason.RESTART}}
+    assert set(_warming(tmp_path / "w.duckdb", starts, of, "premium")) == found
