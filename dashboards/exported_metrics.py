@@ -1,4 +1,4 @@
-"""What we measured and decided as Prometheus metrics, by the guide's names and labels."""
+"""What we measured and decided as Prometheus metrics: the guide's by its names, and our own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dashboards.promql import quote
+from dashboards.gauges import gauge, labels_of
 from dashboards.verdict_metrics import VerdictSamples, render_verdicts
 
 PREFIX_PATTERN = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
@@ -125,8 +125,7 @@ def _scores(look: ExperimentMetrics) -> list[_Sample]:
 
 
 def _sample(look: ExperimentMetrics, value: float, /, **labels: str) -> _Sample:
-    text = ",".join(f"{name}={quote(label)}" for name, label in labels.items())
-    return _Sample(labels=text, value=value, experiment=look.experiment)
+    return _Sample(labels=labels_of(labels), value=value, experiment=look.experiment)
 
 
 def _family(name: str, help_text: str, samples: list[_Sample]) -> str:
@@ -145,8 +144,4 @@ def _family(name: str, help_text: str, samples: list[_Sample]) -> str:
                 f"# {name}{{{sample.labels}}} of {sample.experiment} left out: "
                 f"{winner.experiment} looked later"
             )
-    if not kept:
-        return ""
-    values = sorted(f"{name}{{{s.labels}}} {float(s.value)!r}" for s in kept.values())
-    header = [f"# HELP {name} {help_text}", f"# TYPE {name} gauge"]
-    return "\n".join([*header, *sorted(comments), *values]) + "\n"
+    return gauge(name, help_text, ((s.labels, float(s.value)) for s in kept.values()), comments)

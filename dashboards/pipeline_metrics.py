@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dashboards.promql import quote
+from dashboards.gauges import gauge, labels_of
 
 _HELP = {
     "run_timestamp_seconds": "Time at which the last run ended",
@@ -35,12 +35,8 @@ class PipelineRun:
 
 def render_run(run: PipelineRun) -> str:
     """The text format."""
-    families = dict(_families(run))
     return "".join(
-        f"# HELP split_verdict_{name} {_HELP[name]}\n# TYPE split_verdict_{name} gauge\n"
-        + "".join(f"split_verdict_{name}{labels} {value!r}\n" for labels, value in samples)
-        for name, samples in families.items()
-        if samples
+        gauge(f"split_verdict_{name}", _HELP[name], samples) for name, samples in _families(run)
     )
 
 
@@ -48,7 +44,7 @@ def _families(run: PipelineRun) -> Iterator[tuple[str, list[tuple[str, float]]]]
     yield "run_timestamp_seconds", [("", run.ended_s)]
     yield "run_duration_seconds", [("", run.duration_s)]
     yield "run_experiments", [("", float(run.experiments))]
-    failed = sorted({f"{{experiment={quote(name)}}}" for name in run.failed})
+    failed = {labels_of({"experiment": name}) for name in run.failed}
     yield "run_failed", [(labels, 1.0) for labels in failed]
     yield "warehouse_size_bytes", [("", float(run.warehouse_bytes))]
     yield "warehouse_wait_seconds", [("", run.waited_s)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from analysis.metric_result import MetricResult
 from analysis.verdict import Decision, Verdict
-from dashboards.promql import quote
+from dashboards.gauges import gauge, labels_of
 from dashboards.report_view import VariantShare
 
 PREFIX = "split_verdict"
@@ -67,17 +67,12 @@ def verdict_samples(
 
 def render_verdicts(found: Iterable[VerdictSamples]) -> str:
     """The text format, a family after the other; the same text whatever the input's order."""
-    lines: dict[str, list[str]] = {name: [] for name in _HELP}
+    samples: dict[str, list[tuple[str, float]]] = {name: [] for name in _HELP}
     for each in found:
         for name, labels, value in each.values:
-            pairs = (("experiment", each.experiment), *labels)
-            text = ",".join(f"{label}={quote(said)}" for label, said in pairs)
-            lines[name].append(f"{PREFIX}_{name}{{{text}}} {value!r}\n")
-    return "".join(
-        f"# HELP {PREFIX}_{name} {_HELP[name]}\n# TYPE {PREFIX}_{name} gauge\n{''.join(sorted(of))}"
-        for name, of in lines.items()
-        if of
-    )
+            text = labels_of({"experiment": each.experiment, **dict(labels)})
+            samples[name].append((text, value))
+    return "".join(gauge(f"{PREFIX}_{name}", _HELP[name], of) for name, of in samples.items())
 
 
 _Sample = tuple[str, Labels, float | None]

@@ -71,7 +71,7 @@ def workspace_of(options: argparse.Namespace) -> Workspace:
     """Where a command's specs and data are; paths in its arguments become names of experiments.
 
     The warehouse of a spec that lies in a folder experiments/ is the one beside that folder, so
-    that one experiment has one history, from wherever it is called. Raises UsageProblem.
+    that one experiment has one history, from wherever it is called. Raises UserError.
     """
     from flows.formats.problems import UserError  # noqa: PLC0415
     from flows.workspace.paths import Workspace  # noqa: PLC0415

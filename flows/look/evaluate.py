@@ -37,7 +37,8 @@ def score_experiment(
     remarks: Sequence[str] = (),
     checks: Sequence[QualityCheck] = (),
     ask_causes: Callable[[], Sequence[str]] | None = None,
-    seen: tuple[str, str] = ("", ""),
+    inputs: str = "",
+    evidence: str = "",
 ) -> VerdictDocument:
     """The verdict of one look, recorded in the warehouse.
 
@@ -46,19 +47,19 @@ def score_experiment(
     notes: sentences from outside the warehouse that come first among the reasons; remarks: such
         that decide nothing, and come first among the notes. checks: of what the warehouse can't
         know, before its own. ask_causes: more such notes, asked of an invalid look only, while the
-        warehouse isn't locked: sources may be slow. seen: identity of what the look rests on
-        outside the warehouse ('' if unknown) and in it; kept with it (see flows/look/seen.py).
+        warehouse isn't locked: sources may be slow. inputs, evidence: identity of what the look
+        rests on outside the warehouse ('' if unknown) and in it; kept with it (flows/look/seen.py).
     Raises WarehouseBusy or WarehouseUnusable.
     """
     with open_writer(warehouse) as con:
         document = _judge(con, spec, at, notes, remarks, checks)
         if ask_causes is None or document.decision is not Decision.INVALID:
-            _record(con, spec, document, seen)
+            _record(con, spec, document, inputs, evidence)
             return document
     reasons = (*ask_causes(), *document.reasons)
     document = document.model_copy(update={"reasons": reasons})
     with open_writer(warehouse) as con:
-        _record(con, spec, document, seen)
+        _record(con, spec, document, inputs, evidence)
     return document
 
 
@@ -93,7 +94,7 @@ def _judge(
 
 
 def _record(
-    con: Connection, spec: Experiment, document: VerdictDocument, seen: tuple[str, str]
+    con: Connection, spec: Experiment, document: VerdictDocument, inputs: str, evidence: str
 ) -> None:
     look = {"experiment": document.experiment, "look_at": document.look_at}
     with transaction(con):
@@ -127,7 +128,7 @@ def _record(
             reasons=list(document.reasons),
             verdict=document.model_dump_json(),
         )
-        run(con, "load/seen_look", **look, inputs=seen[0], evidence=seen[1])
+        run(con, "load/seen_look", **look, inputs=inputs, evidence=evidence)
 
 
 def _metric_row(result: MetricResult) -> dict[str, object]:

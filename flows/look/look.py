@@ -98,7 +98,8 @@ def score_with_notes(
         notes=notes_on_begin(spec, at),
         remarks=remarks,
         checks=(*check_manifests(spec, spec_dir), *about.checks),
-        seen=(basis.inputs, about.evidence),
+        inputs=basis.inputs,
+        evidence=about.evidence,
         ask_causes=lambda: notes_on_series(spec, warehouse, spec_dir=spec_dir, at=at),
     )
 
