@@ -1,9 +1,10 @@
 """Whether a delivery advances to its next stage, stays, or rolls back: one move after one look.
 
 Proven harm rolls back at once, at any stage. To advance needs less than a promote: good
-data, and no guardrail that is more likely broken than not, since the next stage is what gathers the
-evidence for the promote. Only a promote ends the last stage. Where a stage can't be decided in its
-longest time, or a signal holds, a person is asked; nothing is rolled back for either.
+data, nothing that the verdict waits for, and no guardrail that is more likely broken than not,
+since the next stage is what gathers the evidence for the promote. Only a promote ends the last
+stage. Where a stage can't be decided in its longest time, or a signal holds, a person is asked;
+nothing is rolled back for either.
 """
 
 from __future__ import annotations
@@ -64,8 +65,9 @@ def next_move(
     decision: Decision,
     reasons: tuple[str, ...],
     metrics: tuple[MetricResult, ...],
+    waits: tuple[str, ...] = (),
 ) -> NextMove:
-    """The move after one look; decision, reasons and metrics are its verdict's."""
+    """The move after one look; decision, reasons, metrics and waits are its verdict's."""
     first = reasons[0] if reasons else "all guardrails are within their margins"
     if decision is Decision.ROLLBACK:
         return NextMove(Move.ROLL_BACK, first)
@@ -75,7 +77,7 @@ def next_move(
         # Data that ends before the stage began makes no stage longer.
         left = span(stage.shortest_ms - max(0, stage.seen_ms))
         return NextMove(Move.STAY, f"the stage lasts at least {left} more")
-    if _may_advance(stage, decision, metrics):
+    if not waits and _may_advance(stage, decision, metrics):
         if stage.next_needs_approval:
             return NextMove(Move.STAY, "the next stage needs a person's approval", asks=True)
         return NextMove(Move.ADVANCE, _why_advance(stage, decision, first))

@@ -48,6 +48,8 @@ class Verdict:
     notes: what decides nothing, but a reader of the verdict should know.
     segments: user metrics by segment; exploratory.
     latency: a table per candidate, where latencies are known; decides nothing.
+    waits: what must change before the candidate may get more traffic: other experiments, and what
+        a strategy's check doesn't know yet.
     """
 
     experiment: str
@@ -62,6 +64,7 @@ class Verdict:
     quality: tuple[QualityCheck, ...]
     segments: tuple[SegmentTable, ...]
     latency: tuple[LatencyTable, ...]
+    waits: tuple[str, ...] = ()
 
 
 def reach_verdict(
@@ -86,8 +89,8 @@ def reach_verdict(
         *(_checked(one) for one in findings if one.found in (Found.GOOD, Found.UNFIT)),
     )
     metrics = judge_metrics(plan, evidence, at_ms=at_ms)
-    waiting = (one.detail for one in findings if one.found is Found.WAIT)
-    missing = (*waits, *waiting, *missing_for_decision(plan, metrics, at_ms=at_ms))
+    waits = (*waits, *(one.detail for one in findings if one.found is Found.WAIT))
+    missing = (*waits, *missing_for_decision(plan, metrics, at_ms=at_ms))
     harms = tuple(one.detail for one in findings if one.found is Found.HARM)
     decision = _decide(metrics, quality, missing, harms)
     segments = judge_segments(plan, evidence.users)
@@ -113,6 +116,7 @@ def reach_verdict(
         quality=quality,
         segments=segments,
         latency=latency,
+        waits=waits,
     )
 
 

@@ -67,12 +67,14 @@ class Counter:
         (upstream_rq_retry), or a selector with {{version}} in it.
     where: conditions on labels beside the variant's own. by: a label; its values are counted apart.
     needed: whether nothing is known without it; else a counter without a series counted nothing.
+    of_candidates: whether only the candidates need it.
     """
 
     of: str
     where: str = ""
     by: str = ""
     needed: bool = False
+    of_candidates: bool = False
 
 
 REQUESTS = Counter("requests", needed=True)

@@ -17,6 +17,7 @@ from analysis.strategies.declaration import (
     share_bounds,
 )
 
+_EJECTIONS = "outlier_detection_ejections_enforced_total"
 _LEAST_REQUESTS = 200
 
 
@@ -36,13 +37,15 @@ class PoolsAndOutliers:
 
     @property
     def counters(self) -> Mapping[str, Counter]:
-        """Requests, both refusals, and the cluster's ejections, with what shows its statistics."""
+        """Requests, both refusals, and the cluster's ejections.
+
+        A proxy may export others of its cluster's statistics and none of these: that tells nothing.
+        """
         return {
             "requests": REQUESTS,
             "overflow": Counter(REQUESTS.of, where='response_flags=~".*UO.*"'),
             "unhealthy": Counter(REQUESTS.of, where='response_flags=~".*UH.*"'),
-            "ejections": Counter("outlier_detection_ejections_enforced_total"),
-            "cluster requests": Counter("upstream_rq_total"),
+            "ejections": Counter(_EJECTIONS, needed=True, of_candidates=True),
         }
 
     def check(self, seen: Counted) -> Iterator[StrategyFinding]:
@@ -68,9 +71,4 @@ class PoolsAndOutliers:
         # One more is no rate: two ejections of a plan's first minute are 120 an hour.
         harmed = own - others > max(self.ejections * hours, 2.0)
         said = f"{own:.0f} ejections of endpoints of {candidate}, {others:.0f} of {seen.baseline}"
-        shown = any(seen.total(one, candidate) for one in ("ejections", "cluster requests"))
-        if not shown and not seen.series("ejections", candidate).size:
-            # None is exported only by a proxy that exports no more of the cluster, or what is used.
-            said = f"nothing is known of ejections of {candidate}: its cluster has no statistics"
-            return StrategyFinding("ejections", Found.WAIT, said)
         return StrategyFinding("ejections", Found.HARM if harmed else Found.GOOD, said)

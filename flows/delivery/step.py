@@ -148,7 +148,7 @@ def move_after(
         next_needs_approval=after[0].approval if after else spec.delivery.approval,
         approved=state.approved,
     )
-    return next_move(now, document.decision, document.reasons, document.metrics)
+    return next_move(now, document.decision, document.reasons, document.metrics, document.waits)
 
 
 def _look(controller: Controller, state: DeliveryState) -> Step:

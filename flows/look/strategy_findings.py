@@ -9,8 +9,9 @@ import numpy as np
 
 from analysis.arrays import FloatArray
 from analysis.plan import Plan
-from analysis.strategies.declaration import Counted, Found, StrategyFinding
+from analysis.strategies.declaration import Counted, Counter, Found, StrategyFinding
 from flows.formats.time import milliseconds
+from flows.ingest.measured.strategy_series import strategy_texts
 from flows.look.measured_doubts import gap_in
 from flows.look.measured_grid import amounts_of
 from flows.spec.experiment import Experiment
@@ -57,14 +58,20 @@ def _amounts(con: Connection, spec: Experiment, plan: Plan, buckets: int) -> Amo
     return found
 
 
+def _must_have(spec: Experiment, counter: Counter, variant: str) -> bool:
+    return counter.needed and not (counter.of_candidates and variant == spec.baseline)
+
+
 def _without_series(spec: Experiment, seen: Counted) -> Iterator[StrategyFinding]:
     """Counters that must be there and are not: of these nothing is known."""
     for name, counter in spec.strategy.counters.items() if spec.strategy else ():
         for variant in spec.variants:
             found = seen.amounts.get(name, {}).get(variant)
-            if counter.needed and (not found or (counter.by and set(found) == {""})):
+            is_known = found and not (counter.by and set(found) == {""})
+            if _must_have(spec, counter, variant) and not is_known:
                 why = f"has the label {counter.by}" if found else "matches"
-                detail = f"nothing is known of {name} of {variant}: no series {why}"
+                text = strategy_texts(spec)[variant, name]
+                detail = f"nothing is known of {name} of {variant}: no series {why} ({text})"
                 yield StrategyFinding(f"{name} counted", Found.WAIT, detail)
 
 
@@ -75,7 +82,7 @@ def _partly_known(spec: Experiment, amounts: Amounts) -> Iterator[StrategyFindin
         known = {
             name: np.asarray(np.isfinite(list(amounts[name][arm].values())).any(axis=0))
             for name, counter in counters.items()
-            if counter.needed
+            if _must_have(spec, counter, arm)
         }
         for name, each in known.items():
             began = np.logical_or.accumulate(np.asarray(np.any(list(known.values()), axis=0)))

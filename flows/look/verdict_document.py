@@ -53,6 +53,9 @@ class VerdictDocument(JsonDocument):
     latency: tuple[LatencyTable, ...] = Field(
         description="By candidate, beside the baseline's, in the same buckets; decides nothing."
     )
+    waits: tuple[str, ...] = Field(
+        (), description="What must change before the candidate may get more traffic."
+    )
     scorecard: tuple[ScorecardRow, ...] = Field(description="User metrics, by every method.")
     spec_hash: str
     software_version: str

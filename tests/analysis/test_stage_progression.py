@@ -11,6 +11,7 @@ from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.stage_progression import Move, StageNow, next_move
+from analysis.strategies.declaration import Found, StrategyFinding
 from analysis.verdict import Decision, Verdict, reach_verdict
 
 BUCKETS = 60
@@ -26,7 +27,7 @@ NOW = StageNow(
 )
 
 
-def verdict_on(bad_of_canary: float) -> Verdict:
+def verdict_on(bad_of_canary: float, *findings: StrategyFinding) -> Verdict:
     """The verdict on a canary whose every bucket has so many bad requests; stable has 1 in 100."""
     plan = Plan(
         experiment="exam",
@@ -55,11 +56,11 @@ def verdict_on(bad_of_canary: float) -> Verdict:
         None,
         Coverage(watermark_ms=BUCKETS * 1000),
     )
-    return reach_verdict(plan, evidence, QualityLimits(), at_ms=BUCKETS * 1000)
+    return reach_verdict(plan, evidence, QualityLimits(), at_ms=BUCKETS * 1000, findings=findings)
 
 
 def move(stage: StageNow, verdict: Verdict) -> tuple[Move, bool]:
-    found = next_move(stage, verdict.decision, verdict.reasons, verdict.metrics)
+    found = next_move(stage, verdict.decision, verdict.reasons, verdict.metrics, verdict.waits)
     return found.move, found.asks
 
 
@@ -107,3 +108,20 @@ def test_a_stage_that_needs_approval_waits_for_it() -> None:
     guarded = replace(NOW, next_needs_approval=True)
     assert move(guarded, UNDECIDED) == (Move.STAY, True)
     assert move(replace(guarded, approved=True), UNDECIDED) == (Move.ADVANCE, False)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [(Found.WAIT, "the breaker never opened"), (Found.UNFIT, "the assignment is off")],
+)
+def test_what_a_strategy_does_not_know_holds_the_stage_and_asks_a_person_in_time(
+    found: Found, said: str
+) -> None:
+    unknown = verdict_on(1.0, StrategyFinding("breaker", found, said))
+    assert unknown.reasons[0] == said
+    assert move(NOW, unknown) == (Move.STAY, False)
+    late = replace(NOW, elapsed_ms=120_000)
+    assert move(late, unknown) == (Move.STAY, True)
+    assert move(replace(late, approved=True), unknown) == (Move.ADVANCE, False)
+    known = verdict_on(1.0, StrategyFinding("breaker", Found.GOOD, "opened twice"))
+    assert move(NOW, known) == (Move.ADVANCE, False)

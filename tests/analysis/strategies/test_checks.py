@@ -229,20 +229,6 @@ def _routes(get: float, post: float, *, failed: float = 0) -> Counts:
             Found.GOOD,
             "0 ejections",
         ),
-        (
-            PoolsAndOutliers(),
-            {"requests": 100.0, "cluster requests": 100.0},
-            None,
-            Found.GOOD,
-            "0 ejections",
-        ),
-        (
-            PoolsAndOutliers(),
-            {"requests": 100.0},
-            None,
-            Found.WAIT,
-            "nothing is known of ejections",
-        ),
         (PoolsAndOutliers(), {"requests": 1.0}, None, Found.WAIT, "too few"),
         (
             PoolsAndOutliers(),

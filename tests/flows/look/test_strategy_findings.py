@@ -29,15 +29,21 @@ _SPEC = {
 
 
 def _findings(
-    path: Path, counted: dict[tuple[str, str], float], missing: Mapping[str, range] = {}
+    path: Path,
+    counted: dict[tuple[str, str], float],
+    missing: Mapping[str, range] = {},
+    **strategy: object,
 ) -> list[tuple[Found, str]]:
-    """By variant and part, as many events in every bucket; missing: buckets without, by variant."""
-    spec = Experiment.model_validate(_SPEC)
+    """By variant and part, as many events in every bucket.
+
+    missing: buckets without, by variant or its part. strategy: another than the spec's.
+    """
+    spec = Experiment.model_validate({**_SPEC, "strategy": strategy or _SPEC["strategy"]})
     rows = [
         ("shop", "(strategy)", _START, _START + at * timedelta(seconds=15), *key, amount)
         for at in range(_BUCKETS)
         for key, amount in counted.items()
-        if at not in missing.get(key[0], ())
+        if at not in missing.get(key[0], missing.get("/".join(key), ()))
     ]
     with open_writer(path / "warehouse.duckdb") as con:
         con.executemany("insert into measured_buckets values (?, ?, ?, ?, ?, ?, ?)", rows)
@@ -77,8 +83,41 @@ def test_counts_by_label_are_found(
 def test_a_counter_without_a_series_holds_and_is_named(tmp_path: Path) -> None:
     found = _findings(tmp_path, {("canary", "requests:a"): 40.0})
 
-    said = "nothing is known of requests of stable: no series matches"
-    assert found == [(Found.WAIT, said)]
+    said = "nothing is known of requests of stable: no series matches (istio_requests_total{"
+    assert [(one, detail[: len(said)]) for one, detail in found] == [(Found.WAIT, said)]
+
+
+_NO_EJECTIONS = "nothing is known of ejections of canary: no series matches"
+
+
+@pytest.mark.parametrize(
+    ("exported", "missing", "says"),
+    [
+        ({"canary": 0.0, "stable": 0.0}, range(0), ""),
+        # The baseline may have no outlier detection at all.
+        ({"canary": 0.0}, range(0), ""),
+        ({"stable": 0.0}, range(0), _NO_EJECTIONS),
+        ({}, range(0), _NO_EJECTIONS),
+        ({"canary": 0.0}, range(18, 40), "the last value of ejections of canary is 330 s old"),
+        ({"canary": 0.0}, range(10, 20), "ejections of canary has no value in 25% of the time"),
+    ],
+)
+def test_ejections_that_are_not_exported_are_not_none(
+    tmp_path: Path, exported: Mapping[str, float], missing: range, says: str
+) -> None:
+    requests = {(variant, "requests"): 40.0 for variant in ("stable", "canary")}
+    ejections = {(variant, "ejections"): amount for variant, amount in exported.items()}
+
+    found = _findings(
+        tmp_path,
+        {**requests, **ejections},
+        {"canary/ejections": missing},
+        kind="pools-and-outliers",
+    )
+
+    waits = [detail for one, detail in found if one is Found.WAIT]
+    assert [says] == [detail[: len(says)] for detail in waits] if says else not waits
+    assert says or {one for one, _ in found} == {Found.GOOD}
 
 
 @pytest.mark.parametrize(
