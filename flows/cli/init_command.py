@@ -138,7 +138,7 @@ def _written(
     from flows.manifests.new_spec import new_spec  # noqa: PLC0415
     from flows.workspace.experiments import load_spec  # noqa: PLC0415
 
-    metrics = found_in(files, scope)
+    metrics = found_in(files, scope, f"{split.origin}")
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         lines = metric_lines(metrics)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from flows.formats.yaml_file import read_documents
-from flows.manifests.metric_queries import FoundMetric
+from flows.manifests.flagger_metrics import flagger_metrics
+from flows.manifests.metric_queries import FoundMetric, no_promql
 from flows.manifests.objects import Manifest, manifests_of
 from flows.manifests.values import fields_of, items_of, number_of, text_of
 
-_ANALYSES = ("AnalysisTemplate", "ClusterAnalysisTemplate")
+_TEMPLATES = ("AnalysisTemplate", "ClusterAnalysisTemplate")
+_ANALYSES = (*_TEMPLATES, "AnalysisRun")
 _CONDITION = re.compile(r"\s*result(?:\[0\])?\s*(>=|<=|>|<)\s*([0-9.]+)\s*")
 _OPPOSITE = {">": "<", "<": ">", ">=": "<=", "<=": ">="}
 
@@ -25,15 +27,9 @@ def metrics_in(paths: Sequence[Path], scope: str) -> list[FoundMetric]:
     """
     documents = [document for path in paths for document in read_documents(path)]
     objects = [manifest for document in documents for manifest in manifests_of(document)]
-    canaries = [one for one in objects if one.kind == "Canary"]
-    found = [
-        metric
-        for one in objects
-        for metric in (
-            *(_flagger(one, canaries, scope) if one.kind == "MetricTemplate" else ()),
-            *(_argo(one, scope) if one.kind in _ANALYSES else ()),
-        )
-    ]
+    found = list(flagger_metrics(objects, scope))
+    found += [metric for one in objects if one.kind in _ANALYSES for metric in _argo(one, scope)]
+    found += _missing_templates(objects)
     for document in documents:
         found += _kayenta(fields_of(document.data), document.file, scope)
     return _named_once(found)
@@ -51,43 +47,6 @@ def _named_once(found: Sequence[FoundMetric]) -> list[FoundMetric]:
     return out
 
 
-def _flagger(manifest: Manifest, canaries: Sequence[Manifest], scope: str) -> Iterator[FoundMetric]:
-    provider = fields_of(manifest.spec.get("provider"))
-    kind = text_of(provider.get("type")) or "no provider"
-    query = text_of(manifest.spec.get("query")) or ""
-    lowest, highest = _flagger_range(manifest, canaries)
-    other = ""
-    if kind != "prometheus" or not query:
-        other = f"its provider is {kind}, which answers no PromQL" if query else "it has no query"
-    yield FoundMetric(
-        manifest.name,
-        str(manifest),
-        query=_replaced(
-            query,
-            (r"\{\{\s*(?:target|service|name)\s*\}\}-(?:canary|primary)", "{{service}}"),
-            (r"\{\{\s*target\s*\}\}", f"{{{{{scope}}}}}"),
-            (r"\{\{\s*(service|namespace)\s*\}\}", r"{{\1}}"),
-            (r"\{\{\s*interval\s*\}\}", "1m"),
-        ),
-        other=other,
-        lowest=lowest,
-        highest=highest,
-    )
-
-
-def _flagger_range(
-    template: Manifest, canaries: Sequence[Manifest]
-) -> tuple[float | None, float | None]:
-    """What a Canary wants of the template's value."""
-    for canary in canaries:
-        analysis = fields_of(canary.spec.get("analysis"))
-        for metric in map(fields_of, items_of(analysis.get("metrics"))):
-            if fields_of(metric.get("templateRef")).get("name") == template.name:
-                wanted = fields_of(metric.get("thresholdRange"))
-                return number_of(wanted.get("min")), number_of(wanted.get("max"))
-    return None, None
-
-
 def _argo(manifest: Manifest, scope: str) -> Iterator[FoundMetric]:
     given = {
         str(arg.get("name")): str(arg["value"])
@@ -100,13 +59,12 @@ def _argo(manifest: Manifest, scope: str) -> Iterator[FoundMetric]:
         providers = fields_of(metric.get("provider"))
         prometheus = fields_of(providers.get("prometheus"))
         query = text_of(prometheus.get("query")) or ""
-        kinds = ", ".join(map(str, providers)) or "none"
         lowest, highest = _argo_range(metric)
         yield FoundMetric(
             name,
             f"{manifest}",
             query=_argo_query(query, given, scope),
-            other="" if query else f"its provider is {kinds}, which answers no PromQL",
+            other="" if query else no_promql(", ".join(map(str, providers)), has_query=False),
             lowest=lowest,
             highest=highest,
             fields={"role": "info"} if name in dry else {},
@@ -138,6 +96,26 @@ def _argo_range(metric: dict[str, Any]) -> tuple[float | None, float | None]:
     return None, None
 
 
+def _missing_templates(objects: Sequence[Manifest]) -> Iterator[FoundMetric]:
+    """The templates that a Rollout's analyses name and that are in none of the files."""
+    there = {one.name for one in objects if one.kind in _TEMPLATES}
+    for rollout in (one for one in objects if one.kind == "Rollout"):
+        strategy = fields_of(rollout.spec.get("strategy"))
+        canary, blue_green = (fields_of(strategy.get(name)) for name in ("canary", "blueGreen"))
+        steps = map(fields_of, items_of(canary.get("steps")))
+        analyses = [canary.get("analysis"), *(step.get("analysis") for step in steps)]
+        analyses += [blue_green.get(f"{name}PromotionAnalysis") for name in ("pre", "post")]
+        named = [
+            text_of(fields_of(template).get("templateName"))
+            for analysis in analyses
+            for template in items_of(fields_of(analysis).get("templates"))
+        ]
+        for name in dict.fromkeys(named):
+            if name is not None and name not in there:
+                why = "this AnalysisTemplate is in none of the files; add its file to --from"
+                yield FoundMetric(name, str(rollout), other=why)
+
+
 def _kayenta(config: dict[str, Any], file: str, scope: str) -> Iterator[FoundMetric]:
     if "kind" in config or not ({"judge", "classifier"} & set(config)):
         return
@@ -147,7 +125,8 @@ def _kayenta(config: dict[str, Any], file: str, scope: str) -> Iterator[FoundMet
         canary = fields_of(fields_of(metric.get("analysisConfigurations")).get("canary"))
         store = text_of(query.get("type")) or "unknown"
         text, checks = _kayenta_query(query, templates, scope)
-        other = "" if store == "prometheus" else f"{store} answers no PromQL"
+        judged = "`verdict judge` takes its values from files (docs/kayenta.md)"
+        other = "" if store == "prometheus" else f"{store} answers no PromQL; {judged}"
         yield FoundMetric(
             text_of(metric.get("name")) or "metric",
             file,

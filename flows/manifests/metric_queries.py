@@ -15,6 +15,17 @@ _COUNTER = rf"[a-zA-Z_:][\w:]*\s*(?:\{{(?:{_QUOTED}|[^\"'}}])*\}})?"
 _SUM = rf"sum\s*\(\s*(?:i?rate|increase)\s*\(\s*({_COUNTER})\s*\[[^\]]*\]\s*\)\s*\)"
 _RATIO = re.compile(rf"\s*(100\s*-|1\s*-)?\s*{_SUM}\s*/\s*{_SUM}\s*(\*\s*100)?\s*")
 _LEFT = re.compile(r"\{\{\s*(.*?)\s*\}\}|\$\{(.*?)\}")
+_BAD = re.compile(
+    r"[45][\d.x*\[\]|-]*\+?|5xx|4xx|(?:fail\w*|error\w*|Unavailable|Internal|Unknown)"
+)
+_GOOD = re.compile(r"[123][\d.x*|-]*\+?|2xx|ok|OK|0|success\w*")
+# What to do with a metric of each kind of provider.
+_INSTEAD = {
+    "job": "run it as a hook before a stage (docs/delivery.md)",
+    "web": "call it as a hook before a stage (docs/delivery.md)",
+    "kayenta": "`verdict judge` takes its canary config (docs/kayenta.md)",
+}
+_EXPORT = "have Prometheus scrape the same counter, and write it as in docs/metrics.md"
 _OURS = frozenset({"version", "service", "namespace", "variant"})
 
 
@@ -27,7 +38,8 @@ class FoundMetric:
     """A metric of another tool, as it stands there.
 
     query: PromQL, or why there is none (other). origin: where it stands. lowest, highest: what its
-    value must be. fields: others that a metric here has.
+    value must be. fields: others that a metric here has; with a kind, that is all of it.
+    remedy: what to do where a name in the query isn't known.
     """
 
     name: str
@@ -38,6 +50,7 @@ class FoundMetric:
     highest: float | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
     checks: tuple[str, ...] = ()
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +67,28 @@ class ConvertedMetric:
         return ", ".join(f"{name}: {value}" for name, value in self.fields.items())
 
 
+def no_promql(provider: str, *, has_query: bool) -> str:
+    """Why a provider's metric can't be one here, and what to do."""
+    if provider == "prometheus" and not has_query:
+        return "it has no query"
+    if not provider:
+        return f"it names no provider; {_EXPORT}"
+    return f"{provider} answers no PromQL; {_INSTEAD.get(provider, _EXPORT)}"
+
+
 def converted(found: FoundMetric) -> ConvertedMetric:
     """The metric here. Raises NotConvertible."""
     if found.other:
         raise NotConvertible(found.other)
-    query = re.sub(r"\s+", " ", found.query).strip()
-    left = [one for one in _left_over(query) if one not in _OURS]
+    if "kind" in found.fields:
+        return ConvertedMetric(found.name, found.origin, found.fields, found.checks)
+    query, checks = _requests_once(re.sub(r"\s+", " ", found.query).strip())
+    left = dict.fromkeys(one for one in _left_over(query) if one not in _OURS)
     if left:
-        raise NotConvertible(f"what {', '.join(left)} stands for is not known")
-    better, doubt = _direction(found)
+        raise NotConvertible(f"what {', '.join(left)} stands for is not known{found.remedy}")
+    better, doubt = _direction(found, query)
     fields = _ratio(found, query, better) or _gauge(found, query, better)
-    checks = [*found.checks, *([doubt] if doubt else [])]
+    checks = [*found.checks, *checks, *([doubt] if doubt else [])]
     if not _left_over(query) or set(_left_over(query)) <= {"namespace"}:
         raise NotConvertible("nothing in the query names a version: add a label with {{version}}")
     more = {name: value for name, value in found.fields.items() if name != "better"}
@@ -75,16 +99,51 @@ def _left_over(query: str) -> list[str]:
     return [first or second for first, second in _LEFT.findall(query)]
 
 
-def _direction(found: FoundMetric) -> tuple[str, str]:
-    """Which values are better, and the doubt about that."""
-    if "better" in found.fields:
-        return found.fields["better"], ""
-    if found.highest is not None:
-        return "lower", ""
-    if found.lowest is not None:
-        return "higher", ""
-    looks_good = re.search(r"success|availab|ok\b|throughput|conversion", found.name.lower())
-    return ("higher" if looks_good else "lower"), "is lower or higher better?"
+def _direction(found: FoundMetric, query: str) -> tuple[str, str]:
+    """Which values are better, and the doubt about that.
+
+    Where a quotient's upper counter says itself what it counts, a limit must fit that.
+    """
+    said = found.fields.get("better")
+    if said is None and (found.highest is not None or found.lowest is not None):
+        said = "lower" if found.highest is not None else "higher"
+    parts = _RATIO.fullmatch(query)
+    counts_bad = _counts_bad(parts[2], parts[3]) if parts else None
+    if parts is None or counts_bad is None:
+        looks_good = re.search(r"success|availab|ok\b|throughput|conversion", found.name.lower())
+        guess = "higher" if looks_good else "lower"
+        return (said or guess), ("" if said else "is lower or higher better?")
+    read = "lower" if counts_bad is (parts[1] is None) else "higher"
+    if said in (None, read):
+        return read, ""
+    what = "failures" if counts_bad else "successes"
+    return said, f"the upper counter looks like that of {what}, its limit says otherwise"
+
+
+def _counts_bad(upper: str, lower: str) -> bool | None:
+    """Whether the conditions that only the upper counter has pick out bad events."""
+    seen = set()
+    for label, sign, value in re.findall(r"(\w+)\s*(=~|!~|!=|=)\s*[\"']([^\"']*)[\"']", upper):
+        if re.search(rf"\b{label}\s*{re.escape(sign)}\s*[\"']{re.escape(value)}[\"']", lower):
+            continue
+        if _BAD.fullmatch(value):
+            seen.add(not sign.startswith("!"))
+        elif _GOOD.fullmatch(value):
+            seen.add(sign.startswith("!"))
+        else:
+            return None
+    return seen.pop() if len(seen) == 1 else None
+
+
+def _requests_once(query: str) -> tuple[str, list[str]]:
+    """A quotient of a histogram's buckets as one of its counts: buckets hold a request each."""
+    parts = _RATIO.fullmatch(query)
+    buckets = re.compile(r"_bucket(?=\s*[{\[])")
+    if parts is None or not all(buckets.search(parts[at]) for at in (2, 3)):
+        return query, []
+    if re.search(r"\ble\s*=", query):
+        return query, []
+    return buckets.sub("_count", query), ["_count instead of the sum of all buckets"]
 
 
 def _ratio(found: FoundMetric, query: str, better: str) -> dict[str, str] | None:

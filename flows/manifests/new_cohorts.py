@@ -77,7 +77,8 @@ def cohort_lines(found: NewCohorts, variants: Sequence[str]) -> Iterator[str]:
     yield from _remedy(found)
     yield "cohorts:"
     for name, cohort in found.cohorts.items():
-        shares = {key: cohort.shares.get(key, 0.0) for key in variants}
+        whole = sum(cohort.shares.values()) or 1.0  # the rest goes to receivers that are no variant
+        shares = {key: 100 * cohort.shares.get(key, 0.0) / whole for key in variants}
         split = ", ".join(f"{yaml_scalar(key)}: {share:.12g}" for key, share in shares.items())
         said = f", split: {{{split}}}" if cohort.shares else ""
         match = f"{{{found.label}: {yaml_scalar(name)}}}"

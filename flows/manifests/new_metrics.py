@@ -12,10 +12,12 @@ from flows.manifests.metric_manifests import metrics_in
 from flows.manifests.metric_queries import ConvertedMetric, said_of
 
 # A spec that names metrics has no default ones.
-_USUAL = (
-    "  errors: {kind: error_share, objective: 0.05, critical: true}",
-    "  p99: {kind: slow_share, above: 1s, quantile: 0.99, objective: 0.01}",
-)
+_USUAL = {
+    "errors": "  errors: {kind: error_share, objective: 0.05, critical: true}",
+    "p99": "  p99: {kind: slow_share, above: 1s, quantile: 0.99, objective: 0.01}",
+}
+# Metrics of requests that another tool has, too: they go before the usual ones.
+_REQUESTS = ("error_share", "slow_share")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,17 @@ class MetricsFound:
         return MetricsFound(kept, (*self.others, *said))
 
 
-def found_in(files: Sequence[Path], scope: str) -> MetricsFound:
-    """The metrics of manifests and canary configs. Raises InputError."""
-    said = tuple(said_of(metrics_in(files, scope)))
-    names = {"errors", "p99"}
+def found_in(files: Sequence[Path], scope: str, origin: str = "") -> MetricsFound:
+    """The metrics of manifests and canary configs. Raises InputError.
+
+    origin: what configures the split; what another Canary asks is not this experiment's.
+    """
+    every = metrics_in(files, scope)
+    found = [one for one in every if one.origin == origin or not one.origin.startswith("Canary ")]
+    said = tuple(said_of(found))
     return MetricsFound(
         tuple(
-            replace(one, name=f"{one.name}-query") if one.name in names else one
+            replace(one, name=f"{one.name}-query") if _is_a_twin(one) else one
             for one in said
             if isinstance(one, ConvertedMetric)
         ),
@@ -52,11 +58,16 @@ def found_in(files: Sequence[Path], scope: str) -> MetricsFound:
     )
 
 
+def _is_a_twin(metric: ConvertedMetric) -> bool:
+    return metric.name in _USUAL and metric.fields.get("kind") not in _REQUESTS
+
+
 def metric_lines(found: MetricsFound) -> list[str]:
     """The metrics section, the usual metrics first; nothing where none is found."""
     lines = [f"# {' '.join(text.split())}" for text in found.others]
     if found.converted:
-        lines += ["metrics:", *_USUAL]
+        own = {one.name for one in found.converted}
+        lines += ["metrics:", *(line for name, line in _USUAL.items() if name not in own)]
     for one in found.converted:
         doubt = f"  # CHECK: {'; '.join(one.checks)}" if one.checks else ""
         lines.append(f"  {one.name}: {{{one.inline()}}}{doubt}")

@@ -20,6 +20,7 @@ from flows.spec.experiment import Mesh
 from flows.spec.fields import NAME_PATTERN
 
 _BASELINE = re.compile(r"stable|primary|baseline|control|blue|current|v1\b")
+_CANDIDATE = re.compile(r"canary|candidate|preview|green|next\b|\bnew\b|beta|treatment")
 _LINE_ENDS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _CHECK = "# CHECK: "
 # A stage that a person or an analysis ends has no length in the manifest.
@@ -82,8 +83,10 @@ def _one_version_each(splits: Sequence[Split]) -> Iterator[Split]:
     for routes in of_objects.values():
         backends = {(b.service, b.namespace, b.subset): b for one in routes for b in one.backends}
         if len(backends) == 2:
-            receivers = tuple(replace(backend, percent=None) for backend in backends.values())
             rest = next((one for one in routes if one.cohort.is_everyone), routes[0])
+            main = (rest.backends[0].service, rest.backends[0].namespace, rest.backends[0].subset)
+            ordered = [backends.pop(main), *backends.values()]
+            receivers = tuple(replace(backend, percent=None) for backend in ordered)
             tests = " and ".join(str(one.cohort) for one in routes if one is not rest)
             note = f"no route splits its requests: only those of {tests} are of the other version"
             yield replace(rest, backends=receivers, notes=(*rest.notes, note))
@@ -150,7 +153,7 @@ def new_spec(
         _comment(f"From {split.origin}, for {split.cohort}."),
         *map(_comment, _remarks(split, has_cohorts=cohorts is not None)),
         f"experiment: {yaml_scalar(experiment_name(split, wanted))}",
-        f"service: {yaml_scalar(split.service)}{_service_doubt(split)}",
+        _service(split, experiment_name(split, wanted)),
         f"namespace: {yaml_scalar(split.namespace)}",
         f"mesh: {mesh.value}" if mesh else f"mesh: istio  {_CHECK}istio, linkerd or envoy?",
         "variants:",
@@ -172,19 +175,24 @@ def _comment(text: str) -> str:
     return f"# {_LINE_ENDS.sub(' ', text)}"
 
 
-def _service_doubt(split: Split) -> str:
-    if split.is_service_known:
-        return ""
-    return f"  {_CHECK}the manifests don't say which Service clients call"
+def _service(split: Split, name: str) -> str:
+    """The line of the service; name: the experiment's, for an object that has none."""
+    is_named = not split.service.startswith("(")
+    doubt = f"  {_CHECK}the manifests don't say which Service clients call"
+    known = split.is_service_known and is_named
+    return f"service: {yaml_scalar(split.service if is_named else name)}{'' if known else doubt}"
 
 
 def baseline_of(split: Split) -> Backend:
     """The receiver that is compared with: known, or called so, or the one with most traffic."""
     if split.knows_baseline:
         return split.backends[0]
+    apex = [one for one in split.backends if one.name == split.service]
     called = [one for one in split.backends if _BASELINE.search(one.name.lower())]
-    if len(called) == 1:
-        return called[0]
+    others = [one for one in split.backends if not _CANDIDATE.search(one.name.lower())]
+    for found in (called, others, apex if split.is_service_known else []):
+        if len(found) == 1:
+            return found[0]
     return max(split.backends, key=lambda one: one.percent or 0.0)
 
 

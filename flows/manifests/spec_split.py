@@ -72,13 +72,19 @@ def disagreements(spec: Experiment, manifests: Manifests) -> Iterator[str]:
     A spec with stages agrees with a manifest that carries any of them, or one of their ends.
     """
     splits = configured_splits(spec, manifests)
-    shifted = any(
-        split.stages and {_variant(spec, one) for one in split.backends} >= set(spec.variants)
-        for split in manifests.splits
-    )
+    received = {
+        split: {_variant(spec, one) for one in split.backends} for split in manifests.splits
+    }
+    shifted = any(split.stages and all_ >= set(spec.variants) for split, all_ in received.items())
     if not splits and not shifted and not spec.cohorts:
-        files = ", ".join(manifests.files)
-        yield f"{files}: no route splits traffic between {' and '.join(spec.variants)}"
+        files, names = ", ".join(manifests.files), " and ".join(spec.variants)
+        if set().union(*received.values()) >= set(spec.variants):
+            yield (
+                f"{files}: {names} have routes of their own and no shares (blue-green, or by "
+                "header): the split of the requests is not checked"
+            )
+        else:
+            yield f"{files}: no route splits traffic between {names}"
     said = [dict(stage.weights) for stage in spec.stages if stage.weights]
     ends = [{name: 100.0 * (name == one) for name in spec.variants} for one in spec.variants]
     said += [cohort.split for cohort in spec.cohorts.values() if cohort.split]

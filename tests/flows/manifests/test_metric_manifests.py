@@ -1,9 +1,10 @@
-"""Metrics of Flagger, Argo Rollouts and Kayenta as ours: also flows.manifests.metric_queries and
-flows.manifests.new_metrics."""
+"""Metrics of Flagger, Argo Rollouts and Kayenta as ours: also flows.manifests.metric_queries,
+flows.manifests.flagger_metrics and flows.manifests.new_metrics."""
 
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 from flows.cli.main import main
 from flows.manifests.metric_manifests import metrics_in
 from flows.manifests.metric_queries import ConvertedMetric, said_of
+from flows.spec.metrics import SlowShare
 from flows.workspace.experiments import load_spec
 
 RATE = 'sum(rate(grpc_total{code%s"OK",pod=~"{{ target }}-[0-9a-z]+(-[0-9a-z]+)"}[{{ interval }}]))'
@@ -31,8 +33,10 @@ def flagger(query: str, provider: str = "prometheus") -> dict[str, Any]:
 
 
 def canary(**wanted: float) -> dict[str, Any]:
-    metrics = [{"name": "m", "templateRef": {"name": "m"}, "thresholdRange": wanted}]
+    metric = {"name": "m", "templateRef": {"name": "m"}, "thresholdRange": wanted}
+    metrics = [{**metric, "templateVariables": {"d": "inbound"}}]
     spec = {
+        "routeRef": {"name": "podinfo-route"},
         "targetRef": {"kind": "Deployment", "name": "podinfo", "apiVersion": "apps/v1"},
         "service": {"port": 80},
         "analysis": {"interval": "1m", "threshold": 5, "maxWeight": 50, "stepWeight": 10},
@@ -90,6 +94,16 @@ def convert(folder: Path, *documents: dict[str, Any]) -> ConvertedMetric | str:
             [flagger(f"1 - {RATE % '!='} / {ALL}"), canary(min=0.9)],
             {"kind": "ratio", "bad": 'code!="OK"', "objective": "0.1"},
         ),
+        ([flagger(f"100 - {RATE % '!='} / {ALL} * 100")], {"bad": 'code!="OK"'}),
+        ([flagger(f"{RATE % '='} / {ALL}")], {"good": 'code="OK"'}),
+        (
+            [flagger(f"{RATE % '='} / {ALL}".replace("_total", "_seconds_bucket"))],
+            {"good": "grpc_seconds_count{", "of": "grpc_seconds_count{"},
+        ),
+        (
+            [flagger('x{v="{{ target }}",d="{{ variables.d }}",r="{{route}}"}'), canary(max=1)],
+            {"query": 'd="inbound",r="podinfo-route"'},
+        ),
         (
             [flagger(f"max({ALL})"), canary(max=7)],
             {"kind": "gauge", "better": "lower", "objective": "7", "query": "{{version}}"},
@@ -142,8 +156,8 @@ def test_query_becomes_a_metric(
 @pytest.mark.parametrize(
     ("document", "why"),
     [
-        (flagger("x", "datadog"), "datadog, which answers no PromQL"),
-        (flagger('x{a="{{ variables.b }}"}'), "what variables.b stands for"),
+        (flagger("x", "datadog"), "datadog answers no PromQL; have Prometheus scrape"),
+        (flagger('x{a="{{ variables.b }}"}'), "what variables.b stands for is not known; add the"),
         (flagger("sum(x)"), "nothing in the query names a version"),
         (flagger(""), "no query"),
         (flagger(f"{RATE.replace(',', ' ') % '='} / {ALL}"), "its selector has no condition"),
@@ -173,7 +187,31 @@ def test_init_writes_metrics_into_the_spec_and_says_what_it_cannot(
     assert main(command) == 0
     spec = load_spec(output)
     assert list(spec.metrics) == ["errors", "p99", "m"]
-    assert "other isn't converted: its provider is graphite" in capsys.readouterr().out
+    assert "other isn't converted: graphite answers no PromQL" in capsys.readouterr().out
+
+
+def test_what_a_canary_asks_of_requests_goes_before_the_usual_metrics(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, other = canary(max=7), canary()
+    own["spec"]["analysis"]["metrics"] += [
+        {"name": "request-success-rate", "thresholdRange": {"min": 99}},
+        {"name": "request-duration", "threshold": 500},
+        {"name": "p50"},
+    ]
+    other["metadata"]["name"] = other["spec"]["targetRef"]["name"] = "shop"
+    other["spec"]["analysis"]["metrics"] = [{"name": "request-success-rate", "threshold": 50}]
+    file = tmp_path / "flagger.yaml"
+    file.write_text(yaml.safe_dump_all([own, other]))
+    command = ["--root", str(tmp_path), "init", "--from", str(file), "--service", "podinfo"]
+    assert main(command) == 0
+    metrics = load_spec(tmp_path / "experiments" / "podinfo.yaml").request_metrics
+    assert {name: one.objective for name, one in metrics.items()} == {"errors": 0.01, "p99": 0.01}
+    assert isinstance(metrics["p99"], SlowShare)
+    assert metrics["p99"].above == timedelta(milliseconds=500)
+    said = capsys.readouterr().out
+    assert "m isn't converted: its MetricTemplate m is in none of the files" in said
+    assert "p50 isn't converted: Flagger has no metric of that name" in said
 
 
 def test_init_writes_templates_where_nothing_is_split(
