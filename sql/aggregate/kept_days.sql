@@ -1,11 +1,11 @@
 -- one row per day on which users were first exposed, and whether its sums are stored
--- reads: exposed_users, user_sums; parameters: experiment, cohort
+-- reads: exposed_days, user_sums; parameters: experiment, cohort
 select
     u.exposed_on,
     bool_or(s.exposed_on is not null) as is_stored
 from (
     select distinct exposed_on
-    from exposed_users
+    from exposed_days
     where experiment = $experiment
 ) as u
 left join (

@@ -1,5 +1,5 @@
--- one row per (day, split, variant, dimension, segment) of a cohort: its stored sums, as in user_sums
--- reads: user_sums; parameters: experiment, cohort
+-- one row per (day, split, variant, dimension, segment) of cohorts: their stored sums, as in user_sums
+-- reads: user_sums; parameters: experiment, cohorts (list)
 select
     exposed_on,
     split,
@@ -11,4 +11,4 @@ select
     products,
     maxima
 from user_sums
-where experiment = $experiment and cohort = $cohort
+where experiment = $experiment and list_contains($cohorts, cohort)

@@ -1,9 +1,10 @@
 -- stores sums of a cohort
 -- writes: user_sums; parameters: experiment, cohort, exposed_on, split, variant, dimension,
---   segment, users, totals, products, maxima (the last nine lists of equal length)
+--   segment, users, totals, products, maxima, converted, amounts (the last eleven lists of equal
+--   length)
 insert into user_sums
     (experiment, cohort, exposed_on, split, variant, dimension, segment, users, totals, products,
-        maxima)
+        maxima, converted, amounts)
 select
     $experiment,
     $cohort,
@@ -15,4 +16,6 @@ select
     unnest($users),
     unnest($totals),
     unnest($products),
-    unnest($maxima)
+    unnest($maxima),
+    unnest($converted),
+    unnest($amounts)

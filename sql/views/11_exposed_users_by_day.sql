@@ -1,34 +1,17 @@
 -- one row per (day of the first exposure, variant): users; those seen in two variants apart
--- reads: exposures, marts.experiments, marts.variants; yields: marts.exposed_users_by_day
+-- reads: exposed_days, marts.experiments; yields: marts.exposed_users_by_day
+-- As of the last pull, which keeps the counts; no user is read.
 create view marts.exposed_users_by_day as
-with users as (
-    select
-        exposures.experiment,
-        exposures.user_id,
-        cast(min(exposures.exposed_at) at time zone 'UTC' as date) as day,
-        case
-            when min(exposures.variant) = max(exposures.variant) then min(exposures.variant)
-        end as variant
-    from main.exposures as exposures
-    inner join marts.variants as variants
-        on
-            exposures.experiment = variants.experiment
-            and exposures.variant = variants.variant
-    inner join marts.experiments as experiments on exposures.experiment = experiments.experiment
-    where
-        exposures.exposed_at
-        >= coalesce(cast(experiments.spec ->> '$.plan.start' as timestamptz), '-infinity')
-    group by exposures.experiment, exposures.user_id
-)
-
 select
-    experiment,
-    day,
-    variant,
-    variant is null as is_in_two_variants,
-    count(*) as users
-from users
-group by experiment, day, variant;
+    kept.experiment,
+    kept.exposed_on as day,
+    kept.variant,
+    kept.variant is null as is_in_two_variants,
+    cast(sum(kept.users) as bigint) as users
+from main.exposed_days as kept
+inner join marts.experiments as experiments on kept.experiment = experiments.experiment
+where kept.dimension = ''
+group by kept.experiment, kept.exposed_on, kept.variant;
 
 comment on view marts.exposed_users_by_day is
     'One row per experiment, day and variant: users by their first exposure since the plan''s start.';

@@ -1,7 +1,7 @@
 -- one row per (variant, day, user metric): users with a final value, and what they did
--- reads: exposures, outcomes, conversion_buckets, pulls, marts.experiments, marts.variants,
---   marts.metrics; yields: marts.conversions_by_day
--- As sql/aggregate/user_statistics: the first exposure wins, users seen in two variants are left
+-- reads: exposed_days, kept_cohorts, user_sums, conversion_buckets, marts.experiments, marts.metrics;
+--   yields: marts.conversions_by_day
+-- As of the last pull, which keeps the sums by day; no user is read. The first exposure wins, users seen in two variants are left
 -- out, outcomes count from the exposure to the end of the metric's window, and a user counts once
 -- that window has elapsed. Kinds that need more than a total (ratio, retention, quantile) are not
 -- here. Zero and false did not happen; without a value it did. Values are neither capped nor adjusted. Where the spec names counters, they say what its proportions are.
@@ -10,9 +10,7 @@ with asked as (
     select
         metrics.experiment,
         metrics.metric,
-        metrics.kind,
         metrics.outcome,
-        cast(metrics.window_s * 1000000 as bigint) as window_us,
         case when metrics.kind = 'proportion' then experiments.spec ->> '$.sources.conversions.exposed' end
             as exposed_outcome
     from marts.metrics as metrics
@@ -20,132 +18,64 @@ with asked as (
     where metrics.kind in ('proportion', 'count', 'mean')
 ),
 
-known as (
+exposed as (
     select
         experiment,
-        min(window_end) as known_until
-    from main.pulls
-    where source in ('exposures', 'outcomes')
-    group by experiment
-),
-
-first_exposures as (
-    select
-        exposures.experiment,
-        exposures.user_id,
-        known.known_until,
-        min(exposures.variant) as variant,
-        min(exposures.exposed_at) as exposed_at
-    from main.exposures as exposures
-    inner join marts.variants as variants
-        on exposures.experiment = variants.experiment and exposures.variant = variants.variant
-    inner join known
-        on exposures.experiment = known.experiment and exposures.exposed_at <= known.known_until
-    inner join marts.experiments as experiments on exposures.experiment = experiments.experiment
-    where
-        exposures.exposed_at
-        >= coalesce(cast(experiments.spec ->> '$.plan.start' as timestamptz), '-infinity')
-    group by exposures.experiment, exposures.user_id, known.known_until
-    having min(exposures.variant) = max(exposures.variant)
-),
-
-user_metrics as (
-    select
-        first_exposures.experiment,
-        first_exposures.user_id,
-        first_exposures.variant,
-        first_exposures.exposed_at,
-        cast(first_exposures.exposed_at at time zone 'UTC' as date) as day,
-        asked.metric,
-        asked.kind,
-        asked.outcome,
-        asked.window_us,
-        date_diff('microsecond', first_exposures.exposed_at, first_exposures.known_until)
-        >= asked.window_us as is_final
-    from first_exposures
-    inner join asked on first_exposures.experiment = asked.experiment
-    where asked.exposed_outcome is null
-),
-
-cohorts as (
-    select
-        experiment,
-        day,
+        exposed_on as day,
         variant,
-        metric,
-        kind,
-        outcome,
-        count(*) filter (is_final) as users,
-        count(*) filter (not is_final) as maturing_users
-    from user_metrics
-    group by experiment, day, variant, metric, kind, outcome
+        sum(users) as users
+    from main.exposed_days
+    where dimension = '' and variant is not null
+    group by experiment, exposed_on, variant
 ),
 
-user_outcomes as (
-    select
-        user_metrics.experiment,
-        user_metrics.day,
-        user_metrics.variant,
-        user_metrics.metric,
-        user_metrics.user_id,
-        count(*) as events,
-        sum(outcomes.value) as total
-    from user_metrics
-    inner join main.outcomes as outcomes
-        on
-            user_metrics.experiment = outcomes.experiment
-            and user_metrics.user_id = outcomes.user_id
-            and user_metrics.outcome = outcomes.outcome
-    where
-        user_metrics.is_final
-        and outcomes.value is distinct from 0
-        and outcomes.occurred_at >= user_metrics.exposed_at
-        and date_diff('microsecond', user_metrics.exposed_at, outcomes.occurred_at)
-        < user_metrics.window_us
-    group by
-        user_metrics.experiment,
-        user_metrics.day,
-        user_metrics.variant,
-        user_metrics.metric,
-        user_metrics.user_id
-),
-
-achieved as (
+placed as (
     select
         experiment,
-        day,
-        variant,
-        metric,
-        count(*) as converted,
-        sum(events) as events,
-        sum(total) as total
-    from user_outcomes
-    group by experiment, day, variant, metric
+        cohort,
+        unnest(metrics) as metric,
+        unnest(places) as place
+    from main.kept_cohorts
+),
+
+summed as (
+    select
+        placed.experiment,
+        placed.metric,
+        sums.exposed_on as day,
+        sums.variant,
+        sum(sums.users) as users,
+        sum(sums.converted[placed.place]) as converted,
+        sum(sums.amounts[placed.place]) as total
+    from placed
+    inner join main.user_sums as sums
+        on placed.experiment = sums.experiment and sums.cohort in (placed.cohort, concat(placed.cohort, '+'))
+    where sums.dimension = ''
+    group by placed.experiment, placed.metric, sums.exposed_on, sums.variant
 ),
 
 by_user as (
     select
-        cohorts.experiment,
-        cohorts.day,
-        cohorts.variant,
-        cohorts.metric,
-        cohorts.outcome,
+        asked.experiment,
+        exposed.day,
+        exposed.variant,
+        asked.metric,
+        asked.outcome,
         'users' as counted_by,
-        cohorts.users,
-        coalesce(achieved.converted, 0) as converted,
-        case cohorts.kind
-            when 'proportion' then coalesce(achieved.converted, 0)
-            when 'count' then coalesce(achieved.events, 0)
-            else coalesce(achieved.total, 0)
-        end as total,
-        cohorts.maturing_users
-    from cohorts
-    left join achieved
+        coalesce(summed.users, 0) as users,
+        coalesce(summed.converted, 0) as converted,
+        coalesce(summed.total, 0) as total,
+        exposed.users - coalesce(summed.users, 0) as maturing_users
+    from asked
+    inner join placed on asked.experiment = placed.experiment and asked.metric = placed.metric
+    inner join exposed on asked.experiment = exposed.experiment
+    left join summed
         on
-            cohorts.experiment = achieved.experiment
-            and cohorts.day = achieved.day
-            and cohorts.variant = achieved.variant
-            and cohorts.metric = achieved.metric
+            asked.experiment = summed.experiment
+            and asked.metric = summed.metric
+            and exposed.day = summed.day
+            and exposed.variant = summed.variant
+    where asked.exposed_outcome is null
 ),
 
 by_counter as (

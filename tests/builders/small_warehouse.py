@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from flows.ingest.users.kept_sums import keep_sums
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer, transaction
 from flows.warehouse.statements import statement
@@ -46,6 +47,7 @@ def small_warehouse(path: Path) -> Path:
             _add_spec(con, fields, looks)
         _add_requests(con)
         _add_users(con)
+        keep_sums(con, Experiment.model_validate(QUIZ), None)
     return path
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from flows.ingest.users.exposed_users import make_users_of_days
-from flows.ingest.users.final_values import make_final_values
+from flows.ingest.users.final_values import is_capped, is_counted, make_final_values
 from flows.ingest.users.plan_splits import SplitStarts
 from flows.ingest.users.quantities import Cohort, dimensions_of
 from flows.ingest.users.scales import Scales
@@ -19,7 +19,9 @@ from flows.warehouse.statements import Connection, run
 class SumsRow:
     """The sums of one day's users of a variant; dimension and segment are '' for all users.
 
-    split: how many of the plan's splits came before that they were exposed under.
+    split: how many of the plan's splits came before that they were exposed under. converted,
+    amounts: of the values that are shown, users who did it and the sum of their values as they
+    came; of all users only.
     """
 
     exposed_on: date
@@ -31,6 +33,8 @@ class SumsRow:
     totals: Sequence[float]
     products: Sequence[float]
     maxima: Sequence[float]
+    converted: Sequence[int] = ()
+    amounts: Sequence[float] = ()
 
 
 def sum_by_day(
@@ -54,22 +58,26 @@ def sum_by_day(
     make_final_values(
         con, spec, cohort, scales, known_until=known_until, days=days or (), splits=splits
     )
-    return _sum_values(con, spec, cohort)
+    return _sum_values(con, spec, cohort, scales)
 
 
-def _sum_values(con: Connection, spec: Experiment, cohort: Cohort) -> list[SumsRow]:
+def _sum_values(con: Connection, spec: Experiment, cohort: Cohort, scales: Scales) -> list[SumsRow]:
     """The sums of final_values, for all users and by segment."""
     lists = {
         "totals": ", ".join(f"sum(q{i})" for i in range(len(cohort.quantities))),
         "products": ", ".join(f"sum(q{i} * q{j})" for i, j in cohort.pairs),
     }
-    rows = run(con, "aggregate/user_sums", lists).fetchall()
+    shown = {
+        "converted": ", ".join(_converted(cohort, i) for i in cohort.shown_places),
+        "amounts": ", ".join(_amount(cohort, scales, i) for i in cohort.shown_places),
+    }
+    rows = run(con, "aggregate/user_sums", lists | shown).fetchall()
     largest = dict.fromkeys((row[:3] for row in rows), ())
     if cohort.amounts:
         maxima = {"maxima": ", ".join(f"max(q{i})" for i in cohort.amounts)}
         found_maxima = run(con, "aggregate/user_maxima", maxima).fetchall()
         largest |= {tuple(part): values for *part, values in found_maxima}
-    found = [SumsRow(*(*row, largest[row[:3]])) for row in rows]
+    found = [SumsRow(*(*row[:8], largest[row[:3]], *row[8:])) for row in rows]
     if spec.segments:
         dimensions = dimensions_of(spec)
         lists["segments"] = ", ".join(_segment(spec, columns) for columns in dimensions.values())
@@ -77,6 +85,18 @@ def _sum_values(con: Connection, spec: Experiment, cohort: Cohort) -> list[SumsR
         parts = run(con, "aggregate/user_segment_sums", lists, **asked).fetchall()
         found += [SumsRow(*(*row, ())) for row in parts]
     return found
+
+
+def _converted(cohort: Cohort, i: int) -> str:
+    """The expression of how many users did it."""
+    return f"count(*) filter ({'n' if is_counted(cohort, i) else 'q'}{i} > 0)"
+
+
+def _amount(cohort: Cohort, scales: Scales, i: int) -> str:
+    """The expression of the sum of users' values as they came."""
+    if is_capped(cohort, scales, i):
+        return f"sum(r{i})"
+    return f"sum(q{i}) + count(*) * {scales.shifts[i]!r}::double"
 
 
 def _segment(spec: Experiment, columns: Sequence[str]) -> str:

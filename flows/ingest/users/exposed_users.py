@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from flows.ingest.users.plan_splits import SplitStarts, split_number
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import Connection, run
+from flows.warehouse.statements import Connection, run, statement
 
 BySplit = tuple[dict[str, int], ...]
 
@@ -53,22 +53,59 @@ def make_users_of_days(con: Connection, spec: Experiment, days: Sequence[date]) 
     run(con, "load/users_of_days", experiment=spec.experiment, days=list(days))
 
 
+def keep_exposed(
+    con: Connection,
+    spec: Experiment,
+    asked: str,
+    splits: SplitStarts,
+    changed: Sequence[date] | None,
+) -> None:
+    """Brings up to date how many users are kept of each day; changed: the days, None for all."""
+    key = {"experiment": spec.experiment}
+    if (
+        changed is not None
+        and not run(con, "aggregate/exposed_days", **key, asked=asked).fetchone()
+    ):
+        changed = None
+    if changed == []:
+        return
+    run(con, "load/forget_exposed_days", **key, days=changed)
+    days = "" if changed is None else " and list_contains($days, exposed_on)"
+    users = f"(select * from exposed_users where experiment = $experiment{days})"
+    lists = {"users": users, "split": split_number(splits, "exposed_at")}
+    counted = statement("aggregate/users_by_variant", **lists)
+    of_days = {} if changed is None else {"days": list(changed)}
+    asked_for = {**key, "asked": asked, "dimensions": list(spec.segments), **of_days}
+    run(con, "load/exposed_days", {"counted": counted}, **asked_for)
+
+
 def count_exposed(
-    con: Connection, spec: Experiment, *, is_kept: bool, splits: SplitStarts
+    con: Connection, spec: Experiment, *, kept_as: str | None, splits: SplitStarts
 ) -> ExposedUsers:
-    """Counts the kept users, or those of users_at_look."""
+    """Counts the users that are kept, or those of users_at_look.
+
+    kept_as: what keep_exposed was asked for, if the kept users are those of the look.
+    """
 
     def nobody() -> BySplit:
         return tuple(dict.fromkeys(spec.variants, 0) for _ in range(len(splits) + 1))
 
     exposed, mixed = ExposedUsers(dict.fromkeys(spec.variants, 0), nobody(), {}, {}, 0), 0
-    rows = run(
-        con,
-        "aggregate/users_by_variant",
-        {"users": users_of(is_kept=is_kept), "split": split_number(splits, "exposed_at")},
-        experiment=spec.experiment,
-        dimensions=list(spec.segments),
-    ).fetchall()
+    key = {"experiment": spec.experiment}
+    rows = []
+    if kept_as is not None:
+        rows = run(con, "aggregate/exposed_days", **key, asked=kept_as).fetchall()
+    if not rows:
+        rows = run(
+            con,
+            "aggregate/users_by_variant",
+            {
+                "users": users_of(is_kept=kept_as is not None),
+                "split": split_number(splits, "exposed_at"),
+            },
+            **key,
+            dimensions=list(spec.segments),
+        ).fetchall()
     for day, split, variant, dimension, segment, count in rows:
         if variant is None:
             mixed += 0 if dimension else count

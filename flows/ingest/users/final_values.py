@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 from flows.ingest.users.plan_splits import SplitStarts, split_number
@@ -45,8 +45,8 @@ def make_final_values(
         con,
         "load/final_values",
         {
-            "totals": ", ".join(f"sum(amount) filter (quantity = {i}) as q{i}" for i in places),
-            "values": ", ".join(_value(cohort, scales, i) for i in places),
+            "totals": ", ".join(total for i in places for total in _totals(cohort, i)),
+            "values": ", ".join(value for i in places for value in _values(cohort, scales, i)),
             "split": split_number(splits, "u.exposed_at"),
         },
         experiment=spec.experiment,
@@ -61,10 +61,30 @@ def midnight(day: date, like: datetime) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=like.tzinfo)
 
 
-def _value(cohort: Cohort, scales: Scales, i: int) -> str:
-    """The expression of a user's value, as distance to its shift."""
+def is_counted(cohort: Cohort, i: int) -> bool:
+    """Whether final_values has how many of a quantity's outcomes a user has, as n0, n1, ..."""
+    return i in cohort.shown_places and cohort.quantities[i].counts != "happened"
+
+
+def is_capped(cohort: Cohort, scales: Scales, i: int) -> bool:
+    """Whether final_values has a quantity also as it came, as r0, r1, ..."""
+    return is_counted(cohort, i) and scales.caps[i] is not None
+
+
+def _totals(cohort: Cohort, i: int) -> Iterator[str]:
+    """A user's total of a quantity, and the number of its outcomes."""
+    yield f"sum(amount) filter (quantity = {i}) as q{i}"
+    if is_counted(cohort, i):
+        yield f"count(*) filter (quantity = {i}) as n{i}"
+
+
+def _values(cohort: Cohort, scales: Scales, i: int) -> Iterator[str]:
+    """The expression of a user's value, as distance to its shift, and of what else is shown."""
     value = f"coalesce(t.q{i}, 0)"
     cap = 1.0 if cohort.quantities[i].counts == "happened" else scales.caps[i]
-    if cap is not None:
-        value = f"least({value}, {cap!r}::double)"
-    return f"{value} - {scales.shifts[i]!r}::double as q{i}"
+    limited = value if cap is None else f"least({value}, {cap!r}::double)"
+    yield f"{limited} - {scales.shifts[i]!r}::double as q{i}"
+    if is_counted(cohort, i):
+        yield f"t.n{i}"
+    if is_capped(cohort, scales, i):
+        yield f"{value} as r{i}"

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from flows.ingest.coverage import users_known_until
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.daily_sums import SumsRow, sum_by_day
+from flows.ingest.users.exposed_users import keep_exposed
 from flows.ingest.users.final_values import midnight
 from flows.ingest.users.kept_reach import keep_reach
 from flows.ingest.users.kept_scales import keep_scales
@@ -33,12 +34,15 @@ def keep_sums(
     known_until = users_known_until(con, spec)
     if known_until is None:
         return
+    key = {"experiment": spec.experiment}
     cohorts = cohorts_of(spec)
-    keep_users(con, spec, cohorts, fresh, known_until)
-    keep_scales(con, spec, cohorts, known_until)
+    changed = keep_users(con, spec, cohorts, fresh, known_until)
     splits = begun(split_starts(plan_at(con, spec, at=known_until)), known_until)
-    kept = [_keep_days(con, spec, cohort, known_until, splits) for cohort in cohorts]
-    run(con, "load/forget_user_sums", experiment=spec.experiment, keep=kept)
+    keep_exposed(con, spec, users_asked(spec, splits), splits, changed)
+    keep_scales(con, spec, cohorts, known_until)
+    run(con, "load/forget_kept_cohorts", **key)
+    kept = {_keep_days(con, spec, cohort, known_until, splits) for cohort in cohorts}
+    run(con, "load/forget_user_sums", **key, keep=[*kept, *map(_open_days_of, kept)])
     is_changed = fresh is None or any(fresh.values())
     keep_reach(con, spec, known_until, is_changed=is_changed)
 
@@ -51,32 +55,52 @@ def kept_sums(
     splits: those that have begun.
     """
     identity = _identity(spec, cohort, scales, splits)
-    rows = run(con, "aggregate/kept_sums", experiment=spec.experiment, cohort=identity).fetchall()
-    return [SumsRow(*row) for row in rows], _missing_days(con, spec, identity)
+    asked = {"experiment": spec.experiment}
+    is_whole = run(con, "aggregate/is_whole_cohort", **asked, cohort=identity).fetchone()
+    cohorts = [identity, _open_days_of(identity)] if is_whole else [identity]
+    rows = run(con, "aggregate/kept_sums", **asked, cohorts=cohorts).fetchall()
+    missing = [] if is_whole else _missing_days(con, spec, identity)
+    return [SumsRow(*row) for row in rows], missing
+
+
+def users_asked(spec: Experiment, splits: SplitStarts) -> str:
+    """Identity of what kept users are counted by; splits: those that have begun."""
+    starts = f" {[start.isoformat() for start in splits]}" if splits else ""
+    return asked_of(spec) + starts
 
 
 def _keep_days(
     con: Connection, spec: Experiment, cohort: Cohort, known_until: datetime, splits: SplitStarts
 ) -> str:
-    """Keeps the sums of the days whose last user has a final value by now.
+    """Keeps the sums of days on which users have a final value by now.
 
-    Returns the identity of the cohort's sums.
+    Those of days whose last user has one are kept from pull to pull, the others' made anew. Returns
+    the identity of the cohort's sums.
     """
     scales = scales_of(con, spec, cohort)
     identity = _identity(spec, cohort, scales, splits)
     last = cohort.exposed_until(known_until)
-    closed = [
-        day
-        for day in _missing_days(con, spec, identity)
-        if midnight(day, known_until) + _DAY <= last
-    ]
-    rows = sum_by_day(
-        con, spec, cohort, scales, known_until=known_until, splits=splits, days=closed
-    )
-    if rows:
-        columns = {name: [getattr(row, name) for row in rows] for name in SumsRow.__slots__}
-        run(con, "load/user_sums", experiment=spec.experiment, cohort=identity, **columns)
+    days = [day for day in _missing_days(con, spec, identity) if day <= last.date()]
+    rows = sum_by_day(con, spec, cohort, scales, known_until=known_until, splits=splits, days=days)
+    key = {"experiment": spec.experiment}
+    run(con, "load/forget_cohort", **key, cohort=_open_days_of(identity))
+    closed = {day for day in days if midnight(day, known_until) + _DAY <= last}
+    for name, found in (
+        (identity, [row for row in rows if row.exposed_on in closed]),
+        (_open_days_of(identity), [row for row in rows if row.exposed_on not in closed]),
+    ):
+        if found:
+            columns = {field: [getattr(row, field) for row in found] for field in SumsRow.__slots__}
+            run(con, "load/user_sums", **key, cohort=name, **columns)
+    places = [1 + cohort.shown_places.index(place) for place in cohort.shown.values()]
+    shown = {"metrics": list(cohort.shown), "places": places}
+    run(con, "load/kept_cohort", **key, cohort=identity, **shown)
     return identity
+
+
+def _open_days_of(identity: str) -> str:
+    """The name of a cohort's sums of days on which some users have no final value yet."""
+    return f"{identity}+"
 
 
 def _missing_days(con: Connection, spec: Experiment, identity: str) -> list[date]:
@@ -86,7 +110,4 @@ def _missing_days(con: Connection, spec: Experiment, identity: str) -> list[date
 
 def _identity(spec: Experiment, cohort: Cohort, scales: Scales, splits: SplitStarts) -> str:
     """Tells a cohort's kept sums apart from such that don't add up with them."""
-    asked = asked_of(spec)
-    if splits:
-        asked += f" {[start.isoformat() for start in splits]}"
-    return cohort.identity(scales.shifts, scales.caps, asked)
+    return cohort.identity(scales.shifts, scales.caps, users_asked(spec, splits))

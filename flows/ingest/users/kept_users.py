@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.exposed_users import make_users_at
@@ -18,10 +18,11 @@ def keep_users(
     cohorts: Sequence[Cohort],
     fresh: Mapping[UserRows, Sequence[str]] | None,
     known_until: datetime,
-) -> None:
+) -> list[date] | None:
     """Brings the kept users up to date, and forgets the sums of the days that this touches.
 
-    fresh: by kind, the parts that are new; None if all is to be made anew.
+    Returns the days whose users are others now; None if all are made anew. fresh: by kind, the
+    parts that are new; None if all is to be made anew.
     """
     key = {"experiment": spec.experiment}
     state = run(con, "aggregate/user_state", **key).fetchone()
@@ -29,15 +30,20 @@ def keep_users(
         forget_kept(con, spec.experiment)
         make_users_at(con, spec, known_until)
         run(con, "load/rebuild_users", **key)
+        changed = None
     else:
         _take_in(con, spec, cohorts, fresh, state[1], known_until)
+        changed = [day for (day,) in run(con, "aggregate/fresh_days").fetchall()]
     run(con, "load/user_state", **key, asked=asked_of(spec), known_until=known_until)
+    return changed
 
 
 def forget_kept(con: Connection, experiment: str) -> None:
     """Forgets the users that are kept of an experiment, and their sums."""
     run(con, "load/forget_users", experiment=experiment)
     run(con, "load/forget_user_sums", experiment=experiment, keep=[])
+    run(con, "load/forget_exposed_days", experiment=experiment, days=None)
+    run(con, "load/forget_kept_cohorts", experiment=experiment)
 
 
 def is_kept_at(con: Connection, spec: Experiment, known_until: datetime) -> bool:

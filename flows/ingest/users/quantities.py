@@ -70,12 +70,14 @@ class Cohort:
     """The metrics whose users get their final value so long after the first exposure.
 
     pairs: the products that are summed, as positions of two quantities, the lower one first.
+    shown: of metrics whose conversions are shown by day, the position of the value.
     """
 
     window_us: int
     quantities: tuple[UserQuantity, ...]
     metrics: Mapping[str, MetricQuantities]
     pairs: tuple[tuple[int, int], ...] = field(default=())
+    shown: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def reach_us(self) -> tuple[int, int]:
@@ -94,10 +96,15 @@ class Cohort:
         kept = [i for i in found if self.quantities[i].counts != "happened"]
         return tuple(dict.fromkeys(kept))
 
+    @property
+    def shown_places(self) -> tuple[int, ...]:
+        """The positions of the values that are shown, each once."""
+        return tuple(dict.fromkeys(self.shown.values()))
+
     def identity(self, shifts: list[float], caps: list[float | None], asked: str) -> str:
         """Tells sums apart that don't add up: other quantities, shifts, caps, variants."""
         parts = [q.identity for q in self.quantities]
-        text = f"{self.window_us} {parts} {self.pairs} {shifts} {caps} {asked}"
+        text = f"{self.window_us} {parts} {self.pairs} {self.shown_places} {shifts} {caps} {asked}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -129,7 +136,12 @@ def _cohort(spec: Experiment, window_us: int, metrics: Mapping[str, UserMetric])
         for i in each.positions
         for j in each.positions
     } | {(q, q) for each in placed.values() if each.trend for q in _ends(each.trend)}
-    return Cohort(window_us, tuple(quantities), placed, tuple(sorted(pairs)))
+    shown = {
+        name: placed[name].value.numerator
+        for name, metric in metrics.items()
+        if metric.kind in ("proportion", "count", "mean")
+    }
+    return Cohort(window_us, tuple(quantities), placed, tuple(sorted(pairs)), shown)
 
 
 def _place(

@@ -13,7 +13,7 @@ from flows.ingest.users.daily_sums import SumsRow, sum_by_day
 from flows.ingest.users.exposed_users import ExposedUsers, count_exposed, make_users_at
 from flows.ingest.users.final_values import make_final_values
 from flows.ingest.users.kept_reach import reach_at_look
-from flows.ingest.users.kept_sums import kept_sums
+from flows.ingest.users.kept_sums import kept_sums, users_asked
 from flows.ingest.users.kept_users import is_kept_at
 from flows.ingest.users.plan_splits import SplitStarts, begun
 from flows.ingest.users.quantities import Cohort, cohorts_of, quantile_cohorts
@@ -71,7 +71,8 @@ def read_sums_at_look(
     is_kept = is_kept_at(con, spec, known_until)
     if not is_kept:
         make_users_at(con, spec, known_until)
-    exposed = count_exposed(con, spec, is_kept=is_kept, splits=splits)
+    kept_as = users_asked(spec, begun(splits, known_until)) if is_kept else None
+    exposed = count_exposed(con, spec, kept_as=kept_as, splits=splits)
     cohorts = [
         (cohort, _sums(con, spec, cohort, known_until, splits, is_kept=is_kept))
         for cohort in cohorts_of(spec)

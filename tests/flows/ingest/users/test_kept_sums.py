@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from flows.look.user_statistics import read_user_statistics
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer
+from flows.warehouse.statements import run
 from flows.workspace.experiments import load_spec
 from tests.builders.user_specs import (
     Rows,
@@ -235,6 +236,75 @@ def _values(
         if user in totals and outcome == name and span[0] <= at - first[user] < span[1]:
             totals[user] += value
     return totals
+
+
+def _shown(folder: Path, spec: Experiment) -> dict[tuple[str, str, date], tuple[Any, ...]]:
+    """The published conversions, by metric, variant and day."""
+    with open_writer(folder / "w.duckdb") as con:
+        look = {"experiment": spec.experiment, "spec_hash": spec.spec_hash}
+        run(con, "load/spec", **look, spec=spec.model_dump_json(), used_at=day(0))
+        of_look = {"look_at": day(30), "window_start": day(0), "watermark": None}
+        run(con, "load/look", **look, **of_look, software_version="1")
+        rows = con.execute(
+            "select metric, variant, day, users, converted, value_per_user, maturing_users "
+            "from marts.conversions_by_day where users + maturing_users > 0"
+        ).fetchall()
+    return {(metric, variant, on): tuple(rest) for metric, variant, on, *rest in rows}
+
+
+@pytest.mark.parametrize("changes", [{}, {"plan": RAMP}])
+def test_published_conversions_are_those_of_the_rows(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """Of metrics with and without a cap and with what they are compared by, after late rows too."""
+    spec = _spec(**changes)
+    exposures, outcomes = _history(5, 150)
+    pulled: tuple[Rows, Rows] = ([], [])
+    for number, until in enumerate((12.3, 29.9)):
+        pulled[0].extend(exposures[number::2])
+        pulled[1].extend(outcomes[number::2])
+        _write(tmp_path, exposures[number::2], f"exposures-{number}.csv")
+        write_outcomes(tmp_path, outcomes[number::2], f"outcomes-{number}.csv")
+        _pull(tmp_path, day(until), **changes)
+        shown = _shown(tmp_path, spec)
+        wanted = _loop(spec, *pulled, until)
+        assert shown.keys() == wanted.keys()
+        for key, (users, converted, total, maturing) in wanted.items():
+            mean = total / users if users else None
+            assert shown[key] == (users, converted, pytest.approx(mean), maturing), key
+
+
+def _loop(
+    spec: Experiment, exposures: Rows, outcomes: Rows, until: float
+) -> dict[tuple[str, str, date], tuple[int, int, float, int]]:
+    """Users with a final value, who did it, their values' sum, and users without: by the rows."""
+    first: dict[int, float] = {}
+    arms = defaultdict[int, set[str]](set)
+    for user, variant, at, *_ in exposures:
+        if at <= until:
+            first[user] = min(at, first.get(user, 99.0))
+            arms[user].add(variant)
+    found = defaultdict[tuple[str, str, date], list[float]](lambda: [0, 0, 0.0, 0])
+    for name, metric in spec.user_metrics.items():
+        if metric.kind not in ("proportion", "count", "mean"):
+            continue
+        begin, end = (edge / timedelta(days=1) for edge in spec.span_of(metric))
+        for user, seen in arms.items():
+            if len(seen) > 1:
+                continue
+            row = found[name, *seen, day(first[user]).date()]
+            if first[user] + end > until:
+                row[3] += 1
+                continue
+            done = [
+                value
+                for who, outcome, at, value in outcomes
+                if (who, outcome) == (user, metric.outcome) and begin <= at - first[user] < end
+            ]
+            row[0] += 1
+            row[1] += bool(done)
+            row[2] += {"proportion": bool(done), "count": len(done), "mean": sum(done)}[metric.kind]
+    return {key: (int(n), int(x), total, int(m)) for key, (n, x, total, m) in found.items()}
 
 
 def test_each_kind_of_metric_agrees_with_a_loop_over_the_rows(tmp_path: Path) -> None:

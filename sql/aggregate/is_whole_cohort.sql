@@ -1,0 +1,5 @@
+-- a row if the stored sums of a cohort are whole as of the last pull
+-- reads: kept_cohorts; parameters: experiment, cohort
+select cohort
+from kept_cohorts
+where experiment = $experiment and cohort = $cohort
