@@ -1,4 +1,4 @@
--- a row if the stored sums of a cohort are whole as of the last pull
+-- at most one row: the cohort, if its stored sums are whole as of the last pull
 -- reads: kept_cohorts; parameters: experiment, cohort
 select cohort
 from kept_cohorts

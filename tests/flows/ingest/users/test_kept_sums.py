@@ -292,7 +292,8 @@ def _loop(
         for user, seen in arms.items():
             if len(seen) > 1:
                 continue
-            row = found[name, *seen, day(first[user]).date()]
+            [arm] = seen
+            row = found[name, arm, day(first[user]).date()]
             if first[user] + end > until:
                 row[3] += 1
                 continue
