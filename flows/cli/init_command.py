@@ -13,8 +13,10 @@ from flows.formats.problems import InputError
 from flows.formats.text import counted
 
 if TYPE_CHECKING:
+    from flows.manifests.found_strategy import FoundStrategy
     from flows.manifests.new_cohorts import NewCohorts
     from flows.manifests.new_spec import SpecAnswers
+    from flows.manifests.read import Manifests
     from flows.manifests.split import Split
 
 _MESHES = ("istio", "linkerd", "linkerd-route", "linkerd-policy", "envoy")
@@ -46,6 +48,12 @@ def add(commands: Commands) -> None:
     init.add_argument("--service", help="which service, if the files have several")
     init.add_argument("--route", metavar="TEXT", help="which route, if the files have several")
     init.add_argument(
+        "--strategy",
+        metavar="KIND",
+        help="judge this traffic strategy, with the settings that the files have "
+        "(docs/strategies.md)",
+    )
+    init.add_argument(
         "--name", help="experiment name (default: the file name of --output, else the manifest's)"
     )
     init.add_argument("--mesh", choices=_MESHES, help="if the manifest doesn't name it")
@@ -58,8 +66,7 @@ def add(commands: Commands) -> None:
 
 def _init(options: argparse.Namespace) -> int:
     from flows.formats.atomic_file import write_atomically  # noqa: PLC0415
-    from flows.manifests.new_cohorts import ISTIO_LABEL, telemetry  # noqa: PLC0415
-    from flows.manifests.new_metrics import found_in, write_templates  # noqa: PLC0415
+    from flows.manifests.new_cohorts import ISTIO_LABEL, cohort_telemetry  # noqa: PLC0415
     from flows.manifests.new_spec import (  # noqa: PLC0415
         CannotInit,
         SpecAnswers,
@@ -70,6 +77,7 @@ def _init(options: argparse.Namespace) -> int:
     )
     from flows.manifests.read import read_manifests  # noqa: PLC0415
     from flows.manifests.spec_split import mistakes  # noqa: PLC0415
+    from flows.manifests.strategy_spec import choose_strategies, split_strategy  # noqa: PLC0415
     from flows.spec.experiment import Mesh  # noqa: PLC0415
 
     if options.project and options.files:
@@ -87,32 +95,119 @@ def _init(options: argparse.Namespace) -> int:
         split = choose_split(manifests, wanted)
         name = experiment_name(split, wanted)
     except CannotInit as error:
-        metrics = found_in(options.files, "version")
-        if manifests.splits or not (metrics.converted or metrics.others):
-            print(error, file=sys.stderr)
-            return USAGE_ERROR
-        for line in metrics.others:
-            print(line, file=sys.stderr)
-        folder = options.workspace.experiments / "metrics"
-        for line in write_templates(folder, metrics, force=options.force):
-            print(line)
-        return 0 if metrics.converted else USAGE_ERROR
-    path = options.output or options.workspace.experiments / f"{name}.yaml"
-    if path.exists() and not options.force:
-        print(f"{path} is there already; --force overwrites it", file=sys.stderr)
+        return _init_others(options, manifests, f"{error}")
+    path = _new_path(options, name)
+    if path is None:
         return USAGE_ERROR
     cohorts = cohorts_of(split, manifests, wanted)
-    text = _written(path, split, wanted, options.files, scope_of(split, wanted), cohorts)
+    strategies = choose_strategies(manifests, options.strategy, split.service)
+    if options.strategy and not strategies:
+        return _no_strategy(options, manifests)
+    strategy = tuple(split_strategy(strategies, is_wanted=bool(options.strategy)))
+    text = _written(path, split, wanted, options.files, scope_of(split, wanted), cohorts, strategy)
     print(text, end="")
     if cohorts is not None and len(cohorts.cohorts) > 1 and cohorts.label == ISTIO_LABEL:
         beside = path.parent / "mesh" / f"{name}-cohorts.yaml"
         beside.parent.mkdir(exist_ok=True)
-        write_atomically(beside, telemetry(cohorts, name, split.namespace))
+        write_atomically(beside, cohort_telemetry(cohorts, name, split.namespace))
         print(f"wrote {beside}: apply it, and the headers of the routes that it names")
+    _say_written(path, text)
+    return 0
+
+
+def _say_written(path: Path, text: str) -> None:
     doubts = text.count("CHECK:")
     print(
         f"wrote {path}" + (f"; check the {counted(doubts, 'line')} marked CHECK" if doubts else "")
     )
+
+
+def _new_path(options: argparse.Namespace, name: str) -> Path | None:
+    """Where the spec is written; None, and said, where one is that must stay."""
+    path: Path = options.output or options.workspace.experiments / f"{name}.yaml"
+    if path.exists() and not options.force:
+        print(f"{path} is there already; --force overwrites it", file=sys.stderr)
+        return None
+    return path
+
+
+def _init_others(options: argparse.Namespace, manifests: Manifests, error: str) -> int:
+    """The spec of a strategy, or templates of metrics, of files that split no traffic."""
+    from flows.manifests.new_metrics import found_in, write_templates  # noqa: PLC0415
+    from flows.manifests.strategy_spec import choose_strategies, listed  # noqa: PLC0415
+
+    found = choose_strategies(manifests, options.strategy, options.service)
+    splits = any(len(split.backends) > 1 for split in manifests.splits)
+    if options.strategy and not found:
+        return _no_strategy(options, manifests)
+    if len(found) == 1 and (options.strategy or not splits):
+        return _init_strategy(options, found[0])
+    if found and not splits:
+        print(
+            f"nothing splits traffic; {len(found)} strategies are configured, say which with "
+            f"--strategy KIND (and --service NAME):{listed(found)}",
+            file=sys.stderr,
+        )
+        return USAGE_ERROR
+    metrics = found_in(options.files, "version")
+    if manifests.splits or not (metrics.converted or metrics.others):
+        print(error, file=sys.stderr)
+        return USAGE_ERROR
+    for line in metrics.others:
+        print(line, file=sys.stderr)
+    folder = options.workspace.experiments / "metrics"
+    for line in write_templates(folder, metrics, force=options.force):
+        print(line)
+    return 0 if metrics.converted else USAGE_ERROR
+
+
+def _no_strategy(options: argparse.Namespace, manifests: Manifests) -> int:
+    from flows.manifests.strategy_spec import choose_strategies, listed  # noqa: PLC0415
+
+    there = listed(choose_strategies(manifests, None, None)) or " none"
+    print(
+        f"the files configure no strategy {options.strategy} of this service; they have:{there}",
+        file=sys.stderr,
+    )
+    return USAGE_ERROR
+
+
+def _init_strategy(options: argparse.Namespace, found: FoundStrategy) -> int:
+    from flows.formats.atomic_file import write_atomically  # noqa: PLC0415
+    from flows.manifests.new_spec import CannotInit, experiment_name_of  # noqa: PLC0415
+    from flows.manifests.strategy_spec import (  # noqa: PLC0415
+        needs_labels,
+        strategy_spec,
+        strategy_telemetry,
+    )
+    from flows.workspace.experiments import load_spec  # noqa: PLC0415
+
+    said = options.name or (options.output.stem if options.output else None)
+    try:
+        name = experiment_name_of(said, found.origin.name)
+    except CannotInit as error:
+        print(error, file=sys.stderr)
+        return USAGE_ERROR
+    path = _new_path(options, name)
+    if path is None:
+        return USAGE_ERROR
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = strategy_spec(
+        found,
+        name,
+        files=options.files,
+        spec_dir=path.parent,
+        prometheus=options.prometheus,
+    )
+    path.write_text(text, encoding="utf-8")
+    load_spec(path)
+    print(text, end="")
+    if needs_labels(found):
+        beside = path.parent / "mesh" / f"{name}-labels.yaml"
+        beside.parent.mkdir(exist_ok=True)
+        write_atomically(beside, strategy_telemetry(found, name))
+        print(f"wrote {beside}: apply it, so that the mesh's metrics have the labels")
+    _say_written(path, text)
     return 0
 
 
@@ -132,6 +227,7 @@ def _written(
     files: Sequence[Path],
     scope: str,
     cohorts: NewCohorts | None,
+    strategy: Sequence[str],
 ) -> str:
     """The spec's text, with the metrics that are right in it. Raises InputError."""
     from flows.manifests.new_metrics import found_in, metric_lines  # noqa: PLC0415
@@ -141,7 +237,7 @@ def _written(
     metrics = found_in(files, scope, f"{split.origin}")
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        lines = metric_lines(metrics)
+        lines = [*metric_lines(metrics), *strategy]
         text = new_spec(
             split, wanted, files=files, spec_dir=path.parent, metrics=lines, cohorts=cohorts
         )

@@ -76,6 +76,7 @@ def _on_manifests(spec: Experiment, path: Path) -> list[str]:
         mistakes,
         mixed_cohorts,
     )
+    from flows.manifests.strategy_spec import differing_settings  # noqa: PLC0415
     from flows.manifests.unlike_pods import unlike_pods  # noqa: PLC0415
 
     manifests = manifests_of_spec(spec, path.parent)
@@ -84,6 +85,7 @@ def _on_manifests(spec: Experiment, path: Path) -> list[str]:
     return [
         *disagreements(spec, manifests),
         *told,
+        *differing_settings(spec, manifests),
         *unlike_pods(spec, manifests),
         *mistakes(manifests),
     ]

@@ -59,11 +59,16 @@ def remarks_on_manifests(spec: Experiment, spec_dir: Path) -> tuple[str, ...]:
     if not spec.manifests:
         return ()
     from flows.manifests.spec_split import disagreements, manifests_of_spec  # noqa: PLC0415
+    from flows.manifests.strategy_spec import differing_settings  # noqa: PLC0415
     from flows.manifests.unlike_pods import unlike_pods  # noqa: PLC0415
 
     try:
         manifests = manifests_of_spec(spec, spec_dir)
-        return (*disagreements(spec, manifests), *unlike_pods(spec, manifests))
+        return (
+            *disagreements(spec, manifests),
+            *differing_settings(spec, manifests),
+            *unlike_pods(spec, manifests),
+        )
     except InputError as error:
         return tuple(map(str, error.problems))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from flows.manifests.read import Manifests
 from flows.manifests.route_cohorts import RouteCohort, cohorts_among, why_mixed
 from flows.manifests.split import Backend, Split
+from flows.manifests.telemetry import telemetry
 from flows.manifests.yaml_scalar import yaml_scalar
 from flows.spec.experiment import Mesh
 
@@ -97,35 +98,18 @@ def _remedy(found: NewCohorts) -> Iterator[str]:
         )
 
 
-def telemetry(found: NewCohorts, name: str, namespace: str) -> str:
+def cohort_telemetry(found: NewCohorts, name: str, namespace: str) -> str:
     """The Telemetry resource by which Istio adds the label, and what routes must set."""
-    routes = (
-        f"#   {cohort.split.origin}: headers: {{request: {{set: {{{_HEADER}: {key}}}}}}}"
-        for key, cohort in found.cohorts.items()
-    )
-    return "\n".join(
-        (
-            f"# Adds the label {ISTIO_LABEL} to the metrics of requests. Each route says which",
-            "# cohort its requests are, so that clients can't:",
-            *routes,
-            "apiVersion: telemetry.istio.io/v1",
-            "kind: Telemetry",
-            "metadata:",
-            f"  name: {name}-cohorts",
-            f"  namespace: {yaml_scalar(namespace)}",
-            "spec:",
-            "  metrics:",
-            "    - providers: [{name: prometheus}]",
-            "      overrides:",
+    return telemetry(
+        f"{name}-cohorts",
+        namespace,
+        {ISTIO_LABEL: f"request.headers['{_HEADER}']"},
+        about=(
+            f"Adds the label {ISTIO_LABEL} to the metrics of requests. Each route says which",
+            "cohort its requests are, so that clients can't:",
             *(
-                line
-                for metric in ("REQUEST_COUNT", "REQUEST_DURATION")
-                for line in (
-                    f"        - match: {{metric: {metric}, mode: CLIENT_AND_SERVER}}",
-                    "          tagOverrides:",
-                    f"            {ISTIO_LABEL}: {{value: \"request.headers['{_HEADER}']\"}}",
-                )
+                f"  {one.split.origin}: headers: {{request: {{set: {{{_HEADER}: {key}}}}}}}"
+                for key, one in found.cohorts.items()
             ),
-            "",
-        )
+        ),
     )

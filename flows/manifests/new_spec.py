@@ -113,11 +113,16 @@ def experiment_name(split: Split, wanted: SpecAnswers) -> str:
     """The experiment's name: as said, else the manifest's, as a spec may have it."""
     if wanted.name is None and split.origin.name.startswith("("):
         raise CannotInit(f"{split.origin} has no name; say one with --name")
-    if wanted.name is not None:
-        if not re.fullmatch(NAME_PATTERN, wanted.name):
-            raise CannotInit(f"--name {wanted.name!r} must be small letters, digits and dashes")
-        return wanted.name
-    return re.sub(r"[^a-z0-9-]+", "-", split.origin.name.lower()).strip("-")[:63].strip("-")
+    return experiment_name_of(wanted.name, split.origin.name)
+
+
+def experiment_name_of(said: str | None, manifest: str) -> str:
+    """The name as said, else the manifest's, as a spec may have it. Raises CannotInit."""
+    if said is not None:
+        if not re.fullmatch(NAME_PATTERN, said):
+            raise CannotInit(f"--name {said!r} must be small letters, digits and dashes")
+        return said
+    return re.sub(r"[^a-z0-9-]+", "-", manifest.lower()).strip("-")[:63].strip("-")
 
 
 def scope_of(split: Split, wanted: SpecAnswers) -> str:
@@ -145,7 +150,7 @@ def new_spec(
 ) -> str:
     """The spec's text. files: the manifests; they are named relative to spec_dir.
 
-    metrics: lines of its metrics beside the usual ones. cohorts: those that are told apart.
+    metrics: lines of its metrics and its strategy. cohorts: those that are told apart.
     """
     mesh = wanted.mesh or split.mesh
     names = variant_names(in_order(split), mesh or Mesh.ISTIO, split.namespace)

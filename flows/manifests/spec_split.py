@@ -76,7 +76,7 @@ def disagreements(spec: Experiment, manifests: Manifests) -> Iterator[str]:
         split: {_variant(spec, one) for one in split.backends} for split in manifests.splits
     }
     shifted = any(split.stages and all_ >= set(spec.variants) for split, all_ in received.items())
-    if not splits and not shifted and not spec.cohorts:
+    if not splits and not shifted and not spec.cohorts and spec.strategy is None:
         files, names = ", ".join(manifests.files), " and ".join(spec.variants)
         if set().union(*received.values()) >= set(spec.variants):
             yield (

@@ -1,0 +1,40 @@
+"""A traffic strategy as an object of the mesh configures it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flows.manifests.objects import Manifest
+from flows.manifests.values import fields_of
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStrategy:
+    """A strategy that an object configures.
+
+    fields: of the spec's `strategy`. settings: what else is configured, as
+    sentences. doubts: what could not be read, or not be meant so. header: the request header whose
+    values are groups, and the label that must carry them. subsets: of a DestinationRule.
+    """
+
+    kind: str
+    origin: Manifest
+    service: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    subsets: tuple[str, ...] = ()
+    injected: float = 0.0
+
+
+def settings_of(value: Any, path: str = "") -> Iterator[str]:
+    """Settings as "http.maxRetries 3"."""
+    for name, item in fields_of(value).items():
+        where = f"{path}.{name}".lstrip(".")
+        if isinstance(item, dict):
+            yield from settings_of(item, where)
+        elif not isinstance(item, list):
+            yield f"{where} {item}"

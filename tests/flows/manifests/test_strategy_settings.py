@@ -1,0 +1,284 @@
+"""Strategies that manifests configure, from the files to the spec.
+
+Of flows.manifests.strategy_spec, flows.manifests.found_strategy, flows.manifests.envoy_filters,
+flows.manifests.lua_flags and flows.manifests.telemetry.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows.cli.main import main
+from flows.manifests.lua_flags import lua_flag
+from flows.manifests.spec_split import manifests_of_spec
+from flows.manifests.strategy_spec import differing_settings
+from flows.workspace.experiments import load_spec
+
+ISTIO = "networking.istio.io/v1"
+LIMIT = "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
+ALL_OF_THEM = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+LUA = """
+function envoy_on_request(handle)
+  local user_id = handle:headers():get("user-id")
+  local country = handle:headers():get("x-country-code")
+  -- 50 % of nobody: hash % 10 < 5
+  if user_id and country == "PH" then
+    local hash = string.byte(user_id, -1) or 0
+    if hash % 10 < 3 then
+      handle:headers():add("x-feature-beta", "enabled")
+    end
+  end
+end
+"""
+
+
+def one(kind: str, spec: dict[str, Any], version: str = ISTIO) -> dict[str, Any]:
+    metadata = {"name": "exam", "namespace": "school"}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def http(**route: Any) -> dict[str, Any]:
+    target = [{"destination": {"host": "exam"}}]
+    return one("VirtualService", {"hosts": ["exam"], "http": [{"route": target, **route}]})
+
+
+def envoy_filter(config: dict[str, Any], *more: dict[str, Any]) -> dict[str, Any]:
+    patches = [{"applyTo": "HTTP_FILTER", "patch": {"value": {"typed_config": config}}}, *more]
+    selector = {"labels": {"app": "exam"}}
+    spec = {"workloadSelector": selector, "configPatches": patches}
+    return one("EnvoyFilter", spec, "networking.istio.io/v1alpha3")
+
+
+def limit(**more: Any) -> dict[str, Any]:
+    bucket = {"max_tokens": 100, "tokens_per_fill": 100, "fill_interval": "60s"}
+    enforced = {"filter_enabled": ALL_OF_THEM, "filter_enforced": ALL_OF_THEM}
+    return {"@type": LIMIT, "token_bucket": bucket, **enforced, **more}
+
+
+TIERS = {
+    "applyTo": "HTTP_ROUTE",
+    "patch": {
+        "value": {
+            "route": {
+                "rate_limits": [
+                    {
+                        "actions": [
+                            {
+                                "header_value_match": {
+                                    "descriptor_value": tier,
+                                    "headers": [{"name": "user-tier", "exact_match": tier}],
+                                }
+                            }
+                        ]
+                    }
+                    for tier in ("premium", "standard")
+                ]
+            }
+        }
+    },
+}
+FAULT = {
+    "delay": {"percentage": {"value": 10.0}, "fixedDelay": "5s"},
+    "abort": {"percentage": {"value": 5.0}, "httpStatus": 503},
+}
+POOL = {"connectionPool": {"tcp": {"maxConnections": 50}}}
+OUTLIERS = {"outlierDetection": {"consecutive5xxErrors": 3, "baseEjectionTime": "45s"}}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "kind", "wanted", "says"),
+    [
+        (
+            envoy_filter(limit(), TIERS),
+            "rate-limiting",
+            {"tokens": 100, "tiers": ("premium", "standard"), "label": "user_tier"},
+            "share one bucket",
+        ),
+        (
+            envoy_filter({"@type": "TypedStruct", "type_url": LIMIT, "value": limit()}),
+            "rate-limiting",
+            {"tokens": 100, "tiers": ()},
+            "how many proxies",
+        ),
+        (
+            envoy_filter(limit(filter_enforced={"default_value": {"numerator": 50}})),
+            "rate-limiting",
+            {},
+            "is enforced for 50% of the requests only",
+        ),
+        (envoy_filter(limit(token_bucket={})), "rate-limiting", {}, "token_bucket can't be read"),
+        (
+            envoy_filter({"@type": "x/envoy.extensions.filters.http.ratelimit.v3.RateLimit"}),
+            "rate-limiting",
+            {},
+            "the limits stand in the rate limit service",
+        ),
+        (
+            envoy_filter({"@type": "x.filters.http.lua.v3.Lua", "inline_code": LUA}),
+            "feature-flags",
+            {"enabled": 0.3, "groups": ("PH",), "label": "x_country_code"},
+            "end in digits that is 30.0%, of UUIDs 37.5%",
+        ),
+        (
+            envoy_filter({"@type": "x.filters.http.lua.v3.Lua", "inlineCode": "return 1"}),
+            "feature-flags",
+            {},
+            "its Lua isn't of the form",
+        ),
+        (
+            http(fault=FAULT, match=[{"headers": {"chaos-test": {"exact": "enabled"}}}]),
+            "chaos",
+            {"delayed": 0.1, "aborted": 0.05},
+            "chaos: {labels: {chaos_test: enabled}}",
+        ),
+        (http(fault=FAULT), "chaos", {"delayed": 0.1}, "no header tells from others"),
+        (
+            http(timeout="2s", retries={"attempts": 2, "perTryTimeout": "1s"}),
+            "timeouts-and-retries",
+            {"once": ("POST",)},
+            "http[0] retries whatever the method is",
+        ),
+        (
+            http(timeout="2s", retries={"attempts": 0}),
+            "timeouts-and-retries",
+            {"label": "request_method"},
+            "timeout 2s, retries.attempts 0",
+        ),
+        (
+            one(
+                "ServiceProfile",
+                {
+                    "routes": [
+                        {"name": "ask", "isRetryable": True, "timeout": "3s"},
+                        {"name": "pay", "condition": {"method": "POST"}},
+                    ],
+                    "retryBudget": {"retryRatio": 0.1, "minRetriesPerSecond": 2, "ttl": "10s"},
+                },
+                "linkerd.io/v1alpha2",
+            ),
+            "timeouts-and-retries",
+            {"retry_ratio": 0.1, "once": ("pay",), "label": "rt_route"},
+            "route ask: timeout 3s",
+        ),
+        (
+            one("DestinationRule", {"host": "exam", "trafficPolicy": {**POOL, **OUTLIERS}}),
+            "circuit-breaking",
+            {"recovery": 45},
+            "connectionPool.tcp.maxConnections 50",
+        ),
+        (
+            one("DestinationRule", {"host": "exam", "trafficPolicy": OUTLIERS}),
+            "pools-and-outliers",
+            {},
+            "outlierDetection.consecutive5xxErrors 3",
+        ),
+        (
+            one(
+                "DestinationRule",
+                {
+                    "host": "exam",
+                    "subsets": [
+                        {
+                            "name": tier,
+                            "labels": {"tier": tier},
+                            "trafficPolicy": {"loadBalancer": {"simple": policy}},
+                        }
+                        for tier, policy in (("premium", "RANDOM"), ("standard", "ROUND_ROBIN"))
+                    ],
+                },
+            ),
+            "load-balancing",
+            {},
+            "outbound|80|premium|exam.school.svc.cluster.local",
+        ),
+    ],
+)
+def test_settings_become_a_strategy_and_what_is_not_known_is_said(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    manifest: dict[str, Any],
+    kind: str,
+    wanted: dict[str, Any],
+    says: str,
+) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text(yaml.safe_dump(manifest))
+    command = ["--root", str(tmp_path), "init", "--from", str(file), "--strategy", kind]
+    assert main(command) == 0
+    spec = load_spec(tmp_path / "experiments" / "exam.yaml")
+    assert spec.strategy is not None
+    found = spec.strategy.strategy
+    assert (found.kind, spec.service) == (kind, "exam")
+    assert {name: getattr(found, name) for name in wanted} == wanted
+    assert says in capsys.readouterr().out
+    assert not list(differing_settings(spec, manifests_of_spec(spec, tmp_path / "experiments")))
+
+
+@pytest.mark.parametrize(
+    ("rule", "share"),
+    [
+        ("tonumber(id) % 100 < 25", "25%"),
+        ("n % 100 <= 24", "25%"),
+        ("n % 10 < 10", "100%"),
+        ("n % 10 < 0", None),
+        ("n % 10 < 3 or m % 10 < 3", None),
+        ("math.random() < 0.3", None),
+    ],
+)
+def test_only_a_plain_rule_is_read(rule: str, share: str | None) -> None:
+    found = lua_flag(f'if {rule} then h:headers():add("x-flag", "on") end')
+    assert found.fields.get("enabled") == share
+    assert bool(found.doubts) is (share is None)
+
+
+def test_of_several_strategies_one_must_be_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "m.yaml"
+    rule = one("DestinationRule", {"host": "exam", "trafficPolicy": {**POOL, **OUTLIERS}})
+    file.write_text(yaml.safe_dump(rule))
+    command = ["--root", str(tmp_path), "init", "--from", str(file)]
+    assert main(command) == 2
+    assert "2 strategies are configured, say which with --strategy" in capsys.readouterr().err
+    assert main([*command, "--strategy", "chaos"]) == 2
+    assert "configure no strategy chaos" in capsys.readouterr().err
+    assert not (tmp_path / "experiments").exists()
+
+
+def test_beside_a_split_a_strategy_is_judged_where_it_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "m.yaml"
+    targets = [
+        {"destination": {"host": "exam", "subset": name}, "weight": 50} for name in ("v1", "v2")
+    ]
+    file.write_text(
+        yaml.safe_dump_all(
+            [
+                http(route=targets),
+                one("DestinationRule", {"host": "exam"} | {"trafficPolicy": POOL}),
+            ]
+        )
+    )
+    command = ["--root", str(tmp_path), "init", "--force", "--from", str(file)]
+    spec = tmp_path / "experiments" / "exam.yaml"
+    assert main(command) == 0
+    assert load_spec(spec).strategy is None
+    assert "`verdict init --strategy circuit-breaking` judges that" in capsys.readouterr().out
+    assert main([*command, "--strategy", "circuit-breaking"]) == 0
+    assert load_spec(spec).strategy is not None
+
+
+def test_a_spec_that_differs_from_its_manifest_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text(yaml.safe_dump(envoy_filter(limit())))
+    assert main(["--root", str(tmp_path), "init", "--from", str(file)]) == 0
+    file.write_text(file.read_text().replace("fill_interval: 60s", "fill_interval: 1s"))
+    assert main(["--root", str(tmp_path), "validate", "exam"]) == 0
+    assert "has fill 1s, the spec's strategy has another" in capsys.readouterr().out
