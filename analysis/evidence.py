@@ -168,6 +168,7 @@ class QualityLimits:
     lost_share: float = 0.1
     mixed_share: float = 0.01
     injected_share: float = 0.01
+    test_share: float = 0.0
     stale_ms: int = 300_000
 
 
@@ -192,8 +193,10 @@ class StageCounts:
 
     settled: the counts without those around a change of the split, which are chosen by time alone;
         None if they are the same. By them are tested the variants that are configured at 0.
+    tests: by variant, the share of the traffic that it may have though it is configured at 0.
     """
 
     counts: Mapping[str, float]
     shares: Mapping[str, float]
     settled: Mapping[str, float] | None = None
+    tests: Mapping[str, float] = field(default_factory=dict)

@@ -62,7 +62,9 @@ def _request_checks(
     yield _is_fresh(coverage.watermark_ms, limits.stale_ms, at_ms, everything)
     yield _is_moving(plan, requests, limits.stale_ms)
     if requests.sessions is None:
-        yield from check_request_split(plan, requests, tolerance=limits.split_tolerance)
+        yield from check_request_split(
+            plan, requests, tolerance=limits.split_tolerance, tests=limits.test_share
+        )
     else:
         begun = {name: float(count.sum()) for name, count in requests.sessions.items()}
         yield _has_data(counted, begun, "new sessions")

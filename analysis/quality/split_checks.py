@@ -30,11 +30,19 @@ _REMEDY = "Set `split` or `plan.stages`"
 
 
 def check_request_split(
-    plan: Plan, requests: RequestEvidence, *, tolerance: float, what: str = "requests"
+    plan: Plan,
+    requests: RequestEvidence,
+    *,
+    tolerance: float,
+    what: str = "requests",
+    tests: float = 0.0,
 ) -> Iterator[QualityCheck]:
-    """Of requests, or of what else the split divides: by stage, and by day."""
-    yield from _split(plan, _stage_counts(plan, requests), what, tolerance)
-    by_day = check_parts(_day_counts(plan, requests), tolerance=tolerance)
+    """Of requests, or of what else the split divides: by stage, and by day.
+
+    tests: the share that a candidate configured at 0 may have, for tests.
+    """
+    yield from _split(plan, _stage_counts(plan, requests, tests), what, tolerance)
+    by_day = check_parts(_day_counts(plan, requests, tests), tolerance=tolerance)
     yield from _split_by(plan, by_day, what, "day")
 
 
@@ -69,11 +77,14 @@ def _is_compared_within(plan: Plan, dimension: str) -> bool:
     return all(dimension in metric.strata for metric in plan.metrics if metric.unit is Unit.USER)
 
 
-def _stage_counts(plan: Plan, requests: RequestEvidence) -> list[StageCounts]:
+def _stage_counts(plan: Plan, requests: RequestEvidence, tests: float) -> list[StageCounts]:
     """Requests by stage: all, and those that surely came while its split was in force."""
     return [
         StageCounts(
-            _within(requests, requests.stage == i), stage.shares, _within(requests, settled)
+            _within(requests, requests.stage == i),
+            stage.shares,
+            _within(requests, settled),
+            dict.fromkeys(plan.candidates, tests),
         )
         for i, (stage, settled) in enumerate(
             zip(plan.stages, _settled(plan, requests), strict=True)
@@ -81,13 +92,19 @@ def _stage_counts(plan: Plan, requests: RequestEvidence) -> list[StageCounts]:
     ]
 
 
-def _day_counts(plan: Plan, requests: RequestEvidence) -> dict[str, list[StageCounts]]:
+def _day_counts(
+    plan: Plan, requests: RequestEvidence, tests: float
+) -> dict[str, list[StageCounts]]:
     """The same by day (UTC), without what came around a change of the split."""
     day = _begin(plan, requests) // _DAY_MS
     settled = _settled(plan, requests)
     return {
         str(np.datetime64(int(one), "D")): [
-            StageCounts(_within(requests, kept & (day == one)), stage.shares)
+            StageCounts(
+                _within(requests, kept & (day == one)),
+                stage.shares,
+                tests=dict.fromkeys(plan.candidates, tests),
+            )
             for stage, kept in zip(plan.stages, settled, strict=True)
         ]
         for one in np.unique(day)
@@ -132,6 +149,8 @@ def _split(
     detail = f"{name}: {_received(plan, found, what)}{where} ({_p(found.p_value)})"
     if found.mismatch:
         detail += f": {_remedy(plan, stages)}"
+        if found.worst_variant in plan.candidates and not found.configured_share:
+            detail += "; test traffic is allowed by `quality.test_traffic`"
     yield QualityCheck(name, not found.mismatch, detail)
 
 

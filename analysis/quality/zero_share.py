@@ -48,17 +48,21 @@ def check_zero_share(
     """Tests the settled counts of variants configured at 0; None where there are none.
 
     tolerance: as of the configured odds of other variants; a fifth of it is the odds that are still
-    acceptable here. alpha: the level of the bounds, for all of the variants and stages.
+    acceptable here, unless the stages say a larger share. alpha: the level of the bounds, for all
+    of the variants and stages.
     The e-value is the mean over variants and stages, so it holds at every look as each one does.
     """
     rows = _rows(stages)
     if not rows:
         return None
     counts = np.array(list(rows.values()))
-    odds = min(max(tolerance * _OF_TOLERANCE, _LEAST_ODDS), 1.0)
-    edge = odds / (1 + odds)
-    log_e = one_sided_log_e(counts, edge, _CONCENTRATION)
+    least = min(max(tolerance * _OF_TOLERANCE, _LEAST_ODDS), 1.0)
+    edges = np.array(
+        [max(least / (1 + least), stages[stage].tests.get(name, 0.0)) for name, stage in rows]
+    )
+    log_e = one_sided_log_e(counts, edges, _CONCENTRATION)
     worst = int(log_e.argmax())
+    edge, odds = float(edges[worst]), _odds(edges[worst])
     bounds = shares_with_concentration(
         counts[worst], [1 - edge, edge], alpha=alpha / len(rows), concentration=_CONCENTRATION
     )

@@ -19,9 +19,10 @@ from flows.formats.problems import UserError
 from flows.formats.text import counted
 from flows.formats.time import instant, milliseconds, milliseconds_of
 from flows.ingest.pull import pull_experiment
+from flows.look.basis import basis_of
 from flows.look.look import score_with_notes
 from flows.look.look_time import look_time
-from flows.look.seen import StandingLook, basis_of, standing_looks
+from flows.look.seen import StandingLook, standing_looks
 from flows.look.verdict_document import VerdictDocument
 from flows.notify import note_failure, send_notifications
 from flows.plan.effective import plan_at

@@ -14,6 +14,7 @@ from flows.delivery.targets.target import NewerController, SplitChanged, TargetR
 from flows.formats.problems import UserError
 from flows.formats.safe_text import safe_text
 from flows.formats.time import milliseconds, milliseconds_of
+from flows.ingest.requests.diagnosis import NothingCounted
 from flows.warehouse.delivery_log import DeliveryEventKind, DeliveryState
 
 _TOLERANCE_S = 60.0
@@ -31,6 +32,15 @@ def is_underway(state: DeliveryState | None, error: BaseException) -> bool:
     return state.stage > 0 or not isinstance(error, TargetRefused | SplitChanged)
 
 
+def waits_to_begin(controller: Controller, error: BaseException) -> bool:
+    """Whether nothing is scraped yet of what a delivery needs to begin: for so long it waits."""
+    if not isinstance(error, NothingCounted) or controller.spec.delivery is None:
+        return False
+    now_ms = milliseconds_of(controller.clock.now())
+    since_ms = controller.memory.waits_since_ms = controller.memory.waits_since_ms or now_ms
+    return now_ms - since_ms < milliseconds(controller.spec.delivery.blind_for)
+
+
 def after_failure(controller: Controller, error: BaseException) -> Step:
     """The step that stands for one that failed: the split stays; past the limit the spec decides.
 
@@ -38,9 +48,8 @@ def after_failure(controller: Controller, error: BaseException) -> Step:
     """
     if controller.memory.go_back is not None:
         return _go_back(controller, controller.memory.go_back)
-    return _within_limit(
-        controller, _step(controller, f"nothing is shifted: {_told(error)}", error)
-    )
+    step = _step(controller, f"nothing is shifted: {_told(error)}", error)
+    return _within_limit(controller, step) if is_underway(controller.memory.state, error) else step
 
 
 def after_look(controller: Controller, step: Step) -> Step:

@@ -41,11 +41,13 @@ class Memory:
 
     state: as it was last read. seen_ms: up to when the data covers a verdict that wasn't invalid.
     go_back: why all traffic is to go back to the baseline, once that is decided.
+    waits_since_ms: since when it has waited for a first series of any variant.
     """
 
     state: DeliveryState | None = None
     seen_ms: int | None = None
     go_back: str | None = None
+    waits_since_ms: int | None = None
 
     def saw(self, document: VerdictDocument) -> None:
         """Takes in a look: an invalid one has seen nothing."""

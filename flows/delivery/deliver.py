@@ -13,7 +13,13 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from flows.delivery.blind import ENDS_CONTROLLER, after_failure, after_look, is_underway
+from flows.delivery.blind import (
+    ENDS_CONTROLLER,
+    after_failure,
+    after_look,
+    is_underway,
+    waits_to_begin,
+)
 from flows.delivery.controller import CannotDeliver, Controller
 from flows.delivery.lease import LEASE, Lease, LeaseHeld, take_lease
 from flows.delivery.step import Step, take_step
@@ -119,8 +125,9 @@ def _lease(workspace: Workspace, name: str, sleep: Sleep, *, above: int) -> Leas
 def _steps(controller: Controller, once: bool, sleep: Sleep) -> Iterator[Step]:
     """Takes steps until the delivery has ended.
 
-    What fails before anything was shifted is raised, so that a mistake in the spec shows at once.
-    After that only another controller ends this one.
+    What fails before anything was shifted is raised, so that a mistake in the spec shows at once; a
+    series that isn't scraped yet is waited for as long as blind_for. After that only another
+    controller ends this one.
     """
     while True:
         step = _attempt(controller)
@@ -144,7 +151,8 @@ def _attempt(controller: Controller) -> Step:
         raise
     except BaseException as error:
         # Also what is no Exception: a library's exit, the panic of one in Rust.
-        if not is_underway(controller.memory.state, error):
+        is_under_way = is_underway(controller.memory.state, error)
+        if not is_under_way and not waits_to_begin(controller, error):
             raise
         return after_failure(controller, error)
 

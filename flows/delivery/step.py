@@ -258,7 +258,8 @@ def _waits(controller: Controller) -> tuple[str, ...]:
     if not controller.spec.after:
         return ()
     with open_reader(controller.workspace.warehouse) as con:
-        return tuple(waits_for(con, controller.spec, controller.clock.now()))
+        spec_dir, at = controller.path.parent, controller.clock.now()
+        return tuple(waits_for(con, controller.spec, spec_dir, at))
 
 
 def _pull(controller: Controller) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 
+from flows.formats.problems import InputError
+from flows.look.basis import basis_of, evidence_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.delivery_log import DeliveryOutcome, read_delivery
 from flows.warehouse.statements import Connection, run
+from flows.workspace.experiments import load_spec
 
 
-def waits_for(con: Connection, spec: Experiment, at: datetime) -> Iterator[str]:
-    """A sentence per experiment of `after` that isn't promoted at a time; none if all are."""
+def waits_for(con: Connection, spec: Experiment, spec_dir: Path, at: datetime) -> Iterator[str]:
+    """A sentence per experiment of `after` that isn't promoted at a time; none if all are.
+
+    A promote counts as long as what it rests on is unchanged. spec_dir: where all specs are.
+    """
     if not spec.after:
         return
     from analysis.verdict import Decision  # noqa: PLC0415  # slow, and most wait for nothing
@@ -29,3 +36,39 @@ def waits_for(con: Connection, spec: Experiment, at: datetime) -> Iterator[str]:
             yield f"waits for {name}: it has no verdict yet"
         elif row[0] != Decision.PROMOTE.value:
             yield f"waits for {name}: its verdict of {row[1]:%Y-%m-%d %H:%M} UTC is {row[0]}"
+        elif not _stands(con, name, spec_dir, row[1].replace(tzinfo=UTC), at):
+            yield (
+                f"waits for {name}: its spec, files, data or the software changed since its "
+                f"verdict of {row[1]:%Y-%m-%d %H:%M} UTC; look at it again (verdict gate {name})"
+            )
+
+
+def with_waits(
+    con: Connection,
+    spec: Experiment,
+    spec_dir: Path,
+    evidence: Mapping[str, str],
+    at: datetime,
+) -> str:
+    """A hash of what a look reads, with what it waits for; evidence: of evidence_of."""
+    return "; ".join((evidence.get(spec.experiment, ""), *waits_for(con, spec, spec_dir, at)))
+
+
+def _stands(con: Connection, name: str, spec_dir: Path, look_at: datetime, at: datetime) -> bool:
+    """Whether the look at an experiment rests on what is there now; a later look replaced it."""
+    row = run(con, "aggregate/seen_looks", experiments=[name]).fetchone()
+    if row is None:
+        return False
+    _, last, inputs, known, _ = row
+    if last > look_at:
+        return True
+    try:
+        spec = load_spec(spec_dir / f"{name}.yaml")
+    except InputError:
+        return False
+    evidence = evidence_of(con, {name: look_at}, at)
+    return bool(
+        last == look_at
+        and inputs == basis_of(spec, spec_dir).inputs
+        and known == with_waits(con, spec, spec_dir, evidence, at)
+    )

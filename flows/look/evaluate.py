@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +39,7 @@ def score_experiment(
     ask_causes: Callable[[], Sequence[str]] | None = None,
     inputs: str = "",
     evidence: str = "",
+    spec_dir: Path = Path(),
 ) -> VerdictDocument:
     """The verdict of one look, recorded in the warehouse.
 
@@ -49,10 +50,12 @@ def score_experiment(
         know, before its own. ask_causes: more such notes, asked of an invalid look only, while the
         warehouse isn't locked: sources may be slow. inputs, evidence: identity of what the look
         rests on outside the warehouse ('' if unknown) and in it; kept with it (flows/look/seen.py).
+    spec_dir: where the specs are that it comes after.
     Raises WarehouseBusy or WarehouseUnusable.
     """
     with open_writer(warehouse) as con:
-        document = _judge(con, spec, at, notes, remarks, checks)
+        waits = waits_for(con, spec, spec_dir, at)
+        document = _judge(con, spec, at, notes, remarks, checks, waits)
         if ask_causes is None or document.decision is not Decision.INVALID:
             _record(con, spec, document, inputs, evidence)
             return document
@@ -70,6 +73,7 @@ def _judge(
     notes: Sequence[str],
     remarks: Sequence[str],
     checks: Sequence[QualityCheck],
+    waits: Iterable[str],
 ) -> VerdictDocument:
     plan = plan_at(con, spec, at=at)
     at_ms = look_time_of(plan, milliseconds_of(at))
@@ -82,7 +86,7 @@ def _judge(
         at_ms=at_ms,
         checks=(*checks, *check_judged_once(con, spec, plan, at_ms=at_ms)),
         waits=(
-            *waits_for(con, spec, at),
+            *waits,
             *counted_otherwise(con, spec, start_ms=plan.start_ms, until_ms=at_ms),
         ),
         findings=strategy_findings(con, spec, plan, at_ms=at_ms),

@@ -9,6 +9,7 @@ from pathlib import Path
 from flows.formats.problems import UserError
 from flows.formats.time import instant
 from flows.ingest.pull import pull_if_behind
+from flows.look.basis import UNKNOWN, Basis, basis_of
 from flows.look.evaluate import score_experiment
 from flows.look.look_time import look_time
 from flows.look.remarks import (
@@ -18,7 +19,7 @@ from flows.look.remarks import (
     notes_on_series,
     remarks_on_manifests,
 )
-from flows.look.seen import UNKNOWN, Basis, basis_of, standing_looks
+from flows.look.seen import standing_looks
 from flows.look.verdict_document import VerdictDocument
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
@@ -89,7 +90,7 @@ def score_with_notes(
     pull; where nothing of it changes, the look stands.
     Raises WarehouseBusy or WarehouseUnusable.
     """
-    about = about_data(spec, warehouse, at=at)
+    about = about_data(spec, warehouse, spec_dir=spec_dir, at=at)
     remarks = (*remarks_on_manifests(spec, spec_dir), *about.remarks)
     return score_experiment(
         spec,
@@ -100,6 +101,7 @@ def score_with_notes(
         checks=(*check_manifests(spec, spec_dir), *about.checks),
         inputs=basis.inputs,
         evidence=about.evidence,
+        spec_dir=spec_dir,
         ask_causes=lambda: notes_on_series(spec, warehouse, spec_dir=spec_dir, at=at),
     )
 

@@ -160,13 +160,14 @@ class AboutData:
     evidence: str = ""
 
 
-def about_data(spec: Experiment, warehouse: Path, *, at: datetime) -> AboutData:
+def about_data(spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetime) -> AboutData:
     """Raises WarehouseBusy or WarehouseUnusable."""
     if not warehouse.exists():
         return AboutData()
     with open_reader(warehouse) as con:
         plan = plan_at(con, spec, at=at)
-        evidence = evidence_at(con, spec, instant(look_time_of(plan, milliseconds_of(at))), at)
+        look_at = instant(look_time_of(plan, milliseconds_of(at)))
+        evidence = evidence_at(con, spec, spec_dir, look_at, at)
         # A look after the end is the look at the end, and says the same.
         until_ms = min(milliseconds_of(at), plan.end_ms)
         windows = doubtful_windows(con, spec, start_ms=plan.start_ms, until_ms=until_ms)

@@ -5,45 +5,27 @@ Where that can't be told, it doesn't: a look too many costs a moment, one too fe
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.formats.problems import UserError
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.pull import is_behind
-from flows.ingest.sources.local_files import file_state, find_files
-from flows.look.dependencies import waits_for
+from flows.look.basis import UNKNOWN, Basis, basis_of, evidence_of
+from flows.look.dependencies import with_waits
 from flows.plan.effective import look_time_of, plan_at
 from flows.plan.from_spec import plan_of
 from flows.spec.experiment import Experiment
-from flows.spec.sources import FileSource, PrometheusSource, RecordingSource, UsersFile, UsersSums
+from flows.spec.sources import PrometheusSource
 from flows.warehouse.connection import open_reader
 from flows.warehouse.statements import Connection, run
 from flows.workspace.paths import Workspace, verdict_path
-from flows.workspace.software import software
 
 if TYPE_CHECKING:
     from flows.look.verdict_document import VerdictDocument
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """What a look rests on beside the warehouse, as it was before its data was pulled.
-
-    inputs: a hash of it; '' where it can't be told. is_pulled: whether only a pull can tell what is
-    new in its users' sources, for they are no files.
-    """
-
-    inputs: str
-    is_pulled: bool
-
-
-UNKNOWN = Basis("", is_pulled=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,37 +48,12 @@ class StandingLook:
         return stored_document(self.stored)
 
 
-def basis_of(spec: Experiment, spec_dir: Path) -> Basis:
-    """What a look at an experiment rests on. To be asked before the pull: a file that changes
-    meanwhile is then another one at the next look.
-    """
-    sources = spec.sources
-    of_users = [*sources.rows.values(), *([sources.sums] if sources.sums else [])]
-    is_pulled = sources.conversions is not None or any(
-        not isinstance(one, FileSource | UsersFile | UsersSums) for one in of_users
-    )
-    try:
-        files = dict(_files(spec, spec_dir))
-        states = {name: file_state(path) for name, path in files.items()}
-        manifests = [(spec_dir / name).read_bytes() for name in spec.manifests]
-        where = str(spec_dir.resolve())
-    except (OSError, UserError):
-        # The pull or the look says what is wrong.
-        return Basis("", is_pulled)
-    if not all(states.values()):
-        return Basis("", is_pulled)
-    known = hashlib.sha256()
-    for fact in (software(), where, spec.model_dump_json(), json.dumps(states)):
-        known.update(f"{len(fact)} {fact}".encode())
-    for content in manifests:
-        known.update(b"%d " % len(content) + content)
-    return Basis(known.hexdigest()[:32], is_pulled)
-
-
-def evidence_at(con: Connection, spec: Experiment, look_at: datetime, at: datetime) -> str:
+def evidence_at(
+    con: Connection, spec: Experiment, spec_dir: Path, look_at: datetime, at: datetime
+) -> str:
     """A hash of what a look reads in the warehouse; at: when it was asked for."""
-    found = _evidence(con, {spec.experiment: look_at}, at)
-    return _with_waits(con, spec, found, at)
+    found = evidence_of(con, {spec.experiment: look_at}, at)
+    return with_waits(con, spec, spec_dir, found, at)
 
 
 def standing_looks(
@@ -113,7 +70,7 @@ def standing_looks(
     with open_reader(workspace.warehouse) as con:
         rows = run(con, "aggregate/seen_looks", experiments=names).fetchall()
         seen = {name: (look_at.astimezone(UTC), *rest) for name, look_at, *rest in rows}
-        evidence = _evidence(con, {name: look_at for name, (look_at, *_) in seen.items()}, at)
+        evidence = evidence_of(con, {name: look_at for name, (look_at, *_) in seen.items()}, at)
         found = {}
         for path, spec in specs:
             look_at, inputs, known, verdict = seen.get(spec.experiment, (at, "", "", ""))
@@ -124,23 +81,12 @@ def standing_looks(
             text = _written(verdict_path(workspace.verdicts, spec.experiment, look_at), stored)
             if (
                 text
-                and known == _with_waits(con, spec, evidence, at)
+                and known == with_waits(con, spec, path.parent, evidence, at)
                 and look_at == _look_time(con, spec, stored, at)
                 and not _may_differ(con, spec, stored, at)
             ):
                 found[spec.experiment] = StandingLook(stored, text, basis)
         return found
-
-
-def _evidence(con: Connection, looks: Mapping[str, datetime], at: datetime) -> dict[str, str]:
-    asked = {"experiments": list(looks), "looks": list(looks.values()), "at": at}
-    return dict(run(con, "aggregate/look_evidence", **asked).fetchall())
-
-
-def _with_waits(
-    con: Connection, spec: Experiment, evidence: Mapping[str, str], at: datetime
-) -> str:
-    return "; ".join((evidence.get(spec.experiment, ""), *waits_for(con, spec, at)))
 
 
 def _look_time(
@@ -171,20 +117,3 @@ def _written(path: Path, stored: Mapping[str, Any]) -> str:
         return text if json.loads(text) == stored else ""
     except (OSError, ValueError):
         return ""
-
-
-def _files(spec: Experiment, spec_dir: Path) -> Iterator[tuple[str, Path]]:
-    """The files that hold the data, by what says which is which."""
-    for source in (spec.sources.requests, spec.sources.metrics):
-        if isinstance(source, RecordingSource):
-            yield source.recording, spec_dir / source.recording
-    patterns = {
-        kind: source.files
-        for kind, source in spec.sources.rows.items()
-        if isinstance(source, FileSource | UsersFile)
-    }
-    if spec.sources.sums is not None:
-        patterns["sums"] = spec.sources.sums.aggregates
-    for kind, pattern in patterns.items():
-        for part, path in find_files(pattern, spec_dir).items():
-            yield f"{kind} {part}", path

@@ -89,6 +89,7 @@ def limits_of(spec: Experiment) -> QualityLimits:
         lost_share=quality.lost_exposure,
         mixed_share=quality.mixed_users,
         injected_share=quality.injected_faults,
+        test_share=quality.test_traffic,
         stale_ms=milliseconds(quality.stale_after),
     )
 

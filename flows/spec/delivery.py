@@ -131,7 +131,8 @@ class Delivery(Strict):
         timedelta(minutes=10),
         validate_default=True,
         description="How long the candidate may have traffic without a valid verdict on it: a "
-        "source, the warehouse or the target fails, or the data is not good.",
+        "source, the warehouse or the target fails, or the data is not good. Also how long a "
+        "delivery waits, before it begins, for the first series of its service.",
     )
     when_blind: Literal["ask", "roll_back"] = Field(
         "ask", description="What follows then: a person is asked, or all traffic goes back."

@@ -85,6 +85,12 @@ class Quality(Strict):
     injected_faults: Annotated[Share, Field(gt=0, le=1)] = Field(
         0.01, description="Largest share of requests in which the mesh may have injected a fault."
     )
+    test_traffic: Annotated[Share, Field(lt=1)] = Field(
+        0.0,
+        description="Largest share of requests that a candidate may have though its weight is 0: "
+        "tests of the new version by a route of their own. By default a fifth of split_tolerance, "
+        "as odds.",
+    )
     stale_after: Duration = Field(
         timedelta(minutes=5), description="Data that ends this long before the look is stale."
     )

@@ -35,7 +35,7 @@ variants:
 metrics:
   errors: {{kind: error_share, critical: true, margin: {margin}{objective}}}
   slow: {{kind: slow_share, above: {slow_above}, quantile: 0.99}}
-{split}
+{split}{quality}
 sources:
   requests: {{prometheus: "{url}", scrape_interval: 1s}}
 """
@@ -248,4 +248,5 @@ def _spec(one: Scenario, lab: Lab) -> str:
         objective="" if one.objective is None else f", objective: {one.objective}",
         split=staged if one.stages else _FIXED,
         url=lab.prometheus_url,
+        quality="\nquality: {test_traffic: 50%}" if one.test_rate else "",
     )

@@ -33,11 +33,15 @@ _LOOK_BACK_MS = 1_800_000
 _MOST_VALUES = 10
 
 
-class NoSuchMetric(SourceRefused):
+class NothingCounted(SourceRefused):
+    """No series of the service yet: its first ones may be scraped later."""
+
+
+class NoSuchMetric(NothingCounted):
     """The source has no series of the mesh's request counter at all."""
 
 
-class NoSeries(SourceRefused):
+class NoSeries(NothingCounted):
     """The source has the metric, but nothing for this service."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -121,6 +123,12 @@ def test_test_traffic_of_a_variant_configured_at_0_is_no_mismatch() -> None:
     assert not _check(_all_on_a(97_000, 3000), tolerance=0.25).mismatch
     assert _check(_all_on_a(97_000, 3000), tolerance=0.01).mismatch
     assert not _check(_all_on_a(97_000, 0), tolerance=0.01).mismatch
+
+
+def test_a_spec_may_allow_more_test_traffic_of_the_candidate_and_no_strays_of_others() -> None:
+    for name, share, is_found in (("b", 0.4, False), ("b", 0.2, True), ("a", 0.4, True)):
+        stage = replace(_all_on_a(70_000, 30_000), tests={name: share})
+        assert _check(stage, tolerance=0.25).mismatch is is_found, (name, share)
 
 
 def test_what_is_in_flight_while_the_split_changes_is_no_mismatch() -> None:

@@ -5,6 +5,7 @@ Covers flows.delivery.blind.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -21,6 +22,7 @@ from flows.delivery.deliver import deliver, tell
 from flows.delivery.lease import LEASE, take_lease
 from flows.delivery.step import Step
 from flows.delivery.targets.target import TargetRefused
+from flows.ingest.requests.diagnosis import NothingCounted
 from flows.look.verdict_document import VerdictDocument
 from flows.warehouse.connection import open_writer, transaction
 from flows.warehouse.delivery_log import DeliveryEventKind, DeliveryOutcome
@@ -34,10 +36,12 @@ from tests.builders.delivery_workspace import (
     live_workspace,
     one_step,
     target,
+    version,
 )
 from tests.places import PATIENCE_S
 from tests.servers.faulty_source import ANSWERS
 from tests.servers.live_counters import live_counters
+from tests.servers.scripted_server import Reply
 
 BLIND_S = 1.0
 
@@ -361,6 +365,39 @@ def test_a_lease_from_a_clock_that_was_ahead_lasts_no_longer_than_any(
 
 
 # All of it, on a server whose data is good before and after
+
+
+def _empty() -> Reply:
+    data = {"resultType": "matrix", "result": []}
+    return Reply(200, json.dumps({"status": "success", "data": data}).encode())
+
+
+def test_a_delivery_waits_for_its_first_series_and_begins_with_them(tmp_path: Path) -> None:
+    with live_counters() as counters:
+        counters.reply = _empty
+        workspace = live_workspace(tmp_path, counters.url)
+        with closing(steps_of(workspace)) as steps:
+            for step in (next(steps), next(steps)):
+                assert "no series" in step.said or "no metric" in step.said
+                assert (step.state.stage, step.state.outcome) == (0, None)
+            assert (canary_share(workspace), version(workspace)) == (0, 7)
+            counters.reply = None
+            assert next(steps).state.stage == 1
+    assert canary_share(workspace) == 5
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_series_that_never_come_end_a_delivery_that_has_not_begun(
+    tmp_path: Path, once: bool
+) -> None:
+    with live_counters() as counters:
+        counters.reply = _empty
+        workspace = with_delivery(live_workspace(tmp_path, counters.url), "blind_for: 1s")
+        began = time.monotonic()
+        with pytest.raises(NothingCounted):
+            list(deliver(workspace, "exam", once=once, sleep=HASTY.sleep))
+        assert once or time.monotonic() - began >= BLIND_S
+        assert (canary_share(workspace), version(workspace)) == (0, 7)
 
 
 def test_no_answer_of_a_source_ends_a_delivery_and_harm_still_goes_back(

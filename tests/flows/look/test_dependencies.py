@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 
 from flows.delivery.deliver import deliver, tell
 from flows.formats.problems import InputError
+from flows.look.dependencies import waits_for
 from flows.look.look import look_at_experiment
-from flows.warehouse.connection import open_writer, transaction
+from flows.spec.read_spec import read_spec
+from flows.warehouse.connection import open_reader, open_writer, transaction
 from flows.warehouse.delivery_log import DeliveryEventKind, Event, add_event
 from flows.workspace.experiments import load_spec
 from flows.workspace.paths import Workspace
@@ -18,6 +21,12 @@ from tests.builders.delivery_workspace import SPEC, canary_share, delivery_works
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 END = START + timedelta(days=14)
+
+
+@pytest.fixture(autouse=True)
+def _files_are_of_another_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a file that was written just now can't be told whether it changed."""
+    monkeypatch.setattr("flows.ingest.sources.local_files._CLOCK_TICK_NS", 0)
 
 
 def write(root: Path, name: str, *, after: str = "[]", bad: int = 9) -> None:
@@ -58,6 +67,58 @@ def test_a_failure_holds_those_that_depend_on_it_but_hides_no_harm(tmp_path: Pat
     assert look(tmp_path, "second") == ("hold", told)
     assert look(tmp_path, "third")[0] == "hold"
     assert look(tmp_path, "harmful")[0] == "rollback"
+
+
+def _data(root: Path, name: str) -> None:
+    write(root, name, bad=5)
+
+
+def _spec(root: Path, name: str) -> None:
+    file = root / "experiments" / f"{name}.yaml"
+    file.write_text(file.read_text().replace("margin: 0.1", "margin: 0.11"))
+
+
+def _broken(root: Path, name: str) -> None:
+    (root / "experiments" / f"{name}.yaml").write_text("experiment: [")
+
+
+def _rows(root: Path, name: str) -> None:
+    """What the warehouse holds is another now, and nobody has looked since."""
+    with open_writer(Workspace(root).warehouse) as con:
+        con.execute("update user_parts set state = state || '+' where experiment = ?", [name])
+
+
+@pytest.mark.parametrize("change", [_data, _spec, _broken, _rows])
+@pytest.mark.parametrize("changed", ["first", "before"])
+def test_a_promote_of_what_changed_since_counts_for_nothing(
+    tmp_path: Path, change: Callable[[Path, str], None], changed: str
+) -> None:
+    write(tmp_path, "before")
+    write(tmp_path, "first", after="[before]")
+    write(tmp_path, "second", after="[first]")
+    for name in ("before", "first", "second"):
+        assert look(tmp_path, name)[0] == "promote"
+
+    change(tmp_path, changed)
+
+    if change is not _broken:
+        decision, said = look(tmp_path, "second")
+        assert (decision, said[:25]) == ("hold", "waits for first: its spec")
+    with open_reader(Workspace(tmp_path).warehouse) as con:
+        spec = read_spec(tmp_path / "experiments" / "second.yaml")
+        assert list(waits_for(con, spec, tmp_path / "experiments", END))
+
+
+def test_a_second_look_at_what_changed_decides_anew(tmp_path: Path) -> None:
+    write(tmp_path, "first")
+    write(tmp_path, "second", after="[first]")
+    assert [look(tmp_path, name)[0] for name in ("first", "second")] == ["promote"] * 2
+    _spec(tmp_path, "first")
+    assert look(tmp_path, "second")[0] == "hold"
+    assert [look(tmp_path, name)[0] for name in ("first", "second")] == ["promote"] * 2
+    _data(tmp_path, "first")
+    # Users without times are judged once: other ones are no second try.
+    assert [look(tmp_path, name)[0] for name in ("first", "second")] == ["invalid", "hold"]
 
 
 @pytest.mark.parametrize(
