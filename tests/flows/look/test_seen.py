@@ -1,4 +1,7 @@
-"""A look stands as long as nothing that it rests on changed, and not a moment longer."""
+"""A look stands as long as nothing that it rests on changed, and not a moment longer.
+
+Covers flows.look.basis, too.
+"""
 
 from __future__ import annotations
 
