@@ -64,7 +64,7 @@ lock: ## resolve the lock files anew (needs uv)
 	@uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--python-version 3.11 --extra build pyproject.toml -o requirements.lock
 	@uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		--python-version 3.11 --extra build --extra dev -c requirements.lock \
+		--python-version 3.11 --extra build --extra dev --extra notebook -c requirements.lock \
 		pyproject.toml -o requirements-dev.lock
 	@sed -i "s/^atheris==[^ ]*/& ; sys_platform == 'linux' and platform_machine == 'x86_64'/" \
 		requirements-dev.lock

@@ -1,4 +1,4 @@
-"""The files of a new project: an example experiment, a schedule, a CI job."""
+"""The files of a new project: an example experiment, a notebook, a schedule, a CI job."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from flows.formats.problems import UserError
 _PLACES = {
     "example.yaml": "experiments/example.yaml",
     "sums.csv": "experiments/sums.csv",
+    "notebook.py": "notebook.py",
     "prefect.yaml": "prefect.yaml",
     "ci.yaml": ".github/workflows/verdict.yaml",
     "gitignore": ".gitignore",
