@@ -1,4 +1,7 @@
-"""The notebook of a new project runs on what a run published, for each kind of experiment."""
+"""The notebook of a new project runs on what a run published, for each kind of experiment.
+
+Covers flows.project.template.notebook.
+"""
 
 from __future__ import annotations
 
