@@ -7,8 +7,8 @@ largest over the metrics, so that the share of false failures is at most alpha w
 of metrics and however they depend on each other (Westfall, Young 1993). With three values a side
 there are 20 ways: only metrics whose values are all beyond the control's are found.
 
-Two values a side have 6 ways, too few to count on. There a t-test stands in: it rests on values
-that are near normal, and each metric has alpha to itself.
+Two values a side have 6 ways, too few to count on. There a rule stands in, which is no test: of
+values that differ by nothing one pair of six lies so that every one is worse.
 """
 
 from __future__ import annotations
@@ -17,18 +17,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from math import comb
 
 import numpy as np
-from scipy.special import stdtr
 
-from analysis.arrays import BoolArray, FloatArray
+from analysis.arrays import FloatArray
 
 FEWEST, MOST = 2, 10
-_FEWEST_TO_COUNT = 3
-# Ties of ranks are broken by the gap between both versions, in the size of the values.
-_GAP_WEIGHT = 1 / 32
-# Of so many ways ties are a small part.
-_MANY_WAYS = 1_000
+_FEWEST_WAYS = 20
+# Where there are fewer ways: how far apart both versions lie at least, in what they differ by.
+_CLEARLY_APART = 0.25
 _ROUNDING = 1e-9
 
 
@@ -49,6 +47,16 @@ class Sides:
         return min(sizes) >= FEWEST and max(sizes) <= MOST
 
     @property
+    def ways(self) -> int:
+        """How many ways there are to share the values out."""
+        return comb(self.control.size + self.experiment.size, self.control.size)
+
+    @property
+    def can_be_tested(self) -> bool:
+        """Whether there are enough ways for one of them to be unlikely."""
+        return self.ways >= _FEWEST_WAYS
+
+    @property
     def shift(self) -> float:
         """The median of the differences (Hodges, Lehmann 1963): harm beyond what is allowed."""
         return float(np.median(self.experiment[:, None] - self.control))
@@ -56,19 +64,24 @@ class Sides:
     @property
     def apart(self) -> bool:
         """Whether every value of the experiment is worse than every one of the control."""
-        return bool(self.experiment.min() > self.control.max())
+        return self._gap > 0
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether they lie so far apart that it counts where nothing can be tested."""
+        return self.apart and self._gap >= _CLEARLY_APART * self.shift
+
+    @property
+    def _gap(self) -> float:
+        return float(self.experiment.min() - self.control.max())
 
 
 @dataclass(frozen=True, slots=True)
 class FewValuesTest:
-    """p_value: of no harm beyond what is allowed, over all metrics; alone: of this one only.
-
-    ways: how many ways there are to share the values out; 0 where a t-test stands in.
-    """
+    """p_value: of no harm beyond what is allowed, over all metrics; alone: of this one only."""
 
     p_value: float
     alone: float
-    ways: int
 
 
 def beyond_margin(
@@ -95,66 +108,54 @@ def few_values_tests(sides: Sequence[Sides]) -> list[FewValuesTest]:
     sizes = [(each.control.size, each.experiment.size) for each in sides]
     for size in dict.fromkeys(sizes):
         rows = [i for i, each in enumerate(sizes) if each == size]
-        some = [sides[i] for i in rows]
-        tests = _counted(some, *size) if min(size) >= _FEWEST_TO_COUNT else map(_by_t, some)
+        tests = _counted([sides[i] for i in rows], *size)
         # Groups of metrics share alpha by their number.
-        share = len(sides) / len(rows) if min(size) >= _FEWEST_TO_COUNT else 1.0
         for i, test in zip(rows, tests, strict=True):
-            p_value = min(1.0, test.p_value * share)
-            found[i] = FewValuesTest(p_value, test.alone, test.ways)
+            found[i] = FewValuesTest(min(1.0, test.p_value * len(sides) / len(rows)), test.alone)
     return [found[i] for i in range(len(sides))]
 
 
 def _counted(sides: Sequence[Sides], n: int, m: int) -> list[FewValuesTest]:
     """By counting the ways to choose which of the values are the experiment's."""
     is_experiment = _ways(n, m)
-    values = [np.concatenate([each.control, each.experiment]) for each in sides]
     seen = int(np.flatnonzero(is_experiment[:, n:].all(axis=1))[0])
+    # Harm within what is allowed mustn't look like a gain, which is as far apart the other way.
+    values = [
+        np.concatenate([each.control, each.experiment - min(each.shift, 0.0)]) for each in sides
+    ]
     statistics = np.stack([_statistics(is_experiment, each, n * m) for each in values], axis=-1)
     largest = statistics.max(axis=-1)
     return [
         FewValuesTest(
             float(np.mean(largest >= statistics[seen, k] - _ROUNDING)),
             float(np.mean(statistics[:, k] >= statistics[seen, k] - _ROUNDING)),
-            len(is_experiment),
         )
         for k in range(len(sides))
     ]
 
 
 @lru_cache(maxsize=4)
-def _ways(n: int, m: int) -> BoolArray:
-    """Which of n + m values are the experiment's m: bool[ways, values], at most 184,756 ways."""
+def _ways(n: int, m: int) -> FloatArray:
+    """1 where one of n + m values is of the experiment's m: float64[ways, values]."""
     chosen = np.array(list(combinations(range(n + m), m)))
-    found = np.zeros((len(chosen), n + m), dtype=np.bool_)
-    np.put_along_axis(found, chosen, values=True, axis=1)
+    found = np.zeros((len(chosen), n + m))
+    np.put_along_axis(found, chosen, values=1.0, axis=1)
     return found
 
 
-def _statistics(is_experiment: BoolArray, values: FloatArray, pairs: int) -> FloatArray:
-    """Of each way: the share of pairs in which the experiment is worse, ties half, and the gap."""
+def _statistics(is_experiment: FloatArray, values: FloatArray, pairs: int) -> FloatArray:
+    """Of each way: the share of pairs in which the experiment is worse, ties half.
+
+    Equal shares differ by the part of the variance that lies between both versions; values are
+    known to the least step between any of them, so counts of 0 and 1 aren't far apart.
+    """
     below = (values[:, None] > values).sum(axis=1)
     ranks = below + (values[:, None] == values).sum(axis=1) / 2
     m = int(is_experiment[0].sum())
     wins = is_experiment @ ranks - m * m / 2
-    if len(is_experiment) > _MANY_WAYS:
-        return np.asarray(wins / pairs)
-    lowest = np.where(is_experiment, values, np.inf).min(axis=1)
-    highest = np.where(is_experiment, -np.inf, values).max(axis=1)
-    size = float(np.abs(values).mean()) or 1.0
-    gap = np.clip((lowest - highest) / size, -4.0, 4.0)
-    return np.asarray((wins + _GAP_WEIGHT * gap) / pairs)
-
-
-def _by_t(sides: Sides) -> FewValuesTest:
-    """Student's test with one variance of both versions."""
-    n, m = sides.control.size, sides.experiment.size
-    if not sides.apart:
-        return FewValuesTest(1.0, 1.0, 0)
-    squares = ((sides.control - sides.control.mean()) ** 2).sum()
-    squares += ((sides.experiment - sides.experiment.mean()) ** 2).sum()
-    difference = float(sides.experiment.mean() - sides.control.mean())
-    error = float(np.sqrt(squares / (n + m - 2) * (1 / n + 1 / m)))
-    # Equal values show no spread: what is left is that one way of six to share them out is it.
-    p_value = float(stdtr(n + m - 2, -difference / error)) if error > 0 else 1 / 6
-    return FewValuesTest(p_value, p_value, 0)
+    steps = np.diff(np.unique(values))
+    off = values - values.mean()
+    total = (off**2).sum() + values.size * (steps.min(initial=np.inf) if steps.size else 0) ** 2 / 4
+    between = (is_experiment @ off) ** 2 * values.size / pairs
+    part = np.divide(between, total, out=np.zeros_like(between), where=total > 0)
+    return np.asarray((wins + part / 2) / pairs)

@@ -19,8 +19,6 @@ from analysis.kayenta.few_values import (
 from analysis.kayenta.harms import Harm
 from analysis.kayenta.series_means import FEWEST_TO_FAIL
 
-# From five values on, an estimate beyond what is allowed stays open up to this p-value.
-_LEANING = 0.2
 # From five values on, pairs have bounds as well, and this part of alpha goes to the rank test.
 PART_OF_ALPHA = 0.2
 _NEARLY_FULL = 0.9
@@ -35,13 +33,14 @@ _ROUNDING = 1e-9
 class FewValues:
     """The worst harm of one metric by the exact test.
 
-    failed: harm beyond what is allowed is shown. leaning: it isn't, but the values lie so that they
-    don't speak for health either.
+    failed: harm beyond what is allowed is shown. leaning: it isn't, but would be if this were the
+    only metric, so the values don't speak for health either. alpha: the metric's part.
     """
 
     harm: Harm
     sides: Sides
     test: FewValuesTest
+    alpha: float
     failed: bool
     leaning: bool
 
@@ -49,10 +48,10 @@ class FewValues:
     def reason(self) -> str:
         """What was counted."""
         sizes = f"{self.sides.control.size} and {self.sides.experiment.size} values"
-        if self.test.ways == 0:
-            return f"{sizes}, too few to count on: t-test, p = {self.test.p_value:.2g}"
+        if not self.sides.can_be_tested:
+            return f"{sizes}, too few for a test: whether all lie apart from the control's counts"
         return (
-            f"{sizes}: as much in {self.test.p_value:.2g} of the {self.test.ways:,} ways "
+            f"{sizes}: as much in {self.test.p_value:.2g} of the {self.sides.ways:,} ways "
             "to share them out (exact rank test over all metrics)"
         )
 
@@ -160,11 +159,13 @@ def _judged(
     harm: Harm, sides: Sides, test: FewValuesTest, alpha: float, config: MetricConfig
 ) -> FewValues:
     """Where both directions are harm each has half of alpha, but all where 20 ways can't halve."""
-    if config.direction is Direction.EITHER and test.ways * alpha > _WAYS_TO_HALVE:
+    if config.direction is Direction.EITHER and sides.ways * alpha > _WAYS_TO_HALVE:
         alpha = alpha / 2
-    least = min(sides.control.size, sides.experiment.size)
-    level = alpha if least < FEWEST_TO_FAIL else alpha * PART_OF_ALPHA
-    failed = test.p_value <= level + _ROUNDING and sides.shift > 0
-    doubtful = test.alone <= _LEANING and sides.shift > 0
-    leaning = sides.apart if least < FEWEST_TO_FAIL else doubtful
-    return FewValues(harm, sides, test, failed, leaning)
+    paired = min(sides.control.size, sides.experiment.size) >= FEWEST_TO_FAIL
+    level = alpha * PART_OF_ALPHA if paired else alpha
+    if not sides.can_be_tested:
+        return FewValues(harm, sides, test, alpha, sides.is_clear, sides.apart)
+    beyond = sides.shift > 0
+    failed = beyond and test.p_value <= level + _ROUNDING
+    leaning = beyond and (test.alone <= level + _ROUNDING if paired else sides.apart)
+    return FewValues(harm, sides, test, alpha, failed, leaning)

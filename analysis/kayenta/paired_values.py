@@ -29,7 +29,7 @@ from analysis.kayenta.few_values import MOST, beyond_margin
 from analysis.kayenta.few_values_judge import PART_OF_ALPHA, FewValues, judge_few_values
 from analysis.kayenta.harms import Harm, harm_excesses, harm_margins
 from analysis.kayenta.heavy_tails import bounded_by_ranks, has_heavy_tails
-from analysis.kayenta.series_means import FEWEST_TO_FAIL, FEWEST_TO_PASS, SeriesMeans, bounded_means
+from analysis.kayenta.series_means import FEWEST_TO_PASS, SeriesMeans, bounded_means
 from analysis.metric_result import Estimate
 
 
@@ -228,7 +228,7 @@ def _with_few(paired: ValueJudgement, few: FewValues | None) -> ValueJudgement:
         said = f"{_HARM_WORDS[few.harm]} exceeds what is allowed"
     elif few.leaning:
         label, said = ValueLabel.UNCERTAIN, f"{_HARM_WORDS[few.harm]} may exceed what is allowed"
-    elif spread and paired.pairs >= FEWEST_TO_FAIL:
+    elif spread and paired.probability_within_margin <= few.alpha:
         return paired
     else:
         label, said = ValueLabel.PASS, f"{_HARM_WORDS[few.harm]} doesn't show"

@@ -29,8 +29,10 @@ TAILS: dict[str, Draw] = {
 def _label(
     control: object, experiment: object, config: MetricConfig = UP, plan: ValuePlan | None = None
 ) -> ValueLabel:
-    pair = np.asarray(control, dtype=np.float64), np.asarray(experiment, dtype=np.float64)
-    return judge_values([pair], [config], plan or ValuePlan())[0].label
+    first, second = (np.asarray(side, dtype=np.float64) for side in (control, experiment))
+    length = max(first.size, second.size)
+    pair = tuple(np.append(side, np.full(length - side.size, np.nan)) for side in (first, second))
+    return judge_values([(pair[0], pair[1])], [config], plan or ValuePlan())[0].label
 
 
 @pytest.mark.parametrize("tails", TAILS)
@@ -99,10 +101,16 @@ def test_the_same_constant_on_both_sides_passes(
         ([60, 61, 62], [58, 57, 59], DOWN, ValueLabel.PASS),
         # a gap on one side leaves the others
         ([1, np.nan, 2, 3], [5, 4, 6, np.nan], UP, ValueLabel.HIGH),
-        # two a side: a t-test; one: nothing
+        # two a side: far apart or not; one: nothing
         ([10.0, 10.2], [30.1, 30.4], UP, ValueLabel.HIGH),
         ([1, 2], [2.5, 3.5], UP, ValueLabel.UNCERTAIN),
-        ([1, 1], [2, 2], UP, ValueLabel.UNCERTAIN),
+        ([1, 1], [2, 2], UP, ValueLabel.HIGH),
+        ([99.7, 99.9], [97.4, 98.7], DOWN, ValueLabel.LOW),
+        ([99.7, 99.9], [99.8, 99.6], DOWN, ValueLabel.PASS),
+        ([0.085, 0.084], [0.112, 0.145], UP, ValueLabel.HIGH),
+        # two values have ways enough beside five; of twelve intervals nine without a value hold
+        ([1, 2], [5, 4, 6, 4.5, 5.5], UP, ValueLabel.HIGH),
+        ([*range(100, 112)], [104, 101, 109, *[np.nan] * 9], UP, ValueLabel.UNCERTAIN),
         ([1, 4], [3, 2], UP, ValueLabel.PASS),
         ([1], [9], UP, ValueLabel.UNCERTAIN),
     ],
