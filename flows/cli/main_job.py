@@ -19,6 +19,7 @@ from flows.formats.problems import UserError
 from flows.formats.text import counted
 from flows.formats.time import instant, milliseconds, milliseconds_of
 from flows.ingest.pull import pull_experiment
+from flows.ingest.users.staging import Staging
 from flows.look.basis import basis_of
 from flows.look.look import score_with_notes
 from flows.look.look_time import look_time
@@ -70,15 +71,19 @@ def _run_chosen(
         note_failure(workspace.warehouse, name, str(error))
     standing = {} if replay else standing_looks(workspace, chosen.specs, at)
     anew: set[str] = set()
-    for path, spec in chosen.specs:
-        # Another verdict of what it comes after may be another one of it.
-        known = None if anew.intersection(spec.after) else standing.get(spec.experiment)
-        with _apart(spec.experiment, failed, workspace.warehouse, debug=debug):
-            anew.add(spec.experiment)
-            document = _run_one(workspace, path, spec, at, replay=replay, known=known)
-            if known is not None and document is None:
-                anew.remove(spec.experiment)
-            documents += [document] if document else [known.document] if known else []
+    new = [each for each in chosen.specs if each[1].experiment not in standing]
+    with Staging(workspace.warehouse, new) as staging:
+        for path, spec in chosen.specs:
+            # Another verdict of what it comes after may be another one of it.
+            known = None if anew.intersection(spec.after) else standing.get(spec.experiment)
+            with _apart(spec.experiment, failed, workspace.warehouse, debug=debug):
+                anew.add(spec.experiment)
+                document = _run_one(
+                    workspace, path, spec, at, replay=replay, known=known, staging=staging
+                )
+                if known is not None and document is None:
+                    anew.remove(spec.experiment)
+                documents += [document] if document else [known.document] if known else []
     if documents:
         _show(documents)
         written = [workspace.warehouse, workspace.verdicts]
@@ -99,10 +104,11 @@ def pull_all(
     pull_until = look_time(until)
     chosen = select(workspace, names)
     failed = _tell_broken(chosen)
-    for path, spec in chosen.specs:
-        with _apart(spec.experiment, failed, debug=debug):
-            print(f"{spec.experiment}", flush=True)
-            _pull(workspace, path, spec, pull_until)
+    with Staging(workspace.warehouse, chosen.specs) as staging:
+        for path, spec in chosen.specs:
+            with _apart(spec.experiment, failed, debug=debug):
+                print(f"{spec.experiment}", flush=True)
+                _pull(workspace, path, spec, pull_until, staging)
     return ExitCode.FAILED if failed else ExitCode.GOOD
 
 
@@ -168,12 +174,13 @@ def _run_one(
     *,
     replay: bool,
     known: StandingLook | None,
+    staging: Staging,
 ) -> VerdictDocument | None:
     """The verdict, or None if the last look stands; known: it, as far as a pull says nothing."""
     basis = known.basis if known else basis_of(spec, path.parent)
     print(f"{spec.experiment}", flush=True)
     if known is None or basis.is_pulled:
-        _pull(workspace, path, spec, at)
+        _pull(workspace, path, spec, at, staging)
     if known and (
         not basis.is_pulled or spec.experiment in standing_looks(workspace, [(path, spec)], at)
     ):
@@ -189,8 +196,12 @@ def _run_one(
     return document
 
 
-def _pull(workspace: Workspace, path: Path, spec: Experiment, until: datetime) -> None:
-    pulled = pull_experiment(spec, workspace.warehouse, spec_dir=path.parent, until=until)
+def _pull(
+    workspace: Workspace, path: Path, spec: Experiment, until: datetime, staging: Staging
+) -> None:
+    pulled = pull_experiment(
+        spec, workspace.warehouse, spec_dir=path.parent, until=until, staging=staging
+    )
     for line in pulled.summary:
         say(f"  {line}", indent="    ")
     for line in pulled.warnings:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flows.ingest.requests.pull_requests import RequestPull
     from flows.ingest.sources.samples import SampleSource
     from flows.ingest.users.pull_report import UserPull
+    from flows.ingest.users.staging import Staging
 
 # For so long after its time a sample may still arrive at the server.
 _LATEST_SAMPLES = timedelta(hours=1)
@@ -38,9 +39,16 @@ class Pulled:
 
 
 def pull_experiment(
-    spec: Experiment, warehouse: Path, *, spec_dir: Path, until: datetime
+    spec: Experiment,
+    warehouse: Path,
+    *,
+    spec_dir: Path,
+    until: datetime,
+    staging: Staging | None = None,
 ) -> Pulled:
     """Brings the warehouse up to `until`, or as near as the sources are complete.
+
+    staging: of the run, if this is one of several pulls.
 
     Pulling again changes nothing. Raises SourceUnavailable, SourceRefused, UserDataRefused,
     WarehouseBusy or WarehouseUnusable; then the warehouse is as it was before the failed window.
@@ -52,7 +60,7 @@ def pull_experiment(
     if spec.pulled_series:
         pulled.append(_pull_measured(spec, warehouse, spec_dir, until))
     if spec.user_metrics:
-        pulled.append(_pull_users(spec, warehouse, spec_dir, until))
+        pulled.append(_pull_users(spec, warehouse, spec_dir, until, staging))
     return Pulled(
         spec.experiment,
         tuple(one.summary for one in pulled),
@@ -109,10 +117,17 @@ def _pull_measured(
     return pull_measured(spec, source, warehouse, until_ms=end_ms)
 
 
-def _pull_users(spec: Experiment, warehouse: Path, spec_dir: Path, until: datetime) -> UserPull:
+def _pull_users(
+    spec: Experiment,
+    warehouse: Path,
+    spec_dir: Path,
+    until: datetime,
+    staging: Staging | None = None,
+) -> UserPull:
     from flows.ingest.users.pull_users import pull_users  # noqa: PLC0415
 
-    return pull_users(spec, warehouse, spec_dir=spec_dir, until_ms=milliseconds_of(until))
+    until_ms = milliseconds_of(until)
+    return pull_users(spec, warehouse, spec_dir=spec_dir, until_ms=until_ms, staging=staging)
 
 
 def open_source(

@@ -36,7 +36,9 @@ def make_incoming(relation: DuckDBPyRelation, wanted: WantedRows, where: str) ->
     absent = {"experiment": ConstantExpression(None), "value": ConstantExpression("1")}
     roles = {"user": "user_id", wanted.kind.name_column: "name"}
     of_rows = {
-        role: _text(names[role], types) if names.get(role) in types else absent[role].cast(VARCHAR)
+        role: text_of(names[role], types)
+        if names.get(role) in types
+        else absent[role].cast(VARCHAR)
         for role in ("user", wanted.kind.name_column, "value", "experiment")
         if names.get(role) in types or role in absent
     }
@@ -46,7 +48,7 @@ def make_incoming(relation: DuckDBPyRelation, wanted: WantedRows, where: str) ->
     at = ConstantExpression(wanted.at) if wanted.at else _column(names["at"], types)
     columns.append(at.alias("happened_at"))
     segments = [
-        FunctionExpression("one_form", FunctionExpression("trimmed", _text(name, types)))
+        FunctionExpression("one_form", FunctionExpression("trimmed", text_of(name, types)))
         for name in wanted.segments
     ]
     listed = FunctionExpression("list_value", *segments)
@@ -56,7 +58,7 @@ def make_incoming(relation: DuckDBPyRelation, wanted: WantedRows, where: str) ->
 
 def _unpivoted(wanted: WantedRows, types: Mapping[str, str]) -> dict[str, Expression]:
     """The name and the value of each outcome of a row, a row each."""
-    values = [_text(column, types) for column in wanted.wide.values()]
+    values = [text_of(column, types) for column in wanted.wide.values()]
     listed = {
         "outcome": [ConstantExpression(name) for name in wanted.wide],
         "value": values,
@@ -73,7 +75,7 @@ def _column(name: str, types: Mapping[str, str]) -> Expression:
     return FunctionExpression("decode", column) if types[name] == "BLOB" else column
 
 
-def _text(name: str, types: Mapping[str, str]) -> Expression:
+def text_of(name: str, types: Mapping[str, str]) -> Expression:
     """The column as text."""
     column = _column(name, types)
     if types[name] in ("DOUBLE", "FLOAT"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,7 @@ def stage(
     Raises UserDataRefused for a missing column, a column of the wrong type, or a time or a value
     that can't be read; duckdb.Error where reading itself fails.
     """
-    for macro in _MACROS:
-        run(con, macro)
+    make_macros(con)
     make_incoming(relation, wanted, where)
     has_experiment = wanted.names.get("experiment") in relation.columns
     found = _stage(con, wanted, path, has_experiment=has_experiment)
@@ -57,10 +56,35 @@ def stage(
     )
 
 
+def make_macros(con: DuckDBPyConnection) -> None:
+    """Makes what the statements on incoming rows need."""
+    for macro in _MACROS:
+        run(con, macro)
+
+
+def stage_for_nobody(
+    con: DuckDBPyConnection, relation: DuckDBPyRelation, wanted: WantedRows, *, path: Path
+) -> None:
+    """Writes all rows to a file at path as those of other experiments, whatever they name."""
+    make_macros(con)
+    make_incoming(relation, wanted, "")
+    # No row names an experiment without a name.
+    _write(con, replace(wanted, experiment=""), path, has_experiment=True)
+
+
 def _stage(
     con: DuckDBPyConnection, wanted: WantedRows, path: Path, *, has_experiment: bool
 ) -> dict[str, Any]:
     """Writes the incoming rows to a file, and returns what was found in them."""
+    _write(con, wanted, path, has_experiment=has_experiment)
+    answer = run(con, "aggregate/staged_part", staged=str(path))
+    columns = [column[0] for column in answer.description or ()]
+    return dict(zip(columns, answer.fetchall()[0], strict=True))
+
+
+def _write(
+    con: DuckDBPyConnection, wanted: WantedRows, path: Path, *, has_experiment: bool
+) -> None:
     names = {one_form(in_data): name for in_data, name in wanted.names_in_data.items()}
     unit_us = _UNITS_US.get(wanted.time_format or "")
     run(
@@ -74,9 +98,6 @@ def _stage(
         is_wide=bool(wanted.wide),
         staged=str(path),
     )
-    answer = run(con, "aggregate/staged_part", staged=str(path))
-    columns = [column[0] for column in answer.description or ()]
-    return dict(zip(columns, answer.fetchall()[0], strict=True))
 
 
 def one_form(name: str) -> str:

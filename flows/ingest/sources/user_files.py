@@ -52,10 +52,10 @@ def stage_file(
     state = file_state(file)
 
     def read(source: Path) -> StagedPart:
-        relation = _with_folders(_open(con, source, wanted), part, wanted)
+        relation = with_folders(open_rows(con, source, wanted), part, wanted)
         return stage(con, relation, wanted, part=part, state=state, where=str(file), path=path)
 
-    return _explaining(file, path, read)
+    return explaining(file, path, read)
 
 
 def read_records(file: Path) -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def read_records(file: Path) -> list[dict[str, Any]]:
     """
 
     def read(source: Path) -> list[dict[str, Any]]:
-        relation = _open(con, source, None)
+        relation = open_rows(con, source, None)
         kinds = list(zip(relation.columns, map(str, relation.types), strict=True))
         # A JSON column of texts and numbers comes as JSON, each text in quotes.
         return [
@@ -83,10 +83,10 @@ def read_records(file: Path) -> list[dict[str, Any]]:
         duckdb.connect(config={"temp_directory": str(Path(folder) / "spilled")}) as con,
     ):
         con.execute("set timezone = 'UTC'")
-        return _explaining(file, Path(folder) / "rows", read)
+        return explaining(file, Path(folder) / "rows", read)
 
 
-def _explaining(file: Path, scratch: Path, read: Callable[[Path], _T]) -> _T:
+def explaining(file: Path, scratch: Path, read: Callable[[Path], _T]) -> _T:
     """What is read of a file, its line ends made alike first where they are mixed.
 
     scratch: what may be written beside; its errors are not the file's, and pass. Raises
@@ -114,7 +114,7 @@ def _explaining(file: Path, scratch: Path, read: Callable[[Path], _T]) -> _T:
         raise UserDataRefused(f"{file}: can't be read: {error}") from error
 
 
-def _open(con: DuckDBPyConnection, file: Path, wanted: WantedRows | None) -> DuckDBPyRelation:
+def open_rows(con: DuckDBPyConnection, file: Path, wanted: WantedRows | None) -> DuckDBPyRelation:
     """The file's own columns: folders don't replace them. wanted: None for all of them."""
     kind = _kind(file)
     # The name is a glob to DuckDB as well.
@@ -187,7 +187,7 @@ def _nothing(con: DuckDBPyConnection, wanted: WantedRows | None) -> DuckDBPyRela
     return con.sql(f"select {columns} where false")
 
 
-def _with_folders(relation: DuckDBPyRelation, part: str, wanted: WantedRows) -> DuckDBPyRelation:
+def with_folders(relation: DuckDBPyRelation, part: str, wanted: WantedRows) -> DuckDBPyRelation:
     """The relation with the columns that only the file's folders name."""
     named = folder_columns(part)
     added = [

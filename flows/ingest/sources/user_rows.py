@@ -67,6 +67,7 @@ class StagedPart:
     """A part that was read and found good, waiting in a file.
 
     state: a file's size and times, '' where only reading can tell; checksum: of the rows taken.
+    others: the staged file that has the rows of other experiments, if that isn't the part's own.
     """
 
     part: str
@@ -75,6 +76,7 @@ class StagedPart:
     checksum: str
     row_count: int
     left_out: LeftOut
+    others: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

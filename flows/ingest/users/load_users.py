@@ -156,6 +156,27 @@ def _replace_rows(con: Connection, spec: Experiment, kind: UserRows, staged: Sta
     _forget_rows(con, spec, kind, staged.part)
     asked = {"experiment": spec.experiment, "part": staged.part, "staged": str(staged.path)}
     run(con, f"load/{kind}", **asked)
-    if kind is UserRows.OUTCOMES and staged.left_out != LeftOut():
-        one_in = 1 + staged.left_out.other_experiment // _ELSEWHERE_ROWS
-        run(con, "load/left_out_outcomes", **asked, one_in=one_in)
+    if kind is UserRows.OUTCOMES:
+        _note_left_out(con, spec, staged)
+
+
+def see_again(con: Connection, spec: Experiment, parts: Sequence[StagedPart]) -> None:
+    """Notes anew what is left out of parts of outcomes, whose rows themselves are as they were."""
+    for staged in parts:
+        asked = {"experiment": spec.experiment, "part": staged.part}
+        run(con, "load/forget_rows", {"rows": "left_out_outcomes"}, **asked)
+        _note_left_out(con, spec, staged)
+
+
+def _note_left_out(con: Connection, spec: Experiment, staged: StagedPart) -> None:
+    if staged.left_out == LeftOut():
+        return
+    run(
+        con,
+        "load/left_out_outcomes",
+        experiment=spec.experiment,
+        part=staged.part,
+        staged=str(staged.path),
+        others=str(staged.others or staged.path),
+        one_in=1 + staged.left_out.other_experiment // _ELSEWHERE_ROWS,
+    )

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import duckdb
 
 from flows.formats.problems import UserError
 from flows.formats.scratch_folder import scratch_folder
 from flows.ingest.sources.local_files import file_state, find_files
+from flows.ingest.sources.shared_files import SharedFiles, use_of
 from flows.ingest.sources.user_files import stage_file
 from flows.ingest.sources.user_postgres import stage_query
-from flows.ingest.sources.user_rows import StagedPart, UserRows, WantedRows
+from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, UserRows, WantedRows
 from flows.ingest.users.parts import KnownPart
 from flows.spec.experiment import Experiment
 from flows.spec.sources import FileSource, RowSource, UsersFile, UsersQuery
+from flows.warehouse.resources import resources_of
 
 
 class StagingFailed(UserError):
@@ -39,20 +43,48 @@ class Reading:
     vanished: tuple[str, ...] = ()
 
 
-@contextmanager
-def staging_folder() -> Iterator[Path]:
-    """A folder that is gone after the with block, or at the next pull if the process is killed.
+@dataclass(slots=True)
+class Staging:
+    """Where rows are kept aside and read, for the pulls of one run.
 
-    Raises StagingFailed where it can't be made or written, or where memory doesn't suffice; what
-    goes wrong in a source or in the warehouse passes.
+    Made at the first use; a file that several of the experiments use is read once.
+    warehouse: whose settings say what DuckDB may take. specs: the experiments that may be pulled,
+    with their paths.
     """
-    with ExitStack() as stack:
+
+    warehouse: Path
+    specs: Sequence[tuple[Path, Experiment]] = ()
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _made: tuple[Path, SharedFiles] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def place(self) -> Iterator[tuple[Path, SharedFiles]]:
+        """The folder, gone after the run or at the next pull if the process is killed.
+
+        Raises StagingFailed where it can't be made or written, or where memory doesn't suffice;
+        what goes wrong in a source or in the warehouse passes.
+        """
+        if self._made is None:
+            try:
+                folder = self._stack.enter_context(scratch_folder("verdict-users-"))
+            except OSError as error:
+                raise StagingFailed(f"users' rows can't be kept aside: {error}") from error
+            # What doesn't fit into memory is kept aside there, too: not in the current folder.
+            resources = resources_of(self.warehouse)
+            spilled = {"temp_directory": str(folder / "spilled"), **resources}
+            con = self._stack.enter_context(duckdb.connect(config={**spilled}))
+            # A time without a zone is UTC, whatever this machine's zone is.
+            con.execute("set timezone = 'UTC'")
+            self._made = folder, SharedFiles(con, folder, _uses(self.specs))
+        folder, shared = self._made
         try:
-            folder = stack.enter_context(scratch_folder("verdict-users-"))
-        except OSError as error:
-            raise StagingFailed(f"users' rows can't be kept aside: {error}") from error
-        try:
-            yield folder
+            yield folder, shared
         except duckdb.OutOfMemoryException as error:
             raise StagingFailed(f"users' rows need more memory than there is: {error}") from error
         except duckdb.Error as error:
@@ -73,38 +105,45 @@ def stage_source(
     *,
     spec_dir: Path,
     folder: Path,
-    resources: Mapping[str, str] = {},
+    shared: SharedFiles,
 ) -> Reading:
     """Stages what is new of one source in the folder; touches no warehouse.
 
     known: the source's parts in the warehouse. A file that didn't change is not read again.
-    resources: what DuckDB may take.
     Raises UserDataRefused, SourceUnavailable or SourceRefused.
     """
     wanted = _wanted(spec, kind, source)
     origin = _origin(source, wanted)
-    # What doesn't fit into memory is kept aside there, too: not in the current folder.
-    with duckdb.connect(config={"temp_directory": str(folder / "spilled"), **resources}) as con:
-        # A time without a zone is UTC, whatever this machine's zone is.
-        con.execute("set timezone = 'UTC'")
-        if not isinstance(source, FileSource | UsersFile):
-            path = folder / f"{kind}.parquet"
-            return Reading(kind, origin, (stage_query(con, source, wanted, path=path),))
-        files = find_files(source.files, spec_dir)
-        same = {part: old for part, old in known.items() if old.origin == origin}
-        changed = [
-            part
-            for part, file in files.items()
-            if part not in same or not same[part].state or same[part].state != file_state(file)
-        ]
-        staged = tuple(
-            stage_file(
-                con, files[part], wanted, part=part, path=folder / f"{kind}-{number}.parquet"
-            )
-            for number, part in enumerate(changed)
-        )
+    if not isinstance(source, FileSource | UsersFile):
+        path = folder / f"{spec.experiment}-{kind}.parquet"
+        return Reading(kind, origin, (stage_query(shared.con, source, wanted, path=path),))
+    files = find_files(source.files, spec_dir)
+    same = {part: old for part, old in known.items() if old.origin == origin}
+    changed = [
+        part
+        for part, file in files.items()
+        if part not in same or not same[part].state or same[part].state != file_state(file)
+    ]
+    staged = []
+    for number, part in enumerate(changed):
+        path = folder / f"{spec.experiment}-{kind}-{number}.parquet"
+        cut = shared.cut(files[part], wanted, part=part, path=path)
+        staged.append(cut or stage_file(shared.con, files[part], wanted, part=part, path=path))
     unchanged = tuple(part for part in files if part not in changed)
-    return Reading(kind, origin, staged, unchanged, tuple(sorted(set(same) - set(files))))
+    return Reading(kind, origin, tuple(staged), unchanged, tuple(sorted(set(same) - set(files))))
+
+
+def _uses(specs: Sequence[tuple[Path, Experiment]]) -> Mapping[str, int]:
+    """How many experiments use each file of rows."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for path, spec in specs:
+        for kind, source in spec.sources.rows.items():
+            if isinstance(source, FileSource | UsersFile):
+                wanted = _wanted(spec, UserRows(kind), source)
+                with suppress(UserDataRefused):  # said by the pull
+                    for file in find_files(source.files, path.parent).values():
+                        found[use_of(file, wanted)].add(spec.experiment)
+    return {use: len(names) for use, names in found.items()}
 
 
 def _wanted(spec: Experiment, kind: UserRows, source: RowSource) -> WantedRows:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -9,9 +11,15 @@ import pytest
 
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.parts import known_parts
-from flows.ingest.users.staging import StagingFailed, stage_source, staging_folder
+from flows.ingest.users.staging import Staging, StagingFailed, stage_source
 from flows.warehouse.connection import open_writer
 from tests.builders.user_specs import pull, spec_of, write_exposures, write_outcomes
+
+
+@contextmanager
+def staging_folder() -> Iterator[Path]:
+    with Staging(Path("none/var/w.duckdb")) as staging, staging.place() as (folder, _):
+        yield folder
 
 
 def test_the_folder_is_gone_afterwards_whatever_happens() -> None:
@@ -60,9 +68,15 @@ def test_only_what_is_new_is_staged_and_what_is_gone_is_named(tmp_path: Path) ->
     write_exposures(tmp_path, [(3, "b", 0)], "exposures-3.csv")
     source = spec.sources.exposures
     assert source is not None
-    with staging_folder() as folder:
+    with Staging(tmp_path / "w.duckdb") as staging, staging.place() as (folder, shared):
         found = stage_source(
-            spec, UserRows.EXPOSURES, source, known, spec_dir=tmp_path, folder=folder
+            spec,
+            UserRows.EXPOSURES,
+            source,
+            known,
+            spec_dir=tmp_path,
+            folder=folder,
+            shared=shared,
         )
         assert {each.part for each in found.staged} >= {"exposures-3.csv"}
         assert {each.part for each in found.staged} | set(found.unchanged) == {
