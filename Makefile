@@ -48,8 +48,8 @@ live: $(VENV)/dev servers ## the whole job on real traffic, three canaries in un
 live-all: $(VENV)/dev servers ## the same for all that can happen to a canary, and every strategy
 	@$(BIN)/python -m tests.lab.live --all
 
-shots: $(VENV)/dev ## the report's pages as pictures in build/shots; AXE=axe.min.js checks them too
-	@$(BIN)/python scripts/shots.py var/report build/shots $(if $(AXE),--axe $(AXE))
+shots: $(VENV)/dev ## pages and terminal as pictures in build/shots; AXE=axe.min.js checks pages too
+	@$(BIN)/python -m scripts.shots $(if $(AXE),--axe $(AXE))
 
 servers: ## install what the tests need, where it may be installed
 	@scripts/install-servers

@@ -14,7 +14,7 @@ from analysis.metric_result import Classification, MetricResult
 from analysis.verdict import Decision
 from dashboards.effect_charts import confidence_sequences, segment_forests, users_over_time
 from dashboards.next_action import harms_beside, next_actions
-from dashboards.page_templates import page_of, rendered
+from dashboards.page_templates import FILES, Site, page_of, rendered
 from dashboards.report_charts import latency_ecdf, traffic_charts
 from dashboards.report_intervals import interval_bar
 from dashboards.report_view import BrokenSpec, ExperimentReport, IndexEntry
@@ -39,6 +39,7 @@ def report_files(
     folder: Path,
     *,
     broken: Sequence[BrokenSpec] = (),
+    site: Site = FILES,
 ) -> dict[Path, str]:
     """The pages of the reports and the index of all entries, by path; the index last.
 
@@ -46,9 +47,10 @@ def report_files(
     """
     ordered = sorted(reports, key=lambda report: report.verdict.experiment)
     pages = {
-        folder / page_of(report.verdict.experiment): experiment_page(report) for report in ordered
+        folder / page_of(report.verdict.experiment): experiment_page(report, site)
+        for report in ordered
     }
-    return pages | {folder / INDEX: index_page(entries, broken)}
+    return pages | {folder / INDEX: index_page(entries, broken, site)}
 
 
 def is_page_of(experiment: str, text: str) -> bool:
@@ -56,11 +58,12 @@ def is_page_of(experiment: str, text: str) -> bool:
     return text.startswith(_BEGINNING) and f'name="experiment" content="{experiment}"' in text
 
 
-def experiment_page(report: ExperimentReport) -> str:
+def experiment_page(report: ExperimentReport, site: Site = FILES) -> str:
     """The page of one experiment: for somebody on call, then engineers, then analysts."""
     metrics = sorted(report.verdict.metrics, key=_weight)
     return rendered(
         "experiment.html",
+        site=site,
         report=report,
         verdict=report.verdict,
         actions=next_actions(report),
@@ -76,7 +79,9 @@ def experiment_page(report: ExperimentReport) -> str:
     )
 
 
-def index_page(entries: Sequence[IndexEntry], broken: Sequence[BrokenSpec] = ()) -> str:
+def index_page(
+    entries: Sequence[IndexEntry], broken: Sequence[BrokenSpec] = (), site: Site = FILES
+) -> str:
     """Every experiment with its decision and the first reason, those that need somebody first."""
     by_name = sorted(entries, key=lambda one: one.experiment)
     urgent = {
@@ -95,6 +100,7 @@ def index_page(entries: Sequence[IndexEntry], broken: Sequence[BrokenSpec] = ())
     ]
     return rendered(
         "index.html",
+        site=site,
         groups=[group for group in groups if group.entries],
         newest=max((one.look_at for one in entries), default=None),
     )

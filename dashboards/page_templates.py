@@ -6,8 +6,11 @@ this machine.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -26,9 +29,42 @@ _CODE = re.compile("`([^`]+)`")
 _SPARK_WIDTH, _SPARK_HEIGHT = 72, 16
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a page is read: as a file, or from `verdict serve`, which tells it of what is new.
+
+    grafana: URL of the Grafana that has the boards; "" if nobody has said.
+    state: of a page from the service, another one when its content is; "" for a file.
+    has_session: whether its reader can sign out.
+    """
+
+    grafana: str = ""
+    state: str = ""
+    has_session: bool = False
+
+
+FILES = Site()
+
+
 def rendered(template: str, **context: object) -> str:
     """A page."""
     return _environment().get_template(template).render(**context)
+
+
+@cache
+def content_security_policy() -> str:
+    """What a page may do in a browser: run its own style and script, and ask its own server."""
+    script, style = (_hash_of(name) for name in ("report.js", "report.css"))
+    return (
+        f"default-src 'none'; script-src {script}; style-src {style}; img-src data:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+def _hash_of(name: str) -> str:
+    """Of a file as base.html has it: behind a line's end."""
+    text = "\n" + (_TEMPLATES / name).read_text(encoding="utf-8")
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def visible(value: object) -> object:

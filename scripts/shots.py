@@ -1,8 +1,9 @@
-"""Writes pages as pictures: 360 and 1440 pixels wide, light and dark, and runs axe-core if given.
+"""Writes what people see as pictures, and runs axe-core on the pages if it is given.
 
-    python -m scripts.shots PAGES PICTURES [--axe axe.min.js]
+    python -m scripts.shots [--root .] [--to build/shots] [--axe axe.min.js]
 
-PAGES: a folder with HTML files. Needs Chromium.
+The pages of var/report and those of `verdict serve` with its login, 360 and 1440 pixels wide, light
+and dark; `watch`, `gate` and `doctor` on a terminal of 80 columns. Needs Chromium.
 """
 
 from __future__ import annotations
@@ -10,139 +11,178 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import fcntl
 import json
-import shutil
+import os
+import secrets
+import struct
 import subprocess
 import sys
 import tempfile
-from itertools import count, product
+import termios
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
-from typing import Any
 
-import aiohttp
+from scripts.chromium import Browser, opened, program
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
 _WIDTHS, _THEMES = (360, 1440), ("light", "dark")
 # Beyond this a picture can't be read any more.
 _HIGHEST = 9000
+# So wide are as many columns.
+_COLUMNS, _TERMINAL = 80, 800
 _AXE = """axe.run(document, {resultTypes: ["violations", "incomplete"]}).then((found) =>
   JSON.stringify([found.violations, found.incomplete].map((each) => each.map((one) =>
     `${one.id}: ${one.nodes.length}, first ${one.nodes[0].target.join(" ")}`))))"""
+_TOKEN = "SHOTS_TOKEN"
 
 
-class Browser:
-    """One tab of a Chromium without a screen, by its debugging protocol."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._socket = socket
-        self._ids = count(1)
-
-    async def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """The answer to one command. Raises RuntimeError if it fails."""
-        number = next(self._ids)
-        await self._socket.send_json({"id": number, "method": method, "params": parameters})
-        while True:
-            told = await self._socket.receive_json(timeout=120)
-            if told.get("id") == number:
-                if "error" in told:
-                    raise RuntimeError(f"{method}: {told['error']}")
-                result: dict[str, Any] = told["result"]
-                return result
-
-    async def evaluate(self, script: str) -> Any:
-        """What a script comes to."""
-        found = await self.ask(
-            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
-        )
-        if "exceptionDetails" in found:
-            raise RuntimeError(str(found["exceptionDetails"]))
-        return found["result"].get("value")
-
-    async def open(self, page: Path, width: int, theme: str) -> int:
-        """Loads a page; returns its height."""
-        await self.ask(
-            "Emulation.setDeviceMetricsOverride",
-            width=width, height=900, deviceScaleFactor=1, mobile=width < 500,
-        )  # fmt: skip
-        feature = {"name": "prefers-color-scheme", "value": theme}
-        await self.ask("Emulation.setEmulatedMedia", features=[feature])
-        await self.ask("Page.navigate", url=page.resolve().as_uri())
-        while await self.evaluate("document.readyState") != "complete":
-            await asyncio.sleep(0.05)
-        height: int = await self.evaluate("document.documentElement.scrollHeight")
-        return height
-
-    async def picture(self, width: int, height: int) -> bytes:
-        """The page as PNG."""
-        clip = {"x": 0, "y": 0, "width": width, "height": min(height, _HIGHEST), "scale": 1}
-        found = await self.ask(
-            "Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip
-        )
-        return base64.b64decode(found["data"])
-
-
-async def _shoot(socket_url: str, pages: list[Path], pictures: Path, axe: str) -> int:
+async def _shoot(browser: Browser, pages: dict[str, str], pictures: Path, axe: str) -> int:
+    """Pictures of pages by name; returns how many problems were found."""
     problems = 0
-    async with (
-        aiohttp.ClientSession() as session,
-        session.ws_connect(socket_url, max_msg_size=0) as socket,
-    ):
-        browser = Browser(socket)
-        for page, width, theme in product(pages, _WIDTHS, _THEMES):
-            height = await browser.open(page, width, theme)
-            path = pictures / f"{page.stem}-{width}-{theme}.png"
-            path.write_bytes(await browser.picture(width, height))
-            wide = await browser.evaluate("document.documentElement.scrollWidth")
-            said = "" if wide <= width else f", {wide} px wide: it overflows"
-            problems += wide > width
-            if axe:
-                await browser.evaluate(axe)
-                violations, undecided = json.loads(await browser.evaluate(_AXE))
-                said += f", axe: {violations or 'no violations'}, undecided: {undecided or 'none'}"
-                problems += len(violations)
-            print(f"{path} {height} px high{said}")
+    for (name, url), width, theme in product(pages.items(), _WIDTHS, _THEMES):
+        await _look_as(browser, width, theme)
+        await browser.go(url)
+        height: int = await browser.evaluate("document.documentElement.scrollHeight")
+        path = pictures / f"{name}-{width}-{theme}.png"
+        path.write_bytes(await _picture(browser, width, height))
+        wide = await browser.evaluate("document.documentElement.scrollWidth")
+        said = "" if wide <= width else f", {wide} px wide: it overflows"
+        problems += wide > width
+        if axe:
+            await browser.evaluate(axe)
+            violations, undecided = json.loads(await browser.evaluate(_AXE))
+            said += f", axe: {violations or 'no violations'}, undecided: {undecided or 'none'}"
+            problems += len(violations)
+        print(f"{path} {height} px high{said}", flush=True)
     return problems
 
 
-async def _tab(port_file: Path) -> str:
-    """Where the browser's first tab listens."""
-    while not port_file.exists() or not port_file.read_text():
+async def _look_as(browser: Browser, width: int, theme: str, height: int = 900) -> None:
+    await browser.ask(
+        "Emulation.setDeviceMetricsOverride",
+        width=width, height=height, deviceScaleFactor=1, mobile=width < 500,
+    )  # fmt: skip
+    feature = {"name": "prefers-color-scheme", "value": theme}
+    await browser.ask("Emulation.setEmulatedMedia", features=[feature])
+
+
+async def _picture(browser: Browser, width: int, height: int) -> bytes:
+    clip = {"x": 0, "y": 0, "width": width, "height": min(height, _HIGHEST), "scale": 1}
+    found = await browser.ask(
+        "Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip
+    )
+    return base64.b64decode(found["data"])
+
+
+@contextmanager
+def _served(root: Path, token: str) -> Iterator[str]:
+    """`verdict serve` on a free port."""
+    command = [sys.executable, "-m", "flows.cli", "--root", str(root), "serve", "--port", "0"]
+    with subprocess.Popen(
+        [*command, "--token-env", _TOKEN], env={**os.environ, _TOKEN: token},
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.terminate()
+
+
+async def _sign_in(browser: Browser, url: str, token: str) -> None:
+    await browser.go(f"{url}/login")
+    await browser.evaluate(f"document.querySelector('#token').value = {json.dumps(token)}")
+    await browser.evaluate("document.querySelector('main form').submit()")
+    while await browser.evaluate("location.pathname") == "/login":
         await asyncio.sleep(0.1)
-    port = port_file.read_text().split()[0]
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"http://127.0.0.1:{port}/json/list") as answer,
-    ):
-        tabs = await answer.json()
-    return next(str(tab["webSocketDebuggerUrl"]) for tab in tabs if tab["type"] == "page")
+
+
+def _on_terminal(arguments: Sequence[str]) -> str:
+    """What a command prints on a terminal of 80 columns, with its colours."""
+    mine, its = os.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 50, _COLUMNS, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    environment.pop("COLUMNS", None)
+    with subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", *arguments],
+        stdin=its, stdout=its, stderr=its, env=environment, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(its)
+        printed = b""
+        while chunk := _read(mine):
+            printed += chunk
+        code = process.wait()
+    os.close(mine)
+    return f"$ verdict {' '.join(arguments[2:])}\n{printed.decode()}[exit code {code}]\n"
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # the other side has closed it
+        return b""
+
+
+def _terminal_pages(root: Path, experiment: str, folder: Path) -> dict[str, str]:
+    """Pages that look as the terminal does, by name."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    pages = {}
+    for command in (["watch", experiment, "--once"], ["gate", experiment], ["doctor"]):
+        printed = _on_terminal(["--root", str(root), *command])
+        # Of a line that was taken away, what came after it is left.
+        lines = [line.rsplit("\r\x1b[K", 1)[-1].rstrip("\r") for line in printed.split("\n")]
+        with Path(os.devnull).open("w") as nowhere:
+            console = Console(record=True, width=_COLUMNS, file=nowhere, force_terminal=True)
+            console.print(Text.from_ansi("\n".join(lines)), soft_wrap=True)
+        page = folder / f"terminal-{command[0]}.html"
+        page.write_text(console.export_html(), encoding="utf-8")
+        pages[page.stem] = page.as_uri()
+    return pages
+
+
+async def _everything(options: argparse.Namespace, path: str) -> int:
+    report = options.root / "var" / "report"
+    files = {page.stem: page.resolve().as_uri() for page in sorted(report.glob("*.html"))}
+    axe = options.axe.read_text(encoding="utf-8") if options.axe else ""
+    pages = [page for page in report.glob("*.html") if page.stem != "index"]
+    name = max(pages, key=lambda page: page.stat().st_size).stem
+    token = secrets.token_hex(32)
+    with tempfile.TemporaryDirectory() as folder, _served(options.root, token) as url:
+        terminal = _terminal_pages(options.root, name, Path(folder))
+        async with opened(path) as browser:
+            problems = await _shoot(browser, {"login": f"{url}/login"}, options.to, axe)
+            problems += await _shoot(browser, files, options.to, axe)
+            await _sign_in(browser, url, token)
+            live = {"live-index": f"{url}/report/index.html", "live-api": f"{url}/api.html"}
+            live |= {"live-page": f"{url}/report/{name}.html", "live-none": f"{url}/report/0.html"}
+            problems += await _shoot(browser, live, options.to, axe)
+            await _look_as(browser, _TERMINAL, "light", height=100)
+            for stem, page in terminal.items():
+                await browser.go(page)
+                height: int = await browser.evaluate("document.documentElement.scrollHeight")
+                picture = options.to / f"{stem}.png"
+                picture.write_bytes(await _picture(browser, _TERMINAL, height))
+                print(picture)
+    return problems
 
 
 def main() -> int:
     """Exit code 1 if a page overflows or breaks a rule of axe-core."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("pages", type=Path)
-    arguments.add_argument("pictures", type=Path)
+    arguments.add_argument("--root", type=Path, default=Path())
+    arguments.add_argument("--to", type=Path, default=Path("build/shots"))
     arguments.add_argument("--axe", type=Path)
     options = arguments.parse_args()
-    program = next(filter(None, map(shutil.which, _NAMES)), None)
-    if program is None:
+    path = program()
+    if path is None:
         print("no Chromium is installed: apt-get install -y chromium", file=sys.stderr)
         return 2
-    options.pictures.mkdir(parents=True, exist_ok=True)
-    axe = options.axe.read_text(encoding="utf-8") if options.axe else ""
-    with tempfile.TemporaryDirectory() as profile:
-        command = [
-            program, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-            "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank",
-        ]  # fmt: skip
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as browser:
-            try:
-                socket_url = asyncio.run(_tab(Path(profile) / "DevToolsActivePort"))
-                pages = sorted(options.pages.glob("*.html"))
-                problems = asyncio.run(_shoot(socket_url, pages, options.pictures, axe))
-            finally:
-                browser.terminate()
-    return 1 if problems else 0
+    options.to.mkdir(parents=True, exist_ok=True)
+    return 1 if asyncio.run(_everything(options, path)) else 0
 
 
 if __name__ == "__main__":

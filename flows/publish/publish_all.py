@@ -25,7 +25,6 @@ def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
     report the index. Raises PublishFailed, WarehouseBusy or WarehouseUnusable.
     """
     # Publishing is the last step and never the gate's: its imports wait until here.
-    from flows.publish.dashboards import servers_of  # noqa: PLC0415
     from flows.publish.latest_metrics import (  # noqa: PLC0415
         has_gateway,
         latest_metrics,
@@ -33,13 +32,11 @@ def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
         push_all,
     )
     from flows.publish.marts import PublishFailed, is_latest  # noqa: PLC0415
-    from flows.publish.published import read_published, to_publish  # noqa: PLC0415
+    from flows.publish.published import read_published  # noqa: PLC0415
 
     specs, prefix = chosen.experiments, metric_prefix()
-    broken = _broken_specs(workspace, chosen)
-    servers = [server for spec in specs for server in servers_of(spec)]
-    common = (prefix, str(workspace.dashboards.resolve()), *map(repr, servers), *map(repr, broken))
-    before, now = read_published(workspace), to_publish(workspace, specs, common)
+    broken = broken_specs(workspace, chosen)
+    before, now = read_published(workspace), state_of(workspace, chosen, broken)
     is_new = not (before.is_of(now) and before.is_whole() and is_latest(before.marts))
     metrics = latest_metrics(workspace.warehouse, specs) if is_new or has_gateway() else []
     try:
@@ -55,6 +52,19 @@ def publish_all(workspace: Workspace, chosen: Selection) -> list[Path]:
     return [Path(path) for path in shown]
 
 
+def state_of(workspace: Workspace, chosen: Selection, broken: Sequence[BrokenSpec]) -> Published:
+    """What is to be published now. Raises WarehouseBusy or WarehouseUnusable."""
+    from flows.publish.addresses import read_addresses  # noqa: PLC0415
+    from flows.publish.dashboards import servers_of  # noqa: PLC0415
+    from flows.publish.latest_metrics import metric_prefix  # noqa: PLC0415
+    from flows.publish.published import to_publish  # noqa: PLC0415
+
+    servers = [server for spec in chosen.experiments for server in servers_of(spec)]
+    facts = (read_addresses(), *servers, *broken)
+    common = (metric_prefix(), str(workspace.dashboards.resolve()), *map(repr, facts))
+    return to_publish(workspace, chosen.experiments, common)
+
+
 def _publish(
     workspace: Workspace,
     specs: Sequence[Experiment],
@@ -66,9 +76,11 @@ def _publish(
     """Writes the marts, what is of all experiments, and the files of those that changed."""
     from dashboards.exported_metrics import render_metrics  # noqa: PLC0415
     from dashboards.html_report import report_files  # noqa: PLC0415
+    from dashboards.page_templates import Site  # noqa: PLC0415
     from dashboards.prometheus_server import DEFAULT_SERVER  # noqa: PLC0415
     from dashboards.provisioning import dashboard_files  # noqa: PLC0415
     from flows.formats.atomic_file import prepared  # noqa: PLC0415
+    from flows.publish.addresses import read_addresses  # noqa: PLC0415
     from flows.publish.cleanup import remove_leftovers  # noqa: PLC0415
     from flows.publish.dashboards import servers_of, view_of  # noqa: PLC0415
     from flows.publish.latest_metrics import metric_prefix, metrics_path  # noqa: PLC0415
@@ -88,7 +100,8 @@ def _publish(
     )
     texts[metrics_path(workspace)] = render_metrics(metrics, prefix=prefix)
     views = report_views(workspace.warehouse, specs, index_only=same)
-    report = report_files(views.reports, views.entries, workspace.report, broken=broken)
+    site = Site(grafana=read_addresses().grafana)
+    report = report_files(views.reports, views.entries, workspace.report, broken=broken, site=site)
     # All together: marts, dashboards and report tell of the same looks, or stay as they were.
     with prepared(texts | report) as put_in_place:
         marts = publish(workspace.warehouse, workspace.marts)
@@ -102,7 +115,8 @@ def _publish(
     return keep_published(workspace, now, marts=marts, shown=shown, files=[*written, *left])
 
 
-def _broken_specs(workspace: Workspace, chosen: Selection) -> list[BrokenSpec]:
+def broken_specs(workspace: Workspace, chosen: Selection) -> list[BrokenSpec]:
+    """The experiments whose specs can't be read, and why."""
     from dashboards.page_templates import page_of  # noqa: PLC0415
     from dashboards.report_view import BrokenSpec  # noqa: PLC0415
 

@@ -6,7 +6,6 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
-from datetime import datetime
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,15 +16,19 @@ from starlette.routing import Route
 
 from dashboards.exported_metrics import render_metrics
 from flows.formats.safe_text import safe_text
-from flows.formats.time import as_utc
 from flows.publish.latest_metrics import latest_metrics
 from flows.service import argo, flagger
 from flows.service.authentication import Authentication
+from flows.service.events import Listeners
 from flows.service.grants import Grant
-from flows.service.guard import GRANT, Guard
-from flows.service.health import ServiceMetrics, readiness_of
+from flows.service.guard import Guard, grant_of
+from flows.service.health import Alive, ReadyAnswer, ServiceMetrics, readiness_of
 from flows.service.http import Limits, Refused, json_object, json_response, read_body, shown
+from flows.service.live_pages import LivePages
+from flows.service.pages import PageEndpoints, refused_page
+from flows.service.sessions import Sessions
 from flows.service.shared_calls import Overloaded, SharedCalls, TookTooLong
+from flows.service.verdict_query import parse_query
 from flows.service.verdicts import Looks, named, of_service
 from flows.warehouse.connection import WarehouseBusy, WarehouseUnusable
 from flows.workspace.experiments import select_readable
@@ -48,15 +51,14 @@ class Endpoints:
         authentication: Authentication,
         limits: Limits,
         metrics: ServiceMetrics,
+        reads: SharedCalls,
     ) -> None:
         self._workspace = workspace
         self._authentication = authentication
         self._limits = limits
         self._metrics = metrics
         self._looks = Looks(workspace, limits, metrics)
-        self._reads = SharedCalls(
-            workers=_READERS, waiting=limits.waiting, timeout_s=_READ_TIMEOUT_S
-        )
+        self._reads = reads
 
     async def webhook(self, request: Request) -> Response:
         """One of Flagger's webhooks."""
@@ -65,7 +67,7 @@ class Endpoints:
             known = ", ".join(flagger.HOOKS)
             raise Refused(404, f"there is no webhook type {shown(kind)}; there are {known}")
         call = flagger.parse_call(json_object(await read_body(request, self._limits)))
-        grant = _grant_of(request)
+        grant = grant_of(request)
         name = await self._experiment_of(call, grant)
         grant.check(name, deciding=True)
         document = await self._looks.look(name)
@@ -80,8 +82,8 @@ class Endpoints:
     async def verdict(self, request: Request) -> Response:
         """The whole verdict document, as `verdict gate --json` prints it; the latest to readers."""
         await read_body(request, self._limits)
-        at = _time_asked(request)
-        is_reader = at is None and not _grant_of(request).may_decide
+        at = parse_query(request.query_params).at
+        is_reader = at is None and not grant_of(request).may_decide
         name = self._named(request, deciding=not is_reader)
         if is_reader:
             text = await self._read("verdict", name, functools.partial(self._latest, name))
@@ -95,7 +97,7 @@ class Endpoints:
 
     async def metrics(self, request: Request) -> Response:
         """The exported metrics of the caller's experiments, and the service's own."""
-        grant = _grant_of(request)
+        grant = grant_of(request)
         read = functools.partial(self._exported, grant)
         try:
             exported = await self._reads.call("metrics", grant.experiments, read)
@@ -106,7 +108,7 @@ class Endpoints:
 
     async def healthz(self, _: Request) -> Response:
         """Whether the process answers."""
-        return json_response({"status": "ok"})
+        return json_response(Alive().model_dump())
 
     async def readyz(self, request: Request) -> Response:
         """Whether specs and warehouse are readable; what is wrong, to those with the token."""
@@ -116,17 +118,19 @@ class Endpoints:
             )
         except (Overloaded, TookTooLong):
             return json_response({"ready": False}, status=503)
-        body: dict[str, object] = {"ready": found.is_ready}
+        answer = ReadyAnswer(ready=found.is_ready)
         if self._authentication.allows_all(request.headers):
-            body |= {
-                "experiments": found.experiments,
-                "warehouse": found.warehouse,
-                "problems": [safe_text(problem) for problem in found.problems],
-                "stuck": {
+            answer = ReadyAnswer(
+                ready=found.is_ready,
+                experiments=found.experiments,
+                warehouse=found.warehouse,
+                problems=tuple(map(safe_text, found.problems)),
+                stuck={
                     name: f"its look runs for {seconds:.0f} s"
                     for name, seconds in self._looks.stuck().items()
                 },
-            }
+            )
+        body = answer.model_dump(mode="json", exclude_none=True)
         return json_response(body, status=200 if found.is_ready else 503)
 
     def close(self) -> None:
@@ -137,10 +141,10 @@ class Endpoints:
     def _named(self, request: Request, *, deciding: bool) -> str:
         """The experiment that the path names. Raises Refused (403 before 404)."""
         name = request.path_params["experiment"]
-        _grant_of(request).check(name, deciding=deciding)
+        grant_of(request).check(name, deciding=deciding)
         return named(self._workspace, name)
 
-    async def _experiment_of(self, call: flagger.Call, grant: Grant) -> str:
+    async def _experiment_of(self, call: flagger.HookCall, grant: Grant) -> str:
         if call.experiment is not None:
             grant.check(call.experiment, deciding=True)
             return named(self._workspace, call.experiment)
@@ -174,29 +178,42 @@ class Endpoints:
 
 
 def application(
-    workspace: Workspace, *, authentication: Authentication, limits: Limits
+    workspace: Workspace,
+    *,
+    authentication: Authentication,
+    limits: Limits,
+    is_stopping: Callable[[], bool] = lambda: False,
+    is_https: bool = False,
 ) -> Starlette:
-    """The ASGI application."""
-    metrics = ServiceMetrics()
-    endpoints = Endpoints(workspace, authentication, limits, metrics)
+    """The ASGI application.
+
+    is_stopping: whether the service was told to stop, which ends the streams. is_https: whether
+    browsers reach it by TLS only.
+    """
+    metrics, sessions = ServiceMetrics(), Sessions()
+    reads = SharedCalls(workers=_READERS, waiting=limits.waiting, timeout_s=_READ_TIMEOUT_S)
+    endpoints = Endpoints(workspace, authentication, limits, metrics, reads)
+    pages = PageEndpoints(
+        LivePages(workspace),
+        reads,
+        authentication,
+        sessions,
+        Listeners(limits, is_stopping),
+        limits,
+        is_https=is_https,
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         endpoints.close()
 
+    guard = Middleware(
+        Guard, authentication=authentication, limits=limits, metrics=metrics, sessions=sessions
+    )
     app = Starlette(
-        routes=[
-            Route("/flagger/{kind}", endpoints.webhook, methods=["POST"]),
-            Route("/argo/{experiment}", endpoints.measurement, methods=["GET"]),
-            Route("/verdict/{experiment}", endpoints.verdict, methods=["GET", "POST"]),
-            Route("/metrics", endpoints.metrics, methods=["GET"]),
-            Route("/healthz", endpoints.healthz, methods=["GET"]),
-            Route("/readyz", endpoints.readyz, methods=["GET"]),
-        ],
-        middleware=[
-            Middleware(Guard, authentication=authentication, limits=limits, metrics=metrics)
-        ],
+        routes=[*_api_routes(endpoints), *_page_routes(pages)],
+        middleware=[guard],
         exception_handlers={Refused: _refused, HTTPException: _unrouted, Exception: _broken},
         lifespan=lifespan,
     )
@@ -205,34 +222,34 @@ def application(
     return app
 
 
-def _grant_of(request: Request) -> Grant:
-    grant = request.scope[GRANT]
-    assert isinstance(grant, Grant)
-    return grant
+def _api_routes(endpoints: Endpoints) -> list[Route]:
+    return [
+        Route("/flagger/{kind}", endpoints.webhook, methods=["POST"]),
+        Route("/argo/{experiment}", endpoints.measurement, methods=["GET"]),
+        Route("/verdict/{experiment}", endpoints.verdict, methods=["GET", "POST"]),
+        Route("/metrics", endpoints.metrics, methods=["GET"]),
+        Route("/healthz", endpoints.healthz, methods=["GET"]),
+        Route("/readyz", endpoints.readyz, methods=["GET"]),
+    ]
 
 
-def _time_asked(request: Request) -> datetime | None:
-    """The time in ?at=; None for now. Raises Refused (400), also for what is misspelt."""
-    unknown = sorted(set(request.query_params) - {"at"})
-    if unknown:
-        raise Refused(400, f"there is no parameter {shown(unknown[0])}; there is at=TIME")
-    text = request.query_params.get("at")
-    if text is None:
-        return None
-    try:
-        # A NUL at the end is nothing to fromisoformat.
-        if not text.isprintable():
-            raise ValueError(text)
-        return as_utc(datetime.fromisoformat(text))
-    except (ValueError, OverflowError) as error:
-        raise Refused(
-            400, f"at={shown(text)} is no time; write it like 2026-01-31T12:00:00Z"
-        ) from error
+def _page_routes(pages: PageEndpoints) -> list[Route]:
+    return [
+        Route("/", pages.home, methods=["GET"]),
+        Route("/report/{page}", pages.report, methods=["GET"]),
+        Route("/events/{page}", pages.events, methods=["GET"]),
+        Route("/login", pages.login_form, methods=["GET"]),
+        Route("/login", pages.login, methods=["POST"]),
+        Route("/logout", pages.logout, methods=["POST"]),
+        Route("/openapi.json", pages.openapi, methods=["GET"]),
+        Route("/api.html", pages.description, methods=["GET"]),
+    ]
 
 
-def _refused(_: Request, error: Exception) -> Response:
+def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    return error.response()
+    is_page = request.url.path.startswith(("/report/", "/login", "/logout"))
+    return refused_page(error) if is_page else error.response()
 
 
 def _unrouted(request: Request, error: Exception) -> Response:

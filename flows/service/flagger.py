@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 from analysis.metric_result import may_take_more
 from analysis.verdict import Decision
+from flows.formats.json_schema import JsonDocument
 from flows.look.verdict_document import VerdictDocument
 from flows.service.http import Refused
 
@@ -16,34 +18,52 @@ CONTINUES = 200
 DOES_NOT = 409
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What a webhook's body says; experiment: metadata.experiment, if it is there."""
+class HookMetadata(BaseModel):
+    """What a canary's manifest says to a webhook of its own."""
 
-    name: str
-    namespace: str
-    experiment: str | None
+    experiment: StrictStr | None = Field(None, description="The experiment that is asked about")
 
 
-def parse_call(body: Mapping[str, Any]) -> Call:
-    """The call that a body describes; fields that Flagger may add later are passed over.
+class HookCall(BaseModel):
+    """The body of one of Flagger's webhooks; fields that it may add later are passed over."""
 
-    Raises Refused (400).
-    """
-    for field in ("name", "namespace", "phase", "checksum"):
-        if not isinstance(body.get(field, ""), str):
-            raise Refused(400, f"{field} must be a string")
-    metadata = body.get("metadata")
-    metadata = {} if metadata is None else metadata
-    if not isinstance(metadata, dict):
-        raise Refused(400, "metadata must be an object of strings")
-    experiment = metadata.get("experiment")
-    if not isinstance(experiment, str | None):
-        raise Refused(400, "metadata.experiment must be a string")
-    name, namespace = body.get("name", ""), body.get("namespace", "")
-    if not experiment and not (name and namespace):
+    model_config = ConfigDict(frozen=True)
+
+    name: StrictStr = Field("", description="The canary; its service where metadata names none")
+    namespace: StrictStr = Field("", description="The canary's namespace")
+    phase: StrictStr = ""
+    checksum: StrictStr = ""
+    metadata: HookMetadata | None = None
+
+    @property
+    def experiment(self) -> str | None:
+        """metadata.experiment, if it is there."""
+        return (self.metadata.experiment or None) if self.metadata else None
+
+
+class HookAnswer(JsonDocument):
+    """Whether the rollout may go on, and why."""
+
+    type: str
+    may_continue: bool = Field(alias="continue")
+    decision: Decision
+    score: float | None
+    reasons: tuple[str, ...]
+    experiment: str
+    look_at: str = Field(json_schema_extra={"format": "date-time"})
+
+
+def parse_call(body: Mapping[str, Any]) -> HookCall:
+    """The call that a body describes. Raises Refused (400)."""
+    try:
+        call = HookCall.model_validate(body)
+    except ValidationError as error:
+        field = ".".join(map(str, error.errors()[0]["loc"]))
+        kind = "an object of strings" if field == "metadata" else "a string"
+        raise Refused(400, f"{field} must be {kind}") from error
+    if not call.experiment and not (call.name and call.namespace):
         raise Refused(400, "name and namespace of the canary, or metadata.experiment, are needed")
-    return Call(name, namespace, experiment or None)
+    return call
 
 
 def answer(kind: str, document: VerdictDocument) -> tuple[int, dict[str, object]]:
@@ -52,16 +72,18 @@ def answer(kind: str, document: VerdictDocument) -> tuple[int, dict[str, object]
     Flagger shows the body of a refusal in its events: the reasons stand near its beginning.
     """
     is_yes = HOOKS[kind](document)
-    body: dict[str, object] = {
-        "type": kind,
-        "continue": is_yes,
-        "decision": document.decision.value,
-        "score": document.score,
-        "reasons": list(document.reasons),
-        "experiment": document.experiment,
-        "look_at": document.look_at.isoformat(),
-    }
-    return (CONTINUES if is_yes else DOES_NOT), body
+    body = HookAnswer.model_validate(
+        {
+            "type": kind,
+            "continue": is_yes,
+            "decision": document.decision,
+            "score": document.score,
+            "reasons": document.reasons,
+            "experiment": document.experiment,
+            "look_at": document.look_at.isoformat(),
+        }
+    )
+    return (CONTINUES if is_yes else DOES_NOT), body.model_dump(mode="json", by_alias=True)
 
 
 def _no_rollback(document: VerdictDocument) -> bool:

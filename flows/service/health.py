@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from analysis.verdict import Decision
+from flows.formats.json_schema import JsonDocument
 from flows.warehouse.connection import WarehouseBusy, WarehouseUnusable, open_reader
 from flows.workspace.experiments import select_readable
 from flows.workspace.paths import Workspace
 
-_PATHS = ("flagger", "argo", "verdict", "metrics", "healthz", "readyz")
+_PATHS = (
+    "flagger", "argo", "verdict", "metrics", "healthz", "readyz",
+    "report", "events", "login", "logout", "openapi.json", "api.html",
+)  # fmt: skip
 
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
@@ -58,7 +62,9 @@ class ServiceMetrics:
         kind = f"/{first}" if first in _PATHS else "other"
         verb = method if method in _METHODS else "other"
         self._requests.labels(kind, verb, str(status)).inc()
-        self._seconds.labels(kind).observe(seconds)
+        # A stream is as long as somebody listens.
+        if kind != "/events":
+            self._seconds.labels(kind).observe(seconds)
 
     def looking(self) -> AbstractContextManager[None]:
         """Counts a look as running for the time of the with block."""
@@ -79,6 +85,25 @@ class ServiceMetrics:
 
 
 _WAIT_S = 0.2
+
+
+class Alive(JsonDocument):
+    """The answer of /healthz."""
+
+    status: str = "ok"
+
+
+class ReadyAnswer(JsonDocument):
+    """The answer of /readyz; all but `ready` only to who may know of every experiment.
+
+    stuck: experiments whose look hangs, and for how long.
+    """
+
+    ready: bool
+    experiments: int | None = None
+    warehouse: str | None = None
+    problems: tuple[str, ...] | None = None
+    stuck: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from flows.formats.safe_text import safe_text
+
+
+class Problem(BaseModel):
+    """The body of every refusal."""
+
+    error: str = Field(description="What is wrong, and what to do")
 
 
 class Refused(Exception):
@@ -25,7 +32,9 @@ class Refused(Exception):
     def response(self) -> Response:
         """The answer to send."""
         return json_response(
-            {"error": safe_text(str(self))}, status=self.status, headers=self.headers
+            Problem(error=safe_text(str(self))).model_dump(),
+            status=self.status,
+            headers=self.headers,
         )
 
 
@@ -56,6 +65,7 @@ class Limits:
     workers: looks at one time; the warehouse has one writer, more would only wait for it.
     waiting: looks that may wait for a worker.
     requests_per_second, burst: of one client.
+    listeners: pages that are told of what is new, at one time.
     shutdown_s: for requests under way when the service is told to stop; with what a look may take
         beside it less than the 30 s after which Kubernetes kills.
     """
@@ -71,6 +81,7 @@ class Limits:
     burst: int = 400
     connections: int = 1024
     connections_per_client: int = 400
+    listeners: int = 100
     shutdown_s: float = 20.0
 
 

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
+from flows.publish.addresses import read_addresses
 from flows.service.application import application
 from flows.service.authentication import Authentication
 from flows.service.connections import guarded_protocol
@@ -60,6 +62,18 @@ def keep_up_to_date(
             _log.info("%s was renewed", tls.certificate)
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it was told to stop."""
+
+    def __init__(self, config: uvicorn.Config, stopping: threading.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+        super().handle_exit(sig, frame)
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -81,8 +95,17 @@ def serve(
     """
     limits = limits or Limits()
     written = tls.written() if tls else ()
+    # The streams to pages end when the server, which is made below, is told to stop.
+    stopping = threading.Event()
+    app = application(
+        workspace,
+        authentication=Authentication(token, grants),
+        limits=limits,
+        is_stopping=stopping.is_set,
+        is_https=tls is not None or read_addresses().service.startswith("https:"),
+    )
     config = uvicorn.Config(
-        application(workspace, authentication=Authentication(token, grants), limits=limits),
+        app,
         http=guarded_protocol(limits),
         ws="none",
         loop="asyncio",
@@ -109,7 +132,7 @@ def serve(
         arguments = (config.ssl, tls, written, over)
         threading.Thread(target=keep_up_to_date, args=arguments, daemon=True).start()
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config, stopping).run(sockets=[listening])
     except KeyboardInterrupt:
         return
     finally:

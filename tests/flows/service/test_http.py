@@ -237,7 +237,7 @@ def test_wrong_time_is_told(strict: Service, query: str, message: str) -> None:
 
 
 def test_unknown_paths_and_wrong_methods_are_told(strict: Service) -> None:
-    assert strict.get("/").status_code == 404
+    assert strict.get("/nothing").status_code == 404
     assert strict.get("/argo/quiz-format/").status_code == 404
     assert strict.get("/docs").json() == {"error": "there is nothing at this path"}
     wrong = strict.get("/flagger/rollout")
