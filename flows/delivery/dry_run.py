@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.delivery.step import move_after, shown_split, weights_of
-from flows.delivery.targets.open_target import open_target
+from flows.delivery.targets.open_target import open_fresh_pods, open_target
 from flows.formats.scratch_folder import scratch_folder
 from flows.formats.time import shown_duration
 from flows.look.look import look_by_spec
@@ -30,6 +30,11 @@ def preview(workspace: Workspace, name: str) -> Iterator[str]:
     path, spec = find_spec(workspace.experiments, name)
     target = open_target(spec, spec_dir=path.parent)
     yield f"{target.title} now has {shown_split(target.read().weights)}"
+    if (fresh := open_fresh_pods(spec)) is not None:
+        yield (
+            f"{fresh.title} is made before stage 1 (image of {fresh.stable}, size of "
+            f"{fresh.candidate}), has as many requests as the candidate, and is removed at the end"
+        )
     for number, stage in enumerate(spec.stages, start=1):
         after = " after a person's approval" if stage.approval else ""
         lasts = f"{shown_duration(stage.duration)} to {shown_duration(stage.longest)}"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from analysis.stage_progression import Move, NextMove, StageNow, next_move
 from analysis.verdict import Decision
 from flows.delivery.controller import Controller
+from flows.delivery.fresh_baseline import prepare_baseline, remove_baseline
 from flows.delivery.hooks import after_end, before_stage, has_hooks
 from flows.delivery.lease import LeaseLost
 from flows.delivery.targets.target import (
@@ -79,6 +80,8 @@ def shift_to(
     """
     if stage > 0 and (waits := _waits(controller)):
         return _step(controller.state, f"stays: {'; '.join(waits)}", document)
+    if lacks := prepare_baseline(controller, stage):
+        return _step(controller.state, f"stays: {lacks}", document)
     if stage > 0 and not controller.state.passed and has_hooks(controller, stage):
         failure = before_stage(controller, stage)
         if failure is not None:
@@ -238,6 +241,7 @@ def _finish(
     _apply(controller, shift.weights, shift.reason)
     reason = shift.reason
     if shift.stage == 0 or shift.stage > state.stages:
+        reason += remove_baseline(controller)
         failure = after_end(controller, shift.stage)
         reason += f"; {failure}" if failure else ""
     state = controller.add(state, DeliveryEventKind.SHIFTED, shift.stage, shift.weights, reason)

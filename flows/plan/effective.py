@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from analysis.plan import Plan, Stage
 from flows.formats.time import instant, milliseconds, milliseconds_of
-from flows.plan.from_spec import plan_of
+from flows.plan.from_spec import compared_shares, plan_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.delivery_log import DeliveryState, Shift, read_delivery
 from flows.warehouse.statements import Connection, run
@@ -91,7 +91,7 @@ def _stages(
         if stages and begin > stages[-1].end_ms:
             stages.append(Stage(stages[-1].end_ms, begin, {}))
         end = _end(shift, after, begin, longest, bucket_ms, at_ms)
-        stages.append(Stage(begin, end, {k: v / 100 for k, v in shift.weights.items()}))
+        stages.append(Stage(begin, end, compared_shares(spec, shift.weights)))
     if state.outcome is None:
         stages += _ahead(spec, state, stages[-1].end_ms, longest)
     return stages
@@ -112,7 +112,7 @@ def _ahead(spec: Experiment, state: DeliveryState, begin: int, longest: list[int
         return []
     stages = []
     for index in range(state.stage, state.stages):
-        shares = {name: weight / 100 for name, weight in spec.stages[index].weights.items()}
+        shares = compared_shares(spec, spec.stages[index].weights)
         stages.append(Stage(begin, begin + longest[index], {} if pending else shares))
         begin += longest[index]
     return stages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from analysis.plan import Margin, MetricPlan, Plan, RequestCohort, Role, Stage, Unit
@@ -38,8 +39,7 @@ def plan_of(spec: Experiment, *, start_ms: int) -> Plan:
     begin = start_ms
     for stage in spec.stages:
         end = begin + milliseconds(stage.duration)
-        shares = {name: weight / 100 for name, weight in stage.weights.items()}
-        stages.append(Stage(begin, end, shares))
+        stages.append(Stage(begin, end, compared_shares(spec, stage.weights)))
         begin = end
     return Plan(
         experiment=spec.experiment,
@@ -68,6 +68,20 @@ def plan_of(spec: Experiment, *, start_ms: int) -> Plan:
             for name, cohort in spec.cohorts.items()
         ),
     )
+
+
+def compared_shares(spec: Experiment, weights: Mapping[str, float]) -> dict[str, float]:
+    """Share of each variant in the requests that are compared, by a stage's weights in percent.
+
+    A fresh baseline has as many as the candidate, as long as there are; the rest goes elsewhere.
+    """
+    shares = {name: weight / 100 for name, weight in weights.items()}
+    share = shares.get(spec.candidates[0], 0.0)
+    if spec.delivery is None or not spec.delivery.is_fresh or not 0 < share < 1:
+        return shares
+    fresh = min(share, 1 - share)
+    whole = share + fresh
+    return {spec.baseline: fresh / whole, spec.candidates[0]: share / whole}
 
 
 def _warm_up_ms(spec: Experiment, length_ms: int) -> int:

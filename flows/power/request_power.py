@@ -93,6 +93,11 @@ def _not_planned(spec: Experiment, planned: set[str]) -> Iterator[str]:
             yield f"{name}: nothing is known of its users; give --users-per-day and --mean {name}=M"
         else:
             yield f"{name}: nothing is known of its requests; give --bad-share {name}=P"
+    if spec.delivery and spec.delivery.is_fresh:
+        yield (
+            "a fresh baseline and the candidate have only part of the service's requests: "
+            "give --requests-per-second of both together"
+        )
     if spec.cohorts:
         yield "cohorts are not told apart here: in each of them harm is found as by its own traffic"
 

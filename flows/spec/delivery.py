@@ -43,6 +43,24 @@ class EnvoyTarget(_Target):
         return None if admin is None else safe_url(admin)
 
 
+_DEPLOYMENT = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+DeploymentName = Annotated[str, Field(pattern=_DEPLOYMENT)]
+
+
+class FreshBaseline(Strict):
+    """A Deployment of the old image beside the candidate's, made and removed by the delivery."""
+
+    name: DeploymentName = Field(description="What the Deployment is called that is made.")
+    stable: DeploymentName = Field(description="The Deployment that has the old image.")
+    candidate: DeploymentName = Field(
+        description="The candidate's Deployment: as many pods, with the same resources."
+    )
+    rest: str = Field(
+        min_length=1,
+        description="What the target calls the receiver of all requests that aren't compared.",
+    )
+
+
 class KubernetesTarget(_Target):
     """An object of a Kubernetes cluster, changed by server-side apply."""
 
@@ -52,6 +70,11 @@ class KubernetesTarget(_Target):
     context: str | None = Field(None, description="Of the kubeconfig; by default the current one.")
     kubeconfig: str | None = Field(
         None, description="File; by default the cluster that one is in, else ~/.kube/config."
+    )
+    fresh_baseline: FreshBaseline | None = Field(
+        None,
+        description="Compare with the old image in fresh pods: they get as many requests as the "
+        "candidate, `rest` has what is left.",
     )
 
 
@@ -143,6 +166,11 @@ class Delivery(Strict):
         description="Calls around the stages. One before a stage that fails keeps the delivery "
         "from it; none keeps it from going back.",
     )
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the baseline is a fresh one, with as many requests as the candidate."""
+        return isinstance(self.target, KubernetesTarget) and bool(self.target.fresh_baseline)
 
     @property
     def settle(self) -> timedelta:

@@ -144,6 +144,13 @@ def _check_delivery(parts: Parts, spec: Experiment) -> Iterator[Finding]:
                 ("metrics", name, "role"),
                 "goal needs a planned end, which a delivery doesn't have: make it a guardrail",
             )
+    if spec.delivery.is_fresh:
+        for index, stage in enumerate(spec.stages):
+            if not 0 < stage.weights.get(spec.candidates[0], 50) < 100:
+                yield Finding(
+                    ("plan", "stages", index, "weights"),
+                    "must give the candidate a part: a fresh baseline has as much as that",
+                )
     for name in spec.delivery.target.names:
         if parts.is_sound("variants") and name not in spec.variants:
             yield Finding(

@@ -32,12 +32,20 @@ _CRDS = {
 }
 
 
+_KINDS = {**_CRDS, "Deployment": ("apps", "deployments", "v1")}
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """An API server with the three kinds installed; its certificate is not checked."""
 
     url: str
     folder: Path
+    namespace: str = "shop"
+
+    def _path(self, kind: str, name: str) -> str:
+        group, plural, version = _KINDS[kind]
+        return f"/apis/{group}/{version}/namespaces/{self.namespace}/{plural}/{name}"
 
     def kubeconfig(self, token: str = ADMIN, url: str | None = None) -> str:
         """The path of a file by which a client finds the cluster."""
@@ -57,27 +65,38 @@ class Cluster:
     def put(self, manifest: str) -> None:
         """Makes an object, or replaces it as a person with an editor does."""
         body = yaml.safe_load(manifest)
-        group, plural, version = _CRDS[body["kind"]]
-        at = f"/apis/{group}/{version}/namespaces/shop/{plural}"
-        name = body["metadata"]["name"]
-        old = self._call("GET", f"{at}/{name}", allowed=(200, 404))
+        path = self._path(body["kind"], body["metadata"]["name"])
+        old = self._call("GET", path, allowed=(200, 404))
         if old.status_code == 404:
-            self._call("POST", at, body)
+            self._call("POST", path.rpartition("/")[0], body)
             return
         body["metadata"]["resourceVersion"] = old.json()["metadata"]["resourceVersion"]
-        self._call("PUT", f"{at}/{name}", body)
+        self._call("PUT", path, body)
 
     def get(self, kind: str, name: str = "exam") -> dict[str, Any]:
         """An object as it is."""
-        group, plural, version = _CRDS[kind]
-        found: dict[str, Any] = self._call(
-            "GET", f"/apis/{group}/{version}/namespaces/shop/{plural}/{name}"
-        ).json()
+        found = self.find(kind, name)
+        assert found is not None
         return found
+
+    def find(self, kind: str, name: str = "exam") -> dict[str, Any] | None:
+        """The same; None where there is none."""
+        answer = self._call("GET", self._path(kind, name), allowed=(200, 404))
+        found: dict[str, Any] = answer.json()
+        return found if answer.status_code == 200 else None
+
+    def set_ready(self, name: str, pods: int) -> None:
+        """Says that so many pods of a Deployment are ready: no controller runs here."""
+        body = {**self.get("Deployment", name), "status": {"replicas": pods, "readyReplicas": pods}}
+        where = self._path("Deployment", name) + (
+            "/status" if os.environ.get("KUBE_APISERVER") else ""
+        )
+        self._call("PUT", where, body)
 
     def install(self) -> None:
         """Makes the namespace and the kinds."""
-        self._call("POST", "/api/v1/namespaces", {"metadata": {"name": "shop"}})
+        for name in ("shop", "edtech-production"):
+            self._call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         for kind, (group, plural, version) in _CRDS.items():
             self._call(
                 "POST",
@@ -118,7 +137,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         return
     with StandIn({ADMIN}, {STRANGER}) as stand_in:
         stand_in.serve_kinds(
-            {group: (version, plural) for group, plural, version in _CRDS.values()}
+            {group: (version, plural) for group, plural, version in _KINDS.values()}
         )
         yield Cluster(stand_in.url, folder)
 

@@ -65,6 +65,11 @@ class StandIn:
 
     def _change(self, method: str, path: str, body: _Json) -> tuple[int, _Json]:
         old = self.objects.get(path)
+        if method == "DELETE":
+            found = self.objects.pop(path, None)
+            return (200, found) if found else _status(404, "not found")
+        if old is None and method == "PATCH":
+            return 201, self._store(path, body)  # server-side apply makes what is missing
         if old is None:
             return _status(404, "not found")
         if body["metadata"].get("resourceVersion") not in (
@@ -78,6 +83,7 @@ class StandIn:
         self.version += 1
         stored = deepcopy(body)
         stored["metadata"]["resourceVersion"] = str(self.version)
+        stored["metadata"].setdefault("uid", f"00000000-{self.version:04}")
         self.objects[path] = stored
         return stored
 
@@ -111,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = do_PUT = do_PATCH = _serve  # noqa: N815 - the library's names
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the library's names
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""

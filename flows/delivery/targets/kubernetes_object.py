@@ -3,56 +3,66 @@
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from flows.delivery.targets.cluster_object import FIELD_MANAGER, ClusterObject
 from flows.delivery.targets.manifest_weights import LISTS, changed_weights, read_weights
-from flows.delivery.targets.target import (
-    AppliedSplit,
-    SplitChanged,
-    TargetRefused,
-    TargetUnavailable,
-)
+from flows.delivery.targets.target import AppliedSplit, TargetRefused
 
-FIELD_MANAGER = "split-verdict"
 FENCE, REASON = f"{FIELD_MANAGER}/fence", f"{FIELD_MANAGER}/reason"
-_GROUPS = {
-    "TrafficSplit": ("split.smi-spec.io", "trafficsplits"),
-    "VirtualService": ("networking.istio.io", "virtualservices"),
-    "HTTPRoute": ("gateway.networking.k8s.io", "httproutes"),
-}
-# Connecting and reading, in seconds.
-_TIMEOUT = (5.0, 15.0)
+# No variant has such a name.
+_REST = "(rest)"
 _Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class KubernetesObject:
-    """One object of a cluster.
+class Remainder:
+    """Beside a fresh baseline, what takes the requests that are not compared.
 
-    names: what the object calls the variants. kubeconfig: a file; None for the cluster that one is
-    in, else the default file. context: of the file; None for its current one.
+    name: what the object calls it. baseline, candidate: the variants.
     """
 
-    kind: str
     name: str
-    namespace: str
-    names: Mapping[str, str]
-    kubeconfig: str | None = None
-    context: str | None = None
+    baseline: str
+    candidate: str
+
+    def spread(self, weights: Mapping[str, float]) -> dict[str, float]:
+        """Percent of the object's receivers: as much to the baseline as to the candidate."""
+        share = weights[self.candidate]
+        fresh = min(share, 100.0 - share)
+        return {self.baseline: fresh, self.candidate: share, _REST: 100.0 - share - fresh}
+
+    def gathered(self, carried: Mapping[str, float]) -> dict[str, float]:
+        """Percent by variant, the rest with the baseline; as carried where that isn't spread so."""
+        share = carried[self.candidate]
+        weights = {self.baseline: 100.0 - share, self.candidate: share}
+        wanted = self.spread(weights)
+        if all(abs(carried[name] - wanted[name]) < 0.05 for name in wanted):
+            return weights
+        return {name: carried[name] for name in weights}
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesObject:
+    """The weights of one object of a cluster.
+
+    names: what the object calls the variants. rest: of a delivery with a fresh baseline.
+    """
+
+    object: ClusterObject
+    names: Mapping[str, str] = field(default_factory=dict)
+    rest: Remainder | None = None
 
     @property
     def title(self) -> str:
         """The target in words."""
-        return f"{self.kind}/{self.name} in {self.namespace}"
+        return self.object.title
 
     def read(self) -> AppliedSplit:
         """The split as the API server has it. Raises TargetUnavailable or TargetRefused."""
-        with self._api("get") as api:
-            return self._split(self._get(api))
+        return self._split(self.object.get())
 
     def shift(
         self, weights: Mapping[str, float], *, fence: int, expected: str, reason: str
@@ -61,27 +71,31 @@ class KubernetesObject:
 
         The API server refuses it if the object was changed meanwhile; see TrafficTarget.shift.
         """
-        with self._api("patch") as api:
-            found = self._get(api)
-            now = self._split(found)
-            now.check(self.title, fence=fence, expected=expected)
-            return self._split(self._apply(api, self._wanted(found, weights, fence, reason)))
+        found = self.object.get()
+        now = self._split(found)
+        now.check(self.title, fence=fence, expected=expected)
+        return self._split(self.object.apply(self._wanted(found, weights, fence, reason)))
+
+    @property
+    def _receivers(self) -> Mapping[str, str]:
+        return self.names if self.rest is None else {**self.names, _REST: self.rest.name}
 
     def _wanted(self, found: _Json, weights: Mapping[str, float], fence: int, reason: str) -> _Json:
         """What is applied: this list, whole, since the CRDs' lists are replaced as one."""
-        field = LISTS[self.kind]
-        spec = {field: copy.deepcopy(found["spec"][field])}
-        for path, weight in changed_weights(found, self.names, weights).items():
+        listed = LISTS[self.object.kind]
+        spec = {listed: copy.deepcopy(found["spec"][listed])}
+        spread = weights if self.rest is None else self.rest.spread(weights)
+        for path, weight in changed_weights(found, self._receivers, spread).items():
             entry: Any = {"spec": spec}
             for part in ("spec", *path[1:-1]):
                 entry = entry[part]
             entry[path[-1]] = weight
         return {
             "apiVersion": found["apiVersion"],
-            "kind": self.kind,
+            "kind": self.object.kind,
             "metadata": {
-                "name": self.name,
-                "namespace": self.namespace,
+                "name": self.object.name,
+                "namespace": self.object.namespace,
                 "resourceVersion": found["metadata"]["resourceVersion"],
                 "annotations": {FENCE: str(fence), REASON: reason},
             },
@@ -95,106 +109,7 @@ class KubernetesObject:
             raise TargetRefused(
                 f"{self.title}: its annotation {FENCE} is {fence!r}, must be a number: remove it"
             )
-        weights = read_weights(found, self.names)
+        weights = read_weights(found, self._receivers)
+        if self.rest is not None:
+            weights = self.rest.gathered(weights)
         return AppliedSplit(weights, int(fence), str(metadata["resourceVersion"]))
-
-    def _get(self, api: Any) -> _Json:
-        group, plural = _GROUPS[self.kind]
-        found: _Json = api.get_namespaced_custom_object(
-            group, self._version(api), self.namespace, plural, self.name, _request_timeout=_TIMEOUT
-        )
-        return found
-
-    def _apply(self, api: Any, body: _Json) -> _Json:
-        group, plural = _GROUPS[self.kind]
-        applied: _Json = api.patch_namespaced_custom_object(
-            group,
-            body["apiVersion"].partition("/")[2],
-            self.namespace,
-            plural,
-            self.name,
-            body,
-            field_manager=FIELD_MANAGER,
-            # Whoever made the object owns the list; the weights are ours while we deliver.
-            force=True,
-            _content_type="application/apply-patch+yaml",
-            _request_timeout=_TIMEOUT,
-        )
-        return applied
-
-    def _version(self, api: Any) -> str:
-        """The version that the cluster prefers."""
-        from kubernetes.client import ApisApi  # noqa: PLC0415
-
-        group, _ = _GROUPS[self.kind]
-        for known in ApisApi(api.api_client).get_api_versions(_request_timeout=_TIMEOUT).groups:
-            if known.name == group:
-                preferred = known.preferred_version or known.versions[0]
-                return str(preferred.version)
-        raise TargetRefused(f"the cluster knows no {self.kind}: {group} isn't installed there")
-
-    @contextmanager
-    def _api(self, verb: str) -> Iterator[Any]:
-        """The API, its errors told apart by what a person can do."""
-        from kubernetes.client import CustomObjectsApi  # noqa: PLC0415 - takes a second
-        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415
-
-        try:
-            with self._client() as client:
-                yield CustomObjectsApi(client)
-        except ApiException as error:
-            raise self._told(error.status or 0, _message(error.body, error.reason), verb) from error
-        except HTTPError as error:
-            raise TargetUnavailable(
-                f"the API server of {self.title} can't be reached: {error}"
-            ) from error
-
-    def _told(self, status: int, message: str, verb: str) -> Exception:
-        group, plural = _GROUPS[self.kind]
-        if status == 404:
-            return TargetRefused(f"there is no {self.title}")
-        if status in (401, 403):
-            return TargetRefused(
-                f"{self.title}: not allowed to {verb} it; grant get and patch on "
-                f"{plural}.{group} ({message})"
-            )
-        if status == 409:
-            return SplitChanged(f"{self.title} was changed while it was shifted ({message})")
-        if status in (400, 415, 422):
-            return TargetRefused(f"{self.title}: the cluster refuses the change ({message})")
-        return TargetUnavailable(f"{self.title}: the API server answers {status} ({message})")
-
-    def _client(self) -> Any:
-        from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415
-        from kubernetes.config import (  # noqa: PLC0415
-            ConfigException,
-            load_incluster_config,
-            load_kube_config,
-        )
-
-        settings = Configuration()
-        settings.retries = 0
-        try:
-            if self.kubeconfig is None and self.context is None:
-                try:
-                    load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-                    return ApiClient(settings)
-                except ConfigException:
-                    pass  # not within a cluster: the file is next
-            load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=self.kubeconfig, context=self.context, client_configuration=settings
-            )
-        except ConfigException as error:
-            raise TargetRefused(
-                f"no cluster is known for {self.title}: {error} (delivery.target.kubeconfig)"
-            ) from error
-        return ApiClient(settings)
-
-
-def _message(body: Any, reason: Any) -> str:
-    """What the API server says in a Status object."""
-    try:
-        return str(json.loads(body)["message"])
-    except (TypeError, ValueError, KeyError, RecursionError):
-        return str(reason)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flows.delivery.targets.cluster_object import ClusterObject
 from flows.delivery.targets.envoy_routes import EnvoyRoutes
+from flows.delivery.targets.fresh_pods import FreshPods
 from flows.delivery.targets.git_manifest import GitManifest
-from flows.delivery.targets.kubernetes_object import KubernetesObject
+from flows.delivery.targets.kubernetes_object import KubernetesObject, Remainder
 from flows.delivery.targets.target import TargetRefused, TrafficTarget
 from flows.spec.delivery import EnvoyTarget, GitTarget, KubernetesTarget
 from flows.spec.experiment import Experiment
@@ -32,9 +34,24 @@ def open_target(spec: Experiment, *, spec_dir: Path) -> TrafficTarget:
             return EnvoyRoutes(spec_dir / target.envoy, names, target.route, target.admin)
         case KubernetesTarget():
             kind, _, name = target.kubernetes.partition("/")
-            return KubernetesObject(
-                kind, name, spec.namespace, names, target.kubeconfig, target.context
-            )
+            fresh = target.fresh_baseline
+            compared = spec.baseline, spec.candidates[0]
+            rest = None if fresh is None else Remainder(fresh.rest, *compared)
+            return KubernetesObject(_in_cluster(spec, target, kind, name), names, rest)
         case GitTarget():
             kind, _, name = target.object.partition("/")
             return GitManifest(spec_dir / target.git, kind, name, names, target.push)
+
+
+def open_fresh_pods(spec: Experiment) -> FreshPods | None:
+    """The fresh baseline that the spec's delivery makes, if it is to make one."""
+    target = spec.delivery.target if spec.delivery else None
+    if not isinstance(target, KubernetesTarget) or target.fresh_baseline is None:
+        return None
+    fresh, version = target.fresh_baseline, spec.variants[spec.baseline].version
+    own = _in_cluster(spec, target, "Deployment", fresh.name)
+    return FreshPods(spec.experiment, own, fresh.stable, fresh.candidate, version or spec.baseline)
+
+
+def _in_cluster(spec: Experiment, target: KubernetesTarget, kind: str, name: str) -> ClusterObject:
+    return ClusterObject(kind, name, spec.namespace, target.kubeconfig, target.context)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from flows.delivery.targets.cluster_object import ClusterObject
 from flows.delivery.targets.kubernetes_object import KubernetesObject
 from flows.delivery.targets.target import (
     NewerController,
@@ -35,10 +36,9 @@ def target(api: Cluster, kind: str = "TrafficSplit", **changes: str) -> Kubernet
         "kind": kind,
         "name": "exam",
         "namespace": "shop",
-        "names": NAMES,
         "kubeconfig": api.kubeconfig(),
     }
-    return KubernetesObject(**{**fields, **changes})
+    return KubernetesObject(ClusterObject(**{**fields, **changes}), NAMES)
 
 
 def shift(found: KubernetesObject, fence: int = 1) -> None:
@@ -97,13 +97,13 @@ def test_what_is_changed_during_the_shift_is_not_overwritten(
     api: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = target(api)
-    apply = KubernetesObject._apply
+    apply = ClusterObject.apply
 
-    def change_first(self: KubernetesObject, client: Any, body: dict[str, Any]) -> dict[str, Any]:
+    def change_first(self: ClusterObject, body: dict[str, Any]) -> dict[str, Any]:
         api.put(BY_KIND["TrafficSplit"].replace("weight: 90", "weight: 80").replace("10", "20"))
-        return apply(self, client, body)
+        return apply(self, body)
 
-    monkeypatch.setattr(KubernetesObject, "_apply", change_first)
+    monkeypatch.setattr(ClusterObject, "apply", change_first)
     with pytest.raises(SplitChanged, match="was changed while it was shifted"):
         shift(found)
     assert found.read().weights == {"stable": 80.0, "canary": 20.0}
