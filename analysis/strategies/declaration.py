@@ -59,13 +59,17 @@ def names(default: tuple[str, ...], says: str) -> Any:
     return field(default=default, metadata={"kind": FieldKind.NAMES, "says": says})
 
 
+PAIR = "|"
+
+
 @dataclass(frozen=True, slots=True)
 class Counter:
     """A counter of each variant.
 
     of: "requests" for those of the mesh, a name for a statistic of the variant's Envoy cluster
         (upstream_rq_retry), or a selector with {{version}} in it.
-    where: conditions on labels beside the variant's own. by: a label; its values are counted apart.
+    where: conditions on labels beside the variant's own. by: a label, or several with a comma
+        between; their values are counted apart, joined by PAIR.
     needed: whether nothing is known without it; else a counter without a series counted nothing.
     of_candidates: whether only the candidates need it.
     """

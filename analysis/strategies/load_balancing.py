@@ -1,4 +1,4 @@
-"""Load balancing: how evenly two policies spread requests over the endpoints of their version."""
+"""Load balancing: how policies spread requests over endpoints, and whether hashing is sticky."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from analysis.strategies.declaration import (
     StrategyFinding,
     number,
     selector,
+    share,
     share_bounds,
     text,
 )
+from analysis.strategies.stickiness import Stickiness, stickiness
 
 _LEAST_REQUESTS = 200
 
@@ -33,6 +35,9 @@ class LoadBalancing:
     endpoints: float = number(1.0, "How many each variant has; by default as many as any shows.")
     label: str = text("pod", "The label of the endpoint.")
     arrivals: str = selector(ISTIO_ATTEMPTS, "The counter of requests at a variant's endpoints.")
+    key: str = text("", "The label of what a hashing policy hashes; without, nothing is sticky.")
+    sticky: float = share(0.95, "The share of a key's requests that one endpoint must have.")
+    moved: float = share(0.1, "The share of keys that may move from an endpoint that stays.")
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:
@@ -44,11 +49,17 @@ class LoadBalancing:
 
     @property
     def counters(self) -> Mapping[str, Counter]:
-        """Requests by endpoint."""
-        return {"arrivals": Counter(self.arrivals, by=self.label, needed=True)}
+        """Requests by endpoint, and by key."""
+        found = {"arrivals": Counter(self.arrivals, by=self.label, needed=True)}
+        if self.key:
+            by = f"{self.key},{self.label}"
+            found["keys"] = Counter(self.arrivals, by=by, needed=True, of_candidates=True)
+        return found
 
     def check(self, seen: Counted) -> Iterator[StrategyFinding]:
-        """Whether no endpoint surely has too much, and shares vary within the bound."""
+        """Whether no endpoint surely has too much, shares vary within the bound, and keys stay."""
+        for candidate in seen.candidates if self.key else ():
+            yield from self._stickiness(candidate, stickiness(seen, "keys", candidate))
         # An endpoint that gets nothing has no series: it shows in the other variant's number alone.
         shown = (len(seen.by("arrivals", one)) for one in (seen.baseline, *seen.candidates))
         endpoints = max(int(self.endpoints), *shown)
@@ -75,3 +86,23 @@ class LoadBalancing:
                 yield StrategyFinding("spread", Found.HARM, f"endpoints are uneven: {said}")
             else:
                 yield StrategyFinding("spread", Found.GOOD, said)
+
+    def _stickiness(self, candidate: str, found: Stickiness) -> Iterator[StrategyFinding]:
+        if found.requests < _LEAST_REQUESTS:
+            detail = f"{candidate} had too few requests of each {self.key} to see where they go"
+            yield StrategyFinding("stickiness", Found.WAIT, detail)
+            return
+        said = (
+            f"{found.stayed / found.requests:.1%} of requests of {candidate} reached the endpoint "
+            f"of their {self.key}"
+        )
+        is_loose = share_bounds(found.stayed, found.requests)[1] < self.sticky
+        detail = f"hashing is not sticky: {said}, {self.sticky:.1%} must" if is_loose else said
+        yield StrategyFinding("stickiness", Found.HARM if is_loose else Found.GOOD, detail)
+        if found.kept:
+            said = (
+                f"{found.moved} of {found.kept} values of {self.key} left an endpoint of "
+                f"{candidate} that stayed when others ({', '.join(found.gone) or 'new'}) changed"
+            )
+            too_many = share_bounds(found.moved, found.kept)[0] > self.moved
+            yield StrategyFinding("moved keys", Found.HARM if too_many else Found.GOOD, said)

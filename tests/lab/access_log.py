@@ -38,7 +38,7 @@ TAGS: Mapping[str, str] = {
     "request_route": "%ROUTE_NAME%",
     "upstream_cluster": "%UPSTREAM_CLUSTER%",
 }
-UPSTREAM_TAGS = {name: TAGS[name] for name in ("request_method", "request_route")}
+UPSTREAM_TAGS = {name: TAGS[name] for name in ("request_method", "request_route", "user_id")}
 GATEWAY_FIELDS = {**FIELDS, **TAGS, "us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%"}
 UPSTREAM_FIELDS = {**FIELDS, **UPSTREAM_TAGS, "us": "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:us)%"}
 

@@ -202,7 +202,8 @@ def _route(service: ServiceSpec, route: RouteSpec) -> _Json:
         "weighted_clusters": {
             "use_hash_policy": route.sticky,
             "clusters": [
-                _weighted(service, variant, weight) for variant, weight in route.weights.items()
+                _weighted(service, variant, weight, route.is_limited)
+                for variant, weight in route.weights.items()
             ],
         },
         **_waiting(route.retry or RetrySpec(service.retries, timeout_s=service.timeout_s)),
@@ -233,7 +234,7 @@ def _waiting(how: RetrySpec) -> _Json:
     return found
 
 
-def _weighted(service: ServiceSpec, name: str, weight: int) -> _Json:
+def _weighted(service: ServiceSpec, name: str, weight: int, is_limited: bool) -> _Json:
     header = {"header": {"key": "x-variant", "value": name}}
     found: _Json = {
         "name": workload(service.name, name),
@@ -241,7 +242,7 @@ def _weighted(service: ServiceSpec, name: str, weight: int) -> _Json:
         "response_headers_to_add": [header],
     }
     variant = service.variant(name)
-    if variant.tokens is not None:
+    if variant.tokens is not None and is_limited:
         found["typed_per_filter_config"] = {_LIMIT: _limit(found["name"], variant)}
     return found
 

@@ -83,6 +83,10 @@ class Fleet:
         if graceful:
             self._write_endpoints(pod.destination.service, pod.destination.variant)
 
+    def take_out(self, pod: PodProcess) -> None:
+        """Envoy sends no more requests there."""
+        self._write_endpoints(pod.destination.service, pod.destination.variant, without=pod)
+
     def _drain(self, pod: PodProcess, scrape_interval_s: float) -> None:
         here = pod.destination
         self._write_endpoints(here.service, here.variant, without=pod)

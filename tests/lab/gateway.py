@@ -14,12 +14,17 @@ from tests.lab.topology import ServiceSpec, write_destinations
 
 GATEWAY_JOB = "gateway"
 ENVOY_JOB = "envoy"
-# Envoy leaves out series that were never used, as a proxy with its own metrics would.
-GATEWAY_JOBS = (
-    Job(GATEWAY_JOB),
-    Job(ENVOY_JOB, path="/stats/prometheus", query={"usedonly": ""}),
-)
 _LABELS = {"app": "gateway", "pod": "gateway-0"}
+
+
+def gateway_jobs(services: Sequence[ServiceSpec]) -> tuple[Job, Job]:
+    """Envoy leaves out series that were never used, as a proxy with its own metrics would.
+
+    Not where pods may be ejected: that none was must be told from what isn't exported.
+    """
+    ejects = any(v.ejects_after is not None for service in services for v in service.variants)
+    query = {} if ejects else {"usedonly": ""}
+    return Job(GATEWAY_JOB), Job(ENVOY_JOB, path="/stats/prometheus", query=query)
 
 
 class Gateway:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.lab.fleet import Fleet, await_answers, await_scrapes
-from tests.lab.gateway import GATEWAY_JOBS, Gateway
+from tests.lab.gateway import Gateway, gateway_jobs
 from tests.lab.load_plan import Crowd, LoadPlan, LoadResult, Profile
 from tests.lab.load_run import LoadRun
 from tests.lab.pod_process import PODS_JOB, PodProcess
@@ -80,7 +80,7 @@ class Lab:
             self.folder / "prometheus",
             port=ports.take(),
             scrape_interval_s=self.scrape_interval_s,
-            jobs=[Job(PODS_JOB), *GATEWAY_JOBS],
+            jobs=[Job(PODS_JOB), *gateway_jobs(self.services)],
         )
         self._exit.callback(self.prometheus.kill)
         self.prometheus.start()
@@ -179,6 +179,10 @@ class Lab:
         """
         one = self.fleet.find_one(service, pod)
         self.fleet.restart(one, graceful=graceful, scrape_interval_s=self.scrape_interval_s)
+
+    def take_out(self, service: str, pod: str) -> None:
+        """The pod leaves the endpoints, and goes on."""
+        self.fleet.take_out(self.fleet.find_one(service, pod))
 
     def kill_pod(self, service: str, pod: str) -> None:
         """Ends a pod and its sidecar at once; Envoy still sends requests there."""

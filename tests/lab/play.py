@@ -67,4 +67,4 @@ def _merged(spec: dict[str, Any], own: Any) -> dict[str, Any]:
         name: _merged(spec.get(name) or {}, value) if isinstance(value, dict) else value
         for name, value in own.items()
     }
-    return {**spec, **inner}
+    return {name: value for name, value in {**spec, **inner}.items() if value is not None}

@@ -77,7 +77,9 @@ class ScenarioRun:
         self._log = root / f"{scenario.service}.log"
         self._read = 0
         self._lines: list[str] = []
-        self._to_come = list(scenario.changes)
+        self._to_come = sorted(scenario.changes, key=lambda one: one.after_s)
+        self._late_s = 0.0
+        self._first_at: dict[int, float] = {}
         self._splits: list[tuple[float, int]] = []
         self._held = ExitStack()
         self._is_holding = self._killed = False
@@ -85,7 +87,7 @@ class ScenarioRun:
         path.write_text(_spec(scenario, lab) if spec is None else spec)
         lab.set_behaviour(scenario.service, None, **scenario.normal)
         for change in scenario.changes:
-            if change.after_s == 0:
+            if change.after_s == 0 and change.at_percent is None:
                 self._apply(change)
 
     def start(self) -> None:
@@ -97,8 +99,10 @@ class ScenarioRun:
 
     def poll(self) -> Ended | None:
         """Does what is due; the end, once it has come, or its time is over."""
-        for change in [c for c in self._to_come if c.after_s <= self._elapsed_s]:
-            self._apply(change)
+        # One that comes late makes those after it late: a burst lasts as long as it is to.
+        while self._to_come and self._is_due(self._to_come[0]):
+            self._late_s = self._elapsed_s - self._to_come[0].after_s
+            self._apply(self._to_come[0])
         got = self._poll_controller() if self.scenario.stages else self._poll_gate()
         late = self._elapsed_s > self.scenario.within_s
         if got is None and not late:
@@ -118,9 +122,18 @@ class ScenarioRun:
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._began
 
+    def _is_due(self, change: Change) -> bool:
+        since_s: float | None = self._late_s
+        if change.at_percent is not None:
+            since_s = self._first_at.get(change.at_percent)
+        return since_s is not None and since_s + change.after_s <= self._elapsed_s
+
     def _apply(self, change: Change) -> None:
         if change in self._to_come:
             self._to_come.remove(change)
+        if change.leaves:
+            self._lab.take_out(self.scenario.service, str(change.pods))
+            return
         self._lab.set_behaviour(self.scenario.service, change.pods, **change.behaviour)
 
     def _command(self, *arguments: str) -> list[str]:
@@ -200,6 +213,7 @@ class ScenarioRun:
             split = (weights[f"{self.scenario.service}-canary"], int(ours.get("fence", 0)))
             if not self._splits or self._splits[-1] != split:
                 self._splits.append(split)
+                self._first_at.setdefault(split[0], self._elapsed_s)
 
     def _say(self, text: str) -> None:
         for line in text.splitlines():

@@ -13,11 +13,17 @@ SHOWN = ("healthy", "faulty", "broken")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """From so many seconds after the start on, these pods behave so. pods: as Lab names them."""
+    """From so many seconds after the start on, these pods behave so. pods: as Lab names them.
+
+    leaves: the pod leaves the endpoints instead. at_percent: after the canary had so much traffic
+    first, instead of after the start.
+    """
 
     after_s: float
     pods: str | None
     behaviour: Mapping[str, float]
+    leaves: bool = False
+    at_percent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +177,14 @@ SECOND = (
         240,
         stages=((30, 0), (90, 100)),
         test_rate=20,
-        changes=(Change(75, "canary", {"error_share": 0.3}),),
+        changes=(Change(20, "canary", {"error_share": 0.3}, at_percent=100),),
     ),
     Scenario(
         "blue-green-fit",
         "green fit on its test traffic and on all: switched, and stays",
         "promoted",
         "promoted: stable 0, canary 100",
-        300,
+        420,
         stages=((30, 0), (60, 100)),
         test_rate=30,
         margin=0.02,
@@ -217,7 +223,7 @@ THIRD = (
         "Prometheus down for two minutes: held, then decided",
         "promoted",
         "promoted: stable 0, canary 100",
-        420,
+        600,
         stages=((30, 25), (60, 50)),
         rate=100,
         holds="nothing is shifted: ",

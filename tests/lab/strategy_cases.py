@@ -16,6 +16,7 @@ from tests.lab.strategy_services import (
     FLAKY,
     HEDGED,
     NONE,
+    POLICIES,
     TAIL,
     TWICE,
     balanced,
@@ -27,7 +28,9 @@ from tests.lab.strategy_services import (
     flagged,
     get_and_post,
     groups,
+    hashed,
     limited,
+    policies,
     shared,
     trying,
     with_chaos,
@@ -37,7 +40,7 @@ from tests.lab.topology import RetrySpec, ServiceSpec
 # Times and margins of the lab, where the specs have those of a service's real traffic.
 FITTED: Mapping[str, Any] = {
     "plan": {
-        "duration": "110s",
+        "duration": "200s",
         "bucket": "2s",
         "look_every": "4s",
         "minimum_duration": "24s",
@@ -84,7 +87,23 @@ CASES = (
         "refused",
         limited("limit-kept", 30),
         Profile("limit-kept", 80),
-        spec={"strategy": BUCKET, "metrics": {"refused": {"margin": 0.08}}},
+        spec={"strategy": {**BUCKET, "at_most": 0.7}, "metrics": {"refused": {"margin": 0.12}}},
+    ),
+    _case(
+        "rate-limiting",
+        "hold",
+        "the limit hits nobody",
+        limited("limit-wide", 200),
+        Profile("limit-wide", 60),
+        spec={"strategy": {**BUCKET, "tokens": 200}},
+    ),
+    _case(
+        "rate-limiting",
+        "rollback",
+        "the limit is unfair",
+        limited("limit-unfair", 5, free="standard"),
+        Profile("limit-unfair", 80),
+        spec={"strategy": {**BUCKET, "tokens": 34, "at_most": 0.9}},
     ),
     _case(
         "rate-limiting",
@@ -150,6 +169,21 @@ CASES = (
         changes=burst(30, 36),
     ),
     _case(
+        "circuit-breaking",
+        "hold",
+        "never opened: send a burst",
+        breaking("breaker-idle", 1024),
+        Profile("breaker-idle", 60),
+    ),
+    _case(
+        "timeouts-and-retries",
+        "rollback",
+        "more attempts than requests on GET",
+        trying("retry-budget", TWICE, TWICE, stable=NONE, canary=NONE),
+        *get_and_post("retry-budget", 60),
+        changes=(Change(0, None, {"error_share": 0.4}),),
+    ),
+    _case(
         "timeouts-and-retries",
         "promote",
         "errors",
@@ -202,6 +236,47 @@ CASES = (
         "an endpoint has too much",
         balanced("balance-hashed", "MAGLEV"),
         Profile("balance-hashed", 80, users=2),
+    ),
+    _case(
+        "load-balancing",
+        "promote",
+        "errors",
+        hashed("balance-sticky", "RING_HASH"),
+        Profile("balance-sticky", 80, users=40),
+        changes=(Change(30, "balance-sticky-canary-0", {}, leaves=True),),
+        spec={"strategy": {"key": "user_id", "largest": 3, "variation": 1}},
+    ),
+    _case(
+        "load-balancing",
+        "rollback",
+        "hashing is not sticky",
+        hashed("balance-loose", "RANDOM"),
+        Profile("balance-loose", 80, users=40),
+        spec={"strategy": {"key": "user_id"}},
+    ),
+    _case(
+        "load-balancing",
+        "promote",
+        "errors",
+        policies("balance-five"),
+        Profile("balance-five", 100, users=200),
+        spec={
+            "variants": {
+                "canary": None,
+                **{
+                    one: {"labels": {"upstream_cluster": f"balance-five-{one}"}} for one in POLICIES
+                },
+            },
+            "split": {"canary": None, **dict.fromkeys(["stable", *POLICIES], 20)},
+            "metrics": {"errors": {"margin": 0.05}, "tail": {"margin": 0.05}},
+        },
+    ),
+    _case(
+        "pools-and-outliers",
+        "rollback",
+        "found the pool full (UO)",
+        ejecting("pool-narrow", 1),
+        Profile("pool-narrow", 120),
     ),
     _case(
         "pools-and-outliers",

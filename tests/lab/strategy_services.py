@@ -12,15 +12,21 @@ NAMESPACE = "edtech-production"
 _TAGS = ("upstream_cluster", "user_tier", "country", "request_method", "experiment_group")
 
 
-def two(name: str, stable: VariantSpec, canary: VariantSpec, **more: Any) -> ServiceSpec:
-    return ServiceSpec(name, NAMESPACE, [stable, canary], tags=_TAGS, **more)
+def two(
+    name: str, stable: VariantSpec, canary: VariantSpec, *tags: str, **more: Any
+) -> ServiceSpec:
+    return ServiceSpec(name, NAMESPACE, [stable, canary], tags=(*_TAGS, *tags), **more)
 
 
-def limited(name: str, tokens: int, enforced: int = 100) -> ServiceSpec:
+def limited(name: str, tokens: int, enforced: int = 100, *, free: str = "") -> ServiceSpec:
+    """free: a tier that has no limit."""
+    weights = {"stable": 50, "canary": 50}
+    free_route = RouteSpec("free", weights, headers={"user-tier": free}, is_limited=False)
     return two(
         name,
         VariantSpec("stable", "stable", weight=50, tokens=30),
         VariantSpec("canary", "canary", weight=50, tokens=tokens, enforced=enforced),
+        routes=[free_route] if free else [],
     )
 
 
@@ -78,11 +84,33 @@ def balanced(name: str, policy: str) -> ServiceSpec:
     )
 
 
-def ejecting(name: str) -> ServiceSpec:
+def hashed(name: str, policy: str) -> ServiceSpec:
+    """Users are to reach one pod each."""
+    return two(
+        name,
+        VariantSpec("stable", "stable", weight=50),
+        VariantSpec("canary", "canary", pods=4, weight=50, policy=policy),
+        "user_id",
+    )
+
+
+POLICIES = {"least": "LEAST_REQUEST", "random": "RANDOM", "ring": "RING_HASH", "maglev": "MAGLEV"}
+
+
+def policies(name: str) -> ServiceSpec:
+    """Round robin and four others beside each other."""
+    variants = [VariantSpec("stable", "stable", weight=20)]
+    variants += [
+        VariantSpec(one, one, weight=20, policy=policy) for one, policy in POLICIES.items()
+    ]
+    return ServiceSpec(name, NAMESPACE, variants, tags=_TAGS)
+
+
+def ejecting(name: str, pool: int | None = None) -> ServiceSpec:
     return two(
         name,
         VariantSpec("stable", "stable", weight=50, ejects_after=3),
-        VariantSpec("canary", "canary", weight=50, ejects_after=3),
+        VariantSpec("canary", "canary", weight=50, ejects_after=3, max_requests=pool),
     )
 
 

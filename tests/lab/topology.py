@@ -68,6 +68,8 @@ class RouteSpec:
     retry: RetrySpec | None = None
     lua: str = ""
     """What runs before the route is chosen again."""
+    is_limited: bool = True
+    """Whether its variants' token buckets count here."""
 
 
 @dataclass(frozen=True, slots=True)

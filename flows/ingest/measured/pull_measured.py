@@ -11,15 +11,17 @@ import numpy as np
 
 from analysis.counting.counters import Reason
 from analysis.counting.lost_exposure import Cause
+from analysis.strategies.declaration import PAIR
 from flows.formats.text import counted
 from flows.formats.time import milliseconds
 from flows.ingest.measured.asked_series import AskedSeries, asked_of, pulled_as
 from flows.ingest.requests.counts import WindowCounts, range_of
 from flows.ingest.requests.mesh.family import VariantsOverlap
 from flows.ingest.requests.plain_counters import (
-    BucketRow,
+    BucketRows,
     CountedWindow,
     count_plain,
+    joined_rows,
     load_buckets,
     summed,
 )
@@ -123,10 +125,11 @@ def _query(
 ) -> tuple[list[CountedWindow], tuple[str, ...]]:
     """The value of each bucket is what the query says at its end."""
     width = bucket_ms(spec)
-    rows = defaultdict[int, list[BucketRow]](list)
+    rows = defaultdict[int, list[tuple[int, int, float]]](list)
+    owners = tuple(asked.texts)
     notes, said = defaultdict[int, dict[str, None]](dict), dict[str, None]()
     starts = np.array([window.start_ms for window in windows])
-    for (variant, part), text in asked.texts.items():
+    for owner, ((variant, _), text) in enumerate(asked.texts.items()):
         begin, end = windows[0].start_ms + width, windows[-1].end_ms
         samples = source.read_query(text, begin, end, width)
         said |= dict.fromkeys(samples.warnings)
@@ -141,10 +144,16 @@ def _query(
                     "average them"
                 ] = None
                 continue
-            rows[window].append(BucketRow(variant, part, at - width, float(value)))
+            rows[window].append((owner, at - width, float(value)))
     return [
         CountedWindow(
-            NewWindow(w, len(found), len(found), 0, tuple(notes[w.start_ms])), tuple(found)
+            NewWindow(w, len(found), len(found), 0, tuple(notes[w.start_ms])),
+            BucketRows(
+                owners,
+                np.array([one[0] for one in found], np.int64),
+                np.array([one[1] for one in found], np.int64),
+                np.array([one[2] for one in found], np.float64),
+            ),
         )
         for w in windows
         for found in (rows[w.start_ms],)
@@ -167,7 +176,7 @@ def _count(
         pieces.append(found)
         label = asked.by.get(part)
         owners += [
-            (variant, part if label is None else f"{part}:{one.get(label, '')}")
+            (variant, part if label is None else f"{part}:{_values_of(one, label)}")
             for one in found.labels
         ]
     samples = _joined(pieces)
@@ -182,6 +191,11 @@ def _count(
     return [_of_window(spec, owners, one) for one in counts], tuple(
         dict.fromkeys((*samples.warnings, *samples.notes, *said))
     )
+
+
+def _values_of(labels: Mapping[str, str], by: str) -> str:
+    """The values of one label, or of several with a comma between."""
+    return PAIR.join(labels.get(one, "") for one in by.split(","))
 
 
 def _joined(pieces: Sequence[Samples]) -> Samples:
@@ -221,13 +235,14 @@ def _of_window(
 ) -> CountedWindow:
     """Sums by variant, part and bucket; of what no scrape saw too, as a part of its own."""
     known = counts.reason != Reason.BASELINE
-    rows = summed(spec, owners, counts.series[known], counts.ts_ms[known], counts.delta[known])
+    rows = [summed(spec, owners, counts.series[known], counts.ts_ms[known], counts.delta[known])]
     whole = "of" if any(part == "of" for _, part in owners) else "part"
     lost = [(variant, "lost" if part == whole else "") for variant, part in owners]
     for loss in counts.losses:
         if loss.cause is not Cause.GAP:  # counted, at an uncertain time
             found = summed(spec, lost, loss.series, loss.ts_ms, loss.requests)
-            rows += [row for row in found if row.part and row.amount > 0]
+            is_whole = np.array([bool(part) for _, part in found.owners], np.bool_)
+            rows.append(found.where(is_whole[found.owner] & (found.amount > 0)))
     samples = len(counts.ts_ms)
     new = NewWindow(counts.window, samples, samples, counts.targets_up, counts.notes)
-    return CountedWindow(new, tuple(rows))
+    return CountedWindow(new, joined_rows(rows))

@@ -26,13 +26,47 @@ _PLAIN = FAMILIES[Mesh.LINKERD]
 
 
 @dataclass(frozen=True, slots=True)
-class BucketRow:
-    """What a part of a metric, or an outcome, adds up to in one bucket; of a query its value."""
+class BucketRows:
+    """What parts of a metric, or outcomes, add up to in each bucket; of a query its values.
 
-    variant: str
-    part: str
-    bucket_start_ms: int
-    amount: float
+    owners: variants and their parts. owner: int64[rows], index of owners. bucket_start_ms:
+    int64[rows]. amount: float64[rows].
+    """
+
+    owners: tuple[tuple[str, str], ...]
+    owner: NDArray[np.int64]
+    bucket_start_ms: NDArray[np.int64]
+    amount: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    def where(self, kept: NDArray[np.bool_]) -> BucketRows:
+        """Some of the rows."""
+        rows = self.owner[kept], self.bucket_start_ms[kept], self.amount[kept]
+        return BucketRows(self.owners, *rows)
+
+    def totals(self) -> dict[tuple[str, str], float]:
+        """Sums over all buckets, by owner with a row."""
+        sums = np.bincount(self.owner, self.amount, len(self.owners))
+        return {self.owners[i]: float(sums[i]) for i in np.unique(self.owner)}
+
+
+def joined_rows(pieces: Sequence[BucketRows]) -> BucketRows:
+    """All of them, one after the other."""
+    owners: dict[tuple[str, str], int] = {}
+    own = [
+        np.array([owners.setdefault(one, len(owners)) for one in piece.owners], np.int64)[
+            piece.owner
+        ]
+        for piece in pieces
+    ]
+    return BucketRows(
+        tuple(owners),
+        np.concatenate([np.zeros(0, np.int64), *own]),
+        np.concatenate([np.zeros(0, np.int64), *(piece.bucket_start_ms for piece in pieces)]),
+        np.concatenate([np.zeros(0), *(piece.amount for piece in pieces)]),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +74,7 @@ class CountedWindow:
     """One window of one metric, or of the conversions."""
 
     new: NewWindow
-    rows: tuple[BucketRow, ...]
+    rows: BucketRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +119,17 @@ def summed(
     series: NDArray[np.int64],
     ts_ms: NDArray[np.int64],
     amount: NDArray[np.float64],
-) -> list[BucketRow]:
+) -> BucketRows:
     """Sums of amounts by variant, part and bucket, in their order; owners: both, by series."""
     width = bucket_ms(spec)
-    keys = sorted(set(owners))
-    key = np.array([keys.index(one) for one in owners], np.int64)[series]
-    cells, cell = np.unique(
-        np.stack([key, (ts_ms - 1) // width * width]), axis=1, return_inverse=True
-    )
-    sums = np.bincount(cell.reshape(-1), amount, cells.shape[1])
-    return [
-        BucketRow(keys[index][0], keys[index][1], bucket, total)
-        for index, bucket, total in zip(*cells.tolist(), sums.tolist(), strict=True)
-    ]
+    index = {one: i for i, one in enumerate(sorted(set(owners)))}
+    bucket = (ts_ms - 1) // width
+    first, last = (int(bucket.min()), int(bucket.max())) if len(bucket) else (0, 0)
+    buckets = last - first + 1
+    cell = np.array([index[one] for one in owners], np.int64)[series] * buckets + bucket - first
+    cells, of_sample = np.unique(cell, return_inverse=True)
+    sums = np.bincount(of_sample, amount, len(cells)).astype(np.float64)
+    return BucketRows(tuple(index), cells // buckets, (cells % buckets + first) * width, sums)
 
 
 def load_buckets(
@@ -131,14 +163,16 @@ def load_buckets(
 
 
 def _table(written: Sequence[CountedWindow]) -> object:
-    rows = [row for each in written for row in each.rows]
+    rows = joined_rows([each.rows for each in written])
     starts = np.array([each.new.window.start_ms for each in written], np.int64)
+    variants, parts = (texts([one[i] for one in rows.owners]) for i in (0, 1))
+    owner = numbers(rows.owner)
     return table(
         {
             "window_start": instants(np.repeat(starts, [len(each.rows) for each in written])),
-            "bucket_start": instants(np.array([row.bucket_start_ms for row in rows], np.int64)),
-            "variant": texts([row.variant for row in rows]),
-            "part": texts([row.part for row in rows]),
-            "amount": numbers(np.array([row.amount for row in rows], np.float64)),
+            "bucket_start": instants(rows.bucket_start_ms),
+            "variant": variants.take(owner),
+            "part": parts.take(owner),
+            "amount": numbers(rows.amount),
         }
     )

@@ -11,7 +11,13 @@ import numpy as np
 
 from flows.formats.time import milliseconds, milliseconds_of
 from flows.ingest.requests.counts import WindowCounts, range_of
-from flows.ingest.requests.plain_counters import CountedWindow, count_plain, load_buckets, summed
+from flows.ingest.requests.plain_counters import (
+    CountedWindow,
+    count_plain,
+    joined_rows,
+    load_buckets,
+    summed,
+)
 from flows.ingest.requests.windows import (
     NewWindow,
     bucket_ms,
@@ -81,8 +87,8 @@ def pull_conversions(
             warnings |= dict.fromkeys(done.kept)
             warnings |= dict.fromkeys(n for each in done.windows for n in each.new.notes)
             written += len(done.windows)
-            for row in (row for each in done.windows for row in each.rows):
-                users[row.variant, row.part] += round(row.amount)
+            for owner, amount in joined_rows([each.rows for each in done.windows]).totals().items():
+                users[owner] += round(amount)
     if pending and not has_series:
         raise _nothing(spec, counters, foreign)
     return ConversionPull(written, users, foreign, tuple(warnings))
@@ -104,7 +110,7 @@ def _users_of(spec: Experiment, samples: Samples, counts: WindowCounts) -> Count
     users = np.round(counts.delta[kept])
     rows = summed(spec, keys, counts.series[kept], counts.ts_ms[kept], users)
     new = NewWindow(counts.window, len(own), int(own.sum()), counts.targets_up, counts.notes)
-    return CountedWindow(new, tuple(rows))
+    return CountedWindow(new, rows)
 
 
 def _key_of(labels: Mapping[str, str]) -> tuple[str, str]:

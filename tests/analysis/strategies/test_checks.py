@@ -1,8 +1,12 @@
-"""Every strategy's check, on counts as they should be and as they should not."""
+"""Every strategy's check, on counts as they should be and as they should not.
+
+Covers analysis.strategies.stickiness, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +24,7 @@ from analysis.strategies.several_experiments import SeveralExperiments
 from analysis.strategies.timeouts_and_retries import TimeoutsAndRetries
 
 _BUCKETS, _BUCKET_S = 60, 2.0
-Counts = Mapping[str, float | FloatArray | Mapping[str, float]]
+Counts = Mapping[str, float | FloatArray | Mapping[str, Any]]
 
 
 def _seen(canary: Counts, stable: Counts | None = None) -> Counted:
@@ -53,7 +57,22 @@ _HEDGES = Hedging(load=0.2, once=("POST",))
 
 
 _FLAG = FeatureFlags(enabled=0.3, groups=("PH",))
+_HASHED = LoadBalancing(key="user_id", moved=0.05)
 _PODS = dict.fromkeys("abcd", 25.0)
+
+
+def _keys(later: Mapping[str, str], loose: float = 0.0) -> Counts:
+    """Twelve keys on four endpoints; later: where some go from the middle on."""
+    keys: dict[str, FloatArray] = {}
+    for key in range(12):
+        name, half = "0123456789xy"[key], _BUCKETS // 2
+        home = "abcd"[key % 4]
+        keys[f"{name}|{home}"] = _at(range(half if name in later else _BUCKETS), events=5)
+        if name in later:
+            keys[f"{name}|{later[name]}"] = _at(range(half, _BUCKETS), events=5)
+        if loose:
+            keys[f"{name}|{'bcda'[key % 4]}"] = np.full(_BUCKETS, loose)
+    return {"arrivals": _PODS, "keys": keys}
 
 
 def _flags(ph: float, others: float) -> Counts:
@@ -222,6 +241,23 @@ def _routes(get: float, post: float, *, failed: float = 0) -> Counts:
             "endpoints are uneven",
         ),
         (LoadBalancing(), {"arrivals": {"a": 1.0, "b": 1.0}}, None, Found.WAIT, "too few"),
+        (_HASHED, _keys({}), None, Found.GOOD, "100.0% of requests of canary reached the endpoint"),
+        (_HASHED, _keys({}, loose=5.0), None, Found.HARM, "50.0% of requests of canary reached"),
+        (_HASHED, {"arrivals": _PODS, "keys": {"|a": 99.0}}, None, Found.WAIT, "of each user_id"),
+        (
+            _HASHED,
+            _keys(dict.fromkeys("048", "b")),
+            None,
+            Found.GOOD,
+            "0 of 9 values of user_id left an endpoint of canary that stayed when others (a)",
+        ),
+        (
+            _HASHED,
+            _keys(dict(zip("04815926x", "bbbcccddd", strict=True))),
+            None,
+            Found.HARM,
+            "6 of 9 values of user_id left an endpoint",
+        ),
         (
             PoolsAndOutliers(),
             {"requests": 100.0, "ejections": 0.0},
