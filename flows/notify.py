@@ -5,13 +5,20 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+from flows.formats import apart
 from flows.formats.text import counted
 from flows.warehouse.connection import open_reader, open_writer, transaction
 from flows.warehouse.outbox import SERVICES, Message, claim, note, services, settle, unsent
 from flows.warehouse.statements import run
+
+_WAIT_S = 20.0
+# By URL, what is still being sent by a service that took longer.
+_hanging: dict[str, Future[bool]] = {}
 
 
 def send_notifications(warehouse: Path, warn: Callable[[str], None]) -> int:
@@ -66,6 +73,17 @@ def _send_all(warehouse: Path, urls: dict[str, str], warn: Callable[[str], None]
 
 
 def _send(url: str, message: Message) -> bool:
+    """Whether the service took it. One that sends a byte now and then is waited for once."""
+    if (earlier := _hanging.get(url)) is not None and not earlier.done():
+        return False
+    sending = _hanging[url] = apart.begin(partial(_notify, url, message))
+    try:
+        return sending.result(_WAIT_S)
+    except TimeoutError:
+        return False
+
+
+def _notify(url: str, message: Message) -> bool:
     import apprise  # noqa: PLC0415 - slow, and needed where there is something to send
 
     # Its log would name the service.

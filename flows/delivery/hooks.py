@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -15,6 +16,8 @@ import requests
 from flows.delivery.controller import Controller
 from flows.delivery.lease import LEASE, LeaseLost
 from flows.delivery.targets.target import NewerController
+from flows.formats import apart
+from flows.formats.bounded_http import bound
 from flows.formats.safe_text import safe_text
 from flows.spec.delivery import Hook
 
@@ -55,10 +58,9 @@ def _hooks(controller: Controller, when: str) -> list[Hook]:
 def _run(controller: Controller, hook: Hook, stage: int) -> str | None:
     told = {"experiment": controller.spec.experiment, "when": hook.when, "stage": str(stage)}
     if hook.http is not None:
-        with ThreadPoolExecutor(max_workers=1) as apart:
-            answer = apart.submit(_post, hook.http, told, hook.timeout.total_seconds())
-            while not wait([answer], _ASK_S).done:
-                _is_aborted(controller)
+        answer = apart.begin(partial(_post, hook.http, told, hook.timeout.total_seconds()))
+        while not wait([answer], _ASK_S).done:
+            _is_aborted(controller)
         return answer.result()
     return _command(controller, hook, told)
 
@@ -66,12 +68,14 @@ def _run(controller: Controller, hook: Hook, stage: int) -> str | None:
 def _post(url: str, told: dict[str, str], timeout_s: float) -> str | None:
     """Calls the URL; no redirect is followed, as it may lead anywhere."""
     try:
-        with requests.post(
-            url, json=told, timeout=timeout_s, allow_redirects=False, stream=True
-        ) as answer:
-            if answer.status_code < 300:
-                return None
-            return f"the hook {told['when']} answered {answer.status_code}"
+        with requests.Session() as session:
+            bound(session, timeout_s)
+            with session.post(
+                url, json=told, timeout=timeout_s, allow_redirects=False, stream=True
+            ) as answer:
+                if answer.status_code < 300:
+                    return None
+                return f"the hook {told['when']} answered {answer.status_code}"
     except requests.RequestException as error:
         return f"the hook {told['when']} can't be called: {type(error).__name__}"
 

@@ -24,7 +24,6 @@ from dashboards.exported_metrics import (
     HealthScore,
     render_metrics,
 )
-from dashboards.pushgateway import PushFailed, push_text
 from dashboards.report_view import VariantShare
 from dashboards.service_shares import VersionTraffic, service_shares
 from dashboards.verdict_metrics import verdict_samples
@@ -35,6 +34,7 @@ from flows.look.verdict_document import restored
 from flows.plan.effective import plan_at
 from flows.publish.dashboards import view_of
 from flows.publish.marts import PublishFailed
+from flows.publish.pushgateway import PushFailed, push_text
 from flows.publish.traffic import TrafficSpan, requests_in
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader

@@ -52,8 +52,8 @@ def _export(
 ) -> None:
     # Publishing is never the gate's: its imports wait until here.
     from dashboards.pipeline_metrics import PipelineRun, render_run  # noqa: PLC0415
-    from dashboards.pushgateway import PushFailed  # noqa: PLC0415
     from flows.publish.latest_metrics import push  # noqa: PLC0415
+    from flows.publish.pushgateway import PushFailed  # noqa: PLC0415
 
     warehouse = workspace.warehouse
     text = render_run(

@@ -6,12 +6,12 @@ A call that hangs keeps its own group waiting, and takes nobody else's turn.
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 from collections.abc import Callable, Hashable
-from contextlib import suppress
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
+
+from flows.formats import apart
 
 _T = TypeVar("_T")
 
@@ -42,7 +42,7 @@ class SharedCalls:
         self, *, workers: int, waiting: int, timeout_s: float, fresh_s: float = 1.0
     ) -> None:
         self._turns = asyncio.Semaphore(workers)
-        self._threads: set[threading.Thread] = set()
+        self._running: set[Future[object]] = set()
         self._stuck: dict[str, float] = {}
         self._waiting = waiting
         self._timeout_s = timeout_s
@@ -72,9 +72,7 @@ class SharedCalls:
 
     def close(self, *, wait_s: float = 8.0) -> None:
         """Waits for the calls that run, but for no stuck one; those that wait are given up."""
-        deadline = time.monotonic() + wait_s
-        for thread in list(self._threads):
-            thread.join(max(0.0, deadline - time.monotonic()))
+        wait(list(self._running), wait_s)
 
     def _begin(self, group: str, key: Hashable, work: Callable[[], object]) -> _Shared:
         if sum(not shared.task.done() for shared in self._calls.values()) >= self._waiting:
@@ -99,28 +97,10 @@ class SharedCalls:
 
     def _start(self, work: Callable[[], object]) -> asyncio.Future[object]:
         """The answer to come, of a thread that doesn't keep the process from ending."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[object] = loop.create_future()
-
-        def tell(give: Callable[[Any], None], what: object) -> None:
-            if not answer.done():
-                give(what)
-
-        def run() -> None:
-            try:
-                found: object = work()
-                give: Callable[[Any], None] = answer.set_result
-            except BaseException as error:  # noqa: BLE001 - the caller gets it
-                found, give = error, answer.set_exception
-            self._threads.discard(thread)
-            # The loop may have ended meanwhile: then nobody waits.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(tell, give, found)
-
-        thread = threading.Thread(target=run, name="look", daemon=True)
-        self._threads.add(thread)
-        thread.start()
-        return answer
+        running = apart.begin(work)
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return asyncio.wrap_future(running)
 
     def _forget_stale(self) -> None:
         oldest = _now() - self._fresh_s

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 import re
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from datetime import datetime
 
+from flows.formats import apart
 from flows.formats.problems import UserError
 from flows.look.look import (
     TimeBeforeStart,
@@ -40,7 +41,8 @@ class Looks:
         self._calls = SharedCalls(
             workers=limits.workers, waiting=limits.waiting, timeout_s=limits.verdict_timeout_s
         )
-        self._mail = ThreadPoolExecutor(max_workers=1)
+        # One is sent, the next waits: what is noted after that one began goes with it.
+        self._mail, self._post = threading.Semaphore(2), threading.Lock()
 
     async def look(self, experiment: str, at: datetime | None = None) -> VerdictDocument:
         """The verdict on an experiment that exists. Raises Refused (400 or 503)."""
@@ -66,7 +68,6 @@ class Looks:
     def close(self) -> None:
         """Waits for the looks that run, as long as the end of the process may take."""
         self._calls.close()
-        self._mail.shutdown(wait=False)
 
     def _take(self, experiment: str, at: datetime | None) -> VerdictDocument:
         """In a worker thread."""
@@ -87,10 +88,18 @@ class Looks:
                 _log.warning("%s can't be judged: %s", experiment, error)
                 raise
         # Who asks for a verdict doesn't wait for a mail server.
-        self._mail.submit(send_notifications, self._workspace.warehouse, _log.warning)
+        if self._mail.acquire(blocking=False):
+            apart.begin(self._send)
         self._metrics.look(document.decision)
         _log.info("%s: %s at %s", experiment, document.decision.value, document.look_at)
         return document
+
+    def _send(self) -> None:
+        try:
+            with self._post:
+                send_notifications(self._workspace.warehouse, _log.warning)
+        finally:
+            self._mail.release()
 
 
 def named(workspace: Workspace, name: str) -> str:

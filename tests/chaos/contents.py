@@ -18,7 +18,7 @@ OF_LOOKS = ("looks", "verdicts", "metric_results", "delivery_events", "pulls", "
 # Columns that hold when something was done, how often it was begun, and hashes of such.
 _OF_TIME = (
     *("generation", "happened_at", "first_used_at", "approved_at", "forgotten_at"),
-    *("inputs", "evidence"),
+    *("inputs", "evidence", "written"),
 )
 
 

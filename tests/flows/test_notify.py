@@ -4,13 +4,14 @@ flows.warehouse.outbox and flows.look.decision_news."""
 from __future__ import annotations
 
 import json
+import socket
 import socketserver
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,14 +20,16 @@ from typing import Any
 
 import pytest
 
+from flows import notify
 from flows.cli.main import main
 from flows.delivery.deliver import tell
 from flows.notify import send_notifications
 from flows.warehouse.connection import open_writer
 from flows.warehouse.delivery_log import DeliveryEventKind
-from flows.warehouse.outbox import SERVICES
+from flows.warehouse.outbox import SERVICES, Message
 from tests.builders.delivery_workspace import delivery_workspace, one_step
 from tests.lab.processes import wait_until
+from tests.servers.scripted_server import tcp_server
 
 SECRET = "tok3n-of-the-team"
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -239,3 +242,26 @@ def test_nothing_is_noted_where_no_service_is_named(
     run(workspace, END)
     with open_writer(workspace / "var" / "warehouse.duckdb") as con:
         assert con.execute("select count(*) from notifications").fetchone() == (0,)
+
+
+def test_a_service_that_drips_is_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no further message is sent to it while it does."""
+    asked: list[bytes] = []
+    over = threading.Event()
+
+    def drip(client: socket.socket) -> None:
+        with client, suppress(OSError):
+            asked.append(client.recv(1 << 16))
+            client.sendall(b"HTTP/1.1 200 OK\r\nX-More: ")
+            while not over.wait(0.05):
+                client.sendall(b"y")
+
+    monkeypatch.setattr(notify, "_WAIT_S", 0.5)
+    with tcp_server(drip) as url:
+        message = Message("exam", "one", "a service", "title", "body")
+        for _ in range(3):
+            assert not notify._send(url.replace("http", "json"), message)
+        assert len(asked) == 1
+        over.set()

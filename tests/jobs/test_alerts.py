@@ -19,9 +19,9 @@ from analysis.quality.checks import QualityCheck
 from analysis.verdict import Decision
 from dashboards.pipeline_metrics import PipelineRun, render_run
 from dashboards.provisioning import RULES, dashboard_files
-from dashboards.pushgateway import push_text
 from dashboards.report_view import ExperimentReport
 from dashboards.verdict_metrics import render_verdicts
+from flows.publish.pushgateway import push_text
 from tests.builders import reports
 from tests.builders.reports import samples_of
 from tests.lab.processes import PortPool, wait_until

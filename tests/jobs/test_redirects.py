@@ -9,11 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from dashboards.pushgateway import PushFailed, push_text
 from flows.delivery.targets.envoy_admin import count_refused
 from flows.delivery.targets.target import TargetUnavailable
 from flows.ingest.sources.prometheus_connection import Patience, PrometheusConnection
 from flows.ingest.sources.samples import SourceRefused
+from flows.publish.pushgateway import PushFailed, push_text
 from flows.spec.sources import PrometheusSource
 
 HASTY = Patience(connect_s=1, read_s=2, whole_s=3, budget_s=3, attempts=1)

@@ -95,7 +95,7 @@ def _get(admin: str, page: str, **query: str) -> bytes:
     body, deadline = bytearray(), time.monotonic() + _WAIT_S
     try:
         with (
-            SpecSession() as session,
+            SpecSession(_WAIT_S) as session,
             session.get(
                 f"{server.url}/{page}",
                 params={**server.parameters, **query},
@@ -107,8 +107,10 @@ def _get(admin: str, page: str, **query: str) -> bytes:
             answer.raise_for_status()
             for part in answer.iter_content(1 << 16):
                 body += part
-                if len(body) > _LARGEST or time.monotonic() > deadline:
-                    raise requests.ReadTimeout(f"{len(body)} bytes in {_WAIT_S:g} s, and more")
+                if len(body) > _LARGEST:
+                    break
+            if len(body) > _LARGEST or time.monotonic() > deadline:
+                raise requests.ReadTimeout(f"{len(body)} bytes in {_WAIT_S:g} s, and more")
     except requests.RequestException as error:
         raise TargetUnavailable(
             f"Envoy's admin at {server.shown} doesn't answer: {error}"

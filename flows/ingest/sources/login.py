@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
+from typing import Any
 from urllib.parse import urljoin
 
 import requests
 
+from flows.formats.bounded_http import bound
 from flows.formats.safe_text import read_secret
 from flows.ingest.sources.samples import SourceRefused
 from flows.spec.sources import PrometheusSource
@@ -20,7 +23,18 @@ class SpecSession(requests.Session):
     """Logs in as the spec says: neither a redirect nor ~/.netrc puts another login in its place.
 
     A redirect to another host is refused; of one on the same host the text isn't read.
+    whole_s: how long an exchange may take, and after which no redirect is followed.
     """
+
+    def __init__(self, whole_s: float) -> None:
+        super().__init__()
+        bound(self, whole_s)
+        self._whole_s = self._until = whole_s
+
+    def request(self, *arguments: Any, **more: Any) -> requests.Response:
+        """As requests' own."""
+        self._until = time.monotonic() + self._whole_s
+        return super().request(*arguments, **more)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Before a redirect is followed. Raises OtherHost."""
@@ -31,6 +45,9 @@ class SpecSession(requests.Session):
         if self.should_strip_auth(asked, urljoin(asked, target)):  # type: ignore[no-untyped-call]
             resp.close()
             raise OtherHost("it redirects to another host: name that one")
+        if time.monotonic() > self._until:
+            resp.close()
+            raise requests.ReadTimeout(f"it redirects, and {self._whole_s:g} s are over")
         # requests reads all of it, however much that is.
         resp._content, resp._content_consumed = b"", True  # type: ignore[attr-defined]
         return target

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from flows.formats import apart
 from flows.ingest.sources.json_samples import decode_matrix
 from flows.ingest.sources.native_samples import without_twins
 from flows.ingest.sources.prometheus_connection import (
@@ -220,26 +221,25 @@ class PrometheusSamples:
         From where the server can't answer for so long a window on, windows are half as long.
         """
         begin, end = whole
-        with ThreadPoolExecutor(max_workers=1) as one_ahead:
-            window = begin, min(begin + longest_ms, end)
-            waiting = one_ahead.submit(ask, window) if begin < end else None
-            while waiting:
-                try:
-                    answer = waiting.result()
-                except AskForLess as error:
-                    length_ms = window[1] - window[0]
-                    if length_ms < 2 * _SMALLEST_WINDOW_MS:
-                        raise SourceRefused(
-                            f"{self.url}: {error}, even for {length_ms / 1000:g} s"
-                        ) from error
-                    longest_ms = length_ms // 2
-                    window = window[0], window[0] + longest_ms
-                    waiting = one_ahead.submit(ask, window)
-                    continue
-                self._count(len(answer.body), f"{(end - begin) / 60_000:g} minutes")
-                done, window = window, (window[1], min(window[1] + longest_ms, end))
-                waiting = one_ahead.submit(ask, window) if window[0] < end else None
-                yield done, answer
+        window = begin, min(begin + longest_ms, end)
+        waiting = apart.begin(partial(ask, window)) if begin < end else None
+        while waiting:
+            try:
+                answer = waiting.result()
+            except AskForLess as error:
+                length_ms = window[1] - window[0]
+                if length_ms < 2 * _SMALLEST_WINDOW_MS:
+                    raise SourceRefused(
+                        f"{self.url}: {error}, even for {length_ms / 1000:g} s"
+                    ) from error
+                longest_ms = length_ms // 2
+                window = window[0], window[0] + longest_ms
+                waiting = apart.begin(partial(ask, window))
+                continue
+            self._count(len(answer.body), f"{(end - begin) / 60_000:g} minutes")
+            done, window = window, (window[1], min(window[1] + longest_ms, end))
+            waiting = apart.begin(partial(ask, window)) if window[0] < end else None
+            yield done, answer
 
     def _count(self, size: int, window: str) -> None:
         """Raises TooMuch for what would fill the memory, or keep a look busy for hours."""

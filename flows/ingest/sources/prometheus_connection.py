@@ -15,9 +15,9 @@ import requests
 import urllib3
 from prometheus_api_client import PrometheusConnect
 from pydantic import TypeAdapter, ValidationError
-from requests.adapters import HTTPAdapter
 from typing_extensions import TypedDict
 
+from flows.formats.bounded_http import bound
 from flows.formats.safe_text import safe_text
 from flows.formats.text import counted
 from flows.formats.urls import endpoint_of
@@ -84,7 +84,7 @@ class PrometheusConnection:
         server = endpoint_of(source.url)
         self._base, self.url = server.url, server.shown
         self.patience = patience
-        session = SpecSession()
+        session = SpecSession(patience.whole_s)
         session.auth = login_of(source, server.credentials)
         session.params = dict(server.parameters)
         session.verify = source.ca_file or True
@@ -94,7 +94,7 @@ class PrometheusConnection:
             url=self._base, session=session, timeout=(patience.connect_s, patience.read_s)
         )
         # The client mounts an adapter that repeats requests by itself and loses the reason.
-        session.mount(self._base, HTTPAdapter(max_retries=0))
+        bound(session, patience.whole_s)
         self._session = session
 
     def answer(
@@ -166,11 +166,7 @@ class PrometheusConnection:
             ) as response:
                 body = self._body(response, began + self.patience.whole_s)
         except (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError) as error:
-            waited_s = time.monotonic() - began
-            raise SourceUnavailable(
-                f"{self.url} did not answer {path} within {waited_s:.0f} s; "
-                "is it overloaded, or something between here and there?"
-            ) from error
+            raise self._too_late(path, began) from error
         except requests.exceptions.SSLError as error:
             raise SourceRefused(
                 f"{self.url}: no trusted connection (is ca_file right?): {_said(error)}"
@@ -184,19 +180,30 @@ class PrometheusConnection:
         except OtherHost as error:
             raise SourceRefused(f"{self.url}: {error}") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            if time.monotonic() > began + self.patience.whole_s:
+                raise self._too_late(path, began) from error
             raise _AskLater(f"{type(error).__name__}: {_said(error)}") from error
         return self._judged(response, body)
+
+    def _too_late(self, path: str, began: float) -> SourceUnavailable:
+        return SourceUnavailable(
+            f"{self.url} did not answer {path} within {time.monotonic() - began:.0f} s; "
+            "is it overloaded, or something between here and there?"
+        )
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
         """All of the answer, unpacked; what comes drop by drop or has no end is given up."""
         parts, size = [], 0
         unpack = unpacking(response.headers.get("Content-Encoding", ""))
-        while part := response.raw.read1(_BLOCK, decode_content=False):
+        part = b"."
+        while part:
+            part = response.raw.read1(_BLOCK, decode_content=False)
             for piece in unpack(part, _BLOCK):
                 size += len(piece)
                 if size > _LARGEST:
                     raise AskForLess(f"an answer of more than {_LARGEST >> 20} MB")
                 parts.append(piece)
+            # After the end, too: one that was cut off then is no whole answer.
             if time.monotonic() > deadline:
                 raise requests.ReadTimeout
         return b"".join(parts)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import fcntl
 import signal
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -25,10 +28,14 @@ from tests.builders.delivery_workspace import (
     canary_share,
     command,
     events,
+    live_workspace,
     one_step,
     target,
     version,
 )
+from tests.places import PATIENCE_S, at_load
+from tests.servers.live_counters import live_counters
+from tests.servers.scripted_server import Reply, tcp_server
 
 
 def end_lease_sooner(workspace: Workspace, seconds: float) -> None:
@@ -139,3 +146,34 @@ def test_it_stops_when_told_and_the_lease_is_free_at_once(workspace: Workspace) 
         raise AssertionError("the lease was kept")
 
     assert next(deliver(workspace, "exam", sleep=never)).state.stage == 1
+
+
+@pytest.mark.parametrize("silent", ["the source", "a hook"])
+def test_it_stops_though_nobody_answers(tmp_path: Path, silent: str) -> None:
+    over, asked = threading.Event(), threading.Event()
+
+    def say_nothing() -> Reply:
+        asked.set()
+        over.wait(PATIENCE_S)
+        return Reply(503, b"")
+
+    def hang(_: socket.socket) -> None:
+        say_nothing()
+
+    with live_counters() as counters, tcp_server(hang) as url:
+        workspace = live_workspace(tmp_path, counters.url)
+        if silent == "a hook":
+            spec = workspace.experiments / "exam.yaml"
+            hook = f"  hooks: [{{when: before_stage, http: {url}, timeout: 5m}}]\n"
+            spec.write_text(spec.read_text() + hook)
+        else:
+            counters.reply = say_nothing
+        running = subprocess.Popen(command(workspace, "deliver", "exam"))
+        try:
+            assert asked.wait(PATIENCE_S)
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(at_load(30)) == 3
+        finally:
+            running.kill()
+            running.wait()
+            over.set()

@@ -34,7 +34,8 @@ DECISIONS = {
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Service]:
     """A service of its own, its warehouse still empty."""
-    with running(demo_workspace(tmp_path)) as found:
+    limits = Limits(verdict_timeout_s=PATIENCE_S)
+    with running(demo_workspace(tmp_path), limits=limits) as found:
         yield found
 
 

@@ -49,6 +49,7 @@ def test_a_packed_answer_is_the_same(reply: Reply) -> None:
         (packed(ANSWER, "br"), "is packed by 'br', which nobody asked for"),
         (packed(ANSWER, "gzip"), "can't be unpacked"),
         (packed(gzip.compress(ANSWER)[:-20], "gzip"), "no Prometheus answer"),
+        (packed(gzip.compress(b"[" * (32 << 20)), "gzip"), "over 400 times as large unpacked"),
     ],
 )
 def test_what_cannot_be_unpacked_is_refused(reply: Reply, words: str) -> None:

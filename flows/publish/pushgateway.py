@@ -8,6 +8,8 @@ from urllib.parse import quote as quote_url
 import requests
 import urllib3
 
+from flows.formats.bounded_http import bound
+
 # Bytes of an answer that a message quotes.
 _MOST_SAID = 2048
 
@@ -44,9 +46,9 @@ def push_text(
         target += f"/experiment/{quote_url(experiment, safe='')}"
     headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
     try:
-        with (
-            _Direct() as session,
-            session.put(
+        with _Direct() as session:
+            bound(session, 2 * timeout_s)
+            with session.put(
                 target,
                 data=text.encode(),
                 headers=headers,
@@ -54,11 +56,11 @@ def push_text(
                 auth=login,
                 params=parameters,
                 stream=True,
-            ) as answer,
-        ):
-            if 200 <= answer.status_code < 300:
-                return
-            said = b"" if answer.is_redirect else answer.raw.read1(_MOST_SAID, decode_content=True)
+            ) as answer:
+                if 200 <= answer.status_code < 300:
+                    return
+                raw = answer.raw
+                said = b"" if answer.is_redirect else raw.read1(_MOST_SAID, decode_content=True)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise PushFailed(f"Pushgateway {url} can't be reached: {error}") from error
     if answer.is_redirect:

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from dashboards.exported_metrics import ConversionRate, ExperimentMetrics, render_metrics
-from dashboards.pushgateway import PushFailed, push_text
+from flows.publish.pushgateway import PushFailed, push_text
 from tests.dashboards.test_exported_metrics import EXAM, EXPECTED, key, parsed
 from tests.places import PATIENCE_S
 from tests.servers.real_servers import free_port, pushgateway

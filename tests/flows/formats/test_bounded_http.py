@@ -1,0 +1,147 @@
+"""An exchange is bounded as a whole, wherever the server sends a byte now and then.
+
+Covers flows.formats.apart.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import requests
+
+from flows.delivery import hooks
+from flows.delivery.targets import envoy_admin
+from flows.delivery.targets.target import TargetUnavailable
+from flows.formats import apart
+from flows.formats.bounded_http import bound
+from flows.ingest.sources.prometheus_connection import Patience, PrometheusConnection
+from flows.ingest.sources.samples import SourceUnavailable
+from flows.publish.pushgateway import PushFailed, push_text
+from flows.spec.sources import PrometheusSource
+from tests.servers.certificates import self_signed
+from tests.servers.scripted_server import tcp_server
+
+# Longer than any of the clients waits here, shorter than a test may hang.
+_DRIPS_S = 60.0
+WHOLE_S = 0.5
+_HEAD = b"HTTP/1.1 200 OK\r\n"
+PLACES = {
+    "status": b"HTTP/1.1 2",
+    "headers": _HEAD + b"X-More: ",
+    "body": _HEAD + b"Content-Length: 100000\r\n\r\n",
+    "a chunk's length": _HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;",
+    "a redirect": b"HTTP/1.1 307 Go\r\nLocation: /\r\nX-More: ",
+}
+
+
+def drip(begin: bytes) -> Callable[[socket.socket], None]:
+    """A server that begins its answer, and then sends a byte each twentieth of a second."""
+
+    def serve(client: socket.socket) -> None:
+        with client, suppress(OSError):
+            if client.recv(1 << 16):
+                client.sendall(begin)
+            until = time.monotonic() + _DRIPS_S
+            while time.monotonic() < until:
+                client.sendall(b"y")
+                time.sleep(0.05)
+
+    return serve
+
+
+def prometheus(url: str) -> None:
+    patience = Patience(connect_s=1, read_s=1, whole_s=WHOLE_S, budget_s=1, attempts=1)
+    with pytest.raises(SourceUnavailable):
+        PrometheusConnection(PrometheusSource(url=url), patience).answer("/api/v1/query")
+
+
+def prometheus_time(url: str) -> None:
+    patience = Patience(connect_s=1, read_s=1, whole_s=WHOLE_S)
+    assert PrometheusConnection(PrometheusSource(url=url), patience).server_time() is None
+
+
+def envoy(url: str) -> None:
+    with pytest.raises(TargetUnavailable, match="doesn't answer"):
+        envoy_admin.count_refused(url, {"exam"})
+
+
+def hook(url: str) -> None:
+    said = hooks._post(url, {"when": "before_stage"}, WHOLE_S)
+    assert said is not None
+    assert "can't be called: ReadTimeout" in said
+
+
+def pushgateway(url: str) -> None:
+    with pytest.raises(PushFailed):
+        push_text("x 1\n", url, timeout_s=WHOLE_S / 2)
+
+
+_OF_HEAD = {"status", "headers"}
+CASES = [(prometheus, place) for place in PLACES]
+CASES += [(envoy, place) for place in PLACES]
+CASES += [(each, place) for each in (prometheus_time, hook, pushgateway) for place in _OF_HEAD]
+
+
+@pytest.mark.parametrize(("ask", "place"), CASES)
+def test_a_server_that_drips_is_cut_off(
+    ask: Callable[[str], None], place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(envoy_admin, "_WAIT_S", WHOLE_S)
+    with tcp_server(drip(PLACES[place])) as url:
+        began = time.monotonic()
+        ask(url)
+        assert time.monotonic() - began < _DRIPS_S / 2
+
+
+def test_so_is_one_that_drips_its_handshake(tmp_path: Path) -> None:
+    def serve(client: socket.socket) -> None:
+        with client, suppress(OSError):
+            # A record of the largest size, of which a byte comes now and then.
+            client.sendall(b"\x16\x03\x03\x3f\xff")
+            until = time.monotonic() + _DRIPS_S
+            while time.monotonic() < until:
+                client.sendall(b"\x02")
+                time.sleep(0.05)
+
+    with tcp_server(serve) as url:
+        began = time.monotonic()
+        prometheus(url.replace("http", "https"))
+        assert time.monotonic() - began < _DRIPS_S / 2
+
+
+def test_a_connection_that_is_kept_is_bounded_anew_each_time(tmp_path: Path) -> None:
+    """By TLS, too: two answers that together take longer than one may."""
+    certificate, key = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    connections = 0
+
+    def serve(client: socket.socket) -> None:
+        nonlocal connections
+        connections += 1
+        with suppress(OSError), context.wrap_socket(client, server_side=True) as tls:
+            while tls.recv(1 << 16):
+                time.sleep(0.6)
+                tls.sendall(_HEAD + b"Content-Length: 2\r\n\r\nok")
+
+    with tcp_server(serve) as url, requests.Session() as session:
+        bound(session, 1.1)
+        asked = [session.get(url.replace("http", "https"), verify=str(certificate), timeout=5)]
+        asked += [session.get(url.replace("http", "https"), verify=str(certificate), timeout=5)]
+        assert [answer.text for answer in asked] == ["ok", "ok"]
+        assert connections == 1
+
+
+def test_work_apart_tells_what_came_of_it() -> None:
+    def fails() -> None:
+        raise KeyError("nothing")
+
+    assert apart.begin(lambda: 5).result(10) == 5
+    with pytest.raises(KeyError, match="nothing"):
+        apart.begin(fails).result(10)
