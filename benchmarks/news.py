@@ -38,6 +38,7 @@ sources:
 plan: {{start: 2026-10-01T00:00:00Z, duration: 14d}}
 """
 _AT = "2026-11-01T00:00:00Z"
+_COMPILED = Path(tempfile.gettempdir()) / "split-verdict-compiled"
 _IMPORTS = "import numpy, duckdb, pydantic"
 
 
@@ -165,7 +166,14 @@ def _verdict(root: Path, *arguments: str) -> Cost:
 
 
 def _measured(command: list[str], *, codes: tuple[int, ...] = (0,)) -> Cost:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # With compiled modules, as an installed package has them.
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(_COMPILED)}
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **compiled},
+    )
     _, status, usage = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status) not in codes:
         raise SystemExit(f"{command} ended with {status}")

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from analysis.arrays import FloatArray
-from analysis.sequential.multinomial import shares_with_concentration
 
 # Of each share that is held against a bound, at all looks at once.
 _ALPHA = 0.001
@@ -153,6 +152,9 @@ def share_bounds(events: float, of: float) -> tuple[float, float]:
     """Bounds of a share that hold at all looks at once; 0 and 1 where nothing is known."""
     if of <= 0:
         return 0.0, 1.0
+    # scipy's functions are slow to import, and every spec that is read comes by here.
+    from analysis.sequential.multinomial import shares_with_concentration  # noqa: PLC0415
+
     counts = np.array([max(of - events, 0.0), min(events, of)])
     found = shares_with_concentration(counts, [0.5, 0.5], alpha=_ALPHA, concentration=_UNIFORM)
     return float(found.lower[1]), float(found.upper[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -44,6 +45,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     from flows.formats.safe_text import make_logs_safe  # noqa: PLC0415
 
     make_logs_safe()
+    # Plug-ins of pydantic are looked for in all that is installed; none is ours.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
     parser = command_parser()
     options = parser.parse_args(arguments, argparse.Namespace(parser=parser))

@@ -73,4 +73,4 @@ Instant = Annotated[datetime, AfterValidator(as_utc)]
 class Strict(BaseModel):
     """Unknown fields are errors: a misspelt margin must not become a default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -44,4 +45,11 @@ def quoted(name: str) -> str:
 
 @cache
 def _text(name: str) -> str:
-    return files("sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    folder, _, file = name.rpartition("/")
+    return _folder(folder).joinpath(f"{file}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def _folder(name: str) -> Traversable:
+    # To find it takes longer than to read a file in it.
+    return files("sql").joinpath(name)
