@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from flows.cli.main import main
-from flows.look import seen
 from flows.look.look import look_at_experiment
 from flows.look.seen import standing_looks
 from flows.look.verdict_document import VerdictDocument
@@ -138,7 +137,7 @@ def test_whatever_changes_asks_for_a_new_look(root: Path) -> None:
 def test_what_other_software_said_does_not_stand(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seen, "software", lambda: "another version")
+    monkeypatch.setattr("flows.look.basis.software", lambda: "another version")
     assert standing(root) == set()
 
 
