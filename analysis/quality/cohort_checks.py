@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
+from analysis.arrays import FloatArray
 from analysis.evidence import Evidence, RequestEvidence
 from analysis.plan import Plan, RequestCohort
 from analysis.quality.quality_check import QualityCheck
 
 _NAMED = 3
+# So much of a metric's margin may be harm that no cohort's comparison sees.
+_PART_OF_MARGIN = 0.2
 
 
 def check_cohorts(
@@ -33,6 +38,37 @@ def check_cohorts(
             "the mesh add the label on every route, and name all routes in `cohorts`"
         )
     yield QualityCheck("cohorts told apart", passed, detail)
+    yield from _harm_outside(plan, evidence, requests)
+
+
+def _harm_outside(
+    plan: Plan, evidence: Evidence, requests: RequestEvidence
+) -> Iterator[QualityCheck]:
+    """Few requests may be of no cohort, but not those that fail: no comparison sees them."""
+    margins = {one.name: one.margin.absolute for one in plan.metrics if one.role.decides}
+    bad = {
+        name: _bad_outside(evidence, requests, name) for name in (plan.baseline, *plan.candidates)
+    }
+    for candidate in plan.candidates:
+        excess = bad[candidate] - bad[plan.baseline]
+        for place, metric in enumerate(requests.metrics):
+            if excess[place] > _PART_OF_MARGIN * margins.get(metric, np.inf):
+                detail = (
+                    f"{metric}: {bad[candidate][place]:.2%} of {candidate}'s requests are bad and "
+                    f"of no cohort, {bad[plan.baseline][place]:.2%} of {plan.baseline}'s. Name "
+                    "all routes in `cohorts`"
+                )
+                yield QualityCheck("harm in no cohort", passed=False, detail=detail)
+
+
+def _bad_outside(evidence: Evidence, requests: RequestEvidence, name: str) -> FloatArray:
+    """By metric, a version's bad requests of no cohort, as a share of all of its requests."""
+    counts = requests.counts[name]
+    outside: FloatArray = counts.bad.sum(axis=1)
+    for each in evidence.cohorts.values():
+        outside = outside - each.requests.counts[name].bad.sum(axis=1)
+    share: FloatArray = np.maximum(outside, 0.0) / np.maximum(counts.total.sum(axis=1), 1.0)
+    return share
 
 
 def in_cohort(check: QualityCheck, cohort: RequestCohort) -> QualityCheck:

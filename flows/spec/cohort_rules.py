@@ -32,8 +32,15 @@ def check_cohorts(parts: Parts, spec: Experiment) -> Iterator[Finding]:
                 "who is in them: set `role: info`, or judge it in an experiment of one cohort",
             )
     if spec.sessions is not None:
-        yield Finding(("sessions",), "can't stand beside cohorts, each of which has its own split")
+        yield Finding(
+            ("sessions",),
+            "can't stand beside cohorts, each of which has its own split: judge the cohort that is "
+            "sticky in an experiment of its own, by its labels in `match`",
+        )
     if spec.delivery is not None:
         yield Finding(
-            ("delivery",), "can't stand beside cohorts: which of their routes to shift isn't known"
+            ("delivery",),
+            "can't stand beside cohorts: which of their routes to shift isn't known. Give the "
+            "route that is to be shifted an object and an experiment of its own, its labels in "
+            "`match`, and name this experiment in its `after`",
         )

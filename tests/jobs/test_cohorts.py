@@ -41,7 +41,8 @@ HEALTHY = dict.fromkeys([(name, who) for name in ROUTES for who in ("stable", "c
 class Case:
     """failing: changes to the shares that fail; abandoned: the same of clients that leave.
 
-    label: of which routes the series say it; cohorts: what the spec names, None for all.
+    label: of which routes the series say it; cohorts: what the spec names, None for all. strays:
+    requests of the canary at each scrape, in no cohort, that all fail.
     """
 
     exit_code: int
@@ -51,6 +52,7 @@ class Case:
     label: tuple[str, ...] = tuple(ROUTES)
     cohorts: tuple[str, ...] | None = None
     splits: Mapping[str, Any] = field(default_factory=dict)
+    strays: float = 0.0
 
 
 REGION = ("region", "stable"), ("region", "canary")
@@ -79,6 +81,8 @@ CASES = {
     "no label": Case(4, ("of no cohort", "split_cohort=premium"), label=()),
     "label on some routes": Case(4, ("of no cohort",), label=("premium", "region")),
     "a cohort not named": Case(4, ("of no cohort",), cohorts=("premium", "everyone")),
+    # 0.8 % of the canary's requests, less than may be of no cohort.
+    "harm in no cohort": Case(4, ("of canary's requests are bad and of no cohort",), strays=6),
     "another split than said": Case(
         4,
         ("cohort region", "30.0 % is configured"),
@@ -94,6 +98,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     source, rng = ScrapedSource(), np.random.default_rng(16)
     for name, case in CASES.items():
         _scrape(source, rng, _service(name), case)
+        if case.strays:
+            _scrape_strays(source, rng, _service(name), case.strays)
     for who in ("stable", "canary"):
         _add(source, {"__name__": "up", "instance": f"{who}-0", "job": "mesh"}, TIMES * 0 + 1)
     with backfilled(source, tmp_path_factory.mktemp("prometheus")) as address:
@@ -149,6 +155,24 @@ def _scrape(source: ScrapedSource, rng: np.random.Generator, service: str, case:
             name = "istio_request_duration_milliseconds_bucket"
             for le, part in (("100", 0.99), ("1000", 0.9995), ("+Inf", 1.0)):
                 _add(source, {"__name__": name, **labels, "le": le}, np.floor(total * part))
+
+
+def _scrape_strays(
+    source: ScrapedSource, rng: np.random.Generator, service: str, mean: float
+) -> None:
+    labels = {
+        "__name__": "istio_requests_total",
+        "reporter": "destination",
+        "destination_service_name": service,
+        "destination_service_namespace": "shop",
+        "destination_workload": "exam-canary",
+        "destination_version": "v2",
+        "instance": "canary-0",
+        "job": "mesh",
+        "response_code": "503",
+        "response_flags": "-",
+    }
+    _add(source, labels, np.cumsum(rng.poisson(mean, len(TIMES))).astype(float))
 
 
 def _add(source: ScrapedSource, labels: dict[str, str], values: Any) -> None:

@@ -195,6 +195,58 @@ def test_split_leaves_out_what_reached_no_version(con: duckdb.DuckDBPyConnection
     assert [row[2] for row in found] == pytest.approx([1, 100 / 312, 212 / 312])
 
 
+def test_cohorts_have_their_own_shares_where_there_are_any(con: duckdb.DuckDBPyConnection) -> None:
+    assert rows(con, "select * from marts.cohort_traffic") == []
+    con.execute("update request_buckets set cohort = 'region' where variant = 'stable'")
+    found = rows(
+        con,
+        "select cohort, variant, requests, failures, share from marts.cohort_traffic order by all",
+    )
+    assert [row[:3] for row in found] == [
+        ("", "canary", 4),
+        ("", "canary", 100),
+        ("region", "stable", 212),
+    ]
+    assert {row[4] for row in found} == {1.0}
+    counted = rows(
+        con,
+        "select cohort, sum(requests) from marts.request_counts where outcome = 'failure' "
+        "and variant <> 'unattributed' group by all order by all",
+    )
+    assert [(cohort, failures) for cohort, _, _, failures, _ in _by_cohort(found)] == counted
+
+
+def _by_cohort(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Summed over buckets, without cohorts that had no failure."""
+    sums: dict[str, int] = {}
+    for cohort, _, _, failures, _ in found:
+        sums[cohort] = sums.get(cohort, 0) + failures
+    return [(cohort, "", 0, total, 1.0) for cohort, total in sums.items() if total]
+
+
+def test_counters_and_queries_are_given_by_bucket(con: duckdb.DuckDBPyConnection) -> None:
+    for metric, part, amount in (
+        ("orders", "part", 3),
+        ("orders", "of", 60),
+        ("orders", "lost", 0.5),
+        ("hits", "part", 7),
+        ("lag", "query", 2.5),
+        ("(sessions)", "part", 9),
+    ):
+        con.execute(
+            "insert into measured_buckets values ('checkout', ?, ?, ?, 'canary', ?, ?)",
+            [metric, START, START, part, amount],
+        )
+    found = rows(
+        con, "select metric, events, out_of, value, lost from marts.measured_values order by metric"
+    )
+    assert found == [
+        ("hits", 7, None, None, None),
+        ("lag", None, None, 2.5, None),
+        ("orders", 3, 60, 0.05, 0.5),
+    ]
+
+
 def test_losses_and_mesh_events_are_given_by_bucket(con: duckdb.DuckDBPyConnection) -> None:
     lost = rows(con, "select variant, cause, events, estimated_requests from marts.lost_exposure")
     assert lost == [("canary", "restart", 1, 12.5)]
