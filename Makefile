@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # What pip says of the user and of its own age helps nobody here.
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help demo test lint bench bench-long chaos fuzz live live-all shots servers schemas lock sbom clean
+.PHONY: help demo test lint bench bench-long chaos fuzz live live-all shots site servers schemas lock sbom clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -54,11 +54,16 @@ shots: $(VENV)/dev ## pages and terminal as pictures in build/shots; AXE=axe.min
 servers: ## install what the tests need, where it may be installed
 	@scripts/install-servers
 
-schemas: $(VENV)/runtime ## write the JSON Schemas and the data dictionary anew
+schemas: $(VENV)/runtime ## write the JSON Schemas and the reference pages anew
 	@$(BIN)/verdict schema > schemas/experiment.schema.json
 	@for name in verdict aggregates scorecard calibration; do \
 		$(BIN)/verdict schema --$$name > schemas/$$name.schema.json || exit 1; done
-	@$(BIN)/verdict export --dictionary > docs/data-dictionary.md
+	@$(BIN)/verdict export --dictionary > docs/reference/data-dictionary.md
+	@$(BIN)/python -m scripts.reference
+
+site: $(VENV)/dev ## the documentation as a site in build/site, checked strictly
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
+	@echo build/site/index.html
 
 lock: ## resolve the lock files anew (needs uv)
 	@uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate \

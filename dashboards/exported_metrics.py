@@ -10,6 +10,12 @@ from dataclasses import dataclass
 from dashboards.gauges import gauge, labels_of
 from dashboards.verdict_metrics import VerdictSamples, render_verdicts
 
+# The guide's metrics, by the end of their names.
+GUIDE_HELP = {
+    "traffic_split_percentage": "Percentage of traffic routed to each service version",
+    "ab_test_conversion_rate": "Conversion rate for A/B test variants",
+    "canary_health_score": "Health score of canary deployments",
+}
 PREFIX_PATTERN = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 
 
@@ -74,22 +80,10 @@ def render_metrics(experiments: Iterable[ExperimentMetrics], *, prefix: str = "e
     if not re.fullmatch(PREFIX_PATTERN, prefix):
         raise ValueError(f"metric prefix {prefix!r} must be letters, digits and underscores")
     looks = sorted(experiments, key=lambda look: (-look.look_at_ms, look.experiment))
+    samples = (_shares, _conversions, _scores)
     families = (
-        _family(
-            f"{prefix}_traffic_split_percentage",
-            "Percentage of traffic routed to each service version",
-            [sample for look in looks for sample in _shares(look)],
-        ),
-        _family(
-            f"{prefix}_ab_test_conversion_rate",
-            "Conversion rate for A/B test variants",
-            [sample for look in looks for sample in _conversions(look)],
-        ),
-        _family(
-            f"{prefix}_canary_health_score",
-            "Health score of canary deployments",
-            [sample for look in looks for sample in _scores(look)],
-        ),
+        _family(f"{prefix}_{name}", said, [sample for look in looks for sample in of(look)])
+        for (name, said), of in zip(GUIDE_HELP.items(), samples, strict=True)
     )
     return "".join(families) + render_verdicts(look.verdict for look in looks if look.verdict)
 

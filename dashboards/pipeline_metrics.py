@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dashboards.gauges import gauge, labels_of
 
-_HELP = {
+HELP = {
     "run_timestamp_seconds": "Time at which the last run ended",
     "run_duration_seconds": "How long the last run took",
     "run_experiments": "Experiments of the last run",
@@ -36,7 +36,7 @@ class PipelineRun:
 def render_run(run: PipelineRun) -> str:
     """The text format."""
     return "".join(
-        gauge(f"split_verdict_{name}", _HELP[name], samples) for name, samples in _families(run)
+        gauge(f"split_verdict_{name}", HELP[name], samples) for name, samples in _families(run)
     )
 
 

@@ -16,7 +16,7 @@ from dashboards.report_view import VariantShare
 
 PREFIX = "split_verdict"
 # What each metric is, by the end of its name.
-_HELP = {
+HELP = {
     "decision": "1 for the decision of the latest look, 0 for the other three",
     "health_score": "Canary health of the latest look, 0 to 100, as in the verdict",
     "harm": "Harm of a metric in its unit: above 0 the candidate is worse",
@@ -67,12 +67,12 @@ def verdict_samples(
 
 def render_verdicts(found: Iterable[VerdictSamples]) -> str:
     """The text format, a family after the other; the same text whatever the input's order."""
-    samples: dict[str, list[tuple[str, float]]] = {name: [] for name in _HELP}
+    samples: dict[str, list[tuple[str, float]]] = {name: [] for name in HELP}
     for each in found:
         for name, labels, value in each.values:
             text = labels_of({"experiment": each.experiment, **dict(labels)})
             samples[name].append((text, value))
-    return "".join(gauge(f"{PREFIX}_{name}", _HELP[name], of) for name, of in samples.items())
+    return "".join(gauge(f"{PREFIX}_{name}", HELP[name], of) for name, of in samples.items())
 
 
 _Sample = tuple[str, Labels, float | None]

@@ -43,7 +43,7 @@ def add(commands: Commands) -> None:
     init.add_argument(
         "--project",
         action="store_true",
-        help="write an example experiment, prefect.yaml and a CI job (as without --from)",
+        help="write an example experiment, a notebook, a schedule and a CI job (as without --from)",
     )
     init.add_argument("--service", help="which service, if the files have several")
     init.add_argument("--route", metavar="TEXT", help="which route, if the files have several")
@@ -51,7 +51,7 @@ def add(commands: Commands) -> None:
         "--strategy",
         metavar="KIND",
         help="judge this traffic strategy, with the settings that the files have "
-        "(docs/strategies.md)",
+        "(docs/how-to/strategies.md)",
     )
     init.add_argument(
         "--name", help="experiment name (default: the file name of --output, else the manifest's)"

@@ -125,7 +125,7 @@ def _kayenta(config: dict[str, Any], file: str, scope: str) -> Iterator[FoundMet
         canary = fields_of(fields_of(metric.get("analysisConfigurations")).get("canary"))
         store = text_of(query.get("type")) or "unknown"
         text, checks = _kayenta_query(query, templates, scope)
-        judged = "`verdict judge` takes its values from files (docs/kayenta.md)"
+        judged = "`verdict judge` takes its values from files (docs/how-to/kayenta.md)"
         other = "" if store == "prometheus" else f"{store} answers no PromQL; {judged}"
         yield FoundMetric(
             text_of(metric.get("name")) or "metric",

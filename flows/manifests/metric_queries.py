@@ -21,11 +21,11 @@ _BAD = re.compile(
 _GOOD = re.compile(r"[123][\d.x*|-]*\+?|2xx|ok|OK|0|success\w*")
 # What to do with a metric of each kind of provider.
 _INSTEAD = {
-    "job": "run it as a hook before a stage (docs/delivery.md)",
-    "web": "call it as a hook before a stage (docs/delivery.md)",
-    "kayenta": "`verdict judge` takes its canary config (docs/kayenta.md)",
+    "job": "run it as a hook before a stage (docs/how-to/delivery.md)",
+    "web": "call it as a hook before a stage (docs/how-to/delivery.md)",
+    "kayenta": "`verdict judge` takes its canary config (docs/how-to/kayenta.md)",
 }
-_EXPORT = "have Prometheus scrape the same counter, and write it as in docs/metrics.md"
+_EXPORT = "have Prometheus scrape the same counter, and write it as in docs/reference/metrics.md"
 _OURS = frozenset({"version", "service", "namespace", "variant"})
 
 

@@ -111,7 +111,7 @@ def strategy_spec(
     is_linkerd = found.origin.kind == "ServiceProfile"
     faults = _OFF * found.injected
     lines = [
-        f"# From {found.origin}. docs/strategies.md says what is checked.",
+        f"# From {found.origin}. docs/how-to/strategies.md says what is checked.",
         *strategy_comments(found),
         f"experiment: {yaml_scalar(name)}",
         f"service: {yaml_scalar(found.service)}",

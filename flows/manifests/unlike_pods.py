@@ -11,7 +11,7 @@ from flows.spec.experiment import Experiment, Variant
 
 _REMEDY = (
     "a difference may be theirs, not the version's: run a fresh baseline of the same size beside "
-    "the candidate (docs/fair-baseline.md)"
+    "the candidate (docs/how-to/fair-baseline.md)"
 )
 
 

@@ -113,7 +113,9 @@ _LONGEST_HOOK = timedelta(minutes=10)
 class Hook(Strict):
     """What is called before a stage, or after the end: a command, or an HTTP POST."""
 
-    when: Literal["before_stage", "after_promote", "after_rollback"]
+    when: Literal["before_stage", "after_promote", "after_rollback"] = Field(
+        description="Before a stage, or after the delivery's end."
+    )
     stage: Annotated[Whole, Field(ge=1)] | None = Field(
         None,
         description="before_stage: only before this one, from 1 (one more than there are: all "
@@ -145,7 +147,9 @@ class Hook(Strict):
 class Delivery(Strict):
     """What the stages' weights are applied to."""
 
-    target: TargetField
+    target: TargetField = Field(
+        description="Where the weights are written: Envoy, Kubernetes or git."
+    )
     approval: bool = Field(
         False, description="A person must approve before all traffic goes to the candidate."
     )

@@ -108,11 +108,11 @@ def _named_by_service(variant: Variant, mesh: Mesh | None) -> Variant:
 class Experiment(Strict):
     """One traffic split under observation."""
 
-    experiment: Name
-    description: str = ""
+    experiment: Name = Field(description="Its name, which is the file's name without `.yaml`.")
+    description: str = Field("", description="What is compared, for people.")
     owner: str = Field("", description="Who answers for it: a team or a person; decides nothing.")
-    service: str
-    namespace: str = "default"
+    service: str = Field(description="Whose traffic is split, as the mesh calls it.")
+    namespace: str = Field("default", description="The namespace of the service.")
     mesh: Mesh | None = Field(None, description="Needed for request metrics.")
     reporter: Literal["destination", "source", "waypoint"] = Field(
         "destination",
@@ -121,7 +121,7 @@ class Experiment(Strict):
     match: dict[str, str] = Field(
         default_factory=dict, description="Further labels that every series must have."
     )
-    variants: dict[Name, Variant]
+    variants: dict[Name, Variant] = Field(description="By name; the baseline is first or marked.")
     split: dict[str, Annotated[Number, Field(ge=0, le=100)]] | None = Field(
         None,
         description="Percent for each variant, 0 for none, where it doesn't change; sums to 100.",
@@ -140,7 +140,9 @@ class Experiment(Strict):
         description="Files that configure the split, relative to the spec: they are compared with "
         "it, and say the split where the spec doesn't.",
     )
-    metrics: dict[Name, Metric] = Field(default_factory=default_metrics)
+    metrics: dict[Name, Metric] = Field(
+        default_factory=default_metrics, description="By name; by default errors and p99."
+    )
     strategy: StrategyChoice | None = Field(
         None,
         description="The traffic strategy that the variants differ in: it adds metrics, where the "
@@ -154,9 +156,9 @@ class Experiment(Strict):
         description="What follows from a single pod of a candidate that surely harms its users, "
         "where pods are known: `ask` holds for a person, `rollback` rolls back.",
     )
-    plan: PlanSpec = PlanSpec()
-    quality: Quality = Quality()
-    sources: Sources
+    plan: PlanSpec = Field(PlanSpec(), description="Its length, stages and looks.")
+    quality: Quality = Field(Quality(), description="When the data is too bad to be judged.")
+    sources: Sources = Field(description="Where requests and users are read from.")
     after: list[Name] = Field(
         default_factory=list,
         description="Experiments that must have been promoted: until then this one holds.",

@@ -71,7 +71,7 @@ class CounterRatio(MetricFields):
     """Share of the events of one counter that another counts as bad, by exact differences."""
 
     kind: Literal["ratio"]
-    bad: CounterText | None = None
+    bad: CounterText | None = Field(None, description="The counter of bad events; or `good`.")
     good: CounterText | None = Field(None, description="Instead of bad: those that are not.")
     of: CounterText = Field(description="The counter of all events; it counts the bad ones too.")
     margin: ShareMarginField = MarginSpec(absolute=0.005)
@@ -98,7 +98,9 @@ class CounterRatio(MetricFields):
 
 
 class _Value(MetricFields):
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower"] = Field(
+        description="Whether higher or lower values are better."
+    )
     margin: MarginField = MarginSpec(relative=0.05)
     objective: Number | None = Field(
         None, description="What must not be exceeded (undercut, where higher is better)."

@@ -22,11 +22,18 @@ def _parse_margin(value: object) -> object:
     return value
 
 
+_MARGIN = "The largest acceptable harm, absolute or relative to the baseline's value."
+
+
 class MarginSpec(Strict):
     """The largest harm that is acceptable: absolute, or relative to the baseline."""
 
-    absolute: Annotated[Number, Field(ge=0)] | None = None
-    relative: Annotated[Number, Field(ge=0, lt=1)] | None = None
+    absolute: Annotated[Number, Field(ge=0)] | None = Field(
+        None, description="In the metric's unit; of a share 0.02 is 2 points."
+    )
+    relative: Annotated[Number, Field(ge=0, lt=1)] | None = Field(
+        None, description="As a share of the baseline's value."
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -36,14 +43,18 @@ class MarginSpec(Strict):
 
 
 MarginField = Annotated[
-    MarginSpec, BeforeValidator(_parse_margin, json_schema_input_type=MarginSpec | float | Percent)
+    MarginSpec,
+    BeforeValidator(_parse_margin, json_schema_input_type=MarginSpec | float | Percent),
+    Field(description=_MARGIN),
 ]
 
 
 class ShareMargin(MarginSpec):
     """The same of a share: no two shares are a whole apart, so 5 would allow any harm."""
 
-    absolute: Annotated[Number, Field(ge=0, lt=1)] | None = None
+    absolute: Annotated[Number, Field(ge=0, lt=1)] | None = Field(
+        None, description="As a share: 0.005 is half a point."
+    )
 
 
 def too_large_for_a_share(margin: MarginSpec) -> str | None:
@@ -73,13 +84,14 @@ ShareMarginField = Annotated[
         json_schema_input_type=ShareMargin | Annotated[float, Field(ge=0, lt=1)] | Percent,
     ),
     AfterValidator(_no_larger_than_a_share),
+    Field(description=_MARGIN),
 ]
 
 
 class MetricFields(Strict):
     """What every metric may have."""
 
-    role: Role = Role.GUARDRAIL
+    role: Role = Field(Role.GUARDRAIL, description="What follows from the metric.")
     weight: Annotated[Number, Field(ge=0.001, le=1000)] = Field(
         1.0, description="Weight in the score."
     )

@@ -34,7 +34,9 @@ class OutcomeShare(MetricFields):
     """Share of all requests that ended in one way; injected faults are left out."""
 
     kind: Literal["outcome_share"]
-    outcome: Literal["abandoned", "rejected", "client_error", "failure"]
+    outcome: Literal["abandoned", "rejected", "client_error", "failure"] = Field(
+        description="How the requests ended."
+    )
     margin: ShareMarginField = MarginSpec(absolute=0.005)
     objective: Annotated[Share, Field(gt=0, lt=1)] | None = Field(
         None, description="The share that must not be exceeded, whatever the baseline does."
@@ -45,10 +47,14 @@ class SlowShare(MetricFields):
     """Share of requests slower than a bound; with `quantile`, that quantile is reported too."""
 
     kind: Literal["slow_share"]
-    above: Duration
-    quantile: Annotated[Share, Field(gt=0, lt=1)] | None = None
+    above: Duration = Field(description="A request is slow above this time.")
+    quantile: Annotated[Share, Field(gt=0, lt=1)] | None = Field(
+        None, description="The quantile that is reported beside the share, such as 0.99."
+    )
     margin: ShareMarginField = MarginSpec(absolute=0.01)
-    objective: Annotated[Share, Field(gt=0, lt=1)] | None = None
+    objective: Annotated[Share, Field(gt=0, lt=1)] | None = Field(
+        None, description="The share of slow requests that must not be exceeded."
+    )
 
 
 def _percent_as(wanted: str) -> BeforeValidator:
@@ -94,7 +100,7 @@ class UserMetric(MetricFields):
     )
 
     kind: Literal["proportion", "count", "mean", "ratio", "retention", "quantile"]
-    outcome: str
+    outcome: str = Field(description="The outcome's name in the rows.")
     per: str | None = Field(None, description="ratio: the outcome whose total is divided by.")
     day: Annotated[Whole, Field(ge=1)] | None = Field(
         None, description="retention: the day after the first exposure, which is day 0."
@@ -102,8 +108,10 @@ class UserMetric(MetricFields):
     quantile: Annotated[Share, Field(gt=0, lt=1)] | None = Field(
         None, description="quantile: which one, such as 0.9."
     )
-    role: Role = Role.GOAL
-    better: Literal["higher", "lower"] = "higher"
+    role: Role = Field(Role.GOAL, description="What follows from the metric.")
+    better: Literal["higher", "lower"] = Field(
+        "higher", description="Whether higher or lower values are better."
+    )
     window: Duration = Field(
         timedelta(days=7), description="Outcomes count this long after a user's first exposure."
     )

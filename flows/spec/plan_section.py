@@ -41,8 +41,13 @@ class PlanSpec(Strict):
         description="Length, when the split doesn't change: by default 30m; of an experiment with "
         "metrics per user only, twice the longest window, if that is longer.",
     )
-    stages: list[StageSpec] = Field(default_factory=list)
-    look_every: Duration = timedelta(minutes=1)
+    stages: list[StageSpec] = Field(
+        default_factory=list,
+        description="Stretches of time with a split each.",
+    )
+    look_every: Duration = Field(
+        timedelta(minutes=1), description="How often a run looks at the experiment."
+    )
     bucket: Duration = Field(
         timedelta(seconds=15), description="The unit of time; not shorter than a scrape interval."
     )

@@ -26,12 +26,14 @@ _PASSWORD: Any = Field(None, description="Environment variable with that user's 
 class PrometheusSource(Strict):
     """A Prometheus (or compatible) server."""
 
-    url: str = Field(pattern=URL_PATTERN)
-    scrape_interval: Duration = timedelta(seconds=15)
+    url: str = Field(pattern=URL_PATTERN, description="The server's address.")
+    scrape_interval: Duration = Field(
+        timedelta(seconds=15), description="How often the server scrapes the mesh."
+    )
     token_env: str | None = _TOKEN
     user_env: str | None = _USER
     password_env: str | None = _PASSWORD
-    ca_file: str | None = None
+    ca_file: str | None = Field(None, description="Certificates to check the server's by.")
 
     @model_validator(mode="after")
     def _one_way_to_log_in(self) -> Self:
@@ -50,19 +52,23 @@ class PrometheusSource(Strict):
 class PrometheusUrl(Strict):
     """The short form of a Prometheus server."""
 
-    prometheus: str = Field(pattern=URL_PATTERN)
-    scrape_interval: Duration = timedelta(seconds=15)
+    prometheus: str = Field(pattern=URL_PATTERN, description="The server's address.")
+    scrape_interval: Duration = Field(
+        timedelta(seconds=15), description="How often the server scrapes the mesh."
+    )
     token_env: str | None = _TOKEN
     user_env: str | None = _USER
     password_env: str | None = _PASSWORD
-    ca_file: str | None = None
+    ca_file: str | None = Field(None, description="Certificates to check the server's by.")
 
 
 class RecordingSource(Strict):
     """A recording of raw samples (Parquet, one row per series)."""
 
-    recording: str
-    scrape_interval: Duration = timedelta(seconds=15)
+    recording: str = Field(description="The file, relative to the spec.")
+    scrape_interval: Duration = Field(
+        timedelta(seconds=15), description="How often its server scraped the mesh."
+    )
 
 
 _SEGMENTS: Any = Field(
@@ -115,21 +121,21 @@ class _RowSource(Strict):
 class FileSource(_RowSource):
     """Parquet, CSV or JSON lines files; a glob, relative to the spec."""
 
-    files: str
+    files: str = Field(description="A path or a glob, relative to the spec.")
 
 
 class PostgresSource(_RowSource):
     """A query on a PostgreSQL server."""
 
     dsn_env: str = Field(description="Environment variable with the connection URI.")
-    query: str
+    query: str = Field(description="The query; its columns are those of files.")
 
 
 class _UsersTable(Strict):
     """One row per user: the variant, and a column for each outcome."""
 
-    user: str = "user_id"
-    variant: str = "variant"
+    user: str = Field("user_id", description="Column with the user's id.")
+    variant: str = Field("variant", description="Column with the variant.")
     at: str | None = Field(
         None,
         description="Column with the time of the exposure. Without it the table is judged once, at "
@@ -153,14 +159,14 @@ class _UsersTable(Strict):
 class UsersFile(_UsersTable):
     """A wide table in Parquet, CSV or JSON lines files; a glob, relative to the spec."""
 
-    files: str
+    files: str = Field(description="A path or a glob, relative to the spec.")
 
 
 class UsersQuery(_UsersTable):
     """A wide table from a query on a PostgreSQL server."""
 
     dsn_env: str = Field(description="Environment variable with the connection URI.")
-    query: str
+    query: str = Field(description="The query; one row per user.")
 
 
 class UsersSums(Strict):
@@ -198,8 +204,8 @@ ServerField = Annotated[
 class CounterSource(Strict):
     """Counters with the labels experiment, variant and outcome."""
 
-    prometheus: ServerField
-    metric: str
+    prometheus: ServerField = Field(description="The server of the counters.")
+    metric: str = Field(description="The counter's name.")
     exposed: str = Field("exposed", description="Value of `outcome` that counts exposures.")
 
 
@@ -251,14 +257,16 @@ RowSource = FileSource | PostgresSource | UsersFile | UsersQuery
 class Sources(Strict):
     """Where requests, exposures and outcomes come from."""
 
-    requests: RequestsField | None = None
-    exposures: RowsField | None = None
-    outcomes: RowsField | None = None
+    requests: RequestsField | None = Field(None, description="The mesh's server, or a recording.")
+    exposures: RowsField | None = Field(None, description="Who met which variant, when.")
+    outcomes: RowsField | None = Field(None, description="What users did, when.")
     users: UsersField | None = Field(
         None,
         description="Instead of exposures and outcomes: a table with one row per user, or sums.",
     )
-    conversions: CounterSource | None = None
+    conversions: CounterSource | None = Field(
+        None, description="Counters of users, instead of rows."
+    )
     metrics: ServerField | None = Field(
         None,
         description="The server of the counters and queries that metrics name; by default that of "

@@ -82,6 +82,22 @@ def test_modules_in_documents_exist() -> None:
             assert place.with_suffix(".py").is_file() or (place / "__init__.py").is_file(), module
 
 
+def test_links_of_documents_lead_to_files_and_headings() -> None:
+    """Those of docs/ are checked with the site as well; this is for the others, and for all."""
+    for path in DOCUMENTS:
+        text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)\s]+)\)|src(?:set)?=\"([^\"]+)\"", text):
+            place, _, anchor = "".join(link).partition("#")
+            if place.startswith(("http://", "https://")):
+                continue
+            target = (path.parent / place).resolve() if place else path
+            assert target.exists(), (path, link)
+            if anchor:
+                headings = re.findall(r"^#+ (.*)", target.read_text(), re.MULTILINE)
+                named = {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings}
+                assert anchor in named, (path, link)
+
+
 def run(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
     """The line in a shell of its own, in which `verdict` is this repository's."""
     binary = folder / ".bin"

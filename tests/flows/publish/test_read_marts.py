@@ -86,7 +86,7 @@ def test_what_can_not_be_exported_is_one_line(
 
 def test_dictionary_is_up_to_date_and_explains_every_column() -> None:
     text = "\n".join(data_dictionary())
-    assert (REPOSITORY / "docs" / "data-dictionary.md").read_text() == text + "\n"
+    assert (REPOSITORY / "docs" / "reference" / "data-dictionary.md").read_text() == text + "\n"
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(rows) > 200
     assert not any(row.endswith("|  |") or "None" in row for row in rows)

@@ -1,4 +1,4 @@
-"""The calls that Argo Rollouts makes by docs/argo-analysis-template.yaml."""
+"""The calls that Argo Rollouts makes by docs/how-to/argo-analysis-template.yaml."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from tests.places import REPOSITORY
 from tests.servers.service_process import TOKEN, Service
 
-MANIFESTS = REPOSITORY / "docs" / "argo-analysis-template.yaml"
+MANIFESTS = REPOSITORY / "docs" / "how-to" / "argo-analysis-template.yaml"
 DOCUMENTED = "http://verdict.verdict.svc.cluster.local:8080"
 
 

@@ -1,4 +1,4 @@
-"""The calls that Flagger makes by docs/flagger-canary.yaml, against a running service."""
+"""The calls that Flagger makes by docs/how-to/flagger-canary.yaml, against a running service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flows.workspace.paths import Workspace
 from tests.places import PATIENCE_S, REPOSITORY
 from tests.servers.service_process import TOKEN, Service, demo_workspace
 
-CANARY = REPOSITORY / "docs" / "flagger-canary.yaml"
+CANARY = REPOSITORY / "docs" / "how-to" / "flagger-canary.yaml"
 DOCUMENTED = "http://flagger:TOKEN@verdict.verdict.svc.cluster.local:8080"
 
 # By decision: which hooks Flagger takes for a yes.

@@ -42,7 +42,7 @@ TYPED = ("json", "json lines", "json lines, packed", "json, pretty", "parquet, a
 
 
 def test_the_example_of_the_documentation_is_promoted(tmp_path: Path) -> None:
-    text = (REPOSITORY / "docs" / "users.md").read_text(encoding="utf-8")
+    text = (REPOSITORY / "docs" / "reference" / "users.md").read_text(encoding="utf-8")
     section = text.split("### Sums instead of users")[1]
     for kind, name in (("yaml", "checkout.yaml"), ("csv", "sums.csv")):
         block = section.split(f"```{kind}\n")[1].split("```")[0]
