@@ -30,6 +30,7 @@ _STYLE = """<style>
 svg { --line: #c8ccd4; --soft: #4a5160; --v0: #b3431d; --v1: #0b62c4; font-family: sans-serif }
 @media (prefers-color-scheme: dark) {
 svg { --line: #4a5160; --soft: #c8ccd4; --v0: #ff9d7a; --v1: #7db4ff } }
+@media (max-width: 400px) { text { font-size: 14.5px } }
 </style>"""
 Row = dict[str, Any]
 
