@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,8 +16,6 @@ from flows.warehouse.outbox import SERVICES, Message, claim, note, services, set
 from flows.warehouse.statements import run
 
 _WAIT_S = 20.0
-# By URL, what is still being sent by a service that took longer.
-_hanging: dict[str, Future[bool]] = {}
 
 
 def send_notifications(warehouse: Path, warn: Callable[[str], None]) -> int:
@@ -74,11 +71,8 @@ def _send_all(warehouse: Path, urls: dict[str, str], warn: Callable[[str], None]
 
 def _send(url: str, message: Message) -> bool:
     """Whether the service took it. One that sends a byte now and then is waited for once."""
-    if (earlier := _hanging.get(url)) is not None and not earlier.done():
-        return False
-    sending = _hanging[url] = apart.begin(partial(_notify, url, message))
     try:
-        return sending.result(_WAIT_S)
+        return apart.within(_WAIT_S, url, partial(_notify, url, message))
     except TimeoutError:
         return False
 

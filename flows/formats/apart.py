@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+# By key, what took longer than was waited for.
+_hanging: dict[Hashable, Future[Any]] = {}
 
 
 def begin(work: Callable[[], _T]) -> Future[_T]:
@@ -25,3 +27,20 @@ def begin(work: Callable[[], _T]) -> Future[_T]:
 
     threading.Thread(target=run, daemon=True).start()
     return answer
+
+
+def within(seconds: float, key: Hashable, work: Callable[[], _T]) -> _T:
+    """What work returns. Raises TimeoutError after so long; the work goes on then.
+
+    While it does, no other of the same key is begun: TimeoutError at once.
+    """
+    earlier = _hanging.get(key)
+    if earlier is not None and not earlier.done():
+        raise TimeoutError
+    running = begin(work)
+    _hanging[key] = running
+    try:
+        return running.result(seconds)
+    finally:
+        if running.done():
+            del _hanging[key]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel, ValidationError
 
 from flows.delivery.targets.target import SplitChanged, TargetRefused, TargetUnavailable
+from flows.formats import apart
 
 FIELD_MANAGER = "split-verdict"
 _GROUPS = {
@@ -17,11 +22,12 @@ _GROUPS = {
     "HTTPRoute": ("gateway.networking.k8s.io", "httproutes"),
     "Deployment": ("apps", "deployments"),
 }
-# Connecting and reading, in seconds.
-_TIMEOUT = (5.0, 15.0)
+_CONNECT_S, _READ_S, _WHOLE_S, _LOGIN_S = 5.0, 15.0, 30.0, 20.0
+_LARGEST = 16 << 20
 # What else a role needs that may not do so much.
 _GRANTED = {"get": "patch", "patch": "patch", "delete": "delete"}
 _Json = dict[str, Any]
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +58,9 @@ class ClusterObject:
 
     def find(self) -> _Json | None:
         """The same; None where there is no such object."""
-        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415
-
-        group, plural = _GROUPS[self.kind]
-        with self._api("get") as api:
-            try:
-                found: _Json = api.get_namespaced_custom_object(
-                    group,
-                    self._version(api),
-                    self.namespace,
-                    plural,
-                    self.name,
-                    _request_timeout=_TIMEOUT,
-                )
-            except ApiException as error:
-                if error.status != 404:
-                    raise
-                return None
-        return found
+        with self._api() as client:
+            status, content = self._ask(client, "GET", self._path(client))
+        return None if status == 404 else self._object(self._good(status, content, "get"))
 
     def apply(self, body: _Json) -> _Json:
         """Applies the fields of the body as ours; the object as it then is.
@@ -77,70 +68,106 @@ class ClusterObject:
         With a resourceVersion the API server refuses it if the object was changed meanwhile.
         Raises SplitChanged, TargetUnavailable or TargetRefused.
         """
-        group, plural = _GROUPS[self.kind]
-        with self._api("patch") as api:
-            applied: _Json | None = api.patch_namespaced_custom_object(
-                group,
-                body["apiVersion"].partition("/")[2],
-                self.namespace,
-                plural,
-                self.name,
-                body,
-                field_manager=FIELD_MANAGER,
-                # Whoever made the object owns its fields; those are ours while we deliver.
-                force=True,
-                _content_type="application/apply-patch+yaml",
-                _request_timeout=_TIMEOUT,
-            )
-        # The library hands on nothing of an object that is new.
-        return self.get() if applied is None else applied
+        version = body["apiVersion"].partition("/")[2]
+        # Whoever made the object owns its fields; those are ours while we deliver.
+        query = f"?fieldManager={FIELD_MANAGER}&force=true"
+        with self._api() as client:
+            path = self._path(client, version) + query
+            status, content = self._ask(client, "PATCH", path, body)
+        return self._object(self._good(status, content, "patch"))
 
     def delete(self) -> None:
         """Deletes the object and what it made; one that is gone is no error.
 
         Raises TargetUnavailable or TargetRefused.
         """
-        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415
+        with self._api() as client:
+            path = f"{self._path(client)}?propagationPolicy=Background"
+            status, content = self._ask(client, "DELETE", path)
+        if status != 404:
+            self._good(status, content, "delete")
 
+    def _path(self, client: Any, version: str = "") -> str:
+        """Of the object; without a version by the one that the cluster prefers."""
         group, plural = _GROUPS[self.kind]
-        with self._api("delete") as api:
-            try:
-                api.delete_namespaced_custom_object(
-                    group,
-                    self._version(api),
-                    self.namespace,
-                    plural,
-                    self.name,
-                    propagation_policy="Background",
-                    _request_timeout=_TIMEOUT,
-                )
-            except ApiException as error:
-                if error.status != 404:
-                    raise
+        of_name = (
+            f"namespaces/{quote(self.namespace, safe='')}/{plural}/{quote(self.name, safe='')}"
+        )
+        return f"/apis/{group}/{version or self._version(client)}/{of_name}"
 
-    def _version(self, api: Any) -> str:
-        """The version that the cluster prefers."""
-        from kubernetes.client import ApisApi  # noqa: PLC0415
-
+    def _version(self, client: Any) -> str:
         group, _ = _GROUPS[self.kind]
-        for known in ApisApi(api.api_client).get_api_versions(_request_timeout=_TIMEOUT).groups:
-            if known.name == group:
-                preferred = known.preferred_version or known.versions[0]
-                return str(preferred.version)
+        known = self._read(_Groups, self._good(*self._ask(client, "GET", "/apis"), "get"))
+        for one in known.groups:
+            versions = [one.preferredVersion, *one.versions]
+            if one.name == group and (named := [v.version for v in versions if v]):
+                return named[0]
         raise TargetRefused(f"the cluster knows no {self.kind}: {group} isn't installed there")
 
+    def _ask(
+        self, client: Any, method: str, path: str, body: _Json | None = None
+    ) -> tuple[int, bytes]:
+        """Status and body of the answer, read within the time and the size that an object needs."""
+        from urllib3.util import Timeout  # noqa: PLC0415
+
+        headers = {**client.default_headers, "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/apply-patch+yaml"
+        client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        answer = client.rest_client.pool_manager.request(
+            method,
+            client.configuration.host + path,
+            body=None if body is None else json.dumps(body).encode(),
+            headers=headers,
+            timeout=Timeout(connect=_CONNECT_S, read=_READ_S),
+            # Neither to another host nor to this one: an API server redirects nobody.
+            redirect=False,
+            retries=False,
+            preload_content=False,
+        )
+        content = bytearray()
+        with closing(answer):
+            for part in answer.stream(1 << 16):
+                content += part
+                if len(content) > _LARGEST:
+                    raise TargetUnavailable(
+                        f"{self.title}: the API server answers more than {_LARGEST >> 20} MB"
+                    )
+        return int(answer.status), bytes(content)
+
+    def _good(self, status: int, content: bytes, verb: str) -> bytes:
+        """The body of a success. Raises what another status says."""
+        if 200 <= status < 300:
+            return content
+        raise self._told(status, _message(content), verb)
+
+    def _object(self, content: bytes) -> _Json:
+        self._read(_Object, content)
+        found: _Json = json.loads(content)
+        return found
+
+    def _read(self, model: type[_Model], content: bytes) -> _Model:
+        """The answer by its shape. Raises TargetUnavailable with the field that has another."""
+        try:
+            return model.model_validate_json(content)
+        except ValidationError as error:
+            wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            field = ".".join(map(str, wrong["loc"])) or "the answer"
+            raise TargetUnavailable(
+                f"{self.title}: no API server answers so: {field}: {wrong['msg']}"
+            ) from error
+
     @contextmanager
-    def _api(self, verb: str) -> Iterator[Any]:
-        """The API, its errors told apart by what a person can do."""
-        from kubernetes.client import CustomObjectsApi  # noqa: PLC0415 - takes a second
-        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415
+    def _api(self) -> Iterator[Any]:
+        """The client, its errors told apart by what a person can do."""
         from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+        from flows.formats.bounded_http import bound_pools  # noqa: PLC0415
 
         try:
             with self._client() as client:
-                yield CustomObjectsApi(client)
-        except ApiException as error:
-            raise self._told(error.status or 0, _message(error.body, error.reason), verb) from error
+                bound_pools(client.rest_client.pool_manager, _WHOLE_S)
+                yield client
         except HTTPError as error:
             raise TargetUnavailable(
                 f"the API server of {self.title} can't be reached: {error}"
@@ -162,35 +189,73 @@ class ClusterObject:
         return TargetUnavailable(f"{self.title}: the API server answers {status} ({message})")
 
     def _client(self) -> Any:
+        """A client that is logged in, which may need a program that the kubeconfig names."""
         from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415
+
+        settings = Configuration()
+        settings.retries = 0
+        try:
+            apart.within(_LOGIN_S, (self.kubeconfig, self.context), partial(self._log_in, settings))
+        except TimeoutError as error:
+            raise TargetUnavailable(
+                f"logging in at the cluster of {self.title} takes over {_LOGIN_S:g} s"
+            ) from error
+        except Exception as error:
+            # Whatever the library makes of a file or a program's answer of another shape.
+            raise TargetRefused(
+                f"no cluster is known for {self.title}: {error} (delivery.target.kubeconfig)"
+            ) from error
+        return ApiClient(settings)
+
+    def _log_in(self, settings: Any) -> None:
         from kubernetes.config import (  # noqa: PLC0415
             ConfigException,
             load_incluster_config,
             load_kube_config,
         )
 
-        settings = Configuration()
-        settings.retries = 0
-        try:
-            if self.kubeconfig is None and self.context is None:
-                try:
-                    load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-                    return ApiClient(settings)
-                except ConfigException:
-                    pass  # not within a cluster: the file is next
-            load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=self.kubeconfig, context=self.context, client_configuration=settings
-            )
-        except ConfigException as error:
-            raise TargetRefused(
-                f"no cluster is known for {self.title}: {error} (delivery.target.kubeconfig)"
-            ) from error
-        return ApiClient(settings)
+        if self.kubeconfig is None and self.context is None:
+            try:
+                load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+            except ConfigException:
+                pass  # not within a cluster: the file is next
+            else:
+                return
+        load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=self.kubeconfig, context=self.context, client_configuration=settings
+        )
 
 
-def _message(body: Any, reason: Any) -> str:
-    """What the API server says in a Status object."""
+class _Metadata(BaseModel):
+    resourceVersion: str  # noqa: N815 - as Kubernetes has it
+    annotations: dict[str, str] | None = None
+
+
+class _Object(BaseModel):
+    """What every object has."""
+
+    apiVersion: str  # noqa: N815
+    metadata: _Metadata
+    spec: dict[str, Any]
+
+
+class _Version(BaseModel):
+    version: str
+
+
+class _Group(BaseModel):
+    name: str
+    preferredVersion: _Version | None = None  # noqa: N815
+    versions: list[_Version] = []
+
+
+class _Groups(BaseModel):
+    groups: list[_Group]
+
+
+def _message(content: bytes) -> str:
+    """What the API server says in a Status object, else how its answer begins."""
     try:
-        return str(json.loads(body)["message"])
+        return str(json.loads(content)["message"])
     except (TypeError, ValueError, KeyError, RecursionError):
-        return str(reason)
+        return " ".join(content[:200].decode(errors="replace").split()) or "nothing"

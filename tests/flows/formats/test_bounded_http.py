@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -145,3 +146,23 @@ def test_work_apart_tells_what_came_of_it() -> None:
     assert apart.begin(lambda: 5).result(10) == 5
     with pytest.raises(KeyError, match="nothing"):
         apart.begin(fails).result(10)
+
+
+def test_what_hangs_is_begun_once() -> None:
+    over, begun = threading.Event(), []
+
+    def hang() -> bool:
+        begun.append(1)
+        return over.wait(_DRIPS_S)
+
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            apart.within(0.1, "key", hang)
+    assert len(begun) == 1
+    over.set()
+    deadline = time.monotonic() + _DRIPS_S
+    while True:
+        with suppress(TimeoutError):
+            assert apart.within(_DRIPS_S, "key", hang)
+            break
+        assert time.monotonic() < deadline

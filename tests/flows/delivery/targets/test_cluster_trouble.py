@@ -1,0 +1,139 @@
+"""An API server, or what logs in at one, that misbehaves: one line each, and nothing hangs.
+
+Covers flows.delivery.targets.cluster_object.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows.delivery.targets import cluster_object
+from flows.delivery.targets.cluster_object import ClusterObject
+from flows.delivery.targets.target import TargetRefused, TargetUnavailable
+from tests.servers.faulty_source import WIRES, Wire
+from tests.servers.scripted_server import tcp_server
+
+_APIS = {"groups": [{"name": "apps", "versions": [{"version": "v1"}]}]}
+_OBJECT = {"apiVersion": "apps/v1", "metadata": {"resourceVersion": "1"}, "spec": {}}
+
+
+def kubeconfig(folder: Path, url: str, user: object) -> str:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{"name": "test", "cluster": {"server": url}}],
+        "users": [{"name": "test", "user": user}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+    }
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return str(path)
+
+
+def answers(found: object, *, apis: object = _APIS) -> Wire:
+    """One object, whatever is asked for beside the list of groups."""
+
+    def serve(client: socket.socket) -> None:
+        asked = client.recv(1 << 16)
+        body = json.dumps(apis if b" /apis " in asked else found).encode()
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    return serve
+
+
+def after_the_question(wire: Wire) -> Wire:
+    def serve(client: socket.socket) -> None:
+        client.recv(1 << 16)
+        wire(client)
+
+    return serve
+
+
+def without(field: str) -> dict[str, object]:
+    return {name: value for name, value in _OBJECT.items() if name != field}
+
+
+ODD = {
+    "a list": answers([5]),
+    "null": answers(None),
+    "no spec": answers(without("spec")),
+    "no metadata": answers(without("metadata")),
+    "annotations are a list": answers(
+        _OBJECT | {"metadata": {"resourceVersion": "1", "annotations": [5]}}
+    ),
+    "groups are a number": answers(_OBJECT, apis={"groups": 5}),
+    "brackets": after_the_question(
+        lambda client: client.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 200_000)
+    ),
+    "another host": after_the_question(
+        lambda client: client.sendall(b"HTTP/1.1 307 Go\r\nLocation: http://localhost:9/\r\n\r\n")
+    ),
+    **{name: after_the_question(wire) for name, wire in WIRES.items()},
+}
+
+
+@pytest.mark.parametrize("serve", ODD.values(), ids=ODD)
+def test_odd_answers_are_one_line(
+    serve: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_object, "_LARGEST", 1 << 20)
+
+    def served(client: socket.socket) -> None:
+        with client, suppress(OSError):
+            serve(client)
+
+    with tcp_server(served) as url:
+        config = kubeconfig(tmp_path, url, {"token": "t"})
+        with pytest.raises(TargetUnavailable) as caught:
+            ClusterObject("Deployment", "exam", "shop", config).get()
+        assert "Deployment/exam in shop" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def exec_user(*command: str) -> dict[str, Any]:
+    told = {"apiVersion": "client.authentication.k8s.io/v1", "command": command[0]}
+    return {"exec": {**told, "args": list(command[1:]), "interactiveMode": "Never"}}
+
+
+def test_a_login_that_hangs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_object, "_LOGIN_S", 0.3)
+    config = kubeconfig(tmp_path, "http://127.0.0.1:9", exec_user("sleep", "5"))
+    with pytest.raises(TargetUnavailable, match="takes over"):
+        ClusterObject("Deployment", "exam", "shop", config).get()
+
+
+ODD_FILES: dict[str, Callable[[Path], object]] = {
+    "a list": lambda path: path.write_text("[5]"),
+    "no YAML": lambda path: path.write_text("a: [b"),
+    "no text": lambda path: path.write_bytes(b"\xff\x00"),
+    "nothing": lambda path: path.unlink(),
+    "no contexts": lambda path: path.write_text("{kind: Config, contexts: 5}"),
+    "a program that fails": lambda path: kubeconfig(
+        path.parent, "http://127.0.0.1:9", exec_user("false")
+    ),
+    "a program that says nothing": lambda path: kubeconfig(
+        path.parent, "http://127.0.0.1:9", exec_user("true")
+    ),
+    "no such program": lambda path: kubeconfig(
+        path.parent, "http://127.0.0.1:9", exec_user("no-such-program")
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", ODD_FILES.values(), ids=ODD_FILES)
+def test_odd_kubeconfigs_are_one_line(damage: Callable[[Path], object], tmp_path: Path) -> None:
+    config = kubeconfig(tmp_path, "http://127.0.0.1:9", {"token": "t"})
+    damage(Path(config))
+    with pytest.raises((TargetRefused, TargetUnavailable), match="Deployment/exam in shop"):
+        ClusterObject("Deployment", "exam", "shop", config).get()
