@@ -72,14 +72,17 @@ def of_list(
 def main() -> int:
     """Prints the advisories, and what they were looked up in."""
     listed = tomllib.loads((_FOLDER / "advisories.toml").read_text(encoding="utf-8"))
-    as_of, accepted = listed.pop("as_of"), listed.pop("accepted")
+    as_of, accepted, checked = (listed.pop(name) for name in ("as_of", "accepted", "checked"))
     locked = locked_in([(_FOLDER.parent / name).read_text(encoding="utf-8") for name in _LOCKS])
     # One package tells whether all are worth asking for.
     first = dict([next(iter(locked.items()))])
     found = ask_database(locked) if ask_database(first) is not None else None
     if found is None:
         lines = list(of_list(locked, listed, accepted))
-        where = f"the list of {as_of} (pip-audit reaches no database here)"
+        where = f"the list of {as_of}, by hand (pip-audit reaches no database here)"
+        others = sorted(f"{name} {v}" for name, v in locked.items() if checked.get(name) != v)
+        if others:
+            print(f"the list was not checked for {len(others)} packages: {', '.join(others)}")
     else:
         lines = list(of_database(found, accepted))
         where = "pip-audit's database"

@@ -132,15 +132,17 @@ def _main() -> int:
 
 
 def _all(seconds: float, seed: int) -> int:
-    from tests.fuzz.targets import TARGETS  # noqa: PLC0415
+    from tests.fuzz.targets import SHARES, TARGETS  # noqa: PLC0415
 
     engines = ["hypothesis", *(["atheris"] if importlib.util.find_spec("atheris") else [])]
     if len(engines) == 1:
         print(
             "atheris is not installed (pip install atheris): by hypothesis alone", file=sys.stderr
         )
-    each, failed = seconds / len(TARGETS) / len(engines), []
+    share_s = seconds / sum(SHARES.get(target, 1) for target in TARGETS) / len(engines)
+    failed = []
     for target in TARGETS:
+        each = share_s * SHARES.get(target, 1)
         for engine in engines:
             command = [sys.executable, "-m", "tests.fuzz", "--target", target, "--engine", engine]
             command += ["--seconds", str(each), "--seed", str(seed)]

@@ -61,6 +61,8 @@ def test_without_a_database_the_dated_list_is_asked(tmp_path: Path, answer: str)
     assert "requests 2.31.0: CVE-2024-35195; mended in 2.32.0\n" in done.stdout
     assert "CVE-2023-32681" not in done.stdout
     assert "2 advisories of 2 packages in the list of 20" in done.stdout
+    told = "the list was not checked for 2 packages: other 1.0, requests 2.31.0\n"
+    assert told in done.stdout
 
 
 def test_what_is_mended_or_accepted_is_no_finding(tmp_path: Path) -> None:
