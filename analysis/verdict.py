@@ -103,6 +103,7 @@ def reach_verdict(
         score=_score(decision, metrics, harms),
         reasons=_reasons(plan, decision, metrics, quality, missing, harms),
         notes=(
+            *(one.detail for one in findings if one.found is Found.NOTE),
             *notes_on_edges(plan, evidence.requests),
             *notes_on_warming(evidence.requests),
             *notes_on_split(plan, evidence.users),

@@ -40,7 +40,7 @@ class CircuitBreaking:
     @property
     def counters(self) -> Mapping[str, Counter]:
         """Requests, and those that found the breaker open."""
-        overflow = Counter(REQUESTS.of, where='response_flags=~".*UO.*"')
+        overflow = Counter(REQUESTS.of, flag="UO")
         return {"requests": REQUESTS, "refusals": overflow}
 
     def check(self, seen: Counted) -> Iterator[StrategyFinding]:

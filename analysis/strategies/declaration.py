@@ -67,7 +67,8 @@ class Counter:
 
     of: "requests" for those of the mesh, a name for a statistic of the variant's Envoy cluster
         (upstream_rq_retry), or a selector with {{version}} in it.
-    where: conditions on labels beside the variant's own. by: a label, or several with a comma
+    where: conditions on labels beside the variant's own; a code is response_code, however the mesh
+        calls it. flag: Envoy's response flag that these have. by: a label, or several with a comma
         between; their values are counted apart, joined by PAIR.
     needed: whether nothing is known without it; else a counter without a series counted nothing.
     of_candidates: whether only the candidates need it.
@@ -75,6 +76,7 @@ class Counter:
 
     of: str
     where: str = ""
+    flag: str = ""
     by: str = ""
     needed: bool = False
     of_candidates: bool = False
@@ -114,9 +116,10 @@ class Counted:
 
 
 class Found(StrEnum):
-    """What follows from a finding: nothing, a rollback, a hold, or an invalid verdict."""
+    """What follows from a finding: nothing, a note, a rollback, a hold, or an invalid verdict."""
 
     GOOD = "good"
+    NOTE = "note"
     HARM = "harm"
     WAIT = "wait"
     UNFIT = "unfit"

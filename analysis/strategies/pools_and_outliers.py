@@ -43,8 +43,8 @@ class PoolsAndOutliers:
         """
         return {
             "requests": REQUESTS,
-            "overflow": Counter(REQUESTS.of, where='response_flags=~".*UO.*"'),
-            "unhealthy": Counter(REQUESTS.of, where='response_flags=~".*UH.*"'),
+            "overflow": Counter(REQUESTS.of, flag="UO"),
+            "unhealthy": Counter(REQUESTS.of, flag="UH"),
             "ejections": Counter(_EJECTIONS, needed=True, of_candidates=True),
         }
 

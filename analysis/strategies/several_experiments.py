@@ -18,6 +18,8 @@ from analysis.strategies.declaration import (
 )
 
 _LEAST_REQUESTS = 200
+# So many users may be seen in both variants: what is in flight, devices that are shared.
+_SWITCHING = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class SeveralExperiments:
     label: str = text("experiment_group", "The label of the other experiment's variant.")
     overlap: float = share(0.05, "How far the other's shares may differ between the variants.")
     interaction: float = share(0.02, "How far the harm may differ between the other's variants.")
+    user: str = text("", "The label of the user, where the metrics have one.")
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:
@@ -39,11 +42,13 @@ class SeveralExperiments:
 
     @property
     def counters(self) -> Mapping[str, Counter]:
-        """Requests and failures by the other experiment's variant."""
-        return {
+        """Requests and failures by the other experiment's variant, and requests by user."""
+        found = {
             "requests": Counter(REQUESTS.of, by=self.label, needed=True),
             "failures": Counter(REQUESTS.of, where='response_code=~"5.."', by=self.label),
         }
+        by_user = Counter(REQUESTS.of, by=self.user, needed=True)
+        return {**found, "users": by_user} if self.user else found
 
     def check(self, seen: Counted) -> Iterator[StrategyFinding]:
         """Whether the other's variants are shared alike, and harm is alike within each of them."""
@@ -58,6 +63,10 @@ class SeveralExperiments:
             for arm in both:
                 yield self._overlap(arm, candidate, own, others)
             yield self._interaction(seen, candidate, both)
+            if self.user:
+                yield self._stickiness(
+                    candidate, *(seen.by("users", v) for v in (candidate, seen.baseline))
+                )
 
     def _overlap(
         self, arm: str, candidate: str, own: Mapping[str, float], others: Mapping[str, float]
@@ -72,6 +81,18 @@ class SeveralExperiments:
         if apart:
             said = f"the experiments depend on each other: {said}"
         return StrategyFinding(f"overlap {arm}", Found.UNFIT if apart else Found.GOOD, said)
+
+    def _stickiness(
+        self, candidate: str, own: Mapping[str, float], others: Mapping[str, float]
+    ) -> StrategyFinding:
+        """Whether users stay with one variant; requests can be compared all the same."""
+        users = {*own, *others} - {""}
+        in_both = [one for one in users if own.get(one, 0.0) > 0 and others.get(one, 0.0) > 0]
+        said = f"{len(in_both)} of {len(users)} users had requests of {candidate} and the baseline"
+        if share_bounds(len(in_both), len(users))[0] > _SWITCHING:
+            said += ": the weights are not sticky per user, so nothing can be said of users"
+            return StrategyFinding("sticky weights", Found.NOTE, said)
+        return StrategyFinding("sticky weights", Found.GOOD, said)
 
     def _interaction(self, seen: Counted, candidate: str, arms: list[str]) -> StrategyFinding:
         """The candidate's excess of failures within each of the other's variants, with bounds."""

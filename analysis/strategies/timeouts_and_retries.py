@@ -17,6 +17,9 @@ from analysis.strategies.declaration import (
     text,
 )
 
+# What Linkerd's proxy calls its time-outs, where Envoy has UT.
+_LINKERD = ("RequestTimeout", "ResponseHeadersTimeout", "ResponseStreamTimeout")
+
 
 @dataclass(frozen=True, slots=True)
 class TimeoutsAndRetries:
@@ -32,7 +35,7 @@ class TimeoutsAndRetries:
     @property
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:
         """Time-outs with their budget, and errors beside them."""
-        only = {"codes": [], "grpc": [], "flags": ["UT"]}
+        only = {"codes": [], "grpc": [], "flags": ["UT", *_LINKERD]}
         budget = {"kind": "error_share", "failures": only, "objective": self.timeouts}
         return {"errors": {"kind": "error_share", "critical": True}, "timeouts": budget}
 

@@ -15,6 +15,9 @@ from flows.spec.measured_rules import check_bucket, check_measured
 from flows.spec.recovery import Parts
 from flows.spec.user_rules import check_users
 
+# Response flags that a mesh counts, though no label has them.
+_FLAGS_BESIDE: dict[Mesh | None, set[str]] = {Mesh.ENVOY: {"UO", "UH"}}
+
 
 def check_rules(parts: Parts) -> Iterator[Finding]:
     """Every broken rule, as far as the parts that it is about are known."""
@@ -199,7 +202,15 @@ def _check_identities(parts: Parts, spec: Experiment) -> Iterator[Finding]:
 
 
 def _check_strategy(parts: Parts, spec: Experiment) -> Iterator[Finding]:
-    """What a client's proxy answers itself names no version, and would be of no variant."""
+    """Flags that the mesh doesn't tell; versions that a client's proxy's own answers don't name."""
+    counters = spec.strategy.counters.values() if spec.strategy else ()
+    flags = {one.flag for one in counters if one.flag} - _FLAGS_BESIDE.get(spec.mesh, set())
+    if flags and spec.mesh not in (None, Mesh.ISTIO):
+        yield Finding(
+            ("strategy", "kind"),
+            f"reads response flags ({', '.join(sorted(flags))}) that the metrics of {spec.mesh} "
+            f"don't tell; those of {Mesh.ISTIO} do",
+        )
     if spec.strategy is None or spec.mesh is not Mesh.ISTIO or spec.reporter != "source":
         return
     for name, variant in spec.variants.items():

@@ -148,6 +148,12 @@ class Lab:
         """Lets Envoy inject faults from now on."""
         self._change(replace(self._services[service], fault=fault))
 
+    def end_faults(self, service: str) -> None:
+        """No route injects faults any more."""
+        known = self.service(service)
+        routes = [replace(one, fault=None) for one in known.routes]
+        self._change(replace(known, routes=routes, fault=FaultSpec()))
+
     def _change(self, service: ServiceSpec) -> None:
         self._services[service.name] = service
         self.gateway.envoy.write_routes(self.services)

@@ -112,7 +112,8 @@ def _reference(role: str, group: str, kind: str, name: str, to: Destination) -> 
 
 
 def _address(to: Destination) -> str:
-    return f"{to.host}:{_PORT}"
+    host = to.host.replace(to.service, to.workload, 1) if to.own_service else to.host
+    return f"{host}:{_PORT}"
 
 
 def _code(answered: Answered) -> dict[str, str]:

@@ -131,6 +131,9 @@ class ScenarioRun:
     def _apply(self, change: Change) -> None:
         if change in self._to_come:
             self._to_come.remove(change)
+        if change.ends_faults:
+            self._lab.end_faults(self.scenario.service)
+            return
         if change.leaves:
             self._lab.take_out(self.scenario.service, str(change.pods))
             return

@@ -16,7 +16,7 @@ class Change:
     """From so many seconds after the start on, these pods behave so. pods: as Lab names them.
 
     leaves: the pod leaves the endpoints instead. at_percent: after the canary had so much traffic
-    first, instead of after the start.
+    first, instead of after the start. ends_faults: no route injects any from then on.
     """
 
     after_s: float
@@ -24,6 +24,7 @@ class Change:
     behaviour: Mapping[str, float]
     leaves: bool = False
     at_percent: int | None = None
+    ends_faults: bool = False
 
 
 @dataclass(frozen=True, slots=True)

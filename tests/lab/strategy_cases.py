@@ -6,7 +6,7 @@ Both are judged by the spec in experiments/strategies, and must end in different
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.lab.load_plan import Profile
@@ -22,6 +22,7 @@ from tests.lab.strategy_services import (
     balanced,
     breaking,
     burst,
+    by_linkerd_route,
     countries,
     ejecting,
     faulty,
@@ -74,9 +75,10 @@ def _case(
     changes: tuple[Change, ...] = (),
     within_s: float = 240,
     spec: Mapping[str, Any] | None = None,
+    note: str = "",
 ) -> Case:
     title = f"{strategy}: {ends_in}"
-    scenario = Scenario(topology.name, title, ends_in, says, within_s, changes=changes)
+    scenario = Scenario(topology.name, title, ends_in, says, within_s, changes=changes, holds=note)
     return Case(strategy, scenario, topology, profiles, spec or {})
 
 
@@ -153,6 +155,30 @@ CASES = (
         *with_chaos("chaos-leaks", 60),
     ),
     _case(
+        "chaos",
+        "promote",
+        "errors",
+        faulty("chaos-ends", 0.1, 0.05),
+        *with_chaos("chaos-ends", 50),
+        changes=(Change(40, None, {}, ends_faults=True),),
+        spec={
+            "strategy": {"tolerance": 0.8, "recovery": "10s"},
+            "plan": {"minimum_duration": "80s"},
+        },
+    ),
+    _case(
+        "chaos",
+        "rollback",
+        "no recovery",
+        faulty("chaos-lingers", 0.1, 0.05),
+        *with_chaos("chaos-lingers", 50),
+        changes=(
+            Change(40, None, {}, ends_faults=True),
+            Change(42, "chaos", {"error_share": 0.15}),
+        ),
+        spec={"strategy": {"tolerance": 0.8, "recovery": "10s"}},
+    ),
+    _case(
         "circuit-breaking",
         "promote",
         "refused",
@@ -198,6 +224,15 @@ CASES = (
         trying("retry-post", TWICE, TWICE),
         *get_and_post("retry-post", 80),
         changes=FLAKY,
+    ),
+    _case(
+        "timeouts-and-retries",
+        "rollback",
+        "canary retried retry-linkerd-post-canary",
+        replace(trying("retry-linkerd", NONE, NONE, stable=NONE, canary=TWICE), own_services=True),
+        *get_and_post("retry-linkerd", 60),
+        changes=FLAKY,
+        spec=by_linkerd_route("retry-linkerd"),
     ),
     _case(
         "timeouts-and-retries",
@@ -314,7 +349,8 @@ CASES = (
         "errors",
         shared("shared-alike", 50),
         *groups("shared-alike", 50),
-        spec={"strategy": {"interaction": 0.05}},
+        spec={"strategy": {"interaction": 0.05, "user": "user_id"}},
+        note="the weights are not sticky per user",
     ),
     _case(
         "several-experiments",

@@ -76,6 +76,24 @@ def trying(name: str, first: RetrySpec, second: RetrySpec, /, **posts: RetrySpec
     return two(name, *variants, routes=routes)
 
 
+def by_linkerd_route(name: str) -> dict[str, Any]:
+    """Of the spec: versions that are Services of their own, seen by Linkerd's ServiceProfile."""
+    host = f"{name}-{{}}.{NAMESPACE}.svc.cluster.local:80"
+    variants = ("stable", "canary")
+    actual = 'route_actual_request_total{direction="outbound",dst="%s"}'
+    return {
+        "mesh": "linkerd-route",
+        "variants": {
+            one: {"labels": {"upstream_cluster": None, "dst": host.format(one)}} for one in variants
+        },
+        "strategy": {
+            "label": "rt_route",
+            "once": [f"{name}-post-canary"],
+            "attempts": actual % host.format("{{variant}}"),
+        },
+    }
+
+
 def balanced(name: str, policy: str) -> ServiceSpec:
     return two(
         name,
@@ -121,13 +139,16 @@ def shared(name: str, group_b: int) -> ServiceSpec:
         name,
         VariantSpec("stable", "stable", weight=50),
         VariantSpec("canary", "canary", weight=50),
+        "user_id",
         routes=[RouteSpec("b", weights, headers={"experiment-group": "b"})],
     )
 
 
 def groups(name: str, rate: float) -> tuple[Profile, ...]:
     """Users of both groups of the other experiment."""
-    return tuple(Profile(name, rate, headers={"experiment-group": one}) for one in ("a", "b"))
+    return tuple(
+        Profile(name, rate, headers={"experiment-group": one}, users=40) for one in ("a", "b")
+    )
 
 
 def countries(name: str, *, uuids: bool = False) -> tuple[Profile, ...]:

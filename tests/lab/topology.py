@@ -86,6 +86,8 @@ class ServiceSpec:
     fault: FaultSpec = FaultSpec()
     tags: tuple[str, ...] = ()
     """Labels that Telemetry adds to the gateway's Istio metrics (access_log.TAGS)."""
+    own_services: bool = False
+    """Whether clients call each variant by a Service of its own."""
 
     def variant(self, name: str) -> VariantSpec:
         """The variant of that name; raises KeyError."""
@@ -121,6 +123,7 @@ class Destination:
     variant: str
     version: str
     tags: tuple[str, ...] = ()
+    own_service: bool = False
 
     @property
     def workload(self) -> str:
@@ -141,7 +144,14 @@ def workload(service: str, variant: str) -> str:
 def destinations(services: Sequence[ServiceSpec]) -> list[Destination]:
     """One per variant."""
     return [
-        Destination(service.name, service.namespace, variant.name, variant.version, service.tags)
+        Destination(
+            service.name,
+            service.namespace,
+            variant.name,
+            variant.version,
+            service.tags,
+            service.own_services,
+        )
         for service in services
         for variant in service.variants
     ]

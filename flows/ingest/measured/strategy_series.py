@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from analysis.strategies.declaration import REQUESTS, Counter
 from flows.ingest.requests.mesh.families import FAMILIES
@@ -22,25 +22,33 @@ def strategy_texts(spec: Experiment) -> dict[tuple[str, str], str]:
     if spec.strategy is None:
         return {}
     return {
-        (variant, name): _text(spec, counter, variant)
+        (variant, f"{name}:{i}" if i else name): text
         for name, counter in spec.strategy.counters.items()
         for variant in spec.variants
+        for i, text in enumerate(_texts(spec, counter, variant))
     }
 
 
-def _text(spec: Experiment, counter: Counter, variant: str) -> str:
-    if counter.of == REQUESTS.of and spec.mesh is not None:
-        family = FAMILIES[spec.mesh]
+def _texts(spec: Experiment, counter: Counter, variant: str) -> Iterator[str]:
+    """One selector, or those of several counters that count it together."""
+    if spec.mesh is None:
+        return
+    family = FAMILIES[spec.mesh]
+    where = counter.where.replace(FAMILIES[Mesh.ISTIO].code_label, family.code_label)
+    if counter.of == REQUESTS.of:
         own = variant_conditions(family, spec, variant)
-        return _selector(family.requests[0], own, counter.where)
-    if counter.of.isidentifier():
-        cluster = (_cluster(spec, variant),)
-        return _selector(f"envoy_cluster_{counter.of}", cluster, counter.where)
-    text = rendered(counter.of, spec, variant)
-    if not counter.where:
-        return text
-    parsed = parse_selector(text)
-    return _selector(parsed.metric, [Matcher(*one) for one in parsed.matchers], counter.where)
+        if counter.flag and not family.flag_label:
+            for name in family.flag_counters[counter.flag]:
+                yield _selector(name, own, where)
+            return
+        flagged = f'{family.flag_label}=~".*{counter.flag}.*"' if counter.flag else ""
+        yield _selector(family.requests[0], own, flagged or where)
+    elif counter.of.isidentifier():
+        yield _selector(f"envoy_cluster_{counter.of}", (_cluster(spec, variant),), where)
+    else:
+        parsed = parse_selector(text := rendered(counter.of, spec, variant))
+        matchers = [Matcher(*one) for one in parsed.matchers]
+        yield _selector(parsed.metric, matchers, where) if where else text
 
 
 def _cluster(spec: Experiment, variant: str) -> Matcher:

@@ -307,6 +307,20 @@ def _routes(get: float, post: float, *, failed: float = 0) -> Counts:
             Found.WAIT,
             "more with experiment_group b",
         ),
+        (
+            SeveralExperiments(user="user_id"),
+            {**_groups(50, 50, 1, 1), "users": dict.fromkeys("abcdefgh", 10.0)},
+            {**_groups(50, 50, 1, 1), "users": dict.fromkeys("defghijk", 10.0)},
+            Found.NOTE,
+            "5 of 11 users had requests of canary and the baseline: the weights are not sticky",
+        ),
+        (
+            SeveralExperiments(user="user_id"),
+            {**_groups(50, 50, 1, 1), "users": dict.fromkeys("abcdefgh", 10.0)},
+            {**_groups(50, 50, 1, 1), "users": dict.fromkeys("ijklmnop", 10.0)},
+            Found.GOOD,
+            "0 of 16 users",
+        ),
         (_HEDGES, _routes(110, 40), None, Found.GOOD, "10.0% more attempts"),
         (_HEDGES, _routes(110, 42), None, Found.HARM, "canary hedged POST"),
         (_HEDGES, _routes(150, 40), None, Found.HARM, "20% are allowed"),
@@ -316,7 +330,7 @@ def test_counts_lead_to(
     strategy: Strategy, canary: Counts, stable: Counts | None, worst: Found, says: str
 ) -> None:
     found = list(strategy.check(_seen(canary, stable)))
-    order = (Found.GOOD, Found.WAIT, Found.HARM, Found.UNFIT)
+    order = (Found.GOOD, Found.NOTE, Found.WAIT, Found.HARM, Found.UNFIT)
 
     assert max((one.found for one in found), key=order.index) is worst
     assert any(says in one.detail for one in found if one.found is worst), found

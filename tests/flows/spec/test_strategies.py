@@ -8,7 +8,8 @@ import pytest
 
 from flows.formats.problems import InputError
 from flows.ingest.measured.asked_series import asked_of
-from flows.spec.experiment import Experiment
+from flows.ingest.requests.mesh.families import FAMILIES
+from flows.spec.experiment import Experiment, Mesh
 from flows.spec.metrics import ErrorShare, OutcomeShare
 from flows.spec.read_spec import read_spec
 from flows.spec.strategies import KINDS, STRATEGY
@@ -86,6 +87,22 @@ def test_versions_that_a_proxys_own_answers_lack_are_refused(tmp_path: Path) -> 
         read_spec(file)
 
 
+@pytest.mark.parametrize("mesh", ["linkerd", "linkerd-route", "linkerd-policy", "envoy"])
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_flags_that_a_mesh_does_not_tell_are_refused_not_taken_for_none(
+    tmp_path: Path, mesh: str, kind: str
+) -> None:
+    flags = {one.flag for one in KINDS[kind]().counters.values() if one.flag}
+    family = FAMILIES[Mesh(mesh)]
+
+    if flags - {*family.flag_counters}:
+        with pytest.raises(InputError, match="reads response flags"):
+            _read(tmp_path, f"{{kind: {kind}}}", mesh=mesh)
+    else:
+        texts = asked_of(_read(tmp_path, f"{{kind: {kind}}}", mesh=mesh), STRATEGY).texts
+        assert not any("response_flags" in text for text in texts.values())
+
+
 _CLUSTERS = "clusters: {stable: a, canary: b}"
 
 
@@ -122,6 +139,24 @@ _CLUSTERS = "clusters: {stable: a, canary: b}"
             f"{{kind: pools-and-outliers, {_CLUSTERS}}}",
             "ejections",
             'envoy_cluster_outlier_detection_ejections_enforced_total{envoy_cluster_name="b"}',
+        ),
+        (
+            "envoy",
+            "{kind: pools-and-outliers}",
+            "overflow",
+            'envoy_cluster_upstream_rq_pending_overflow{c="b"}',
+        ),
+        (
+            "envoy",
+            "{kind: pools-and-outliers}",
+            "overflow:1",
+            'envoy_cluster_upstream_rq_active_overflow{c="b"}',
+        ),
+        (
+            "linkerd-route",
+            "{kind: timeouts-and-retries, attempts: 'tries{v=\"{{variant}}\"}'}",
+            "failed attempts",
+            'tries{v="canary",status_code=~"5.."}',
         ),
         (
             "istio",

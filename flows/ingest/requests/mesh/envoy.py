@@ -76,4 +76,12 @@ ENVOY = Family(
     optional=tuple(f"envoy_cluster_{name}" for name in _CLUSTER),
     shared=tuple(f"envoy_{name}" for name in _LISTENER),
     start_metrics=("envoy_server_uptime", "process_start_time_seconds"),
+    code_label="envoy_response_code",
+    flag_counters={
+        "UO": (
+            "envoy_cluster_upstream_rq_pending_overflow",
+            "envoy_cluster_upstream_rq_active_overflow",
+        ),
+        "UH": ("envoy_cluster_upstream_cx_none_healthy",),
+    },
 )

@@ -64,6 +64,8 @@ class Family:
         other trace. They are optional too.
     has_no_version: whether the version labels of a series are only fallbacks.
     start_metrics: what tells a new process, best first.
+    code_label: of the HTTP status. flag_label: of Envoy's response flags, where they are told;
+        flag_counters: counters of those with one, in their place.
     """
 
     mesh: Mesh
@@ -79,6 +81,9 @@ class Family:
     optional: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     start_metrics: tuple[str, ...] = ("process_start_time_seconds",)
+    code_label: str = "status_code"
+    flag_label: str = ""
+    flag_counters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def roles(self) -> dict[str, SeriesRole]:

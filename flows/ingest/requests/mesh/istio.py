@@ -60,4 +60,6 @@ ISTIO = Family(
     has_no_version=_has_no_peer,
     # The sidecar's own age first: a merged scrape carries the application's start time.
     start_metrics=("envoy_server_uptime", "process_start_time_seconds"),
+    code_label="response_code",
+    flag_label="response_flags",
 )

@@ -118,6 +118,7 @@ LINKERD_POLICY = Family(
     route_labels=("route_namespace", "route_name"),
     response=backend_response,
     latency_tells=False,
+    code_label="http_status",
     begun={f"outbound_{protocol}_route_backend_requests_total": 1 for protocol in ("http", "grpc")},
     shared=tuple(
         f"outbound_{protocol}_route_{counter}_total"
