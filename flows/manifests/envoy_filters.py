@@ -58,6 +58,7 @@ def _flag(manifest: Manifest, service: str, flag: LuaFlag) -> FoundStrategy:
         flag.settings,
         flag.doubts,
         flag.headers,
+        arms=("without", "with"),
     )
 
 

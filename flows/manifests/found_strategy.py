@@ -16,7 +16,8 @@ class FoundStrategy:
 
     fields: of the spec's `strategy`. settings: what else is configured, as
     sentences. doubts: what could not be read, or not be meant so. header: the request header whose
-    values are groups, and the label that must carry them. subsets: of a DestinationRule.
+    values are groups, and the label that must carry them; arms: what requests without it and with
+    it are called, where it tells the variants. subsets: of a DestinationRule.
     """
 
     kind: str
@@ -28,6 +29,7 @@ class FoundStrategy:
     headers: Mapping[str, str] = field(default_factory=dict)
     subsets: tuple[str, ...] = ()
     injected: float = 0.0
+    arms: tuple[str, ...] = ()
 
 
 def settings_of(value: Any, path: str = "") -> Iterator[str]:

@@ -130,6 +130,7 @@ def _chaos(manifest: Manifest, service: str, route: Mapping[str, Any], where: st
         () if headers else (untold,),
         dict(list(headers.items())[:1]),
         injected=sum(shares.values()),
+        arms=("steady", "chaos"),
     )
 
 

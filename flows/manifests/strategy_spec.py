@@ -134,12 +134,11 @@ def strategy_spec(
 
 def _variants(found: FoundStrategy, *, is_linkerd: bool) -> Iterator[str]:
     host = f"{found.service}.{found.origin.namespace}.svc.cluster.local"
-    if found.kind in ("chaos", "feature-flags") and found.headers:
+    if found.arms and found.headers:
         header, value = list(found.headers.items())[-1]
         label = header.replace("-", "_")
-        names = ("steady", "chaos") if found.kind == "chaos" else ("without", "with")
-        yield f"  {names[0]}: {{labels: {{{label}: unknown}}, baseline: true}}"
-        yield f"  {names[1]}: {{labels: {{{label}: {yaml_scalar(value or 'enabled')}}}}}"
+        yield f"  {found.arms[0]}: {{labels: {{{label}: unknown}}, baseline: true}}"
+        yield f"  {found.arms[1]}: {{labels: {{{label}: {yaml_scalar(value or 'enabled')}}}}}"
         return
     for place, name in enumerate(found.subsets if len(found.subsets) > 1 else ("stable", "canary")):
         marked = "" if place else ", baseline: true"

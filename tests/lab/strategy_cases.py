@@ -176,7 +176,10 @@ CASES = (
             Change(40, None, {}, ends_faults=True),
             Change(42, "chaos", {"error_share": 0.15}),
         ),
-        spec={"strategy": {"tolerance": 0.8, "recovery": "10s"}},
+        spec={
+            "strategy": {"tolerance": 0.8, "recovery": "10s"},
+            "plan": {"minimum_duration": "80s"},
+        },
     ),
     _case(
         "circuit-breaking",
