@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as builders
-from grafana_foundation_sdk.models.dashboard import Dashboard, DashboardCursorSync
+from grafana_foundation_sdk.models.dashboard import Dashboard, DashboardCursorSync, DashboardLink
 
 from dashboards.annotations import annotations_of
 from dashboards.experiment_view import EXPERIMENT_TAG, FLEET_UID, TAG, ExperimentView
@@ -12,7 +12,7 @@ from dashboards.guide_panels import guide_section
 from dashboards.layout import Section, place
 from dashboards.request_families import ISTIO, side_of
 from dashboards.request_panels import latency_steps, success_steps, variant_section
-from dashboards.variables import experiment_variables
+from dashboards.variables import built, experiment_variables
 from dashboards.verdict_panels import verdict_section
 
 
@@ -31,12 +31,23 @@ def experiment_dashboard(view: ExperimentView, *, prefix: str = "edtech") -> Das
         .refresh("30s")
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .link(builders.DashboardLink("All experiments").url(f"/d/{FLEET_UID}").keep_time(True))
-        .variables(experiment_variables(view))
         .build()
     )
+    dashboard.templating = built(experiment_variables(view))
+    dashboard.links = [*(dashboard.links or ()), *_links(view)]
     dashboard.annotations = annotations_of(view)
     dashboard.panels = place(_sections(view, prefix))
     return dashboard
+
+
+def _links(view: ExperimentView) -> list[DashboardLink]:
+    """To what the verdict says in words, and as JSON."""
+    found = (("Report", view.page_url), ("Verdict as JSON", view.verdict_url))
+    return [
+        builders.DashboardLink(title).url(url).target_blank(True).build()
+        for title, url in found
+        if url
+    ]
 
 
 def _sections(view: ExperimentView, prefix: str) -> tuple[Section, ...]:

@@ -65,6 +65,7 @@ class ExperimentView:
     latency_bound_ms: what a p99 is drawn against.
     pass_score, marginal_score: from where on a health score (0..100) is green, or amber.
     scrape_interval_s: no panel asks for finer steps.
+    page_url, verdict_url: its report and its verdict's JSON; "" if nobody has said where they are.
     datasource: name and uid of the datasource to show at first; None is Grafana's default one.
     """
 
@@ -85,6 +86,8 @@ class ExperimentView:
     pass_score: float = 95.0
     marginal_score: float = 75.0
     scrape_interval_s: int = 15
+    page_url: str = ""
+    verdict_url: str = ""
     datasource: tuple[str, str] | None = None
 
     @property

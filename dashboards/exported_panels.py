@@ -12,8 +12,8 @@ from dashboards.promql import Match, any_of, equals
 
 _SCORE = (
     "Canary health as of the last look, 0 to 100: how sure it is that the harm is within the "
-    "margins, weighted over the metrics; 0 when a critical metric fails. The verdict itself, with "
-    "its reasons, is in the verdict file."
+    "margins, weighted over the metrics; 0 when a critical metric fails. Dashed: what of it is "
+    "proven at every look, and what it could be. The verdict file has the reasons."
 )
 _SHARE = "Percent of the traffic per version, from the exact counts of the last look."
 _CONVERSION = (
@@ -41,7 +41,7 @@ def experiment_section(view: ExperimentView, prefix: str) -> Section:
     course = panels.time_series(
         "Health score over time",
         _SCORE,
-        [score],
+        [score, *_score_bounds(view)],
         panels.SCORE,
         interval_s=interval_s,
         thresholds=steps,
@@ -50,6 +50,15 @@ def experiment_section(view: ExperimentView, prefix: str) -> Section:
     traffic = (_measured_share(view, prefix),) if view.mesh else ()
     users = (_conversions(view, prefix),) if view.has_conversions else ()
     return Section("Score, traffic and conversions", ((now, course, *traffic, *users),))
+
+
+def _score_bounds(view: ExperimentView) -> tuple[Query, Query]:
+    """The interval of the score."""
+    this = equals(experiment=view.name)
+    return (
+        Query(queries.own("health_score_lower", *this), "proven", None, True),
+        Query(queries.own("health_score_upper", *this), "at most", None, True),
+    )
 
 
 def fleet_rows(views: tuple[ExperimentView, ...], prefix: str) -> tuple[tuple[Panel, ...], ...]:

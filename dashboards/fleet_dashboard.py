@@ -24,7 +24,7 @@ from dashboards.guide_panels import guide_section
 from dashboards.layout import Section, place
 from dashboards.request_families import CountingSide, side_of
 from dashboards.request_panels import fleet_section
-from dashboards.variables import fleet_variables
+from dashboards.variables import built, fleet_variables
 from dashboards.verdict_panels import decision_panel
 
 _INTERVAL_S = 15
@@ -51,9 +51,9 @@ def fleet_dashboard(views: tuple[ExperimentView, ...], *, prefix: str = "edtech"
         .link(_experiments_link())
         .link(builders.DashboardLink("Conversions").url(f"/d/{CONVERSIONS_UID}").keep_time(True))
         .link(builders.DashboardLink("Pipeline").url(f"/d/{PIPELINE_UID}").keep_time(True))
-        .variables(fleet_variables(prefix))
         .build()
     )
+    dashboard.templating = built(fleet_variables(prefix))
     dashboard.panels = place(_sections(listed, prefix))
     return dashboard
 

@@ -14,7 +14,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from dashboards.experiment_view import FLEET_UID, TAG
-from dashboards.variables import Variables
+from dashboards.variables import Variables, built
 
 _WIDTH = 24
 
@@ -70,8 +70,8 @@ def board(
         .refresh("1m")
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .link(builders.DashboardLink("All experiments").url(f"/d/{FLEET_UID}").keep_time(True))
-        .variables(variables)
         .build()
     )
+    dashboard.templating = built(variables)
     dashboard.panels = place(sections)
     return dashboard

@@ -16,6 +16,14 @@ _REPORTERS = ("destination", "source", "waypoint")
 _ALL = models.VariableOption(selected=True, text=["All"], value=["$__all"])
 
 
+def built(variables: Variables) -> models.DashboardDashboardTemplating:
+    """The variables without what the library says of intervals to all kinds of them."""
+    found = [variable.build() for variable in variables]
+    for one in found:
+        one.auto = one.auto_min = one.auto_count = None
+    return models.DashboardDashboardTemplating(list_val=found)
+
+
 def experiment_variables(view: ExperimentView) -> Variables:
     """The variables of one experiment's dashboard, set to what its spec says."""
     side = side_of(view.mesh, view.reporter) if view.mesh else None

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from analysis.judge.judge_metrics import health_bounds
 from analysis.metric_result import MetricResult
 from analysis.verdict import Decision, Verdict
 from dashboards.gauges import gauge, labels_of
@@ -19,6 +20,8 @@ PREFIX = "split_verdict"
 HELP = {
     "decision": "1 for the decision of the latest look, 0 for the other three",
     "health_score": "Canary health of the latest look, 0 to 100, as in the verdict",
+    "health_score_lower": "What of the health score is proven at every look, 0 to 100",
+    "health_score_upper": "What the health score could be by what is proven, 0 to 100",
     "harm": "Harm of a metric in its unit: above 0 the candidate is worse",
     "harm_lower": "Lower bound of the harm, valid at every look",
     "harm_upper": "Upper bound of the harm, valid at every look",
@@ -82,6 +85,11 @@ def _decided(verdict: Verdict, *, waits: bool) -> Iterator[_Sample]:
     for decision in Decision:
         yield "decision", (("decision", decision.value),), float(decision is verdict.decision)
     yield "health_score", (), verdict.score
+    bounds = health_bounds(verdict.metrics)
+    if verdict.score is not None and bounds is not None:
+        # A score of 0 is proven: a critical metric failed, or an outage was seen.
+        yield "health_score_lower", (), min(bounds[0], verdict.score)
+        yield "health_score_upper", (), bounds[1] if verdict.score else 0.0
     for check in verdict.quality:
         yield "check_failed", (("check", check.name),), float(not check.passed)
     holds = any(metric.holds for metric in verdict.metrics)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -46,15 +46,35 @@ def health_score(metrics: Sequence[MetricResult]) -> float | None:
     don't count. Of several candidates the worst counts. None where no metric has data. Rounded to
     one decimal: more would be noise.
     """
+    return _worst(metrics, lambda metric: metric.probability_within_margin)
+
+
+def health_bounds(metrics: Sequence[MetricResult]) -> tuple[float, float] | None:
+    """The score's interval: what of it is proven at every look, and what could still be.
+
+    At least: only metrics whose upper bound of harm is within the margin count. At most: those
+    whose lower bound isn't beyond it count whole. None where there is no score.
+    """
+    lower = _worst(metrics, lambda m: m.probability_within_margin if m.excess.upper <= 0 else 0.0)
+    upper = _worst(metrics, lambda m: m.probability_within_margin if m.excess.lower > 0 else 1.0)
+    return None if lower is None or upper is None else (lower, upper)
+
+
+def _worst(
+    metrics: Sequence[MetricResult], health: Callable[[MetricResult], float]
+) -> float | None:
+    """The score of the worst candidate; health: of one metric, 0..1."""
     scores = [
-        _candidate_score([m for m in metrics if m.candidate_variant == candidate])
+        _candidate_score([m for m in metrics if m.candidate_variant == candidate], health)
         for candidate in sorted({metric.candidate_variant for metric in metrics})
     ]
     known = [score for score in scores if score is not None]
     return round(min(known), 1) if known else None
 
 
-def _candidate_score(metrics: Sequence[MetricResult]) -> float | None:
+def _candidate_score(
+    metrics: Sequence[MetricResult], health: Callable[[MetricResult], float]
+) -> float | None:
     deciding = [m for m in metrics if m.role.decides]
     failed = any(m.critical and m.classification is Classification.FAIL for m in deciding)
     if failed or any(m.outage for m in metrics):
@@ -63,4 +83,4 @@ def _candidate_score(metrics: Sequence[MetricResult]) -> float | None:
     if not known:
         return None
     total = sum(m.weight for m in known)
-    return 100 * sum(m.weight * m.probability_within_margin for m in known) / total
+    return 100 * sum(m.weight * health(m) for m in known) / total

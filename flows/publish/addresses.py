@@ -26,6 +26,9 @@ class Addresses:
     service: str = ""
 
 
+NO_ADDRESSES = Addresses()
+
+
 def read_addresses(environment: Mapping[str, str] | None = None) -> Addresses:
     """What VERDICT_GRAFANA_URL and VERDICT_URL say. Raises AddressRefused."""
     known = os.environ if environment is None else environment

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dashboards.experiment_view import ExperimentView, MetricView, VariantView
+from dashboards.page_templates import page_of
 from dashboards.prometheus_server import Login, PrometheusServer
 from flows.formats.safe_text import safe_url
 from flows.formats.urls import credentials_of
+from flows.publish.addresses import NO_ADDRESSES, Addresses
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import SlowShare
 from flows.spec.sources import PrometheusSource
 
 
-def view_of(spec: Experiment) -> ExperimentView:
+def view_of(spec: Experiment, addresses: Addresses = NO_ADDRESSES) -> ExperimentView:
     """The experiment as the dashboards see it."""
+    service, name = addresses.service, spec.experiment
     servers = servers_of(spec)
     slow = [m for m in spec.request_metrics.values() if isinstance(m, SlowShare)]
     variants = {
@@ -34,6 +37,8 @@ def view_of(spec: Experiment) -> ExperimentView:
         has_conversions=bool(spec.user_metrics),
         metrics=tuple(_metrics(spec)),
         latency_bound_ms=slow[0].above.total_seconds() * 1000 if slow else None,
+        page_url=f"{service}/report/{page_of(name)}" if service else "",
+        verdict_url=f"{service}/verdict/{name}" if service else "",
         datasource=(servers[0].name, servers[0].uid) if servers else None,
     )
 

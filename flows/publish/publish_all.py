@@ -88,11 +88,11 @@ def _publish(
     from flows.publish.published import files_of, keep_published  # noqa: PLC0415
     from flows.publish.report import report_views  # noqa: PLC0415
 
-    prefix = metric_prefix()
+    prefix, addresses = metric_prefix(), read_addresses()
     servers = [server for spec in specs for server in servers_of(spec)]
     same = {name for name in now.experiments if before.stands_for(now, workspace, name)}
     texts = dashboard_files(
-        [view_of(spec) for spec in specs],
+        [view_of(spec, addresses) for spec in specs],
         workspace.dashboards,
         servers=servers or (DEFAULT_SERVER,),
         prefix=prefix,
@@ -100,7 +100,7 @@ def _publish(
     )
     texts[metrics_path(workspace)] = render_metrics(metrics, prefix=prefix)
     views = report_views(workspace.warehouse, specs, index_only=same)
-    site = Site(grafana=read_addresses().grafana)
+    site = Site(grafana=addresses.grafana)
     report = report_files(views.reports, views.entries, workspace.report, broken=broken, site=site)
     # All together: marts, dashboards and report tell of the same looks, or stay as they were.
     with prepared(texts | report) as put_in_place:

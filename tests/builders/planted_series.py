@@ -153,6 +153,8 @@ def _verdicts() -> Iterator[Planted]:
             yield Planted("split_verdict_split_configured_ratio", of, level=share)
         for check in ("split of users", "users present", "fresh data"):
             yield Planted("split_verdict_check_failed", {**at, "check": check})
+        for name, level in (("", 42.0), ("_lower", 12.0), ("_upper", 88.0)):
+            yield Planted(f"split_verdict_health_score{name}", at, level=level)
         yield Planted("split_verdict_waits_for_person", at)
         # A stage each minute, so that there are some to mark.
         yield Planted("split_verdict_stage", at, slope=1 / 60)

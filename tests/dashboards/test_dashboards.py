@@ -184,3 +184,15 @@ def test_dashboards_look_as_reviewed(name: str) -> None:
     """After an intended change: python -m tests.dashboards.golden_files, and read the diff."""
     assert overview(REVIEWED[name]) == (GOLDEN / f"{name}.txt").read_text()
     assert to_json(REVIEWED[name]) == (GOLDEN / f"{name}.json").read_text()
+
+
+def test_the_board_leads_to_report_and_json_where_somebody_has_said_where_they_are() -> None:
+    view = replace(
+        views.ISTIO,
+        page_url="https://v.example/report/exam-canary.html",
+        verdict_url="https://v.example/verdict/exam-canary",
+    )
+    links = {each["title"]: each["url"] for each in read(experiment_dashboard(view))["links"]}
+    assert links["Report"] == view.page_url
+    assert links["Verdict as JSON"] == view.verdict_url
+    assert len(read(experiment_dashboard(views.ISTIO))["links"]) == 1

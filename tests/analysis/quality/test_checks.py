@@ -5,14 +5,15 @@ Covers analysis.quality.quality_check, analysis.quality.split_checks.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence, UserEvidence
-from analysis.judge.judge_metrics import health_score
-from analysis.metric_result import Classification
+from analysis.judge.judge_metrics import health_bounds, health_score
+from analysis.metric_result import Classification, Estimate
 from analysis.plan import Plan, Stage, Unit
 from analysis.quality.checks import QualityCheck, check_quality
 from analysis.requests.paired_buckets import BucketCounts
@@ -34,6 +35,28 @@ def test_critical_failure_makes_it_zero_and_another_failure_does_not() -> None:
     fine = replace(ERRORS, metric="slow", probability_within_margin=1.0)
     assert health_score([failed, fine]) == 50.0
     assert health_score([replace(failed, critical=True), fine]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("excess", "probability", "bounds"),
+    [
+        (Estimate(-0.004, -0.006, -0.002), 0.99, (99.0, 100.0)),  # proven within the margin
+        (Estimate(-0.001, -0.006, 0.004), 0.7, (0.0, 100.0)),  # nothing proven
+        (Estimate(0.02, 0.01, 0.03), 0.001, (0.0, 0.1)),  # proven beyond it
+        (Estimate(0.0, -math.inf, math.inf), 0.5, (0.0, 100.0)),
+    ],
+)
+def test_interval_of_the_score_is_what_is_proven(
+    excess: Estimate, probability: float, bounds: tuple[float, float]
+) -> None:
+    metric = replace(ERRORS, excess=excess, probability_within_margin=probability)
+    found = health_bounds([metric])
+    score = health_score([metric])
+    assert found == bounds
+    assert found is not None
+    assert score is not None
+    assert found[0] <= score <= found[1]
+    assert health_bounds([replace(metric, probability_within_margin=math.nan)]) is None
 
 
 def test_worst_candidate_counts_and_metrics_without_data_do_not() -> None:
