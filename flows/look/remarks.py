@@ -17,6 +17,7 @@ from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.known_aggregates import notes_on_aggregates, read_known_aggregates
 from flows.ingest.users.parts import known_source, misnamed_exposures
+from flows.look.pods_seen import unlike_pods_seen
 from flows.look.seen import evidence_at
 from flows.plan.effective import look_time_of, plan_at
 from flows.spec.experiment import Experiment
@@ -172,7 +173,8 @@ def about_data(spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetim
         until_ms = min(milliseconds_of(at), plan.end_ms)
         windows = doubtful_windows(con, spec, start_ms=plan.start_ms, until_ms=until_ms)
         notes = counting_notes(con, spec, start_ms=plan.start_ms, until_ms=until_ms)
-        remarks = (*_on_windows(windows), *notes, *_on_users(con, spec))
+        pods = unlike_pods_seen(con, spec, until_ms)
+        remarks = (*_on_windows(windows), *notes, *pods, *_on_users(con, spec))
         return AboutData(remarks, _check_variant_names(con, spec), evidence)
 
 

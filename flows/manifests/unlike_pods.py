@@ -9,7 +9,7 @@ from flows.manifests.read import Manifests
 from flows.manifests.values import fields_of, items_of, labels_of, quantity_of
 from flows.spec.experiment import Experiment, Variant
 
-_REMEDY = (
+REMEDY = (
     "a difference may be theirs, not the version's: run a fresh baseline of the same size beside "
     "the candidate (docs/how-to/fair-baseline.md)"
 )
@@ -32,7 +32,7 @@ def unlike_pods(spec: Experiment, manifests: Manifests) -> Iterator[str]:
             if theirs != ours:
                 yield (
                     f"{what}: {spec.baseline} has {theirs or 'none'}, {name} has {ours or 'none'}; "
-                    f"{_REMEDY}"
+                    f"{REMEDY}"
                 )
 
 

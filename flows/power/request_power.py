@@ -25,6 +25,7 @@ from analysis.power.detection import (
 from analysis.requests.paired_buckets import BucketCounts
 from flows.formats.time import milliseconds_of
 from flows.look.expected_users import rate_of_arrivals
+from flows.look.pods_seen import unlike_pods_seen
 from flows.look.read_evidence import read_evidence
 from flows.manifests.spec_split import manifests_of_spec
 from flows.manifests.unlike_pods import unlike_pods
@@ -62,7 +63,7 @@ def plan_experiment(
     is_share = (metric for metric, one in spec.user_metrics.items() if one.is_share)
     expected = replace(expected, shares=frozenset(is_share))
     look = at or datetime.now(UTC)
-    plan, evidence, rate = _history(workspace, spec, look)
+    plan, evidence, rate, seen = _history(workspace, spec, look)
     requests = tuple(_request_plans(plan, evidence, expected))
     users = tuple(user_plans(plan, evidence.users if evidence else None, expected, rate))
     if not requests and not users:
@@ -75,7 +76,7 @@ def plan_experiment(
         history=_said(plan, evidence, expected),
         requests=requests,
         users=users,
-        unlike_pods=tuple(unlike_pods(spec, manifests_of_spec(spec, path.parent))),
+        unlike_pods=(*unlike_pods(spec, manifests_of_spec(spec, path.parent)), *seen),
         not_planned=tuple(
             _not_planned(spec, {one.metric for one in requests} | {one.metric for one in users})
         ),
@@ -104,15 +105,16 @@ def _not_planned(spec: Experiment, planned: set[str]) -> Iterator[str]:
 
 def _history(
     workspace: Workspace, spec: Experiment, at: datetime
-) -> tuple[Plan, Evidence | None, float | None]:
-    """The plan, what was seen by then, and how many users came in a day."""
+) -> tuple[Plan, Evidence | None, float | None, tuple[str, ...]]:
+    """The plan, what was seen by then, how many users came in a day, and unlike pods."""
     if not workspace.warehouse.exists():
-        return plan_of(spec, start_ms=milliseconds_of(spec.plan.start or at)), None, None
+        return plan_of(spec, start_ms=milliseconds_of(spec.plan.start or at)), None, None, ()
     with open_reader(workspace.warehouse) as con:
         plan = plan_at(con, spec, at=at)
         at_ms = min(milliseconds_of(at), plan.last_look_ms)
         evidence = read_evidence(con, spec, plan, at_ms=at_ms)
-        return plan, evidence, rate_of_arrivals(con, spec, plan, evidence.users, at_ms=at_ms)
+        rate = rate_of_arrivals(con, spec, plan, evidence.users, at_ms=at_ms)
+        return plan, evidence, rate, tuple(unlike_pods_seen(con, spec, at_ms))
 
 
 def _said(plan: Plan, evidence: Evidence | None, expected: Expected) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ class WindowCounts:
 
     series: int64[samples], index into the rows of the span; ts_ms, value, delta, reason: per
     sample. targets_up: good scrapes of the targets in the window. notes: how it was counted, where
-    a person should know.
+    a person should know. started: by target, when its process started, as last seen.
     """
 
     window: Window
@@ -39,6 +39,7 @@ class WindowCounts:
     losses: tuple[Losses, ...]
     targets_up: int
     notes: tuple[str, ...] = ()
+    started: Mapping[str, int] = field(default_factory=dict)
 
 
 def range_of(windows: Sequence[Window], interval_ms: int) -> tuple[int, int]:
@@ -102,7 +103,17 @@ def count_window(
         losses=tuple(loss.after(window.start_ms).without(row[repeats.repeated]) for loss in losses),
         targets_up=_good_scrapes(part, known, window),
         notes=processes.describe(repeats),
+        started=dict(_starts(processes.targets, known)),
     )
+
+
+def _starts(targets: Sequence[str], known: ScrapeEvidence) -> Iterator[tuple[str, int]]:
+    """Of each target whose start time was seen: the latest."""
+    for name, begin, end in zip(
+        targets, known.starts.offsets[:-1], known.starts.offsets[1:], strict=True
+    ):
+        if end > begin:
+            yield name, int(known.started_ms[end - 1])
 
 
 def _margin_ms(interval_ms: int) -> int:

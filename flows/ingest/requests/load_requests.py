@@ -32,6 +32,7 @@ _EDGE_LABEL = re.compile(r'"le": "[^"]*",? ?')
 _TABLES = (
     "counter_samples",
     "exposure_lost",
+    "pod_starts",
     "request_buckets",
     "latency_buckets",
     "optional_counters",
@@ -95,6 +96,7 @@ def _write(
         "incoming_series": _series_table(span.series.rows),
         "incoming_samples": _samples_table(spec, span.series.rows, written),
         "incoming_losses": _losses_table(lost),
+        "incoming_starts": _starts_table(written),
     }
     for name, rows in incoming.items():
         con.register(name, rows)
@@ -160,6 +162,17 @@ def _losses_table(lost: Sequence[LostRow]) -> Any:
             "cause": texts([row.cause for row in lost]),
             "events": numbers(np.array([row.events for row in lost], np.int64)),
             "requests": numbers(np.array([row.requests for row in lost], np.float64)),
+        }
+    )
+
+
+def _starts_table(written: Sequence[WindowCounts]) -> Any:
+    rows = [(w.window.start_ms, *one) for w in written for one in w.started.items()]
+    return table(
+        {
+            "window_start": instants(np.array([window for window, _, _ in rows], np.int64)),
+            "target": texts([target for _, target, _ in rows]),
+            "started": instants(np.array([started for _, _, started in rows], np.int64)),
         }
     )
 

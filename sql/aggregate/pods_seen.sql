@@ -1,0 +1,37 @@
+-- one row per variant: pods that answered lately, and when the one in the middle started
+-- reads: counter_samples, series, pod_starts; parameters: experiment, since, until (instants, since
+--     excluded)
+-- A target that answers for several variants is a gateway, no version's pod. A start is known of
+-- pods whose start time is scraped.
+with pods as (
+    select
+        series.target,
+        any_value(series.variant) as variant
+    from counter_samples as samples
+    inner join series
+        on samples.experiment = series.experiment and samples.series_id = series.series_id
+    where
+        samples.experiment = $experiment and series.role = 'requests'
+        and samples.ts > $since and samples.ts <= $until and samples.delta > 0
+    group by series.target
+    having count(distinct series.variant) = 1
+),
+
+begun as (
+    select
+        target,
+        max(started) as started
+    from pod_starts
+    where experiment = $experiment and started <= $until
+    group by target
+)
+
+select
+    pods.variant,
+    count(*) as pods,
+    count(begun.started) as known,
+    epoch_ms(median(begun.started)) as started_ms
+from pods
+left join begun on pods.target = begun.target
+group by pods.variant
+order by pods.variant
