@@ -21,7 +21,7 @@ from flows.formats import safe_text
 from flows.prefect_artifacts import show_table
 from tests.builders.delivery_workspace import SPEC, delivery_workspace
 from tests.flows.ingest.sources.test_postgres_dsn import MALFORMED
-from tests.places import REPOSITORY
+from tests.places import PATIENCE_S, REPOSITORY
 from tests.servers import own_process
 from tests.servers.service_process import started
 
@@ -226,9 +226,9 @@ def test_no_answer_of_the_service_holds_a_secret(root: Path) -> None:
         with started(command, given) as (_, url):
             paths = [f"/{way}/{name}" for name in names for way in ("verdict", "argo")]
             paths += ["/metrics", "/readyz", f"/verdict/exam-0?token={CANARY}"]
-            answers = {path: requests.get(url + path, timeout=60) for path in paths}
+            answers = {path: requests.get(url + path, timeout=PATIENCE_S) for path in paths}
             hook = {"name": "exam", "namespace": "default", "metadata": {"experiment": "exam-0"}}
-            answers["hook"] = requests.post(f"{url}/flagger/rollout", json=hook, timeout=60)
+            answers["hook"] = requests.post(f"{url}/flagger/rollout", json=hook, timeout=PATIENCE_S)
     assert asked
     assert answers["/readyz"].json()["problems"]
     bodies = {path: answer.text + str(answer.headers) for path, answer in answers.items()}

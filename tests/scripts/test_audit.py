@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.places import REPOSITORY
+from tests.places import PATIENCE_S, REPOSITORY
 
 # In the place of pip-audit: it answers what the test says, of the packages that it is asked for.
 _PIP_AUDIT = """
@@ -95,7 +95,10 @@ def test_the_bill_of_materials_names_every_locked_package(tmp_path: Path) -> Non
     command = made.partition("cyclonedx-py")[2].partition("echo")[0].replace("\\\n", " ").split()
     command[command.index("-o") + 1] = str(tmp_path / "sbom.json")
     subprocess.run(
-        [sys.executable, "-m", "cyclonedx_py", *command], cwd=REPOSITORY, check=True, timeout=60
+        [sys.executable, "-m", "cyclonedx_py", *command],
+        cwd=REPOSITORY,
+        check=True,
+        timeout=PATIENCE_S,
     )
     bill = json.loads((tmp_path / "sbom.json").read_text())
     assert (bill["bomFormat"], bill["metadata"]["component"]["name"]) == (

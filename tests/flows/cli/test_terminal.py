@@ -22,7 +22,7 @@ from flows.cli.arguments import workspace_of
 from flows.cli.elapsed import elapsed_line
 from flows.cli.lines import fitted
 from flows.formats.problems import UserError
-from tests.places import REPOSITORY
+from tests.places import PATIENCE_S, REPOSITORY
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_bash_completes(
         'printf "%s\\n" "${COMPREPLY[@]}"\n'
     )
     ended = subprocess.run(
-        ["bash", "-c", asked], capture_output=True, text=True, check=True, timeout=60
+        ["bash", "-c", asked], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
     assert found in ended.stdout.split()
 
@@ -179,7 +179,7 @@ def test_no_color_is_honoured_on_a_terminal(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=120,
+            timeout=PATIENCE_S,
         ).stdout
     assert "\x1b[1;32m" in shown["with"]
     assert "\x1b[1;32m" not in shown["without"]

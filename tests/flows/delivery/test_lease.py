@@ -139,7 +139,7 @@ def test_it_stops_when_told_and_the_lease_is_free_at_once(workspace: Workspace) 
     assert running.stdout is not None
     assert b"stage 1 of 2: stable 95, canary 5" in running.stdout.readline()
     running.send_signal(signal.SIGTERM)
-    assert running.wait(20) == 3
+    assert running.wait(at_load(20)) == 3
     running.stdout.close()
 
     def never(_: float) -> None:

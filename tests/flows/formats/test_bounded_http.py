@@ -25,6 +25,7 @@ from flows.ingest.sources.prometheus_connection import Patience, PrometheusConne
 from flows.ingest.sources.samples import SourceUnavailable
 from flows.publish.pushgateway import PushFailed, push_text
 from flows.spec.sources import PrometheusSource
+from tests.places import PATIENCE_S
 from tests.servers.certificates import self_signed
 from tests.servers.scripted_server import tcp_server
 
@@ -143,9 +144,9 @@ def test_work_apart_tells_what_came_of_it() -> None:
     def fails() -> None:
         raise KeyError("nothing")
 
-    assert apart.begin(lambda: 5).result(10) == 5
+    assert apart.begin(lambda: 5).result(PATIENCE_S) == 5
     with pytest.raises(KeyError, match="nothing"):
-        apart.begin(fails).result(10)
+        apart.begin(fails).result(PATIENCE_S)
 
 
 def test_what_hangs_is_begun_once() -> None:

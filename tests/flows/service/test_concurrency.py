@@ -112,7 +112,7 @@ def test_too_many_calls_are_told_when_to_come_back(tmp_path: Path) -> None:
         assert answers[-1].json()["error"].startswith("too many requests")
         time.sleep(int(answers[-1].headers["Retry-After"]))
         assert strict.get("/verdict/no-such").status_code == 404
-        assert requests.get(f"{strict.url}/healthz", timeout=5).ok
+        assert requests.get(f"{strict.url}/healthz", timeout=PATIENCE_S).ok
 
 
 def test_held_up_verdict_is_given_up_and_others_are_answered(tmp_path: Path) -> None:

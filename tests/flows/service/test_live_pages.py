@@ -27,7 +27,7 @@ from flows.service.live_pages import LivePages, Reader
 from flows.service.sessions import COOKIE
 from flows.workspace.paths import Workspace
 from scripts.chromium import opened
-from tests.places import PATIENCE_S
+from tests.places import PATIENCE_S, at_load
 from tests.servers.browser import browser
 from tests.servers.service_process import TOKEN, demo_workspace, running, started
 
@@ -65,7 +65,9 @@ def ask(url: str, headers: dict[str, str] | None = None) -> requests.Response:
 
 def signed_in(url: str, token: str) -> requests.Session:
     browser = requests.Session()
-    answer = browser.post(f"{url}/login", {"token": token, "page": f"{MINE}.html"}, timeout=60)
+    answer = browser.post(
+        f"{url}/login", {"token": token, "page": f"{MINE}.html"}, timeout=PATIENCE_S
+    )
     assert answer.url == f"{url}/report/{MINE}.html"
     return browser
 
@@ -108,7 +110,9 @@ def test_who_may_read_what(
 
 
 def test_index_shows_only_what_the_token_is_for(url: str) -> None:
-    assert OTHER not in signed_in(url, READS).get(f"{url}/report/index.html", timeout=60).text
+    assert (
+        OTHER not in signed_in(url, READS).get(f"{url}/report/index.html", timeout=PATIENCE_S).text
+    )
 
 
 def test_session_reads_and_ends(url: str) -> None:
@@ -119,9 +123,9 @@ def test_session_reads_and_ends(url: str) -> None:
     assert cookie.expires is not None
     assert cookie.expires - time.time() <= 8 * 3600
     assert TOKEN not in str(cookie.value)
-    assert session.post(f"{url}/verdict/{MINE}", timeout=60).status_code == 401
-    assert session.post(f"{url}/flagger/rollback", json={}, timeout=60).status_code == 401
-    session.post(f"{url}/logout", timeout=60)
+    assert session.post(f"{url}/verdict/{MINE}", timeout=PATIENCE_S).status_code == 401
+    assert session.post(f"{url}/flagger/rollback", json={}, timeout=PATIENCE_S).status_code == 401
+    session.post(f"{url}/logout", timeout=PATIENCE_S)
     # The old cookie is nothing any more, wherever somebody has kept it.
     kept = {"Cookie": f"{COOKIE}={cookie.value}"}
     assert ask(f"{url}/report/index.html", kept).headers["Location"] == "/login?page=index.html"
@@ -131,7 +135,9 @@ def test_session_reads_and_ends(url: str) -> None:
     "token", ["", "short", f"{TOKEN}x", "ü" * 20, f"{TOKEN}\r\nX: y", "a" * 5000]
 )
 def test_wrong_token_is_told_without_it(url: str, token: str) -> None:
-    answer = requests.post(f"{url}/login", {"token": token}, timeout=60, allow_redirects=False)
+    answer = requests.post(
+        f"{url}/login", {"token": token}, timeout=PATIENCE_S, allow_redirects=False
+    )
     assert answer.status_code == 401
     assert "That is not a token of this service." in answer.text
     assert "Set-Cookie" not in answer.headers
@@ -142,7 +148,7 @@ def test_wrong_token_is_told_without_it(url: str, token: str) -> None:
 @pytest.mark.parametrize("path", ["/login", "/logout"])
 def test_form_of_another_site_is_refused(url: str, origin: str, path: str) -> None:
     sent = {"Origin": origin}
-    answer = requests.post(url + path, {"token": TOKEN}, headers=sent, timeout=60)
+    answer = requests.post(url + path, {"token": TOKEN}, headers=sent, timeout=PATIENCE_S)
     assert answer.status_code == 403
     assert "Set-Cookie" not in answer.headers
 
@@ -153,7 +159,7 @@ def test_form_of_another_site_is_refused(url: str, origin: str, path: str) -> No
 )
 def test_signing_in_leads_nowhere_else(url: str, page: str) -> None:
     sent = {"token": TOKEN, "page": page}
-    answer = requests.post(f"{url}/login", sent, timeout=60, allow_redirects=False)
+    answer = requests.post(f"{url}/login", sent, timeout=PATIENCE_S, allow_redirects=False)
     assert answer.headers["Location"] == "/report/index.html"
 
 
@@ -210,7 +216,10 @@ def test_listeners_are_few_and_end_with_the_service(tmp_path: Path) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             with requests.get(
-                f"{service.url}/events/index.html", headers=service.headers, stream=True, timeout=60
+                f"{service.url}/events/index.html",
+                headers=service.headers,
+                stream=True,
+                timeout=PATIENCE_S,
             ) as answer:
                 if answer.ok:
                     break
@@ -218,7 +227,7 @@ def test_listeners_are_few_and_end_with_the_service(tmp_path: Path) -> None:
         assert answer.ok
         began = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(30) == 0
+        assert service.process.wait(at_load(30)) == 0
         assert time.monotonic() - began < 20
         silent.pop().close()
 

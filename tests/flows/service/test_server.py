@@ -17,7 +17,7 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.places import PATIENCE_S, REPOSITORY
+from tests.places import PATIENCE_S, REPOSITORY, at_load
 from tests.servers.service_process import (
     TOKEN,
     Service,
@@ -188,7 +188,7 @@ def test_told_to_stop_it_finishes_what_runs(tmp_path: Path, sign: signal.Signals
             time.sleep(0.005)
         service.process.send_signal(sign)
         caller.join()
-        assert service.process.wait(15) == 0
+        assert service.process.wait(at_load(15)) == 0
         assert [answer.status_code for answer in answers] == [200]
         with pytest.raises(requests.ConnectionError):
             requests.get(f"{service.url}/healthz", timeout=PATIENCE_S)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from flows.service.http import Limits
+from tests.places import PATIENCE_S, at_load
 from tests.servers.scripted_server import tcp_server
 from tests.servers.service_process import demo_workspace, running, wait_until_ready
 
@@ -39,7 +40,7 @@ def test_experiments_that_hang_stop_neither_the_others_nor_the_end(tmp_path: Pat
         for caller in callers:
             caller.start()
         for caller in callers:
-            caller.join(60)
+            caller.join(PATIENCE_S)
         deadline = time.monotonic() + 60
         while set(service.get("/readyz").json()["stuck"]) != set(HANGING):
             assert time.monotonic() < deadline
@@ -49,4 +50,4 @@ def test_experiments_that_hang_stop_neither_the_others_nor_the_end(tmp_path: Pat
         assert told["ready"]
         assert told["stuck"][HANGING[0]].startswith("its look runs for ")
         service.process.terminate()
-        assert service.process.wait(30) == 0
+        assert service.process.wait(at_load(30)) == 0
