@@ -112,26 +112,29 @@ class Endpoints:
 
     async def readyz(self, request: Request) -> Response:
         """Whether specs and warehouse are readable; what is wrong, to those with the token."""
+        answer, stuck = ReadyAnswer(ready=False), None
+        if self._authentication.allows_all(request.headers):
+            looks, reads = self._looks.stuck(), self._reads.stuck()
+            stuck = {name: f"its look runs for {seconds:.0f} s" for name, seconds in looks.items()}
+            stuck |= {name: f"is read for {seconds:.0f} s" for name, seconds in reads.items()}
         try:
             found = await self._reads.call(
                 "readiness", None, functools.partial(readiness_of, self._workspace)
             )
         except (Overloaded, TookTooLong):
-            return json_response({"ready": False}, status=503)
-        answer = ReadyAnswer(ready=found.is_ready)
-        if self._authentication.allows_all(request.headers):
-            answer = ReadyAnswer(
-                ready=found.is_ready,
-                experiments=found.experiments,
-                warehouse=found.warehouse,
-                problems=tuple(map(safe_text, found.problems)),
-                stuck={
-                    name: f"its look runs for {seconds:.0f} s"
-                    for name, seconds in self._looks.stuck().items()
-                },
-            )
+            answer = ReadyAnswer(ready=False, stuck=stuck)
+        else:
+            answer = ReadyAnswer(ready=found.is_ready)
+            if stuck is not None:
+                answer = ReadyAnswer(
+                    ready=found.is_ready,
+                    experiments=found.experiments,
+                    warehouse=found.warehouse,
+                    problems=tuple(map(safe_text, found.problems)),
+                    stuck=stuck,
+                )
         body = answer.model_dump(mode="json", exclude_none=True)
-        return json_response(body, status=200 if found.is_ready else 503)
+        return json_response(body, status=200 if answer.ready else 503)
 
     def close(self) -> None:
         """Waits for what runs."""

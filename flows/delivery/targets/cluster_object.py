@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from flows.delivery.targets.target import SplitChanged, TargetRefused, TargetUnavailable
 from flows.formats import apart
+from flows.formats.safe_text import hide
 
 FIELD_MANAGER = "split-verdict"
 _GROUPS = {
@@ -205,6 +206,9 @@ class ClusterObject:
             raise TargetRefused(
                 f"no cluster is known for {self.title}: {error} (delivery.target.kubeconfig)"
             ) from error
+        for secret in (*settings.api_key.values(), settings.password or ""):
+            # An API server may say again what it was asked with.
+            hide(secret.rpartition(" ")[2])
         return ApiClient(settings)
 
     def _log_in(self, settings: Any) -> None:

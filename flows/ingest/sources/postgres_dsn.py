@@ -21,6 +21,7 @@ _KEYWORDS = frozenset(
     | {"gssdelegation", "service", "servicefile", "target_session_attrs", "load_balance_hosts"}
 )
 _SECRETS = ("password", "sslpassword")
+_PLACES = ("host", "hostaddr", "dbname", "service")
 _PAIR = re.compile(r"\s*([a-z_]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)", re.DOTALL)
 _EXAMPLE = "postgresql://user:password@host:5432/database"
 
@@ -64,6 +65,13 @@ def parse_dsn(text: str) -> Dsn:
         hide(fields.get(name, ""))
     if not all(value.isprintable() for value in fields.values()):
         raise MalformedDsn(f"it holds a control character; it must be such as {_EXAMPLE}")
+    if any(re.search("[@=?;]|://", fields.get(name, "")) for name in _PLACES):
+        # libpq would take a database's name for a connection string.
+        raise MalformedDsn(f"its host or database can't be read; it must be such as {_EXAMPLE}")
+    if not re.fullmatch(r"[\w.@-]*", user := fields.get("user", "")):
+        # Rather a user and a password in one, which servers quote.
+        for part in (user, *re.split(r"[^\w.@-]", user)[1:]):
+            hide(part)
     return Dsn(fields)
 
 

@@ -99,6 +99,20 @@ def test_odd_answers_are_one_line(
         assert "\n" not in str(caught.value)
 
 
+def test_a_token_that_a_server_says_again_is_hidden(tmp_path: Path) -> None:
+    def echo(client: socket.socket) -> None:
+        with client:
+            asked = client.recv(1 << 16).decode()
+            token = asked.partition("Bearer ")[2].split()[0]
+            body = json.dumps({"message": f"who is {token}?"}).encode()
+            client.sendall(b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    with tcp_server(echo) as url:
+        config = kubeconfig(tmp_path, url, {"token": "Zaunkoenig-5d2"})
+        with pytest.raises(TargetRefused, match=r"who is \*\*\*\?"):
+            ClusterObject("Deployment", "exam", "shop", config).get()
+
+
 def exec_user(*command: str) -> dict[str, Any]:
     told = {"apiVersion": "client.authentication.k8s.io/v1", "command": command[0]}
     return {"exec": {**told, "args": list(command[1:]), "interactiveMode": "Never"}}

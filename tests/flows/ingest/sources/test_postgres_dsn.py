@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from flows.formats.safe_text import safe_text
 from flows.ingest.sources.postgres_dsn import MalformedDsn, parse_dsn
 
 SECRET = "hunter2"
@@ -53,6 +54,12 @@ MALFORMED = (
     f"postgresql://u:[{SECRET}@h/db",
     f"postgresql://u:{SECRET}:h/db",
     f"host=h port={SECRET}",
+    f"host=h dbname=u:{SECRET}@h/db",
+    f"host=h dbname=postgresql://u:{SECRET}@h/db",
+    f"host=h dbname='user=u password={SECRET}'",
+    f"host=u:{SECRET}@h dbname=db",
+    f"postgresql://h/db?host=u:{SECRET}%40h",
+    f"postgresql://h/u:{SECRET}%40h",
     SECRET,
     "postgresql://u:\x01@h/db",
 )
@@ -66,3 +73,11 @@ def test_what_is_malformed_is_never_quoted(text: str) -> None:
         parse_dsn(text)
     assert SECRET not in str(told.value)
     assert told.value.__cause__ is None
+
+
+@pytest.mark.parametrize("between", ["%3A", ";", "%3D", ",", "%2F"])
+def test_a_password_in_a_users_place_is_hidden(between: str) -> None:
+    """A server quotes the user that it doesn't know."""
+    user = parse_dsn(f"postgresql://me{between}Zugvogel-8c1@h/db").fields["user"]
+    assert user != "me"
+    assert "Zugvogel" not in safe_text(f'role "{user}" does not exist')
