@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from analysis.explain.reasons import level
+from analysis.judge.latency_table import QuantileComparison
 from analysis.metric_result import Estimate, MetricResult
 from analysis.requests.latency import QuantileRange
 from analysis.verdict import Decision
@@ -97,9 +98,31 @@ def difference(estimate: Estimate, *, is_share: bool) -> str:
 
 def milliseconds(found: QuantileRange) -> str:
     """The edges that a quantile lies between."""
+    if found.lower_ms <= 0 and math.isfinite(found.upper_ms):
+        return f"at most {found.upper_ms:g} ms"
     if math.isfinite(found.upper_ms):
         return f"{found.lower_ms:g} to {found.upper_ms:g} ms"
     return f"above {found.lower_ms:g} ms"
+
+
+def quantile_rows(
+    found: Sequence[QuantileComparison],
+) -> list[tuple[str, QuantileComparison, bool]]:
+    """The rows of a table of quantiles: name, quantile, and whether its labels say anything.
+
+    Those below the first edge of both versions are not told apart by the histogram: one row.
+    """
+    below = [row for row in found if row.baseline.lower_ms <= 0 and row.candidate.lower_ms <= 0]
+    edges_below = {(row.baseline.upper_ms, row.candidate.upper_ms) for row in below}
+    if len(below) < 2 or len(edges_below) > 1:
+        return [(_quantile_name(row), row, True) for row in found]
+    names = f"{_quantile_name(below[0])} to {_quantile_name(below[-1])}"
+    others = [(_quantile_name(row), row, True) for row in found if row not in below]
+    return [(names, below[-1], False), *others]
+
+
+def _quantile_name(row: QuantileComparison) -> str:
+    return f"p{100 * row.quantile:g}"
 
 
 def label_ms(value: float) -> str:

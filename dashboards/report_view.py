@@ -67,7 +67,8 @@ class VariantShare:
 
 @dataclass(frozen=True, slots=True)
 class StageSplit:
-    """How the traffic was divided in one stage, up to the look; unit: "requests" or "users"."""
+    """How the traffic was divided in one stage, up to the look; unit: what is counted, "requests" or
+    "users with a final value"."""
 
     start: datetime
     end: datetime

@@ -96,6 +96,8 @@ def _quantile(found: QuantileRange | None) -> str:
     """The range of bucket edges that it surely lies in."""
     if found is None:
         return "-"
+    if found.lower_ms <= 0 and found.upper_ms < float("inf"):
+        return f"at most {found.upper_ms:g} ms"
     upper = f"{found.upper_ms:g}" if found.upper_ms < float("inf") else "∞"
     return f"{found.lower_ms:g}-{upper} ms"
 

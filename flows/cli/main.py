@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import warnings
@@ -11,6 +12,8 @@ from collections.abc import Callable, Sequence
 from flows.cli.faults import fault_line, show_fault
 from flows.formats.exit_codes import ExitCode
 
+# Their text is all they are for.
+_DECIDES_NOTHING = ("completion", "export", "schema")
 _ENDS = (None, ExitCode.GOOD, ExitCode.FAILED)
 
 
@@ -69,6 +72,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         if lost is None:
             raise
         print_nowhere()
+        if lost == os.strerror(errno.EPIPE) and options.command in _DECIDES_NOTHING:
+            # `| head` has seen enough: nothing is lost by it.
+            return ExitCode.GOOD
         print(
             f"the output can't be printed: {lost}; a verdict that was reached is recorded",
             file=sys.stderr,

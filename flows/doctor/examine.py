@@ -21,8 +21,16 @@ def examine(
 ) -> Iterator[HealthFinding]:
     """Everything is asked at once, and waited for within_s at most."""
     deadline = time.monotonic() + within_s
-    for running in [begin(subject, check) for subject, check in _checks(workspace, chosen)]:
-        yield from running.findings(deadline, within_s)
+    begun = [(begin(subject, check), of) for subject, check, of in _checks(workspace, chosen)]
+    failed: set[str] = set()
+    for running, server in begun:
+        # What is on a server that doesn't answer doesn't either: that is said once.
+        if server in failed:
+            continue
+        found = running.findings(deadline, within_s)
+        if server and not is_well(found):
+            failed.add(server)
+        yield from found
 
 
 def is_well(findings: Sequence[HealthFinding]) -> bool:
@@ -30,16 +38,18 @@ def is_well(findings: Sequence[HealthFinding]) -> bool:
     return all(finding.health is not Health.FAIL for finding in findings)
 
 
-def _checks(workspace: Workspace, chosen: Selection) -> Iterator[tuple[str, Check]]:
-    yield "specs", partial(check_specs, workspace, chosen)
-    yield "warehouse", partial(check_warehouse, workspace)
-    yield "disk", partial(check_disk, workspace)
-    yield "memory", check_memory
+def _checks(workspace: Workspace, chosen: Selection) -> Iterator[tuple[str, Check, str]]:
+    """Subject and check, and the server that it stands or falls with; "" without one."""
+    yield "specs", partial(check_specs, workspace, chosen), ""
+    yield "warehouse", partial(check_warehouse, workspace), ""
+    yield "disk", partial(check_disk, workspace), ""
+    yield "memory", check_memory, ""
     yield from _prometheus_checks(chosen.experiments)
-    yield from _server_checks(chosen)
+    for subject, check in _server_checks(chosen):
+        yield subject, check, ""
 
 
-def _prometheus_checks(specs: Sequence[Experiment]) -> Iterator[tuple[str, Check]]:
+def _prometheus_checks(specs: Sequence[Experiment]) -> Iterator[tuple[str, Check, str]]:
     from flows.doctor.prometheus_health import check_series, check_server  # noqa: PLC0415
 
     asked: dict[str, PrometheusSource] = {}
@@ -52,14 +62,20 @@ def _prometheus_checks(specs: Sequence[Experiment]) -> Iterator[tuple[str, Check
         )
         for server in servers:
             if isinstance(server, PrometheusSource):
-                asked.setdefault(server.model_dump_json(), server)
+                asked.setdefault(_login_at(server), server)
     if not asked:
-        yield "Prometheus", _unused("Prometheus", "no spec names a server")
-    for server in asked.values():
-        yield "Prometheus", partial(check_server, server)
+        yield "Prometheus", _unused("Prometheus", "no spec names a server"), ""
+    for key, server in asked.items():
+        yield "Prometheus", partial(check_server, server), key
     for spec in specs:
-        if isinstance(spec.sources.requests, PrometheusSource) and spec.mesh is not None:
-            yield f"series of {spec.experiment}", partial(check_series, spec)
+        source = spec.sources.requests
+        if isinstance(source, PrometheusSource) and spec.mesh is not None:
+            yield f"series of {spec.experiment}", partial(check_series, spec), _login_at(source)
+
+
+def _login_at(server: PrometheusSource) -> str:
+    """Tells servers apart, and ways to log in, but not how often they scrape."""
+    return server.model_dump_json(exclude={"scrape_interval"})
 
 
 def _server_checks(chosen: Selection) -> Iterator[tuple[str, Check]]:

@@ -32,7 +32,7 @@ def read_splits(
         elif verdict.metrics:
             ends = instant(plan.start_ms), instant(min(at_ms, plan.end_ms))
             shares = _shares(_names(plan), _users(verdict.metrics), plan.user_shares)
-            found[spec.experiment] = [StageSplit(*ends, "users", shares)]
+            found[spec.experiment] = [StageSplit(*ends, "users with a final value", shares)]
     counted = requests_in(con, [span for _, span, _ in stages])
     for (plan, span, configured), seen in zip(stages, counted, strict=True):
         shares = _shares(_names(plan), seen, configured)

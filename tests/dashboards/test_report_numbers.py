@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from analysis.judge.latency_table import QuantileComparison
 from analysis.metric_result import Estimate
 from analysis.requests.latency import QuantileRange
 from analysis.verdict import Decision
@@ -62,3 +63,18 @@ def test_quantile_beyond_the_last_edge_is_above_it() -> None:
     assert numbers.milliseconds(QuantileRange(0.99, 1000.0, math.inf, 1000.0)).startswith(
         "above 1000"
     )
+
+
+def test_quantiles_below_one_edge_are_one() -> None:
+    """A histogram doesn't tell them apart: interpolated labels would."""
+
+    def row(quantile: float, lower: float, upper: float) -> QuantileComparison:
+        found = QuantileRange(quantile, lower, upper, lower + quantile * (upper - lower))
+        return QuantileComparison(quantile, found, found, Estimate(0.0, -upper, upper))
+
+    below = [row(0.5, 0.0, 100.0), row(0.9, 0.0, 100.0)]
+    ((name, _, says), (last, _, says_last)) = numbers.quantile_rows([*below, row(0.99, 100, 250)])
+    assert (name, says, last, says_last) == ("p50 to p90", False, "p99", True)
+    assert numbers.milliseconds(below[0].baseline) == "at most 100 ms"
+    apart = [row(0.5, 0.0, 100.0), row(0.9, 100.0, 250.0)]
+    assert [name for name, _, _ in numbers.quantile_rows(apart)] == ["p50", "p90"]

@@ -102,6 +102,23 @@ def test_verdict_that_can_not_be_printed_is_no_decision(
     assert list((root / "verdicts").glob("*/*.json")) or "run" in arguments
 
 
+@pytest.mark.parametrize(
+    "command", [("completion", "bash"), ("schema",), ("export", "--dictionary")]
+)
+def test_text_whose_reader_has_seen_enough_is_no_trouble(command: tuple[str, ...]) -> None:
+    """`| head`; a full disk is."""
+    reader, out = os.pipe()
+    os.close(reader)
+    for stdout, code in ((out, 0), (os.open("/dev/full", os.O_WRONLY), 2)):
+        ended = subprocess.run(
+            [sys.executable, "-m", "flows.cli", *command],
+            stdout=stdout, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+        os.close(stdout)
+        assert ended.returncode == code
+        assert bool(ended.stderr) is bool(code)
+
+
 def test_crash_in_one_experiment_does_not_stop_the_others(
     crash: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -131,6 +131,21 @@ def test_servers_that_do_not_answer_end_in_bounded_time_without_their_secrets(
         assert any(line.startswith(f"fail    {subject}") for line in said.out.splitlines())
 
 
+def test_a_server_that_is_not_there_is_said_once(tmp_path: Path) -> None:
+    """However many experiments are on it, and however often each is scraped."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    root = Workspace(workspace(tmp_path, url))
+    other = SPEC.format(url=url, canary="v3", interval=5).replace(
+        "experiment: exam", "experiment: exam-two"
+    )
+    (tmp_path / "experiments" / "exam-two.yaml").write_text(other)
+    ill = [o for o in examine(root, select_readable(root)) if o.health is Health.FAIL]
+    assert [one.subject for one in ill] == ["Prometheus"]
+    assert url in ill[0].found
+    assert "Is the URL right, and the server up?" in ill[0].found
+
+
 def test_json_and_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--root", str(tmp_path), "doctor", "--json"]) == 2
     (specs,) = (one for one in json.loads(capsys.readouterr().out) if one["subject"] == "specs")
