@@ -67,8 +67,10 @@ class VariantShare:
 
 @dataclass(frozen=True, slots=True)
 class StageSplit:
-    """How the traffic was divided in one stage, up to the look; unit: what is counted, "requests" or
-    "users with a final value"."""
+    """How the traffic was divided in one stage, up to the look.
+
+    unit: what is counted, "requests" or "users with a final value".
+    """
 
     start: datetime
     end: datetime
