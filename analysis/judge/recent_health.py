@@ -28,6 +28,16 @@ def least_last_part(plan: Plan) -> int:
     return -(-_LEAST_LAST_PART_MS // plan.bucket_ms)
 
 
+def watched_from(plan: Plan, stage: IntArray) -> int | None:
+    """The bucket from which on the candidate has the traffic alone, to the last: None if none.
+
+    stage: int64[buckets], each bucket's. Nothing is compared there: objectives alone speak.
+    """
+    compared = np.flatnonzero([not plan.stages[int(s)].is_without(plan.baseline) for s in stage])
+    begin = int(compared[-1]) + 1 if compared.size else len(stage)
+    return begin if 0 < begin < len(stage) else None
+
+
 def find_recent(
     levels: Levels,
     judged: tuple[BucketCounts, BucketCounts],
@@ -35,15 +45,19 @@ def find_recent(
     margins: tuple[FloatArray, FloatArray],
     excesses: list[Estimate],
     pairs: PairedBuckets,
+    watched: list[int | None],
 ) -> list[Recent | None]:
     """The last part and the trend of the metrics whose whole is within the margin.
 
     Where it isn't, and a storm hit the baseline too, the whole is taken without the storm.
-    margins: absolute and relative. pairs: with what pods differ by.
+    margins: absolute and relative. pairs: with what pods differ by. watched: by metric, the bucket
+    from which on only its objective is judged, as nothing is left to be compared.
     """
     out: list[Recent | None] = [None] * len(excesses)
-    within = np.flatnonzero([excess.upper <= 0 for excess in excesses])
-    _fill(out, levels, judged, first, margins, within)
+    within = [excess.upper <= 0 for excess in excesses]
+    for end in set(watched):
+        rows = np.flatnonzero(np.array(within) & np.array([one == end for one in watched]))
+        _fill(out, levels, judged, first, margins, rows, end)
     open_yet = [excess.lower <= 0 and excess.value <= 0 < excess.upper for excess in excesses]
     storms = stormy_buckets(judged[0])
     spoiled = np.flatnonzero(np.array(open_yet) & storms.any(axis=1))
@@ -66,12 +80,16 @@ def _fill(
     first: int,
     margins: tuple[FloatArray, FloatArray],
     rows: IntArray,
+    end: int | None = None,
 ) -> None:
-    """Finds the last part and the trend of some metrics."""
+    """Finds the last part and the trend of some metrics; up to an end, nothing lies ahead."""
     if not rows.size:
         return
     plan = levels.plan
-    variants = [BucketCounts(variant.total[rows], variant.bad[rows]) for variant in judged]
+    variants = [
+        since_bucket(BucketCounts(variant.total[rows], variant.bad[rows]), 0, end)
+        for variant in judged
+    ]
     buckets, factor, margin = variants[0].total.shape[1], (1 + margins[1])[rows], margins[0][rows]
     levels = replace(levels, alpha=levels.alpha[rows])
     now_ms = plan.start_ms + (first + buckets) * plan.bucket_ms
@@ -80,7 +98,7 @@ def _fill(
         variants[1],
         factor,
         least=least_last_part(plan),
-        left=(plan.last_look_ms - now_ms) // plan.bucket_ms,
+        left=0 if end is not None else (plan.last_look_ms - now_ms) // plan.bucket_ms,
     )
     parts = levels.bounded(recent.last, shift=margin, upper=recent.last_upper)
     ahead: list[Estimate | None] = [None] * len(parts)
@@ -98,8 +116,12 @@ def judge_objectives(
     metrics: list[MetricPlan],
     judged: tuple[BucketCounts, BucketCounts],
     pairs: PairedBuckets,
+    watched: int | None,
 ) -> list[Objective | None]:
-    """Of the whole plan; where it is spoiled for both versions, met if the last part meets it."""
+    """Of the whole plan; where it is spoiled for both versions, met if the last part meets it.
+
+    watched: the bucket from which on the candidate has all traffic: that must meet it as well.
+    """
     theirs, ours = (
         levels.bounded(estimate_share(variant, overdispersion))
         for variant, overdispersion in zip(
@@ -110,7 +132,20 @@ def judge_objectives(
     last = levels.bounded(
         estimate_share(since_bucket(judged[1], begin), pairs.overdispersion_candidate)
     )
-    return [_objective(*row) for row in zip(metrics, ours, theirs, last, strict=True)]
+    found = [_objective(*row) for row in zip(metrics, ours, theirs, last, strict=True)]
+    if watched is None:
+        return found
+    alone = levels.bounded(
+        estimate_share(since_bucket(judged[1], watched), pairs.overdispersion_candidate)
+    )
+    return [one and _also_met(one, part) for one, part in zip(found, alone, strict=True)]
+
+
+def _also_met(whole: Objective, part: Estimate) -> Objective:
+    """The whole's, unless it is met and a part doesn't surely meet it too."""
+    if whole.state is not Classification.PASS or part.upper <= whole.limit:
+        return whole
+    return Objective(whole.limit, part, Classification.UNCERTAIN, shared=False)
 
 
 def _objective(

@@ -10,7 +10,7 @@ from analysis.arrays import BoolArray, FloatArray
 from analysis.evidence import RequestEvidence
 from analysis.judge.levels import Levels, side_of_zero
 from analysis.judge.planned_end import find_final_harm
-from analysis.judge.recent_health import find_recent, judge_objectives
+from analysis.judge.recent_health import find_recent, judge_objectives, watched_from
 from analysis.judge.request_pods import bad_pods_of, with_pods
 from analysis.judge.started_harm import (
     BOUND_PART,
@@ -75,6 +75,7 @@ class RequestTests:
         relative = np.array([metric.allowed_harm.relative for metric in metrics])
         first = first_judged(plan, baseline.total.shape[1])
         judged = since_bucket(baseline, first or 0), since_bucket(own, first or 0)
+        watched = watched_from(plan, evidence.stage[first or 0 :])
         of_requests = pair_buckets(*judged)
         pairs = with_pods(of_requests, evidence, metrics, (plan.baseline, candidate))
         excess = pairs.contrast(1 + relative)
@@ -102,12 +103,22 @@ class RequestTests:
             excesses=excesses,
             present=present,
             differences=levels.bounded(pairs.contrast()),
-            objectives=judge_objectives(replace(levels, alpha=alpha), metrics, judged, pairs),
+            objectives=judge_objectives(
+                replace(levels, alpha=alpha), metrics, judged, pairs, watched
+            ),
             gross=counted.gross(plan, metrics, candidate, present, started),
             alone=counted.alone,
             pods=counted.pods,
             started=started,
-            recent=find_recent(levels, judged, first or 0, (absolute, relative), excesses, pairs),
+            recent=find_recent(
+                levels,
+                judged,
+                first or 0,
+                (absolute, relative),
+                excesses,
+                pairs,
+                [None if metric.objective is None else watched for metric in metrics],
+            ),
         )
 
     def relative(self) -> list[Estimate]:

@@ -34,7 +34,7 @@ variants:
   canary: {{version: {canary}}}
 metrics:
   errors: {{kind: error_share, critical: true, margin: {margin}{objective}}}
-  slow: {{kind: slow_share, above: {slow_above}, quantile: 0.99}}
+  slow: {{kind: slow_share, above: {slow_above}, quantile: 0.99{slow_objective}}}
 {split}{quality}
 sources:
   requests: {{prometheus: "{url}", scrape_interval: 1s}}
@@ -265,5 +265,6 @@ def _spec(one: Scenario, lab: Lab) -> str:
         objective="" if one.objective is None else f", objective: {one.objective}",
         split=staged if one.stages else _FIXED,
         url=lab.prometheus_url,
+        slow_objective=", objective: 0.05" if one.test_rate else "",
         quality="\nquality: {test_traffic: 50%}" if one.test_rate else "",
     )

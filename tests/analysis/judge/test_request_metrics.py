@@ -150,9 +150,11 @@ def test_missing_evidence_is_an_error_of_the_caller() -> None:
         judge_requests(plan_for(), None, "canary")
 
 
-def _alone_after(buckets: int, share: float, planned: tuple[float, float]) -> MetricResult:
+def _alone_after(
+    buckets: int, share: float, planned: tuple[float, float], objective: float | None = 0.05
+) -> MetricResult:
     """Healthy test traffic beside the baseline, then all traffic to a candidate that fails."""
-    plan = _plan(Margin(absolute=0.02), objective=0.05)
+    plan = _plan(Margin(absolute=0.02), objective)
     first, second = (
         Stage(i * 60_000, (i + 1) * 60_000, {"stable": part, "canary": 1 - part})
         for i, part in enumerate(planned)
@@ -178,6 +180,29 @@ def test_a_candidate_that_fails_with_all_the_traffic_is_found_in_its_second_buck
     assert found.classification is Classification.FAIL
     assert "7.50 % of all requests do since it has the traffic alone" in explain(found)
     assert not _alone_after(1, 1.0, (1.0, 0.0)).gross
+
+
+@pytest.mark.parametrize(
+    ("buckets", "share", "objective", "found"),
+    [
+        (120, 0.0, 0.05, Classification.PASS),
+        (120, 0.02, 0.05, Classification.PASS),
+        # The whole meets it, as there was none in the test traffic.
+        (6, 0.08, 0.05, Classification.UNCERTAIN),
+        (2, 0.0, 0.001, Classification.UNCERTAIN),
+        (120, 0.09, 0.05, Classification.FAIL),
+        # Nothing is known of it since then.
+        (600, 0.0, None, Classification.UNCERTAIN),
+        (600, 0.08, None, Classification.UNCERTAIN),
+        (600, 0.0, 0.05, Classification.PASS),
+        (600, 0.04, 0.05, Classification.PASS),
+        (600, 0.06, 0.05, Classification.FAIL),
+    ],
+)
+def test_with_all_the_traffic_a_candidate_passes_by_its_objective_only(
+    buckets: int, share: float, objective: float | None, found: Classification
+) -> None:
+    assert _alone_after(buckets, share, (1.0, 0.0), objective).classification is found
 
 
 def test_near_its_objective_it_is_not_grossly_beyond_it() -> None:
