@@ -74,12 +74,14 @@ class RequestTests:
         absolute = np.maximum([metric.allowed_harm.absolute for metric in metrics], approved)
         relative = np.array([metric.allowed_harm.relative for metric in metrics])
         first = first_judged(plan, baseline.total.shape[1])
-        judged = since_bucket(baseline, first or 0), since_bucket(own, first or 0)
-        watched = watched_from(plan, evidence.stage[first or 0 :])
+        judged = since_bucket(baseline, start := first or 0), since_bucket(own, start)
+        watched = watched_from(plan, evidence.stage[start:])
+        ends = [None if metric.objective is None else watched for metric in metrics]
         of_requests = pair_buckets(*judged)
         pairs = with_pods(of_requests, evidence, metrics, (plan.baseline, candidate))
         excess = pairs.contrast(1 + relative)
         levels = Levels(plan, BOUND_PART * alpha, known=first is not None)
+        own_levels = replace(levels, alpha=alpha)
         excesses = levels.bounded(excess, shift=absolute)
         present = levels.bounded(of_requests.contrast(1 + relative), shift=absolute)
         started = [NO_HARM] * len(metrics)
@@ -103,22 +105,12 @@ class RequestTests:
             excesses=excesses,
             present=present,
             differences=levels.bounded(pairs.contrast()),
-            objectives=judge_objectives(
-                replace(levels, alpha=alpha), metrics, judged, pairs, watched
-            ),
+            objectives=judge_objectives(own_levels, metrics, judged, pairs, watched),
             gross=counted.gross(plan, metrics, candidate, present, started),
             alone=counted.alone,
             pods=counted.pods,
             started=started,
-            recent=find_recent(
-                levels,
-                judged,
-                first or 0,
-                (absolute, relative),
-                excesses,
-                pairs,
-                [None if metric.objective is None else watched for metric in metrics],
-            ),
+            recent=find_recent(levels, judged, start, (absolute, relative), excesses, pairs, ends),
         )
 
     def relative(self) -> list[Estimate]:
