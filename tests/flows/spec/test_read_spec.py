@@ -6,6 +6,7 @@ flows.spec.signals.
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import yaml
 from flows.cli.main import main
 from flows.formats.problems import InputError
 from flows.spec.experiment import Experiment
-from flows.workspace.experiments import find_spec, load_spec
+from flows.workspace.experiments import find_spec, load_spec, select_readable
+from flows.workspace.paths import Workspace
 from tests.builders.spec_texts import SHORTEST, problems_of
 
 
@@ -191,6 +193,12 @@ def test_folder_in_a_specs_place_is_called_one(tmp_path: Path) -> None:
         find_spec(tmp_path, "exam")
     with pytest.raises(InputError, match=r"there is no experiment 'exan'; .* has no specs"):
         find_spec(tmp_path, "exan")
+
+
+def test_a_pipe_in_a_specs_place_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "exam.yaml")
+    found = select_readable(Workspace(tmp_path, specs=tmp_path))
+    assert "is a pipe, a socket or a device" in str(found.broken["exam"])
 
 
 def test_time_that_can_not_be_is_said_once(tmp_path: Path) -> None:
