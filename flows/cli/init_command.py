@@ -66,7 +66,7 @@ def add(commands: Commands) -> None:
 
 def _init(options: argparse.Namespace) -> int:
     from flows.formats.atomic_file import write_atomically  # noqa: PLC0415
-    from flows.manifests.new_cohorts import ISTIO_LABEL, cohort_telemetry  # noqa: PLC0415
+    from flows.manifests.new_cohorts import cohort_telemetry  # noqa: PLC0415
     from flows.manifests.new_spec import (  # noqa: PLC0415
         CannotInit,
         SpecAnswers,
@@ -106,7 +106,7 @@ def _init(options: argparse.Namespace) -> int:
     strategy = tuple(split_strategy(strategies, is_wanted=bool(options.strategy)))
     text = _written(path, split, wanted, options.files, scope_of(split, wanted), cohorts, strategy)
     print(text, end="")
-    if cohorts is not None and len(cohorts.cohorts) > 1 and cohorts.label == ISTIO_LABEL:
+    if cohorts is not None and cohorts.needs_telemetry:
         beside = path.parent / "mesh" / f"{name}-cohorts.yaml"
         beside.parent.mkdir(exist_ok=True)
         write_atomically(beside, cohort_telemetry(cohorts, name, split.namespace))

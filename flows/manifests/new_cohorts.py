@@ -13,6 +13,7 @@ from flows.manifests.yaml_scalar import yaml_scalar
 from flows.spec.experiment import Mesh
 
 ISTIO_LABEL, LINKERD_LABEL = "split_cohort", "route_name"
+ENVOY_VERSION = "split_version"
 _HEADER = "x-split-cohort"
 
 
@@ -21,12 +22,19 @@ class NewCohorts:
     """cohorts: by name in the spec, if they must be told apart; why: why they must.
 
     label: of the metrics, that tells them; by_object: whether the mesh's own label does already.
+    is_envoy: whether an Envoy without Istio counts: its own configuration makes the label.
     """
 
     cohorts: Mapping[str, RouteCohort]
     why: str
     label: str
     by_object: bool = False
+    is_envoy: bool = False
+
+    @property
+    def needs_telemetry(self) -> bool:
+        """Whether a Telemetry resource adds the label."""
+        return len(self.cohorts) > 1 and self.label == ISTIO_LABEL and not self.is_envoy
 
 
 def new_cohorts(
@@ -54,7 +62,8 @@ def new_cohorts(
         alone = len(set(objects)) == len(objects)
         names = objects if alone else _unlike(found)
         return NewCohorts(dict(zip(names, found, strict=True)), why, LINKERD_LABEL, alone)
-    return NewCohorts(dict(zip(_unlike(found), found, strict=True)), why, ISTIO_LABEL)
+    named_apart = dict(zip(_unlike(found), found, strict=True))
+    return NewCohorts(named_apart, why, ISTIO_LABEL, is_envoy=mesh is Mesh.ENVOY)
 
 
 def _identity(backend: Backend) -> tuple[str, str, str | None]:
@@ -89,7 +98,13 @@ def cohort_lines(found: NewCohorts, variants: Sequence[str]) -> Iterator[str]:
 
 def _remedy(found: NewCohorts) -> Iterator[str]:
     """What the mesh must do so that its metrics tell them apart."""
-    if found.label == ISTIO_LABEL:
+    if found.is_envoy:
+        yield (
+            "# CHECK: Envoy's metrics name clusters, not routes: give each route clusters of its "
+            f"own, and make the labels {ISTIO_LABEL} and {ENVOY_VERSION} of their names "
+            "(stats_config.stats_tags)"
+        )
+    elif found.label == ISTIO_LABEL:
         yield f"# CHECK: the label {ISTIO_LABEL} must be added to the mesh's metrics first"
     elif not found.by_object:
         yield (
@@ -108,8 +123,16 @@ def cohort_telemetry(found: NewCohorts, name: str, namespace: str) -> str:
             f"Adds the label {ISTIO_LABEL} to the metrics of requests. Each route says which",
             "cohort its requests are, so that clients can't:",
             *(
-                f"  {one.split.origin}: headers: {{request: {{set: {{{_HEADER}: {key}}}}}}}"
+                f"  {one.split.origin}: {_set_header(one, key)}"
                 for key, one in found.cohorts.items()
             ),
         ),
     )
+
+
+def _set_header(cohort: RouteCohort, key: str) -> str:
+    """What the route must have, as its kind writes it."""
+    if cohort.split.origin.kind in ("HTTPRoute", "GRPCRoute"):
+        change = f"{{set: [{{name: {_HEADER}, value: {key}}}]}}"
+        return f"filters: [{{type: RequestHeaderModifier, requestHeaderModifier: {change}}}]"
+    return f"headers: {{request: {{set: {{{_HEADER}: {key}}}}}}}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
-from flows.manifests.new_cohorts import NewCohorts, cohort_lines, new_cohorts
+from flows.manifests.new_cohorts import ENVOY_VERSION, NewCohorts, cohort_lines, new_cohorts
 from flows.manifests.read import Manifests
 from flows.manifests.registry import kind_of
 from flows.manifests.route_cohorts import is_driven
@@ -154,6 +154,9 @@ def new_spec(
     """
     mesh = wanted.mesh or split.mesh
     names = variant_names(in_order(split), mesh or Mesh.ISTIO, split.namespace)
+    if cohorts and cohorts.is_envoy:  # each route has clusters of its own
+        doubt = f"the label {ENVOY_VERSION} of the names of its clusters"
+        names = [VariantName(one.key, None, {ENVOY_VERSION: one.key}, doubt) for one in names]
     lines = [
         _comment(f"From {split.origin}, for {split.cohort}."),
         *map(_comment, _remarks(split, has_cohorts=cohorts is not None)),

@@ -163,3 +163,64 @@ def test_any_route_of_a_file_gives_a_spec_with_all_of_its_cohorts(
     capsys.readouterr()
     assert main(["--root", str(tmp_path), "validate"]) == 0
     assert "other splits" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("parent", "mesh", "label", "variant", "said", "adds"),
+    [
+        ("Service", None, "route_name", {}, "give each rule an HTTPRoute of its own", None),
+        (
+            "Gateway",
+            "istio",
+            "split_cohort",
+            {"destination_service_name": "web-canary"},
+            "must be added to the mesh's metrics first",
+            "requestHeaderModifier: {set: [{name: x-split-cohort, value: rule-1}]}",
+        ),
+        (
+            "Gateway",
+            "envoy",
+            "split_cohort",
+            {"split_version": "web-canary"},
+            "give each route clusters of its own",
+            None,
+        ),
+    ],
+)
+def test_each_mesh_tells_the_rules_of_an_http_route_apart_in_its_way(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    parent: str,
+    mesh: str | None,
+    label: str,
+    variant: dict[str, str],
+    said: str,
+    adds: str | None,
+) -> None:
+    group = {"group": "", "port": 80} if parent == "Service" else {}
+    rules = [
+        {
+            **({} if everyone else {"matches": [{"headers": [{"name": "tier", "value": "a"}]}]}),
+            "backendRefs": [
+                {"name": f"web-{name}", "port": 80, "weight": weight}
+                for name, weight in (("stable", 100 - share), ("canary", share))
+            ],
+        }
+        for share, everyone in ((50, False), (10, True))
+    ]
+    spec = {"parentRefs": [{"name": "web", "kind": parent, **group}], "rules": rules}
+    file = tmp_path / "route.yaml"
+    file.write_text(yaml.safe_dump(_object("gateway.networking.k8s.io/v1", "HTTPRoute", spec)))
+    asked = [] if mesh is None else ["--mesh", mesh]
+    assert main(["--root", str(tmp_path), "init", "--from", str(file), *asked]) == 0
+    assert said in capsys.readouterr().out
+    found = load_spec(tmp_path / "experiments" / "web.yaml")
+    assert [cohort.match for cohort in found.cohorts.values()] == [
+        {label: "rule-0"},
+        {label: "rule-1"},
+    ]
+    assert found.variants["web-canary"].labels == variant
+    resource = tmp_path / "experiments" / "mesh" / "web-cohorts.yaml"
+    assert resource.exists() == (adds is not None)
+    if adds is not None:
+        assert adds in resource.read_text()

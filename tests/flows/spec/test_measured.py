@@ -12,6 +12,7 @@ from flows.spec.experiment import Experiment
 from flows.spec.measured import CounterRatio, parse_selector
 from flows.spec.placeholders import rendered
 from flows.spec.read_spec import read_spec
+from tests.places import REPOSITORY
 
 HEAD = """\
 experiment: shop
@@ -115,3 +116,10 @@ def test_template_is_shared_and_the_specs_own_fields_go_first(tmp_path: Path) ->
     (tmp_path / "t.yaml").write_text("kind: gauge\nkind: gauge\n")
     with pytest.raises(InputError, match=r"t\.yaml"):
         read(tmp_path, "{template: t.yaml}")
+
+
+def test_the_example_of_any_metric_has_each_kind_and_a_template() -> None:
+    spec = read_spec(REPOSITORY / "experiments" / "any-metric" / "orders-and-memory.yaml")
+    kinds = {name: metric.kind for name, metric in spec.measured_metrics.items()}
+    assert kinds == {"orders": "ratio", "retries": "rate", "memory": "gauge", "lag": "gauge"}
+    assert spec.metrics["lag"].role.value == "info"
