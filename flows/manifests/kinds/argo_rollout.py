@@ -19,7 +19,7 @@ from flows.manifests.split import (
     Severity,
     Split,
 )
-from flows.manifests.values import fields_of, items_of, number_of, seconds_of, text_of
+from flows.manifests.values import fields_of, items_of, labels_of, number_of, seconds_of, text_of
 from flows.spec.experiment import Mesh
 
 _STEPS: FieldPath = ("spec", "strategy", "canary", "steps")
@@ -27,6 +27,10 @@ _STEPS: FieldPath = ("spec", "strategy", "canary", "steps")
 _ENDED_BY_OTHERS = ("analysis", "experiment", "plugin")
 _PING_PONG = {"stable": "pingService", "canary": "pongService"}
 _ROLES_CHANGE = "CHECK: ping and pong change roles with every rollout; which of them is stable now?"
+_ALIKE = (
+    "CHECK: Argo's pods differ by a hash only, which no mesh counts by: set a label version in "
+    "canaryMetadata and stableMetadata"
+)
 _BY_REPLICAS = "no trafficRouting: weights are only approached, by the numbers of pods"
 
 
@@ -71,6 +75,10 @@ def _read_canary(manifest: Manifest, around: ManifestSet, canary: dict[str, Any]
 def _notes(canary: dict[str, Any], routing: dict[str, Any]) -> Iterator[str]:
     if not routing:
         yield _BY_REPLICAS
+    if not canary.get("canaryService") and not canary.get("pingPong"):
+        of_role = fields_of(fields_of(canary.get("canaryMetadata")).get("labels"))
+        if not of_role.get("version"):
+            yield _ALIKE
     if fields_of(canary.get("pingPong")):
         yield _ROLES_CHANGE
 
@@ -119,7 +127,10 @@ def _backend(
     )
     routed = apex.route.backends if apex.route else ()
     cluster = next((one.cluster for one in routed if one.service == found.service), None)
-    return replace(found, name=role, subset=subset, cluster=cluster)
+    # Argo labels the pods of a role by these; else both have the same but for a hash.
+    own = labels_of(fields_of(canary.get(f"{role}Metadata")).get("labels"))
+    labels = tuple(sorted((dict(found.labels) | dict(own)).items()))
+    return replace(found, name=role, subset=subset, cluster=cluster, labels=labels)
 
 
 def _mesh(routing: dict[str, Any], route: Split | None) -> Mesh | None:

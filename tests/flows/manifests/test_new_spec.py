@@ -347,6 +347,19 @@ def test_argos_weights_are_parts_of_the_maximum(
     assert told(tmp_path, found) == ""
 
 
+def test_the_labels_that_argo_gives_to_roles_are_their_versions(tmp_path: Path) -> None:
+    found = rollout([5], {})
+    del found["spec"]["strategy"]["canary"]["canaryService"]
+    del found["spec"]["strategy"]["canary"]["stableService"]
+    assert "differ by a hash only" in text_of(tmp_path, found)
+    for role, version in (("stable", "v1"), ("canary", "v2")):
+        metadata = {"labels": {"version": version}}
+        found["spec"]["strategy"]["canary"][f"{role}Metadata"] = metadata
+    assert "differ by a hash only" not in text_of(tmp_path, found)
+    variants = spec_of(tmp_path, found).variants
+    assert {name: one.version for name, one in variants.items()} == {"stable": "v1", "canary": "v2"}
+
+
 @pytest.mark.parametrize(
     ("routing", "weight", "message"),
     [
