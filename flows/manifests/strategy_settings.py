@@ -158,7 +158,7 @@ def _service_profile(profile: Manifest) -> Iterator[FoundStrategy]:
         "label": "rt_route",
         **({"retry_ratio": f"{100 * min(ratios):g}%"} if ratios else {}),
         **({"once": once} if once else {}),
-        "attempts": 'route_actual_response_total{direction="outbound",dst="{{version}}"}',
+        "attempts": 'route_actual_response_total{direction="outbound",dst="{{labels.dst}}"}',
     }
     settings = tuple(f"route {name}: timeout {value}" for name, value in timed.items())
     service = profile.name.split(".")[0]

@@ -145,7 +145,7 @@ def _variants(found: FoundStrategy, *, is_linkerd: bool) -> Iterator[str]:
         doubt = "the port" if found.subsets[1:] else "which has the old, which the new settings?"
         if is_linkerd:
             own = host if not place else host.replace(found.service, f"{found.service}-canary", 1)
-            told = f"version: {yaml_quoted(f'{own}:80')}"
+            told = f"labels: {{dst: {yaml_quoted(f'{own}:80')}}}"
         else:
             told = f"labels: {{upstream_cluster: {yaml_quoted(f'outbound|80|{name}|{host}')}}}"
         yield f"  {yaml_scalar(name)}: {{{told}{marked}}}  {_CHECK}{doubt}"

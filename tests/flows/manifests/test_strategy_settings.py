@@ -13,10 +13,13 @@ import pytest
 import yaml
 
 from flows.cli.main import main
+from flows.ingest.requests.pull_requests import pull_requests
 from flows.manifests.lua_flags import lua_flag
 from flows.manifests.spec_split import manifests_of_spec
 from flows.manifests.strategy_spec import differing_settings
+from flows.spec.placeholders import rendered
 from flows.workspace.experiments import load_spec
+from tests.builders.scraped_source import ScrapedSource
 
 ISTIO = "networking.istio.io/v1"
 LIMIT = "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
@@ -282,3 +285,31 @@ def test_a_spec_that_differs_from_its_manifest_is_told(
     file.write_text(file.read_text().replace("fill_interval: 60s", "fill_interval: 1s"))
     assert main(["--root", str(tmp_path), "validate", "exam"]) == 0
     assert "has fill 1s, the spec's strategy has another" in capsys.readouterr().out
+
+
+def test_the_spec_of_a_service_profile_counts_both_of_its_services(tmp_path: Path) -> None:
+    profile = one("ServiceProfile", {"routes": [{"name": "ask", "timeout": "3s"}]})
+    profile["apiVersion"] = "linkerd.io/v1alpha2"
+    (tmp_path / "m.yaml").write_text(yaml.safe_dump(profile))
+    assert main(["--root", str(tmp_path), "init", "--from", str(tmp_path / "m.yaml")]) == 0
+    spec = load_spec(tmp_path / "experiments" / "exam.yaml")
+    source, start = ScrapedSource(), 1_767_268_800_000
+    times = range(start, start + 600_000, 15_000)
+    target = {"job": "linkerd-proxy", "instance": "gateway:4191"}
+    source.add({"__name__": "up", **target}, dict.fromkeys(times, 1.0))
+    for service in ("exam", "exam-canary", "other"):
+        labels = {
+            "__name__": "route_response_total",
+            "direction": "outbound",
+            "dst": f"{service}.school.svc.cluster.local:80",
+            "rt_route": "ask",
+            "classification": "success",
+            "status_code": "200",
+        }
+        source.add({**labels, **target}, {t: 10.0 * i for i, t in enumerate(times)})
+    pulled = pull_requests(spec, source, tmp_path / "w.duckdb", until_ms=times[-1])
+    assert set(pulled.requests) == {"stable", "canary"}
+    strategy = spec.strategy
+    assert strategy is not None
+    attempts = strategy.counters["attempts"].of
+    assert 'dst="exam-canary.school' in rendered(attempts, spec, "canary")
