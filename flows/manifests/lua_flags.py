@@ -12,7 +12,9 @@ _HEADER = re.compile(r"(\w+)\s*=\s*\w+:headers\(\):get\(\s*[\"']([\w-]+)[\"']\s*
 _GROUP = re.compile(r"(\w+)\s*==\s*[\"']([\w .-]+)[\"']")
 _LESS = re.compile(r"(\w[\w.()]*)\s*%\s*(\d{1,6})\s*(<=|<)\s*(\d{1,6})")
 _LAST_BYTE = re.compile(r"(\w+)\s*=\s*string\.byte\(\s*(\w+)\s*,\s*-1\s*\)")
-_SET = re.compile(r":headers\(\):(?:add|replace)\(\s*[\"']([\w-]+)[\"']")
+_SET = re.compile(
+    r":headers\(\):(?:add|replace)\(\s*[\"']([\w-]+)[\"']\s*(?:,\s*[\"']([\w.-]*)[\"'])?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,10 @@ def lua_flag(code: str) -> LuaFlag:
         doubts.append(f"it asks for {' and '.join(groups)}; one label is audited")
     if (last := _LAST_BYTE.search(plain)) and last[1] == value:
         doubts += _bias(int(of), count)
-    settings = (f"sets {flags[0]} where {value} % {of} {sign} {below}",)
+    flag, set_to = flags[0]
+    settings = (f"sets {flag} where {value} % {of} {sign} {below}",)
     headers_read = dict.fromkeys(list(groups)[:1], "")
-    return LuaFlag(fields, settings, tuple(doubts), {**headers_read, flags[0]: ""})
+    return LuaFlag(fields, settings, tuple(doubts), {**headers_read, flag: set_to})
 
 
 def _bias(of: int, count: int) -> list[str]:

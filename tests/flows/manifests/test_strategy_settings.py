@@ -236,6 +236,7 @@ def test_only_a_plain_rule_is_read(rule: str, share: str | None) -> None:
     found = lua_flag(f'if {rule} then h:headers():add("x-flag", "on") end')
     assert found.fields.get("enabled") == share
     assert bool(found.doubts) is (share is None)
+    assert dict(found.headers) == ({} if share is None else {"x-flag": "on"})
 
 
 def test_of_several_strategies_one_must_be_named(
