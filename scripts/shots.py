@@ -149,6 +149,9 @@ async def _everything(options: argparse.Namespace, path: str) -> int:
     files = {page.stem: page.resolve().as_uri() for page in sorted(report.glob("*.html"))}
     axe = options.axe.read_text(encoding="utf-8") if options.axe else ""
     pages = [page for page in report.glob("*.html") if page.stem != "index"]
+    if not pages:
+        print(f"no pages in {report}: run `verdict run` (or make demo) first", file=sys.stderr)
+        return 2
     name = max(pages, key=lambda page: page.stat().st_size).stem
     token = secrets.token_hex(32)
     with tempfile.TemporaryDirectory() as folder, _served(options.root, token) as url:
@@ -182,7 +185,7 @@ def main() -> int:
         print("no Chromium is installed: apt-get install -y chromium", file=sys.stderr)
         return 2
     options.to.mkdir(parents=True, exist_ok=True)
-    return 1 if asyncio.run(_everything(options, path)) else 0
+    return min(asyncio.run(_everything(options, path)), 2)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,12 @@ def describe_pod(result: MetricResult, pod: BadPod) -> str:
 
 
 def describe_harm(result: MetricResult) -> str:
-    """The interval of the harm so far, with the margin."""
+    """The interval of the harm so far, with the margin; of a goal's gain, with what is wanted."""
+    if result.role is Role.GOAL:
+        # Harm with the other sign; of nothing, no minus.
+        low, high = (amount(result, 0.0 - bound) for bound in reversed(_harm_bounds(result)))
+        wanted = amount(result, -result.margin) if result.margin else "0"
+        return f"gain between {low} and {high} so far (wanted: above {wanted})"
     low, high = (amount(result, bound) for bound in _harm_bounds(result))
     return f"harm between {low} and {high} so far {describe_margin(result)}"
 

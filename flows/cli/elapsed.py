@@ -52,10 +52,11 @@ class ElapsedLine:
 
 
 @contextmanager
-def elapsed_line(label: str, stream: TextIO) -> Iterator[ElapsedLine]:
-    """Shows the line while the with block runs."""
+def elapsed_line(label: str, stream: TextIO, *, is_shown: bool = True) -> Iterator[ElapsedLine]:
+    """Shows the line while the with block runs, if it is to be shown and a terminal is there."""
     line = ElapsedLine(label, stream)
-    threading.Thread(target=line.keep_showing, daemon=True).start()
+    if is_shown and stream.isatty():
+        threading.Thread(target=line.keep_showing, daemon=True).start()
     try:
         yield line
     finally:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from itertools import chain
 
 from flows.cli.arguments import Commands, add_experiment, command, parse_instant
 
@@ -28,16 +30,21 @@ def _watch(options: argparse.Namespace) -> int:
     from rich.live import Live  # noqa: PLC0415
 
     from dashboards.watch_view import watch_screen  # noqa: PLC0415
+    from flows.cli.elapsed import elapsed_line  # noqa: PLC0415
     from flows.cli.watch_screen import watch  # noqa: PLC0415
 
     console = Console()
     screens = watch(options.workspace, options.experiment, at=options.at)
+    # The first look pulls everything: it may take a while.
+    is_shown = not options.quiet and sys.stderr is not None
+    with elapsed_line(f"watch {options.experiment}", sys.stderr, is_shown=is_shown):
+        first = next(screens)
     if options.once or options.at is not None or not console.is_terminal:
-        console.print(watch_screen(next(screens)))
+        console.print(watch_screen(first))
         return 0
     try:
         with Live(console=console, auto_refresh=False) as live:
-            for watched in screens:
+            for watched in chain([first], screens):
                 live.update(watch_screen(watched), refresh=True)
     except KeyboardInterrupt:
         pass

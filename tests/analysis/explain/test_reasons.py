@@ -212,7 +212,7 @@ HARM = "harm between -0.30 points and 0.70 points so far (margin 0.50)"
             10,
             (
                 "the gain is tested at the plan's end, in 20 min; "
-                "harm between -0.8 and -0.2 so far (margin 0)"
+                "gain between 0.2 and 0.8 so far (wanted: above 0)"
             ),
         ),
     ],

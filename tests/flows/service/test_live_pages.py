@@ -19,8 +19,11 @@ from pathlib import Path
 
 import pytest
 import requests
+from starlette.testclient import TestClient
 
 from flows.service import live_pages
+from flows.service.application import application
+from flows.service.authentication import Authentication
 from flows.service.grants import Grant
 from flows.service.http import Limits, Refused
 from flows.service.live_pages import LivePages, Reader
@@ -253,6 +256,19 @@ def test_broken_spec_is_shown_to_who_may_know_of_it(tmp_path: Path) -> None:
     assert OTHER not in pages.page("index.html", one).text
     with pytest.raises(Refused, match="its spec can't be read"):
         pages.page(f"{OTHER}.html", everything)
+
+
+@pytest.mark.parametrize("is_https", [True, False])
+def test_cookie_never_leaves_a_site_that_has_tls(tmp_path: Path, is_https: bool) -> None:
+    app = application(
+        Workspace(tmp_path),
+        authentication=Authentication(TOKEN),
+        limits=Limits(),
+        is_https=is_https,
+    )
+    answer = TestClient(app).post("/login", data={"token": TOKEN}, follow_redirects=False)
+    assert answer.status_code == 303
+    assert ("Secure" in answer.headers["set-cookie"]) is is_https
 
 
 def test_browser_signs_in_and_sees_what_is_new_without_a_reload(url: str) -> None:
