@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from flows.delivery.targets.open_target import open_target
 from flows.doctor.health_finding import Health, HealthFinding
-from flows.formats.safe_text import safe_text
+from flows.formats.safe_text import hide, read_secret, safe_text
 from flows.formats.urls import endpoint_of
+from flows.ingest.sources.login import Bearer, SpecSession
 from flows.ingest.sources.user_postgres import describe_query
 from flows.spec.experiment import Experiment
 from flows.spec.sources import PostgresSource, UsersQuery
 
 _WAIT_S = 5.0
+_MOST_READ = 1 << 16
 _POOL = "verdict"
 
 
@@ -47,14 +51,14 @@ def check_prefect(environment: Mapping[str, str] = os.environ) -> Sequence[Healt
         ]
     server = endpoint_of(url)
     subject = f"Prefect {server.shown}"
-    with requests.Session() as session:
-        session.auth = server.credentials or _basic(environment)
-        if key := environment.get("PREFECT_API_KEY"):
-            session.headers["Authorization"] = f"Bearer {key}"
+    with SpecSession(_WAIT_S) as session:
         try:
-            version = _get(session, f"{server.url}/admin/version")
-            pool = session.get(f"{server.url}/work_pools/{_POOL}", timeout=_WAIT_S)
-        except requests.RequestException as error:
+            session.auth = _login(environment) or server.credentials
+            answer = _get(session, f"{server.url}/admin/version")
+            answer.raise_for_status()
+            version = str(json.loads(answer.raw.read(_MOST_READ, decode_content=True)))[:40]
+            pool = _get(session, f"{server.url}/work_pools/{_POOL}")
+        except (requests.RequestException, HTTPError, ValueError, RecursionError) as error:
             said = safe_text(f"{type(error).__name__}: {error}")
             remedy = "start it (prefect server start), or correct PREFECT_API_URL"
             return [HealthFinding(subject, Health.FAIL, said, remedy)]
@@ -65,12 +69,16 @@ def check_prefect(environment: Mapping[str, str] = os.environ) -> Sequence[Healt
     return [HealthFinding(subject, Health.OK, f"version {version}, work pool {_POOL}")]
 
 
-def _basic(environment: Mapping[str, str]) -> tuple[str, str] | None:
-    user, colon, password = environment.get("PREFECT_API_AUTH_STRING", "").partition(":")
-    return (user, password) if colon else None
+def _login(environment: Mapping[str, str]) -> requests.auth.AuthBase | None:
+    """The key or the user that the environment has. Raises ValueError, which quotes neither."""
+    if environment.get("PREFECT_API_KEY"):
+        return Bearer(read_secret(environment, "PREFECT_API_KEY", is_token=True))
+    if not environment.get("PREFECT_API_AUTH_STRING"):
+        return None
+    user, _, password = read_secret(environment, "PREFECT_API_AUTH_STRING").partition(":")
+    hide(password)
+    return requests.auth.HTTPBasicAuth(user.encode(), password.encode())
 
 
-def _get(session: requests.Session, url: str) -> str:
-    answer = session.get(url, timeout=_WAIT_S)
-    answer.raise_for_status()
-    return str(answer.json())[:40]
+def _get(session: requests.Session, url: str) -> requests.Response:
+    return session.get(url, timeout=_WAIT_S, stream=True)

@@ -62,7 +62,7 @@ class SpecSession(requests.Session):
             )
 
 
-class _Bearer(requests.auth.AuthBase):
+class Bearer(requests.auth.AuthBase):
     """A token. Set as the session's login, so that requests doesn't look one up in ~/.netrc."""
 
     def __init__(self, token: str) -> None:
@@ -78,7 +78,7 @@ def login_of(
 ) -> requests.auth.AuthBase | None:
     """The token or the user that the spec names; else the URL's."""
     if source.token_env is not None:
-        return _Bearer(_from_environment("token_env", source.token_env))
+        return Bearer(_from_environment("token_env", source.token_env))
     if source.user_env is not None and source.password_env is not None:
         credentials = (
             _from_environment("user_env", source.user_env),

@@ -22,6 +22,7 @@ from flows.workspace.experiments import select_readable
 from flows.workspace.paths import Workspace
 from tests.builders.scraped_source import ScrapedSource
 from tests.servers.backfilled_prometheus import backfilled
+from tests.servers.scripted_server import Reply, scripted
 
 SPEC = """experiment: exam
 service: exam
@@ -190,3 +191,30 @@ def test_prefect_is_asked_for_its_pool(status: int, health: Health) -> None:
     server.shutdown()
     assert found.health is health
     assert "3.8.8" in found.found
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ({"PREFECT_API_KEY": "Zilpzalp-77\n"}, "Bearer Zilpzalp-77"),
+        ({"PREFECT_API_KEY": "Zilpzalp-77\nX-More: y"}, None),
+        ({"PREFECT_API_KEY": "Zilpzalp 77 ²"}, None),
+        ({"PREFECT_API_AUTH_STRING": "me:Zilpzalp-77"}, "Basic bWU6WmlscHphbHAtNzc="),
+        ({"PREFECT_API_AUTH_STRING": "me:Zilpzalp\n77"}, None),
+    ],
+)
+def test_prefects_key_is_sent_as_named_and_never_shown(
+    written: dict[str, str], sent: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.doctor.other_servers import check_prefect  # noqa: PLC0415
+
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login another password one\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with scripted(Reply(404, b"")) as server:
+        (found,) = check_prefect({"PREFECT_API_URL": server.url, **written})
+    told = [headers.get("Authorization") for _, headers, _ in server.asked]
+    assert told == ([sent] if sent else [])
+    assert found.health is Health.FAIL
+    assert "Zilpzalp" not in found.found
