@@ -43,7 +43,7 @@ def take_notes(
         )
     if users.are_sums:
         found.append(
-            "only sums are known of users: that nobody is in two variants, and that outcomes are "
+            "the source has only sums: that no user is in two variants, and that outcomes are "
             "final, come after the exposure and belong to their users, can't be checked"
         )
     found += users.contradictions

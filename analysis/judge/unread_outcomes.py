@@ -136,7 +136,7 @@ def _unread(reach: OutcomeReach, short: str, full: str) -> Iterator[UnreadRows]:
         yield UnreadRows(strange, what, sure=True)
     if reach.strangers > strange:
         unknown = reach.strangers - strange
-        yield UnreadRows(unknown, f"{unknown:,.0f} belong to nobody who was exposed", sure=False)
+        yield UnreadRows(unknown, f"{unknown:,.0f} belong to no exposed user", sure=False)
     if reach.without_user:
         yield UnreadRows(reach.without_user, f"{reach.without_user:,} have no user", sure=True)
     ratio = few.users / many.users

@@ -138,7 +138,7 @@ def _no_data(control: FloatArray, experiment: FloatArray, config: MetricConfig) 
     empty = " and ".join(side for side, values in sides if values.size == 0)
     reason = f"no value of the {empty}"
     if config.nan_strategy is NanStrategy.REPLACE:
-        told = f"{reason}, which stands for zero here"
+        told = f"{reason}, which counts as zero here"
         return _judgement(config, MetricLabel.PASS, told)
     if config.must_have_data and not config.critical:
         told = f"{reason}, which must have data"
@@ -191,9 +191,9 @@ def _reason(config: MetricConfig, label: MetricLabel, test: ShiftTest, effect: f
     if label is MetricLabel.LOW:
         return f"the experiment is lower: {interval}, {size}"
     if higher and not config.direction.harmed_by_increase:
-        return f"the experiment is higher, which is no harm here: {interval}"
+        return f"the experiment is higher, which is not harm here: {interval}"
     if lower and not config.direction.harmed_by_decrease:
-        return f"the experiment is lower, which is no harm here: {interval}"
+        return f"the experiment is lower, which is not harm here: {interval}"
     if higher or lower:
         limit = config.limit(config.allowed_increase if higher else config.allowed_decrease)
         return f"the difference is within what is allowed ({limit:g}): {interval}, {size}"

@@ -57,7 +57,7 @@ def _problems(plan: Plan, metric: MetricPlan, reach: OutcomeReach) -> Iterator[s
 
 
 def _strangers(plan: Plan, reach: OutcomeReach) -> Iterator[str]:
-    """Outcomes that belong to nobody who was exposed."""
+    """Outcomes that belong to no exposed user."""
     name = repr(reach.outcome)
     shown = ""
     if reach.examples is not None:
@@ -190,7 +190,7 @@ def _differences(reach: OutcomeReach) -> Iterator[str]:
         if _differs((a.repeated, a.sampled), (b.repeated, b.sampled)):
             yield (
                 f"{_share(a.repeated, a.sampled)} of {first}'s outcomes {name} equal another one, "
-                f"{_share(b.repeated, b.sampled)} of {second}'s: rows of a variant came twice"
+                f"{_share(b.repeated, b.sampled)} of {second}'s: rows of a variant are duplicated"
             )
         if _differs((a.without_value, a.counted), (b.without_value, b.counted)):
             yield (

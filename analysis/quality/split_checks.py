@@ -160,11 +160,11 @@ def _remedy(plan: Plan, stages: Sequence[StageCounts]) -> str:
         return f"the traffic is not split as configured. {_REMEDY}, or correct the routing"
     total = sum(sum(stage.counts.values()) for stage in stages)
     percents = {
-        name: round(100 * sum(stage.counts.get(name, 0.0) for stage in stages) / total)
+        name: _plain(100 * sum(stage.counts.get(name, 0.0) for stage in stages) / total)
         for name in plan.candidates
     }
     written = ", ".join(
-        f"{name}: {percent}"
+        f"{name}: {percent:.6g}"
         for name, percent in {plan.baseline: 100 - sum(percents.values()), **percents}.items()
     )
     assumed = ", ".join(f"{100 * stage.shares.get(plan.candidates[0], 0):g}" for stage in stages)
@@ -172,6 +172,13 @@ def _remedy(plan: Plan, stages: Sequence[StageCounts]) -> str:
         f"the spec names no split, so stages of {assumed} % are assumed. "
         f"Write `split: {{{written}}}`? Or `plan.stages`, if the split changes"
     )
+
+
+def _plain(percent: float) -> float:
+    """The roundest number within a tenth of the percentage, as a person would write it."""
+    steps = (1, 0.5, 0.1, 0.05, 0.01)
+    rounded = (round(percent / step) * step for step in steps)
+    return next((one for one in rounded if abs(one - percent) <= percent / 10), percent)
 
 
 def _split_by(

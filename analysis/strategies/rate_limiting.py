@@ -82,7 +82,9 @@ class RateLimiting:
             return StrategyFinding("limit", Found.HARM, f"the limit refuses{everybody}: {said}")
         if passed == asked.sum():
             return StrategyFinding(
-                "limit", Found.WAIT, f"the limit hits nobody, so it is unknown: {said}"
+                "limit",
+                Found.WAIT,
+                f"no request reached the limit, so its effect is unknown: {said}",
             )
         return StrategyFinding("limit", Found.GOOD, f"the limit is kept: {said}")
 

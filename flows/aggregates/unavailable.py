@@ -43,7 +43,7 @@ def _of_row(row: AnalyzedRow) -> Iterator[tuple[str, str]]:
         yield "rate ratio", _why_no_rates(row)
     if not math.isfinite(row.split_p):
         seen = row.users_baseline + row.users_candidate > 0
-        yield "tests of the split", "no `share` is configured" if seen else "nobody was seen"
+        yield "tests of the split", "no `share` is configured" if seen else "there are no users"
 
 
 def _why_unknown(row: AnalyzedRow) -> str | None:
@@ -86,7 +86,7 @@ def _of_shares(row: AnalyzedRow, *, is_share: bool) -> Iterator[tuple[str, str]]
         elif row.users_baseline % 1 or row.users_candidate % 1:
             yield _EXACT, "the number of users isn't whole"
     if any(math.isnan(p) for p in row.other_p.values()):
-        yield "z-test", "nobody, or everybody, has the outcome"
+        yield "z-test", "no user, or every user, has the outcome"
 
 
 def _why_no_rates(row: AnalyzedRow) -> str:

@@ -112,7 +112,7 @@ def _weight(text: str) -> tuple[str, float]:
     """NAME=WEIGHT."""
     name, _, weight = text.rpartition("=")
     if not name:
-        raise argparse.ArgumentTypeError(f"{text!r} is no weight; write METRIC=2")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a weight; write METRIC=2")
     return name, number_within(1e-6, 1e6)(weight)
 
 
@@ -122,6 +122,6 @@ def _look(text: str) -> tuple[int, int]:
     look, looks = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1 <= look <= looks <= _MOST_LOOKS:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no look; write 3/5 for the third of five (at most {_MOST_LOOKS})"
+            f"{text!r} is not a look; write 3/5 for the third of five (at most {_MOST_LOOKS})"
         )
     return look, looks

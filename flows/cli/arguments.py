@@ -114,7 +114,7 @@ def parse_instant(text: str) -> datetime:
         return as_utc(datetime.fromisoformat(text))
     except (ValueError, OverflowError) as error:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no time; write it like 2026-01-31T12:00:00Z"
+            f"{text!r} is not a time; write it like 2026-01-31T12:00:00Z"
         ) from error
 
 

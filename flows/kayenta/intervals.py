@@ -121,7 +121,7 @@ def _concluded(
     warnings = list(last.warnings)
     if left > timedelta(0) and len(looks) == planned:
         warnings.append(
-            f"the last {left / timedelta(minutes=1):g} minutes are no whole interval: not judged"
+            f"the last {left / timedelta(minutes=1):g} minutes are not judged: not a whole interval"
         )
     changes = {
         "decision": decision,

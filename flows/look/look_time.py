@@ -26,7 +26,7 @@ def look_time(asked: datetime | None, *, now: datetime | None = None) -> datetim
     at = as_utc(asked)
     if at > now + _AHEAD:
         raise TimeInFuture(
-            f"{at:%Y-%m-%d %H:%M:%S} UTC is in the future, nothing is known of then (now "
+            f"{at:%Y-%m-%d %H:%M:%S} UTC is in the future (now "
             f"{now:%Y-%m-%d %H:%M:%S} UTC): name an earlier time, or none for now"
         )
     return at

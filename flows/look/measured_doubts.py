@@ -64,7 +64,7 @@ def _absent(
             return f"the query has no single finite value for {arm}: {text}"
         why = f"{arm} has no series {text}"
         if part == "of":
-            return f"{why}, so nothing is known of it"
+            return f"{why}, so it is unknown"
         remedy = "export it at 0 where nothing is counted yet"
         if isinstance(metric, CounterRatio) and metric.good is None:
             remedy += ", or name the good ones (`good`)"
@@ -80,7 +80,7 @@ def _empty(spec: Experiment, name: str, arm: str, seen: Seen) -> str | None:
                 "no split is configured, which `per: second` needs; set `split`, or `per: request`"
             )
         if not values.amount.any():
-            return f"the counter of {arm} stands still: nothing shows that it has any traffic"
+            return f"the counter of {arm} does not grow: nothing shows that it has traffic"
     if not (values.weight > 0).any():
         return f"{arm} has counted no event, so its share is 0 of 0"
     if isinstance(metric, CounterRatio):

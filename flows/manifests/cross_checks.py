@@ -42,7 +42,7 @@ def _check_destination(
         known = sorted({name for rule in rules for name in _subset_names(rule)})
         if rules:
             there = f"there are {', '.join(known)}" if known else "there are none"
-            message = f"{subset} is no subset of {service}: {there} ({rules[0]})"
+            message = f"{subset} is not a subset of {service}: {there} ({rules[0]})"
             yield manifest, FieldFinding((*path, "subset"), message)
         elif around.of_kind("DestinationRule"):
             message = f"{subset} is defined by no DestinationRule of these files for {service}"

@@ -37,7 +37,7 @@ def _patches(
         if any(name in url for name in _LOCAL_LIMIT):
             yield _rate_limit(manifest, service, config, objects)
         elif any(name in url for name in _GLOBAL_LIMIT):
-            doubt = "the limits stand in the rate limit service: set tokens and fill by them"
+            doubt = "the limits are set in the rate limit service: set tokens and fill by them"
             yield FoundStrategy("rate-limiting", manifest, service, doubts=(doubt,))
         elif "http.lua." in url:
             yield _flag(manifest, service, lua_flag(_code(config)))

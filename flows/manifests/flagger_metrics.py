@@ -57,7 +57,7 @@ def _of_canary(
             tail = {"above": f"{most:g}ms", "quantile": "0.99", "objective": "0.01"}
             yield FoundMetric("p99", where, fields={"kind": "slow_share", **tail})
     else:
-        why = "Flagger has no metric of that name, and no `templateRef` stands beside it"
+        why = "Flagger has no metric of that name, and the metric has no `templateRef`"
         yield FoundMetric(name, where, other=why)
 
 

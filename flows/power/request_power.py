@@ -91,9 +91,9 @@ def _not_planned(spec: Experiment, planned: set[str]) -> Iterator[str]:
         if name in spec.measured_metrics:
             yield f"{name}: metrics of counters and queries are not planned"
         elif name in spec.user_metrics:
-            yield f"{name}: nothing is known of its users; give --users-per-day and --mean {name}=M"
+            yield f"{name}: its users are unknown; give --users-per-day and --mean {name}=M"
         else:
-            yield f"{name}: nothing is known of its requests; give --bad-share {name}=P"
+            yield f"{name}: its requests are unknown; give --bad-share {name}=P"
     if spec.delivery and spec.delivery.is_fresh:
         yield (
             "a fresh baseline and the candidate have only part of the service's requests: "

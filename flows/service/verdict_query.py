@@ -40,5 +40,5 @@ def parse_query(sent: Mapping[str, str]) -> VerdictQuery:
     try:
         return VerdictQuery.model_validate(dict(sent))
     except ValidationError as error:
-        told = f"at={shown(sent['at'])} is no time; write it like 2026-01-31T12:00:00Z"
+        told = f"at={shown(sent['at'])} is not a time; write it like 2026-01-31T12:00:00Z"
         raise Refused(400, told) from error

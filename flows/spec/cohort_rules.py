@@ -34,13 +34,13 @@ def check_cohorts(parts: Parts, spec: Experiment) -> Iterator[Finding]:
     if spec.sessions is not None:
         yield Finding(
             ("sessions",),
-            "can't stand beside cohorts, each of which has its own split: judge the cohort that is "
+            "can't be combined with cohorts, which have their own splits: judge the cohort that is "
             "sticky in an experiment of its own, by its labels in `match`",
         )
     if spec.delivery is not None:
         yield Finding(
             ("delivery",),
-            "can't stand beside cohorts: which of their routes to shift isn't known. Give the "
+            "can't be combined with cohorts: which of their routes to shift isn't known. Give the "
             "route that is to be shifted an object and an experiment of its own, its labels in "
             "`match`, and name this experiment in its `after`",
         )

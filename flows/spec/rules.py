@@ -52,9 +52,11 @@ def _check_splits(parts: Parts, spec: Experiment) -> Iterator[Finding]:
         weights = item.get("weights") if isinstance(item, dict) else None
         yield from _check_split(parts, ("plan", "stages", index, "weights"), weights, stage.weights)
     if written and parts.data.get("split") is not None:
-        yield Finding(("split",), "can't stand beside plan.stages, which say the split themselves")
+        yield Finding(("split",), "can't be combined with plan.stages, which set the split")
     if written and "duration" in parts.written_plan:
-        yield Finding(("plan", "duration"), "can't stand beside plan.stages, which have their own")
+        yield Finding(
+            ("plan", "duration"), "can't be combined with plan.stages, which have their own"
+        )
     if (
         len(spec.candidates) > 1
         and spec.request_metrics
@@ -77,7 +79,7 @@ def _check_split(
     variants = list(variants) if isinstance(variants, dict) else list(written)
     for name in written:
         if name not in variants:
-            yield Finding((*path, name), f"is no variant; there are {', '.join(variants)}")
+            yield Finding((*path, name), f"is not a variant; there are {', '.join(variants)}")
     unnamed = [name for name in variants if name not in written]
     if unnamed:
         yield Finding(
@@ -158,7 +160,7 @@ def _check_delivery(parts: Parts, spec: Experiment) -> Iterator[Finding]:
         if parts.is_sound("variants") and name not in spec.variants:
             yield Finding(
                 ("delivery", "target", "names", name),
-                f"is no variant; there are {', '.join(spec.variants)}",
+                f"is not a variant; there are {', '.join(spec.variants)}",
             )
 
 

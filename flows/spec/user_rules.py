@@ -65,7 +65,7 @@ def _check_table(spec: Experiment) -> Iterator[Finding]:
     is_sums = isinstance(users, UsersSums)
     for other in ("exposures", "outcomes", *(("conversions",) if is_sums else ())):
         if getattr(spec.sources, other) is not None:
-            yield Finding(("sources", other), "is there beside `users`, must be one of both")
+            yield Finding(("sources", other), "can't be combined with `users`")
     if spec.plan.start is None and (is_sums or spec.sources.is_timeless):
         why = "sums don't say it" if is_sums else "sources.users has no `at`"
         yield Finding(("plan", "start"), f"is missing: {why}, so it must say when users came")
@@ -198,4 +198,4 @@ def _check_strata(spec: Experiment, name: str) -> Iterator[Finding]:
         known = ", ".join(spec.segments)
         for column in metric.stratify:
             if column not in spec.segments:
-                yield Finding(path, f"names {column!r}, which is no segment; there are {known}")
+                yield Finding(path, f"names {column!r}, which is not a segment; there are {known}")

@@ -151,11 +151,22 @@ def test_an_invalid_split_names_shares_and_remedy() -> None:
     assert "harm at least" in verdict.reasons[1]
 
 
-def test_a_split_that_nobody_wrote_is_asked_for_as_it_was_seen() -> None:
-    verdict = _verdict(replace(_plan(), is_split_assumed=True), _evidence(0.04, share=OFF))
+@pytest.mark.parametrize(
+    ("seen", "written"),
+    [
+        (OFF, "stable: 80, canary: 20"),
+        (0.098, "stable: 90, canary: 10"),
+        (0.333, "stable: 67, canary: 33"),
+        (0.012, "stable: 98.8, canary: 1.2"),
+        (0.0052, "stable: 99.5, canary: 0.5"),
+        (0.97, "stable: 3, canary: 97"),
+    ],
+)
+def test_a_split_that_nobody_wrote_is_asked_for_as_it_was_seen(seen: float, written: str) -> None:
+    verdict = _verdict(replace(_plan(), is_split_assumed=True), _evidence(0.04, share=seen))
     assert verdict.decision is Decision.INVALID
     assert "the spec names no split, so stages of 50 % are assumed" in verdict.reasons[0]
-    assert "Write `split: {stable: 80, canary: 20}`?" in verdict.reasons[0]
+    assert f"Write `split: {{{written}}}`?" in verdict.reasons[0]
 
 
 def test_requests_that_are_off_on_days_and_right_over_all_are_invalid() -> None:

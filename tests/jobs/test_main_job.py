@@ -140,7 +140,7 @@ def test_one_failing_experiment_does_not_stop_the_others(tmp_path: Path) -> None
     ("arguments", "said"),
     [
         (("gate", "exam-servise-canary"), "did you mean 'exam-service-canary'?"),
-        (("gate", "quiz-format", "--at", "yesterday"), "'yesterday' is no time"),
+        (("gate", "quiz-format", "--at", "yesterday"), "'yesterday' is not a time"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(

@@ -183,7 +183,7 @@ CASES: dict[str, Callable[[str], Case]] = {
         rate(n, margin="20%", per="second"),
         {f"{n}_n_total": both(counted(80), ALL * 0)},
         "hold",
-        "stands still",
+        "does not grow",
     ),
     "gauge_good": lambda n: Case(
         gauge(n), {n: both(noisy(500, 10), noisy(505, 10))}, "promote", "on average"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -16,7 +18,9 @@ from typing import Any
 
 import duckdb
 import pytest
+import requests
 
+from flows.project.new_project import write_project
 from flows.publish.marts import publish
 from tests.builders.planted_series import Planted, planted_series
 from tests.lab.processes import PortPool, wait_until
@@ -337,3 +341,60 @@ def test_overlapping_runs_lose_and_double_nothing(
             for variant, codes in session[service].items()
         }
         assert pulled == session[service]
+
+
+def test_tutorial_leads_to_a_scheduled_run(server: PrefectServer, tmp_path: Path) -> None:
+    """Its own commands, in its own project; only the wait for the next minute is left out."""
+    section = (REPOSITORY / "docs" / "tutorial.md").read_text().partition("## 6. ")[2]
+    lines = [line for part in section.split("```")[1::2] for line in part.splitlines()[1:]]
+    start, export, *once, work = lines
+    assert start == "prefect server start"  # that is the fixture's
+    assert export.startswith("export PREFECT_API_URL=http://127.0.0.1:4200/api VERDICT_ROOT=$PWD")
+    list(write_project(tmp_path))
+    requests.delete(f"{server.api}/work_pools/verdict", timeout=PATIENCE_S)  # another test's
+    environment = {
+        **server.environment,
+        "VERDICT_ROOT": str(tmp_path),
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+    }
+    environment["PYTHONPATH"] = str(REPOSITORY)
+    now = re.findall(r"`(prefect deployment run [^`]+)`", section)
+    for line in [*once, *now]:
+        done = prefect_line(line, tmp_path, environment)
+        assert done.wait(PATIENCE_S) == 0, (line, (tmp_path / "prefect.log").read_text())
+    flow = {"flows": {"name": {"any_": ["run-experiments"]}}}
+    scheduled = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, **flow}
+    ended = {"flow_runs": {"state": {"type": {"any_": ENDED}}}, **flow}
+    worker = prefect_line(work, tmp_path, environment)
+    try:
+        wait_until(
+            lambda: bool(server.post("/flow_runs/filter", **ended)),
+            what="the run's end",
+            timeout_s=PATIENCE_S,
+            every_s=0.5,
+        )
+        assert latest_end(server, ended) == "COMPLETED", (tmp_path / "prefect.log").read_text()
+    finally:
+        worker.terminate()
+        worker.wait(timeout=PATIENCE_S)
+    assert (tmp_path / "var" / "report" / "index.html").is_file()
+    assert any(run["auto_scheduled"] for run in server.post("/flow_runs/filter", **scheduled))
+
+
+def prefect_line(line: str, folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """A documented command, as it stands there; what it prints goes to prefect.log."""
+    words = shlex.split(line)
+    assert words[0] == "prefect"
+    with (folder / "prefect.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", *words],
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def latest_end(server: PrefectServer, ended: dict[str, Any]) -> str:
+    return str(server.post("/flow_runs/filter", **ended, sort="END_TIME_DESC")[0]["state_type"])

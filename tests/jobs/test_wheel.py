@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from kubernetes import client
 
 from flows.cli.main import command_parser
 from flows.workspace.experiments import load_spec
@@ -102,6 +105,45 @@ def pods() -> list[dict[str, Any]]:
     """The pod templates of all workloads."""
     specs = [one["spec"] for one in objects() if one["kind"] in {"Deployment", "CronJob"}]
     return [spec.get("jobTemplate", {"spec": spec})["spec"]["template"] for spec in specs]
+
+
+_INNER = re.compile(r"(list|dict)[[(](?:str, )?(\w+)", re.IGNORECASE)
+
+
+def mistakes(node: Any, kind: str, path: str) -> Iterator[str]:
+    """Fields that Kubernetes' own models don't have, or that have another type there."""
+    inner = _INNER.match(kind)
+    if inner:
+        wanted = list if inner[1].lower() == "list" else dict
+        if not isinstance(node, wanted):
+            yield f"{path}: must be a {wanted.__name__}"
+            return
+        for item in node.values() if isinstance(node, dict) else node:
+            yield from mistakes(item, inner[2], f"{path}[]")
+    elif hasattr(client, kind):
+        model = getattr(client, kind)
+        names = {written: name for name, written in model.attribute_map.items()}
+        for key, value in node.items():
+            if key not in names:
+                yield f"{path}.{key}: {kind} has no such field"
+            else:
+                yield from mistakes(value, model.openapi_types[names[key]], f"{path}.{key}")
+    elif kind in ("str", "int", "bool", "float") and type(node).__name__ != kind:
+        yield f"{path}: is {node!r}, must be {kind}"
+
+
+def test_kubernetes_accepts_the_objects() -> None:
+    for one in objects():
+        kind = f"V1{one['kind']}"
+        assert list(mistakes(one, kind, one["kind"])) == []
+        # Required fields: the client refuses an object without them.
+        text = json.dumps(one)
+        assert client.ApiClient().deserialize(text, kind, "application/json").metadata.name
+    wrong = {"spec": {"replica": 1, "template": {"spec": {"containers": [{"args": "run"}]}}}}
+    assert list(mistakes(wrong, "V1Deployment", "")) == [
+        ".spec.replica: V1DeploymentSpec has no such field",
+        ".spec.template.spec.containers[].args: must be a list",
+    ]
 
 
 def test_kubernetes_objects_fit_together() -> None:

@@ -94,7 +94,7 @@ CASES = (
     _case(
         "rate-limiting",
         "hold",
-        "the limit hits nobody",
+        "no request reached the limit",
         limited("limit-wide", 200),
         Profile("limit-wide", 60),
         spec={"strategy": {**BUCKET, "tokens": 200}},

@@ -171,7 +171,7 @@ class GitTree:
     def _run(self, arguments: tuple[str, ...], text: bytes) -> subprocess.CompletedProcess[bytes]:
         folder = self.path.parent
         if not folder.is_dir():
-            raise TargetRefused(f"{folder} is no folder")
+            raise TargetRefused(f"{folder} is not a folder")
         # No work in the background: it would keep the handle, and with it the lock.
         alone = ("-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.fsmonitor=false")
         # Nobody is there to type a password; and what only reads leaves no lock.

@@ -141,7 +141,7 @@ def other_versions(
     if not others:
         return ()
     sentence = (
-        f"{spec.service} also has requests of {_closest(others, '')}, which is no variant's: name "
+        f"{spec.service} also has requests of {_closest(others, '')}, which is of no variant: name "
         "it under `variants` (as the `version` of the one it replaces), or leave it out by `match`"
     )
     return (sentence,)

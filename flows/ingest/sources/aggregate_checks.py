@@ -97,7 +97,7 @@ def _of_nobody(
     ]
     for field, value in (*fields, *products.values()):
         if value != 0:
-            yield f"{field} is {value:g}, must be 0 where n is 0: nobody has a value"
+            yield f"{field} is {value:g}, must be 0 where n is 0"
 
 
 def _impossible_squares(n: float, summed: Mapping[str, Summed]) -> Iterator[str]:

@@ -54,7 +54,7 @@ def decode_matrix(body: bytes, *, native: bool = False) -> Samples:
         return decode_matrix(_compact(body))
     ts_ms, values = _parse_pairs(pairs)
     if sum(counts) != ts_ms.size:
-        raise SourceRefused("the server's answer holds pairs that are no time and value")
+        raise SourceRefused("the server's answer holds pairs that are not a time and a value")
     samples = Samples(
         labels=tuple(labels for labels, _ in series),
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
@@ -116,10 +116,10 @@ def _compact(body: bytes) -> bytes:
         text = json.dumps(from_json(body), separators=(",", ":")).encode()
     except ValueError as error:
         raise SourceRefused(
-            f"the server's answer holds values that are no pairs: {error}"
+            f"the server's answer holds values that are not pairs: {error}"
         ) from error
     if text == body:
-        raise SourceRefused("the server's answer holds values that are no pairs")
+        raise SourceRefused("the server's answer holds values that are not pairs")
     return text
 
 
@@ -132,7 +132,9 @@ def _parse_pairs(pairs: list[bytes]) -> Numbers:
         frame = pl.read_csv(text, has_header=False, schema=_SCHEMA, columns=[1, 2], quote_char=None)
     except pl.exceptions.PolarsError as error:
         wrong = _first_wrong(text)
-        raise SourceRefused(f"the server's answer holds what is no number: {wrong}") from error
+        raise SourceRefused(
+            f"the server's answer holds a value that is not a number: {wrong}"
+        ) from error
     if frame["seconds"].null_count() or frame["value"].null_count():
         raise SourceRefused("the server's answer lacks a time or a value")
     ts_ms = np.rint(frame["seconds"].to_numpy() * 1000).astype(np.int64)

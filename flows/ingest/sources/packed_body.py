@@ -17,7 +17,7 @@ def unpacking(encoding: str) -> Callable[[bytes, int], Iterator[bytes]]:
         return lambda part, _: iter((part,))
     if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
         raise SourceRefused(
-            f"the server's answer is packed by {encoding!r}, which nobody asked for"
+            f"the server's answer is packed by {encoding!r}, which was not requested"
         )
     # 32 more than the largest window: gzip or zlib, as the header says.
     unpacker = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)

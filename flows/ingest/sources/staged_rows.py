@@ -143,7 +143,7 @@ def _time_wanted(wanted: WantedRows, text: str) -> str:
     if text.replace(".", "", 1).isdigit():
         hint = f"; {hint_since_1970(wanted)}"
     elif re.match(r"[01]\d{3}-", text) or "BC" in text:
-        hint = "; the zero or the infinity of another program is no time: leave it empty"
+        hint = "; the zero or the infinity of another program is not a time: leave it empty"
     return f"{TIME_WANTED}{hint}"
 
 

@@ -186,4 +186,4 @@ def _dsn(source: PostgresSource | UsersQuery) -> Dsn:
     try:
         return parse_dsn(written)
     except MalformedDsn as error:
-        raise UserDataRefused(f"${name} is no connection URI: {error}") from None
+        raise UserDataRefused(f"${name} is not a connection URI: {error}") from None

@@ -44,7 +44,7 @@ class EarlyUsers:
     def __str__(self) -> str:
         """A sentence."""
         again = self.users - self.early_only
-        later = f"; {again:,} of them came again and count from then on" if again else ""
+        later = f"; {again:,} of them were exposed again and count from then on" if again else ""
         return (
             f"{self.users:,} users were exposed before the plan's start "
             f"({self.start:%Y-%m-%d %H:%M:%S} UTC); these exposures are left out{later}"

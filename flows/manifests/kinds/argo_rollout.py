@@ -188,14 +188,14 @@ def find_problems(manifest: Manifest, _: ManifestSet) -> Iterator[FieldFinding]:
     if spec and not (canary or strategy.get("blueGreen")):
         yield FieldFinding(("spec", "strategy"), "needs canary or blueGreen", Severity.DOUBT)
     if "canary" in strategy and "blueGreen" in strategy:
-        yield FieldFinding(("spec", "strategy", "blueGreen"), "can't stand beside canary")
+        yield FieldFinding(("spec", "strategy", "blueGreen"), "can't be combined with canary")
     if canary.get("trafficRouting") and not (
         (canary.get("canaryService") and canary.get("stableService"))
         or fields_of(fields_of(canary["trafficRouting"]).get("istio")).get("destinationRule")
         or canary.get("pingPong")
     ):
         path = ("spec", "strategy", "canary", "trafficRouting")
-        yield FieldFinding(path, "needs canaryService and stableService beside it")
+        yield FieldFinding(path, "needs canaryService and stableService as well")
     routing = fields_of(canary.get("trafficRouting"))
     yield from _maximum_problems(routing)
     steps = [fields_of(item) for item in items_of(canary.get("steps"))]

@@ -181,7 +181,9 @@ def find_problems(manifest: Manifest, _: ManifestSet) -> Iterator[FieldFinding]:
     if not ways:
         yield FieldFinding(path, "needs iterations, stepWeight or stepWeights")
     if len(ways) > 1:
-        yield FieldFinding((*path, ways[1]), f"can't stand beside {ways[0]}; Flagger refuses both")
+        yield FieldFinding(
+            (*path, ways[1]), f"can't be combined with {ways[0]}; Flagger refuses both"
+        )
     for key in ("interval", "threshold"):
         if key not in analysis:
             yield FieldFinding((*path, key), "is missing")

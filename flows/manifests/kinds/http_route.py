@@ -203,7 +203,7 @@ def _rule_problems(rule: dict[str, Any], path: FieldPath) -> Iterator[FieldFindi
         if isinstance(port, int | float) and not 0 < port < 65536:
             yield FieldFinding((*where, "port"), f"is {port}, must be from 1 to 65535")
     if references and not any(_weight(item) for item in references):
-        message = "gives nobody a weight above 0: every request is answered with 500"
+        message = "has no weight above 0: every request is answered with 500"
         yield FieldFinding((*path, "backendRefs"), message, Severity.DOUBT)
     written = ["weight" in item for item in references]
     if any(written) and not all(written):

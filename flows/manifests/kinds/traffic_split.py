@@ -98,7 +98,7 @@ def find_problems(manifest: Manifest, around: ManifestSet) -> Iterator[FieldFind
         yield FieldFinding(path, _alone(manifest, around, str(names[0])), Severity.DOUBT)
     weights = [quantity_of(backend.get("weight")) for backend in backends]
     if weights and not any(weights):
-        yield FieldFinding(path, "gives nobody a weight above 0")
+        yield FieldFinding(path, "has no weight above 0")
 
 
 def _weight_problems(manifest: Manifest, weight: Any, index: int) -> Iterator[FieldFinding]:

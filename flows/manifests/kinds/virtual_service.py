@@ -157,10 +157,10 @@ def _weight_problems(route: dict[str, Any], path: FieldPath) -> Iterator[FieldFi
             yield FieldFinding(where, f"is {weight}, must be a whole number from 0")
     total = sum(quantity_of(weight) or 0 for weight in weights)
     if len(weights) == 1 and weights[0] is not None and total != 100:
-        message = f"is {weights[0]}, but the destination stands alone and gets 100 %"
+        message = f"is {weights[0]}, but it is the only destination and gets 100 %"
         yield FieldFinding((*path, "route", 0, "weight"), message, Severity.DOUBT)
     elif len(weights) > 1 and total == 0:
-        yield FieldFinding((*path, "route"), "gives nobody a weight above 0; Istio refuses it")
+        yield FieldFinding((*path, "route"), "has no weight above 0; Istio refuses it")
     elif len(weights) > 1 and total != 100:
         message = f"has weights that sum to {float(total):g}; write percents that sum to 100"
         yield FieldFinding((*path, "route"), message, Severity.DOUBT)

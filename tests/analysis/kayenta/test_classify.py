@@ -203,7 +203,7 @@ def test_judgement_carries_the_numbers_of_the_test() -> None:
 
 def test_what_is_no_harm_or_allowed_is_said_so() -> None:
     fallen = classify_metric(np.array(STEADY), np.array(LOWER))
-    assert "lower, which is no harm here" in fallen.reason
+    assert "lower, which is not harm here" in fallen.reason
     allowed = classify_metric(np.array(STEADY), np.array(HIGHER), MetricConfig(allowed_increase=3))
     assert "within what is allowed (3)" in allowed.reason
 

@@ -117,7 +117,7 @@ def _routes(get: float, post: float, *, failed: float = 0) -> Counts:
             {"requests": _tiers(20, 30), "refusals": _tiers(0, 0)},
             None,
             Found.WAIT,
-            "hits nobody",
+            "no request reached",
         ),
         (
             _LIMIT,

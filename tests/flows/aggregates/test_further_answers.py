@@ -125,8 +125,8 @@ def test_a_terminal_of_80_columns_holds_every_method(tmp_path: Path, capsys: Any
     ("options", "problem"),
     [
         (("--margin", "much"), "must be a number from"),
-        (("--look", "4/3"), "'4/3' is no look; write 3/5"),
-        (("--weight", "2"), "'2' is no weight; write METRIC=2"),
+        (("--look", "4/3"), "'4/3' is not a look; write 3/5"),
+        (("--weight", "2"), "'2' is not a weight; write METRIC=2"),
         (("--margin", "sold=1%"), "has no metric 'sold'; there are bought"),
     ],
 )

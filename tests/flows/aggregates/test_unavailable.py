@@ -52,7 +52,7 @@ def _judged(baseline: dict[str, Any], candidate: dict[str, Any], **both: Any) ->
         (MEAN, {**MEAN, "sum": -300.0}, {}, "lift by log: not of m: the baseline may be 0, or the"),
         (SHARE, SHARE, {}, "Barnard's test: not of m: more than 100 users"),
         ({**SHARE, "n": 99.5}, {**SHARE, "n": 99.5}, {}, "the number of users isn't whole"),
-        ({**SHARE, "sum": 0}, {**SHARE, "sum": 0}, {}, "z-test: not of m: nobody, or everybody"),
+        ({**SHARE, "sum": 0}, {**SHARE, "sum": 0}, {}, "z-test: not of m: no user, or every user"),
         (
             {**SHARE, **COVARIATE, "covariate_product": 12.0},
             {**SHARE, **COVARIATE, "covariate_product": 12.0},

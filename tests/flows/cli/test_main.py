@@ -146,7 +146,7 @@ def test_time_before_all_times_is_wrong_usage(tmp_path: Path) -> None:
         "--root", tmp_path, "gate", REQUESTS, "--at", "0001-01-01T00:00:00+14:00"
     )
     assert done.returncode == 2
-    assert "is no time" in done.stderr
+    assert "is not a time" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -58,7 +58,7 @@ def test_nothing_is_shifted_before_the_source_has_answered(workspace: Workspace)
         (("{stable: 95, canary: 5}", "{canary: 100}"), "must name stable and canary"),
         (("duration: 1h, weights: {stable: 95", "duration: 1h, at_most: 1m, weights: {stable: 95"),
          "plan.stages.0.at_most: is shorter than the stage's duration"),
-        (("routes.json}", "routes.json, names: {blue: x}}"), "blue: is no variant"),
+        (("routes.json}", "routes.json, names: {blue: x}}"), "blue: is not a variant"),
         (("{envoy:", "{envy:"), "delivery.target.envy"),
     ],
 )  # fmt: skip

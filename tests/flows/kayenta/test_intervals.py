@@ -143,7 +143,7 @@ def test_minutes_after_the_last_whole_interval_are_said_not_to_be_judged(
     paths = _files(tmp_path, _series("a", _steady(1), worse_at_last))
     code, found = _judged(capsys, *paths, "--every", "25")
     assert (code, len(found["looks"])) == (0, 2)
-    assert "the last 10 minutes are no whole interval: not judged" in found["warnings"]
+    assert "the last 10 minutes are not judged: not a whole interval" in found["warnings"]
 
 
 def test_series_that_begin_later_join_at_their_time(

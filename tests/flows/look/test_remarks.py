@@ -158,7 +158,7 @@ def test_a_version_that_is_no_variant_is_named_where_the_split_is_off(
     document, _ = gate(root, "checkout", capsys)
     assert document["decision"] == "invalid"
     reason = document["reasons"][0]
-    assert reason.startswith("checkout also has requests of v1.1, which is no variant"), reason
+    assert reason.startswith("checkout also has requests of v1.1, which is of no variant"), reason
 
 
 def _quiz(root: Path) -> Path:

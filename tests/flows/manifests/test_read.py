@@ -169,7 +169,11 @@ def test_anchors_and_several_documents_are_read() -> None:
             "wieght: 75",
             "spec.http[0].route[0].wieght: unknown field 'wieght' (did you",
         ),
-        ("subset: v2}, weight", "subset: v3}, weight", "v3 is no subset of exam: there are v1, v2"),
+        (
+            "subset: v2}, weight",
+            "subset: v3}, weight",
+            "v3 is not a subset of exam: there are v1, v2",
+        ),
         ("weight: 25", 'weight: "25"', "spec.http[0].route[1].weight: must be a number, is '25'"),
         (
             "subset: v2}, weight: 25}",

@@ -118,7 +118,7 @@ OUTLIERS = {"outlierDetection": {"consecutive5xxErrors": 3, "baseEjectionTime": 
             envoy_filter({"@type": "x/envoy.extensions.filters.http.ratelimit.v3.RateLimit"}),
             "rate-limiting",
             {},
-            "the limits stand in the rate limit service",
+            "the limits are set in the rate limit service",
         ),
         (
             envoy_filter({"@type": "x.filters.http.lua.v3.Lua", "inline_code": LUA}),

@@ -43,7 +43,7 @@ def test_shortest_useful_spec_has_the_guides_defaults(tmp_path: Path) -> None:
         ),
         (
             "split: {stable: 80, canry: 20}",
-            "10: split.canry: is no variant; there are stable, canary",
+            "10: split.canry: is not a variant; there are stable, canary",
         ),
         ("split: {stable: 100}", "10: split: must name stable and canary; canary isn't there"),
         (

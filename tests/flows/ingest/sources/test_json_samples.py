@@ -111,12 +111,12 @@ def test_native_histograms_are_named_and_the_rest_is_read() -> None:
         (b'{"status":"success","data":{"resultType":"vector","result":[]}}', "a vector, no matrix"),
         (
             _answer([({}, {1000: "one"})]),
-            "no number: '1, one' in the place of a time and a value$",
+            "not a number: '1, one' in the place of a time and a value$",
         ),
         (_answer([({}, {1000: ""})]), "lacks a time or a value"),
         (_answer([({}, {1000: "1"})])[:-9], "no Prometheus answer"),
-        (_answer([({}, {1000: "1"})]).replace(b'[[1,"1"]]', b"[7]"), "no time and value"),
-        (_answer([({}, {1000: "1"})]).replace(b'[[1,"1"]]', b"[{}]"), "no pairs"),
+        (_answer([({}, {1000: "1"})]).replace(b'[[1,"1"]]', b"[7]"), "not a time and a value"),
+        (_answer([({}, {1000: "1"})]).replace(b'[[1,"1"]]', b"[{}]"), "not pairs"),
     ],
 )
 def test_what_is_no_matrix_is_refused(body: bytes, words: str) -> None:

@@ -46,7 +46,7 @@ def test_a_packed_answer_is_the_same(reply: Reply) -> None:
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (packed(ANSWER, "br"), "is packed by 'br', which nobody asked for"),
+        (packed(ANSWER, "br"), "is packed by 'br', which was not requested"),
         (packed(ANSWER, "gzip"), "can't be unpacked"),
         (packed(gzip.compress(ANSWER)[:-20], "gzip"), "no Prometheus answer"),
         (packed(gzip.compress(b"[" * (32 << 20)), "gzip"), "over 400 times as large unpacked"),

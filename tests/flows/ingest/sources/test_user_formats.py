@@ -319,5 +319,5 @@ def test_postgresql_times_that_are_none_are_refused(
 ) -> None:
     monkeypatch.setenv("QUIZ_DSN", server.dsn)
     query = f"select 1 as user_id, 'a' as variant, '{time}'::timestamptz as exposed_at"
-    with pytest.raises(UserDataRefused, match=r"row 1: exposed_at is .* is no time"):
+    with pytest.raises(UserDataRefused, match=r"row 1: exposed_at is .* is not a time"):
         pull(spec_for({"exposures": {"dsn_env": "QUIZ_DSN", "query": query}}), tmp_path)

@@ -419,7 +419,7 @@ def test_fields_of_another_kind_are_refused(
     ("metric", "said"),
     [
         ({"kind": "quantile", "quantile": 0.9, "stratify": True}, "isn't possible for the kind"),
-        ({"kind": "mean", "stratify": ["planet"]}, "names 'planet', which is no segment"),
+        ({"kind": "mean", "stratify": ["planet"]}, "names 'planet', which is not a segment"),
     ],
 )
 def test_strata_that_nobody_can_know_are_refused(

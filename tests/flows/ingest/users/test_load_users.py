@@ -137,7 +137,7 @@ def test_users_exposed_before_the_start_are_left_out_and_counted(tmp_path: Path)
         assert found.exposed == {"a": 20, "b": 20}
         assert found.mixed == 0
         assert "22 users were exposed before the plan's start (2026-01-01 00:00:00 UTC)" in said
-        assert "2 of them came again and count from then on" in said
+        assert "2 of them were exposed again and count from then on" in said
 
 
 def test_a_later_start_leaves_out_more(tmp_path: Path) -> None:

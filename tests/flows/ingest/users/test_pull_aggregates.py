@@ -195,7 +195,7 @@ def test_a_metric_renamed_midway_hides_no_harm(
 
 def test_what_sums_can_not_tell_is_named(tmp_path: Path) -> None:
     notes = " ".join(judge_sums(tmp_path, HEALTHY).notes)
-    assert "only sums are known of users: that nobody is in two variants" in notes
+    assert "the source has only sums: that no user is in two variants" in notes
     assert "judged once, at the plan's end, by fixed-horizon tests" in notes
 
 
@@ -326,7 +326,7 @@ def test_covariates_and_strata_of_sums_are_used(tmp_path: Path) -> None:
         ),
         (
             {"sources": {"users": {"aggregates": "x"}, "outcomes": {"files": "y"}}},
-            "sources.outcomes: is there beside `users`",
+            "sources.outcomes: can't be combined with `users`",
         ),
         (
             {

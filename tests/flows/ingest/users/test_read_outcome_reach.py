@@ -208,7 +208,7 @@ def test_rows_of_a_variant_that_came_twice_are_no_gain(tmp_path: Path) -> None:
     spent = [*outcomes(), *(row for row in outcomes() if in_b(row)), *outcomes()[-1:]]
     document = look(tmp_path, SPEND, spent)
     assert document.decision.value == "invalid"
-    assert "rows of a variant came twice" in " ".join(document.reasons)
+    assert "rows of a variant are duplicated" in " ".join(document.reasons)
 
 
 def test_values_that_a_variant_lacks_are_no_harm(tmp_path: Path) -> None:

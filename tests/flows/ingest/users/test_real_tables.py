@@ -107,7 +107,7 @@ def test_bounds_of_a_table_without_times_are_those_of_one_test(tmp_path: Path) -
         ),
         (
             {"sources": {"users": TABLE, "exposures": {"files": "x"}}},
-            "sources.exposures: is there beside `users`",
+            "sources.exposures: can't be combined with `users`",
         ),
         (
             {"sources": {"users": TABLE | {"outcomes": {}}}},
