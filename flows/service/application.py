@@ -198,7 +198,9 @@ def application(
     endpoints = Endpoints(workspace, authentication, limits, metrics, reads)
     pages = PageEndpoints(
         LivePages(workspace),
-        reads,
+        # Beside the other reads: a page that takes long must not stop a probe. Nobody need wait for
+        # it at the end.
+        SharedCalls(workers=_READERS, waiting=limits.waiting, timeout_s=limits.verdict_timeout_s),
         authentication,
         sessions,
         Listeners(limits, is_stopping),
