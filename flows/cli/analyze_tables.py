@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from rich.console import Console
 from rich.table import Table
 
 from flows.aggregates.analyzed_document import (
@@ -13,7 +12,7 @@ from flows.aggregates.analyzed_document import (
     ScorecardDocument,
     SegmentsDiffer,
 )
-from flows.cli.lines import say
+from flows.cli.lines import plain_console, say
 from flows.look.scorecard_document import Interval, ScorecardRow
 
 _Line = tuple[str, str, str]
@@ -27,7 +26,7 @@ def show(document: ScorecardDocument) -> None:
         table.add_column(heading, overflow="fold")
     for row in document.rows:
         table.add_row(*_cells(row))
-    Console().print(table)
+    plain_console().print(table)
     say("wins: chance that the candidate is larger; *: found by e-BH, however often one looks")
     for limit in document.limits:
         say(limit, indent="  ")
@@ -116,7 +115,7 @@ def _by(segments: SegmentsDiffer) -> str:
 
 def show_all(document: ScorecardDocument) -> None:
     """A table of every method's answer for each comparison, then what concerns all variants."""
-    console = Console()
+    console = plain_console()
     for row in document.rows:
         name = " / ".join(p for p in (row.experiment, row.metric, row.segment) if p)
         table = Table(title=f"{name}: {row.candidate} - {row.baseline}", title_justify="left")

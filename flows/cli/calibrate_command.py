@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from analysis.explain.spans import span_s
 from flows.cli.arguments import Commands, add_experiment, command, parse_instant, whole_number
-from flows.cli.lines import say
+from flows.cli.lines import plain_console, say
 from flows.formats.text import counted
 
 if TYPE_CHECKING:
@@ -89,10 +89,9 @@ def _calibrate(options: argparse.Namespace) -> int:
 @contextmanager
 def _progress(*, is_quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error while the block runs; nothing where that is no terminal."""
-    from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     with Progress(
         console=console, transient=True, disable=is_quiet or not console.is_terminal
     ) as bar:
@@ -101,11 +100,10 @@ def _progress(*, is_quiet: bool) -> Iterator[Callable[[int, int], None]]:
 
 
 def _show(document: CalibrationDocument) -> None:
-    from rich.console import Console  # noqa: PLC0415
 
     for line in _introduction(document):
         say(line, indent="  ")
-    console = Console()
+    console = plain_console()
     if document.scenarios:
         console.print(_table(document))
         for line in _legend(document):

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def say(text: str, *, indent: str = "") -> None:
@@ -29,3 +33,10 @@ def fitted(text: str, *, indent: str = "") -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def plain_console(*, stderr: bool = False) -> Console:
+    """Prints tables; what their texts hold in brackets or between colons is no markup of ours."""
+    from rich.console import Console  # noqa: PLC0415 - slow, for who prints tables
+
+    return Console(stderr=stderr, markup=False, emoji=False)

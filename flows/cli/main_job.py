@@ -12,7 +12,7 @@ from pathlib import Path
 from analysis.metric_result import Classification
 from analysis.plan import Role
 from flows.cli.faults import fault_line, show_fault
-from flows.cli.lines import say
+from flows.cli.lines import plain_console, say
 from flows.cli.stdout import lost_output
 from flows.formats.exit_codes import ExitCode
 from flows.formats.problems import UserError
@@ -227,7 +227,6 @@ def _planned_looks(workspace: Workspace, spec: Experiment, at: datetime) -> Iter
 
 def _show(documents: Sequence[VerdictDocument]) -> None:
     """Prints the table of verdicts; before anything else can fail."""
-    from rich.console import Console  # noqa: PLC0415
 
     from dashboards.verdict_table import VerdictRow, verdict_table  # noqa: PLC0415
 
@@ -241,7 +240,7 @@ def _show(documents: Sequence[VerdictDocument]) -> None:
         )
         for document in documents
     ]
-    Console().print(verdict_table(rows))
+    plain_console().print(verdict_table(rows))
 
 
 def _beside(document: VerdictDocument) -> tuple[str, ...]:

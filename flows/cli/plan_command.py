@@ -16,7 +16,7 @@ from flows.cli.arguments import (
     parse_instant,
     share,
 )
-from flows.cli.lines import say
+from flows.cli.lines import plain_console, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -85,9 +85,8 @@ def _plan(options: argparse.Namespace) -> int:
     if options.json:
         print(document.to_json(), end="")
         return 0
-    from rich.console import Console  # noqa: PLC0415
 
-    console = Console()
+    console = plain_console()
     print(f"{document.experiment}: detectable effects (from {document.history})")
     for requests in document.requests:
         _say_requests(requests)

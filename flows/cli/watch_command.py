@@ -7,6 +7,7 @@ import sys
 from itertools import chain
 
 from flows.cli.arguments import Commands, add_experiment, command, parse_instant
+from flows.cli.lines import plain_console
 
 
 def add(commands: Commands) -> None:
@@ -26,14 +27,13 @@ def add(commands: Commands) -> None:
 
 
 def _watch(options: argparse.Namespace) -> int:
-    from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
 
     from dashboards.watch_view import watch_screen  # noqa: PLC0415
     from flows.cli.elapsed import elapsed_line  # noqa: PLC0415
     from flows.cli.watch_screen import watch  # noqa: PLC0415
 
-    console = Console()
+    console = plain_console()
     screens = watch(options.workspace, options.experiment, at=options.at)
     # The first look pulls everything: it may take a while.
     is_shown = not options.quiet and sys.stderr is not None
