@@ -134,7 +134,7 @@ CASES = (
     _case(
         "chaos",
         "rollback",
-        "errors: chaos has",
+        "errors: ",
         faulty("chaos-suffered", 0.1, 0.05),
         *with_chaos("chaos-suffered", 60),
         changes=(Change(0, "chaos", {"error_share": 0.15}),),
@@ -192,7 +192,7 @@ CASES = (
     _case(
         "circuit-breaking",
         "rollback",
-        "refused: canary has",
+        "refused: ",
         breaking("breaker-narrow", 1),
         Profile("breaker-narrow", 120),
         changes=burst(30, 36),
@@ -240,7 +240,7 @@ CASES = (
     _case(
         "timeouts-and-retries",
         "rollback",
-        "timeouts: canary has",
+        "timeouts: ",
         trying("retry-timeout", NONE, RetrySpec(timeout_s=0.3)),
         Profile("retry-timeout", 80),
         changes=TAIL,
