@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from analysis.plan import PodPolicy
 from flows.spec.cohort_spec import CohortSpec
 from flows.spec.delivery import Delivery
+from flows.spec.engine import Engine
 from flows.spec.failures import Failures
 from flows.spec.fields import Name, Number, Strict, as_text
 from flows.spec.measured import SESSIONS, CounterRate, CounterText, MeasuredMetric
@@ -159,6 +160,14 @@ class Experiment(Strict):
     plan: PlanSpec = Field(PlanSpec(), description="Its length, stages and looks.")
     quality: Quality = Field(Quality(), description="When the data is too bad to be judged.")
     sources: Sources = Field(description="Where requests and users are read from.")
+    plan: PlanSpec = PlanSpec()
+    quality: Quality = Quality()
+    sources: Sources
+    engine: Engine | None = Field(
+        None,
+        description="What makes the sums of users, where their files are too many for one "
+        "machine; they must be Parquet that it sees.",
+    )
     after: list[Name] = Field(
         default_factory=list,
         description="Experiments that must have been promoted: until then this one holds.",

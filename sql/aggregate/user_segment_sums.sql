@@ -7,7 +7,7 @@ with segmented as (
         unnest($dimensions) as dimension,
         unnest([{segments}]) as segment
     from final_values as v
-    where len(v.segments) = $columns
+    where array_length(v.segments) = $columns
 )
 
 select

@@ -18,7 +18,7 @@ with labelled as (
         unnest($dimensions) as dimension,
         coalesce(unnest(segments), '') as segment
     from {users} as u
-    where len(segments) = len($dimensions)
+    where array_length(segments) = array_length($dimensions)
 )
 
 select

@@ -4,7 +4,7 @@
 create or replace temporary macro number_text(number) as
 case
     when isnan(number) then null
-    when abs(number) < 9007199254740992 and number = trunc(number)
-        then cast(cast(number as bigint) as varchar)
+    when abs(number) >= 9007199254740992 then replace(cast(number as varchar), 'E', 'e+')
+    when number = floor(number) then cast(cast(number as bigint) as varchar)
     else cast(number as varchar)
 end

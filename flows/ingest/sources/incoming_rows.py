@@ -1,4 +1,4 @@
-"""The rows of a source as a view of columns that every format has alike."""
+"""The rows of a source, in columns that every format has alike."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _NUMBERS = ("DOUBLE", "FLOAT", "DECIMAL", "BOOLEAN", "VARCHAR", "NULL")
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 
 
-def make_incoming(relation: DuckDBPyRelation, wanted: WantedRows, where: str) -> None:
-    """Makes the view `incoming` over the relation, its columns named by role."""
+def incoming_rows(relation: DuckDBPyRelation, wanted: WantedRows, where: str) -> DuckDBPyRelation:
+    """The relation's rows, its columns named by role."""
     check_columns(wanted, relation.columns, where)
     types = {n: str(t) for n, t in zip(relation.columns, relation.types, strict=True)}
     names = wanted.names
@@ -53,7 +53,7 @@ def make_incoming(relation: DuckDBPyRelation, wanted: WantedRows, where: str) ->
     ]
     listed = FunctionExpression("list_value", *segments)
     columns.append(listed.cast("VARCHAR[]").alias("segments"))
-    relation.select(*columns).create_view("incoming", replace=True)
+    return relation.select(*columns)
 
 
 def _unpivoted(wanted: WantedRows, types: Mapping[str, str]) -> dict[str, Expression]:

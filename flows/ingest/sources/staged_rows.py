@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
-from flows.ingest.sources.incoming_rows import make_incoming
+from flows.ingest.sources.incoming_rows import incoming_rows
 from flows.ingest.sources.user_rows import (
     TIME_WANTED,
     LeftOut,
@@ -36,14 +36,21 @@ def stage(
     state: str,
     where: str,
     path: Path,
+    name_rows: Callable[[DuckDBPyRelation], object] | None = None,
 ) -> StagedPart:
     """Reads a relation once, into a file at path, and judges every row.
+
+    name_rows: makes `incoming` of a relation, where con is no DuckDB.
 
     Raises UserDataRefused for a missing column, a column of the wrong type, or a time or a value
     that can't be read; duckdb.Error where reading itself fails.
     """
     make_macros(con)
-    make_incoming(relation, wanted, where)
+    incoming = incoming_rows(relation, wanted, where)
+    if name_rows is None:
+        incoming.create_view("incoming", replace=True)
+    else:
+        name_rows(incoming)
     has_experiment = wanted.names.get("experiment") in relation.columns
     found = _stage(con, wanted, path, has_experiment=has_experiment)
     others: list[str] = found["other_names"]
@@ -67,7 +74,7 @@ def stage_for_nobody(
 ) -> None:
     """Writes all rows to a file at path as those of other experiments, whatever they name."""
     make_macros(con)
-    make_incoming(relation, wanted, "")
+    incoming_rows(relation, wanted, "").create_view("incoming", replace=True)
     # No row names an experiment without a name.
     _write(con, replace(wanted, experiment=""), path, has_experiment=True)
 

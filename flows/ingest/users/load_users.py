@@ -53,7 +53,11 @@ def _load(con: Connection, spec: Experiment, reading: Reading, *, until_ms: int)
         for part, old in known.items()
         if old.origin != reading.origin and part not in {each.part for each in reading.staged}
     )
-    replaced = tuple(each for each in reading.staged if _differs(each, known, reading.origin))
+    replaced = tuple(
+        each
+        for each in reading.staged
+        if reading.is_elsewhere or _differs(each, known, reading.origin)
+    )
     counts = {part: old.row_count for part, old in known.items() if part not in forgotten}
     counts |= {each.part: each.row_count for each in reading.staged}
     is_changed, row_count = bool(replaced or forgotten), sum(counts.values())

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
+from flows.ingest.engine.kept_answers import rows_of
 from flows.ingest.sources.user_rows import LeftOut, UserDataRefused, UserRows
 from flows.ingest.users.pull_report import CameAgain, EarlyUsers, SourcePull
 from flows.ingest.users.quantities import cohorts_of, quantile_cohorts
@@ -89,7 +90,7 @@ def _early_users(con: Connection, spec: Experiment) -> EarlyUsers | None:
     if spec.plan.start is None:
         return None
     row = run(
-        con,
+        rows_of(con, spec),
         "aggregate/exposures_before_start",
         experiment=spec.experiment,
         variants=list(spec.variants),
@@ -125,7 +126,8 @@ def _unknown_names(con: Connection, spec: Experiment, kind: UserRows) -> dict[st
 def _names(con: Connection, spec: Experiment, kind: UserRows) -> dict[str, int]:
     """Rows by variant or by outcome, as they came."""
     lists = {"rows": kind.value, "named": kind.name_column}
-    return dict(run(con, "aggregate/row_names", lists, experiment=spec.experiment).fetchall())
+    rows = rows_of(con, spec)
+    return dict(run(rows, "aggregate/row_names", lists, experiment=spec.experiment).fetchall())
 
 
 def misnamed_exposures(con: Connection, spec: Experiment) -> tuple[int, int, str]:

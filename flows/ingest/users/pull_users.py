@@ -77,6 +77,12 @@ def _pull_rows(
     staging: Staging | None,
 ) -> tuple[SourcePull, ...]:
     """The way of a user's rows: staged, loaded, and reduced to the sums that are kept."""
+    if spec.engine is not None:
+        from flows.ingest.users.engine_pull import pull_by_engine  # noqa: PLC0415
+
+        return pull_by_engine(
+            spec, spec.engine, warehouse, sources, spec_dir=spec_dir, until_ms=until_ms
+        )
     with open_writer(warehouse) as con:
         known = {kind: known_parts(con, spec, kind) for kind in sources}
         since = users_known_until(con, spec)

@@ -34,6 +34,7 @@ class Reading:
     """What was read of one source: staged parts, those left unread, and those not found any more.
 
     origin: identity of the source as the spec says it; another one replaces everything.
+    is_elsewhere: whether the rows stay where they are, so that every load names them anew.
     """
 
     kind: UserRows
@@ -41,6 +42,7 @@ class Reading:
     staged: tuple[StagedPart, ...]
     unchanged: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
+    is_elsewhere: bool = False
 
 
 @dataclass(slots=True)
@@ -112,8 +114,8 @@ def stage_source(
     known: the source's parts in the warehouse. A file that didn't change is not read again.
     Raises UserDataRefused, SourceUnavailable or SourceRefused.
     """
-    wanted = _wanted(spec, kind, source)
-    origin = _origin(source, wanted)
+    wanted = wanted_rows(spec, kind, source)
+    origin = origin_of(source, wanted)
     if not isinstance(source, FileSource | UsersFile):
         path = folder / f"{spec.experiment}-{kind}.parquet"
         return Reading(kind, origin, (stage_query(shared.con, source, wanted, path=path),))
@@ -139,14 +141,14 @@ def _uses(specs: Sequence[tuple[Path, Experiment]]) -> Mapping[str, int]:
     for path, spec in specs:
         for kind, source in spec.sources.rows.items():
             if isinstance(source, FileSource | UsersFile):
-                wanted = _wanted(spec, UserRows(kind), source)
+                wanted = wanted_rows(spec, UserRows(kind), source)
                 with suppress(UserDataRefused):  # said by the pull
                     for file in find_files(source.files, path.parent).values():
                         found[use_of(file, wanted)].add(spec.experiment)
     return {use: len(names) for use, names in found.items()}
 
 
-def _wanted(spec: Experiment, kind: UserRows, source: RowSource) -> WantedRows:
+def wanted_rows(spec: Experiment, kind: UserRows, source: RowSource) -> WantedRows:
     """What is to be read of a source for one kind of rows."""
     is_wide = isinstance(source, UsersFile | UsersQuery)
     is_exposures = kind is UserRows.EXPOSURES
@@ -164,7 +166,7 @@ def _wanted(spec: Experiment, kind: UserRows, source: RowSource) -> WantedRows:
     )
 
 
-def _origin(source: RowSource, wanted: WantedRows) -> str:
+def origin_of(source: RowSource, wanted: WantedRows) -> str:
     """Identity of a source as the spec says it, and of what else its rows depend on."""
     text = source.model_dump_json()
     if wanted.names_in_data or wanted.at is not None:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from analysis.users.outcome_reach import OutcomeReach
 from flows.ingest.coverage import users_known_until
+from flows.ingest.engine.kept_answers import rows_of
 from flows.ingest.users.cohort_sums import CohortSums, add_days
 from flows.ingest.users.daily_sums import SumsRow, sum_by_day
 from flows.ingest.users.exposed_users import ExposedUsers, count_exposed, make_users_at
@@ -67,6 +68,7 @@ def read_sums_at_look(
     look at the last pull or later takes kept sums and reads what is new; an earlier one reads the
     rows.
     """
+    con = rows_of(con, spec)
     known_until = min(at, users_known_until(con, spec) or at)
     is_kept = is_kept_at(con, spec, known_until)
     if not is_kept:

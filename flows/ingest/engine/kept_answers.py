@@ -1,0 +1,69 @@
+"""What an engine answered at a pull, kept for looks: they ask it nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from flows.ingest.engine.remote_rows import Answer, RemoteRows
+from flows.ingest.engine.views import View, dumped, loaded, read, written
+from flows.spec.experiment import Experiment
+from flows.warehouse.statements import Connection, run
+
+_VIEWS = "views"
+
+
+def keep_answers(
+    con: Connection, spec: Experiment, views: Mapping[str, View], answers: Mapping[str, Answer]
+) -> None:
+    """Replaces what is kept of an experiment: its tables of rows, and what was asked of them."""
+    run(con, "load/forget_engine_answers", experiment=spec.experiment)
+    texts = {key: written([each.columns, each.rows]) for key, each in answers.items()}
+    texts[_VIEWS] = dumped(views)
+    run(
+        con,
+        "load/engine_answers",
+        experiment=spec.experiment,
+        questions=list(texts),
+        answers=list(texts.values()),
+    )
+
+
+def rows_of(con: Connection, spec: Experiment) -> Connection:
+    """The connection, with the tables of users' rows where they are.
+
+    What wasn't asked at the last pull (a look at an earlier time) is asked of the engine now.
+    """
+    if spec.engine is None or isinstance(con, RemoteRows):
+        return con
+    kept = _kept(con, spec, _VIEWS)
+    if kept is None:
+        return con
+
+    def ask(view: View) -> Answer:
+        known = _kept(con, spec, view.key)
+        return answer_of(known) if known is not None else _ask_now(spec, view)
+
+    return cast("Connection", RemoteRows(con, loaded(kept), ask))
+
+
+def answer_of(text: str) -> Answer:
+    """An answer as it was kept."""
+    columns, rows = read(text)
+    return Answer(columns, [tuple(row) for row in rows])
+
+
+def _ask_now(spec: Experiment, view: View) -> Answer:
+    from flows.ingest.engine.spark_cluster import spark_cluster  # noqa: PLC0415
+
+    if spec.engine is None:
+        raise ValueError(f"{spec.experiment} has no engine")
+    with spark_cluster(spec.engine) as cluster:
+        return cluster.ask(view)
+
+
+def _kept(con: Connection, spec: Experiment, question: str) -> str | None:
+    row = run(
+        con, "aggregate/engine_answer", experiment=spec.experiment, question=question
+    ).fetchone()
+    return None if row is None else str(row[0])

@@ -1,0 +1,23 @@
+"""The spec's `engine` section: what runs the users' pass where DuckDB on one machine doesn't do."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_serializer
+
+from flows.formats.safe_text import safe_url
+from flows.spec.fields import Strict
+
+
+class Engine(Strict):
+    """A Spark Connect server: it reads the users' Parquet files, and sums by day."""
+
+    spark: str = Field(
+        pattern=r"^sc://[^/\s;]+(/(;.*)?)?$",
+        description="Its address, sc://host:port, with parameters such as /;use_ssl=true.",
+    )
+    token_env: str | None = Field(None, description="Environment variable with a bearer token.")
+
+    @field_serializer("spark")
+    def _kept_without_token(self, spark: str) -> str:
+        """What is kept of a spec (warehouse, marts, hashes) holds no token."""
+        return safe_url(spark)
