@@ -24,6 +24,7 @@ def check_users(parts: Parts, spec: Experiment) -> Iterator[Finding]:
     if all(parts.is_sound("sources", source) for source in _SOURCES):
         yield from _check_sources(spec)
         yield from _check_table(spec)
+        yield from _check_engine(spec)
     for name in spec.user_metrics:
         yield from _check_kind(parts, spec, name)
         yield from _check_margin(parts, spec, name)
@@ -55,6 +56,28 @@ def _check_sources(spec: Experiment) -> Iterator[Finding]:
         yield Finding(
             ("sources",), f"conversions hold no values per user; {counted[0]} needs users"
         )
+
+
+def _check_engine(spec: Experiment) -> Iterator[Finding]:
+    """What an engine reads is Parquet that it sees."""
+    if spec.engine is None:
+        return
+    if not spec.sources.rows:
+        yield Finding(
+            ("engine",), "has nothing to read: it makes the sums of exposures and outcomes"
+        )
+    for name in ("exposures", "outcomes", "users"):
+        source = getattr(spec.sources, name)
+        pattern = getattr(source, "files", None)
+        if source is not None and (pattern is None or not _is_parquet(pattern)):
+            yield Finding(
+                ("sources", name), "must be Parquet files: an engine (`engine`) reads no others"
+            )
+
+
+def _is_parquet(pattern: str) -> bool:
+    """A folder's files in object storage are, too."""
+    return pattern.endswith((".parquet", ".pq")) or ("://" in pattern and pattern.endswith("/"))
 
 
 def _check_table(spec: Experiment) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ copy (
     with texts as (
         select
             trimmed(user_id) as id_text,
-            one_form(trimmed(name)) as name,
+            trimmed(name) as name,
             trimmed(cast(happened_at as varchar)) as at_text,
             case
                 when $unit_us is not null
@@ -44,7 +44,7 @@ copy (
                 when id_text in ('nan', 'NaN', 'NULL', '<NA>', '\N') then null
                 else one_form(id_text)
             end as user_id,
-            coalesce($names[name], name) as name,
+            one_form(name) as name,
             at_text,
             case
                 when happened_at >= '1980-01-01 00:00:00Z'::timestamptz and happened_at < '2200-01-01 00:00:00Z'::timestamptz
@@ -65,7 +65,7 @@ copy (
             is_ours,
             experiment,
             user_id,
-            name,
+            coalesce($names[name], name) as name,
             happened_at,
             case
                 when value_text in ('true', 'True', 'TRUE', 't') then 1.0

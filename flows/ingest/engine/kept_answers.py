@@ -5,21 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from flows.ingest.engine.remote_rows import Answer, RemoteRows
-from flows.ingest.engine.views import View, dumped, loaded, read, written
+from flows.ingest.engine.remote_rows import RemoteAnswer, RemoteRows
+from flows.ingest.engine.views import RemoteView, dumped, loaded, read, written
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
 
-_VIEWS = "views"
+_VIEWS, _READ_AS = "views", "read as"
 
 
 def keep_answers(
-    con: Connection, spec: Experiment, views: Mapping[str, View], answers: Mapping[str, Answer]
+    con: Connection,
+    spec: Experiment,
+    views: Mapping[str, RemoteView],
+    answers: Mapping[str, RemoteAnswer],
+    *,
+    read_as: str,
 ) -> None:
-    """Replaces what is kept of an experiment: its tables of rows, and what was asked of them."""
+    """Replaces what is kept of an experiment: its tables of rows, and what was asked of them.
+
+    read_as: identity of the files and of all else that the answers rest on; '' if not known.
+    """
     run(con, "load/forget_engine_answers", experiment=spec.experiment)
     texts = {key: written([each.columns, each.rows]) for key, each in answers.items()}
-    texts[_VIEWS] = dumped(views)
+    texts |= {_VIEWS: dumped(views), _READ_AS: read_as}
     run(
         con,
         "load/engine_answers",
@@ -27,6 +35,11 @@ def keep_answers(
         questions=list(texts),
         answers=list(texts.values()),
     )
+
+
+def is_read_as(con: Connection, spec: Experiment, read_as: str) -> bool:
+    """Whether the last pull read the same."""
+    return bool(read_as) and _kept(con, spec, _READ_AS) == read_as
 
 
 def rows_of(con: Connection, spec: Experiment) -> Connection:
@@ -40,20 +53,20 @@ def rows_of(con: Connection, spec: Experiment) -> Connection:
     if kept is None:
         return con
 
-    def ask(view: View) -> Answer:
+    def ask(view: RemoteView) -> RemoteAnswer:
         known = _kept(con, spec, view.key)
         return answer_of(known) if known is not None else _ask_now(spec, view)
 
     return cast("Connection", RemoteRows(con, loaded(kept), ask))
 
 
-def answer_of(text: str) -> Answer:
+def answer_of(text: str) -> RemoteAnswer:
     """An answer as it was kept."""
     columns, rows = read(text)
-    return Answer(columns, [tuple(row) for row in rows])
+    return RemoteAnswer(columns, [tuple(row) for row in rows])
 
 
-def _ask_now(spec: Experiment, view: View) -> Answer:
+def _ask_now(spec: Experiment, view: RemoteView) -> RemoteAnswer:
     from flows.ingest.engine.spark_cluster import spark_cluster  # noqa: PLC0415
 
     if spec.engine is None:

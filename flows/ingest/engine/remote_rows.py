@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
-from flows.ingest.engine.views import View, both, local_rows
+from flows.ingest.engine.views import RemoteView, both, local_rows
 from flows.warehouse.statements import Connection
 
 # What holds a row per user or per thing that they did.
@@ -28,7 +28,7 @@ _INSERTED = re.compile(r"insert into \w+\s*(?:\([^)]*\))?")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RemoteAnswer:
     """The columns and rows that a question was answered with; they are fetched once."""
 
     columns: Sequence[str]
@@ -48,7 +48,7 @@ class Answer:
         return self.rows[0] if self.rows else None
 
 
-Ask: TypeAlias = Callable[[View], Answer]
+Ask: TypeAlias = Callable[[RemoteView], RemoteAnswer]
 
 
 class RemoteRows:
@@ -57,7 +57,7 @@ class RemoteRows:
     ask: answers what rows a view has.
     """
 
-    def __init__(self, con: Connection, views: Mapping[str, View], ask: Ask) -> None:
+    def __init__(self, con: Connection, views: Mapping[str, RemoteView], ask: Ask) -> None:
         self._con = con
         self.views = dict(views)
         self._macros: dict[str, str] = {}
@@ -102,7 +102,7 @@ class RemoteRows:
         if way == "delete from" and before is not None:
             reads[target] = before
         macros = {name: body for name, body in self._macros.items() if f"{name}(" in text}
-        view = View(text, parameters, reads, self._with_inner(macros))
+        view = RemoteView(text, parameters, reads, self._with_inner(macros))
         if way == "insert into" and before is None:
             rows = self._ask(view).rows
             if rows:
@@ -112,7 +112,7 @@ class RemoteRows:
             return self._con
         if way:
             self.views[target] = both(before, view) if way == "insert into" and before else view
-            return cast("Connection", Answer((), []))
+            return cast("Connection", RemoteAnswer((), []))
         return cast("Connection", self._ask(view))
 
     def _with_inner(self, macros: Mapping[str, str]) -> dict[str, str]:

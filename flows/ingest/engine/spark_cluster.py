@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from flows.formats.safe_text import hide, read_secret, safe_url
-from flows.ingest.engine.remote_rows import Answer
-from flows.ingest.engine.views import View
+from flows.ingest.engine.remote_rows import RemoteAnswer
+from flows.ingest.engine.views import RemoteView
 from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.ingest.sources.user_rows import UserDataRefused
 from flows.spec.engine import Engine
@@ -29,7 +29,12 @@ _CHANNEL = [
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 2_000),
 ]
-_RETRIES = {"max_retries": 3, "initial_backoff": 200, "max_backoff": 2_000, "jitter": 100}
+_RETRIES: dict[str, Any] = {
+    "max_retries": 3,
+    "initial_backoff": 200,
+    "max_backoff": 2_000,
+    "jitter": 100,
+}
 _MISSING = ("PATH_NOT_FOUND", "No files found", "No such file", "does not exist", "not found in")
 # Rows that are made once, of which much is asked.
 _READ_OFTEN = ("copy", "create or replace temporary table")
@@ -45,7 +50,7 @@ class SparkCluster:
         self._open: Any = None
         self._made: dict[str, Any] = {}
 
-    def ask(self, view: View) -> Answer:
+    def ask(self, view: RemoteView) -> RemoteAnswer:
         """The rows of a view.
 
         Raises SourceUnavailable (no connection, or lost), SourceRefused (it can't do what it is
@@ -53,9 +58,9 @@ class SparkCluster:
         """
         found = self._told(lambda: self._frame(view).toArrow())
         rows = [tuple(map(_plain, row.values())) for row in found.to_pylist()]
-        return Answer(found.column_names, rows)
+        return RemoteAnswer(found.column_names, rows)
 
-    def schema(self, view: View) -> Any:
+    def schema(self, view: RemoteView) -> Any:
         """The Arrow schema of files. Raises what ask raises."""
         return self._told(lambda: self._frame(view).limit(0).toArrow().schema)
 
@@ -85,7 +90,7 @@ class SparkCluster:
             self._open = _connect(self._engine, self.where)
         return self._open
 
-    def _frame(self, view: View) -> Any:
+    def _frame(self, view: RemoteView) -> Any:
         """The view on the server, made with all that it rests on."""
         from flows.ingest.engine.spark_sql import spark_sql  # noqa: PLC0415
 
@@ -107,7 +112,7 @@ class SparkCluster:
 
     def _told(self, asked: Callable[[], _T]) -> _T:
         """What it answers, or what is wrong in one line."""
-        from flows.ingest.engine.spark_sql import NotInSpark  # noqa: PLC0415
+        from flows.ingest.engine.spark_rules import NotInSpark  # noqa: PLC0415
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -190,7 +195,7 @@ def _url(engine: Engine) -> str:
     return f"{engine.spark}{'' if path else '/'};token={quote(token, safe='')}"
 
 
-def _named(view: View) -> str:
+def _named(view: RemoteView) -> str:
     return f"verdict_{view.key}"
 
 

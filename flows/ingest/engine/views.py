@@ -13,7 +13,7 @@ from flows.warehouse.statements import Connection, quoted
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class RemoteView:
     """Rows that a statement makes of other views.
 
     files, state: of the first ones, the Parquet files that have them, and what tells those apart.
@@ -22,7 +22,7 @@ class View:
 
     statement: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    reads: Mapping[str, View] = field(default_factory=dict)
+    reads: Mapping[str, RemoteView] = field(default_factory=dict)
     macros: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     state: str = ""
@@ -36,34 +36,36 @@ class View:
         )
         object.__setattr__(self, "key", hashlib.sha256(text.encode()).hexdigest()[:32])
 
-    def chain(self) -> Iterator[View]:
+    def chain(self) -> Iterator[RemoteView]:
         """This view, after all that it rests on."""
-        seen: dict[str, View] = {}
+        seen: dict[str, RemoteView] = {}
         for view in self.reads.values():
             seen |= {each.key: each for each in view.chain()}
         yield from seen.values()
         yield self
 
 
-def both(before: View, added: View) -> View:
+def both(before: RemoteView, added: RemoteView) -> RemoteView:
     """The rows of one view and those of another."""
-    return View(
+    return RemoteView(
         "select * from before union all select * from added", {}, {"before": before, "added": added}
     )
 
 
-def local_rows(con: Connection, table: str, *, is_empty: bool = False) -> View:
+def local_rows(con: Connection, table: str, *, is_empty: bool = False) -> RemoteView:
     """The few rows of a table of the warehouse, or only its columns."""
     kinds = con.execute(f"describe {quoted(table)}").fetchall()
-    rows = [] if is_empty else con.execute(f"from {quoted(table)}").fetchall()
+    rows: list[Any] = [] if is_empty else con.execute(f"from {quoted(table)}").fetchall()
     values = [list(row) for row in rows or [[None] * len(kinds)]]
     listed = ", ".join(quoted(name) for name, *_ in kinds)
     typed = ", ".join(f"cast({quoted(n)} as {kind}) as {quoted(n)}" for n, kind, *_ in kinds)
     where = "" if rows else " where false"
-    return View(f"select {typed} from local_rows as r({listed}){where}", {"local_rows": values})
+    return RemoteView(
+        f"select {typed} from local_rows as r({listed}){where}", {"local_rows": values}
+    )
 
 
-def dumped(views: Mapping[str, View]) -> str:
+def dumped(views: Mapping[str, RemoteView]) -> str:
     """Views by name, as text."""
     chain = {each.key: each for view in views.values() for each in view.chain()}
     facts = [
@@ -81,13 +83,13 @@ def dumped(views: Mapping[str, View]) -> str:
     return written([facts, {name: view.key for name, view in views.items()}])
 
 
-def loaded(text: str) -> dict[str, View]:
+def loaded(text: str) -> dict[str, RemoteView]:
     """The views of dumped."""
     facts, names = read(text)
-    found: dict[str, View] = {}
+    found: dict[str, RemoteView] = {}
     for each in facts:
         reads = {name: found[key] for name, key in each["reads"].items()}
-        found[each["key"]] = View(
+        found[each["key"]] = RemoteView(
             each["statement"],
             each["parameters"],
             reads,

@@ -29,6 +29,9 @@ def forget_users(
                 run(con, macro)
             run(con, "load/forgotten_users", users=list(users), forgotten_at=at)
             gone = _remove(con, None)
+            for spec in specs:
+                # An engine that has the rows is asked anew.
+                run(con, "load/forget_engine_answers", experiment=spec.experiment)
             named = {spec.experiment: spec for spec in specs}
             for experiment in gone:
                 if experiment in named:
