@@ -79,7 +79,12 @@ def _login_at(server: PrometheusSource) -> str:
 
 
 def _server_checks(chosen: Selection) -> Iterator[tuple[str, Check]]:
-    from flows.doctor.other_servers import check_prefect, check_query, check_target  # noqa: PLC0415
+    from flows.doctor.other_servers import (  # noqa: PLC0415
+        check_engine,
+        check_prefect,
+        check_query,
+        check_target,
+    )
     from flows.spec.delivery import KubernetesTarget  # noqa: PLC0415
     from flows.spec.sources import PostgresSource, UsersQuery  # noqa: PLC0415
 
@@ -93,6 +98,9 @@ def _server_checks(chosen: Selection) -> Iterator[tuple[str, Check]]:
         yield "PostgreSQL", _unused("PostgreSQL", "no spec names a query")
     for spec, kind, source in queries:
         yield f"{kind} of {spec.experiment}", partial(check_query, spec, kind, source)
+    for path, spec in chosen.specs:
+        if spec.engine is not None:
+            yield f"engine of {spec.experiment}", partial(check_engine, spec, path)
     yield "Prefect", check_prefect
     delivered = [(path, spec) for path, spec in chosen.specs if spec.delivery is not None]
     if not any(

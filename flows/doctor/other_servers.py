@@ -16,6 +16,7 @@ from flows.formats.safe_text import hide, read_secret, safe_text
 from flows.formats.urls import endpoint_of
 from flows.ingest.sources.login import Bearer, SpecSession
 from flows.ingest.sources.user_postgres import describe_query
+from flows.ingest.users.engine_pull import describe_engine
 from flows.spec.experiment import Experiment
 from flows.spec.sources import PostgresSource, UsersQuery
 
@@ -31,6 +32,14 @@ def check_query(
     columns, where = describe_query(source)
     said = f"{where} takes the query: {', '.join(columns)}"
     return [HealthFinding(f"{kind} of {spec.experiment}", Health.OK, said)]
+
+
+def check_engine(spec: Experiment, path: Path) -> Sequence[HealthFinding]:
+    """Whether the engine answers, and sees the spec's files. Raises a UserError."""
+    if spec.engine is None:
+        return []
+    said = describe_engine(spec, spec.engine, path.parent)
+    return [HealthFinding(f"engine of {spec.experiment}", Health.OK, said)]
 
 
 def check_target(spec: Experiment, path: Path) -> Sequence[HealthFinding]:

@@ -160,9 +160,6 @@ class Experiment(Strict):
     plan: PlanSpec = Field(PlanSpec(), description="Its length, stages and looks.")
     quality: Quality = Field(Quality(), description="When the data is too bad to be judged.")
     sources: Sources = Field(description="Where requests and users are read from.")
-    plan: PlanSpec = PlanSpec()
-    quality: Quality = Quality()
-    sources: Sources
     engine: Engine | None = Field(
         None,
         description="What makes the sums of users, where their files are too many for one "
@@ -278,7 +275,9 @@ class Experiment(Strict):
     @property
     def spec_hash(self) -> str:
         """Identity of what was asked: the same for two files that mean the same."""
-        return hashlib.sha256(self.model_dump_json(exclude={"owner"}).encode()).hexdigest()[:16]
+        return hashlib.sha256(
+            self.model_dump_json(exclude={"owner", "engine"}).encode()
+        ).hexdigest()[:16]
 
     @model_validator(mode="after")
     def _own_services(self) -> Self:

@@ -22,7 +22,9 @@ _MACRO = re.compile(r"create or replace temporary macro (\w+)")
 _WRITTEN = re.compile(
     r"(create or replace temporary table|insert into|delete from|copy \()\s*(\w+)"
 )
-_READ = re.compile(r"(?<!distinct )\b(?:from|join)\s+(?:read_parquet\(\$)?\"?(\w+)", re.IGNORECASE)
+_READ = re.compile(
+    r"(?<!distinct )\b(?:from|join)\s+(?:read_parquet\((?=\$))?\"?(\$?[a-z_]\w*)", re.IGNORECASE
+)
 _WITH = re.compile(r"(?:\bwith|,)\s+(\w+) as \(")
 _INSERTED = re.compile(r"insert into \w+\s*(?:\([^)]*\))?")
 
@@ -92,7 +94,7 @@ class RemoteRows:
     def _read_by(self, text: str, parameters: Mapping[str, Any]) -> set[str]:
         """The tables that a statement reads; one that a parameter names, by what it says."""
         names = set(_READ.findall(text)) - set(_WITH.findall(text))
-        return {str(parameters[name]) if name == "staged" else name for name in names}
+        return {str(parameters[n[1:]]) if n.startswith("$") else n for n in names}
 
     def _far(
         self, text: str, parameters: Mapping[str, Any], names: set[str], way: str, target: str

@@ -128,8 +128,11 @@ class SparkCluster:
                 raise self._explained(error) from error
 
     def _explained(self, error: Exception) -> Exception:
-        said = " ".join(str(error).split())[:300]
+        details = getattr(error, "details", None)
+        said = " ".join(str(details() if callable(details) else error).split())[:300]
         if _is_lost(error):
+            if self._open is not None:
+                self._open.release_session_on_close = False
             return SourceUnavailable(f"{self.where}: the connection was lost: {said}")
         if any(word in said for word in _MISSING):
             return UserDataRefused(

@@ -78,8 +78,6 @@ def _with_macros(tree: exp.Expr, macros: Mapping[str, str]) -> exp.Expr:
                     else node
                 )
             )
-            if call is tree:
-                return body
             call.replace(exp.paren(body))
     return tree
 

@@ -82,6 +82,18 @@ def pull_by_engine(
                 answers[question.view.key] = cluster.ask(question.view)
 
 
+def describe_engine(spec: Experiment, engine: Engine, spec_dir: Path) -> str:
+    """What the engine sees of the spec's files, without reading them. Raises what a pull raises."""
+    with spark_cluster(engine) as cluster:
+        found = []
+        for kind, source in spec.sources.rows.items():
+            if isinstance(source, FileSource | UsersFile):
+                files = _files(source, spec_dir, cluster)
+                columns = cluster.schema(RemoteView("", files=files.paths)).names
+                found.append(f"{kind} {source.files} ({', '.join(columns)})")
+        return f"{cluster.where} sees {'; '.join(found)}"
+
+
 def _load(
     spec: Experiment,
     warehouse: Path,
