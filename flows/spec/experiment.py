@@ -161,9 +161,7 @@ class Experiment(Strict):
     quality: Quality = Field(Quality(), description="When the data is too bad to be judged.")
     sources: Sources = Field(description="Where requests and users are read from.")
     engine: Engine | None = Field(
-        None,
-        description="What makes the sums of users, where their files are too many for one "
-        "machine; they must be Parquet that it sees.",
+        None, description="What makes the sums of users, of Parquet files that it sees."
     )
     after: list[Name] = Field(
         default_factory=list,
@@ -275,9 +273,8 @@ class Experiment(Strict):
     @property
     def spec_hash(self) -> str:
         """Identity of what was asked: the same for two files that mean the same."""
-        return hashlib.sha256(
-            self.model_dump_json(exclude={"owner", "engine"}).encode()
-        ).hexdigest()[:16]
+        asked = self.model_dump_json(exclude={"owner", "engine"})
+        return hashlib.sha256(asked.encode()).hexdigest()[:16]
 
     @model_validator(mode="after")
     def _own_services(self) -> Self:
@@ -289,17 +286,12 @@ class Experiment(Strict):
 
     @field_validator("variants")
     @classmethod
-    def _one_variant_each_value(cls, variants: dict[str, Variant]) -> dict[str, Variant]:
+    def _variants_with_one_baseline(cls, variants: dict[str, Variant]) -> dict[str, Variant]:
         called: dict[str, str] = {}
         for name, variant in variants.items():
             first = called.setdefault(name if variant.value is None else variant.value, name)
             if first != name:
                 raise ValueError(f"must be told apart in data: {first} and {name} are called alike")
-        return variants
-
-    @field_validator("variants")
-    @classmethod
-    def _two_variants_one_baseline(cls, variants: dict[str, Variant]) -> dict[str, Variant]:
         if len(variants) < 2:
             raise ValueError("must name at least two variants, a baseline and a candidate")
         marked = [name for name, variant in variants.items() if variant.baseline]

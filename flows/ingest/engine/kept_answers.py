@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from flows.ingest.engine.remote_rows import RemoteAnswer, RemoteRows
 from flows.ingest.engine.views import RemoteView, dumped, loaded, read, written
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
+
+if TYPE_CHECKING:
+    from flows.ingest.engine.spark_cluster import SparkCluster
 
 _VIEWS, _READ_AS = "views", "read as"
 
@@ -53,11 +57,19 @@ def rows_of(con: Connection, spec: Experiment) -> Connection:
     if kept is None:
         return con
 
+    clusters: list[SparkCluster] = []
+
     def ask(view: RemoteView) -> RemoteAnswer:
         known = _kept(con, spec, view.key)
-        return answer_of(known) if known is not None else _ask_now(spec, view)
+        if known is not None:
+            return answer_of(known)
+        if not clusters:
+            clusters.append(_cluster(spec))
+        return clusters[0].ask(view)
 
-    return cast("Connection", RemoteRows(con, loaded(kept), ask))
+    remote = RemoteRows(con, loaded(kept), ask)
+    weakref.finalize(remote, _close_all, clusters)
+    return cast("Connection", remote)
 
 
 def answer_of(text: str) -> RemoteAnswer:
@@ -66,13 +78,17 @@ def answer_of(text: str) -> RemoteAnswer:
     return RemoteAnswer(columns, [tuple(row) for row in rows])
 
 
-def _ask_now(spec: Experiment, view: RemoteView) -> RemoteAnswer:
-    from flows.ingest.engine.spark_cluster import spark_cluster  # noqa: PLC0415
+def _close_all(clusters: list[SparkCluster]) -> None:
+    for each in clusters:
+        each.close()
+
+
+def _cluster(spec: Experiment) -> SparkCluster:
+    from flows.ingest.engine.spark_cluster import SparkCluster  # noqa: PLC0415
 
     if spec.engine is None:
         raise ValueError(f"{spec.experiment} has no engine")
-    with spark_cluster(spec.engine) as cluster:
-        return cluster.ask(view)
+    return SparkCluster(spec.engine)
 
 
 def _kept(con: Connection, spec: Experiment, question: str) -> str | None:

@@ -62,7 +62,10 @@ class SparkCluster:
 
     def schema(self, view: RemoteView) -> Any:
         """The Arrow schema of files. Raises what ask raises."""
-        return self._told(lambda: self._frame(view).limit(0).toArrow().schema)
+        found = self._told(lambda: self._frame(view).limit(0).toArrow().schema)
+        if not len(found):
+            raise self._unseen(", ".join(view.files))
+        return found
 
     def state(self, files: Sequence[str]) -> str:
         """What tells that files changed, as their store has it; '' where it doesn't say."""
@@ -135,11 +138,14 @@ class SparkCluster:
                 self._open.release_session_on_close = False
             return SourceUnavailable(f"{self.where}: the connection was lost: {said}")
         if any(word in said for word in _MISSING):
-            return UserDataRefused(
-                f"{self.where} doesn't see the files: {said}. They must be in object storage, or "
-                "in a folder that every worker has under the same path"
-            )
+            return self._unseen(said)
         return SourceRefused(f"{self.where}: {said}")
+
+    def _unseen(self, said: str) -> UserDataRefused:
+        return UserDataRefused(
+            f"{self.where} doesn't see the files: {said}. They must be in object storage, or in a "
+            "folder that every worker has under the same path"
+        )
 
 
 @contextmanager
