@@ -124,8 +124,10 @@ def test_tutorial_works_from_an_empty_folder(tmp_path: Path) -> None:
     (manifest,) = re.findall(r"```yaml\n# (\S+)\n(.*?)```", text, re.DOTALL)
     (tmp_path / manifest[0]).write_text(manifest[1])
     for line in blocks(tutorial):
-        # test_notebook.py and test_prefect_worker.py run the others.
-        if not line.startswith(("pip ", "marimo edit ", "prefect ", "export PREFECT_")):
+        # test_wheel.py, test_notebook.py and test_prefect_worker.py run the others.
+        if not line.startswith(
+            ("python3 -m venv", "pip ", "marimo edit ", "prefect ", "export PREFECT_")
+        ):
             ended = run(tmp_path, line)
             assert (ended.returncode, ended.stderr) == (0, ""), (line, ended.stdout)
     assert (tmp_path / "latest_verdict.csv").read_text().count("example") >= 1
