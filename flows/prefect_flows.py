@@ -27,6 +27,7 @@ from flows.ingest.pull import pull_experiment
 from flows.ingest.sources.samples import SourceUnavailable
 from flows.look.look import look_at_experiment
 from flows.look.look_time import look_time
+from flows.look.side_by_side import look_apart
 from flows.notify import note_failure, send_notifications
 from flows.prefect_artifacts import (
     show_dashboard,
@@ -36,7 +37,7 @@ from flows.prefect_artifacts import (
 )
 from flows.publish.publish_all import publish_all
 from flows.publish.run_metrics import measured_run
-from flows.warehouse.connection import WarehouseBusy
+from flows.warehouse.connection import WRITERS_TURN, WarehouseBusy
 from flows.warehouse.delivery_log import DeliveryEventKind
 from flows.workspace.experiments import find_spec, select
 from flows.workspace.paths import Workspace
@@ -47,6 +48,8 @@ _RETRIES = 3
 _TIMEOUT_S = 600
 # A run that is killed keeps its slot for so long; Prefect's default is five minutes.
 _LEASE_S = 60
+# From so many experiments on they are scored in processes of their own, one a core.
+_MANY = 8
 
 
 class RunFailed(Exception):
@@ -74,6 +77,16 @@ def _writer_slot() -> Iterator[None]:
         strict=True,
     ):
         yield
+
+
+@contextmanager
+def _in_turns() -> Iterator[None]:
+    """Within, each write waits for its slot; what is read and worked out needs none."""
+    token = WRITERS_TURN.set(_writer_slot)
+    try:
+        yield
+    finally:
+        WRITERS_TURN.reset(token)
 
 
 @contextmanager
@@ -108,7 +121,7 @@ def pull_one(experiment: str, root: str, until: datetime | None = None) -> list[
     workspace = Workspace(Path(root))
     pull_until = look_time(until)
     path, spec = find_spec(workspace.experiments, experiment)
-    with _told_safely(), _writer_slot():
+    with _told_safely(), _in_turns():
         pulled = pull_experiment(spec, workspace.warehouse, spec_dir=path.parent, until=pull_until)
     for warning in pulled.warnings:
         get_run_logger().warning(warning)
@@ -123,12 +136,24 @@ def pull_one(experiment: str, root: str, until: datetime | None = None) -> list[
     timeout_seconds=_TIMEOUT_S,
     persist_result=False,  # the flow's is
 )
-def score_one(experiment: str, root: str, at: datetime | None = None) -> dict[str, Any]:
-    """The verdict of one look at one experiment, as its JSON document."""
+def score_one(
+    experiment: str, root: str, at: datetime | None = None, apart: bool = False
+) -> dict[str, Any]:
+    """The verdict of one look at one experiment, as its JSON document.
+
+    apart: in a process of its own, beside others'.
+    """
     look_time(at)  # before it waits for its turn
     workspace = Workspace(Path(root))
-    with _told_safely(), _writer_slot():
-        document = look_at_experiment(workspace, experiment, at=at, warn=get_run_logger().warning)
+    with _told_safely(), _in_turns():
+        if apart:
+            looked = look_apart(workspace.root, experiment, at)
+            document = looked.document
+            for warning in looked.warnings:
+                get_run_logger().warning(warning)
+        else:
+            warn = get_run_logger().warning
+            document = look_at_experiment(workspace, experiment, at=at, warn=warn)
         send_notifications(workspace.warehouse, get_run_logger().warning)
     show_verdict(workspace, document)
     show_dashboard(workspace, find_spec(workspace.experiments, experiment)[1])
@@ -223,7 +248,9 @@ def _run_named(
     """Scores and publishes; the verdicts, and why others failed."""
     # In a worker thread Prefect can't keep a time-out, and warns of each; the sources have theirs.
     unbounded = score_one.with_options(timeout_seconds=0)
-    futures = {name: unbounded.submit(name, root, at) for name in names}
+    # To start processes takes seconds, which a few looks don't.
+    apart = len(names) >= _MANY
+    futures = {name: unbounded.submit(name, root, at, apart) for name in names}
     documents: list[dict[str, Any]] = []
     failed = {name: str(error) for name, error in broken.items()}
     for name, future in futures.items():

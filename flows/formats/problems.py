@@ -71,6 +71,10 @@ class InputError(UserError):
         self.problems = tuple(sorted(problems))
         super().__init__("\n".join(map(str, self.problems)))
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[FileProblem, ...]]]:
+        """Another process gets the problems, not their text."""
+        return type(self), (self.problems,)
+
 
 def file_error(path: Path | str, line: int, message: str, field: str = "") -> InputError:
     """The error of a file that has one problem."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -16,15 +16,17 @@ from flows.ingest.pull import counted_otherwise
 from flows.look.decision_news import note_decision
 from flows.look.dependencies import waits_for
 from flows.look.expected_users import with_expected_users
-from flows.look.judged_once import check_judged_once, keep_judged
+from flows.look.first_time import FirstTime
+from flows.look.judged_once import check_judged_once, first_judged
 from flows.look.read_evidence import read_evidence
+from flows.look.seen import evidence_at
 from flows.look.strategy_findings import strategy_findings
 from flows.look.user_scorecard import scorecard_of
 from flows.look.verdict_document import VerdictDocument
 from flows.plan.effective import look_time_of, plan_at
 from flows.plan.from_spec import limits_of
 from flows.spec.experiment import Experiment
-from flows.warehouse.connection import open_writer, transaction
+from flows.warehouse.connection import open_reader, open_writer, transaction
 from flows.warehouse.statements import Connection, run
 
 
@@ -53,17 +55,70 @@ def score_experiment(
     spec_dir: where the specs are that it comes after.
     Raises WarehouseBusy or WarehouseUnusable.
     """
+    look = _Look(spec, at, notes, remarks, checks, inputs, evidence, spec_dir)
+    judged = None
+    # The writer's turn is for the write: the evidence tells whether what was read still holds.
+    if evidence:
+        with open_reader(warehouse) as con:
+            judged = look.judge(con)
+    if judged is None or not judged.is_invalid or ask_causes is None:
+        with open_writer(warehouse) as con:
+            judged = look.settled(con, judged)
+            if not judged.is_invalid or ask_causes is None:
+                return look.record(con, judged)
+    causes = tuple(ask_causes())
     with open_writer(warehouse) as con:
-        waits = waits_for(con, spec, spec_dir, at)
-        document = _judge(con, spec, at, notes, remarks, checks, waits)
-        if ask_causes is None or document.decision is not Decision.INVALID:
-            _record(con, spec, document, inputs, evidence)
-            return document
-    reasons = (*ask_causes(), *document.reasons)
-    document = document.model_copy(update={"reasons": reasons})
-    with open_writer(warehouse) as con:
-        _record(con, spec, document, inputs, evidence)
-    return document
+        return look.record(con, look.settled(con, judged), causes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A verdict that isn't recorded yet; firsts: what is to be written with it."""
+
+    document: VerdictDocument
+    firsts: tuple[FirstTime, ...]
+
+    @property
+    def is_invalid(self) -> bool:
+        return self.document.decision is Decision.INVALID
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What score_experiment is asked for."""
+
+    spec: Experiment
+    at: datetime
+    notes: Sequence[str]
+    remarks: Sequence[str]
+    checks: Sequence[QualityCheck]
+    inputs: str
+    evidence: str
+    spec_dir: Path
+
+    def judge(self, con: Connection) -> _Judged:
+        """The verdict; a connection that only reads will do."""
+        waits = waits_for(con, self.spec, self.spec_dir, self.at)
+        return _judge(con, self.spec, self.at, self.notes, self.remarks, self.checks, waits)
+
+    def settled(self, con: Connection, judged: _Judged | None) -> _Judged:
+        """The verdict on what the writer sees: as judged, if nothing of it has changed since."""
+        if judged is not None and not any(first.is_taken(con) for first in judged.firsts):
+            seen = judged.document.look_at
+            if evidence_at(con, self.spec, self.spec_dir, seen, self.at) == self.evidence:
+                return judged
+        return self.judge(con)
+
+    def record(
+        self, con: Connection, judged: _Judged, causes: Sequence[str] = ()
+    ) -> VerdictDocument:
+        """Writes the verdict; causes: why data is invalid, before the other reasons."""
+        document = judged.document
+        if causes and judged.is_invalid:
+            reasons = (*causes, *document.reasons)
+            document = document.model_copy(update={"reasons": reasons})
+        _record(con, self.spec, document, judged.firsts, self.inputs, self.evidence)
+        return document
 
 
 def _judge(
@@ -74,11 +129,11 @@ def _judge(
     remarks: Sequence[str],
     checks: Sequence[QualityCheck],
     waits: Iterable[str],
-) -> VerdictDocument:
+) -> _Judged:
     plan = plan_at(con, spec, at=at)
     at_ms = look_time_of(plan, milliseconds_of(at))
     evidence = read_evidence(con, spec, plan, at_ms=at_ms)
-    plan = with_expected_users(con, spec, plan, evidence.users, at_ms=at_ms)
+    plan, rate = with_expected_users(con, spec, plan, evidence.users, at_ms=at_ms)
     verdict = reach_verdict(
         plan,
         evidence,
@@ -91,17 +146,25 @@ def _judge(
         ),
         findings=strategy_findings(con, spec, plan, at_ms=at_ms),
     )
-    keep_judged(con, spec, plan, verdict, at_ms=at_ms)
+    firsts = (*rate, *first_judged(con, spec, plan, verdict, at_ms=at_ms))
     verdict = replace(verdict, reasons=(*notes, *verdict.reasons), notes=(*remarks, *verdict.notes))
     scorecard = scorecard_of(spec, plan, evidence.users)
-    return VerdictDocument.of(verdict, spec_hash=spec.spec_hash, scorecard=scorecard)
+    document = VerdictDocument.of(verdict, spec_hash=spec.spec_hash, scorecard=scorecard)
+    return _Judged(document, firsts)
 
 
 def _record(
-    con: Connection, spec: Experiment, document: VerdictDocument, inputs: str, evidence: str
+    con: Connection,
+    spec: Experiment,
+    document: VerdictDocument,
+    firsts: Sequence[FirstTime],
+    inputs: str,
+    evidence: str,
 ) -> None:
     look = {"experiment": document.experiment, "look_at": document.look_at}
     with transaction(con):
+        for first in firsts:
+            first.write(con)
         run(
             con,
             "load/spec",

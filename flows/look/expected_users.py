@@ -13,6 +13,7 @@ from analysis.evidence import UserEvidence
 from analysis.plan import Plan
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.coverage import users_known_until
+from flows.look.first_time import FirstTime
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
 
@@ -23,20 +24,26 @@ _LEAST_USERS = 2
 
 def with_expected_users(
     con: Connection, spec: Experiment, plan: Plan, users: UserEvidence | None, *, at_ms: int
-) -> Plan:
-    """The plan with the users it expects; writes down the rate of arrivals at the first look.
+) -> tuple[Plan, tuple[FirstTime, ...]]:
+    """The plan with the users it expects; at the first look also the rate to be written down.
 
     The rate counts exposed users, whatever they did afterwards. It stays as it is when the spec or
     the data changes. The plan is as it was where nothing can be said.
     """
     if users is None:
-        return plan
+        return plan, ()
     if spec.plan.users is not None:
-        return replace(plan, users=float(spec.plan.users))
+        return replace(plan, users=float(spec.plan.users)), ()
     rate = _known_rate(con, spec)
+    first: tuple[FirstTime, ...] = ()
     if rate is None:
-        rate = _set_rate(con, spec, plan, users, at_ms)
-    return plan if rate is None else replace(plan, users=rate * plan.planned_ms / _DAY_MS)
+        rate, until_ms = _seen_rate(con, spec, plan, users, at_ms)
+        if rate is None:
+            return plan, ()
+        key = {"experiment": spec.experiment}
+        seen = {"users_per_day": rate, "known_until": instant(until_ms)}
+        first = (FirstTime("aggregate/user_rate", "load/user_rate", key, seen),)
+    return replace(plan, users=rate * plan.planned_ms / _DAY_MS), first
 
 
 def rate_of_arrivals(
@@ -75,20 +82,3 @@ def _seen_rate(
     if exposed < _LEAST_USERS or until_ms <= since_ms:
         return None, until_ms
     return exposed * _DAY_MS / (until_ms - since_ms), until_ms
-
-
-def _set_rate(
-    con: Connection, spec: Experiment, plan: Plan, users: UserEvidence, at_ms: int
-) -> float | None:
-    """Writes down the rate that a look sees, if it sees one."""
-    rate, until_ms = _seen_rate(con, spec, plan, users, at_ms)
-    if rate is None:
-        return None
-    run(
-        con,
-        "load/user_rate",
-        experiment=spec.experiment,
-        users_per_day=rate,
-        known_until=instant(until_ms),
-    )
-    return rate

@@ -11,6 +11,7 @@ from analysis.quality.quality_check import QualityCheck
 from analysis.verdict import Decision, Verdict
 from flows.formats.time import instant
 from flows.ingest.users.known_aggregates import read_known_aggregates
+from flows.look.first_time import FirstTime
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
 
@@ -36,26 +37,29 @@ def check_judged_once(
     return (QualityCheck("judged once", False, detail),)
 
 
-def keep_judged(
+def first_judged(
     con: Connection, spec: Experiment, plan: Plan, verdict: Verdict, *, at_ms: int
-) -> None:
-    """Keeps which rows a verdict rests on, if it is the first that compares users without times.
+) -> tuple[FirstTime, ...]:
+    """Which rows a verdict rests on, if it is the first that compares users without times.
 
     One that is invalid, or that knows nothing of any metric of theirs, compares nothing.
     """
     of_users = [m for m in verdict.metrics if m.unit is Unit.USER]
     compared = any(m.classification is not Classification.NO_DATA for m in of_users)
     is_trusted = verdict.decision is not Decision.INVALID and all(c.passed for c in verdict.quality)
-    if _is_the_look(plan, at_ms) and is_trusted and compared:
-        run(
-            con,
-            "load/judged_users",
-            experiment=spec.experiment,
-            plan_start=instant(plan.start_ms),
-            judged_at=instant(at_ms),
-            decision=verdict.decision.value,
-            users=_checksum(con, spec),
-        )
+    if not (_is_the_look(plan, at_ms) and is_trusted and compared):
+        return ()
+    found = FirstTime(
+        "aggregate/judged_users",
+        "load/judged_users",
+        {"experiment": spec.experiment, "plan_start": instant(plan.start_ms)},
+        {
+            "judged_at": instant(at_ms),
+            "decision": verdict.decision.value,
+            "users": _checksum(con, spec),
+        },
+    )
+    return () if found.is_taken(con) else (found,)
 
 
 def _is_the_look(plan: Plan, at_ms: int) -> bool:

@@ -7,8 +7,9 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 
 import duckdb
@@ -24,6 +25,12 @@ _POLL_S = 0.1
 _HEADERS = 3 * 4096
 _FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _DENIED = tuple(os.strerror(code) for code in (errno.EACCES, errno.EPERM, errno.EROFS))
+
+
+WRITERS_TURN: ContextVar[Callable[[], AbstractContextManager[None]]] = ContextVar(
+    "writers_turn", default=nullcontext
+)
+"""What a writer waits in before it opens the warehouse: a queue over more than one machine."""
 
 
 class WarehouseBusy(UserError):
@@ -44,13 +51,14 @@ def open_writer(path: Path, *, wait_s: float = 60.0) -> Iterator[duckdb.DuckDBPy
     Raises WarehouseBusy after wait_s; WarehouseUnusable for a file that is no warehouse, is newer
     than this software or can't be written, and when the disk is full, also inside the with block.
     """
-    deadline = time.monotonic() + wait_s
-    with _told_apart(path), _locked(path, shared=False, deadline=deadline, wait_s=wait_s):
-        con = _open_up_to_date(path, deadline, wait_s)
-        try:
-            yield con
-        finally:
-            con.close()
+    with WRITERS_TURN.get()(), _told_apart(path):
+        deadline = time.monotonic() + wait_s
+        with _locked(path, shared=False, deadline=deadline, wait_s=wait_s):
+            con = _open_up_to_date(path, deadline, wait_s)
+            try:
+                yield con
+            finally:
+                con.close()
 
 
 @contextmanager

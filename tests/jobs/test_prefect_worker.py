@@ -209,9 +209,9 @@ def test_time_out_ends_a_run_in_a_state_that_names_it(
 def worked(
     server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[dict[str, Any]]]:
-    """A workspace on which a worker ran three scores at once, two of them of the same experiment.
+    """A workspace on which two workers ran three scores at once, two of the same experiment.
 
-    The deployment is prefect.yaml's; the worker is told the folder by VERDICT_ROOT, as in the
+    The deployment is prefect.yaml's; the workers are told the folder by VERDICT_ROOT, as in the
     README.
     """
     root = tmp_path_factory.mktemp("worked")
@@ -230,11 +230,22 @@ def worked(
         )["id"]
         for name in (EXAM, EXAM, PROGRESS)
     ]
-    log = root / "worker.log"
+    # Neither of the two can take all three.
+    with worker(server, root, "first", limit=2), worker(server, root, "second", limit=2):
+        # None can end before all have begun.
+        with process(HOLD, "writer", str(root / "var" / "warehouse.duckdb")):
+            runs_in(server, runs, ["RUNNING"])
+        return root, runs_in(server, runs, ENDED)
+
+
+@contextmanager
+def worker(server: PrefectServer, root: Path, name: str, *, limit: int) -> Iterator[None]:
+    """A worker of the pool, with a log called after it in the root."""
+    log = root / f"{name}.log"
     with log.open("wb") as output:
-        worker = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "prefect", "worker", "start", "--pool", "verdict", "--type",
-             "process"],
+             "process", "--name", name, "--limit", str(limit)],
             env={**server.environment, "VERDICT_ROOT": str(REPOSITORY),
                  "PREFECT_WORKER_QUERY_SECONDS": "1"},
             cwd=root,
@@ -242,15 +253,12 @@ def worked(
             stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
-            # None can end before all have begun.
-            with process(HOLD, "writer", str(root / "var" / "warehouse.duckdb")):
-                runs_in(server, runs, ["RUNNING"])
-            return root, runs_in(server, runs, ENDED)
+            yield
         except TimeoutError as error:
             raise AssertionError(log.read_text()) from error
         finally:
-            worker.terminate()
-            worker.wait(timeout=PATIENCE_S)
+            process.terminate()
+            process.wait(timeout=PATIENCE_S)
 
 
 def runs_in(server: PrefectServer, runs: list[str], states: list[str]) -> list[dict[str, Any]]:
@@ -275,6 +283,8 @@ def test_worker_runs_the_deployment_to_its_verdicts(
         f"score-{name}" for name in (EXAM, EXAM, PROGRESS)
     ]
     assert {run["work_pool_name"] for run in runs} == {"verdict"}
+    for name in ("first", "second"):
+        assert "Submitting flow run" in (root / f"{name}.log").read_text(), name
     decisions = {}
     for name in (EXAM, PROGRESS):
         (path,) = (root / "verdicts" / name).glob("*.json")

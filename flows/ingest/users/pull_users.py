@@ -19,7 +19,7 @@ from flows.ingest.users.pull_report import SourcePull, UserPull
 from flows.ingest.users.staging import Reading, Staging, stage_source
 from flows.spec.experiment import Experiment
 from flows.spec.sources import RowSource
-from flows.warehouse.connection import open_writer, transaction
+from flows.warehouse.connection import open_reader, open_writer, transaction
 from flows.warehouse.statements import Connection, run
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ def _pull_rows(
         return pull_by_engine(
             spec, spec.engine, warehouse, sources, spec_dir=spec_dir, until_ms=until_ms
         )
-    with open_writer(warehouse) as con:
+    # A reader waits for no other reader; a new warehouse is made first.
+    opened = open_reader if warehouse.exists() else open_writer
+    with opened(warehouse) as con:
         known = {kind: known_parts(con, spec, kind) for kind in sources}
         since = users_known_until(con, spec)
     with ExitStack() as stack:

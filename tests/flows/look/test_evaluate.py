@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,14 @@ import pytest
 from analysis.verdict import Decision
 from flows.formats.time import milliseconds_of
 from flows.ingest.users.pull_users import pull_users
+from flows.look import evaluate
 from flows.look.evaluate import score_experiment
+from flows.look.look import score_with_notes
+from flows.look.read_evidence import read_evidence
 from flows.look.verdict_document import VerdictDocument
 from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_writer
+from flows.warehouse.statements import run
 from tests.builders.user_specs import Rows, day, spec_of, write_exposures, write_outcomes
 
 
@@ -74,3 +81,51 @@ def test_one_look_alone_passes(tmp_path: Path) -> None:
     _users(tmp_path, 1, 0, 600, 0.1, of_b=1)
     _users(tmp_path, 2, 600, 12_600, 3.1, of_b=8)
     assert _look(_spec(), tmp_path, day(14)).decision is Decision.PROMOTE
+
+
+def _harm_is_pulled(folder: Path) -> None:
+    _users(folder, 2, 2_000, 22_000, 3.1, of_b=1)
+    pull_users(_spec(), folder / "w.duckdb", spec_dir=folder, until_ms=milliseconds_of(day(14)))
+
+
+def _rate_is_set(folder: Path) -> None:
+    with open_writer(folder / "w.duckdb") as con:
+        asked = {"experiment": "quiz", "users_per_day": 9e9, "known_until": day(3)}
+        run(con, "load/user_rate", **asked)
+
+
+def _nothing(folder: Path) -> None:
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("change", "times"), [(_nothing, 1), (_harm_is_pulled, 2), (_rate_is_set, 2)]
+)
+def test_a_verdict_is_of_what_the_writer_finds(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], None],
+    times: int,
+) -> None:
+    """It is worked out beside other readers; what was written meanwhile is judged, too."""
+    _users(tmp_path, 1, 0, 2_000, 0.1, of_b=9)
+    spec, warehouse, judged = _spec(), tmp_path / "w.duckdb", []
+    pull_users(spec, warehouse, spec_dir=tmp_path, until_ms=milliseconds_of(day(14)))
+
+    def reading(*asked: Any, **named: Any) -> Any:
+        judged.append(asked)
+        return read_evidence(*asked, **named)
+
+    @contextmanager
+    def after_the_change(path: Path) -> Iterator[Any]:
+        change(tmp_path)
+        with open_writer(path) as con:
+            yield con
+
+    monkeypatch.setattr(evaluate, "read_evidence", reading)
+    monkeypatch.setattr(evaluate, "open_writer", after_the_change)
+    found = score_with_notes(spec, warehouse, spec_dir=tmp_path, at=day(14))
+    assert len(judged) == times
+    monkeypatch.undo()
+    assert score_with_notes(spec, warehouse, spec_dir=tmp_path, at=day(14)) == found
+    assert (found.decision is Decision.ROLLBACK) == (change is _harm_is_pulled)

@@ -1,0 +1,53 @@
+"""Looks in processes of their own come to the same verdicts, and fail as they would here."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from flows.formats.problems import InputError, UserError
+from flows.look.look import look_at_experiment
+from flows.look.side_by_side import look_apart
+from flows.workspace.paths import Workspace
+from tests.builders.user_specs import day, write_exposures, write_outcomes
+
+NAMES = [f"quiz-{number}" for number in range(4)]
+SPEC = """experiment: {name}
+service: quiz
+variants: {{a: {{}}, b: {{}}}}
+metrics: {{bought: {{kind: proportion, outcome: buy, window: 1d, margin: 0.05}}}}
+sources: {{exposures: {{files: ../exposures.csv}}, outcomes: {{files: ../outcomes.csv}}}}
+plan: {{start: 2026-01-01T00:00:00Z, duration: 14d}}
+"""
+
+
+def _workspace(root: Path) -> Workspace:
+    (root / "experiments").mkdir(parents=True)
+    for name in NAMES:
+        (root / "experiments" / f"{name}.yaml").write_text(SPEC.format(name=name))
+    write_exposures(root, [(user, "ab"[user % 2], user / 100) for user in range(900)])
+    write_outcomes(root, [(user, "buy", user / 100 + 0.5, 1) for user in range(0, 900, 3)])
+    return Workspace(root)
+
+
+def test_they_write_what_looks_one_after_the_other_write(tmp_path: Path) -> None:
+    apart, alone = _workspace(tmp_path / "apart"), _workspace(tmp_path / "alone")
+    with ThreadPoolExecutor(len(NAMES)) as threads:
+        found = threads.map(lambda name: look_apart(apart.root, name, day(20), workers=2), NAMES)
+        said = [looked.document.to_json() for looked in found]
+    assert said == [look_at_experiment(alone, name, at=day(20)).to_json() for name in NAMES]
+    for path in alone.verdicts.rglob("*.json"):
+        same = apart.verdicts / path.relative_to(alone.verdicts)
+        assert json.loads(same.read_text()) == json.loads(path.read_text())
+
+
+def test_what_is_wrong_is_said_here(tmp_path: Path) -> None:
+    workspace = _workspace(tmp_path)
+    with pytest.raises(InputError, match="there is no experiment 'quiz'"):
+        look_apart(workspace.root, "quiz", day(20), workers=2)
+    (tmp_path / "outcomes.csv").write_text("user_id\n1\n")
+    with pytest.raises(UserError, match="no column 'outcome'"):
+        look_apart(workspace.root, NAMES[0], day(20), workers=2)
