@@ -284,7 +284,7 @@ def test_worker_runs_the_deployment_to_its_verdicts(
     ]
     assert {run["work_pool_name"] for run in runs} == {"verdict"}
     for name in ("first", "second"):
-        assert "Submitting flow run" in (root / f"{name}.log").read_text(), name
+        assert "All deployment steps completed" in (root / f"{name}.log").read_text(), name
     decisions = {}
     for name in (EXAM, PROGRESS):
         (path,) = (root / "verdicts" / name).glob("*.json")
