@@ -10,7 +10,7 @@ from flows.ingest.requests.windows import loaded_windows
 from flows.spec.experiment import Experiment
 from flows.spec.sources import RecordingSource
 from flows.warehouse.connection import open_reader, open_writer, transaction
-from flows.warehouse.statements import run
+from flows.warehouse.statements import Connection, run
 
 _RECORDING = "recording"
 
@@ -35,6 +35,9 @@ def see_recordings(spec: Experiment, warehouse: Path, spec_dir: Path) -> None:
     for path in paths:
         Recording(path)
     with open_writer(warehouse) as con, transaction(con):
+        # Another process may have seen them meanwhile, and read their windows.
+        if identity == _known_in(con, spec):
+            return
         run(con, "load/unselected_windows", experiment=spec.experiment)
         run(
             con,
@@ -54,4 +57,8 @@ def _known(spec: Experiment, warehouse: Path) -> str:
     if not warehouse.exists():
         return ""
     with open_reader(warehouse) as con:
-        return "".join(one.selection for one in loaded_windows(con, spec, _RECORDING).values())
+        return _known_in(con, spec)
+
+
+def _known_in(con: Connection, spec: Experiment) -> str:
+    return "".join(one.selection for one in loaded_windows(con, spec, _RECORDING).values())
