@@ -53,9 +53,9 @@ class ElapsedLine:
 
 @contextmanager
 def elapsed_line(label: str, stream: TextIO, *, is_shown: bool = True) -> Iterator[ElapsedLine]:
-    """Shows the line while the with block runs, if it is to be shown and a terminal is there."""
+    """Shows the line while the with block runs, if it is to be shown."""
     line = ElapsedLine(label, stream)
-    if is_shown and stream.isatty():
+    if is_shown:
         threading.Thread(target=line.keep_showing, daemon=True).start()
     try:
         yield line

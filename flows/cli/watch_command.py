@@ -36,7 +36,7 @@ def _watch(options: argparse.Namespace) -> int:
     console = plain_console()
     screens = watch(options.workspace, options.experiment, at=options.at)
     # The first look pulls everything: it may take a while.
-    is_shown = not options.quiet and sys.stderr is not None
+    is_shown = not options.quiet and sys.stderr is not None and sys.stderr.isatty()
     with elapsed_line(f"watch {options.experiment}", sys.stderr, is_shown=is_shown):
         first = next(screens)
     if options.once or options.at is not None or not console.is_terminal:
