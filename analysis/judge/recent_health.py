@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.arrays import FloatArray, IntArray
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.judge.levels import Levels, side_of_zero
 from analysis.metric_result import Classification, Estimate, Objective, Recent
 from analysis.plan import MetricPlan, Plan
@@ -21,6 +21,8 @@ from analysis.requests.storms import stormy_buckets, without_buckets
 
 # The last part has at least so many milliseconds.
 _LEAST_LAST_PART_MS = 600_000
+# Of the judged buckets, a start that is left out.
+_LARGEST_START = 0.25
 
 
 def least_last_part(plan: Plan) -> int:
@@ -49,9 +51,10 @@ def find_recent(
 ) -> list[Recent | None]:
     """The last part and the trend of the metrics whose whole is within the margin.
 
-    Where it isn't, and a storm hit the baseline too, the whole is taken without the storm.
-    margins: absolute and relative. pairs: with what pods differ by. watched: by metric, the bucket
-    from which on only its objective is judged, as nothing is left to be compared.
+    Where it isn't, the whole is taken without the storms that hit the baseline too, and without its
+    start, which may be what is left of a warm-up. margins: absolute and relative. pairs: with what
+    pods differ by. watched: by metric, the bucket from which on only its objective is judged, as
+    nothing is left to be compared.
     """
     out: list[Recent | None] = [None] * len(excesses)
     within = [excess.upper <= 0 for excess in excesses]
@@ -59,7 +62,7 @@ def find_recent(
         rows = np.flatnonzero(np.array(within) & np.array([one == end for one in watched]))
         _fill(out, levels, judged, first, margins, rows, end)
     open_yet = [excess.lower <= 0 and excess.value <= 0 < excess.upper for excess in excesses]
-    storms = stormy_buckets(judged[0])
+    storms = stormy_buckets(judged[0]) | _starting(levels.plan, judged[0].total.shape[1])
     spoiled = np.flatnonzero(np.array(open_yet) & storms.any(axis=1))
     if spoiled.size:
         calm = without_buckets(judged[0], storms), without_buckets(judged[1], storms)
@@ -71,6 +74,15 @@ def find_recent(
             found = out[i]
             out[i] = None if found is None else replace(found, calm=outside[i])
     return out
+
+
+def _starting(plan: Plan, buckets: int) -> BoolArray:
+    """Which judged buckets are of the start, which lasts twice the warm-up: bool[buckets].
+
+    None while it is much of what was seen.
+    """
+    start = np.arange(buckets) < plan.warm_up_buckets
+    return np.asarray(start & (start.mean() <= _LARGEST_START))
 
 
 def _fill(

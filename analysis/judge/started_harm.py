@@ -50,7 +50,7 @@ def find_started_harm(
     them, but is none unless it is there afterwards.
     """
     factor = np.array([1 + metric.allowed_harm.relative for metric in metrics])
-    null = Null(absolute, factor, (1 - BOUND_PART) * alpha, plan.planned_buckets, plan.harm_buckets)
+    null = Null(absolute, factor, (1 - BOUND_PART) * alpha, plan.planned_buckets)
     wide, level = started_gross_gap(absolute), (1 - EXACT_PART) * alpha
     early = np.array([counts_from_the_first(metric) for metric in metrics])
     found = [
@@ -94,6 +94,7 @@ def _from_any_bucket(
                 factor=null.factor[keep],
                 alpha=null.alpha[keep],
                 warm_up=first - begin,
+                starting=2 * first - begin,
             ),
         )
         parts.append(replace(found, start=np.where(found.start < 0, -1, found.start + begin)))

@@ -237,7 +237,7 @@ def _classify(
     # Comparisons with nan are false: what isn't known neither fails nor passes.
     fails = excess.lower(**{**down, "alpha": BOUND_PART * rule.harm_alpha}) > margin
     since = variants if rule.early else (baseline, candidate)
-    fails |= _started(since, rule, len(cells.ends), down["n_opt"])
+    fails |= _started(since, rule, len(cells.ends))
     if variants[0].total.shape[1] == len(cells.ends):
         factor = np.full(len(baseline.total), 1 + rule.margin_relative)
         final = final_lower((baseline, candidate), factor, rule.final_alpha) > margin
@@ -262,7 +262,7 @@ def _classify(
     return np.asarray(fails), np.asarray(passes)
 
 
-def _started(variants: Sequence[BucketCounts], rule: Rule, buckets: int, n_opt: float) -> BoolArray:
+def _started(variants: Sequence[BucketCounts], rule: Rule, buckets: int) -> BoolArray:
     """Whether harm since any start is proven: bool[runs]."""
     one = np.ones(len(variants[0].total))
     tests = (
@@ -276,10 +276,10 @@ def _started(variants: Sequence[BucketCounts], rule: Rule, buckets: int, n_opt: 
             (1 + rule.margin_relative) * one,
             level * rule.harm_alpha * one,
             buckets,
-            n_opt,
             gross,
             bounded=False,
             warm_up=rule.warm_up if rule.early else 0,
+            starting=rule.warm_up * (1 + rule.early),
         )
         found |= harm_from_any_start(variants[0], variants[1], null).log_e >= 0
     return found

@@ -29,24 +29,22 @@ from analysis.requests.level_noise import LARGER, LevelNoise, noise_around
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.started_windows import (
     RunningTotals,
-    active_starts,
+    WatchedBuckets,
     count_later_starts,
-    merged,
+    watched_buckets,
 )
 from analysis.sequential.confidence_sequence import normal_of_student, one_sided_log_e
 from analysis.sequential.roots import bracket_root
 
 # Weight of the comparison from the start; the later ones share the rest equally.
 _FIRST = 0.6
-# Buckets at which a later start's comparison is tightest.
-_LATER_OPTIMUM = 24.0
-# Buckets that are looked at one by one; in a longer plan windows of more than half of them are
-# looked at in wider ones, so that a look's cost doesn't grow.
-_MOST_BUCKETS = 256
+# Buckets after which a start's comparison is tightest.
+_OPTIMUM = 24.0
 # Windows whose e-value can't matter are left out: so much below the threshold, as a log.
 _NEGLIGIBLE = 3.0
-_LEAST_RECENT = 4
-# A version that starts may be worse by so much until twice the warm-up is over.
+# Of a window's excess, what its last quarter has of it at least, and how many buckets that is.
+_STILL_THERE, _LEAST_RECENT = 1 / 3, 4
+# A version that starts may be worse by so much.
 _STARTING_GAP = 0.028
 _SMALLEST_TAIL = 1e-300
 
@@ -55,21 +53,21 @@ _SMALLEST_TAIL = 1e-300
 class Null:
     """What is refuted: "the candidate is at most factor times the baseline plus gap".
 
-    All float64[rows]; alpha: the level. buckets, n_opt: all of the plan, and those at which the
-    comparison from the start is tightest. gross: the gap is so wide that neither Student's tails
-    nor long-run variance are needed; bursts are believed to be larger than seen instead.
-    bounded: whether lower bounds are asked for; they cost more than the rest.
-    warm_up: buckets at the start, of which nothing counts that isn't there after them as well.
+    All float64[rows]; alpha: the level. buckets: all of the plan. gross: the gap is so wide that
+    neither Student's tails nor long-run variance are needed; bursts are believed to be larger than
+    seen instead. bounded: whether lower bounds are asked for; they cost more than the rest.
+    warm_up: buckets at the start, of which nothing counts that isn't there after them as well;
+    starting: those in which a version that starts may be worse.
     """
 
     gap: FloatArray
     factor: FloatArray
     alpha: FloatArray
     buckets: int
-    n_opt: float
     gross: bool = False
     bounded: bool = True
     warm_up: int = 0
+    starting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +88,6 @@ class StartedHarm:
     level: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    """Both versions' buckets from one on, perhaps several as one, and the starts looked at."""
-
-    baseline: BucketCounts
-    candidate: BucketCounts
-    starts: IntArray
-    first: int
-    width: int
-
-
 def harm_from_any_start(baseline: BucketCounts, candidate: BucketCounts, null: Null) -> StartedHarm:
     """Evidence that the candidate is worse than the null has it, since any start.
 
@@ -108,7 +95,7 @@ def harm_from_any_start(baseline: BucketCounts, candidate: BucketCounts, null: N
     """
     rows = len(baseline.total)
     log_e, starts, kept = [np.full((rows, 0), -np.inf)], [np.zeros(0, np.int64)], []
-    for view in _views(baseline, candidate):
+    for view in watched_buckets(baseline, candidate):
         found = _Windows.of(view, null)
         kept.append(found)
         log_e.append(found.spread(rows, len(view.starts)))
@@ -123,37 +110,18 @@ def harm_from_any_start(baseline: BucketCounts, candidate: BucketCounts, null: N
     return _described(kept, total, start, null)
 
 
-def _views(baseline: BucketCounts, candidate: BucketCounts) -> list[_View]:
-    buckets = baseline.total.shape[1]
-    starts = active_starts(buckets)[: max(buckets, 0)]
-    if not buckets:
-        return []
-    if buckets <= _MOST_BUCKETS:
-        return [_View(baseline, candidate, starts, 0, 1)]
-    first = buckets - _MOST_BUCKETS
-    near = starts >= buckets - _MOST_BUCKETS // 2
-    recent = [BucketCounts(c.total[:, first:], c.bad[:, first:]) for c in (baseline, candidate)]
-    width = 2 ** int(np.ceil(np.log2(buckets / _MOST_BUCKETS)))
-    far = starts[~near & (starts % width == 0)] // width
-    return [
-        _View(recent[0], recent[1], starts[near] - first, first, 1),
-        _View(*merged(baseline, candidate, width), far, 0, width),
-    ]
-
-
 @dataclass(frozen=True, slots=True)
 class _Windows:
-    """The windows of a view that may matter: one each of row, which (start), level, n_opt, noise.
+    """The windows of a view that may matter: one each of row, which (start), level, noise.
 
-    baseline, candidate: counts without the worst bucket; whole: with it; value: log e-value times
-    the level.
+    baseline, candidate: counts without the worst bucket; whole: with it; value: log of e-value
+    times level.
     """
 
-    view: _View
+    view: WatchedBuckets
     row: IntArray
     which: IntArray
     level: FloatArray
-    n_opt: FloatArray
     noise: LevelNoise | None
     baseline: BucketCounts
     candidate: BucketCounts
@@ -161,7 +129,7 @@ class _Windows:
     value: FloatArray
 
     @classmethod
-    def of(cls, view: _View, null: Null) -> _Windows:
+    def of(cls, view: WatchedBuckets, null: Null) -> _Windows:
         rows, buckets = view.baseline.total.shape
         totals = RunningTotals.of(view.baseline, view.candidate)
         row, which = (x.ravel() for x in np.indices((rows, len(view.starts))))
@@ -170,19 +138,18 @@ class _Windows:
         later = (1 - _FIRST) / count_later_starts(null.buckets)
         weight = np.where(at == 0, _FIRST, np.where(at < null.buckets, later, 0.0))
         level = np.maximum(weight * null.alpha[row], _SMALLEST_TAIL)
-        n_opt = np.where(at == 0, null.n_opt, _LATER_OPTIMUM) / view.width
         whole = totals.between(start, np.full_like(start, buckets), row)
         ratio, _ = likelihood_ratio(*whole, null.gap[row], null.factor[row])
         n = (buckets - start).astype(np.float64)
         # At best: by sampling alone.
-        best = one_sided_log_e(np.sqrt(2 * np.maximum(ratio, 0.0)), n, level, n_opt) + np.log(level)
+        best = _log_e(np.sqrt(2 * np.maximum(ratio, 0.0)), n, level, view)
         matters = best > -np.log(len(view.starts)) - _NEGLIGIBLE
         keep = np.flatnonzero(_beyond(*whole, null, row) & (n >= 2) & matters & (weight > 0))
         row, which, start = row[keep], which[keep], start[keep]
-        level, n_opt, n = level[keep], n_opt[keep], n[keep]
+        level, n = level[keep], n[keep]
         whole = (_take(whole[0], keep), _take(whole[1], keep))
         if not keep.size:
-            return cls(view, row, which, level, n_opt, None, *whole, whole, np.zeros(0))
+            return cls(view, row, which, level, None, *whole, whole, np.zeros(0))
         noise = noise_around(
             view.baseline,
             view.candidate,
@@ -194,12 +161,12 @@ class _Windows:
         variants = totals.between(
             start, np.full_like(start, buckets), row, _worst_bucket(view, null, row, start)
         )
-        found = cls(view, row, which, level, n_opt, noise, *variants, whole, np.zeros(0))
+        found = cls(view, row, which, level, noise, *variants, whole, np.zeros(0))
         warm_up = -(-max(null.warm_up - view.first, 0) // view.width)
-        early = (start < warm_up) & (buckets <= 2 * warm_up)
-        value = found.log_e(null, np.maximum(null.gap[row], early * _STARTING_GAP))
-        value[~_still_there(totals, null, row, start, (warm_up, buckets))] = -np.inf
-        return cls(view, row, which, level, n_opt, noise, *variants, whole, value)
+        starting = _STARTING_GAP if buckets * view.width <= null.starting else 0.0
+        value = found.log_e(null, np.maximum(null.gap[row], starting))
+        value[~_still_there(totals, null, row, start, (warm_up, buckets), whole)] = -np.inf
+        return cls(view, row, which, level, noise, *variants, whole, value)
 
     def log_e(self, null: Null, gap: FloatArray) -> FloatArray:
         """Log of level times e-value of each window against that gap."""
@@ -218,7 +185,7 @@ class _Windows:
                 np.sqrt(2 * np.maximum(likely, 0.0) / noise.persistent), noise.degrees
             )
         n = (self.view.baseline.total.shape[1] - self.view.starts[self.which]).astype(np.float64)
-        value = one_sided_log_e(z, n, self.level, self.n_opt) + np.log(self.level)
+        value = _log_e(z, n, self.level, self.view)
         harmed = self.candidate.share > factor * self.baseline.share + gap
         return np.where(harmed, value, -np.inf)
 
@@ -230,7 +197,6 @@ class _Windows:
             row=self.row[chosen],
             which=self.which[chosen],
             level=self.level[chosen],
-            n_opt=self.n_opt[chosen],
             noise=None if noise is None else noise.only(chosen),
             baseline=_take(self.baseline, chosen),
             candidate=_take(self.candidate, chosen),
@@ -242,6 +208,12 @@ class _Windows:
         out = np.full((rows, starts), -np.inf)
         out[self.row, self.which] = self.value
         return out
+
+
+def _log_e(z: FloatArray, n: FloatArray, level: FloatArray, view: WatchedBuckets) -> FloatArray:
+    """Log of level times the e-value of so many standard errors after n of a view's buckets."""
+    n_opt = np.full_like(level, _OPTIMUM / view.width)
+    return np.asarray(one_sided_log_e(z, n, level, n_opt) + np.log(level))
 
 
 def _described(kept: list[_Windows], total: FloatArray, start: IntArray, null: Null) -> StartedHarm:
@@ -275,7 +247,7 @@ def _beyond(
     return np.asarray(candidate.share > null.factor[row] * baseline.share + null.gap[row])
 
 
-def _worst_bucket(view: _View, null: Null, row: IntArray, start: IntArray) -> IntArray:
+def _worst_bucket(view: WatchedBuckets, null: Null, row: IntArray, start: IntArray) -> IntArray:
     """The bucket of each window that speaks most against the candidate."""
     totals = view.baseline.total + view.candidate.total
     weight = view.baseline.total * view.candidate.total / np.maximum(totals, 1)
@@ -286,14 +258,24 @@ def _worst_bucket(view: _View, null: Null, row: IntArray, start: IntArray) -> In
 
 
 def _still_there(
-    totals: RunningTotals, null: Null, row: IntArray, start: IntArray, after: tuple[int, int]
+    totals: RunningTotals,
+    null: Null,
+    row: IntArray,
+    start: IntArray,
+    after: tuple[int, int],
+    whole: tuple[BucketCounts, BucketCounts],
 ) -> BoolArray:
-    """Whether the last quarter of each window is beyond the null; after: warm-up and its end."""
+    """Whether the last quarter of each window is beyond the null, by a part of the whole's excess.
+
+    after: the warm-up and its end; whole: the windows.
+    """
     warm_up, buckets = after
     recent = np.maximum(_LEAST_RECENT, -(-(buckets - start) // 4))
     recent = np.minimum(recent, np.minimum(buckets - start, buckets - warm_up))
-    variants = totals.between(buckets - recent, np.full_like(start, buckets), row)
-    return _beyond(*variants, null, row)
+    baseline, candidate = totals.between(buckets - recent, np.full_like(start, buckets), row)
+    allowed = null.factor[row] * baseline.share + null.gap[row]
+    excess = whole[1].share - null.factor[row] * whole[0].share - null.gap[row]
+    return np.asarray(candidate.share > allowed + _STILL_THERE * excess)
 
 
 def _take(counts: BucketCounts, keep: IntArray) -> BucketCounts:

@@ -17,6 +17,9 @@ from analysis.requests.paired_buckets import BucketCounts, information
 _STEP = 2
 # A start is followed until its window has so many of the steps that it is a multiple of.
 _STEPS_FOLLOWED = 16
+# Buckets that are looked at one by one; in a longer plan windows of more than half of them are
+# looked at in wider ones, so that a look's cost doesn't grow.
+_MOST_BUCKETS = 256
 _TINY = 1e-300
 
 
@@ -102,3 +105,33 @@ def merged(
     edges = np.append(np.arange(0, buckets, width), buckets)
     row = np.arange(rows)[:, None]
     return RunningTotals.of(baseline, candidate).between(edges[:-1], edges[1:], row)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedBuckets:
+    """Both versions' buckets from one on, perhaps several as one, and the starts looked at."""
+
+    baseline: BucketCounts
+    candidate: BucketCounts
+    starts: IntArray
+    first: int
+    width: int
+
+
+def watched_buckets(baseline: BucketCounts, candidate: BucketCounts) -> list[WatchedBuckets]:
+    """Both versions' buckets as they are looked at, all starts that are followed among them."""
+    buckets = baseline.total.shape[1]
+    starts = active_starts(buckets)[: max(buckets, 0)]
+    if not buckets:
+        return []
+    if buckets <= _MOST_BUCKETS:
+        return [WatchedBuckets(baseline, candidate, starts, 0, 1)]
+    first = buckets - _MOST_BUCKETS
+    near = starts >= buckets - _MOST_BUCKETS // 2
+    recent = [BucketCounts(c.total[:, first:], c.bad[:, first:]) for c in (baseline, candidate)]
+    width = 2 ** int(np.ceil(np.log2(buckets / _MOST_BUCKETS)))
+    far = starts[~near & (starts % width == 0)] // width
+    return [
+        WatchedBuckets(recent[0], recent[1], starts[near] - first, first, 1),
+        WatchedBuckets(*merged(baseline, candidate, width), far, 0, width),
+    ]

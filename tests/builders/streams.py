@@ -210,7 +210,7 @@ def may_decide(
         harm_from_any_start(
             baseline,
             candidate,
-            Null(gap, np.ones(len(alpha)), alpha, plan.planned_buckets, plan.harm_buckets, coarse),
+            Null(gap, np.ones(len(alpha)), alpha, plan.planned_buckets, coarse),
         ).log_e
         >= 0
         for gap, coarse in (

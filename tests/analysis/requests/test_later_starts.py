@@ -16,10 +16,10 @@ MARGIN, ALPHA = 0.005, 0.0125
 Arms = tuple[BucketCounts, BucketCounts]
 
 
-def _judged(arms: Arms, n_opt: float, *, gross: bool = False) -> StartedHarm:
+def _judged(arms: Arms, buckets: int, *, gross: bool = False) -> StartedHarm:
     one = np.ones(len(arms[0].total))
     gap = 0.015 if gross else MARGIN
-    null = Null(gap * one, one, ALPHA * one, int(2 * n_opt), n_opt, gross)
+    null = Null(gap * one, one, ALPHA * one, buckets, gross)
     return harm_from_any_start(arms[0], arms[1], null)
 
 
@@ -29,7 +29,7 @@ def _until(arms: Arms, end: int) -> Arms:
 
 
 def _found(stream: Stream, end: int, runs: int, *, gross: bool = False) -> StartedHarm:
-    return _judged(_until(stream.counts(7, runs), end), stream.buckets / 2, gross=gross)
+    return _judged(_until(stream.counts(7, runs), end), stream.buckets, gross=gross)
 
 
 def test_the_threshold_is_that_of_the_one_sided_sequence() -> None:
@@ -67,7 +67,7 @@ def test_one_bucket_decides_nothing() -> None:
     arms = Stream(rate=1000).counts(3, 1)
     arms[1].bad[0, 200] = 0.5 * arms[1].total[0, 200]
     for gross in (False, True):
-        assert _judged(_until(arms, 202), 120, gross=gross).log_e[0] < 0
+        assert _judged(_until(arms, 202), 240, gross=gross).log_e[0] < 0
 
 
 def test_a_gross_harm_is_found_without_a_history() -> None:
@@ -78,20 +78,20 @@ def test_a_gross_harm_is_found_without_a_history() -> None:
 def test_runs_are_judged_each_for_itself() -> None:
     """As many rows give what each alone gives."""
     arms = _until(Stream(harm=step(20, 3)).counts(4, 6), 100)
-    together = _judged(arms, 120)
+    together = _judged(arms, 240)
     for i in range(6):
         one, other = (BucketCounts(c.total[[i]], c.bad[[i]]) for c in arms)
-        alone = _judged((one, other), 120)
+        alone = _judged((one, other), 240)
         assert alone.log_e[0] == pytest.approx(together.log_e[i])
         assert alone.start[0] == together.start[i]
 
 
 def test_nothing_yet_is_no_evidence() -> None:
     empty = BucketCounts(np.zeros((1, 0)), np.zeros((1, 0)))
-    assert _judged((empty, empty), 120).log_e[0] == -np.inf
+    assert _judged((empty, empty), 240).log_e[0] == -np.inf
     silent = BucketCounts(np.full((1, 9), 50.0), np.zeros((1, 9)))
     nobody = BucketCounts(np.zeros((1, 9)), np.zeros((1, 9)))
-    assert _judged((silent, nobody), 120).log_e[0] == -np.inf
+    assert _judged((silent, nobody), 240).log_e[0] == -np.inf
 
 
 def test_a_step_late_in_a_long_plan_is_found() -> None:
