@@ -132,7 +132,8 @@ def judge_objectives(
 ) -> list[Objective | None]:
     """Of the whole plan; where it is spoiled for both versions, met if the last part meets it.
 
-    watched: the bucket from which on the candidate has all traffic: that must meet it as well.
+    watched: the bucket from which on the candidate has all traffic: that must surely meet it as
+    well, and so must its last minutes as they are: harm that has only begun is little of a mean.
     """
     theirs, ours = (
         levels.bounded(estimate_share(variant, overdispersion))
@@ -147,16 +148,20 @@ def judge_objectives(
     found = [_objective(*row) for row in zip(metrics, ours, theirs, last, strict=True)]
     if watched is None:
         return found
-    alone = levels.bounded(
-        estimate_share(since_bucket(judged[1], watched), pairs.overdispersion_candidate)
+    latest = max(watched, judged[1].total.shape[1] - least_last_part(levels.plan))
+    alone, now = (
+        levels.bounded(estimate_share(since_bucket(judged[1], at), pairs.overdispersion_candidate))
+        for at in (watched, latest)
     )
-    return [one and _also_met(one, part) for one, part in zip(found, alone, strict=True)]
+    return [one and _also_met(one, *parts) for one, *parts in zip(found, alone, now, strict=True)]
 
 
-def _also_met(whole: Objective, part: Estimate) -> Objective:
-    """The whole's, unless it is met and a part doesn't surely meet it too."""
-    if whole.state is not Classification.PASS or part.upper <= whole.limit:
+def _also_met(whole: Objective, alone: Estimate, now: Estimate) -> Objective:
+    """The whole's, unless it is met and a part doesn't surely meet it too, or isn't below now."""
+    is_met = alone.upper <= whole.limit and now.value <= whole.limit
+    if whole.state is not Classification.PASS or is_met:
         return whole
+    part = now if alone.upper <= whole.limit else alone
     return Objective(whole.limit, part, Classification.UNCERTAIN, shared=False)
 
 

@@ -151,8 +151,8 @@ class Endpoints:
         if call.experiment is not None:
             grant.check(call.experiment, deciding=True)
             return named(self._workspace, call.experiment)
-        find = functools.partial(of_service, self._workspace, call.name, call.namespace)
-        return await self._read("specs", (call.name, call.namespace), find)
+        find = functools.partial(of_service, self._workspace, call.name, call.namespace, grant)
+        return await self._read("specs", (call.name, call.namespace, grant), find)
 
     async def _read(self, what: str, key: Hashable, work: Callable[[], str]) -> str:
         """What work returns, in a worker thread. Raises Refused (503) if that takes too long."""

@@ -18,6 +18,7 @@ from flows.look.look import (
 from flows.look.look_time import TimeInFuture, look_time
 from flows.look.verdict_document import VerdictDocument
 from flows.notify import send_notifications
+from flows.service.grants import Grant
 from flows.service.health import ServiceMetrics
 from flows.service.http import Limits, Refused, shown
 from flows.service.shared_calls import Overloaded, SharedCalls, TookTooLong
@@ -113,13 +114,17 @@ def named(workspace: Workspace, name: str) -> str:
     return name
 
 
-def of_service(workspace: Workspace, service: str, namespace: str) -> str:
-    """The one experiment on a service. Raises Refused: 404 none, 409 several."""
+def of_service(workspace: Workspace, service: str, namespace: str, grant: Grant) -> str:
+    """The one experiment on a service. Raises Refused: 404 none, 409 several; 403 before both,
+    unless the caller may decide of all that are on it.
+    """
     found = [
         spec.experiment
         for spec in select_readable(workspace).experiments
         if (spec.service, spec.namespace) == (service, namespace)
     ]
+    for name in found or [""]:
+        grant.check(name, deciding=True)
     where = f"on service {shown(service)} in namespace {shown(namespace)}"
     if not found:
         raise Refused(404, f"there is no experiment {where}; name one in metadata.experiment")

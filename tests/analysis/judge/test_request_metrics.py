@@ -151,22 +151,30 @@ def test_missing_evidence_is_an_error_of_the_caller() -> None:
 
 
 def _alone_after(
-    buckets: int, share: float, planned: tuple[float, float], objective: float | None = 0.05
+    buckets: int,
+    share: float,
+    planned: tuple[float, float],
+    objective: float | None = 0.05,
+    healthy: int = 0,
 ) -> MetricResult:
-    """Healthy test traffic beside the baseline, then all traffic to a candidate that fails."""
+    """Healthy test traffic beside the baseline, then all traffic to a candidate that fails.
+
+    healthy: for so many buckets it has all traffic before it fails.
+    """
     plan = _plan(Margin(absolute=0.02), objective)
     first, second = (
         Stage(i * 60_000, (i + 1) * 60_000, {"stable": part, "canary": 1 - part})
         for i, part in enumerate(planned)
     )
     plan = replace(plan, stages=(first, second), bucket_ms=1000)
-    n = 60 + buckets
+    n = 60 + healthy + buckets
     alone = np.arange(n) >= 60
+    fails = np.arange(n) >= 60 + healthy
     canary = np.where(alone, 200.0, 20.0)[None]
     stable = np.where(alone, 0.0, 200.0)[None]
     counts = {
         "stable": BucketCounts(stable, np.zeros((1, n))),
-        "canary": BucketCounts(canary, np.round(canary * np.where(alone, share, 0.0))),
+        "canary": BucketCounts(canary, np.round(canary * np.where(fails, share, 0.0))),
     }
     evidence = RequestEvidence(
         alone.astype(np.int64), {k: c.total[0] for k, c in counts.items()}, ("errors",), counts
@@ -203,6 +211,14 @@ def test_with_all_the_traffic_a_candidate_passes_by_its_objective_only(
     buckets: int, share: float, objective: float | None, found: Classification
 ) -> None:
     assert _alone_after(buckets, share, (1.0, 0.0), objective).classification is found
+
+
+def test_a_candidate_that_has_begun_to_fail_with_all_the_traffic_does_not_pass() -> None:
+    found = _alone_after(450, 0.1, (1.0, 0.0), healthy=28_800)
+    assert found.classification is Classification.UNCERTAIN
+    assert found.objective is not None
+    assert found.objective.candidate.value > found.objective.limit
+    assert _alone_after(450, 0.01, (1.0, 0.0), healthy=28_800).classification is Classification.PASS
 
 
 def test_near_its_objective_it_is_not_grossly_beyond_it() -> None:

@@ -73,6 +73,10 @@ def test_a_token_decides_its_experiments_and_learns_nothing_of_others(call: Call
     ]
     hook["metadata"] = {"experiment": OTHER}
     unknown.append(call("DECIDES", "/flagger/rollout", hook))
+    # By the service's name alone: of others, of several, and of none.
+    for name in ("exam-service", "learning-module-service", "none"):
+        hook = {"name": name, "namespace": "edtech-production"}
+        unknown.append(call("DECIDES", "/flagger/rollout", hook))
     assert {(each.status_code, each.text) for each in unknown} == {
         (403, '{"error": "this token is for other experiments"}')
     }
