@@ -2,32 +2,22 @@
 
 The statistic of a shift is a step function. At a root of exactly 0, which most values tied on both
 sides bring about, the place where the search stops decides Kayenta's label, so it is found here by
-the same steps. Elsewhere our own roots are exact (mann_whitney.py).
+the same steps, of all such pairs at once. Elsewhere our own roots are exact (mann_whitney.py).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtri
 
-from analysis.arrays import FloatArray
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.kayenta.mann_whitney import Shifts
 
 _ACCURACY = 1e-4
 _EPSILON = float(np.finfo(np.float64).eps)
 _MOST_STEPS = 1001
-
-
-@dataclass(frozen=True, slots=True)
-class _Point:
-    """A shift, and its statistic less the wanted one."""
-
-    at: float
-    value: float
 
 
 def stopped_beside_zero(
@@ -39,94 +29,122 @@ def stopped_beside_zero(
     are 0: an end elsewhere has a side of 0, however near the search comes to it.
     """
     found = np.stack([shifts.estimate, shifts.lower, shifts.upper])
-    for row in np.flatnonzero((found[0] == 0) & (found[1:] == 0).any(axis=0)):
-        x, y = np.sort(experiment[row]), np.sort(control[row])
-        searched = searched_shifts(x, y, float(ndtri(0.5 + confidence / 2)))
-        found[:, row] = np.where(found[:, row] == 0, searched, found[:, row])
+    hangs = (found == 0) & (found[0] == 0) & (found[1:] == 0).any(axis=0)
+    ends, rows = np.nonzero(hangs)
+    if not rows.size:
+        return shifts
+    z = float(ndtri(0.5 + confidence / 2))
+    x, y = np.sort(experiment[rows], axis=1), np.sort(control[rows], axis=1)
+    found[ends, rows] = searched_shifts(x, y, np.array([0.0, z, -z])[ends])
     return replace(shifts, estimate=found[0], lower=found[1], upper=found[2])
 
 
-def searched_shifts(
-    experiment: FloatArray, control: FloatArray, z: float
-) -> tuple[float, float, float]:
-    """Estimate, lower and upper end of one pair of series, both ordered, that differ somewhere.
+def searched_shifts(experiment: FloatArray, control: FloatArray, wanted: FloatArray) -> FloatArray:
+    """The shift of each pair of series at which its statistic is the wanted one: float64[pairs].
 
-    The ends are where the statistic of the shift is z and -z, the estimate where it is 0.
+    experiment: float64[pairs, m]; control: float64[pairs, n], each ordered, and the two of a pair
+    differ somewhere. wanted: float64[pairs], 0 for the estimate, z and -z for the interval's ends.
     """
-    low, high = float(experiment[0] - control[-1]), float(experiment[-1] - control[0])
-    at_low, at_high = (_statistic(experiment, control, d) for d in (low, high))
-
-    def root(wanted: float) -> float:
-        if wanted != 0 and at_low - wanted <= 0:
-            return low
-        if wanted != 0 and at_high - wanted >= 0:
-            return high
-        return _search(
-            lambda d: _statistic(experiment, control, d) - wanted,
-            _Point(low, at_low - wanted),
-            _Point(high, at_high - wanted),
-        )
-
-    return root(0.0), root(z), root(-z)
+    low, high = experiment[:, 0] - control[:, -1], experiment[:, -1] - control[:, 0]
+    at_low, at_high = (_statistics(experiment, control, d) - wanted for d in (low, high))
+    is_low, is_high = (wanted != 0) & (at_low <= 0), (wanted != 0) & (at_high >= 0)
+    found = np.where(is_low | (at_low == 0), low, high)
+    left = np.flatnonzero(~(is_low | is_high) & (at_low != 0) & (at_high != 0))
+    brackets = _Points(low[left], at_low[left]), _Points(high[left], at_high[left])
+    found[left] = _search(experiment[left], control[left], wanted[left], *brackets)
+    return found
 
 
-def _statistic(x: FloatArray, y: FloatArray, shift: float) -> float:
-    """The rank statistic of x - shift and y, with both corrections."""
-    m, n = x.size, y.size
-    moved = x - shift
-    below = np.searchsorted(y, moved, side="left").sum()
-    at_most = np.searchsorted(y, moved, side="right").sum()
-    w = (below + at_most) / 2 - m * n / 2
-    ties = np.unique(np.concatenate([moved, y]), return_counts=True)[1].astype(np.float64)
-    tied = float((ties**3 - ties).sum())
-    sigma = math.sqrt(m * n / 12 * ((m + n + 1) - tied / ((m + n) * (m + n - 1))))
-    return float((w - np.sign(w) * 0.5) / sigma)
+def _statistics(x: FloatArray, y: FloatArray, shift: FloatArray) -> FloatArray:
+    """The rank statistic of each row's x - shift and y, with both corrections: float64[rows]."""
+    rows, m = x.shape
+    n = y.shape[1]
+    both = np.concatenate([y, x - shift[:, None]], axis=1)
+    order = np.argsort(both, axis=1, kind="stable")
+    ordered = np.take_along_axis(both, order, axis=1)
+    begins = np.ones(both.shape, dtype=np.bool_)
+    begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    # Runs of equal values; none reaches into the next row.
+    starts = np.flatnonzero(begins)
+    row = starts // (m + n)
+    size = np.diff(starts, append=both.size).astype(np.float64)
+    of_x = np.add.reduceat((order >= n).ravel(), starts, dtype=np.float64)
+    of_y = size - of_x
+    below = np.cumsum(of_y) - of_y - row * n
+    w = np.bincount(row, of_x * (below + of_y / 2), rows) - m * n / 2
+    tied = np.bincount(row, size**3 - size, rows)
+    sigma = np.sqrt(m * n / 12 * ((m + n + 1) - tied / ((m + n) * (m + n - 1))))
+    return np.asarray((w - np.sign(w) * 0.5) / sigma, dtype=np.float64)
 
 
-def _search(function: Callable[[float], float], low: _Point, high: _Point) -> float:
+@dataclass(frozen=True, slots=True)
+class _Points:
+    """A shift of each row, and its statistic less the wanted one: float64[rows] each."""
+
+    at: FloatArray
+    value: FloatArray
+
+    def of(self, rows: BoolArray | IntArray) -> _Points:
+        return _Points(self.at[rows], self.value[rows])
+
+    def where(self, chosen: BoolArray, others: _Points) -> _Points:
+        at, value = np.where(chosen, self.at, others.at), np.where(chosen, self.value, others.value)
+        return _Points(at, value)
+
+
+def _search(
+    x: FloatArray, y: FloatArray, wanted: FloatArray, low: _Points, high: _Points
+) -> FloatArray:
     """Brent 1973, chapter 4: the best of two points between which the function changes its sign.
 
     A step is by inverse quadratic interpolation, or linear with two points only; a bisection where
     that would leave the bracket or be no shorter than half the step before the last.
     """
-    if 0 in (low.value, high.value):
-        return low.at if low.value == 0 else high.at
+    found = high.at.copy()
+    left = np.arange(found.size)
     previous, best, across = low, high, low
     for _ in range(_MOST_STEPS):
         before = best.at - previous.at
-        if abs(across.value) < abs(best.value):
-            previous, best, across = best, across, best
-        tolerance = 2 * _EPSILON * abs(best.at) + _ACCURACY / 2
-        step = (across.at - best.at) / 2
-        if abs(step) <= tolerance or best.value == 0:
+        swapped = np.abs(across.value) < np.abs(best.value)
+        previous, best, across = (
+            best.where(swapped, previous),
+            across.where(swapped, best),
+            best.where(swapped, across),
+        )
+        tolerance = 2 * _EPSILON * np.abs(best.at) + _ACCURACY / 2
+        found[left] = best.at
+        on = (np.abs(across.at - best.at) / 2 > tolerance) & (best.value != 0)
+        if not on.any():
             break
-        if abs(before) >= tolerance and abs(previous.value) > abs(best.value):
-            step = _interpolated(previous, best, across, before, tolerance)
-        if abs(step) < tolerance:
-            step = tolerance if step > 0 else -tolerance
+        left, before, tolerance = left[on], before[on], tolerance[on]
+        previous, best, across = previous.of(on), best.of(on), across.of(on)
+        step = _step(previous, best, across, before, tolerance)
         at = best.at + step
-        previous, best = best, _Point(at, function(at))
-        if best.value * across.value > 0:
-            across = previous
-    return best.at
+        value = _statistics(x[left], y[left], at) - wanted[left]
+        previous, best = best, _Points(at, value)
+        across = previous.where(best.value * across.value > 0, across)
+    return found
 
 
-def _interpolated(
-    previous: _Point, best: _Point, across: _Point, before: float, tolerance: float
-) -> float:
+def _step(
+    previous: _Points, best: _Points, across: _Points, before: FloatArray, tolerance: FloatArray
+) -> FloatArray:
     """The step by interpolation where it is good enough, else half the way across."""
     reach = across.at - best.at
-    to_previous = best.value / previous.value
-    if previous.at == across.at:
-        numerator, denominator = reach * to_previous, 1 - to_previous
-    else:
+    tried = (np.abs(before) >= tolerance) & (np.abs(previous.value) > np.abs(best.value))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        to_previous = best.value / previous.value
         skew, to_across = previous.value / across.value, best.value / across.value
-        numerator = to_previous * (
+        quadratic = to_previous * (
             reach * skew * (skew - to_across) - (best.at - previous.at) * (to_across - 1)
         )
-        denominator = (skew - 1) * (to_across - 1) * (to_previous - 1)
-    denominator = math.copysign(1.0, -numerator) * denominator if numerator else denominator
-    numerator = abs(numerator)
-    inside = numerator < 0.75 * reach * denominator - abs(tolerance * denominator) / 2
-    shorter = numerator < abs(before * denominator / 2)
-    return numerator / denominator if inside and shorter else reach / 2
+        is_linear = previous.at == across.at
+        numerator = np.where(is_linear, reach * to_previous, quadratic)
+        of_quadratic = (skew - 1) * (to_across - 1) * (to_previous - 1)
+        denominator = np.where(is_linear, 1 - to_previous, of_quadratic)
+        denominator = np.where(numerator > 0, -denominator, denominator)
+        numerator = np.abs(numerator)
+        inside = numerator < 0.75 * reach * denominator - np.abs(tolerance * denominator) / 2
+        shorter = numerator < np.abs(before * denominator / 2)
+        step = np.where(tried & inside & shorter, numerator / denominator, reach / 2)
+    return np.where(np.abs(step) < tolerance, np.copysign(tolerance, step), step)

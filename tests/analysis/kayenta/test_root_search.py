@@ -16,6 +16,7 @@ from tests.builders.judged_metric import classify_metric
 
 FloatArray = NDArray[np.float64]
 EITHER = MetricConfig(direction=Direction.EITHER)
+Z = float(ndtri(0.99))
 
 
 def _sparse(
@@ -26,6 +27,12 @@ def _sparse(
     found = np.full(values, base)
     found[rng.choice(values, other, replace=False)] += level * rng.uniform(0.8, 1.4, other)
     return found
+
+
+def _searched(x: FloatArray, y: FloatArray) -> list[float]:
+    """Estimate and both ends, searched side by side."""
+    tripled = np.tile(np.sort(x), (3, 1)), np.tile(np.sort(y), (3, 1))
+    return [float(found) for found in searched_shifts(*tripled, np.array([0.0, Z, -Z]))]
 
 
 @pytest.mark.parametrize("base", [0.0, 5.0])
@@ -72,7 +79,7 @@ def test_the_search_stops_within_its_accuracy_of_the_exact_root(seed: int) -> No
     rng = np.random.default_rng(seed)
     x, y = rng.normal(3, 1, 40 + seed), rng.normal(2, 2, 30)
     exact = location_shifts(x[None], y[None], confidence=0.98)
-    estimate, lower, upper = searched_shifts(np.sort(x), np.sort(y), float(ndtri(0.99)))
+    estimate, lower, upper = _searched(x, y)
     assert lower == pytest.approx(float(exact.lower[0]), abs=1e-4)
     assert upper == pytest.approx(float(exact.upper[0]), abs=1e-4)
     assert z_of_shift(estimate - 1e-4, x, y) >= 0 >= z_of_shift(estimate + 1e-4, x, y)
@@ -81,10 +88,18 @@ def test_the_search_stops_within_its_accuracy_of_the_exact_root(seed: int) -> No
 @pytest.mark.parametrize("seed", range(8))
 def test_beside_zero_the_search_ends_where_the_statistic_crosses(seed: int) -> None:
     x, y = _sparse(seed, 150, 50), _sparse(seed + 20, 150, 12)
-    z = float(ndtri(0.99))
-    for wanted, found in zip((0.0, z, -z), searched_shifts(np.sort(x), np.sort(y), z), strict=True):
+    for wanted, found in zip((0.0, Z, -Z), _searched(x, y), strict=True):
         assert 0 <= abs(found) <= 1e-4
         assert z_of_shift(found - 1e-4, x, y) > wanted > z_of_shift(found + 1e-4, x, y)
+
+
+def test_pairs_are_searched_as_if_each_was_alone() -> None:
+    rng = np.random.default_rng(7)
+    x = np.sort(rng.poisson(4, (30, 25)).astype(np.float64), axis=1)
+    y = np.sort(rng.poisson(5, (30, 40)).astype(np.float64), axis=1)
+    together = searched_shifts(x, y, np.full(30, -Z))
+    alone = [searched_shifts(x[[i]], y[[i]], np.array([-Z]))[0] for i in range(30)]
+    assert together.tolist() == alone
 
 
 def test_dense_series_keep_their_exact_roots() -> None:

@@ -84,7 +84,7 @@ def pushgateway(url: str) -> None:
         push_text("x 1\n", url, timeout_s=WHOLE_S / 2)
 
 
-_OF_HEAD = {"status", "headers"}
+_OF_HEAD = ("status", "headers")
 CASES = [(prometheus, place) for place in PLACES]
 CASES += [(envoy, place) for place in PLACES]
 CASES += [(each, place) for each in (prometheus_time, hook, pushgateway) for place in _OF_HEAD]

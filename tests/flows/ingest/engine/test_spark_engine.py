@@ -1,7 +1,8 @@
 """Users' rows on a real Spark Connect server: the same sums, verdicts and refusals as here.
 
-Covers flows.ingest.engine.spark_cluster, flows.ingest.engine.kept_answers,
-flows.ingest.engine.remote_rows, flows.ingest.engine.views and flows.ingest.users.engine_pull.
+Covers flows.ingest.engine.spark_cluster, flows.ingest.engine.spark_sql,
+flows.ingest.engine.spark_rules, flows.ingest.engine.kept_answers, flows.ingest.engine.remote_rows,
+flows.ingest.engine.views and flows.ingest.users.engine_pull.
 """
 
 from __future__ import annotations
