@@ -39,8 +39,13 @@ def keep_users(
 
 
 def forget_kept(con: Connection, experiment: str) -> None:
-    """Forgets the users that are kept of an experiment, and their sums."""
+    """Forgets the users that are kept of an experiment, and what was made of them.
+
+    The next pull then makes them all anew, not only those of new parts.
+    """
     run(con, "load/forget_users", experiment=experiment)
+    run(con, "load/forget_user_state", experiment=experiment)
+    run(con, "load/forget_outcome_reach", experiment=experiment)
     run(con, "load/forget_user_sums", experiment=experiment, keep=[])
     run(con, "load/forget_exposed_days", experiment=experiment, days=None)
     run(con, "load/forget_kept_cohorts", experiment=experiment)

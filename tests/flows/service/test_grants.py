@@ -1,4 +1,7 @@
-"""Tokens that allow a part: which experiments, and whether new looks may be taken; over TLS."""
+"""Tokens that allow a part: which experiments, and whether new looks may be taken; over TLS.
+
+Covers flows.cli.serve_command.
+"""
 
 from __future__ import annotations
 

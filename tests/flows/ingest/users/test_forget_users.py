@@ -68,6 +68,11 @@ def test_experiments_without_a_spec_forget_them_too(folder: Path) -> None:
     forget_users(folder / "w.duckdb", [], ["7", "8"], at=START)
     assert nobody_left(folder)
     assert rows_of(folder, "select count(*) from user_sums") == [(0,)]
+    assert rows_of(folder, "select count(*) from outcome_reach") == [(0,)]
+    # Once there is a spec again, all others are there again, with those of a new file.
+    write_exposures(folder, [(41, "a", 4.1)], "exposures-2.csv")
+    pull(spec_of(), folder)
+    assert read(spec_of(), folder).exposed == {"a": 20, "b": 19}
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
