@@ -82,7 +82,7 @@ def _starting(plan: Plan, buckets: int) -> BoolArray:
     None while it is much of what was seen.
     """
     start = np.arange(buckets) < plan.warm_up_buckets
-    return np.asarray(start & (start.mean() <= _LARGEST_START))
+    return np.asarray(start & (start.sum() <= _LARGEST_START * buckets))
 
 
 def _fill(

@@ -10,10 +10,11 @@ from flows.delivery.targets.target import TargetRefused
 def prepare_baseline(controller: Controller, stage: int) -> str | None:
     """Makes it, as large as the candidate is; why the stage can't begin yet, or None.
 
-    Raises what the target raises.
+    The end of the last stage waits for it too: a candidate is no better than pods that aren't ready
+    let it look. Raises what the target raises.
     """
     pods = open_fresh_pods(controller.spec)
-    if pods is None or not 0 < stage <= len(controller.spec.stages):
+    if pods is None or stage == 0:
         return None
     return pods.ensure(fence=controller.lease.fence)
 

@@ -39,7 +39,8 @@ def basis_of(spec: Experiment, spec_dir: Path) -> Basis:
     sources = spec.sources
     of_users = [*sources.rows.values(), *([sources.sums] if sources.sums else [])]
     is_pulled = sources.conversions is not None or any(
-        not isinstance(one, FileSource | UsersFile | UsersSums) for one in of_users
+        not isinstance(one, FileSource | UsersFile | UsersSums) or _is_far(spec, one)
+        for one in of_users
     )
     try:
         files = dict(_files(spec, spec_dir))
@@ -73,10 +74,19 @@ def _files(spec: Experiment, spec_dir: Path) -> Iterator[tuple[str, Path]]:
     patterns = {
         kind: source.files
         for kind, source in spec.sources.rows.items()
-        if isinstance(source, FileSource | UsersFile)
+        if isinstance(source, FileSource | UsersFile) and not _is_far(spec, source)
     }
     if spec.sources.sums is not None:
         patterns["sums"] = spec.sources.sums.aggregates
     for kind, pattern in patterns.items():
         for part, path in find_files(pattern, spec_dir).items():
             yield f"{kind} {part}", path
+
+
+def _is_far(spec: Experiment, source: object) -> bool:
+    """Whether only an engine sees the files."""
+    return (
+        spec.engine is not None
+        and isinstance(source, FileSource | UsersFile)
+        and "://" in source.files
+    )

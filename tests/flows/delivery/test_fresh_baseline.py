@@ -110,6 +110,20 @@ def test_it_is_made_waited_for_and_removed_after_the_last_stage(
     assert api.find("Deployment", FRESH) is None
 
 
+def test_nothing_is_promoted_over_a_baseline_that_is_not_ready(
+    workspace: Workspace, api: Cluster
+) -> None:
+    begin(workspace, api)
+    tell(workspace, "exam", DeliveryEventKind.APPROVED, "a person")
+    one_step(workspace)
+    api.set_ready(FRESH, 1)
+    tell(workspace, "exam", DeliveryEventKind.APPROVED, "a person")
+    assert "has 1 of 2 pods ready" in one_step(workspace).said
+    assert weights(api) == [0, 50, 50]
+    api.set_ready(FRESH, 2)
+    assert one_step(workspace).state.outcome is DeliveryOutcome.PROMOTED
+
+
 def test_after_an_abort_it_is_removed_also_by_who_resumes(
     workspace: Workspace, api: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from flows.delivery.deliver import deliver, tell
 from flows.formats.problems import InputError
+from flows.look.basis import basis_of
 from flows.look.dependencies import waits_for
 from flows.look.look import look_at_experiment
 from flows.spec.read_spec import read_spec
@@ -107,6 +108,17 @@ def test_a_promote_of_what_changed_since_counts_for_nothing(
     with open_reader(Workspace(tmp_path).warehouse) as con:
         spec = read_spec(tmp_path / "experiments" / "second.yaml")
         assert list(waits_for(con, spec, tmp_path / "experiments", END))
+
+
+def test_of_files_that_only_an_engine_sees_a_pull_tells(tmp_path: Path) -> None:
+    """A promote that rests on them can count, as one that rests on a query can."""
+    write(tmp_path, "first")
+    file = tmp_path / "experiments" / "first.yaml"
+    far = file.read_text().replace("first.csv", "s3a://lake/first.parquet")
+    file.write_text(far + 'engine: {spark: "sc://127.0.0.1:1"}\n')
+    basis = basis_of(read_spec(file), file.parent)
+    assert basis.inputs
+    assert basis.is_pulled
 
 
 def test_a_second_look_at_what_changed_decides_anew(tmp_path: Path) -> None:
