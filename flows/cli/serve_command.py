@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from pathlib import Path
 
@@ -69,6 +70,8 @@ def _serve(options: argparse.Namespace) -> int:
         return USAGE_ERROR
     except OSError as error:
         reason = error.strerror or error
+        if error.errno == errno.EADDRINUSE:
+            reason = "the port is in use; choose another --port"
         print(f"can't listen on {options.host} port {options.port}: {reason}", file=sys.stderr)
         return USAGE_ERROR
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

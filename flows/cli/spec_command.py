@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
 
 def _validate(options: argparse.Namespace) -> int:
     from flows.formats.problems import InputError  # noqa: PLC0415
-    from flows.workspace.experiments import load_spec  # noqa: PLC0415
+    from flows.workspace.experiments import load_spec, no_specs  # noqa: PLC0415
 
     folder = options.workspace.experiments
     files = [_file(folder, spec) for spec in options.specs] or sorted(folder.glob("*.yaml"))
@@ -56,7 +56,7 @@ def _validate(options: argparse.Namespace) -> int:
     if problems:
         print("1 problem" if problems == 1 else f"{problems} problems")
     elif not files:
-        print(f"{folder} has no specs (*.yaml)", file=sys.stderr)
+        print(no_specs(folder), file=sys.stderr)
     return USAGE_ERROR if problems or not files else 0
 
 

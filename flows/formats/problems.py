@@ -42,7 +42,7 @@ def unknown_field(name: str, known: Sequence[str], belongs_to: Sequence[str] = (
 
 @dataclass(frozen=True, slots=True, order=True)
 class FileProblem:
-    """One thing that is wrong: where it is, and what would be right."""
+    """One thing that is wrong: where it is (line 0: a folder), and what would be right."""
 
     file: str
     line: int
@@ -51,7 +51,8 @@ class FileProblem:
 
     def __str__(self) -> str:
         where = f"{self.field}: " if self.field else ""
-        return safe_text(f"{self.file}:{self.line}: {where}{self.message}")
+        line = f":{self.line}" if self.line else ""
+        return safe_text(f"{self.file}{line}: {where}{self.message}")
 
 
 class UserError(Exception):

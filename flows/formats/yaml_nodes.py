@@ -45,8 +45,17 @@ def compose(text: str, file: str, rules: YamlRules) -> list[yaml.Node]:
         mark = error.problem_mark or error.context_mark
         # What is missing at the end is missing in the last line.
         line = min(mark.line + 1, text.count("\n") + 1) if mark else 1
-        what = f"is not YAML: {error.problem or error.context}{template_hint(text, line)}"
+        what = f"is not YAML: {error.problem or error.context}{broken_hint(text, line)}"
         raise file_error(file, line, what) from error
+
+
+def broken_hint(text: str, line: int) -> str:
+    """What to do about text that is no YAML; empty if that can't be told."""
+    rows = text.splitlines()
+    row = rows[line - 1] if line <= len(rows) else ""
+    if "\t" in row[: len(row) - len(row.lstrip())]:
+        return "; the line is indented with a tab: use spaces"
+    return template_hint(text, line) or "; check indentation, brackets and quotes here and above"
 
 
 def template_hint(text: str, line: int) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from flows.formats.problems import FieldPath, Finding, unknown_field
+from flows.formats.problems import FieldPath, Finding, did_you_mean, unknown_field
 from flows.formats.safe_text import safe_text
 from flows.spec.experiment import Experiment
 from flows.spec.fields import NAME_PATTERN, PERCENT_PATTERN, URL_PATTERN, Strict
@@ -72,7 +72,7 @@ def _what_is_right(detail: ErrorDetails, text: str | None) -> str:
             right = f"must be {_PATTERNS.get(context['pattern'], context['pattern'])}"
         case "union_tag_invalid" | "union_tag_not_found":
             kinds = [*KINDS] if detail["loc"][0] == "strategy" else _kinds()
-            right = f"needs `kind`, one of {', '.join(map(repr, kinds))}"
+            right = _right_kind(detail["input"], kinds)
         case "float_type" | "int_type":
             whole = "whole " * (kind == "int_type")
             right = f"must be a {whole}number{_as_number(detail['input'])}"
@@ -83,6 +83,15 @@ def _what_is_right(detail: ErrorDetails, text: str | None) -> str:
         case _:
             right = _SAID.get(kind, detail["msg"].replace("Input should be", "must be"))
     return right
+
+
+def _right_kind(written: object, kinds: Sequence[str]) -> str:
+    """Which kinds there are, and which one is near the unknown one that is written, if any is."""
+    listed = ", ".join(map(repr, kinds))
+    kind = written.get("kind") if isinstance(written, dict) else None
+    if not isinstance(kind, str):
+        return f"needs `kind`, one of {listed}"
+    return f"unknown kind {safe_text(repr(kind))}{did_you_mean(kind, kinds)}; there are {listed}"
 
 
 def _fields_of(model_name: str | None) -> str:

@@ -174,7 +174,8 @@ def _check_requests(parts: Parts, spec: Experiment) -> Iterator[Finding]:
     if source is not None:
         yield from check_bucket(parts, spec, source.scrape_interval)
     if spec.mesh is None and parts.is_sound("mesh"):
-        yield Finding(("mesh",), f"is missing: the metrics {names} count requests of a mesh")
+        told = f"is missing: the metrics {names} count requests of a mesh, such as istio or linkerd"
+        yield Finding(("mesh",), told)
     yield from _check_identities(parts, spec)
 
 

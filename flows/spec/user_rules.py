@@ -64,7 +64,7 @@ def _check_engine(spec: Experiment) -> Iterator[Finding]:
         return
     if not spec.sources.rows:
         yield Finding(
-            ("engine",), "has nothing to read: it makes the sums of exposures and outcomes"
+            ("engine",), "has nothing to read: set sources.exposures and sources.outcomes"
         )
     for name in ("exposures", "outcomes", "users"):
         source = getattr(spec.sources, name)

@@ -42,7 +42,7 @@ def select(workspace: Workspace, names: Sequence[str] = ()) -> Selection:
         return _each({name: partial(find_spec, folder, name) for name in names})
     found = select_readable(workspace)
     if not (found.specs or found.broken):
-        raise NoSpecs(f"{folder} has no specs (*.yaml)")
+        raise NoSpecs(no_specs(folder))
     return found
 
 
@@ -112,5 +112,14 @@ def find_spec(folder: Path, name: str) -> tuple[Path, Experiment]:
         raise file_error(path, 1, "is a folder, must be a spec file")
     known = sorted(item.stem for item in folder.glob("*.yaml") if item.is_file())
     message = f"there is no experiment {name!r}{did_you_mean(name, known)}"
-    listed = f"; known: {', '.join(known)}" if known else f"; {folder} has no specs (*.yaml)"
-    raise file_error(folder, 1, message + listed)
+    listed = f"; known: {', '.join(known)}" if known else f"; {no_specs(folder)}"
+    if path.with_suffix(".yml").is_file():
+        listed = f"; rename {name}.yml to {name}.yaml"
+    raise file_error(folder, 0, message + listed)
+
+
+def no_specs(folder: Path) -> str:
+    """That a folder has no specs, and what to do."""
+    other = next((item.name for item in sorted(folder.glob("*.yml"))), None)
+    remedy = f"rename {other} to {other[:-3]}yaml" if other else "run `verdict init`"
+    return f"{folder} has no specs (*.yaml): {remedy}"

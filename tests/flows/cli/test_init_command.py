@@ -167,3 +167,11 @@ def test_a_missing_manifest_is_named(tmp_path: Path, manifest: Path) -> None:
     done = verdict(tmp_path, "validate", str(path))
     assert done.returncode == 2
     assert "gone.yaml:1: can't be read: No such file" in done.stdout
+
+
+def test_example_rolls_back_a_treatment_with_more_refunds(tmp_path: Path) -> None:
+    assert verdict(tmp_path, "init").returncode == 0
+    sums = tmp_path / "experiments" / "sums.csv"
+    sums.write_text(sums.read_text().replace("20000,408", "20000,1400"))
+    judged = verdict(tmp_path, "gate", "example")
+    assert (judged.returncode, "refunded: treatment has 7.00 %" in judged.stdout) == (1, True)

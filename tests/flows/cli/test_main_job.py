@@ -91,7 +91,7 @@ def test_pull_goes_on_after_a_broken_spec(verdict: Commands) -> None:
 def test_folder_without_specs_is_no_success(verdict: Commands, command: str) -> None:
     said = verdict(command)
     assert said.code == 2
-    assert said.err == f"{verdict.root}/experiments has no specs (*.yaml)\n"
+    assert said.err == f"{verdict.root}/experiments has no specs (*.yaml): run `verdict init`\n"
     assert said.out == ""
     assert not (verdict.root / "var").exists()
 

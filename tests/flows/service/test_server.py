@@ -86,7 +86,7 @@ def test_taken_port_is_one_sentence(service: Service) -> None:
         cwd=REPOSITORY, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert "Address already in use" in done.stderr
+    assert f"port {service.port}: the port is in use; choose another --port\n" in done.stderr
 
 
 def test_metrics_are_those_of_the_experiments_and_the_service(service: Service) -> None:

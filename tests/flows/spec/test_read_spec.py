@@ -77,7 +77,10 @@ def test_shortest_useful_spec_has_the_guides_defaults(tmp_path: Path) -> None:
             "metrics: {back: {kind: retention, outcome: done, day: 1, margin: 1}}",
             "10: metrics.back.margin: is 1, that is 100 points; say 0.01 for 1 point, or 1%",
         ),
-        ("metrics: {x: {kind: errors}}", "10: metrics.x: needs `kind`, one of 'error_share'"),
+        (
+            "metrics: {x: {kind: errors}}",
+            "10: metrics.x: unknown kind 'errors'",
+        ),
         (
             "metrics: {x: {kind: outcome_share, outcome: gone}}",
             "10: metrics.x.outcome: is 'gone', must be 'abandoned', 'rejected', 'client_error' or",
@@ -193,6 +196,10 @@ def test_folder_in_a_specs_place_is_called_one(tmp_path: Path) -> None:
         find_spec(tmp_path, "exam")
     with pytest.raises(InputError, match=r"there is no experiment 'exan'; .* has no specs"):
         find_spec(tmp_path, "exan")
+    (tmp_path / "exan.yml").touch()
+    with pytest.raises(InputError, match=r"'exan'; rename exan\.yml to exan\.yaml$") as error:
+        find_spec(tmp_path, "exan")
+    assert str(error.value).startswith(f"{tmp_path}: ")
 
 
 def test_a_pipe_in_a_specs_place_is_not_waited_for(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_wrong_stage_hides_nothing_of_the_others(tmp_path: Path) -> None:
             "variants.stable.versoin: unknown field 'versoin'",
         ),
         ("  stable: {version: v2.0.0}", "  stable: v2.0.0", "variants.stable: is 'v2.0.0', must"),
-        ("kind: ratio", "kind: ratoi", "metrics.clicks: needs `kind`, one of"),
+        ("kind: ratio", "kind: ratoi", "metrics.clicks: unknown kind 'ratoi'"),
         ("per: view", "per: 1", "metrics.clicks.per: is 1, must be"),
         ("{stable: 90,", '{stable: "90",', "split.stable: is '90', must be a number"),
         (

@@ -59,7 +59,10 @@ def test_a_strategy_adds_metrics_and_the_specs_own_fields_go_before(tmp_path: Pa
 @pytest.mark.parametrize(
     ("strategy", "line"),
     [
-        ("{kind: chaoss}", "strategy: needs `kind`, one of 'chaos', "),
+        (
+            "{kind: chaoss}",
+            "strategy: unknown kind 'chaoss' (did you mean 'chaos'?); there are 'ch",
+        ),
         ("{at_most: 3}", "strategy: needs `kind`, one of"),
         ("chaos", "strategy: "),
         ("{kind: chaos, aborts: 5%}", "strategy.aborts: unknown field 'aborts' (did you mean 'ab"),
