@@ -32,8 +32,8 @@ class Chaos:
     delayed: float = share(0.1, "The share of requests that is delayed.")
     aborted: float = share(0.05, "The share of requests that is aborted.")
     tolerance: float = share(0.3, "How far an injected share may be off, relatively.")
-    recovery: float = duration(30.0, "So long after the last fault all must be as without it.")
-    failing: float = share(0.01, "So many more requests may fail after that.")
+    recovery: float = duration(30.0, "Time after the last fault until failures must be gone.")
+    failing: float = share(0.01, "Largest excess share of failed requests after that.")
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:

@@ -25,7 +25,7 @@ class CircuitBreaking:
 
     kind: ClassVar[str] = "circuit-breaking"
     at_most: float = share(0.1, "The share of requests that the breaker may refuse, over all.")
-    recovery: float = duration(30.0, "The longest time that it may go on refusing at a stretch.")
+    recovery: float = duration(30.0, "The longest time that it may refuse without a pause.")
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:

@@ -24,8 +24,8 @@ class Hedging:
     """Requests that are still slow with a second attempt, what that costs, and duplicates."""
 
     kind: ClassVar[str] = "hedging"
-    above: float = duration(1.0, "What the tail is: requests slower than that become fewer.")
-    load: float = share(0.1, "So many more attempts than requests may be made, by route.")
+    above: float = duration(1.0, "The tail: requests slower than this; fewer is the goal.")
+    load: float = share(0.1, "Largest number of extra attempts per request, by route.")
     once: tuple[str, ...] = names((), "Routes that aren't idempotent, never to be hedged.")
     label: str = text("request_route", "The label of the route, in both counters.")
     attempts: str = selector(ISTIO_ATTEMPTS, "The counter of attempts at a variant's pods.")

@@ -30,12 +30,12 @@ class LoadBalancing:
     """Requests by endpoint: the largest share against the fair one, and how shares vary."""
 
     kind: ClassVar[str] = "load-balancing"
-    largest: float = number(1.5, "So many times the fair share one endpoint may have.")
+    largest: float = number(1.5, "An endpoint's largest share, in fair shares.")
     variation: float = number(0.5, "Largest coefficient of variation of the endpoints' requests.")
     endpoints: float = number(1.0, "How many each variant has; by default as many as any shows.")
     label: str = text("pod", "The label of the endpoint.")
     arrivals: str = selector(ISTIO_ATTEMPTS, "The counter of requests at a variant's endpoints.")
-    key: str = text("", "The label of what a hashing policy hashes; without, nothing is sticky.")
+    key: str = text("", "The label of a hashing policy's key; without it no check of keys.")
     sticky: float = share(0.95, "The share of a key's requests that one endpoint must have.")
     moved: float = share(0.1, "The share of keys that may move from an endpoint that stays.")
 

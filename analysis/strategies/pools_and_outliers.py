@@ -28,7 +28,7 @@ class PoolsAndOutliers:
     kind: ClassVar[str] = "pools-and-outliers"
     overflow: float = share(0.01, "The share of requests that may find the pool full (UO).")
     unhealthy: float = share(0.01, "The share that may find no healthy endpoint (UH).")
-    ejections: float = number(6.0, "So many ejections an hour more than the baseline's.")
+    ejections: float = number(6.0, "Largest excess of ejections per hour over the baseline's.")
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:

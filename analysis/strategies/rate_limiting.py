@@ -38,9 +38,9 @@ class RateLimiting:
     fill: float = duration(60.0, "fill_interval of each bucket.")
     proxies: float = number(1.0, "Proxies of a variant; each has a bucket of its own.")
     at_most: float = share(0.5, "The share of requests that the candidate may refuse.")
-    label: str = text("user_tier", "The label of the mesh's metrics that tells tiers or users.")
+    label: str = text("user_tier", "The label that distinguishes tiers or users.")
     tiers: tuple[str, ...] = names((), "Tiers, the best first; without any, all are alike.")
-    unfair: float = share(0.1, "So much more of one's requests may be refused than of others'.")
+    unfair: float = share(0.1, "Largest excess of one tier's or user's refused share.")
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:

@@ -35,7 +35,7 @@ class EnvoyTarget(_Target):
         None, description="Name of the route; by default every one that splits the clusters."
     )
     admin: Annotated[str, Field(pattern=URL_PATTERN)] | None = Field(
-        None, description="Envoy's admin address; with it a shift is done when Envoy obeys."
+        None, description="Envoy's admin address; with it a shift ends when Envoy has applied it."
     )
 
     @field_serializer("admin")
@@ -67,9 +67,11 @@ class KubernetesTarget(_Target):
     kubernetes: str = Field(
         pattern=_OBJECT, description="Kind and name, such as VirtualService/exam-service."
     )
-    context: str | None = Field(None, description="Of the kubeconfig; by default the current one.")
+    context: str | None = Field(
+        None, description="Context of the kubeconfig; by default the current one."
+    )
     kubeconfig: str | None = Field(
-        None, description="File; by default the cluster that one is in, else ~/.kube/config."
+        None, description="Its file; by default that of the pod's own cluster, else ~/.kube/config."
     )
     fresh_baseline: FreshBaseline | None = Field(
         None,

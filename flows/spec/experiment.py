@@ -76,7 +76,7 @@ class Mesh(StrEnum):
 
 
 class Variant(Strict):
-    """One arm of the split and how the mesh names it."""
+    """One variant of the split and how the mesh names it."""
 
     baseline: bool = Field(False, description="The control; without a mark the first variant is.")
     version: str | None = Field(
@@ -111,7 +111,7 @@ class Experiment(Strict):
 
     experiment: Name = Field(description="Its name, which is the file's name without `.yaml`.")
     description: str = Field("", description="What is compared, for people.")
-    owner: str = Field("", description="Who answers for it: a team or a person; decides nothing.")
+    owner: str = Field("", description="The team or person responsible; it is only shown.")
     service: str = Field(description="Whose traffic is split, as the mesh calls it.")
     namespace: str = Field("default", description="The namespace of the service.")
     mesh: Mesh | None = Field(None, description="Needed for request metrics.")
@@ -146,8 +146,8 @@ class Experiment(Strict):
     )
     strategy: StrategyChoice | None = Field(
         None,
-        description="The traffic strategy that the variants differ in: it adds metrics, where the "
-        "spec says no others by their names, and a check of what the strategy must do.",
+        description="The traffic strategy that the variants differ in: it adds metrics (a "
+        "metric of the same name overrides fields) and a check of what the strategy must do.",
     )
     failures: Failures | None = Field(
         None, description="Which responses fail; by default those that the table of outcomes has."
@@ -161,7 +161,7 @@ class Experiment(Strict):
     quality: Quality = Field(Quality(), description="When the data is too bad to be judged.")
     sources: Sources = Field(description="Where requests and users are read from.")
     engine: Engine | None = Field(
-        None, description="What makes the sums of users, of Parquet files that it sees."
+        None, description="Where users' Parquet files are summed; by default on this machine."
     )
     after: list[Name] = Field(
         default_factory=list,

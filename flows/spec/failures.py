@@ -35,7 +35,7 @@ Flag = Annotated[str, Field(pattern=r"^[A-Za-z]+$")]
 
 
 class Failures(Strict):
-    """What a failure is. A list that is given replaces the table's own one; the others stay."""
+    """Which responses are failures. A given list replaces the default one; the others stay."""
 
     codes: list[Code] | None = Field(None, description="HTTP statuses or classes: [5xx, 429].")
     grpc: list[GrpcStatus] | None = Field(

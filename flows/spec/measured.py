@@ -103,7 +103,8 @@ class _Value(MetricFields):
     )
     margin: MarginField = MarginSpec(relative=0.05)
     objective: Number | None = Field(
-        None, description="What must not be exceeded (undercut, where higher is better)."
+        None,
+        description="Maximum of the candidate's own value (minimum, if higher is better).",
     )
 
 

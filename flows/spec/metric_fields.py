@@ -50,7 +50,7 @@ MarginField = Annotated[
 
 
 class ShareMargin(MarginSpec):
-    """The same of a share: no two shares are a whole apart, so 5 would allow any harm."""
+    """The largest acceptable harm of a share; below 1, as 5 would allow any harm."""
 
     absolute: Annotated[Number, Field(ge=0, lt=1)] | None = Field(
         None, description="As a share: 0.005 is half a point."

@@ -15,7 +15,7 @@ from flows.spec.metric_fields import MarginField, MarginSpec, MetricFields, Shar
 
 
 class ErrorShare(MetricFields):
-    """Share of answered requests that failed; clients that left and injected faults are no answer.
+    """Share of answered requests that failed; abandoned and injected ones are left out.
 
     Failed are 5xx, failing gRPC statuses and response flags, or what the mesh classifies so.
     """
@@ -26,7 +26,7 @@ class ErrorShare(MetricFields):
         None, description="The share that must not be exceeded, whatever the baseline does."
     )
     failures: Failures | None = Field(
-        None, description="What fails, where it is another thing than for the experiment."
+        None, description="Which responses fail, if other ones than for the experiment."
     )
 
 
@@ -110,7 +110,8 @@ class UserMetric(MetricFields):
     )
     role: Role = Field(Role.GOAL, description="What follows from the metric.")
     better: Literal["higher", "lower"] = Field(
-        "higher", description="Whether higher or lower values are better."
+        "higher",
+        description="Whether higher or lower values are better: lower for refunds or complaints.",
     )
     window: Duration = Field(
         timedelta(days=7), description="Outcomes count this long after a user's first exposure."

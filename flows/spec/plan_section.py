@@ -31,7 +31,7 @@ class StageSpec(Strict):
 
 
 class PlanSpec(Strict):
-    """When the experiment runs, how often one looks, and what risk of a false alarm is taken."""
+    """When the experiment runs, how often it is judged, and at which risk of a false alarm."""
 
     start: Instant | None = Field(
         None, description="Without it, the first bucket in which a candidate has requests."
@@ -68,7 +68,7 @@ class PlanSpec(Strict):
     )
     minimum_duration: Duration = Field(timedelta(minutes=5), description="No promote before.")
     minimum_requests: Annotated[Whole, Field(ge=1)] = Field(
-        100, description="No promote before each variant has so many requests (or users)."
+        100, description="No promote before each variant has this many requests (or users)."
     )
 
 

@@ -33,7 +33,7 @@ class PrometheusSource(Strict):
     token_env: str | None = _TOKEN
     user_env: str | None = _USER
     password_env: str | None = _PASSWORD
-    ca_file: str | None = Field(None, description="Certificates to check the server's by.")
+    ca_file: str | None = Field(None, description="CA certificates to verify the server with.")
 
     @model_validator(mode="after")
     def _one_way_to_log_in(self) -> Self:
@@ -59,7 +59,7 @@ class PrometheusUrl(Strict):
     token_env: str | None = _TOKEN
     user_env: str | None = _USER
     password_env: str | None = _PASSWORD
-    ca_file: str | None = Field(None, description="Certificates to check the server's by.")
+    ca_file: str | None = Field(None, description="CA certificates to verify the server with.")
 
 
 class RecordingSource(Strict):
