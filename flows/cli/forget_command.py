@@ -42,7 +42,7 @@ def _run(options: argparse.Namespace) -> int:
     for experiment, rows in gone.items():
         print(f"{experiment}: {counted(rows, 'row')} removed")
     if not gone:
-        print("no rows of these users; none will be taken in")
+        print("no rows of these users; later pulls exclude them")
     return 0
 
 

@@ -27,7 +27,7 @@ _PATTERNS = {
 _SAID = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
-    "dict_type": "must hold names, with a value each",
+    "dict_type": "must be a map of names to values: {name: value}",
     "list_type": "must be a list: [one, another]",
 }
 
@@ -79,7 +79,8 @@ def _what_is_right(detail: ErrorDetails, text: str | None) -> str:
         case "string_type":
             right = f'must be text; put it in quotes: "{text}"' if text else "must be text"
         case "model_type" | "model_attributes_type":
-            right = f"must hold fields{_fields_of(context.get('class_name'))}"
+            example = ", such as {kind: chaos}" if detail["loc"] == ("strategy",) else ""
+            right = f"must hold fields{_fields_of(context.get('class_name')) or example}"
         case _:
             right = _SAID.get(kind, detail["msg"].replace("Input should be", "must be"))
     return right

@@ -200,7 +200,10 @@ def _check_identities(parts: Parts, spec: Experiment) -> Iterator[Finding]:
         identity = (variant.version, *sorted(variant.labels.items()))
         if identity in identities:
             twin = identities[identity]
-            yield Finding(("variants", name), f"has the same identity as {twin}; tell them apart")
+            told = (
+                f"has the `version`, `labels` and `service` of {twin}: requests can't be told apart"
+            )
+            yield Finding(("variants", name), told)
         identities[identity] = name
 
 

@@ -214,6 +214,8 @@ def _requests_source(value: object) -> object:
     if isinstance(value, dict) and isinstance(value.get("prometheus"), str):
         rest = {key: item for key, item in value.items() if key != "prometheus"}
         return {"url": value["prometheus"], **rest}
+    if isinstance(value, str):
+        raise ValueError("must be {prometheus: URL} or {recording: FILE}")
     return value
 
 

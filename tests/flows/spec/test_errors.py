@@ -62,7 +62,7 @@ def test_number_that_is_none_is_refused(tmp_path: Path, added: str, said: str) -
         (
             '  requests: {prometheus: "http://prometheus:9090"}',
             "  requests: http://prometheus:9090",
-            "must hold fields: url; if wanted also scrape_interval, token_env, user_env, password",
+            "is 'http://prometheus:9090', must be {prometheus: URL} or {recording: FILE}",
         ),
         ("mesh: istio", "mesh: istio\nmetrics: {x: 5}", "metrics.x: is 5, must hold fields"),
         ("mesh: istio", "mesh: istio\nplan:", "plan: is empty, must hold fields: start, duration"),
@@ -78,7 +78,7 @@ def test_number_that_is_none_is_refused(tmp_path: Path, added: str, said: str) -
             "plan.alpha: is '5 %', must be a number",
         ),
         ("mesh: istio", "mesh: istio\n[a, b]: 1", "has a list or fields as a name; a name must be"),
-        ("mesh: istio", "mesh: istio\nmatch: [a]", "match: must hold names, with a value each"),
+        ("mesh: istio", "mesh: istio\nmatch: [a]", "match: must be a map of names to values"),
         ("mesh: istio", "mesh: istio\ndescription: a\x07b", "is not YAML: special characters"),
     ],
 )

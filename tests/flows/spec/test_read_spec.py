@@ -157,7 +157,8 @@ def test_unknown_field_is_compared_with_those_of_its_own_part(
 
 def test_variants_that_the_mesh_can_not_tell_apart_are_refused(tmp_path: Path) -> None:
     found = problems_of(tmp_path, SHORTEST.replace("v2.1.0", "v2.0.0"))
-    assert found == ["7: variants.canary: has the same identity as stable; tell them apart"]
+    told = "has the `version`, `labels` and `service` of stable: requests can't be told apart"
+    assert found == [f"7: variants.canary: {told}"]
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ def test_a_strategy_adds_metrics_and_the_specs_own_fields_go_before(tmp_path: Pa
             "{kind: chaoss}",
             "strategy: unknown kind 'chaoss' (did you mean 'chaos'?); there are 'ch",
         ),
+        ("chaos", "strategy: is 'chaos', must hold fields, such as {kind: chaos}"),
         ("{at_most: 3}", "strategy: needs `kind`, one of"),
         ("chaos", "strategy: "),
         ("{kind: chaos, aborts: 5%}", "strategy.aborts: unknown field 'aborts' (did you mean 'ab"),
