@@ -31,13 +31,15 @@ class Estimate:
 class Objective:
     """An absolute objective: the value that must not be exceeded (undercut, where more is better).
 
-    shared: the baseline exceeds it too, so the candidate is not to blame.
+    shared: the baseline exceeds it too, so the candidate is not to blame. as_before: none is set;
+        it is what the baseline had, and the margin, while there was something to compare.
     """
 
     limit: float
     candidate: Estimate
     state: Classification
     shared: bool
+    as_before: bool = False
 
     @property
     def violated(self) -> bool:

@@ -111,6 +111,12 @@ def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
 def _too_wide(plan: Plan, metric: MetricResult, at_ms: int) -> str:
     """An interval that spans the margin or the objective, and when it may not any longer."""
     objective = metric.objective
+    if objective is not None and objective.as_before and metric.excess.upper <= 0:
+        now, before = (level(metric, one) for one in (objective.candidate.value, objective.limit))
+        return (
+            f"its share is {now} since it has all traffic, more than the baseline's before and the "
+            f"margin ({before}); an objective would tell whether that is harm"
+        )
     if objective is not None and metric.excess.upper <= 0:
         why = "the objective is neither met nor missed with confidence"
         found = describe_objective(metric, objective.candidate, objective.limit)

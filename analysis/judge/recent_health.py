@@ -129,11 +129,13 @@ def judge_objectives(
     judged: tuple[BucketCounts, BucketCounts],
     pairs: PairedBuckets,
     watched: int | None,
+    margins: tuple[FloatArray, FloatArray],
 ) -> list[Objective | None]:
     """Of the whole plan; where it is spoiled for both versions, met if the last part meets it.
 
     watched: the bucket from which on the candidate has all traffic: that must surely meet it as
     well, and so must its last minutes as they are: harm that has only begun is little of a mean.
+    Without an objective it is what the baseline had before, and the margins: absolute and relative.
     """
     theirs, ours = (
         levels.bounded(estimate_share(variant, overdispersion))
@@ -153,7 +155,13 @@ def judge_objectives(
         levels.bounded(estimate_share(since_bucket(judged[1], at), pairs.overdispersion_candidate))
         for at in (watched, latest)
     )
-    return [one and _also_met(one, *parts) for one, *parts in zip(found, alone, now, strict=True)]
+    before = since_bucket(judged[0], 0, watched)
+    shares = before.bad.sum(axis=1) / np.maximum(before.total.sum(axis=1), 1.0)
+    limits = (margins[0] + (1 + margins[1]) * shares).tolist()
+    return [
+        _also_met(one, *parts) if one else _as_before(limit, *parts)
+        for one, limit, *parts in zip(found, limits, alone, now, strict=True)
+    ]
 
 
 def _also_met(whole: Objective, alone: Estimate, now: Estimate) -> Objective:
@@ -163,6 +171,17 @@ def _also_met(whole: Objective, alone: Estimate, now: Estimate) -> Objective:
         return whole
     part = now if alone.upper <= whole.limit else alone
     return Objective(whole.limit, part, Classification.UNCERTAIN, shared=False)
+
+
+def _as_before(limit: float, alone: Estimate, now: Estimate) -> Objective | None:
+    """What keeps a version from being promoted that looks worse since nothing is left to compare.
+
+    It proves nothing, as times differ; a comparison that is over proves nothing of now either.
+    """
+    if alone.value <= limit and now.value <= limit:
+        return None
+    part = now if alone.value <= limit else alone
+    return Objective(limit, part, Classification.UNCERTAIN, shared=False, as_before=True)
 
 
 def _objective(

@@ -105,7 +105,9 @@ class RequestTests:
             excesses=excesses,
             present=present,
             differences=levels.bounded(pairs.contrast()),
-            objectives=judge_objectives(own_levels, metrics, judged, pairs, watched),
+            objectives=judge_objectives(
+                own_levels, metrics, judged, pairs, watched, (absolute, relative)
+            ),
             gross=counted.gross(plan, metrics, candidate, present, started),
             alone=counted.alone,
             pods=counted.pods,

@@ -13,6 +13,7 @@ import pytest
 
 from analysis.evidence import RequestEvidence
 from analysis.explain.reasons import explain
+from analysis.explain.time_to_decision import missing_for_decision
 from analysis.judge.request_metrics import judge_requests
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
@@ -156,10 +157,11 @@ def _alone_after(
     planned: tuple[float, float],
     objective: float | None = 0.05,
     healthy: int = 0,
+    tested: int = 60,
 ) -> MetricResult:
     """Healthy test traffic beside the baseline, then all traffic to a candidate that fails.
 
-    healthy: for so many buckets it has all traffic before it fails.
+    healthy: for so many buckets it has all traffic before it fails. tested: those before that.
     """
     plan = _plan(Margin(absolute=0.02), objective)
     first, second = (
@@ -167,9 +169,9 @@ def _alone_after(
         for i, part in enumerate(planned)
     )
     plan = replace(plan, stages=(first, second), bucket_ms=1000)
-    n = 60 + healthy + buckets
-    alone = np.arange(n) >= 60
-    fails = np.arange(n) >= 60 + healthy
+    n = tested + healthy + buckets
+    alone = np.arange(n) >= tested
+    fails = np.arange(n) >= tested + healthy
     canary = np.where(alone, 200.0, 20.0)[None]
     stable = np.where(alone, 0.0, 200.0)[None]
     counts = {
@@ -219,6 +221,26 @@ def test_a_candidate_that_has_begun_to_fail_with_all_the_traffic_does_not_pass()
     assert found.objective is not None
     assert found.objective.candidate.value > found.objective.limit
     assert _alone_after(450, 0.01, (1.0, 0.0), healthy=28_800).classification is Classification.PASS
+
+
+@pytest.mark.parametrize(
+    ("share", "found"),
+    [
+        (0.0, Classification.PASS),
+        (0.01, Classification.PASS),
+        (0.08, Classification.UNCERTAIN),
+        (1.0, Classification.UNCERTAIN),
+    ],
+)
+def test_without_an_objective_it_must_not_look_worse_than_the_baseline_did(
+    share: float, found: Classification
+) -> None:
+    """Most of what was compared is healthy; nothing was since it has all traffic."""
+    result = _alone_after(600, share, (1.0, 0.0), None, tested=7200)
+    assert result.classification is found
+    said = missing_for_decision(_plan(Margin(absolute=0.02)), [result], at_ms=10**9)
+    told = f"its share is {share:.2%} since".replace("%", " %")
+    assert (told in "".join(said)) is (found is Classification.UNCERTAIN)
 
 
 def test_near_its_objective_it_is_not_grossly_beyond_it() -> None:
