@@ -115,8 +115,10 @@ class SparkCluster:
 
     def _told(self, asked: Callable[[], _T]) -> _T:
         """What it answers, or what is wrong in one line."""
-        from flows.ingest.engine.spark_rules import NotInSpark  # noqa: PLC0415
-
+        try:
+            from flows.ingest.engine.spark_rules import NotInSpark  # noqa: PLC0415
+        except ImportError as error:
+            raise _without_extra(self.where, error) from error
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -158,6 +160,12 @@ def spark_cluster(engine: Engine) -> Iterator[SparkCluster]:
         cluster.close()
 
 
+def _without_extra(where: str, error: ImportError) -> SourceRefused:
+    return SourceRefused(
+        f"{where}: needs the extra `spark`: pip install 'split-verdict[spark]' ({error})"
+    )
+
+
 def _connect(engine: Engine, where: str) -> Any:
     """A session. Raises SourceUnavailable or SourceRefused."""
     address = urlsplit(engine.spark)
@@ -174,9 +182,7 @@ def _connect(engine: Engine, where: str) -> Any:
             from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: PLC0415
             from pyspark.sql.connect.session import SparkSession  # noqa: PLC0415
         except ImportError as error:
-            raise SourceRefused(
-                f"{where}: needs the extra `spark`: pip install 'split-verdict[spark]' ({error})"
-            ) from error
+            raise _without_extra(where, error) from error
         channel = DefaultChannelBuilder(_url(engine), _CHANNEL)
         session = SparkSession.builder.channelBuilder(channel).create()
         session.client.set_retry_policies([DefaultPolicy(**_RETRIES)])

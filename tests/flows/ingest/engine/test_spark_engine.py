@@ -228,7 +228,7 @@ def _ask(address: str, *files: str) -> None:
         cluster.close()
 
 
-def test_what_is_wrong_is_said_in_one_line(sail: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_wrong_is_said_in_one_line(sail: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         closed = f"sc://127.0.0.1:{unused.getsockname()[1]}"
     cases: list[tuple[str, type[UserError], str]] = [
@@ -241,7 +241,13 @@ def test_what_is_wrong_is_said_in_one_line(sail: str, monkeypatch: pytest.Monkey
             _ask(address, "file:///nowhere/e.parquet")
         assert "\n" not in str(refused.value)
         assert "s3cr3t" not in str(refused.value)
-    monkeypatch.setitem(sys.modules, "pyspark.sql.connect.client", None)
+
+
+@pytest.mark.parametrize("missing", ["sqlglot", "pyspark.sql.connect.client"])
+def test_missing_extra_is_named(sail: str, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    for module in ("spark_rules", "spark_sql"):
+        monkeypatch.delitem(sys.modules, f"flows.ingest.engine.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(SourceRefused, match=r"pip install 'split-verdict\[spark\]'"):
         _ask(sail, "file:///nowhere/e.parquet")
 
