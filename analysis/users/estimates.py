@@ -16,6 +16,9 @@ from analysis.arrays import FloatArray
 from analysis.fixed.comparison import Sample
 from analysis.users.sums import Moments, two_sum
 
+# Of the largest eigenvalue of covariates' correlations: a smaller one is none.
+_REPEATS = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
@@ -142,9 +145,11 @@ def least_squares(pooled: FloatArray) -> FloatArray:
     with_y = pooled[..., 1:, 0] * unit
     if with_y.shape[-1] == 1:  # a correlation of one quantity with itself is 1
         return np.asarray(with_y * unit)
-    # The pseudo-inverse gives covariates that repeat each other one weight between them.
+    # The pseudo-inverse gives covariates that repeat each other one weight between them; to the
+    # last digits of sums they never do.
     return np.asarray(
-        (np.linalg.pinv(correlation, hermitian=True) @ with_y[..., None])[..., 0] * unit
+        (np.linalg.pinv(correlation, rcond=_REPEATS, hermitian=True) @ with_y[..., None])[..., 0]
+        * unit
     )
 
 

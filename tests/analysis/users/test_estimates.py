@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from analysis.fixed.comparison import Sample, compare_means
-from analysis.users.estimates import Quantity, adjust, sample_of, stratified_samples
+from analysis.users.estimates import (
+    Quantity,
+    adjust,
+    least_squares,
+    sample_of,
+    stratified_samples,
+)
 from analysis.users.sums import Moments, Sums
 from tests.builders.raw_sums import sum_values
 
@@ -154,3 +160,15 @@ def test_thousands_of_cells_are_adjusted_at_once_as_each_alone() -> None:
 def test_a_denominator_of_zero_gives_no_ratio() -> None:
     empty = sum_values([[1.0, 0.0], [2.0, 0.0], [0.0, 0.0]]).sums.moments
     assert np.isnan(sample_of(empty, Quantity(0, 1)).mean)
+
+
+def test_the_last_digits_of_sums_decide_nothing_where_covariates_repeat_each_other() -> None:
+    """Those of few users often do; sums that are kept by day are added in another order."""
+    x = np.array([1.0, 2.0, 4.0])
+    values = np.stack([[3.0, 5.0, 4.0], x, 2 * x])
+    squares = values @ values.T
+    exact = least_squares(squares)
+    for seed in range(5):
+        noise = 1e-13 * np.random.default_rng(seed).standard_normal((3, 3))
+        found = least_squares(squares * (1 + noise + noise.T))
+        np.testing.assert_allclose(found, exact, rtol=1e-6)
