@@ -20,7 +20,7 @@ from dashboards.chart_layers import (
 )
 from dashboards.chart_svg import COLOURS, drawn
 from dashboards.page_templates import visible
-from dashboards.report_view import ExperimentReport, PastHarm
+from dashboards.report_view import ExperimentReport, PastHarm, PastLook
 
 
 def confidence_sequences(report: ExperimentReport) -> tuple[Chart, ...]:
@@ -38,23 +38,46 @@ def segment_forests(report: ExperimentReport) -> tuple[Chart, ...]:
     return tuple(found for table in report.verdict.segments for found in _forest(report, table))
 
 
-def users_over_time(report: ExperimentReport) -> Chart | None:
-    """Users with a final value at every look, of the metric that has the most."""
-    units = {m.metric for m in report.verdict.metrics if m.unit.value == "user"}
-    rows = []
-    for look in report.looks:
-        harms = [harm for harm in look.harms if harm.metric in units]
-        counts: dict[int, float] = {}
-        for harm in harms:
-            known = ((0, harm.exposure_baseline), (_place(report, harm), harm.exposure_candidate))
-            for i, users in known:
-                counts[i] = max(counts.get(i, 0.0), users)
-        rows += [{"v": i, "t": ms_of(look.at), "y": users} for i, users in counts.items()]
-    if not rows or len(report.looks) < 2:
-        return None
+def users_over_time(report: ExperimentReport) -> tuple[Chart, ...]:
+    """Users at every look, of the metric that has the most, and how far they are from their split.
+
+    Where stages have different splits, users of several are counted together: no one split is
+    theirs.
+    """
+    users = [(ms_of(look.at), counts) for look in report.looks if (counts := _users(report, look))]
+    if len(report.looks) < 2 or not users:
+        return ()
+    names = " and ".join(report.variants)
+    rows = [{"v": i, "t": at, "y": n} for at, counts in users for i, n in counts.items()]
     layer = line_layer(rows, len(report.variants), "users", zero=True)
-    label = f"Users of {' and '.join(report.variants)} with a final value, look by look"
-    return Chart("Users over time", drawn([layer], label))
+    found = [
+        Chart("Users over time", drawn([layer], f"Users of {names} with a final value, by look"))
+    ]
+    splits = {tuple(share.configured for share in stage.variants) for stage in report.split}
+    wanted = splits.pop() if len(splits) == 1 else ()
+    drifts: list[Layer] = [
+        {"v": i, "t": at, "y": 100 * (n / whole - share)}
+        for at, counts in users
+        if (whole := sum(counts.values())) > 0
+        for i, n in counts.items()
+        if i < len(wanted) and (share := wanted[i]) is not None
+    ]
+    if drifts:
+        layer = line_layer(drifts, len(report.variants), "points", zero=True)
+        label = f"Share of users of {names} minus the configured one, by look"
+        found.append(Chart("Split mismatch of users", drawn([layer], label)))
+    return tuple(found)
+
+
+def _users(report: ExperimentReport, look: PastLook) -> dict[int, float]:
+    """Users with a final value by the variant's place."""
+    units = {m.metric for m in report.verdict.metrics if m.unit.value == "user"}
+    counts: dict[int, float] = {}
+    for harm in look.harms:
+        known = ((0, harm.exposure_baseline), (_place(report, harm), harm.exposure_candidate))
+        for i, users in known if harm.metric in units else ():
+            counts[i] = max(counts.get(i, 0.0), users)
+    return counts
 
 
 def _place(report: ExperimentReport, harm: PastHarm) -> int:

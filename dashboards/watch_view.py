@@ -134,7 +134,14 @@ def _difference(harm: PastHarm) -> str:
 
 def _harm(harm: PastHarm) -> str:
     said = _difference(harm)
-    return said if said == "-" else f"{said}, {numbers.interval(harm.harm, is_share=harm.is_share)}"
+    if said == "-":
+        return said
+    ends = harm.harm.lower, harm.harm.upper
+    if not all(map(math.isfinite, ends)):
+        return f"{said}, {numbers.interval(harm.harm, is_share=harm.is_share)}"
+    # 80 columns have room for the unit once.
+    low, high = (numbers.signed(end, is_share=harm.is_share) for end in ends)
+    return f"{said}, {low} to {high}"
 
 
 def _rate(per_second: float) -> str:

@@ -16,9 +16,9 @@ import pytest
 
 from analysis.judge.segments import SegmentEffect, SegmentTable
 from analysis.metric_result import Classification, Estimate
-from analysis.plan import Role
+from analysis.plan import Role, Unit
 from analysis.verdict import Decision
-from dashboards.effect_charts import confidence_sequences, segment_forests
+from dashboards.effect_charts import confidence_sequences, segment_forests, users_over_time
 from dashboards.html_report import (
     experiment_page,
     index_page,
@@ -29,7 +29,7 @@ from dashboards.next_action import asks_of, next_actions
 from dashboards.page_templates import page_of
 from dashboards.report_charts import latency_ecdf, traffic_charts
 from dashboards.report_intervals import interval_bar
-from dashboards.report_view import NO_TRAFFIC, BrokenSpec, PastHarm, PastLook
+from dashboards.report_view import NO_TRAFFIC, BrokenSpec, PastHarm, PastLook, VariantShare
 from tests.builders.reports import INF, START, Page, entry, latency, looks, metric, report
 
 HOSTILE = """<script>alert("1")</script>'"><img src=x onerror=alert(1)> & {0} {name} %s"""
@@ -358,3 +358,31 @@ def test_files_are_the_same_whatever_the_order_and_linked() -> None:
 def test_page_tells_whose_it_is() -> None:
     assert is_page_of("checkout", _usual_page())
     assert not is_page_of("check", _usual_page())
+
+
+@pytest.mark.parametrize("has_split", [True, False])
+def test_users_are_shown_over_time_and_beside_their_split(has_split: bool) -> None:
+    whole = report(metrics=(replace(metric(), unit=Unit.USER),))
+    counted = tuple(
+        replace(
+            look,
+            harms=tuple(
+                replace(harm, exposure_baseline=100.0 * (i + 1), exposure_candidate=60.0 * (i + 1))
+                for harm in look.harms
+            ),
+        )
+        for i, look in enumerate(whole.looks)
+    )
+    shares = (
+        VariantShare("stable", 300.0, 0.6, 0.5),
+        VariantShare("canary", 180.0, 0.4, 0.5 if has_split else None),
+    )
+    stages = [replace(whole.split[0], variants=shares)]
+    if not has_split:
+        other = tuple(replace(share, configured=0.25) for share in shares)
+        stages.append(replace(whole.split[0], variants=other))
+    charts = users_over_time(replace(whole, looks=counted, split=tuple(stages)))
+    named = ["Users over time", "Split mismatch of users"]
+    assert [chart.title for chart in charts] == named[: 1 + has_split]
+    assert users_over_time(replace(whole, looks=counted[:1])) == ()
+    assert users_over_time(report()) == ()

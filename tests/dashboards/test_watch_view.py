@@ -36,7 +36,7 @@ def test_harm_of_a_share_is_in_points_and_of_a_mean_in_its_unit() -> None:
     )
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
     assert rows["errors"][-1] == "0.50"
-    assert "+0.11 points, between \N{MINUS SIGN}0.20 and +0.42 points" in text
+    assert "+0.11 points, \N{MINUS SIGN}0.20 to +0.42" in text
     assert rows["minutes"][-1] == "0"
     assert "+1.235, no bounds yet" in text
 
