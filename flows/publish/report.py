@@ -165,7 +165,10 @@ def _filled(
         latency_curves=told.curves,
         responses=told.responses,
         pods=told.pods,
-        effects=tuple(map(_effect, judged.stored.get("scorecard", ())[:_MOST_SEGMENTS])),
+        effects=tuple(
+            _effect(row, judged.report.verdict.metrics)
+            for row in judged.stored.get("scorecard", ())[:_MOST_SEGMENTS]
+        ),
     )
 
 
@@ -177,20 +180,30 @@ def _written(value: Any) -> Any:
     return [_written(each) for each in value] if isinstance(value, list) else value
 
 
-def _effect(row: Mapping[str, Any]) -> LiftRow:
+def _effect(row: Mapping[str, Any], metrics: Sequence[MetricResult]) -> LiftRow:
+    """A row of the scorecard; of all users the lift is as judged, so that its bounds agree."""
+
     def number(value: float | None, unknown: float = float("nan")) -> float:
         return unknown if value is None else value
 
     anytime, posterior = row["anytime"], row["posterior"]
+    lift = Estimate(
+        number(row["relative"]),
+        number(anytime["relative_lower"], float("-inf")),
+        number(anytime["relative_upper"], float("inf")),
+    )
+    for one in metrics if row["segment"] == "" else ():
+        if (one.metric, one.candidate_variant) == (row["metric"], row["candidate"]):
+            lift = one.relative
     return LiftRow(
         metric=row["metric"],
         candidate=row["candidate"],
         segment=row["segment"],
         users_baseline=number(row["users_baseline"]),
         users_candidate=number(row["users_candidate"]),
-        relative=number(row["relative"]),
-        lower=number(anytime["relative_lower"], float("-inf")),
-        upper=number(anytime["relative_upper"], float("inf")),
+        relative=lift.value,
+        lower=lift.lower,
+        upper=lift.upper,
         p_value=number(row["p_value"]),
         chance_to_win=number(posterior["chance_to_win"]),
         expected_loss=number(posterior["expected_loss"]),
