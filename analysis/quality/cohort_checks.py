@@ -45,14 +45,20 @@ def _harm_outside(
     plan: Plan, evidence: Evidence, requests: RequestEvidence
 ) -> Iterator[QualityCheck]:
     """Few requests may be of no cohort, but not those that fail: no comparison sees them."""
-    margins = {one.name: one.margin.absolute for one in plan.metrics if one.role.decides}
+    margins = {one.name: one.margin for one in plan.metrics if one.role.decides}
+    counts = requests.counts[plan.baseline]
+    shares = counts.bad.sum(axis=1) / np.maximum(counts.total.sum(axis=1), 1.0)
     bad = {
         name: _bad_outside(evidence, requests, name) for name in (plan.baseline, *plan.candidates)
     }
     for candidate in plan.candidates:
         excess = bad[candidate] - bad[plan.baseline]
         for place, metric in enumerate(requests.metrics):
-            if excess[place] > _PART_OF_MARGIN * margins.get(metric, np.inf):
+            margin = margins.get(metric)
+            if margin is None:
+                continue
+            allowed = margin.absolute + margin.relative * shares[place]
+            if excess[place] > _PART_OF_MARGIN * allowed:
                 detail = (
                     f"{metric}: {bad[candidate][place]:.2%} of {candidate}'s requests are bad and "
                     f"of no cohort, {bad[plan.baseline][place]:.2%} of {plan.baseline}'s. Name "

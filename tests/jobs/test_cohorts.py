@@ -42,7 +42,7 @@ class Case:
     """failing: changes to the shares that fail; abandoned: the same of clients that leave.
 
     label: of which routes the series say it; cohorts: what the spec names, None for all. strays:
-    requests of the canary at each scrape, in no cohort, that all fail.
+    requests of the canary at each scrape, in no cohort, that all fail. margin: of errors.
     """
 
     exit_code: int
@@ -53,6 +53,7 @@ class Case:
     cohorts: tuple[str, ...] | None = None
     splits: Mapping[str, Any] = field(default_factory=dict)
     strays: float = 0.0
+    margin: str = ""
 
 
 REGION = ("region", "stable"), ("region", "canary")
@@ -83,6 +84,7 @@ CASES = {
     "a cohort not named": Case(4, ("of no cohort",), cohorts=("premium", "everyone")),
     # 0.8 % of the canary's requests, less than may be of no cohort.
     "harm in no cohort": Case(4, ("of canary's requests are bad and of no cohort",), strays=6),
+    "hardly any in no cohort": Case(0, ("errors@everyone",), strays=0.5, margin="80%"),
     "another split than said": Case(
         4,
         ("cohort region", "30.0 % is configured"),
@@ -181,6 +183,7 @@ def _add(source: ScrapedSource, labels: dict[str, str], values: Any) -> None:
 
 def _spec(case: Case, name: str, url: str) -> str:
     """As a person writes it. JSON is YAML."""
+    errors = {"kind": "error_share", "objective": 0.05}
     return json.dumps(
         {
             "experiment": name,
@@ -201,5 +204,6 @@ def _spec(case: Case, name: str, url: str) -> str:
                 "minimum_duration": "5m",
             },
             "sources": {"requests": {"prometheus": url}},
+            **({"metrics": {"errors": errors | {"margin": case.margin}}} if case.margin else {}),
         }
     )
