@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -174,7 +175,7 @@ def _connect(engine: Engine, where: str) -> Any:
         socket.create_connection(peer, timeout=_CONNECT_S).close()
     except (OSError, ValueError) as error:
         raise SourceUnavailable(f"{where}: can't be reached: {error}") from error
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _main_file():
         # It says that it knows no pandas 3 yet, of which nothing is used.
         warnings.simplefilter("ignore")
         try:
@@ -192,6 +193,20 @@ def _connect(engine: Engine, where: str) -> Any:
             raise SourceRefused(f"{where}: is Spark {version}, must be 4.0 or later")
         session.conf.set("spark.sql.session.timeZone", "UTC")
     return session
+
+
+@contextmanager
+def _main_file() -> Iterator[None]:
+    """Gives the process a main file: pyspark takes one without (python -c) for its doctests."""
+    main = sys.modules["__main__"]
+    is_missing = not hasattr(main, "__file__")
+    if is_missing:
+        main.__file__ = ""
+    try:
+        yield
+    finally:
+        if is_missing:
+            del main.__file__
 
 
 def _url(engine: Engine) -> str:

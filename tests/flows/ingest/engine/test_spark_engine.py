@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -256,3 +257,15 @@ def test_an_older_spark_is_refused(sail: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("flows.ingest.engine.spark_cluster._OLDEST", (99, 0))
     with pytest.raises(SourceRefused, match=r"must be 4\.0 or later"):
         _ask(sail, "file:///nowhere/e.parquet")
+
+
+def test_a_process_without_a_main_file_is_no_doctest(sail: str) -> None:
+    """pyspark ends such a process with its own exit code: one of xdist, python -c, a notebook."""
+    code = (
+        "from flows.ingest.engine.spark_cluster import _connect; "
+        "from flows.spec.engine import Engine; "
+        f"print(_connect(Engine(spark={sail!r}), 'here').version)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().startswith("4.")
