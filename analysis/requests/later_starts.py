@@ -267,7 +267,7 @@ def _still_there(
 ) -> BoolArray:
     """Whether the last quarter of each window is beyond the null, by a part of the whole's excess.
 
-    after: the warm-up and its end; whole: the windows.
+    after: buckets of the warm-up, and all there are; whole: both versions' counts in the windows.
     """
     warm_up, buckets = after
     recent = np.maximum(_LEAST_RECENT, -(-(buckets - start) // 4))

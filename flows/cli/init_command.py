@@ -115,6 +115,23 @@ def _init(options: argparse.Namespace) -> int:
     return 0
 
 
+def _write_checked(path: Path, text: str) -> None:
+    """Writes a spec that is right. Raises InputError; then the path is as it was."""
+    from flows.formats.atomic_file import write_atomically  # noqa: PLC0415
+    from flows.workspace.experiments import load_spec  # noqa: PLC0415
+
+    before = path.read_text("utf-8") if path.exists() else None
+    write_atomically(path, text)
+    try:
+        load_spec(path)
+    except InputError:
+        if before is None:
+            path.unlink()
+        else:
+            write_atomically(path, before)
+        raise
+
+
 def _say_written(path: Path, text: str) -> None:
     doubts = text.count("CHECK:")
     print(
@@ -180,7 +197,6 @@ def _init_strategy(options: argparse.Namespace, found: FoundStrategy) -> int:
         strategy_spec,
         strategy_telemetry,
     )
-    from flows.workspace.experiments import load_spec  # noqa: PLC0415
 
     said = options.name or (options.output.stem if options.output else None)
     try:
@@ -191,7 +207,6 @@ def _init_strategy(options: argparse.Namespace, found: FoundStrategy) -> int:
     path = _new_path(options, name)
     if path is None:
         return USAGE_ERROR
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = strategy_spec(
         found,
         name,
@@ -199,8 +214,7 @@ def _init_strategy(options: argparse.Namespace, found: FoundStrategy) -> int:
         spec_dir=path.parent,
         prometheus=options.prometheus,
     )
-    path.write_text(text, encoding="utf-8")
-    load_spec(path)
+    _write_checked(path, text)
     print(text, end="")
     if needs_labels(found):
         beside = path.parent / "mesh" / f"{name}-labels.yaml"
@@ -232,18 +246,15 @@ def _written(
     """The spec's text, with the metrics that are right in it. Raises InputError."""
     from flows.manifests.new_metrics import found_in, metric_lines  # noqa: PLC0415
     from flows.manifests.new_spec import new_spec  # noqa: PLC0415
-    from flows.workspace.experiments import load_spec  # noqa: PLC0415
 
     metrics = found_in(files, scope, f"{split.origin}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         lines = [*metric_lines(metrics), *strategy]
         text = new_spec(
             split, wanted, files=files, spec_dir=path.parent, metrics=lines, cohorts=cohorts
         )
-        path.write_text(text, encoding="utf-8")
         try:
-            load_spec(path)
+            _write_checked(path, text)
         except InputError as error:
             metrics, before = metrics.without(error.problems), metrics
             if metrics == before:

@@ -38,9 +38,9 @@ def within(seconds: float, key: Hashable, work: Callable[[], _T]) -> _T:
     if earlier is not None and not earlier.done():
         raise TimeoutError
     running = begin(work)
-    _hanging[key] = running
     try:
         return running.result(seconds)
     finally:
-        if running.done():
-            del _hanging[key]
+        # What still runs in time hangs nobody: others of its key are begun beside it.
+        if not running.done():
+            _hanging[key] = running

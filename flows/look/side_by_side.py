@@ -9,16 +9,25 @@ import multiprocessing
 import os
 import pickle
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 
 from flows.formats.problems import UserError
 from flows.look.look import look_at_experiment
 from flows.look.verdict_document import VerdictDocument
 from flows.workspace.paths import Workspace
+
+# A look is tried again where a worker was killed, which may have been another's.
+_TRIES = 3
+_pools: dict[int, ProcessPoolExecutor] = {}
+_turn = Lock()
+
+
+class WorkerLost(UserError):
+    """The process of a look was killed, each time that it was tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +42,40 @@ def look_apart(root: Path, experiment: str, at: datetime | None, *, workers: int
     """The verdict of one look, worked out in one of this process's workers, of which it waits for.
 
     Threads that call it are served side by side. workers: how many there are; 0 for one a core.
-    Raises what look_at_experiment raises.
+    Raises what look_at_experiment raises, or WorkerLost.
     """
-    found = _pool(workers or os.cpu_count() or 1).submit(_look, root, experiment, at)
-    answer = found.result()
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+    for _ in range(_TRIES):
+        pool = _pool(workers or os.cpu_count() or 1)
+        try:
+            answer = pool.submit(_look, root, experiment, at).result()
+        except BrokenProcessPool:
+            # One worker that is killed ends the looks of all: whose it was fails again.
+            _forget(pool)
+            continue
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+    raise WorkerLost(
+        f"{experiment}: the process that looked at it was killed {_TRIES} times; is there enough "
+        "memory (`verdict doctor`)?"
+    )
 
 
-@cache
 def _pool(workers: int) -> ProcessPoolExecutor:
-    # A fork of a process with threads can stop for good.
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    with _turn:
+        if workers not in _pools:
+            # A fork of a process with threads can stop for good.
+            context = multiprocessing.get_context("spawn")
+            _pools[workers] = ProcessPoolExecutor(
+                workers, mp_context=context, initializer=_end_with_parent
+            )
+        return _pools[workers]
+
+
+def _forget(broken: ProcessPoolExecutor) -> None:
+    with _turn:
+        for workers in [w for w, pool in _pools.items() if pool is broken]:
+            del _pools[workers]
 
 
 def _end_with_parent() -> None:

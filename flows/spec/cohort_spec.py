@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
-from flows.spec.fields import Number, Strict
+from flows.spec.fields import Percents, Strict
 
 
 class CohortSpec(Strict):
@@ -16,7 +14,7 @@ class CohortSpec(Strict):
         min_length=1,
         description="Labels of the cohort's series, which no other cohort has.",
     )
-    split: dict[str, Annotated[Number, Field(ge=0, le=100)]] | None = Field(
+    split: Percents | None = Field(
         None,
         description="Percent for each variant in this cohort, 0 for none; without it the "
         "experiment's own split or stages hold.",

@@ -14,7 +14,7 @@ from flows.spec.cohort_spec import CohortSpec
 from flows.spec.delivery import Delivery
 from flows.spec.engine import Engine
 from flows.spec.failures import Failures
-from flows.spec.fields import Name, Number, Strict, as_text
+from flows.spec.fields import Name, Percents, Strict, as_text
 from flows.spec.measured import SESSIONS, CounterRate, CounterText, MeasuredMetric
 from flows.spec.metric_fields import MarginSpec
 from flows.spec.metrics import (
@@ -123,7 +123,7 @@ class Experiment(Strict):
         default_factory=dict, description="Further labels that every series must have."
     )
     variants: dict[Name, Variant] = Field(description="By name; the baseline is first or marked.")
-    split: dict[str, Annotated[Number, Field(ge=0, le=100)]] | None = Field(
+    split: Percents | None = Field(
         None,
         description="Percent for each variant, 0 for none, where it doesn't change; sums to 100.",
     )

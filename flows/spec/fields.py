@@ -60,6 +60,19 @@ def parse_share(value: object) -> object:
 Share = Annotated[Number, BeforeValidator(parse_share, json_schema_input_type=float | Percent)]
 
 
+def parse_shares(value: object) -> object:
+    """Leaves a map as it is; sticky sessions are no shares, but the counter of them is checked."""
+    if value == "sticky":
+        raise ValueError(
+            "must be shares; where sessions are sticky, set `sessions` to the counter of new ones"
+        )
+    return value
+
+
+_Percents = dict[str, Annotated[Number, Field(ge=0, le=100)]]
+Percents = Annotated[_Percents, BeforeValidator(parse_shares, json_schema_input_type=_Percents)]
+
+
 def as_text(value: object) -> object:
     """A name in data as text: many tables have 0 and 1, or true and false."""
     if isinstance(value, bool):

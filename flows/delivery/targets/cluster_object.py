@@ -25,7 +25,7 @@ _GROUPS = {
 }
 _CONNECT_S, _READ_S, _WHOLE_S, _LOGIN_S = 5.0, 15.0, 30.0, 20.0
 _LARGEST = 16 << 20
-# What else a role needs that may not do so much.
+# What a role is to be granted beside get, by what it may not do.
 _GRANTED = {"get": "patch", "patch": "patch", "delete": "delete"}
 _Json = dict[str, Any]
 _Model = TypeVar("_Model", bound=BaseModel)

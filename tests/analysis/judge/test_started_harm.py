@@ -119,6 +119,26 @@ def test_in_the_warm_up_nothing_is_known_but_a_total_failure() -> None:
         assert failed.decision is Decision.ROLLBACK
 
 
+def test_a_start_that_is_over_holds_no_promote_while_the_mean_of_all_is_within() -> None:
+    """Slow requests of the first three minutes: as of a version that is compiled while it runs."""
+    over = [_verdict(Stream(slow=True, harm=warming(10)), 60, seed=s).decision for s in range(6)]
+    assert over.count(Decision.PROMOTE) >= 5
+    lasting = [
+        _verdict(Stream(slow=True, harm=Added(10, end=12)), 60, seed=s).decision for s in range(3)
+    ]
+    assert Decision.PROMOTE not in lasting
+
+
+def test_a_version_that_starts_may_be_worse_by_a_little_for_twice_its_warm_up() -> None:
+    """Two points are judged from the fourth minute on, three at once after the warm-up."""
+    little = [_verdict(Stream(rate=1000, harm=step(0, 2)), 3, seed=s).decision for s in range(4)]
+    assert set(little) == {Decision.HOLD}
+    later = [_verdict(Stream(rate=1000, harm=step(0, 2)), 6, seed=s).decision for s in range(4)]
+    assert later.count(Decision.ROLLBACK) >= 3
+    much = [_verdict(Stream(rate=1000, harm=step(0, 9)), 2, seed=s).decision for s in range(4)]
+    assert set(much) == {Decision.ROLLBACK}
+
+
 def test_a_leak_is_not_promoted_while_the_mean_is_within_the_margin() -> None:
     found = _verdict(Stream(rate=1000, harm=leak(2)), 12)
     assert found.metrics[0].excess.upper < 0

@@ -98,6 +98,18 @@ def test_nothing_is_overwritten_unless_told(tmp_path: Path, manifest: Path) -> N
     assert path.read_text() != "mine"
 
 
+def test_a_spec_that_is_not_right_is_not_written(tmp_path: Path, manifest: Path) -> None:
+    path = tmp_path / "experiments" / "exam-service-canary.yaml"
+    command = ("init", "--from", manifest.name, "--force", "--prometheus", "prometheus")
+    refused = verdict(tmp_path, *command)
+    assert refused.returncode == 2
+    assert "sources.requests.prometheus" in refused.stderr
+    assert not path.exists()
+    path.write_text("mine")
+    assert verdict(tmp_path, *command).returncode == 2
+    assert path.read_text() == "mine"
+
+
 def test_of_several_splits_one_must_be_named(tmp_path: Path, manifest: Path) -> None:
     text = manifest.read_text()
     manifest.write_text(f"{text}---\n{text.replace('exam-service', 'quiz-service')}")

@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -147,6 +148,13 @@ def test_work_apart_tells_what_came_of_it() -> None:
     assert apart.begin(lambda: 5).result(PATIENCE_S) == 5
     with pytest.raises(KeyError, match="nothing"):
         apart.begin(fails).result(PATIENCE_S)
+
+
+def test_what_takes_its_time_keeps_nobody_of_its_key_waiting() -> None:
+    both = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(apart.within, PATIENCE_S, "busy", both.wait) for _ in range(2)]
+        assert sorted(each.result() for each in asked) == [0, 1]
 
 
 def test_what_hangs_is_begun_once() -> None:

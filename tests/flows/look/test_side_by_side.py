@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 
 from flows.formats.problems import InputError, UserError
 from flows.look.look import look_at_experiment
-from flows.look.side_by_side import look_apart
+from flows.look.side_by_side import WorkerLost, look_apart
 from flows.workspace.paths import Workspace
 from tests.builders.user_specs import day, write_exposures, write_outcomes
 
@@ -51,3 +54,34 @@ def test_what_is_wrong_is_said_here(tmp_path: Path) -> None:
     (tmp_path / "outcomes.csv").write_text("user_id\n1\n")
     with pytest.raises(UserError, match="no column 'outcome'"):
         look_apart(workspace.root, NAMES[0], day(20), workers=2)
+
+
+def test_a_worker_that_is_killed_costs_no_other_look(tmp_path: Path) -> None:
+    workspace = _workspace(tmp_path)
+    look_apart(workspace.root, NAMES[0], day(20), workers=2)
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    looked = look_apart(workspace.root, NAMES[1], day(20), workers=2)
+    assert looked.document.experiment == NAMES[1]
+
+
+def test_a_worker_that_is_killed_each_time_is_said(tmp_path: Path) -> None:
+    """A recording of which reading never ends: a pipe that nobody writes to."""
+    workspace = _workspace(tmp_path)
+    (tmp_path / "outcomes.csv").unlink()
+    os.mkfifo(tmp_path / "outcomes.csv")
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.wait(0.2):
+            for worker in multiprocessing.active_children():
+                worker.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with pytest.raises(WorkerLost, match=r"quiz-2: .* was killed 3 times"):
+            look_apart(workspace.root, NAMES[2], day(20), workers=2)
+    finally:
+        over.set()
+        killer.join()

@@ -12,6 +12,7 @@ from flows.spec.experiment import Experiment
 from flows.spec.measured import CounterRatio, parse_selector
 from flows.spec.placeholders import rendered
 from flows.spec.read_spec import read_spec
+from tests.builders.spec_texts import SHORTEST, problems_of
 from tests.places import REPOSITORY
 
 HEAD = """\
@@ -96,6 +97,14 @@ def test_sessions_name_the_variant_and_are_of_requests(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             read(tmp_path, gauge, f"{HEAD}sessions: {counter}\n")
         assert said in str(caught.value)
+
+
+def test_a_sticky_split_is_told_what_to_set(tmp_path: Path) -> None:
+    (found,) = problems_of(tmp_path, SHORTEST + "split: sticky\n")
+    assert found == (
+        "10: split: is 'sticky', must be shares; where sessions are sticky, set `sessions` to the "
+        "counter of new ones"
+    )
 
 
 def test_placeholders_stand_for_a_variants_own_names(tmp_path: Path) -> None:

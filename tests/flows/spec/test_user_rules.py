@@ -63,3 +63,17 @@ def test_a_delivery_may_be_as_long_as_its_longest_stages(tmp_path: Path) -> None
     assert "metrics.done.window: is 32d, must be shorter than the whole plan, 32d" in found
     (found,) = problems_of(tmp_path, spec)
     assert "metrics.done.window: is 31d, must be shorter than the whole plan, 16d" in found
+
+
+@pytest.mark.parametrize("files", ["e.csv", "e.jsonl", "s3://bucket/e.csv"])
+def test_an_engine_reads_parquet_only(files: str, tmp_path: Path) -> None:
+    engine = 'engine: {spark: "sc://spark"}\n'
+    found = problems_of(tmp_path, USERS.replace("e.csv", files) + engine)
+    told = "must be Parquet files: an engine (`engine`) reads no others"
+    assert [each.partition(": ")[2] for each in found] == [
+        f"sources.exposures: {told}",
+        f"sources.outcomes: {told}",
+    ]
+    good = tmp_path / "exam.yaml"
+    good.write_text(USERS.replace("e.csv", "s3://b/e/").replace("o.csv", "o.parquet") + engine)
+    assert load_spec(good).engine is not None

@@ -21,6 +21,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from flows.doctor.health_finding import Health
+from flows.doctor.other_servers import check_engine
 from flows.formats.problems import UserError
 from flows.formats.time import milliseconds_of
 from flows.ingest.engine.spark_cluster import SparkCluster
@@ -181,6 +183,15 @@ def test_the_same_files_at_the_same_time_are_asked_nothing(
     assert second == first
     with pytest.raises(SourceUnavailable, match=r"can't be reached|connection was lost"):
         _looked_at(spec, data, tmp_path, AT + timedelta(days=1))
+
+
+def test_doctor_says_what_the_engine_sees(sail: str, data: Path) -> None:
+    (found,) = check_engine(_spec(sail), data / "shop.yaml")
+    assert found.health is Health.OK
+    assert "sees exposures e*.parquet (user_id, variant, exposed_at, country)" in found.found
+    gone = {"exposures": {"files": "s3://nowhere/e/"}, "outcomes": {"files": "o.parquet"}}
+    with pytest.raises(UserError, match="Spark at sc://"):
+        check_engine(_spec(sail, sources=gone), data / "shop.yaml")
 
 
 def _looked_at(spec: Experiment, data: Path, root: Path, at: datetime) -> dict[str, Any]:
