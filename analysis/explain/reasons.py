@@ -277,8 +277,9 @@ def _failure_alone(result: MetricResult) -> str:
         return "one pod fails so often that its users are harmed beyond the margin"
     own = result.objective
     if own is not None and result.alone:
+        what = f"{result.baseline_variant} before, and the margin" if own.as_before else "objective"
         return (
             f"{level(result, own.candidate.value)} of all requests do since it has the traffic "
-            f"alone (objective: at most {level(result, own.limit)})"
+            f"alone ({what}: at most {level(result, own.limit)})"
         )
     return "a gross failure: far more than chance or a burst explains"

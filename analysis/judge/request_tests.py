@@ -182,7 +182,7 @@ class _Counted:
                 plan, *variants, metrics, EXACT_PART * alpha, pairs.overdispersion_baseline
             ),
             gross_failures_alone(
-                plan, evidence, variants[1], metrics, alpha, pairs.overdispersion_candidate
+                plan, evidence, *variants, metrics, alpha, pairs.overdispersion_candidate
             ),
             [
                 bad_pods_of(plan, evidence, candidate, pairs, alpha, row)

@@ -42,20 +42,31 @@ def gross_failures(
 def gross_failures_alone(
     plan: Plan,
     evidence: RequestEvidence,
+    baseline: BucketCounts,
     candidate: BucketCounts,
     metrics: list[MetricPlan],
     alpha: FloatArray,
     overdispersion: FloatArray,
 ) -> BoolArray:
-    """Whether the candidate is far beyond an objective where nobody else has traffic."""
+    """Whether the candidate is far beyond an objective where nobody else has traffic.
+
+    Without an objective it is an outage beside what the baseline had before: times differ, but by
+    less than that.
+    """
     alone = np.array(
         [plan.stages[int(stage)].is_without(plan.baseline) for stage in evidence.stage],
         dtype=np.bool_,
     )
-    wanted = np.array([metric.objective is not None for metric in metrics])
+    before, bad = baseline.total[:, ~alone].sum(axis=1), baseline.bad[:, ~alone].sum(axis=1)
+    wanted = np.array([m.objective is not None for m in metrics]) | (before > 0)
     if not alone.any() or not wanted.any():
         return np.zeros(len(metrics), dtype=np.bool_)
-    limits = [1.0 if m.objective is None else m.objective + _GROSS_GAP_FLOOR for m in metrics]
+    limits = [
+        m.allowed_harm.absolute + (1 + m.allowed_harm.relative) * share + _OUTAGE_GAP
+        if m.objective is None
+        else m.objective + _GROSS_GAP_FLOOR
+        for m, share in zip(metrics, bad / np.maximum(before, 1.0), strict=True)
+    ]
     log_e = gross_share_log_e(
         candidate,
         limit=np.minimum(limits, 1.0),

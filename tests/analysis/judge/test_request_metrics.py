@@ -243,6 +243,13 @@ def test_without_an_objective_it_must_not_look_worse_than_the_baseline_did(
     assert (told in "".join(said)) is (found is Classification.UNCERTAIN)
 
 
+def test_without_an_objective_an_outage_with_all_the_traffic_is_found_all_the_same() -> None:
+    found = _alone_after(2, 1.0, (1.0, 0.0), None)
+    assert found.classification is Classification.FAIL
+    assert "alone (stable before, and the margin: at most 2.00 %)" in explain(found)
+    assert not _alone_after(60, 0.4, (1.0, 0.0), None).gross
+
+
 def test_near_its_objective_it_is_not_grossly_beyond_it() -> None:
     assert not _alone_after(60, 0.1, (1.0, 0.0)).gross
 
