@@ -47,7 +47,9 @@ class _Bounded(HTTPConnection):
         try:
             super().connect()
         except (OSError, ValueError) as error:
-            raise self._told(error) from error
+            if self._is_cut:
+                raise self._late() from error
+            raise
 
     def request(self, *arguments: Any, **more: Any) -> None:
         if self.sock is not None:
@@ -61,11 +63,13 @@ class _Bounded(HTTPConnection):
             answer = super().getresponse()
         except Exception as error:
             self._cutter = cutter
-            raise self._told(error) from error
+            if self._is_cut:
+                raise self._late() from error
+            raise
         self._cutter = cutter
         # A head that was cut off looks like a whole one.
         if self._is_cut:
-            raise self._told(ConnectionError())
+            raise self._late()
         return answer
 
     def close(self) -> None:
@@ -88,9 +92,9 @@ class _Bounded(HTTPConnection):
         self.leave()
         self._cutter = _Cutter(connected, self.whole_s)
 
-    def _told(self, error: Exception) -> Exception:
-        """A time-out in the place of what the cut looks like."""
-        return TimeoutError(f"no answer in {self.whole_s:g} s") if self._is_cut else error
+    def _late(self) -> TimeoutError:
+        """What is raised in the place of what the cut looks like."""
+        return TimeoutError(f"no answer in {self.whole_s:g} s")
 
     @property
     def _is_cut(self) -> bool:

@@ -240,9 +240,12 @@ def _said(error: BaseException) -> str:
     """
     is_tls = isinstance(error, requests.exceptions.SSLError)
     said, cause = str(error), error.__cause__ or error.__context__
-    while cause is not None and not is_tls:
+    seen: list[BaseException] = []
+    # A library may raise an error from itself.
+    while cause is not None and not is_tls and cause not in seen:
         if isinstance(cause, OSError) and cause.strerror:
             said = cause.strerror
+        seen.append(cause)
         cause = cause.__cause__ or cause.__context__
     return safe_text(said)
 

@@ -12,6 +12,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from flows.ingest.sources.prometheus_connection import Patience
 from flows.ingest.sources.samples import Selector, SourceRefused, SourceUnavailable, TooMuch
 from flows.spec.sources import PrometheusSource
 from tests.servers.certificates import self_signed
+from tests.servers.faulty_source import WIRES, Wire
 from tests.servers.real_servers import free_port
 from tests.servers.scripted_server import (
     EMPTY,
@@ -173,6 +175,23 @@ def test_nobody_listening_is_unavailable_with_what_to_check() -> None:
         _source(url).read(UP, 0, HOUR)
     with pytest.raises(SourceUnavailable, match=url):
         _source(url).metric_names()
+
+
+def _hang_up(connection: socket.socket) -> None:
+    connection.recv(65536)
+
+
+BROKEN = {name: WIRES[name] for name in ("reset", "cut", "no HTTP")} | {"it hangs up": _hang_up}
+
+
+@pytest.mark.parametrize("wire", BROKEN.values(), ids=BROKEN)
+def test_connection_that_breaks_is_one_error(wire: Wire) -> None:
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            wire(connection)
+
+    with tcp_server(answer) as url, pytest.raises(SourceUnavailable, match=url):
+        _source(url).read(UP, 0, HOUR)
 
 
 def test_silent_server_is_given_up_in_bounded_time() -> None:
