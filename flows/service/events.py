@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from starlette.responses import Response
@@ -17,6 +18,8 @@ _STEP_S, _ASK_S, _ALIVE_S = 0.5, 2.0, 15.0
 _SEND_S = 10.0
 # The browser calls again, and its session is looked at anew.
 _LONGEST_S = 900.0
+# Who holds every stream.
+_ALL = b"all"
 
 
 class Listeners:
@@ -26,26 +29,38 @@ class Listeners:
     """
 
     def __init__(self, limits: Limits, is_stopping: Callable[[], bool]) -> None:
-        self._most = limits.listeners
-        self._open = 0
+        self._limits = limits
+        self._open: Counter[bytes] = Counter()
         self.is_stopping = is_stopping
 
     def stream(
-        self, state: Callable[[], Awaitable[str | None]], may_go_on: Callable[[], bool]
+        self,
+        holders: tuple[bytes, bytes],
+        state: Callable[[], Awaitable[str | None]],
+        may_go_on: Callable[[], bool],
     ) -> Response:
         """The stream of a page's states. Raises Refused (503) when too many are open.
 
-        state: now; None where that can't be told. may_go_on: whether the session still lives.
+        holders: the token and the session that it is opened with. state: now; None where that
+        can't be told. may_go_on: whether the session still lives.
         """
-        if self._open >= self._most:
-            raise Refused(
-                503, "too many pages listen already: reload instead", {"Retry-After": "30"}
-            )
-        return _Stream(self, state, may_go_on)
+        limits = self._limits
+        most = (limits.listeners, limits.listeners_per_token, limits.listeners_per_session)
+        for holder, limit in zip((_ALL, *holders), most, strict=True):
+            if self._open[holder] >= limit:
+                raise Refused(
+                    503, "too many pages listen already: reload instead", {"Retry-After": "30"}
+                )
+        return _Stream(self, holders, state, may_go_on)
 
-    def opened(self, change: int) -> None:
-        """Counts a stream that begins (1) or ends (-1)."""
-        self._open += change
+    def opened(self, holders: tuple[bytes, bytes]) -> None:
+        """Counts a stream that begins."""
+        self._open.update((_ALL, *holders))
+
+    def ended(self, holders: tuple[bytes, bytes]) -> None:
+        """Counts a stream that ends; who holds none is forgotten."""
+        self._open.subtract((_ALL, *holders))
+        self._open = +self._open
 
 
 class _Stream(Response):
@@ -56,22 +71,24 @@ class _Stream(Response):
     def __init__(
         self,
         listeners: Listeners,
+        holders: tuple[bytes, bytes],
         state: Callable[[], Awaitable[str | None]],
         may_go_on: Callable[[], bool],
     ) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._listeners = listeners
+        self._holders = holders
         self._state = state
         self._may_go_on = may_go_on
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._listeners.opened(1)
+        self._listeners.opened(self._holders)
         gone = asyncio.create_task(_gone(receive))
         try:
             await self._send_states(send, gone)
         finally:
-            self._listeners.opened(-1)
+            self._listeners.ended(self._holders)
             gone.cancel()
 
     async def _send_states(self, send: Send, gone: asyncio.Task[None]) -> None:

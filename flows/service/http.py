@@ -65,7 +65,8 @@ class Limits:
     workers: looks at one time; the warehouse has one writer, more would only wait for it.
     waiting: looks that may wait for a worker.
     requests_per_second, burst: of one client.
-    listeners: pages that are told of what is new, at one time.
+    listeners: pages that are told of what is new, at one time; of one token; of one session, or of
+        one address without a session.
     shutdown_s: for requests under way when the service is told to stop; with what a look may take
         beside it less than the 30 s after which Kubernetes kills.
     """
@@ -81,7 +82,9 @@ class Limits:
     burst: int = 400
     connections: int = 1024
     connections_per_client: int = 400
-    listeners: int = 100
+    listeners: int = 200
+    listeners_per_token: int = 100
+    listeners_per_session: int = 10
     shutdown_s: float = 20.0
 
 

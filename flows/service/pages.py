@@ -21,6 +21,7 @@ from flows.service.guard import grant_of
 from flows.service.http import Limits, Refused, read_body
 from flows.service.live_pages import LivePages, Reader
 from flows.service.openapi import OPERATIONS, openapi_document
+from flows.service.rate_limit import client_of
 from flows.service.sessions import COOKIE, LIFETIME_S, Sessions
 from flows.service.shared_calls import Overloaded, SharedCalls, TookTooLong
 from flows.warehouse.connection import WarehouseBusy, WarehouseUnusable
@@ -87,7 +88,12 @@ class PageEndpoints:
         def may_go_on() -> bool:
             return not reader.has_session or self._session(request.headers) is not None
 
-        return self._listeners.stream(state, may_go_on)
+        token = b"token " + reader.grant.digest
+        # One who sends the token itself is told from others by the address.
+        session = token + client_of(request.client.host if request.client else "unknown").encode()
+        if reader.has_session:
+            session = b"session " + self._sessions.key_of(request.headers)
+        return self._listeners.stream((token, session), state, may_go_on)
 
     async def login_form(self, request: Request) -> Response:
         """Asks for the token."""

@@ -51,6 +51,10 @@ class Sessions:
         session = self._sessions.get(_key_of(_cookie_in(headers)))
         return session.grant if session is not None and now < session.ends else None
 
+    def key_of(self, headers: Headers) -> bytes:
+        """What tells a request's session from others, whether it lives or not."""
+        return _key_of(_cookie_in(headers))
+
     def end(self, headers: Headers) -> None:
         """Ends the session of a request, in every tab that has it."""
         self._sessions.pop(_key_of(_cookie_in(headers)), None)

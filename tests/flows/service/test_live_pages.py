@@ -12,10 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from http.cookiejar import Cookie
 from itertools import islice
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 import requests
@@ -24,6 +25,7 @@ from starlette.testclient import TestClient
 from flows.service import live_pages
 from flows.service.application import application
 from flows.service.authentication import Authentication
+from flows.service.events import Listeners
 from flows.service.grants import Grant
 from flows.service.http import Limits, Refused
 from flows.service.live_pages import LivePages, Reader
@@ -202,9 +204,35 @@ def test_page_is_sent_again_only_when_something_is_new(url: str) -> None:
     assert newer.text != first.text
 
 
+@pytest.mark.parametrize(
+    ("opened", "newcomer", "may"),
+    [
+        ([("a", "1")] * 2, ("a", "1"), False),
+        ([("a", "1")] * 2, ("a", "2"), True),
+        ([("a", "1")] * 2 + [("a", "2")], ("a", "3"), False),
+        ([("a", "1")] * 2 + [("a", "2")], ("b", "3"), True),
+        ([("a", "1")] * 2 + [("a", "2")] + [("b", "3")], ("c", "4"), False),
+    ],
+)
+def test_one_reader_does_not_take_the_places_of_all(
+    opened: list[tuple[str, str]], newcomer: tuple[str, str], may: bool
+) -> None:
+    limits = Limits(listeners=4, listeners_per_token=3, listeners_per_session=2)
+    listeners = Listeners(limits, lambda: False)
+    holders = [(token.encode(), session.encode()) for token, session in [*opened, newcomer]]
+    for holder in holders[:-1]:
+        listeners.opened(holder)
+    with nullcontext() if may else pytest.raises(Refused, match="too many pages listen"):
+        listeners.stream(holders[-1], AsyncMock(), lambda: True)
+    for holder in holders[:-1]:
+        listeners.ended(holder)
+    listeners.stream(holders[-1], AsyncMock(), lambda: True)
+
+
 def test_listeners_are_few_and_end_with_the_service(tmp_path: Path) -> None:
     """One that reads nothing holds nobody up."""
-    with running(workspace(tmp_path), limits=Limits(listeners=2)) as service:
+    limits = Limits(listeners=4, listeners_per_session=2)
+    with running(workspace(tmp_path), limits=limits) as service:
         silent = []
         for _ in range(2):
             connection = socket.create_connection(("127.0.0.1", service.port))
@@ -214,6 +242,10 @@ def test_listeners_are_few_and_end_with_the_service(tmp_path: Path) -> None:
             silent.append(connection)
         refused = service.get("/events/index.html")
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "30")
+        with signed_in(service.url, TOKEN).get(
+            f"{service.url}/events/index.html", stream=True, timeout=PATIENCE_S
+        ) as other:
+            assert other.ok
         # Who hangs up makes room.
         silent.pop().close()
         deadline = time.monotonic() + PATIENCE_S
