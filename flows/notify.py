@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,7 +18,8 @@ from flows.warehouse.connection import open_reader, open_writer, transaction
 from flows.warehouse.outbox import SERVICES, Message, claim, note, services, settle, unsent
 from flows.warehouse.statements import run
 
-_WAIT_S = 20.0
+# For one message, and for all that is to be sent at once; a claim lasts longer.
+_WAIT_S, _WHOLE_S = 20.0, 40.0
 
 
 def send_notifications(warehouse: Path, warn: Callable[[str], None]) -> int:
@@ -48,6 +52,33 @@ def note_failure(warehouse: Path, experiment: str, why: str) -> None:
         logging.getLogger(__name__).warning("the failure isn't noted: %s", error)
 
 
+class Sender:
+    """Sends beside its caller, whom a slow service doesn't keep; warn is told what failed."""
+
+    def __init__(self, warehouse: Path, warn: Callable[[str], None]) -> None:
+        self._work = partial(send_notifications, warehouse, warn)
+        # One is sent, the next waits: what is noted after that one began goes with it.
+        self._turns, self._post = threading.Semaphore(2), threading.Lock()
+        self._last: Future[None] | None = None
+
+    def send(self) -> None:
+        """Sends what is noted by now, soon."""
+        if self._turns.acquire(blocking=False):
+            self._last = apart.begin(self._send)
+
+    def finish(self) -> None:
+        """Waits until what was to be sent is sent, or was tried."""
+        if self._last is not None:
+            wait([self._last], 2 * _WHOLE_S)
+
+    def _send(self) -> None:
+        try:
+            with self._post:
+                self._work()
+        finally:
+            self._turns.release()
+
+
 def _send_all(warehouse: Path, urls: dict[str, str], warn: Callable[[str], None]) -> int:
     now = datetime.now(UTC)
     with open_reader(warehouse) as con:
@@ -55,24 +86,46 @@ def _send_all(warehouse: Path, urls: dict[str, str], warn: Callable[[str], None]
             return 0
     with open_writer(warehouse) as con, transaction(con):
         messages = claim(con, now)
-    failed, down = 0, set[str]()
-    for message in messages:
-        # One that refuses isn't asked again now: a delivery goes on meanwhile.
-        is_sent = message.service not in down and _send(urls[message.service], message)
-        failed += not is_sent
-        down |= set() if is_sent else {message.service}
-        with open_writer(warehouse) as con, transaction(con):
-            settle(con, message, datetime.now(UTC) if is_sent else None)
-    if failed:
+    deadline = time.monotonic() + _WHOLE_S
+    # Each service by itself: a slow one keeps no other's from arriving.
+    answers = [
+        apart.begin(
+            partial(
+                _send_to,
+                urls[service],
+                [message for message in messages if message.service == service],
+                warehouse,
+                deadline,
+            )
+        )
+        for service in dict.fromkeys(message.service for message in messages)
+    ]
+    wait(answers)
+    sent = sum(answer.result() for answer in answers)
+    if failed := len(messages) - sent:
         of = counted(len(messages), "notification")
         warn(f"{failed} of {of} not sent: a service of {SERVICES} refuses; tried again later")
-    return len(messages) - failed
+    return sent
 
 
-def _send(url: str, message: Message) -> bool:
+def _send_to(url: str, messages: Sequence[Message], warehouse: Path, deadline: float) -> int:
+    """Sends one service its messages in their order; returns how many it took by the deadline."""
+    sent, is_down = 0, False
+    for message in messages:
+        # One that refuses isn't asked again now.
+        left_s = deadline - time.monotonic()
+        is_sent = left_s > 0 and not is_down and _send(url, message, min(_WAIT_S, left_s))
+        sent += is_sent
+        is_down = not is_sent
+        with open_writer(warehouse) as con, transaction(con):
+            settle(con, message, datetime.now(UTC) if is_sent else None)
+    return sent
+
+
+def _send(url: str, message: Message, wait_s: float) -> bool:
     """Whether the service took it. One that sends a byte now and then is waited for once."""
     try:
-        return apart.within(_WAIT_S, url, partial(_notify, url, message))
+        return apart.within(wait_s, url, partial(_notify, url, message))
     except TimeoutError:
         return False
 

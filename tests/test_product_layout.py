@@ -75,6 +75,28 @@ def test_modules_and_functions_are_short() -> None:
     assert long == []
 
 
+def test_no_error_is_raised_from_itself() -> None:
+    """Whoever walks along its causes would never come to an end."""
+    raised = [
+        (name, node)
+        for name, tree in _modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Raise) and node.exc is not None and node.cause is not None
+    ]
+    assert len(raised) > 100
+    own = {name: node for name, node in raised if _name_of(node.cause) & _name_of(node.exc)}
+    assert own == {}
+
+
+def _name_of(node: ast.expr | None) -> set[str]:
+    """The variable that an expression is, or each of them that it may be."""
+    if isinstance(node, ast.BoolOp):
+        return set().union(*map(_name_of, node.values))
+    if isinstance(node, ast.IfExp):
+        return _name_of(node.body) | _name_of(node.orelse)
+    return {node.id} if isinstance(node, ast.Name) else set()
+
+
 def test_modules_have_their_test_file_or_one_that_names_them() -> None:
     """95 of 100 at least: tests/flows/x/test_y.py for flows/x/y.py, or an import or a mention."""
     known = {path for path in _modules() if (REPOSITORY / f"{path.replace('.', '/')}.py").exists()}

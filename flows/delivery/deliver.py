@@ -27,7 +27,7 @@ from flows.delivery.targets.open_target import open_target
 from flows.delivery.targets.target import TrafficTarget
 from flows.formats.problems import UserError
 from flows.formats.time import milliseconds_of
-from flows.notify import note_failure, send_notifications
+from flows.notify import Sender, note_failure
 from flows.warehouse.connection import open_reader, open_writer, transaction
 from flows.warehouse.delivery_log import (
     DeliveryEventKind,
@@ -129,17 +129,21 @@ def _steps(controller: Controller, once: bool, sleep: Sleep) -> Iterator[Step]:
     series that isn't scraped yet is waited for as long as blind_for. After that only another
     controller ends this one.
     """
+    mail = Sender(controller.workspace.warehouse, _log.warning)
     while True:
         step = _attempt(controller)
         if step.fault is not None:
             note_failure(
                 controller.workspace.warehouse, controller.spec.experiment, str(step.fault)
             )
-        send_notifications(controller.workspace.warehouse, _log.warning)
+        # A slow service delays neither the next look nor a way back.
+        mail.send()
         if once and step.fault is not None and step.state.outcome is None:
+            mail.finish()
             raise step.fault
         yield step
         if once or step.state.outcome is not None:
+            mail.finish()
             return
         _rest(controller, step, sleep)
 

@@ -198,7 +198,9 @@ def _judge(controller: Controller, at: datetime) -> tuple[VerdictDocument, Excep
     try:
         document = score_with_notes(controller.spec, warehouse, spec_dir=spec_dir, at=at)
     except Exception as error:
-        raise failure or error from error
+        if failure is None:
+            raise
+        raise failure from error
     if failure is None:
         controller.memory.saw(document)
     try:

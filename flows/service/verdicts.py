@@ -5,10 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 import re
-import threading
 from datetime import datetime
 
-from flows.formats import apart
 from flows.formats.problems import UserError
 from flows.look.look import (
     TimeBeforeStart,
@@ -17,7 +15,7 @@ from flows.look.look import (
 )
 from flows.look.look_time import TimeInFuture, look_time
 from flows.look.verdict_document import VerdictDocument
-from flows.notify import send_notifications
+from flows.notify import Sender
 from flows.service.grants import Grant
 from flows.service.health import ServiceMetrics
 from flows.service.http import Limits, Refused, shown
@@ -42,8 +40,7 @@ class Looks:
         self._calls = SharedCalls(
             workers=limits.workers, waiting=limits.waiting, timeout_s=limits.verdict_timeout_s
         )
-        # One is sent, the next waits: what is noted after that one began goes with it.
-        self._mail, self._post = threading.Semaphore(2), threading.Lock()
+        self._mail = Sender(workspace.warehouse, _log.warning)
 
     async def look(self, experiment: str, at: datetime | None = None) -> VerdictDocument:
         """The verdict on an experiment that exists. Raises Refused (400 or 503)."""
@@ -89,18 +86,10 @@ class Looks:
                 _log.warning("%s can't be judged: %s", experiment, error)
                 raise
         # Who asks for a verdict doesn't wait for a mail server.
-        if self._mail.acquire(blocking=False):
-            apart.begin(self._send)
+        self._mail.send()
         self._metrics.look(document.decision)
         _log.info("%s: %s at %s", experiment, document.decision.value, document.look_at)
         return document
-
-    def _send(self) -> None:
-        try:
-            with self._post:
-                send_notifications(self._workspace.warehouse, _log.warning)
-        finally:
-            self._mail.release()
 
 
 def named(workspace: Workspace, name: str) -> str:

@@ -79,17 +79,23 @@ def load_spec(path: Path) -> Experiment:
 
 def _check_order(spec: Experiment, path: Path) -> None:
     """Raises InputError where `after` names no experiment, or leads back to one it began at."""
-    chains: list[tuple[Experiment, tuple[str, ...]]] = [(spec, (spec.experiment,))]
-    while chains:
-        one, chain = chains.pop()
-        for name in one.after:
-            if name in chain:
-                circle = " after ".join((*chain[chain.index(name) :], name))
-                raise file_error(path, 1, f"is a circle: {circle}; none could begin", "after")
+    chain, waiting = [spec.experiment], [iter(spec.after)]
+    # Each experiment once, however many ways lead to it.
+    done: set[str] = set()
+    while waiting:
+        name = next(waiting[-1], None)
+        if name is None:
+            waiting.pop()
+            done.add(chain.pop())
+        elif name in chain:
+            circle = " after ".join((*chain[chain.index(name) :], name))
+            raise file_error(path, 1, f"is a circle: {circle}; none could begin", "after")
+        elif name not in done:
             file = path.parent / f"{name}.yaml"
             if not file.is_file():
                 raise file_error(path, 1, f"names {name}: there is no such experiment", "after")
-            chains.append((read_spec(file), (*chain, name)))
+            chain.append(name)
+            waiting.append(iter(read_spec(file).after))
 
 
 def _with_configured_split(spec: Experiment, path: Path) -> Experiment:

@@ -22,12 +22,12 @@ import pytest
 
 from flows import notify
 from flows.cli.main import main
-from flows.delivery.deliver import tell
+from flows.delivery.deliver import deliver, tell
 from flows.notify import send_notifications
 from flows.warehouse.connection import open_writer
-from flows.warehouse.delivery_log import DeliveryEventKind
+from flows.warehouse.delivery_log import DeliveryEventKind, DeliveryOutcome
 from flows.warehouse.outbox import SERVICES, Message
-from tests.builders.delivery_workspace import delivery_workspace, one_step
+from tests.builders.delivery_workspace import canary_share, delivery_workspace, one_step
 from tests.lab.processes import wait_until
 from tests.servers.scripted_server import tcp_server
 
@@ -244,9 +244,7 @@ def test_nothing_is_noted_where_no_service_is_named(
         assert con.execute("select count(*) from notifications").fetchone() == (0,)
 
 
-def test_a_service_that_drips_is_waited_for_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_service_that_drips_is_waited_for_once() -> None:
     """And no further message is sent to it while it does."""
     asked: list[bytes] = []
     over = threading.Event()
@@ -258,10 +256,26 @@ def test_a_service_that_drips_is_waited_for_once(
             while not over.wait(0.05):
                 client.sendall(b"y")
 
-    monkeypatch.setattr(notify, "_WAIT_S", 0.5)
     with tcp_server(drip) as url:
         message = Message("exam", "one", "a service", "title", "body")
         for _ in range(3):
-            assert not notify._send(url.replace("http", "json"), message)
+            assert not notify._send(url.replace("http", "json"), message, 0.5)
         assert len(asked) == 1
         over.set()
+
+
+def test_a_slow_service_delays_neither_a_look_nor_a_rollback(tmp_path: Path, post: Post) -> None:
+    """Nor another service; what it has not taken comes when it does."""
+    post.stalls = True
+    shop = delivery_workspace(tmp_path)
+    steps = deliver(shop, "exam", sleep=lambda _: None)
+    next(steps)
+    wait_until(lambda: len(post.mails) == 1, what="the mail beside the slow service")
+    tell(shop, "exam", DeliveryEventKind.ABORTED, "enough")
+    step = next(steps)
+    assert (step.state.outcome, post.titles) == (DeliveryOutcome.ABORTED, [])
+    assert canary_share(shop) == 0
+    post.stalls = False
+    assert list(steps) == []
+    stage, end = "stage 1 of 2: stable 95, canary 5", "aborted: stable 100, canary 0"
+    assert sorted(post.titles) == [f"exam: {end}", f"exam: {stage}"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import posixpath
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flows.ingest.sources.user_rows import UserDataRefused
@@ -17,14 +19,53 @@ def find_files(pattern: str, spec_dir: Path) -> dict[str, Path]:
 
     Raises UserDataRefused if there are none.
     """
-    # Unlike Path.glob this takes "../data/*.csv" and absolute patterns.
-    names = sorted(glob.glob(pattern, root_dir=spec_dir, recursive=True))  # noqa: PTH207
+    names = sorted(_matching(pattern, spec_dir))
     files = {name: spec_dir / name for name in names if (spec_dir / name).is_file()}
     if not files:
         raise UserDataRefused(
             f"{spec_dir / pattern}: no such file; `files` is a path or a glob, relative to the spec"
         )
     return files
+
+
+def _matching(pattern: str, root: Path) -> set[str]:
+    """The paths that a glob names; `**` stands for any folders, each of them once."""
+    whole = f"/{pattern}/*" if f"/{pattern}".endswith("/**") else f"/{pattern}"
+    before, has_folders, after = whole.partition("/**/")
+    if not has_folders:
+        # Unlike Path.glob this takes "../data/*.csv" and absolute patterns.
+        return set(glob.glob(pattern, root_dir=root))  # noqa: PTH207
+    begin = before[1:] or ("/" if pattern.startswith("/") else "")
+    found = set[str]()
+    for folder in _folders(sorted(glob.glob(begin, root_dir=root)) if begin else [""], root):  # noqa: PTH207
+        found |= {
+            posixpath.join(folder, name) for name in _matching(after.lstrip("/"), root / folder)
+        }
+    return found
+
+
+def _folders(begin: Sequence[str], root: Path) -> Iterator[str]:
+    """Folders and all within them; by a link only what isn't there otherwise.
+
+    Links that lead back, or to each other, would have endlessly many paths.
+    """
+    seen = set[tuple[int, int]]()
+    waiting, links = list(begin), list[str]()
+    while waiting or links:
+        folder = waiting.pop() if waiting else links.pop(0)
+        try:
+            status = (root / folder).stat()
+            inner = sorted(path for path in (root / folder).iterdir() if path.is_dir())
+        except OSError:
+            continue  # as for any glob, what can't be read isn't there
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for path in inner:
+            if not path.name.startswith("."):
+                kind = links if path.is_symlink() else waiting
+                kind.append(posixpath.join(folder, path.name))
+        yield folder
 
 
 def file_state(path: Path, *, now_ns: int | None = None) -> str:

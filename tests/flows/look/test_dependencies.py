@@ -158,6 +158,15 @@ def test_two_ways_to_one_experiment_are_no_circle(tmp_path: Path) -> None:
     assert load_spec(tmp_path / "experiments" / "a.yaml").after == ["b", "c"]
 
 
+def test_ladder_of_experiments_is_climbed_once(tmp_path: Path) -> None:
+    """Of 25 rungs with two ways each there would be 33 million chains."""
+    for rung in range(25):
+        after = f"[l{rung + 1}, r{rung + 1}]" if rung < 24 else "[]"
+        for side in "lr":
+            write(tmp_path, f"{side}{rung}", after=after)
+    assert load_spec(tmp_path / "experiments" / "l0.yaml").after == ["l1", "r1"]
+
+
 def test_delivery_begins_and_advances_only_after_the_other(tmp_path: Path) -> None:
     workspace = delivery_workspace(tmp_path)
     write(tmp_path, "first")
