@@ -24,16 +24,17 @@ class CircuitBreaking:
     """Requests that an open breaker refuses (UO), when it opens, and how long it stays so."""
 
     kind: ClassVar[str] = "circuit-breaking"
-    at_most: float = share(0.1, "The share of requests that the breaker may refuse, over all.")
+    at_most: float = share(
+        0.1, "The share of requests that the breaker may refuse: a budget of the whole plan."
+    )
     recovery: float = duration(30.0, "The longest time that it may refuse without a pause.")
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:
-        """What it refuses, against its budget and the other setting; other failures beside it."""
+        """What it refuses, against the other setting; other failures beside it."""
         only = {"codes": [], "grpc": [], "flags": ["UO"]}
-        refused = {"kind": "error_share", "failures": only, "margin": 0.05}
         return {
-            "refused": {**refused, "objective": self.at_most},
+            "refused": {"kind": "error_share", "failures": only, "margin": 0.05},
             "errors": {"kind": "error_share", "critical": True, "margin": 0.05},
         }
 
@@ -44,26 +45,44 @@ class CircuitBreaking:
         return {"requests": REQUESTS, "refusals": overflow}
 
     def check(self, seen: Counted) -> Iterator[StrategyFinding]:
-        """Whether each candidate's breaker opened at all, and closed again."""
+        """Whether each candidate's breaker opened at all, closed again, and kept its budget."""
         for candidate in seen.candidates:
-            refused = seen.series("refusals", candidate) > 0
-            stretches = _stretches(refused)
-            longest_s = max((len(one) for one in stretches), default=0) * seen.bucket_s
-            share_of = seen.total("refusals", candidate) / max(
-                seen.total("requests", candidate), 1.0
-            )
-            said = (
-                f"the breaker of {candidate} opened {len(stretches)} times, for {longest_s:.0f} s "
-                f"at most, and refused {share_of:.1%} of all requests"
-            )
-            if longest_s > self.recovery:
-                detail = f"no recovery within {self.recovery:g} s: {said}"
-                yield StrategyFinding("breaker", Found.HARM, detail)
-            elif not stretches or refused[-1]:
-                why = "is still open" if stretches else "never opened: send a burst"
-                yield StrategyFinding("breaker", Found.WAIT, f"the breaker of {candidate} {why}")
-            else:
-                yield StrategyFinding("breaker", Found.GOOD, said)
+            yield self._breaker(seen, candidate)
+            yield self._budget(seen, candidate)
+
+    def _breaker(self, seen: Counted, candidate: str) -> StrategyFinding:
+        refused = seen.series("refusals", candidate) > 0
+        stretches = _stretches(refused)
+        longest_s = max((len(one) for one in stretches), default=0) * seen.bucket_s
+        said = (
+            f"the breaker of {candidate} opened {len(stretches)} times, for {longest_s:.0f} s "
+            "at most"
+        )
+        if longest_s > self.recovery:
+            detail = f"no recovery within {self.recovery:g} s: {said}"
+            return StrategyFinding("breaker", Found.HARM, detail)
+        if not stretches or refused[-1]:
+            why = "is still open" if stretches else "never opened: send a burst"
+            return StrategyFinding("breaker", Found.WAIT, f"the breaker of {candidate} {why}")
+        return StrategyFinding("breaker", Found.GOOD, said)
+
+    def _budget(self, seen: Counted, candidate: str) -> StrategyFinding:
+        """What was refused of the plan's requests, counted: bursts are too few to infer from.
+
+        How often they come is the traffic's doing. What is to come is taken to be like the past;
+        at the plan's end nothing is.
+        """
+        refused, asked = seen.total("refusals", candidate), seen.total("requests", candidate)
+        elapsed_s = len(seen.series("requests", candidate)) * seen.bucket_s
+        in_plan = asked * (1 + seen.left_s / elapsed_s) if elapsed_s else 0.0
+        said = f"{candidate} refused {refused / max(asked, 1.0):.1%} of {asked:,.0f} requests"
+        said += f" (budget {self.at_most:.1%})"
+        if refused <= self.at_most * asked:
+            return StrategyFinding("budget", Found.GOOD, said)
+        if refused <= self.at_most * in_plan:
+            detail = f"{said}; it keeps its budget only if it refuses few until the plan ends"
+            return StrategyFinding("budget", Found.WAIT, detail)
+        return StrategyFinding("budget", Found.HARM, f"the breaker refuses too much: {said}")
 
 
 def _stretches(is_open: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> list[Any]:

@@ -92,6 +92,7 @@ class Counted:
     amounts: by counter, variant and value of the label it is counted by ("" without one),
         float64[buckets] of at least one value.
     shares: the configured share of each variant, where one is.
+    left_s: until the plan ends.
     """
 
     baseline: str
@@ -99,6 +100,7 @@ class Counted:
     bucket_s: float
     amounts: Mapping[str, Mapping[str, Mapping[str, FloatArray]]]
     shares: Mapping[str, float] = field(default_factory=dict)
+    left_s: float = 0.0
 
     def series(self, counter: str, variant: str) -> FloatArray:
         """Events by bucket; empty where nothing was counted."""

@@ -42,6 +42,7 @@ def strategy_findings(
             for name, of_arm in amounts.items()
         },
         shares,
+        max(0, plan.end_ms - at_ms) / 1000,
     )
     missing = tuple(_without_series(spec, seen))
     # Harm of what was counted is harm; that there is none isn't known where some wasn't.

@@ -23,7 +23,8 @@ from analysis.strategies.rate_limiting import RateLimiting
 from analysis.strategies.several_experiments import SeveralExperiments
 from analysis.strategies.timeouts_and_retries import TimeoutsAndRetries
 
-_BUCKETS, _BUCKET_S = 60, 2.0
+# Half of the plan that the buckets are of is still to come.
+_BUCKETS, _BUCKET_S, _LEFT_S = 60, 2.0, 60.0
 Counts = Mapping[str, float | FloatArray | Mapping[str, Any]]
 
 
@@ -35,7 +36,7 @@ def _seen(canary: Counts, stable: Counts | None = None) -> Counted:
             by_value = said if isinstance(said, Mapping) else {"": said}
             laid = {k: np.broadcast_to(v, _BUCKETS).astype(float) for k, v in by_value.items()}
             amounts.setdefault(counter, {})[variant] = laid
-    return Counted("stable", ("canary",), _BUCKET_S, amounts)
+    return Counted("stable", ("canary",), _BUCKET_S, amounts, left_s=_LEFT_S)
 
 
 def _at(*buckets: range, events: float) -> FloatArray:
@@ -204,6 +205,23 @@ def _routes(get: float, post: float, *, failed: float = 0) -> Counts:
             None,
             Found.WAIT,
             "is still open",
+        ),
+        (
+            CircuitBreaking(recovery=20),
+            {"requests": 200.0, "refusals": _at(range(8), events=170)},
+            None,
+            Found.WAIT,
+            "refused 11.3% of 12,000 requests (budget 10.0%); it keeps its budget only if",
+        ),
+        (
+            CircuitBreaking(recovery=20),
+            {
+                "requests": 200.0,
+                "refusals": _at(*(range(a, a + 4) for a in (5, 25, 45)), events=190),
+            },
+            None,
+            Found.HARM,
+            "refuses too much: canary refused 19.0%",
         ),
         (_RETRIES, _routes(110, 40, failed=10), None, Found.GOOD, "10.0% more attempts"),
         (_RETRIES, _routes(110, 42), None, Found.HARM, "canary retried POST"),
