@@ -41,6 +41,8 @@ _DECISION_COLOURS = {
     Decision.INVALID: "var(--void)",
 }
 _MOST_MARKS = 60
+# Numbers of many digits would reach into the title.
+_SHORT = "abs(datum.value) < 1e4 ? datum.label : format(datum.value, '~s')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ def quantity(field: str, title: str, *, zero: bool) -> Layer:
         "field": field,
         "type": "quantitative",
         "scale": {"zero": zero},
-        "axis": {"title": title},
+        "axis": {"title": title, "labelExpr": _SHORT},
     }
 
 

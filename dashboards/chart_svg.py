@@ -40,7 +40,7 @@ _CONFIG: dict[str, Any] = {
     "axis": _AXIS,
     "axisX": {"grid": False, "tickCount": 5},
     # Browsers' fonts are wider than the one that charts are laid out with.
-    "axisY": {"domain": False, "ticks": False, "tickCount": 4, "titlePadding": 12},
+    "axisY": {"domain": False, "ticks": False, "tickCount": 4, "titlePadding": 18},
     "legend": {"disable": True},
 }
 # What a reader of the page has no use of.

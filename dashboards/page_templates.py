@@ -26,6 +26,9 @@ _TEMPLATES = Path(__file__).with_name("templates")
 # They turn the text behind them round, or hide it: a name could pass for another one.
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f]")
 _CODE = re.compile("`([^`]+)`")
+# Behind its hyphen a browser would break the line.
+_TINY = re.compile(r"\bp = [\d.e+-]*\d|\b\d[\d.]*e-\d+")
+_PERCENT = re.compile(r"(?<=\d) %")
 _SPARK_WIDTH, _SPARK_HEIGHT = 72, 16
 
 
@@ -108,7 +111,9 @@ def _age(at: datetime, now: datetime) -> str:
 
 def _code(sentence: str) -> Markup:
     """The sentence with what stands between backticks as code."""
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(visible(sentence)))))
+    text = _CODE.sub(r"<code>\1</code>", str(escape(visible(sentence))))
+    text = _PERCENT.sub("\N{NO-BREAK SPACE}%", text)
+    return Markup(_TINY.sub(r'<span class="whole">\g<0></span>', text))
 
 
 def _iso(at: datetime) -> str:

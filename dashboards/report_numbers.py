@@ -33,7 +33,9 @@ def count(value: float) -> str:
 
 def percent(share: float | None, digits: int = 1) -> str:
     """A share in percent."""
-    return "unknown" if share is None or not math.isfinite(share) else f"{100 * share:.{digits}f} %"
+    if share is None or not math.isfinite(share):
+        return "unknown"
+    return unbroken(f"{100 * share:.{digits}f} %")
 
 
 def probability(value: float) -> str:
@@ -127,7 +129,7 @@ def _quantile_name(row: QuantileComparison) -> str:
 
 def label_ms(value: float) -> str:
     """An interpolated latency, marked as what it is."""
-    return f"\N{ALMOST EQUAL TO} {value:.3g} ms, interpolated".replace("-", MINUS)
+    return f"\N{ALMOST EQUAL TO} {value:.3g} ms".replace("-", MINUS)
 
 
 def edges(values: Sequence[float]) -> str:
@@ -153,6 +155,15 @@ def allowed_difference(metric: MetricResult) -> float | None:
 def lift(relative: Estimate) -> str:
     """The relative difference; "" where it isn't known."""
     return f"({signed_percent(relative.value)})" if math.isfinite(relative.value) else ""
+
+
+def loss(value: float, *, is_share: bool) -> str:
+    """What a choice costs if it is the wrong one, in the metric's unit."""
+    if not math.isfinite(value):
+        return "unknown"
+    if not is_share:
+        return f"{value:.3g}"
+    return f"{100 * value:.2f} points" if value >= 5e-5 else "under 0.01 points"
 
 
 def signed_percent(share: float) -> str:

@@ -142,6 +142,7 @@ class LiftRow:
     """A user metric in all users or in a segment ("" are all), by the methods analysts ask for.
 
     relative, lower, upper: the lift, with bounds that hold at every look. p_value: for one look.
+    expected_loss: of choosing the candidate, in the metric's unit, of users if is_share.
     """
 
     metric: str
@@ -156,6 +157,7 @@ class LiftRow:
     chance_to_win: float
     expected_loss: float
     notable: bool
+    is_share: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,10 +65,17 @@ def watch_screen(watched: Watched) -> RenderableType:
         (now.decision.value, _STYLES[now.decision]),
         f"  {score}",
     )
-    lines = [Text(f"- {reason}") for reason in watched.reasons]
-    lines += [Text(f"note: {note}", style="dim") for note in watched.notes]
+    lines = [_indented("-", reason) for reason in watched.reasons]
+    lines += [_indented("note:", note, style="dim") for note in watched.notes]
     variants = [_variants(watched)] if watched.variants else []
     return Group(head, *variants, _looks(watched.looks), *lines)
+
+
+def _indented(mark: str, sentence: str, style: str = "") -> Table:
+    """A sentence whose further lines begin where its first does."""
+    table = Table.grid(padding=(0, 1))
+    table.add_row(Text(mark, style=style), Text(sentence, style=style))
+    return table
 
 
 def _variants(watched: Watched) -> Table:
@@ -103,12 +110,12 @@ def _quantile(found: QuantileRange | None) -> str:
 
 
 def _looks(looks: Sequence[PastLook]) -> Table:
-    """A row per metric: the harm now, beside its margin and what it was a few looks ago."""
+    """A row per metric: its harm or gain now, beside the limit and what it was a few looks ago."""
     bars = "".join(_bar(look.score) for look in looks)
     table = Table(
         title=f"score over time  {bars}", title_justify="left", box=box.SIMPLE_HEAD, expand=False
     )
-    for heading in ("metric", "harm", "margin"):
+    for heading in ("metric", "harm, gain", "limit"):
         table.add_column(heading)
     earlier = looks[-min(len(looks), 6)] if len(looks) > 1 else None
     if earlier is not None:
@@ -117,9 +124,10 @@ def _looks(looks: Sequence[PastLook]) -> Table:
     several = len({harm.candidate for harm in looks[-1].harms}) > 1
     for harm in looks[-1].harms:
         name = f"{harm.metric} of {harm.candidate}" if several else harm.metric
+        name += " (gain)" if harm.is_goal else ""
         then = [] if earlier is None else [known.get(_key(harm), "-")]
-        margin = numbers.signed(harm.allowed, is_share=harm.is_share).removeprefix("+")
-        table.add_row(name, _harm(harm), margin, *then)
+        limit = numbers.limit(harm.limit, is_share=harm.is_share).removeprefix("+")
+        table.add_row(name, _effect(harm), limit, *then)
     return table
 
 
@@ -128,17 +136,17 @@ def _key(harm: PastHarm) -> tuple[str, str]:
 
 
 def _difference(harm: PastHarm) -> str:
-    known = math.isfinite(harm.harm.value)
-    return numbers.difference(harm.harm, is_share=harm.is_share) if known else "-"
+    known = math.isfinite(harm.shown.value)
+    return numbers.difference(harm.shown, is_share=harm.is_share) if known else "-"
 
 
-def _harm(harm: PastHarm) -> str:
+def _effect(harm: PastHarm) -> str:
     said = _difference(harm)
     if said == "-":
         return said
-    ends = harm.harm.lower, harm.harm.upper
+    ends = harm.shown.lower, harm.shown.upper
     if not all(map(math.isfinite, ends)):
-        return f"{said}, {numbers.interval(harm.harm, is_share=harm.is_share)}"
+        return f"{said}, {numbers.interval(harm.shown, is_share=harm.is_share)}"
     # 80 columns have room for the unit once.
     low, high = (numbers.signed(end, is_share=harm.is_share) for end in ends)
     return f"{said}, {low} to {high}"

@@ -29,7 +29,7 @@ from scripts.chromium import Browser, opened, program
 
 _WIDTHS, _THEMES = (360, 1440), ("light", "dark")
 # Beyond this a picture can't be read any more.
-_HIGHEST = 9000
+_HIGHEST = 16_000
 # So wide are as many columns.
 _COLUMNS, _TERMINAL = 80, 800
 _AXE = """axe.run(document, {resultTypes: ["violations", "incomplete"]}).then((found) =>

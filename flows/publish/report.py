@@ -208,6 +208,7 @@ def _effect(row: Mapping[str, Any], metrics: Sequence[MetricResult]) -> LiftRow:
         chance_to_win=number(posterior["chance_to_win"]),
         expected_loss=number(posterior["expected_loss"]),
         notable=bool(row["discovery"]),
+        is_share=any(one.is_share for one in metrics if one.metric == row["metric"]),
     )
 
 

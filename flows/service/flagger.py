@@ -31,9 +31,11 @@ class HookCall(BaseModel):
 
     name: StrictStr = Field("", description="The canary; its service where metadata names none")
     namespace: StrictStr = Field("", description="The canary's namespace")
-    phase: StrictStr = ""
-    checksum: StrictStr = ""
-    metadata: HookMetadata | None = None
+    phase: StrictStr = Field("", description="Not used")
+    checksum: StrictStr = Field("", description="Not used")
+    metadata: HookMetadata | None = Field(
+        None, description="`experiment` names the experiment; else that of name and namespace"
+    )
 
     @property
     def experiment(self) -> str | None:

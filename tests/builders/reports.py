@@ -161,6 +161,7 @@ def report(
                 0.9,
                 0.01,
                 notable=False,
+                is_share=True,
             ),
         ),
         spec=text or "experiment: checkout",

@@ -54,18 +54,18 @@ def test_page_says_what_was_decided_and_why_before_anything_else() -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        "canary", "3.30\N{NO-BREAK SPACE}%", "7,914 requests", "+3.00 points",
+        "canary", "3.30 %", "7,914 requests", "+3.00 points",
         "between +2.00 and +4.00 points", "allowed +0.50", "under 0.1 %", "fail",
         "3 looks, after 7 that are not shown", "team-shop", "503/UO", "pod-1", "+10 %", "90.0 %",
         "experiment: checkout", "--at 2026-01-02T03:03:00Z", "73.7 %", "75.0 %", "p99",
         "100 to 250 ms",
-        "above 250 ms", "\N{ALMOST EQUAL TO} 180 ms, interpolated", "at least +0 ms", "slower",
+        "above 250 ms", "\N{ALMOST EQUAL TO} 180 ms", "≈: interpolated", "at least +0 ms", "slower",
         "10 more had no counterpart", "5, 10 ms of", "the split is off", "failed",
         "a note", "abc123", "split-verdict 0.1.0", "2026-01-02 03:03:00 UTC", "is v2 fit?",
     ],
 )  # fmt: skip
 def test_page_holds_everything_that_the_verdict_rests_on(said: str) -> None:
-    assert said in Page(_usual_page()).text
+    assert said in Page(_usual_page()).text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 @pytest.mark.parametrize("decision", Decision)

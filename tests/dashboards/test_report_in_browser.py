@@ -22,7 +22,7 @@ return [page.documentElement.scrollWidth, width, out.join(), rows].join(' ');
 """
 
 
-@pytest.mark.parametrize(("width", "rows"), [(360, "block"), (1200, "table-row")])
+@pytest.mark.parametrize(("width", "rows"), [(360, "block"), (760, "block"), (1200, "table-row")])
 def test_nothing_overflows(tmp_path: Path, width: int, rows: str) -> None:
     long = "a-" + "very-" * 8 + "long-name"
     index = index_page([entry("b" * 63)]).partition('class="index">')[2].partition("</main>")[0]

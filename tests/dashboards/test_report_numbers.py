@@ -14,7 +14,8 @@ from dashboards import report_numbers as numbers
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.9999, "over 99.9 %"), (1e-5, "under 0.1 %"), (0.5, "50.0 %")]
+    ("value", "text"),
+    [(0.9999, "over 99.9 %"), (1e-5, "under 0.1 %"), (0.5, "50.0\N{NO-BREAK SPACE}%")],
 )
 def test_no_probability_is_certain(value: float, text: str) -> None:
     assert numbers.probability(value) == text

@@ -41,6 +41,13 @@ def test_harm_of_a_share_is_in_points_and_of_a_mean_in_its_unit() -> None:
     assert "+1.235, no bounds yet" in text
 
 
+def test_gain_of_a_goal_is_a_gain() -> None:
+    harm = Estimate(-0.0893, -0.1377, -0.0594)
+    text = shown(PastHarm("completion", "canary", harm, 0.0, is_share=True, is_goal=True))
+    assert "completion (gain)" in text
+    assert "+8.93 points, +5.94 to +13.77" in text
+
+
 def test_what_is_not_known_is_a_dash() -> None:
     text = shown(PastHarm("errors", "canary", Estimate(NAN, NAN, NAN), 0.005, is_share=True))
     assert "nan" not in text
