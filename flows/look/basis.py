@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 from flows.formats.problems import UserError
+from flows.formats.text_file import read_utf8
+from flows.formats.yaml_file import LARGEST_FILE
 from flows.ingest.sources.local_files import file_state, find_files
 from flows.spec.experiment import Experiment
 from flows.spec.sources import FileSource, RecordingSource, UsersFile, UsersSums
@@ -45,7 +47,9 @@ def basis_of(spec: Experiment, spec_dir: Path) -> Basis:
     try:
         files = dict(_files(spec, spec_dir))
         states = {name: file_state(path) for name, path in files.items()}
-        manifests = [(spec_dir / name).read_bytes() for name in spec.manifests]
+        manifests = [
+            read_utf8(spec_dir / name, largest=LARGEST_FILE).encode() for name in spec.manifests
+        ]
         where = str(spec_dir.resolve())
     except (OSError, UserError):
         # The pull or the look says what is wrong.

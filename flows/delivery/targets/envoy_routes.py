@@ -17,6 +17,7 @@ import yaml
 
 from flows.delivery.targets.envoy_admin import await_version, count_refused
 from flows.delivery.targets.target import AppliedSplit, TargetRefused, TargetUnavailable
+from flows.formats.text_file import STREAM, is_stream
 from flows.warehouse.file_lock import LockHeld, file_lock
 
 # Where Envoy accepts what it has no use for: the metadata of a route.
@@ -106,6 +107,8 @@ class EnvoyRoutes:
         return self.path.with_name(f".{self.path.name}.lock")
 
     def _load(self) -> tuple[bytes, _Json]:
+        if is_stream(self.path):
+            raise TargetRefused(f"{self.title} {STREAM}")
         try:
             content = self.path.read_bytes()
             # JSON is YAML, too; but Envoy's JSON may be large, and YAML is slow.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from pathlib import Path
 
 import requests
 import urllib3
@@ -20,6 +21,7 @@ from typing_extensions import TypedDict
 from flows.formats.bounded_http import bound
 from flows.formats.safe_text import safe_text
 from flows.formats.text import counted
+from flows.formats.text_file import STREAM, is_stream
 from flows.formats.urls import endpoint_of
 from flows.ingest.sources.login import OtherHost, SpecSession, login_of
 from flows.ingest.sources.packed_body import unpacking
@@ -87,6 +89,8 @@ class PrometheusConnection:
         session = SpecSession(patience.whole_s)
         session.auth = login_of(source, server.credentials)
         session.params = dict(server.parameters)
+        if source.ca_file and is_stream(Path(source.ca_file)):
+            raise SourceRefused(f"{self.url}: ca_file {source.ca_file} {STREAM}")
         session.verify = source.ca_file or True
         # Prometheus compresses slower than a network carries: 7 times the time, measured.
         session.headers["Accept-Encoding"] = "identity"

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from flows.formats.text_file import STREAM, is_stream
 from flows.ingest.sources.samples import Matcher, Samples, Selector, SourceRefused
 
 SCHEMA = pa.schema(
@@ -78,6 +79,8 @@ class Recording:
 
 
 def _read_table(path: Path) -> pa.Table:
+    if is_stream(path):
+        raise SourceRefused(f"{path} {STREAM}")
     try:
         with pq.ParquetFile(path) as file:  # read_table would import much for folders of files
             table = file.read()
