@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TextIO, cast
 
 from flows.formats import apart
 from flows.formats.text import counted
@@ -20,6 +25,7 @@ from flows.warehouse.statements import run
 
 # For one message, and for all that is to be sent at once; a claim lasts longer.
 _WAIT_S, _WHOLE_S = 20.0, 40.0
+_CHILD = str(Path(__file__).with_name("notify_child.py"))
 
 
 def send_notifications(warehouse: Path, warn: Callable[[str], None]) -> int:
@@ -110,38 +116,47 @@ def _send_all(warehouse: Path, urls: dict[str, str], warn: Callable[[str], None]
 
 def _send_to(url: str, messages: Sequence[Message], warehouse: Path, deadline: float) -> int:
     """Sends one service its messages in their order; returns how many it took by the deadline."""
-    sent, is_down = 0, False
-    for message in messages:
-        # One that refuses isn't asked again now.
-        left_s = deadline - time.monotonic()
-        is_sent = left_s > 0 and not is_down and _send(url, message, min(_WAIT_S, left_s))
-        sent += is_sent
-        is_down = not is_sent
+    sent = 0
+    for message, is_taken in zip(messages, _taken(url, messages, deadline), strict=True):
         with open_writer(warehouse) as con, transaction(con):
-            settle(con, message, datetime.now(UTC) if is_sent else None)
+            settle(con, message, datetime.now(UTC) if is_taken else None)
+        sent += is_taken
     return sent
 
 
-def _send(url: str, message: Message, wait_s: float) -> bool:
-    """Whether the service took it. One that sends a byte now and then is waited for once."""
+def _taken(url: str, messages: Sequence[Message], deadline: float) -> Iterator[bool]:
+    """Whether the service takes each message; one that refuses isn't asked again now."""
+    child = subprocess.Popen(
+        [sys.executable, "-P", _CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    # It ends by itself when a message's time is over; this one is for whatever it then still does.
+    watch = threading.Timer(2 * _WHOLE_S, child.kill)
+    watch.daemon = True
+    watch.start()
+    is_up = True
     try:
-        return apart.within(wait_s, url, partial(_notify, url, message))
-    except TimeoutError:
-        return False
+        with suppress(BrokenPipeError):
+            _hand(child, url)
+        for message in messages:
+            wait_s = min(_WAIT_S, deadline - time.monotonic())
+            if is_up := is_up and wait_s > 0:
+                with suppress(BrokenPipeError):
+                    _hand(child, [message.title, message.body, wait_s])
+                is_up = cast("TextIO", child.stdout).readline() == "1\n"
+            yield is_up
+    finally:
+        watch.cancel()
+        child.kill()
+        with suppress(BrokenPipeError):
+            child.communicate()
 
 
-def _notify(url: str, message: Message) -> bool:
-    import apprise  # noqa: PLC0415 - slow, and needed where there is something to send
-
-    # Its log would name the service.
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
-    try:
-        service = apprise.Apprise()
-        return bool(
-            service.add(url)
-            and service.notify(
-                title=message.title, body=message.body, body_format=apprise.NotifyFormat.TEXT
-            )
-        )
-    except Exception:  # noqa: BLE001 - a plugin's; its words may hold the URL
-        return False
+def _hand(child: subprocess.Popen[str], what: object) -> None:
+    pipe = cast("TextIO", child.stdin)
+    pipe.write(f"{json.dumps(what)}\n")
+    pipe.flush()

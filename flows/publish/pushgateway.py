@@ -61,7 +61,8 @@ def push_text(
                     return
                 raw = answer.raw
                 said = b"" if answer.is_redirect else raw.read1(_MOST_SAID, decode_content=True)
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+        # ValueError: the length of a chunk is negative.
         raise PushFailed(f"Pushgateway {url} can't be reached: {error}") from error
     if answer.is_redirect:
         raise PushFailed(f"Pushgateway {url} redirects to another address: name that one")

@@ -81,6 +81,21 @@ def _damaged(client: socket.socket) -> None:
     client.sendall(_OK + length + bytes(body))
 
 
+def _negative_chunk(client: socket.socket) -> None:
+    client.sendall(_OK + b"Transfer-Encoding: chunked\r\n\r\n-5\r\nx\r\n")
+
+
+def _wait_for_more(client: socket.socket) -> None:
+    while True:
+        client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+
+def _endless_trailers(client: socket.socket) -> None:
+    client.sendall(_OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n")
+    while True:
+        client.sendall((b"X-More: " + b"y" * 1000 + b"\r\n") * 100)
+
+
 def _silent(client: socket.socket) -> None:
     while client.recv(_MILLION):
         pass
@@ -102,9 +117,15 @@ WIRES: dict[str, Wire] = {
     "endless headers": _endless_headers,
     "4 MB that are 3.8 GB": _packed,
     "a damaged gzip": _damaged,
+    "a negative chunk": _negative_chunk,
 }
 # Each is waited for as long as a source may take.
-SLOW_WIRES: dict[str, Wire] = {"silence": _silent, "a byte each half second": _dripping}
+SLOW_WIRES: dict[str, Wire] = {
+    "silence": _silent,
+    "a byte each half second": _dripping,
+    "100 Continue for ever": _wait_for_more,
+    "endless trailers": _endless_trailers,
+}
 
 
 @dataclass

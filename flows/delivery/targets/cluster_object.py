@@ -169,7 +169,8 @@ class ClusterObject:
             with self._client() as client:
                 bound_pools(client.rest_client.pool_manager, _WHOLE_S)
                 yield client
-        except HTTPError as error:
+        except (HTTPError, ValueError) as error:
+            # ValueError: the length of a chunk is negative.
             raise TargetUnavailable(
                 f"the API server of {self.title} can't be reached: {error}"
             ) from error

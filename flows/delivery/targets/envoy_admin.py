@@ -111,7 +111,8 @@ def _get(admin: str, page: str, **query: str) -> bytes:
                     break
             if len(body) > _LARGEST or time.monotonic() > deadline:
                 raise requests.ReadTimeout(f"{len(body)} bytes in {_WAIT_S:g} s, and more")
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:
+        # ValueError: the length of a chunk is negative.
         raise TargetUnavailable(
             f"Envoy's admin at {server.shown} doesn't answer: {error}"
         ) from error

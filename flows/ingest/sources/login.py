@@ -48,7 +48,8 @@ class SpecSession(requests.Session):
         if time.monotonic() > self._until:
             resp.close()
             raise requests.ReadTimeout(f"it redirects, and {self._whole_s:g} s are over")
-        # requests reads all of it, however much that is.
+        # requests reads all of it, however much that is; the connection still has it to give.
+        resp.raw.close()
         resp._content, resp._content_consumed = b"", True  # type: ignore[attr-defined]
         return target
 

@@ -22,17 +22,19 @@ from flows.delivery.targets import envoy_admin
 from flows.delivery.targets.target import TargetUnavailable
 from flows.formats import apart
 from flows.formats.bounded_http import bound
-from flows.ingest.sources.prometheus_connection import Patience, PrometheusConnection
-from flows.ingest.sources.samples import SourceUnavailable
+from flows.ingest.sources.prometheus_connection import AskForLess, Patience, PrometheusConnection
+from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.publish.pushgateway import PushFailed, push_text
 from flows.spec.sources import PrometheusSource
 from tests.places import PATIENCE_S
 from tests.servers.certificates import self_signed
+from tests.servers.faulty_source import SLOW_WIRES, WIRES, Wire
 from tests.servers.scripted_server import tcp_server
 
 # Longer than any of the clients waits here, shorter than a test may hang.
 _DRIPS_S = 60.0
 WHOLE_S = 0.5
+PATIENCE = Patience(connect_s=1, read_s=1, whole_s=WHOLE_S, budget_s=1, attempts=1)
 _HEAD = b"HTTP/1.1 200 OK\r\n"
 PLACES = {
     "status": b"HTTP/1.1 2",
@@ -100,6 +102,60 @@ def test_a_server_that_drips_is_cut_off(
         began = time.monotonic()
         ask(url)
         assert time.monotonic() - began < _DRIPS_S / 2
+
+
+_ENDS: dict[Callable[[str], object], tuple[type[Exception], ...]] = {
+    lambda url: PrometheusConnection(PrometheusSource(url=url), PATIENCE).answer("/api"): (
+        SourceUnavailable,
+        SourceRefused,
+        AskForLess,
+    ),
+    lambda url: envoy_admin.count_refused(url, {"exam"}): (TargetUnavailable,),
+    lambda url: push_text("x 1\n", url, timeout_s=WHOLE_S / 2): (PushFailed,),
+    lambda url: hooks._post(url, {"when": "before_stage"}, WHOLE_S): (),
+}
+_REFUSAL = b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nx\r\n"
+_AGAIN = b"HTTP/1.1 307 Go\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n"
+FAULTS: dict[str, Wire] = {
+    **WIRES,
+    **SLOW_WIRES,
+    "a refusal in a negative chunk": lambda client: client.sendall(_REFUSAL),
+    "a redirect to itself": lambda client: client.sendall(_AGAIN),
+}
+
+
+@pytest.mark.parametrize("wire", FAULTS.values(), ids=FAULTS)
+def test_each_client_says_in_time_what_is_wrong_on_the_wire(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(envoy_admin, "_WAIT_S", WHOLE_S)
+
+    def serve(client: socket.socket) -> None:
+        with client, suppress(OSError):
+            client.recv(1 << 16)
+            wire(client)
+
+    with tcp_server(serve) as url:
+        for ask, errors in _ENDS.items():
+            began = time.monotonic()
+            with suppress(*errors):
+                ask(url)
+            assert time.monotonic() - began < _DRIPS_S / 2
+
+
+@pytest.mark.parametrize("body", [b"", b"moved"])
+def test_redirect_on_the_same_connection_is_followed(body: bytes) -> None:
+    def serve(client: socket.socket) -> None:
+        with client, suppress(OSError):
+            while asked := client.recv(1 << 16):
+                is_first = b" /stats?" in asked
+                head = b"307 Go\r\nLocation: /there" if is_first else b"200 OK"
+                text = body if is_first else b"cluster.a.rds.exam.update_rejected: 3"
+                length = b"\r\nContent-Length: %d\r\n\r\n" % len(text)
+                client.sendall(b"HTTP/1.1 " + head + length + text)
+
+    with tcp_server(serve) as url:
+        assert envoy_admin.count_refused(url, {"exam"}) == 3
 
 
 def test_so_is_one_that_drips_its_handshake(tmp_path: Path) -> None:
