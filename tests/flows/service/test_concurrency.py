@@ -6,6 +6,7 @@ import math
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -104,13 +105,16 @@ def test_two_hundred_callers_are_answered_quickly(service: Service) -> None:
 
 
 def test_too_many_calls_are_told_when_to_come_back(tmp_path: Path) -> None:
-    limits = Limits(requests_per_second=2, burst=5)
+    limits = Limits(requests_per_second=0.5, burst=5)
     with running(demo_workspace(tmp_path), limits=limits) as strict:
-        answers = [strict.get("/verdict/no-such") for _ in range(8)]
-        assert [answer.status_code for answer in answers[:5]] == [404] * 5
-        assert answers[-1].status_code == 429
-        assert answers[-1].json()["error"].startswith("too many requests")
-        time.sleep(int(answers[-1].headers["Retry-After"]))
+        # A busy machine needs seconds for them, and each two seconds allow one more.
+        answers = [answer for answer, _ in _at_once(strict, ["/verdict/no-such"] * 30)]
+        codes = Counter(answer.status_code for answer in answers)
+        assert codes.keys() == {404, 429}
+        assert codes[404] >= limits.burst
+        refused = next(answer for answer in answers if answer.status_code == 429)
+        assert refused.json()["error"].startswith("too many requests")
+        time.sleep(max(int(answer.headers.get("Retry-After", 0)) for answer in answers))
         assert strict.get("/verdict/no-such").status_code == 404
         assert requests.get(f"{strict.url}/healthz", timeout=PATIENCE_S).ok
 
