@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows.doctor.health_finding import Health, HealthFinding
+from flows.formats.problems import FileProblem
 from flows.formats.text import counted
 from flows.warehouse.connection import WarehouseBusy, open_reader
 from flows.workspace.experiments import Selection
@@ -31,10 +32,18 @@ def check_specs(workspace: Workspace, chosen: Selection) -> Sequence[HealthFindi
         else []
     )
     found += [
-        HealthFinding("specs", Health.FAIL, problem, "correct this line")
-        for problem in chosen.problems
+        HealthFinding("specs", Health.FAIL, str(problem), _remedy_for(problem))
+        for error in chosen.broken.values()
+        for problem in error.problems
     ]
     return found
+
+
+def _remedy_for(problem: FileProblem) -> str:
+    """What to do about a spec that isn't there (line 0: a folder), or is wrong."""
+    if not problem.line:
+        return "name a known one, or write its spec: verdict init --help"
+    return "correct this line"
 
 
 def check_warehouse(workspace: Workspace) -> Sequence[HealthFinding]:

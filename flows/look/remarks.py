@@ -21,6 +21,7 @@ from flows.look.pods_seen import unlike_pods_seen
 from flows.look.seen import evidence_at
 from flows.plan.effective import look_time_of, plan_at
 from flows.spec.experiment import Experiment
+from flows.spec.sources import RecordingSource
 from flows.warehouse.connection import open_reader
 from flows.warehouse.statements import Connection, run
 
@@ -47,11 +48,13 @@ def notes_on_series(
 
     A source that doesn't answer adds none. Raises WarehouseBusy or WarehouseUnusable.
     """
-    if notes_on_begin(spec, at) or not spec.request_metrics:
+    if notes_on_begin(spec, at):
         return ()
-    missing = _without_requests(spec, warehouse, at)
     with suppress(SourceUnavailable, SourceRefused):
-        return _on_series(spec, missing, spec_dir, at)
+        if outside := _outside_recordings(spec, spec_dir, at):
+            return outside
+        if spec.request_metrics:
+            return _on_series(spec, _without_requests(spec, warehouse, at), spec_dir, at)
     return ()
 
 
@@ -114,6 +117,19 @@ def _check_variant_names(con: Connection, spec: Experiment) -> tuple[QualityChec
         f"left out. Write names alike; or, if all are so, set {remedy}"
     )
     return (QualityCheck("names of variants", passed=False, detail=detail),)
+
+
+def _outside_recordings(spec: Experiment, spec_dir: Path, at: datetime) -> tuple[str, ...]:
+    """A sentence on each recording that has nothing of the plan's time."""
+    named = (spec.sources.requests, spec.metrics_server)
+    paths = {spec_dir / one.recording for one in named if isinstance(one, RecordingSource)}
+    if not paths or spec.plan.start is None:
+        return ()
+    from flows.ingest.sources.recording import Recording  # noqa: PLC0415  # slow to import
+
+    begin, until = milliseconds_of(spec.plan.start), milliseconds_of(at)
+    said = (Recording(path).outside(begin, until) for path in sorted(paths))
+    return tuple(filter(None, said))
 
 
 def _without_requests(spec: Experiment, warehouse: Path, at: datetime) -> list[str]:

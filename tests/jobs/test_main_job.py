@@ -168,8 +168,9 @@ def test_truncated_recording_is_one_error_and_writes_nothing(tmp_path: Path) -> 
     [
         ("v2.1.0}", "v2.1.9}", "no requests of canary up to the look"),
         ("2026-11-23T17", "2099-11-23T17", "no window has been pulled yet"),
+        ("2026-11-23T17", "2026-11-24T17", "but the plan starts at 2026-11-24 17:27:28 UTC"),
     ],
-    ids=["version that no series has", "start in the future"],
+    ids=["version that no series has", "start in the future", "recording of another day"],
 )
 def test_experiment_without_data_is_invalid_and_says_why(
     tmp_path: Path, old: str, new: str, said: str

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 from difflib import SequenceMatcher
 
-from flows.formats.time import instant
+from flows.formats.time import instant, milliseconds_of
 from flows.ingest.requests.mesh.families import FAMILIES
 from flows.ingest.requests.mesh.family import (
     UNATTRIBUTED,
@@ -70,6 +70,12 @@ def nothing_to_count(
     family: Family, spec: Experiment, source: SampleSource, *, start_ms: int, until_ms: int
 ) -> SourceRefused:
     """The error to raise after no series of start_ms..until_ms belonged to any variant."""
+    # Slow to import, and needed only where nothing is found.
+    from flows.ingest.sources.recording import Recording  # noqa: PLC0415
+
+    start = milliseconds_of(spec.plan.start) if spec.plan.start else start_ms
+    if isinstance(source, Recording) and (said := source.outside(start, until_ms)):
+        return NoSeries(f"{spec.experiment}: {said}")
     recent = max(start_ms, until_ms - _LOOK_BACK_MS)
     of_service, of_view, any_series = diagnostic_selectors(family, spec)
     # Once the service is found, its whole past tells what versions there were.

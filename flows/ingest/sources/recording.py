@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from flows.formats.text_file import STREAM, is_stream
+from flows.formats.time import instant
 from flows.ingest.sources.samples import Matcher, Samples, Selector, SourceRefused
 
 SCHEMA = pa.schema(
@@ -47,6 +48,11 @@ class Recording:
             )
 
     @property
+    def begin_ms(self) -> int:
+        """The time of the first sample; 0 if there is none."""
+        return int(self._ts_ms.min()) if self._ts_ms.size else 0
+
+    @property
     def end_ms(self) -> int:
         """The time of the last sample; 0 if there is none."""
         return int(self._ts_ms.max(initial=0))
@@ -66,6 +72,19 @@ class Recording:
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             ts_ms=_joined(self._ts_ms, [span for _, span in found]),
             values=_joined(self._values, [span for _, span in found]),
+        )
+
+    def outside(self, start_ms: int, until_ms: int) -> str:
+        """That nothing is recorded between the two times, and of when something is; else ''."""
+        if start_ms < self.end_ms and self.begin_ms < until_ms:
+            return ""
+        if not self._ts_ms.size:
+            return "the recording has no samples"
+        begin, end = (f"{instant(ms):%Y-%m-%d %H:%M:%S}" for ms in (self.begin_ms, self.end_ms))
+        asked = f"{instant(start_ms):%Y-%m-%d %H:%M:%S} UTC"
+        return (
+            f"the recording has samples from {begin} to {end} UTC, but the plan starts at {asked}: "
+            "correct `plan.start`, or name the recording of that time"
         )
 
     def metric_names(self) -> list[str]:

@@ -147,6 +147,18 @@ def test_a_server_that_is_not_there_is_said_once(tmp_path: Path) -> None:
     assert "Is the URL right, and the server up?" in ill[0].found
 
 
+def test_unknown_name_is_no_wrong_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with silent_server() as url:
+        root = workspace(tmp_path, url)
+        (root / "experiments" / "broken.yaml").write_text("experiment: 7\n")
+        assert cli.main(["--root", str(root), "doctor", "exma", "broken"]) == 2
+    said = capsys.readouterr().out
+    assert "did you mean 'exam'?" in said
+    remedies = [line.strip() for line in said.splitlines() if "->" in line]
+    assert "-> name a known one, or write its spec: verdict init --help" in remedies
+    assert remedies.count("-> correct this line") == said.count("broken.yaml:")
+
+
 def test_json_and_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--root", str(tmp_path), "doctor", "--json"]) == 2
     (specs,) = (one for one in json.loads(capsys.readouterr().out) if one["subject"] == "specs")

@@ -76,6 +76,25 @@ def test_recording_of_nothing_is_empty(tmp_path: Path) -> None:
     write_recording(tmp_path / "empty.parquet", none)
     opened = Recording(tmp_path / "empty.parquet")
     assert (opened.end_ms, opened.read([Selector("up")], 0, 9000).labels) == (0, ())
+    assert opened.outside(0, 9000) == "the recording has no samples"
+
+
+@pytest.mark.parametrize(
+    ("start_s", "until_s", "said"),
+    [
+        (0, 2, ""),
+        (2, 9, ""),
+        (0, 9, ""),
+        (3, 9, "from 1970-01-01 00:00:01 to 1970-01-01 00:00:03 UTC, but the plan starts at "),
+        (-9, 1, "but the plan starts at 1969-12-31 23:59:51 UTC: correct `plan.start`"),
+    ],
+)
+def test_recording_of_another_time_is_said(
+    recording: Path, start_s: int, until_s: int, said: str
+) -> None:
+    found = Recording(recording).outside(1000 * start_s, 1000 * until_s)
+    assert said in found
+    assert bool(said) == bool(found)
 
 
 def test_reading_does_not_import_pandas(recording: Path) -> None:
