@@ -48,7 +48,7 @@ def _validate(options: argparse.Namespace) -> int:
             spec = load_spec(path)
             if not options.quiet:
                 print(f"{path}: ok")
-            for remark in _on_manifests(spec, path):
+            for remark in (*_on_directions(spec), *_on_manifests(spec, path)):
                 print(f"  {remark}")
         except InputError as error:
             problems += len(error.problems)
@@ -64,6 +64,18 @@ def _file(folder: Path, spec: Path) -> Path:
     """The file itself, or the one of the experiment with this name."""
     named = folder / f"{spec.name.removesuffix('.yaml')}.yaml"
     return named if named.is_file() and not spec.exists() else spec
+
+
+def _on_directions(spec: Experiment) -> list[str]:
+    """Guardrails of users of which nobody has said what would be worse."""
+    from analysis.plan import Role  # noqa: PLC0415
+
+    return [
+        f"metrics.{name}: no `better`, so lower values are harm; write `better: lower` for refunds "
+        "or complaints, or `better: higher`"
+        for name, metric in spec.user_metrics.items()
+        if metric.role is Role.GUARDRAIL and "better" not in metric.model_fields_set
+    ]
 
 
 def _on_manifests(spec: Experiment, path: Path) -> list[str]:

@@ -15,6 +15,9 @@ RATES = {"stable": 90.0, "canary": 10.0}
 FAILED = {"stable": 0.01, "canary": 0.04}
 UP_TO_MS = {"10": 0.2, "25": 0.5, "100": 0.9, "500": 0.98, "1000": 1.0, "+Inf": 1.0}
 NAMESPACE = "edtech-production"
+_NAMES = ("canary", "linkerd", "linkerd-outbound", "route", "route-outbound", "policy", "envoy")
+_ARMS = {f"exam-{name}": ("stable", "canary") for name in _NAMES}
+_ARMS |= {"exam-tiers": ("standard", "premium"), "quiz-format": ("stable", "canary")}
 _FQDN = f"{NAMESPACE}.svc.cluster.local:80"
 
 
@@ -123,17 +126,14 @@ def _exported() -> Iterator[Planted]:
         labels = {**at, "deployment_version": version}
         yield Planted("edtech_canary_health_score", labels, level=42.0)
     for experiment in ("exam-canary", "exam-tiers", "quiz-format"):
-        for variant, rate in (("stable", 0.11), ("canary", 0.13)):
+        for variant, rate in zip(_ARMS[experiment], (0.11, 0.13), strict=True):
             labels = {"experiment": experiment, "variant": variant, "outcome": "finished"}
             yield Planted("edtech_ab_test_conversion_rate", labels, level=rate)
 
 
 def _verdicts() -> Iterator[Planted]:
     """Our own, of each experiment of tests/builders/views.py: rolled back for 3 points."""
-    names = ("canary", "linkerd", "linkerd-outbound", "route", "route-outbound", "policy", "envoy")
-    arms = {f"exam-{name}": ("stable", "canary") for name in names}
-    arms |= {"exam-tiers": ("standard", "premium"), "quiz-format": ("stable", "canary")}
-    for experiment, (baseline, candidate) in arms.items():
+    for experiment, (baseline, candidate) in _ARMS.items():
         at = {"job": "split-verdict", "experiment": experiment}
         for decision in ("promote", "hold", "rollback", "invalid"):
             found = float(decision == "rollback")

@@ -97,34 +97,95 @@ def test_a_decision_is_one_number_for_each_experiment(prometheus: str) -> None:
     assert {value for values in found for value in values} == {3.0}
 
 
-# By label: what tells the variants of views.ALL apart, wherever a series has it.
-VARIANTS = {
-    "destination_version": {"v1", "v2"},
-    "destination_canonical_revision": {"v1", "v2"},
-    "version": {"v1", "v2"},
-    "variant": {"stable", "canary", "standard", "premium"},
-    "candidate": {"canary", "premium"},
-}
+# Where a series says which variant it is of.
+VARIANT_LABELS = ("destination_version", "destination_canonical_revision", "version", "variant")
+VARIANT_LABELS += ("deployment_version", "candidate", "deployment", "dst_service", "backend_name")
+VARIANT_LABELS += ("envoy_cluster_name",)
+# What the meshes' own queries tell apart where only other labels tell the variants.
+VERSIONS = {"v1", "v2"}
 
 
-@pytest.mark.parametrize("view", [views.ISTIO, *views.ALL[-1:]], ids=lambda view: view.name)
-def test_series_are_of_the_variants_and_of_all_of_them(
-    prometheus: str, view: ExperimentView
-) -> None:
-    """No panel shows a version that isn't the experiment's; the guide's show both."""
-    now = int(time.time())
+def labels_found(url: str, query: PanelQuery) -> list[dict[str, str]]:
+    now = {"query": query.expr, "time": str(int(time.time()))}
+    answer = requests.get(f"{url}/api/v1/query", now, timeout=PATIENCE_S)
+    return [found["metric"] for found in answer.json()["data"]["result"]]
+
+
+def told(labels: list[dict[str, str]]) -> set[str]:
+    """By what the series tell variants."""
+    return {one[name] for one in labels for name in VARIANT_LABELS if name in one}
+
+
+def variants_of(view: ExperimentView) -> dict[str, set[str]]:
+    """By variant, all that series and selectors call it."""
+    return {
+        each.name: {each.name, each.version or each.name, *each.labels.values()}
+        for each in (view.baseline, *view.candidates)
+    }
+
+
+def expected_on(panel: str, view: ExperimentView) -> set[str]:
+    """The variants that a panel is about."""
+    if panel in ("Decisions", "Checks of the data"):
+        return set()
+    if panel.startswith(("Harm", "Health score")):
+        return {each.name for each in view.candidates}
+    everyone = (view.baseline, *view.candidates)
+    return {v.name for v in everyone if panel == f"Latency of {v.legend}"} or {
+        each.name for each in everyone
+    }
+
+
+@BY_NAME
+def test_every_panel_shows_the_variants_it_is_about(prometheus: str, view: ExperimentView) -> None:
+    """All of them, and no version that isn't the experiment's."""
+    known = variants_of(view)
+    shown: dict[str, set[str]] = {}
     for query in queries_of(read(experiment_dashboard(view))):
-        answer = requests.get(
-            f"{prometheus}/api/v1/query",
-            {"query": query.expr, "time": str(now)},
-            timeout=PATIENCE_S,
-        )
-        labels = [found["metric"] for found in answer.json()["data"]["result"]]
-        for name, known in VARIANTS.items():
-            seen = {one[name] for one in labels if name in one}
-            assert seen <= known, query
-            if "by (destination_version" in query.expr:
-                assert name != "destination_version" or seen == known, query
+        labels = labels_found(prometheus, query)
+        assert {one.get("experiment", view.name) for one in labels} == {view.name}, query
+        own = told(labels)
+        if view.baseline.version is None and "by (destination_" in query.expr:
+            assert own == VERSIONS, query
+            continue
+        assert own <= set().union(*known.values()), query
+        quoted = re.findall(r'"([^"]*)"', query.expr.replace("\\", "")) if labels else []
+        asked = {one for text in quoted for one in text.split("|")}
+        of_it = {name for name, called in known.items() if called & (own or asked)}
+        shown[query.panel] = shown.get(query.panel, set()) | of_it
+    assert shown == {panel: expected_on(panel, view) for panel in shown}
+
+
+def test_fleet_and_conversions_show_every_variant_of_every_experiment(prometheus: str) -> None:
+    arms = {view.name: (view.baseline, *view.candidates) for view in views.ALL}
+    pairs = {(name, each.name) for name, both in arms.items() for each in both}
+    converting = {
+        (v.name, each.name) for v in views.ALL if v.has_conversions for each in arms[v.name]
+    }
+    harmed = {(name, each.name) for name, both in arms.items() for each in both[1:]}
+    candidates = {each.deployment_version for both in arms.values() for each in both[1:]}
+    versions = {frozenset(each.deployment_version for each in both) for both in arms.values()}
+    boards = (fleet_dashboard(views.ALL), conversions_dashboard(), pipeline_dashboard())
+    for query in (query for board in boards for query in queries_of(read(board))):
+        labels = labels_found(prometheus, query)
+        found = told(labels)
+        of = {
+            (one.get("experiment", ""), one.get("variant", one.get("candidate"))) for one in labels
+        }
+        if "conversion_rate" in query.expr:
+            assert of == converting, query
+        elif "split_verdict_harm" in query.expr:
+            assert of == harmed, query
+        elif "split_verdict_split" in query.expr:
+            assert of == pairs, query
+        elif "health_score" in query.expr:
+            assert found == candidates, query
+        elif "split_percentage" in query.expr:
+            assert found == set().union(*versions), query
+        elif any(name in query.expr for name in VARIANT_LABELS):
+            assert frozenset(found) in versions, query
+        else:
+            assert not found, query
 
 
 @pytest.mark.parametrize("label", ["destination_version", "destination_canonical_revision"])

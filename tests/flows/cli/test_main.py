@@ -239,3 +239,29 @@ def test_numpys_warnings_are_no_words_for_people() -> None:
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_remarked"),
+    [
+        ("role: guardrail", True),
+        ("role: guardrail, better: higher", False),
+        ("role: guardrail, better: lower", False),
+        ("role: goal", False),
+    ],
+)
+def test_metric_without_a_direction_is_remarked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fields: str, is_remarked: bool
+) -> None:
+    """A guardrail on refunds would roll back when there are fewer."""
+    spec = tmp_path / "shop.yaml"
+    spec.write_text(
+        "experiment: shop\nservice: shop\nvariants: {a: {}, b: {}}\nsplit: {a: 50, b: 50}\n"
+        f"metrics:\n  refunded: {{kind: count, outcome: refunded, margin: 2%, {fields}}}\n"
+        "plan: {start: 2026-10-01T00:00:00Z, duration: 14d}\n"
+        "sources: {users: {aggregates: sums.csv}}\n"
+    )
+    assert cli.main(["--root", str(tmp_path), "validate", str(spec)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{spec}: ok\n")
+    assert ("metrics.refunded: no `better`, so lower values are harm" in said) == is_remarked
