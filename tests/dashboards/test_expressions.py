@@ -98,9 +98,11 @@ def test_a_decision_is_one_number_for_each_experiment(prometheus: str) -> None:
 
 
 # Where a series says which variant it is of.
-VARIANT_LABELS = ("destination_version", "destination_canonical_revision", "version", "variant")
-VARIANT_LABELS += ("deployment_version", "candidate", "deployment", "dst_service", "backend_name")
-VARIANT_LABELS += ("envoy_cluster_name",)
+VARIANT_LABELS: tuple[str, ...] = (
+    "destination_version", "destination_canonical_revision", "version", "variant",
+    "deployment_version", "candidate", "deployment", "dst_service", "backend_name",
+    "envoy_cluster_name",
+)  # fmt: skip
 # What the meshes' own queries tell apart where only other labels tell the variants.
 VERSIONS = {"v1", "v2"}
 
