@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -18,14 +19,15 @@ import yaml
 
 from flows.cli.main import command_parser
 from flows.project.new_project import write_project
+from tests.builders.delivery_workspace import canary_share, delivery_workspace
 from tests.places import PATIENCE_S, REPOSITORY
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("*/**/*.md"))]
 DOCUMENTS = [path for path in DOCUMENTS if ".venv" not in path.parts]
 _BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 _INLINE = re.compile(r"`(verdict [a-z][^`]*)`")
-# What answers only where a server is, or runs without end; that they parse is tested.
-_ENDLESS = {"serve", "watch", "deliver", "approve", "abort"}
+# What runs until it is stopped, and what needs such: tests of their own.
+_ENDLESS = {"serve", "deliver", "approve", "abort"}
 
 
 def blocks(path: Path) -> list[str]:
@@ -98,8 +100,8 @@ def test_links_of_documents_lead_to_files_and_headings() -> None:
                 assert anchor in named, (path, link)
 
 
-def run(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
-    """The line in a shell of its own, in which `verdict` is this repository's."""
+def environment_of(folder: Path) -> dict[str, str]:
+    """In which `verdict` is this repository's."""
     binary = folder / ".bin"
     if not binary.exists():
         binary.mkdir()
@@ -107,15 +109,87 @@ def run(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
         (binary / "verdict").chmod(0o755)
     environment = {**os.environ, "PATH": f"{binary}:{os.environ['PATH']}"}
     environment["PYTHONPATH"] = str(REPOSITORY)
+    return environment
+
+
+def run(folder: Path, line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The line in a shell of its own."""
     return subprocess.run(
         ["bash", "-c", line],
         cwd=folder,
-        env=environment,
+        env=environment_of(folder) | environment,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
         check=False,
     )
+
+
+@contextlib.contextmanager
+def started(folder: Path, line: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """The line as a process that goes on; it is stopped as by Ctrl-C or Kubernetes."""
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {line}"],
+        cwd=folder,
+        env=environment_of(folder) | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def test_documented_delivery_runs_in_its_order(tmp_path: Path) -> None:
+    """Shown beforehand, begun, stopped, approved by a person, and aborted by one."""
+    workspace = delivery_workspace(tmp_path)
+    spec = (workspace.experiments / "exam.yaml").read_text()
+    text = spec.replace("experiment: exam\n", "experiment: exam-service\n")
+    (workspace.experiments / "exam-service.yaml").write_text(text)
+    lines = commands(REPOSITORY / "docs" / "how-to" / "delivery.md")
+    assert {line for line in endless() if "serve " not in line} <= set(lines)
+    codes = {}
+    for line in lines:
+        if line == "verdict deliver exam-service":
+            with started(tmp_path, line) as process:
+                assert "stage 1 of " in first_line(process)
+                assert canary_share(workspace) == 5
+                process.terminate()
+                codes[line] = process.wait(PATIENCE_S)
+        else:
+            ended = run(tmp_path, line)
+            codes[line] = ended.returncode
+            assert ended.stdout, (line, ended.stderr)
+    assert list(codes.values()) == [0, 3, 0, 0]
+    # Nothing was running that could shift: who starts it again sees it aborted.
+    assert run(tmp_path, "verdict deliver exam-service").returncode == 1
+    assert canary_share(workspace) == 0
+
+
+def test_documented_service_answers_the_documented_call(team: Path) -> None:
+    token, serve, call = blocks(REPOSITORY / "docs" / "how-to" / "gate-service.md")[:3]
+    assert {line for line in endless() if line.startswith("verdict serve")} == {serve}
+    made = run(team, f"{token}; echo $VERDICT_TOKEN").stdout.strip()
+    with started(team, serve.replace("8080", "0"), VERDICT_TOKEN=made) as process:
+        port = first_line(process).strip().rpartition(":")[2]
+        there = call.replace("verdict:8080", f"127.0.0.1:{port}")
+        answered = run(team, there, VERDICT_TOKEN=made)
+        assert json.loads(answered.stdout)["experiment"] == "exam-service-canary"
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
+
+
+def endless() -> set[str]:
+    lines = {line for path in DOCUMENTS for line in commands(path)}
+    return {line for line in lines if line.split()[1] in _ENDLESS}
 
 
 def test_tutorial_works_from_an_empty_folder(tmp_path: Path) -> None:
