@@ -20,9 +20,10 @@ _BLUE_GREEN = Scenario(
     "rolled back",
     "failed",
     PATIENCE_S,
-    stages=((8, 0), (60, 100)),
-    test_rate=40,
-    changes=(Change(40, "canary", {"error_share": 0.5}),),
+    stages=((4, 0), (60, 100)),
+    rate=40,
+    test_rate=20,
+    changes=(Change(4, "canary", {"error_share": 0.5}, at_percent=100),),
 )
 
 
@@ -32,7 +33,7 @@ def test_a_limit_a_fault_and_a_switch_that_are_wrong_are_found() -> None:
     plays = [of_case(cases[name]) for name in ("limit-open", "chaos-leaks")]
     plays = [replace(p, scenario=replace(p.scenario, within_s=PATIENCE_S)) for p in plays]
 
-    ended = play_together([*plays, of_scenario(_BLUE_GREEN)], warm_up_s=20)
+    ended = play_together([*plays, of_scenario(_BLUE_GREEN)], warm_up_s=8)
 
     assert {one.scenario.service: (one.got, one.faults) for one in ended} == {
         "limit-open": ("rollback", ()),
