@@ -16,6 +16,8 @@ from flows.manifests.values import fields_of, items_of, number_of, text_of
 
 _TEMPLATES = ("AnalysisTemplate", "ClusterAnalysisTemplate")
 _ANALYSES = (*_TEMPLATES, "AnalysisRun")
+# Stages of a Spinnaker pipeline.
+_JUDGES = ("canaryJudge", "kayentaCanary")
 _CONDITION = re.compile(r"\s*result(?:\[0\])?\s*(>=|<=|>|<)\s*([0-9.]+)\s*")
 _OPPOSITE = {">": "<", "<": ">", ">=": "<=", "<=": ">="}
 
@@ -117,7 +119,16 @@ def _missing_templates(objects: Sequence[Manifest]) -> Iterator[FoundMetric]:
 
 
 def _kayenta(config: dict[str, Any], file: str, scope: str) -> Iterator[FoundMetric]:
-    if "kind" in config or not ({"judge", "classifier"} & set(config)):
+    if "kind" in config:
+        return
+    for stage in map(fields_of, items_of(config.get("stages"))):
+        config_of = {**fields_of(stage.get("canaryConfig")), **stage}
+        named = text_of(config_of.get("canaryConfigId"))
+        if named is not None and stage.get("type") in _JUDGES:
+            why = "its canary config is in none of the files; add its file to --from"
+            yield FoundMetric(named, file, other=why)
+    config = fields_of(config.get("canaryConfig")) or config
+    if not ({"judge", "classifier"} & set(config)):
         return
     templates = fields_of(config.get("templates"))
     for metric in map(fields_of, items_of(config.get("metrics"))):

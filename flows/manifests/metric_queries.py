@@ -155,7 +155,7 @@ def _ratio(found: FoundMetric, query: str, better: str) -> dict[str, str] | None
         for text in (parts[2], parts[3]):
             parse_selector(_LEFT.sub("x", text))
     except ValueError as error:
-        raise NotConvertible(f"its selector {error}") from error
+        raise NotConvertible(f"its selector {error}; correct the query") from error
     # Of the value itself, less is better: then the upper counter is that of bad events.
     counts_bad = (better == "lower") is (parts[1] is None)
     percent = bool(parts[4]) or (parts[1] or "").startswith("100")

@@ -49,7 +49,9 @@ def _matchers(text: str) -> Iterator[tuple[str, str, str]]:
     while rest:
         found = _MATCHER.match(rest)
         after = rest[found.end() :] if found else ""
-        if found is None or (after and not after.startswith(",")):
+        if after and not after.startswith(","):
+            raise ValueError(f"needs a comma before {after[:30]!r}")
+        if found is None:
             raise ValueError(f'has no condition such as status="failed" at {rest[:30]!r}')
         yield found[1], found[2], re.sub(r"\\(.)", r"\1", found[3][1:-1])
         rest = after[1:].strip()

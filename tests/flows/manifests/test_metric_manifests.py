@@ -160,7 +160,7 @@ def test_query_becomes_a_metric(
         (flagger('x{a="{{ variables.b }}"}'), "what variables.b stands for is not known; add the"),
         (flagger("sum(x)"), "nothing in the query names a version"),
         (flagger(""), "no query"),
-        (flagger(f"{RATE.replace(',', ' ') % '='} / {ALL}"), "its selector has no condition"),
+        (flagger(f"{RATE.replace(',', ' ') % '='} / {ALL}"), "its selector needs a comma before"),
         (argo('x{a="{{args.what}}"}'), "what args.what stands for"),
         (kayenta({"type": "atlas", "q": "name,cpu,:eq"}), "atlas answers no PromQL"),
         (kayenta({"type": "prometheus", "customFilterTemplate": "t"}), "template is not in"),

@@ -16,6 +16,9 @@ import pytest
 
 from flows.formats.problems import InputError
 from flows.formats.yaml_file import parse_documents
+from flows.manifests.metric_manifests import metrics_in
+from flows.manifests.metric_queries import ConvertedMetric, said_of
+from flows.manifests.new_metrics import MetricsFound, metric_lines
 from flows.manifests.new_spec import CannotInit, SpecAnswers, choose_split, new_spec
 from flows.manifests.read import Manifests, manifests_in, read_manifests
 from flows.manifests.split import Severity
@@ -138,3 +141,56 @@ def test_the_guides_splits_are_read(guide: Manifests) -> None:
         f"{quiz}, http[0]": {"quiz-experiment-a": 50.0, "quiz-experiment-b": 50.0},
         f"{quiz}, http[1]": {"adaptive-algorithm-v1": 70.0, "adaptive-algorithm-v2": 30.0},
     }
+
+
+METRIC_KINDS = (
+    "flagger-metrictemplate",
+    "argo-analysistemplate",
+    "argo-analysisrun",
+    "kayenta-canaryconfig",
+)
+# PromQL that can't be converted as it stands, and why.
+NOT_AS_IT_STANDS = {
+    "flagger__docs_gitbook_tutorials_apisix": "what route stands for is not known; add the file",
+    "flagger__docs_gitbook_tutorials_gloo": "needs a comma before",
+    "flagger__docs_gitbook_usage_metrics__b4": "what variables.direction stands for is not known",
+    "zero-downtime-deploy__analysis_latency": "add a label with {{version}}",
+}
+WHAT_TO_DO = re.compile(
+    r"; (have Prometheus scrape|run it as a hook|call it as a hook)|"
+    r"`verdict judge` takes|; add the file|; add its file|it has no query|: add a label|; correct"
+)
+CONVERTED = 14
+
+
+def test_every_metric_of_other_tools_is_converted_or_named_with_what_to_do(tmp_path: Path) -> None:
+    converted, not_as_it_stands = 0, {}
+    for path in (path for kind in METRIC_KINDS for path in (MANIFESTS / kind).iterdir()):
+        try:
+            found = metrics_in([path], "version")
+        except InputError:
+            assert schemas()[f"{path.parent.name}/{path.name}"] == "unparsed"
+            continue
+        assert found, path.name
+        for metric, said in zip(found, said_of(found), strict=True):
+            if isinstance(said, ConvertedMetric):
+                converted += 1
+                _read_in_a_spec(tmp_path / "spec.yaml", said)
+                continue
+            assert WHAT_TO_DO.search(said), said
+            if metric.query and not metric.other:
+                not_as_it_stands[path.name] = said
+    assert converted == CONVERTED
+    assert len(not_as_it_stands) == len(NOT_AS_IT_STANDS)
+    for file, why in NOT_AS_IT_STANDS.items():
+        (said,) = (text for name, text in not_as_it_stands.items() if file in name)
+        assert why in said
+
+
+def _read_in_a_spec(file: Path, metric: ConvertedMetric) -> None:
+    lines = metric_lines(MetricsFound((metric,), ()))
+    names = "canary: {version: v2, service: two}, stable: {version: v1, service: one}"
+    head = f"experiment: spec\nservice: shop\nmesh: istio\nvariants: {{{names}}}\n"
+    source = "sources: {requests: {prometheus: 'http://localhost:9090'}}\n"
+    file.write_text("\n".join([head + source, *lines, ""]))
+    assert metric.name in load_spec(file).metrics
