@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,31 @@ def test_every_strategy_has_a_spec_of_fewer_than_25_lines() -> None:
         assert spec.strategy is not None
         assert spec.strategy.strategy.kind == name
         assert len(file.read_text().splitlines()) < 25
+
+
+def test_a_strategy_is_one_short_module_that_nothing_else_branches_on() -> None:
+    modules = {one: inspect.getmodule(strategy) for one, strategy in KINDS.items()}
+    lengths = {
+        one: len(inspect.getsource(found).splitlines()) for one, found in modules.items() if found
+    }
+    assert len(lengths) == len(KINDS)
+    assert max(lengths.values()) < 120
+    # Only what reads manifests knows which of them configures which strategy.
+    files = [file for part in ("analysis", "flows", "sql", "dashboards") for file in _code(part)]
+    others = [
+        file
+        for file in files
+        if not file.is_relative_to(REPOSITORY / "analysis" / "strategies")
+        and not file.is_relative_to(REPOSITORY / "flows" / "manifests")
+    ]
+    names = [f"[\"']{kind}[\"']|strategies\\.{kind.replace('-', '_')}\\b" for kind in KINDS]
+    named = re.compile("|".join(names))
+    assert len(others) > 500
+    assert [file.name for file in others if named.search(file.read_text())] == []
+
+
+def _code(part: str) -> list[Path]:
+    return [one for one in (REPOSITORY / part).rglob("*") if one.suffix in (".py", ".sql")]
 
 
 def test_a_strategy_adds_metrics_and_the_specs_own_fields_go_before(tmp_path: Path) -> None:
