@@ -36,6 +36,7 @@ TAGS: Mapping[str, str] = {
     "chaos_test": "%REQ(CHAOS-TEST)%",
     "request_method": "%REQ(:METHOD)%",
     "request_route": "%ROUTE_NAME%",
+    "split_cohort": "%ROUTE_NAME%",
     "upstream_cluster": "%UPSTREAM_CLUSTER%",
 }
 UPSTREAM_TAGS = {name: TAGS[name] for name in ("request_method", "request_route", "user_id")}

@@ -15,7 +15,7 @@ from tests.lab.topology import RouteSpec, ServiceSpec, VariantSpec
 from tests.places import REPOSITORY
 
 _TEST = {"deployment-test": "green"}
-_FOLDER = REPOSITORY / "experiments" / "strategies"
+_FOLDER = REPOSITORY / "experiments"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,11 @@ def of_scenario(one: Scenario) -> Play:
 
 
 def of_case(case: Case) -> Play:
-    """A strategy, by its spec in experiments/strategies with the lab's names and server."""
+    """A strategy, by its spec in a folder of experiments with the lab's names and server."""
 
     def spec(prometheus_url: str) -> str:
-        text = (_FOLDER / f"{case.strategy}.yaml").read_text()
+        (file,) = _FOLDER.glob(f"*/{case.strategy}.yaml")
+        text = file.read_text()
         service, name = yaml.safe_load(text)["service"], case.topology.name
         written = yaml.safe_load(text.replace(f"{service}-", f"{name}-"))
         written |= {"experiment": name, "service": name}

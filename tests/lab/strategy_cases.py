@@ -1,6 +1,6 @@
 """Each traffic strategy on real traffic, once as it should be and once as it should not.
 
-Both are judged by the spec in experiments/strategies, and must end in different verdicts.
+Both are judged by the spec in a folder of experiments, and must end in different verdicts.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from tests.lab.load_plan import Profile
 from tests.lab.scenarios import Change, Scenario
 from tests.lab.strategy_services import (
     BUCKET,
+    BY_TIER,
     FLAKY,
     HEDGED,
     NONE,
@@ -32,7 +33,10 @@ from tests.lab.strategy_services import (
     hashed,
     limited,
     policies,
+    routed,
     shared,
+    tiered,
+    tiers,
     trying,
     with_chaos,
 )
@@ -114,6 +118,14 @@ CASES = (
         limited("limit-narrow", 10),
         Profile("limit-narrow", 80),
         spec={"strategy": {**BUCKET, "at_most": 0.9}},
+    ),
+    _case(
+        "rate-limiting",
+        "rollback",
+        "the limit refuses nearly everybody",
+        limited("limit-all", 1),
+        Profile("limit-all", 80),
+        spec={"strategy": {**BUCKET, "at_most": 0.999}},
     ),
     _case(
         "rate-limiting",
@@ -310,6 +322,22 @@ CASES = (
         },
     ),
     _case(
+        "load-balancing",
+        "promote",
+        "errors",
+        tiered("tier-many"),
+        *tiers("tier-many", 400),
+        spec={**BY_TIER, "metrics": {"tail": {"margin": 0.05}}},
+    ),
+    _case(
+        "load-balancing",
+        "rollback",
+        "of 4 endpoints of premium",
+        tiered("tier-few"),
+        *tiers("tier-few", 2),
+        spec=BY_TIER,
+    ),
+    _case(
         "pools-and-outliers",
         "rollback",
         "found the pool full (UO)",
@@ -362,5 +390,23 @@ CASES = (
         shared("shared-skewed", 80),
         *groups("shared-skewed", 50),
         spec={"split": {"stable": 35, "canary": 65}},
+    ),
+    _case(
+        "cohorts", "promote", "errors@region", routed("routes-alike"), Profile("routes-alike", 120)
+    ),
+    _case(
+        "cohorts",
+        "rollback",
+        "errors@premium: canary",
+        routed("routes-harmed"),
+        Profile("routes-harmed", 120),
+        changes=(Change(0, "canary", {"error_share": 0.15}),),
+    ),
+    _case(
+        "cohorts",
+        "invalid",
+        "cohort region: ",
+        routed("routes-skewed", 30),
+        Profile("routes-skewed", 120),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tests.lab.load_plan import Profile
@@ -109,6 +110,55 @@ def hashed(name: str, policy: str) -> ServiceSpec:
         VariantSpec("stable", "stable", weight=50),
         VariantSpec("canary", "canary", pods=4, weight=50, policy=policy),
         "user_id",
+    )
+
+
+def tiered(name: str) -> ServiceSpec:
+    """Subsets by tier: premium users are hashed to a pod, the others go round."""
+    return ServiceSpec(
+        name,
+        NAMESPACE,
+        [
+            VariantSpec("premium", "premium", pods=4, policy="MAGLEV"),
+            VariantSpec("standard", "standard", pods=4, weight=100),
+        ],
+        routes=[RouteSpec("premium", {"premium": 100}, headers={"user-tier": "premium"})],
+        tags=_TAGS,
+    )
+
+
+# Of the spec: versions are the tiers, whose requests nothing divides.
+BY_TIER: Mapping[str, Any] = {
+    "variants": {
+        "stable": None,
+        "canary": None,
+        **{one: {"labels": {"user_tier": one}} for one in ("standard", "premium")},
+    },
+    "split": None,
+}
+
+
+def tiers(name: str, users: int) -> tuple[Profile, ...]:
+    """Requests of each tier, the premium ones of so many users."""
+    return tuple(
+        Profile(name, 40, headers={"user-tier": tier}, users=who)
+        for tier, who in (("premium", users), ("standard", 1000))
+    )
+
+
+def routed(name: str, region: int = 50) -> ServiceSpec:
+    """The guide's routes by header, by region and by weight. region: percent of its canary."""
+    weights = {"premium": 100, "region": region, "everyone": 10}
+    headers = {"premium": {"user-tier": "premium"}, "region": {"x-country-code": "PH"}}
+    return ServiceSpec(
+        name,
+        NAMESPACE,
+        [VariantSpec("stable", "stable", weight=100), VariantSpec("canary", "canary")],
+        routes=[
+            RouteSpec(one, {"stable": 100 - part, "canary": part}, headers=headers.get(one, {}))
+            for one, part in weights.items()
+        ],
+        tags=("split_cohort",),
     )
 
 
