@@ -91,11 +91,15 @@ class _Latest:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A report without what takes queries of its own; stored: the verdict's document."""
+    """A report without what takes queries of its own.
+
+    stored: the verdict's document; spec: as judged.
+    """
 
     report: ExperimentReport
     plan: Plan
     stored: Mapping[str, Any]
+    spec: Mapping[str, Any]
 
 
 def _entry(spec: Experiment, latest: _Latest, judged: _Judged | None) -> IndexEntry:
@@ -138,12 +142,11 @@ def _judged(con: Connection, spec: Experiment, latest: _Latest) -> _Judged:
         plan_start=instant(plan.start_ms),
         plan_end=instant(plan.last_look_ms),
         alpha=plan.alpha,
-        spec=yaml.safe_dump(_written(judged), sort_keys=False, allow_unicode=True),
         spec_changed=stored["spec_hash"] != spec.spec_hash,
         manifests=tuple(spec.manifests),
         dashboard=uid_of(spec.experiment),
     )
-    return _Judged(report, plan, stored)
+    return _Judged(report, plan, stored, judged)
 
 
 def _filled(
@@ -160,6 +163,7 @@ def _filled(
         judged.report,
         looks=looks,
         earlier_looks=latest.looks - len(looks),
+        spec=yaml.safe_dump(_written(judged.spec), sort_keys=False, allow_unicode=True),
         split=splits.get(latest.name, ()),
         traffic=told.traffic,
         latency_curves=told.curves,

@@ -19,7 +19,7 @@ from flows.publish.report import report_views
 from flows.service.grants import Grant
 from flows.service.http import Refused, shown
 from flows.spec.experiment import Experiment
-from flows.workspace.experiments import select_readable
+from flows.workspace.experiments import Selection, select_readable
 from flows.workspace.paths import Workspace
 
 # Each has less than a megabyte.
@@ -44,9 +44,15 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What there is; files: the state of what it was read from. states: by experiment."""
+    """What there is.
 
+    warehouse, files: the state of what it was read from; chosen: of the files alone. states: by
+    experiment.
+    """
+
+    warehouse: tuple[object, ...]
     files: tuple[object, ...]
+    chosen: Selection
     specs: Mapping[str, Experiment]
     broken: tuple[BrokenSpec, ...]
     common: str
@@ -112,23 +118,30 @@ class LivePages:
             return self._read()
 
     def _read(self) -> _Known:
-        files = self._files()
-        if self._known is None or self._known.files != files:
-            chosen = select_readable(self._workspace)
+        known, warehouse, files = self._known, self._warehouse_state(), self._files()
+        if known is None or (known.warehouse, known.files) != (warehouse, files):
+            # Looks write to the warehouse all the time, people seldom to the specs.
+            is_kept = known is not None and known.files == files
+            chosen = known.chosen if known and is_kept else select_readable(self._workspace)
             # A page that was published before the spec broke is not what is served.
             broken = [replace(one, has_page=False) for one in broken_specs(self._workspace, chosen)]
             specs = {spec.experiment: spec for spec in chosen.experiments}
             found = Published("", dict.fromkeys(specs, ""))
             if self._workspace.warehouse.exists():
                 found = state_of(self._workspace, chosen, broken)
-            self._known = _Known(files, specs, tuple(broken), found.common, found.experiments)
-        return self._known
+            known = _Known(
+                warehouse, files, chosen, specs, tuple(broken), found.common, found.experiments
+            )
+            self._known = known
+        return known
+
+    def _warehouse_state(self) -> tuple[object, ...]:
+        path = self._workspace.warehouse
+        return (_file_state(path), _file_state(path.with_name(f"{path.name}.wal")))
 
     def _files(self) -> tuple[object, ...]:
-        """Of the warehouse, the specs, and what lies beside them."""
-        warehouse = self._workspace.warehouse
-        paths = [warehouse, warehouse.with_name(f"{warehouse.name}.wal")]
-        folder = self._workspace.experiments
+        """Of the specs, and what lies beside them."""
+        folder, paths = self._workspace.experiments, list[Path]()
         for spec in self._known.specs.values() if self._known else ():
             paths += [folder / name for name in spec.manifests]
         return tuple(map(_file_state, [*paths, *sorted(folder.rglob("*"))]))
