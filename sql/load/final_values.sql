@@ -1,5 +1,5 @@
 -- makes one row per user of a cohort, with a column q0, q1, ... for each of its quantities
--- reads: users_at_look, outcomes, user_quantities; yields: final_values, a temporary table; parameters:
+-- reads: users_at_look, outcomes, user_outcomes; yields: final_values, a temporary table; parameters:
 --   experiment, exposed_until, earliest, latest; lists filled in: totals, values, split
 -- A user enters once, when the cohort's window has elapsed (exposed_until). Users without an
 -- outcome have the value 0. earliest and latest bound the outcomes that can count for anybody. split
@@ -20,38 +20,25 @@ with final_users as (
 timed as (
     select
         o.user_id,
-        o.outcome,
+        n.number,
         o.value,
         epoch_us(o.occurred_at) - epoch_us(u.exposed_at) as after_us
     from outcomes as o
     inner join final_users as u on o.user_id = u.user_id
+    inner join user_outcomes as n on o.outcome = n.outcome
     where
         o.experiment = $experiment
         and o.occurred_at >= $earliest
         and o.occurred_at < $latest
-),
-
-events as (
-    select
-        t.user_id,
-        q.quantity,
-        case q.counts when 'sum' then t.value else 1.0 end
-        * case
-            when q.middle_day is null then 1.0
-            else t.after_us // 86400000000 - q.middle_day
-        end as amount
-    from timed as t
-    inner join user_quantities as q
-        on t.outcome = q.outcome and t.after_us >= q.from_us and t.after_us < q.until_us
-    -- Zero and false did not happen; without a value it did, but adds nothing to a sum.
-    where t.value is distinct from 0
+        -- Zero and false did not happen; without a value it did, but adds nothing to a sum.
+        and o.value is distinct from 0
 ),
 
 user_totals as (
     select
         user_id,
         {totals}
-    from events
+    from timed
     group by user_id
 )
 

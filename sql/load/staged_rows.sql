@@ -1,5 +1,6 @@
 -- writes a part's rows to a Parquet file, in their order, each with what is wrong with it
--- reads: incoming (user_id, name, value, experiment as text; happened_at as it came; segments);
+-- reads: incoming (user_id, name, value, experiment as text; number, a value that came as one;
+--   happened_at as it came; segments);
 --   yields: the file staged
 -- parameters: experiment, has_experiment, names (map from names in the data to the spec's),
 --   time_format, unit_us (microseconds of the unit that counts the time since 1970), is_wide (an empty
@@ -12,7 +13,7 @@ copy (
         select
             trimmed(user_id) as id_text,
             trimmed(name) as name,
-            trimmed(cast(happened_at as varchar)) as at_text,
+            happened_at as at_came,
             case
                 when $unit_us is not null
                     then make_timestamptz(
@@ -29,6 +30,7 @@ copy (
                     then try_cast(happened_at as timestamptz)
             end as happened_at,
             trimmed(value) as value_text,
+            number,
             segments,
             trimmed(experiment) as experiment,
             not $has_experiment or trimmed(experiment) is not distinct from $experiment as is_ours
@@ -45,7 +47,7 @@ copy (
                 else one_form(id_text)
             end as user_id,
             one_form(name) as name,
-            at_text,
+            at_came,
             case
                 when happened_at >= '1980-01-01 00:00:00Z'::timestamptz and happened_at < '2200-01-01 00:00:00Z'::timestamptz
                     then happened_at
@@ -56,6 +58,7 @@ copy (
                     then null
                 else value_text
             end as value_text,
+            number,
             segments
         from texts
     ),
@@ -70,12 +73,13 @@ copy (
             case
                 when value_text in ('true', 'True', 'TRUE', 't') then 1.0
                 when value_text in ('false', 'False', 'FALSE', 'f') then 0.0
-                else try_cast(value_text as double)
+                when value_text is not null then try_cast(value_text as double)
+                else number
             end as value,
             segments,
             case when contains(id_text, '+') and regexp_full_match(id_text, '-?\d(\.\d+)?[eE]\+\d+') then id_text end
                 as id_text,
-            case when happened_at is null then at_text end as at_text,
+            case when happened_at is null then trimmed(cast(at_came as varchar)) end as at_text,
             value_text
         from read
     )

@@ -26,7 +26,7 @@ Rows = list[tuple[Any, ...]]
 
 
 def spec_of(sources: dict[str, Any] | None = None, **changes: Any) -> Experiment:
-    """An experiment with arms a and b, and one metric of each kind over a week."""
+    """An experiment with arms a and b, and one metric of each kind over a week; a long plan."""
     both = {"exposures": {"files": "exposures*"}, "outcomes": {"files": "outcomes*"}}
     fields: dict[str, Any] = {
         "experiment": "quiz",
@@ -38,6 +38,7 @@ def spec_of(sources: dict[str, Any] | None = None, **changes: Any) -> Experiment
             "spend": {"kind": "mean", "outcome": "purchase"},
         },
         "sources": both if sources is None else sources,
+        "plan": {"duration": "60d"},
     }
     return Experiment.model_validate(fields | changes)
 

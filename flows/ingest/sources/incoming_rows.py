@@ -11,7 +11,7 @@ from duckdb import (
     Expression,
     FunctionExpression,
 )
-from duckdb.sqltypes import VARCHAR
+from duckdb.sqltypes import DOUBLE, VARCHAR
 
 from flows.ingest.sources.user_rows import (
     TIME_WANTED,
@@ -24,6 +24,8 @@ from flows.ingest.sources.user_rows import (
 
 _TIMES = ("TIMESTAMP", "DATE", "VARCHAR", "NULL")
 _NUMBERS = ("DOUBLE", "FLOAT", "DECIMAL", "BOOLEAN", "VARCHAR", "NULL")
+# Of which the text would be read as the very same number again.
+_PLAIN_NUMBERS = ("DOUBLE", "TINYINT", "SMALLINT", "INTEGER", "BIGINT")
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 
 
@@ -35,9 +37,12 @@ def incoming_rows(relation: DuckDBPyRelation, wanted: WantedRows, where: str) ->
     _check_types(wanted, types, where)
     absent = {"experiment": ConstantExpression(None), "value": ConstantExpression("1")}
     roles = {"user": "user_id", wanted.kind.name_column: "name"}
+    number = names.get("value")
+    is_number = types.get(number or "") in _PLAIN_NUMBERS
+    absent |= {"value": ConstantExpression(None)} if is_number else {}
     of_rows = {
         role: text_of(names[role], types)
-        if names.get(role) in types
+        if names.get(role) in types and not (is_number and role == "value")
         else absent[role].cast(VARCHAR)
         for role in ("user", wanted.kind.name_column, "value", "experiment")
         if names.get(role) in types or role in absent
@@ -45,6 +50,8 @@ def incoming_rows(relation: DuckDBPyRelation, wanted: WantedRows, where: str) ->
     if wanted.wide and wanted.kind is UserRows.OUTCOMES:
         of_rows |= _unpivoted(wanted, types)
     columns = [column.alias(roles.get(role, role)) for role, column in of_rows.items()]
+    came = ColumnExpression(number) if number and is_number else ConstantExpression(None)
+    columns.append(came.cast(DOUBLE).alias("number"))
     at = ConstantExpression(wanted.at) if wanted.at else _column(names["at"], types)
     columns.append(at.alias("happened_at"))
     segments = [

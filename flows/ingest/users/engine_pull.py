@@ -21,7 +21,7 @@ from flows.ingest.sources.local_files import file_state, find_files
 from flows.ingest.sources.staged_rows import stage
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.forget_users import leave_out_forgotten
-from flows.ingest.users.kept_sums import keep_sums
+from flows.ingest.users.kept_sums import keep_sums, look_at_pull
 from flows.ingest.users.load_users import load_readings
 from flows.ingest.users.parts import known_source
 from flows.ingest.users.plan_splits import split_starts
@@ -120,8 +120,7 @@ def _load(
         known_until = users_known_until(con, spec)
         if known_until is not None:
             # What a look at the same time asks.
-            plan = plan_at(con, spec, at=known_until)
-            read_sums_at_look(rows, spec, known_until, split_starts(plan))
+            read_sums_at_look(rows, spec, *look_at_pull(con, spec, known_until))
         kept = {name: remote.views[name] for name in ROW_TABLES}
         keep_answers(con, spec, kept, answers, read_as=read_as)
     return loaded.sources

@@ -38,9 +38,19 @@ def users_of(*, is_kept: bool) -> str:
 
 def make_users_at(con: Connection, spec: Experiment, known_until: datetime) -> None:
     """Makes users_at_look: all users that were exposed by then."""
+    _make(con, "load/users_at_look", spec, known_until)
+
+
+def rebuild_users(con: Connection, spec: Experiment, known_until: datetime) -> None:
+    """Adds all users that were exposed by then to those that are kept, where there are none."""
+    _make(con, "load/rebuild_users", spec, known_until)
+
+
+def _make(con: Connection, name: str, spec: Experiment, known_until: datetime) -> None:
     run(
         con,
-        "load/users_at_look",
+        name,
+        {"users": statement("aggregate/users_until")},
         experiment=spec.experiment,
         variants=list(spec.variants),
         start=spec.earliest_exposure,

@@ -30,22 +30,15 @@ def make_final_values(
     days: the days of exposure in users_at_look, if they are few: only outcomes near them are read.
     splits: when those of the plan begin, but for the first.
     """
-    run(
-        con,
-        "load/user_quantities",
-        outcomes=[q.outcome for q in cohort.quantities],
-        counts=[q.counts for q in cohort.quantities],
-        from_us=[q.from_us for q in cohort.quantities],
-        until_us=[q.until_us for q in cohort.quantities],
-        middle_days=[q.middle_day for q in cohort.quantities],
-    )
+    outcomes = list(dict.fromkeys(q.outcome for q in cohort.quantities))
+    run(con, "load/user_outcomes", outcomes=outcomes)
     before, after = (us * _MICROSECOND for us in cohort.reach_us)
     places = range(len(cohort.quantities))
     run(
         con,
         "load/final_values",
         {
-            "totals": ", ".join(total for i in places for total in _totals(cohort, i)),
+            "totals": ", ".join(total for i in places for total in _totals(cohort, i, outcomes)),
             "values": ", ".join(value for i in places for value in _values(cohort, scales, i)),
             "split": split_number(splits, "u.exposed_at"),
         },
@@ -71,11 +64,20 @@ def is_capped(cohort: Cohort, scales: Scales, i: int) -> bool:
     return is_counted(cohort, i) and scales.caps[i] is not None
 
 
-def _totals(cohort: Cohort, i: int) -> Iterator[str]:
+def _totals(cohort: Cohort, i: int, outcomes: Sequence[str]) -> Iterator[str]:
     """A user's total of a quantity, and the number of its outcomes."""
-    yield f"sum(amount) filter (quantity = {i}) as q{i}"
+    quantity = cohort.quantities[i]
+    counted = (
+        f"filter (number = {outcomes.index(quantity.outcome)} "
+        f"and after_us >= {quantity.from_us} and after_us < {quantity.until_us})"
+    )
+    amount = "value" if quantity.counts == "sum" else "cast(1 as double)"
+    if quantity.middle_day is not None:
+        # Weighs by the distance to it.
+        amount += f" * (after_us // 86400000000 - {float(quantity.middle_day)!r}::double)"
+    yield f"sum({amount}) {counted} as q{i}"
     if is_counted(cohort, i):
-        yield f"count(*) filter (quantity = {i}) as n{i}"
+        yield f"count(*) {counted} as n{i}"
 
 
 def _values(cohort: Cohort, scales: Scales, i: int) -> Iterator[str]:

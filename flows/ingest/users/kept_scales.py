@@ -35,8 +35,11 @@ def _set_shifts(con: Connection, spec: Experiment, cohorts: Sequence[Cohort]) ->
         for quantity in cohort.quantities
         if quantity.shift_kind
     }
+    if not asked - known:
+        return
+    [(users,)] = run(con, "aggregate/exposed_ids", **key).fetchall()
     for outcome, kind in sorted(asked - known):
-        run(con, "load/user_shift", **key, outcome=outcome, kind=kind)
+        run(con, "load/user_shift", **key, outcome=outcome, kind=kind, users=users)
 
 
 def _set_caps(con: Connection, spec: Experiment, cohort: Cohort, known_until: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 
+from flows.formats.time import instant, milliseconds_of
 from flows.ingest.coverage import users_known_until
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.daily_sums import SumsRow, sum_by_day
@@ -16,7 +17,7 @@ from flows.ingest.users.kept_users import asked_of, keep_users
 from flows.ingest.users.plan_splits import SplitStarts, begun, split_starts
 from flows.ingest.users.quantities import Cohort, cohorts_of
 from flows.ingest.users.scales import Scales, scales_of
-from flows.plan.effective import plan_at
+from flows.plan.effective import look_time_of, plan_at
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
 
@@ -31,13 +32,14 @@ def keep_sums(
     fresh: by kind, the parts that are new; None if rows were replaced or taken away, so that
     everything is made anew. Sums are made anew, too, when a split begins.
     """
-    known_until = users_known_until(con, spec)
-    if known_until is None:
+    pulled_until = users_known_until(con, spec)
+    if pulled_until is None:
         return
     key = {"experiment": spec.experiment}
     cohorts = cohorts_of(spec)
+    known_until, all_splits = look_at_pull(con, spec, pulled_until)
     changed = keep_users(con, spec, cohorts, fresh, known_until)
-    splits = begun(split_starts(plan_at(con, spec, at=known_until)), known_until)
+    splits = begun(all_splits, known_until)
     keep_exposed(con, spec, users_asked(spec, splits), splits, changed)
     keep_scales(con, spec, cohorts, known_until)
     run(con, "load/forget_kept_cohorts", **key)
@@ -45,6 +47,17 @@ def keep_sums(
     run(con, "load/forget_user_sums", **key, keep=[*kept, *map(_open_days_of, kept)])
     is_changed = fresh is None or any(fresh.values())
     keep_reach(con, spec, known_until, is_changed=is_changed)
+
+
+def look_at_pull(
+    con: Connection, spec: Experiment, pulled_until: datetime
+) -> tuple[datetime, SplitStarts]:
+    """The time of a look at a pull, as of which sums are kept, and when the plan's splits begin.
+
+    It is the end of the last whole bucket, and never after the plan's end.
+    """
+    plan = plan_at(con, spec, at=pulled_until)
+    return instant(look_time_of(plan, milliseconds_of(pulled_until))), split_starts(plan)
 
 
 def kept_sums(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from flows.ingest.sources.user_rows import UserRows
-from flows.ingest.users.exposed_users import make_users_at
+from flows.ingest.users.exposed_users import rebuild_users
 from flows.ingest.users.quantities import Cohort, dimensions_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
@@ -22,14 +22,14 @@ def keep_users(
     """Brings the kept users up to date, and forgets the sums of the days that this touches.
 
     Returns the days whose users are others now; None if all are made anew. fresh: by kind, the
-    parts that are new; None if all is to be made anew.
+    parts that are new; None if all is to be made anew. So it is where the plan ends earlier now.
     """
     key = {"experiment": spec.experiment}
     state = run(con, "aggregate/user_state", **key).fetchone()
-    if fresh is None or state is None or state[0] != asked_of(spec):
+    is_later = state is not None and known_until >= state[1]
+    if fresh is None or state is None or state[0] != asked_of(spec) or not is_later:
         forget_kept(con, spec.experiment)
-        make_users_at(con, spec, known_until)
-        run(con, "load/rebuild_users", **key)
+        rebuild_users(con, spec, known_until)
         changed = None
     else:
         _take_in(con, spec, cohorts, fresh, state[1], known_until)

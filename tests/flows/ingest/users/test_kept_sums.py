@@ -209,6 +209,49 @@ def test_a_look_before_the_last_pull_sees_only_what_was_known(tmp_path: Path) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("pulled", "looked"),
+    [
+        (day(40) + timedelta(seconds=17), day(40)),  # within a bucket of a minute
+        (day(90) + timedelta(seconds=17), day(60)),  # after the plan's end
+    ],
+)
+def test_a_look_at_the_last_pull_reads_no_rows(
+    tmp_path: Path, pulled: datetime, looked: datetime
+) -> None:
+    plan = {"start": day(0).isoformat(), "duration": "60d", "bucket": "1m"}
+    metrics = {name: metric for name, metric in METRICS.items() if name != "p80"}
+    spec = spec_of(_spec().sources.model_dump(exclude_none=True), metrics=metrics, plan=plan)
+    exposures, outcomes = _history(5, 100)
+    _write(tmp_path, exposures, "exposures.csv")
+    write_outcomes(tmp_path, outcomes)
+    pull_users(spec, tmp_path / "w.duckdb", spec_dir=tmp_path, until_ms=milliseconds_of(pulled))
+    from_rows = _flat(_from_rows(tmp_path, spec, looked))
+    with open_writer(tmp_path / "w.duckdb") as con:
+        for table in ("exposures", "outcomes", "exposed_users"):
+            con.execute(f"delete from {table}")
+    assert _flat(read(spec, tmp_path, looked)) == pytest.approx(
+        from_rows, rel=1e-9, abs=1e-12, nan_ok=True
+    )
+
+
+def test_a_plan_that_ends_earlier_or_later_counts_its_own_users(tmp_path: Path) -> None:
+    exposures, outcomes = _history(6, 100)
+    _write(tmp_path, exposures, "exposures.csv")
+    write_outcomes(tmp_path, outcomes)
+    users = []
+    for days in (20, 8, 25):
+        changes = {"plan": {"start": day(0).isoformat(), "duration": f"{days}d"}}
+        _pull(tmp_path, day(40), **changes)
+        kept = read(_spec(**changes), tmp_path, day(days))
+        rows = _from_rows(tmp_path, _spec(**changes), day(days))
+        assert _flat(kept) == pytest.approx(_flat(rows), rel=1e-9, abs=1e-12, nan_ok=True)
+        users.append(sum(kept.exposed.values()))
+        [(stored,)] = rows_of(tmp_path, "select count(*) from exposed_users")
+        assert stored == users[-1] + kept.mixed
+    assert users[1] < users[0] < users[2]
+
+
 def test_a_replaced_file_replaces_what_was_kept(tmp_path: Path) -> None:
     exposures, outcomes = _history(4, 100)
     _write(tmp_path, exposures, "exposures.csv")
