@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,8 +40,11 @@ class VerdictRow:
     reasons: tuple[str, ...] = ()
 
 
-def verdict_table(rows: Sequence[VerdictRow]) -> RenderableType:
-    """A table with a row per verdict, and a line with how many there are of each decision."""
+def verdict_table(rows: Sequence[VerdictRow], others: Sequence[Decision] = ()) -> RenderableType:
+    """A table with a row per verdict, and a line with how many there are of each decision.
+
+    others: decisions that are only counted.
+    """
     table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False, collapse_padding=True)
     # A long name folds: it never takes the room that the reasons need.
     table.add_column("experiment", overflow="fold", min_width=10, max_width=_NAME_WIDTH)
@@ -51,7 +55,8 @@ def verdict_table(rows: Sequence[VerdictRow]) -> RenderableType:
         decision = Text(row.decision.value, style=_STYLES[row.decision])
         table.add_row(Text(_folded(row.experiment)), decision, _score(row.score), _why(row))
         table.add_section()
-    return Group(table, _totals(rows))
+    totals = _totals([*(row.decision for row in rows), *others])
+    return Group(table, totals) if rows else totals
 
 
 def _folded(name: str) -> str:
@@ -81,11 +86,11 @@ def _why(row: VerdictRow) -> RenderableType:
     return grid
 
 
-def _totals(rows: Sequence[VerdictRow]) -> Text:
-    counts = {decision: sum(row.decision is decision for row in rows) for decision in Decision}
+def _totals(decisions: Sequence[Decision]) -> Text:
+    counts = Counter(decisions)
     named = [
         Text(f"{count} {decision.value}", style=_STYLES[decision])
-        for decision, count in counts.items()
-        if count
+        for decision in Decision
+        if (count := counts[decision])
     ]
     return Text(", ").join(named) if named else Text("no verdicts yet")

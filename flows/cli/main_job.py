@@ -11,6 +11,7 @@ from pathlib import Path
 
 from analysis.metric_result import Classification
 from analysis.plan import Role
+from analysis.verdict import Decision
 from flows.cli.faults import fault_line, show_fault
 from flows.cli.lines import plain_console, say
 from flows.cli.stdout import lost_output
@@ -32,8 +33,11 @@ from flows.publish.run_metrics import measured_run
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
 from flows.warehouse.statements import run
-from flows.workspace.experiments import Selection, select
+from flows.workspace.experiments import Selection, select, select_readable
 from flows.workspace.paths import Workspace
+
+# To print verdicts costs more than to find out that they stand.
+_SHOWN_AGAIN = 20
 
 
 def run_all(
@@ -66,7 +70,7 @@ def _run_chosen(
     replay: bool,
     debug: bool,
 ) -> None:
-    documents: list[VerdictDocument] = []
+    looks: list[VerdictDocument | StandingLook] = []
     for name, error in chosen.broken.items():
         note_failure(workspace.warehouse, name, str(error))
     standing = {} if replay else standing_looks(workspace, chosen.specs, at)
@@ -81,11 +85,13 @@ def _run_chosen(
                 document = _run_one(
                     workspace, path, spec, at, replay=replay, known=known, staging=staging
                 )
-                if known is not None and document is None:
+                if document is not None:
+                    looks.append(document)
+                elif known is not None:
                     anew.remove(spec.experiment)
-                documents += [document] if document else [known.document] if known else []
-    if documents:
-        _show(documents)
+                    looks.append(known)
+    if looks:
+        _show(looks)
         written = [workspace.warehouse, workspace.verdicts]
         with _apart("publish", failed, debug=debug):
             written += publish_all(workspace, _all_readable(workspace, chosen))
@@ -130,7 +136,7 @@ def _tell_broken(chosen: Selection) -> list[str]:
 
 def _all_readable(workspace: Workspace, chosen: Selection) -> Selection:
     """What is published: also what wasn't chosen; broken specs that nobody chose are a warning."""
-    found = select(workspace)
+    found = select_readable(workspace, chosen.specs)
     for line in found.problems:
         if line not in chosen.problems:
             print(f"warning: {line}", file=sys.stderr)
@@ -225,11 +231,21 @@ def _planned_looks(workspace: Workspace, spec: Experiment, at: datetime) -> Iter
     return (instant(ms) for ms in range(plan.start_ms + step, end, step) if ms not in taken)
 
 
-def _show(documents: Sequence[VerdictDocument]) -> None:
-    """Prints the table of verdicts; before anything else can fail."""
+def _show(looks: Sequence[VerdictDocument | StandingLook]) -> None:
+    """Prints the table of verdicts; before anything else can fail.
 
+    Looks of which nothing has changed, where they are many, are only counted.
+    """
     from dashboards.verdict_table import VerdictRow, verdict_table  # noqa: PLC0415
 
+    stands = [each for each in looks if isinstance(each, StandingLook)]
+    left_out = stands if len(stands) > _SHOWN_AGAIN else []
+    documents = [
+        each.document if isinstance(each, StandingLook) else each
+        for each in looks
+        if not (left_out and isinstance(each, StandingLook))
+    ]
+    others = [Decision(each.stored["decision"]) for each in left_out]
     rows = [
         VerdictRow(
             document.experiment,
@@ -240,7 +256,7 @@ def _show(documents: Sequence[VerdictDocument]) -> None:
         )
         for document in documents
     ]
-    plain_console().print(verdict_table(rows))
+    plain_console().print(verdict_table(rows, others))
 
 
 def _beside(document: VerdictDocument) -> tuple[str, ...]:

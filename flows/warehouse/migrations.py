@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+import duckdb
+
 from flows.warehouse.statements import Connection, run, statement
 
 _NUMBERED = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
@@ -84,10 +86,12 @@ def bring_up_to_date(con: Connection) -> None:
 
 def _applied(con: Connection) -> dict[int, tuple[str, str]]:
     """Name and checksum of what was applied, by number."""
-    tables = {name for (name,) in run(con, "schema/table_names").fetchall()}
-    if "schema_migrations" in tables:
+    try:
+        # To list the tables takes as long as all else that opens a file.
         rows = run(con, "schema/applied_migrations").fetchall()
         return {number: (name, checksum) for number, name, checksum in rows}
+    except duckdb.CatalogException:
+        tables = {name for (name,) in run(con, "schema/table_names").fetchall()}
     if tables:
         raise SchemaMismatch(
             f"is a DuckDB file, but not a warehouse: it has the tables "

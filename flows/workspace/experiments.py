@@ -46,14 +46,17 @@ def select(workspace: Workspace, names: Sequence[str] = ()) -> Selection:
     return found
 
 
-def select_readable(workspace: Workspace) -> Selection:
-    """All experiments, by name; there may be none."""
+def select_readable(
+    workspace: Workspace, known: Sequence[tuple[Path, Experiment]] = ()
+) -> Selection:
+    """All experiments, by name; there may be none. known: those that needn't be read again."""
     paths = sorted(workspace.experiments.glob("*.yaml"))
-    return _each({path.stem: partial(_read, path) for path in paths})
+    found = dict(known)
+    return _each({path.stem: partial(_read, path, found.get(path)) for path in paths})
 
 
-def _read(path: Path) -> tuple[Path, Experiment]:
-    return path, load_spec(path)
+def _read(path: Path, known: Experiment | None) -> tuple[Path, Experiment]:
+    return path, known or load_spec(path)
 
 
 def _each(readers: Mapping[str, Callable[[], tuple[Path, Experiment]]]) -> Selection:
