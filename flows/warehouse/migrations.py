@@ -59,8 +59,16 @@ def views() -> Migration:
 
 
 def is_up_to_date(con: Connection) -> bool:
-    """Whether nothing is to be done; raises SchemaMismatch as bring_up_to_date does."""
-    return not _pending(_applied(con))
+    """Whether nothing is to be done; raises SchemaMismatch as bring_up_to_date does.
+
+    con: not within a transaction, which a question that fails would end.
+    """
+    try:
+        # To list the tables takes as long as all else that opens a file.
+        applied = _recorded(con)
+    except duckdb.CatalogException:
+        applied = _applied(con)
+    return not _pending(applied)
 
 
 def bring_up_to_date(con: Connection) -> None:
@@ -84,14 +92,16 @@ def bring_up_to_date(con: Connection) -> None:
         )
 
 
+def _recorded(con: Connection) -> dict[int, tuple[str, str]]:
+    rows = run(con, "schema/applied_migrations").fetchall()
+    return {number: (name, checksum) for number, name, checksum in rows}
+
+
 def _applied(con: Connection) -> dict[int, tuple[str, str]]:
     """Name and checksum of what was applied, by number."""
-    try:
-        # To list the tables takes as long as all else that opens a file.
-        rows = run(con, "schema/applied_migrations").fetchall()
-        return {number: (name, checksum) for number, name, checksum in rows}
-    except duckdb.CatalogException:
-        tables = {name for (name,) in run(con, "schema/table_names").fetchall()}
+    tables = {name for (name,) in run(con, "schema/table_names").fetchall()}
+    if "schema_migrations" in tables:
+        return _recorded(con)
     if tables:
         raise SchemaMismatch(
             f"is a DuckDB file, but not a warehouse: it has the tables "
