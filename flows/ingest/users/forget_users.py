@@ -20,8 +20,8 @@ def forget_users(
     """Removes users from all experiments; returns how many rows went, by experiment.
 
     A hash of each stays, so that a file that still has them brings none of them back. Sums are made
-    anew without them for the experiments of specs, and forgotten for others. Verdicts stay: they
-    hold sums, and name no user. Raises WarehouseBusy or WarehouseUnusable.
+    anew without them for the experiments of specs, and forgotten for others and those of engines.
+    Verdicts stay: they hold sums, and name no user. Raises WarehouseBusy or WarehouseUnusable.
     """
     with open_writer(warehouse) as con:
         with transaction(con):
@@ -29,9 +29,10 @@ def forget_users(
                 run(con, macro)
             run(con, "load/forgotten_users", users=list(users), forgotten_at=at)
             gone = _remove(con, None)
-            for spec in specs:
-                # An engine that has the rows is asked anew.
-                run(con, "load/forget_engine_answers", experiment=spec.experiment)
+            for (experiment,) in run(con, "aggregate/engine_experiments").fetchall():
+                # Whether they were in its sums only the engine knows: the next pull asks it anew.
+                run(con, "load/forget_engine_answers", experiment=experiment)
+                forget_kept(con, experiment)
             named = {spec.experiment: spec for spec in specs}
             for experiment in gone:
                 if experiment in named:

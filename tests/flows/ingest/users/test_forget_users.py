@@ -9,6 +9,8 @@ import pytest
 
 from flows.cli.main import main
 from flows.ingest.users.forget_users import forget_users
+from flows.warehouse.connection import open_writer
+from flows.warehouse.statements import run
 from tests.builders.user_specs import (
     START,
     Rows,
@@ -62,6 +64,17 @@ def test_only_a_hash_stays(folder: Path) -> None:
     forget_users(folder / "w.duckdb", [spec_of()], ["7"], at=START)
     ((kept,),) = rows_of(folder, "select user_hash from forgotten_users")
     assert len(kept) == 64
+
+
+def test_of_users_whose_rows_an_engine_has_no_sums_stay(folder: Path) -> None:
+    with open_writer(folder / "w.duckdb") as con:
+        answers = {"questions": ["q"], "answers": ["a"]}
+        run(con, "load/engine_answers", experiment="quiz", **answers)
+        for table in ("exposures", "outcomes", "exposed_users"):
+            con.execute(f"delete from {table}")
+    forget_users(folder / "w.duckdb", [spec_of()], ["7"], at=START)
+    for table in ("user_sums", "exposed_days", "outcome_reach", "user_state", "engine_answers"):
+        assert rows_of(folder, f"select count(*) from {table}") == [(0,)], table
 
 
 def test_experiments_without_a_spec_forget_them_too(folder: Path) -> None:
