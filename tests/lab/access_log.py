@@ -13,7 +13,7 @@ from typing import Any
 FIELDS: Mapping[str, str] = {
     "at": "%START_TIME(%s.%6f)%",
     "authority": "%REQ(:AUTHORITY)%",
-    "cluster": "%UPSTREAM_CLUSTER%",
+    "cluster": "%UPSTREAM_CLUSTER_RAW%",
     "code": "%RESPONSE_CODE%",
     "content_type": "%REQ(CONTENT-TYPE)%",
     "details": "%RESPONSE_CODE_DETAILS%",
@@ -37,7 +37,7 @@ TAGS: Mapping[str, str] = {
     "request_method": "%REQ(:METHOD)%",
     "request_route": "%ROUTE_NAME%",
     "split_cohort": "%ROUTE_NAME%",
-    "upstream_cluster": "%UPSTREAM_CLUSTER%",
+    "upstream_cluster": "%UPSTREAM_CLUSTER_RAW%",
 }
 UPSTREAM_TAGS = {name: TAGS[name] for name in ("request_method", "request_route", "user_id")}
 GATEWAY_FIELDS = {**FIELDS, **TAGS, "us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%"}

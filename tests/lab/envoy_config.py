@@ -29,6 +29,14 @@ _LIMIT = "envoy.filters.http.local_ratelimit"
 _LIMIT_TYPE = f"{_HTTP}.local_ratelimit.v3.LocalRateLimit"
 _LUA = "envoy.filters.http.lua"
 _Json = dict[str, Any]
+STATS_TAGS = (
+    # As Istio's proxies do.
+    {"tag_name": "cluster_name", "regex": r"^cluster\.((outbound\|.+?\.svc\.cluster\.local)\.)"},
+    # Clusters of cohorts are called service-cohort--variant (docs/how-to/cohorts.md).
+    {"tag_name": "split_service", "regex": r"^cluster\.(([a-z0-9-]+)-[a-z0-9]+--)"},
+    {"tag_name": "split_cohort", "regex": r"^cluster\.(([a-z0-9-]+?)--)"},
+    {"tag_name": "split_version", "regex": r"^cluster\.[a-z0-9-]+?--(([a-z0-9-]+)\.)"},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,7 @@ def bootstrap(files: EnvoyFiles, *, port: int, admin_port: int, stats_flush_s: f
     """
     return {
         "stats_flush_interval": f"{stats_flush_s:g}s",
+        "stats_config": {"stats_tags": list(STATS_TAGS)},
         "node": {"id": "gateway", "cluster": "lab"},
         "admin": {"address": _address(admin_port)},
         "dynamic_resources": {"cds_config": _watched(files.clusters)},
@@ -147,6 +156,8 @@ def cluster(files: EnvoyFiles, service: str, variant: VariantSpec) -> _Json:
         # A pod that left the endpoints must get nothing more: no panic routing to it.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
     }
+    if variant.stats_as:
+        found["alt_stat_name"] = variant.stats_as
     if variant.max_requests is not None:
         limits = {"max_requests": variant.max_requests, "max_connections": 1024}
         found["circuit_breakers"] = {"thresholds": [limits]}

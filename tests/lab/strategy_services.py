@@ -162,6 +162,37 @@ def routed(name: str, region: int = 50) -> ServiceSpec:
     )
 
 
+def clustered(name: str) -> ServiceSpec:
+    """The same routes, each with clusters of its own, which Envoy's own counters tell apart."""
+    weights = {"premium": {"canary": 100}, **{one: dict(pair) for one, pair in _SHARED.items()}}
+    headers = {"premium": {"user-tier": "premium"}, "region": {"x-country-code": "PH"}}
+    parts = {
+        one: {f"{one}--{who}": part for who, part in of.items()} for one, of in weights.items()
+    }
+    return ServiceSpec(
+        name,
+        NAMESPACE,
+        [
+            VariantSpec(who, who, pods=1, weight=parts["everyone"].get(who, 0))
+            for of in parts.values()
+            for who in of
+        ],
+        routes=[RouteSpec(one, parts[one], headers=headers[one]) for one in headers],
+    )
+
+
+_SHARED = {"region": {"stable": 50, "canary": 50}, "everyone": {"stable": 90, "canary": 10}}
+
+
+def by_cluster(name: str) -> dict[str, Any]:
+    """Of the spec: how Envoy's tags of its clusters' names are called."""
+    versions = {
+        one: {"version": None, "labels": {"split_version": one}} for one in ("stable", "canary")
+    }
+    match = {"split_service": name}
+    return {"mesh": "envoy", "reporter": None, "match": match, "variants": versions}
+
+
 POLICIES = {"least": "LEAST_REQUEST", "random": "RANDOM", "ring": "RING_HASH", "maglev": "MAGLEV"}
 
 
@@ -174,11 +205,20 @@ def policies(name: str) -> ServiceSpec:
     return ServiceSpec(name, NAMESPACE, variants, tags=_TAGS)
 
 
-def ejecting(name: str, pool: int | None = None) -> ServiceSpec:
+def ejecting(name: str, pool: int | None = None, *, istio: bool = False) -> ServiceSpec:
+    """istio: whether statistics call the clusters as Istio's proxies do."""
+    named = "outbound|80|{}|" + f"{name}.{NAMESPACE}.svc.cluster.local" if istio else ""
     return two(
         name,
-        VariantSpec("stable", "stable", weight=50, ejects_after=3),
-        VariantSpec("canary", "canary", weight=50, ejects_after=3, max_requests=pool),
+        VariantSpec("stable", "stable", weight=50, ejects_after=3, stats_as=named.format("stable")),
+        VariantSpec(
+            "canary",
+            "canary",
+            weight=50,
+            ejects_after=3,
+            max_requests=pool,
+            stats_as=named.format("canary"),
+        ),
     )
 
 

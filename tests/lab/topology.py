@@ -28,6 +28,8 @@ class VariantSpec:
     """A token bucket of so many a second: more requests are answered 429 RL."""
     enforced: int = 100
     """Percent of those requests that are refused really."""
+    stats_as: str = ""
+    """What Envoy's statistics call its cluster, if not by its name."""
 
 
 @dataclass(frozen=True, slots=True)
