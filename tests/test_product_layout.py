@@ -6,6 +6,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from itertools import chain
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.places import REPOSITORY
 PACKAGES = ("analysis", "dashboards", "flows")
 
 
+@cache
 def _modules() -> dict[str, ast.Module]:
     """Every module of the product by its dotted name."""
     files = chain.from_iterable((REPOSITORY / package).rglob("*.py") for package in PACKAGES)
