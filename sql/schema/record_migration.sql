@@ -1,4 +1,8 @@
--- remembers that a migration was applied
--- writes: schema_migrations; parameters: number, name, checksum
+-- remembers which migrations were applied
+-- writes: schema_migrations; parameters: numbers, names, checksums, each a list
 insert or replace into schema_migrations (number, name, checksum, applied_at)
-values ($number, $name, $checksum, current_timestamp)
+select
+    unnest($numbers),
+    unnest($names),
+    unnest($checksums),
+    current_timestamp

@@ -94,11 +94,17 @@ def _peer(url: str, send: Callable[[socket.socket], None]) -> socket.socket:
 
 
 def _answers(url: str, path: str, tally: Tally) -> None:
-    try:
-        status = requests.get(url + path, timeout=PATIENCE_S).status_code
-    except requests.RequestException as error:
-        tally.fail("hangs", f"{path} beside silent peers: {error}")
-        return
+    """One that says to call again later is called again: the machine may be busy."""
+    deadline = time.monotonic() + PATIENCE_S
+    status = 503
+    while status == 503 and time.monotonic() < deadline:
+        try:
+            answer = requests.get(url + path, timeout=PATIENCE_S)
+        except requests.RequestException as error:
+            tally.fail("hangs", f"{path} beside silent peers: {error}")
+            return
+        status = answer.status_code
+        time.sleep(int(answer.headers.get("Retry-After", 0)))
     if status != 200:
         tally.fail("other", f"{path} beside silent peers: {status}")
 

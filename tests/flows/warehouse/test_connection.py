@@ -203,7 +203,7 @@ def older_warehouse(path: Path, last: int) -> duckdb.DuckDBPyConnection:
     for one in schema_migrations():
         if one.number <= last:
             con.execute(one.text)
-            row = {"number": one.number, "name": one.name, "checksum": one.checksum}
+            row = {"numbers": [one.number], "names": [one.name], "checksums": [one.checksum]}
             con.execute(statement("schema/record_migration"), row)
     return con
 
