@@ -46,6 +46,7 @@ def add_shared(parser: argparse.ArgumentParser, *, default: object) -> None:
     parser.add_argument(
         "--root",
         type=Path,
+        metavar="FOLDER",
         default=default,
         help="the folder with experiments/; var/ and verdicts/ are made in it (default: .)",
     )

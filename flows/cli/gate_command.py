@@ -22,7 +22,9 @@ def add(commands: Commands) -> None:
         narrates=True,
     )
     add_experiment(gate)
-    gate.add_argument("--at", type=parse_instant, help="look at this time (default: now)")
+    gate.add_argument(
+        "--at", metavar="TIME", type=parse_instant, help="look at this time (default: now)"
+    )
     gate.add_argument("--json", action="store_true", help="print the whole verdict as JSON")
 
 

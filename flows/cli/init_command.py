@@ -60,7 +60,7 @@ def add(commands: Commands) -> None:
     init.add_argument(
         "--prometheus", metavar="URL", help="Prometheus server with the request metrics"
     )
-    init.add_argument("--output", type=Path, help="default: experiments/NAME.yaml")
+    init.add_argument("--output", type=Path, metavar="FILE", help="default: experiments/NAME.yaml")
     init.add_argument("--force", action="store_true", help="overwrite an existing spec")
 
 

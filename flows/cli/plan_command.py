@@ -41,7 +41,10 @@ def add(commands: Commands) -> None:
     )
     add_experiment(plan)
     plan.add_argument(
-        "--at", type=parse_instant, help="use the history up to this time (default: now)"
+        "--at",
+        metavar="TIME",
+        type=parse_instant,
+        help="use the history up to this time (default: now)",
     )
     for option, low, high, text in (
         ("--requests-per-second", 1e-6, 1e9, "of all versions; instead of the history's"),

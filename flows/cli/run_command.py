@@ -13,7 +13,9 @@ def add(commands: Commands) -> None:
         commands, "run", _run, "pull, score and publish; the scheduled main job", narrates=True
     )
     add_experiment(run, several=True)
-    run.add_argument("--at", type=parse_instant, help="look at this time (default: now)")
+    run.add_argument(
+        "--at", metavar="TIME", type=parse_instant, help="look at this time (default: now)"
+    )
     run.add_argument(
         "--replay",
         action="store_true",
@@ -21,7 +23,9 @@ def add(commands: Commands) -> None:
     )
     pull = command(commands, "pull", _pull, "bring the warehouse up to date", narrates=True)
     add_experiment(pull, several=True)
-    pull.add_argument("--at", "--until", type=parse_instant, help="up to this time (default: now)")
+    pull.add_argument(
+        "--at", "--until", metavar="TIME", type=parse_instant, help="up to this time (default: now)"
+    )
     command(
         commands,
         "publish",

@@ -22,7 +22,10 @@ def add(commands: Commands) -> None:
     add_experiment(watch)
     watch.add_argument("--once", action="store_true", help="one look, then end (for scripts)")
     watch.add_argument(
-        "--at", type=parse_instant, help="look at this time, then end (default: now)"
+        "--at",
+        metavar="TIME",
+        type=parse_instant,
+        help="look at this time, then end (default: now)",
     )
 
 
