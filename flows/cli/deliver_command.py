@@ -6,13 +6,12 @@ import argparse
 import getpass
 import os
 import signal
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flows.cli.arguments import Commands, add_experiment, command
 from flows.cli.faults import show_fault
-from flows.cli.lines import say
+from flows.cli.lines import complain, say
 
 if TYPE_CHECKING:
     from flows.delivery.step import Step
@@ -70,7 +69,7 @@ def _deliver(options: argparse.Namespace) -> int:
             _show(step, debug=options.debug)
     except KeyboardInterrupt:
         steps.close()
-        print("stopped; the split is unchanged. Run the command again to resume", file=sys.stderr)
+        complain("stopped; the split is unchanged. Run the command again to resume")
         return _GOES_ON
     outcome = step.state.outcome if step else None
     if outcome is None:

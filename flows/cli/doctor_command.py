@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 
 from flows.cli.arguments import USAGE_ERROR, Commands, add_experiment, command
-from flows.cli.lines import say
+from flows.cli.lines import complain, say
 from flows.formats.text import counted
 
 
@@ -44,5 +43,5 @@ def _doctor(options: argparse.Namespace) -> int:
         return 0
     if not options.json:
         failed = sum(finding.health is Health.FAIL for finding in findings)
-        print(f"{counted(failed, 'check')} failed", file=sys.stderr)
+        complain(f"{counted(failed, 'check')} failed")
     return USAGE_ERROR

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from flows.cli.arguments import USAGE_ERROR, Commands, command
+from flows.cli.lines import complain
 from flows.formats.text import counted
 
 
@@ -38,7 +38,7 @@ def _export(options: argparse.Namespace) -> int:
         return 0
     with read_marts(options.workspace.root) as marts:
         if options.view is None:
-            print(f"name a view: {', '.join(marts.views)}", file=sys.stderr)
+            complain(f"name a view: {', '.join(marts.views)}")
             return USAGE_ERROR
         path = options.output or Path(f"{options.view}.{options.format}")
         rows = export_view(marts, options.view, ExportFormat(options.format), path)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 from flows.cli.arguments import Commands, add_experiment, command, parse_instant
-from flows.cli.lines import say
+from flows.cli.lines import complain, say
 
 
 def add(commands: Commands) -> None:
@@ -62,4 +61,4 @@ def _print(text: str, verdict: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def _warn(warning: str) -> None:
-    print(f"warning: {warning}", file=sys.stderr)
+    complain(f"warning: {warning}")

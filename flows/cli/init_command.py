@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.cli.arguments import USAGE_ERROR, Commands, command
+from flows.cli.lines import complain
 from flows.formats.problems import InputError
 from flows.formats.text import counted
 
@@ -81,7 +81,7 @@ def _init(options: argparse.Namespace) -> int:
     from flows.spec.experiment import Mesh  # noqa: PLC0415
 
     if options.project and options.files:
-        print("--project and --from: name one of them", file=sys.stderr)
+        complain("--project and --from: name one of them")
         return USAGE_ERROR
     if not options.files:
         return _init_project(options)
@@ -90,7 +90,7 @@ def _init(options: argparse.Namespace) -> int:
     wanted = SpecAnswers(options.service, options.route, name, mesh, options.prometheus)
     manifests = read_manifests(options.files)
     for line in mistakes(manifests):
-        print(line, file=sys.stderr)
+        complain(line)
     try:
         split = choose_split(manifests, wanted)
         name = experiment_name(split, wanted)
@@ -143,7 +143,7 @@ def _new_path(options: argparse.Namespace, name: str) -> Path | None:
     """Where the spec is written; None, and said, where one is that must stay."""
     path: Path = options.output or options.workspace.experiments / f"{name}.yaml"
     if path.exists() and not options.force:
-        print(f"{path} is there already; --force overwrites it", file=sys.stderr)
+        complain(f"{path} is there already; --force overwrites it")
         return None
     return path
 
@@ -160,18 +160,17 @@ def _init_others(options: argparse.Namespace, manifests: Manifests, error: str) 
     if len(found) == 1 and (options.strategy or not splits):
         return _init_strategy(options, found[0])
     if found and not splits:
-        print(
+        complain(
             f"nothing splits traffic; {len(found)} strategies are configured, say which with "
-            f"--strategy KIND (and --service NAME):{listed(found)}",
-            file=sys.stderr,
+            f"--strategy KIND (and --service NAME):{listed(found)}"
         )
         return USAGE_ERROR
     metrics = found_in(options.files, "version")
     if manifests.splits or not (metrics.converted or metrics.others):
-        print(error, file=sys.stderr)
+        complain(error)
         return USAGE_ERROR
     for line in metrics.others:
-        print(line, file=sys.stderr)
+        complain(line)
     folder = options.workspace.experiments / "metrics"
     for line in write_templates(folder, metrics, force=options.force):
         print(line)
@@ -182,9 +181,8 @@ def _no_strategy(options: argparse.Namespace, manifests: Manifests) -> int:
     from flows.manifests.strategy_spec import choose_strategies, listed  # noqa: PLC0415
 
     there = listed(choose_strategies(manifests, None, None)) or " none"
-    print(
-        f"the files configure no strategy {options.strategy} of this service; they have:{there}",
-        file=sys.stderr,
+    complain(
+        f"the files configure no strategy {options.strategy} of this service; they have:{there}"
     )
     return USAGE_ERROR
 
@@ -202,7 +200,7 @@ def _init_strategy(options: argparse.Namespace, found: FoundStrategy) -> int:
     try:
         name = experiment_name_of(said, found.origin.name)
     except CannotInit as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return USAGE_ERROR
     path = _new_path(options, name)
     if path is None:

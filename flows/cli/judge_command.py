@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from flows.cli.arguments import (
     share,
     whole_number,
 )
+from flows.cli.lines import complain
 
 if TYPE_CHECKING:
     from flows.kayenta.judgement_document import JudgementDocument
@@ -114,7 +114,7 @@ def _judge(options: argparse.Namespace) -> int:
         print(judgement_schema(), end="")
         return 0
     if wrong := _usage_problem(options):
-        print(f"verdict judge: {wrong}", file=sys.stderr)
+        complain(f"verdict judge: {wrong}")
         return USAGE_ERROR
     sliding = options.lookback or None  # 0 stands for growing
     document = judge_files(

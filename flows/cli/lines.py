@@ -15,6 +15,13 @@ def say(text: str, *, indent: str = "") -> None:
     print(fitted(text, indent=indent), flush=True)
 
 
+def complain(text: object) -> None:
+    """Prints a warning or an error to stderr, each line of it as `say` does on a terminal."""
+    is_shown = sys.stderr is not None and sys.stderr.isatty()
+    for line in str(text).split("\n"):
+        print(_broken(line, "  ") if is_shown else line, file=sys.stderr, flush=True)
+
+
 def fitted(text: str, *, indent: str = "") -> str:
     """The sentence on lines as wide as the terminal, or as COLUMNS says; else on one line.
 
@@ -22,6 +29,10 @@ def fitted(text: str, *, indent: str = "") -> str:
     """
     if not (sys.stdout.isatty() or os.environ.get("COLUMNS")):
         return text
+    return _broken(text, indent)
+
+
+def _broken(text: str, indent: str) -> str:
     # What other programs read costs them no import.
     import shutil  # noqa: PLC0415
     import textwrap  # noqa: PLC0415

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from flows.cli.faults import fault_line, show_fault
+from flows.cli.lines import complain
 from flows.formats.exit_codes import ExitCode
 
 # Their text is all they are for.
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         show_fault(error, debug=debug)
         said = fault_line(error, debug=debug)
-        print(f"verdict failed, nothing was decided: {said}", file=sys.stderr)
+        complain(f"verdict failed, nothing was decided: {said}")
     return ExitCode.FAILED
 
 
@@ -65,7 +66,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except UserError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return ExitCode.FAILED
     except (OSError, SystemExit) as error:
         lost = lost_output(error)
@@ -75,10 +76,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if lost == os.strerror(errno.EPIPE) and options.command in _DECIDES_NOTHING:
             # `| head` has seen enough: nothing is lost by it.
             return ExitCode.GOOD
-        print(
-            f"the output can't be printed: {lost}; a verdict that was reached is recorded",
-            file=sys.stderr,
-        )
+        complain(f"the output can't be printed: {lost}; a verdict that was reached is recorded")
         return ExitCode.FAILED
     return code
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,7 +12,7 @@ from analysis.metric_result import Classification
 from analysis.plan import Role
 from analysis.verdict import Decision
 from flows.cli.faults import fault_line, show_fault
-from flows.cli.lines import plain_console, say
+from flows.cli.lines import complain, plain_console, say
 from flows.cli.stdout import lost_output
 from flows.formats.exit_codes import ExitCode
 from flows.formats.problems import UserError
@@ -100,7 +99,7 @@ def _run_chosen(
 
 
 def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr)
+    complain(f"warning: {text}")
 
 
 def pull_all(
@@ -130,7 +129,7 @@ def publish_readable(workspace: Workspace) -> int:
 def _tell_broken(chosen: Selection) -> list[str]:
     """Says everything that is wrong with broken specs; returns their names."""
     for line in chosen.problems:
-        print(line, file=sys.stderr)
+        complain(line)
     return list(chosen.broken)
 
 
@@ -139,7 +138,7 @@ def _all_readable(workspace: Workspace, chosen: Selection) -> Selection:
     found = select_readable(workspace, chosen.specs)
     for line in found.problems:
         if line not in chosen.problems:
-            print(f"warning: {line}", file=sys.stderr)
+            complain(f"warning: {line}")
     return found
 
 
@@ -154,7 +153,7 @@ def _apart(
     try:
         yield
     except UserError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        complain(f"{name}: {error}")
         failed.append(name)
         if warehouse is not None:
             note_failure(warehouse, name, str(error))
@@ -166,7 +165,7 @@ def _apart(
             raise
         show_fault(error, debug=debug)
         said = fault_line(error, debug=debug)
-        print(f"{name}: failed, nothing was decided: {said}", file=sys.stderr)
+        complain(f"{name}: failed, nothing was decided: {said}")
         failed.append(name)
         if warehouse is not None:
             note_failure(warehouse, name, f"{type(error).__name__}: {error}")
@@ -211,7 +210,7 @@ def _pull(
     for line in pulled.summary:
         say(f"  {line}", indent="    ")
     for line in pulled.warnings:
-        print(f"  warning: {line}", file=sys.stderr)
+        complain(f"  warning: {line}")
 
 
 def _planned_looks(workspace: Workspace, spec: Experiment, at: datetime) -> Iterator[datetime]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import errno
-import sys
 from pathlib import Path
 
 from flows.cli.arguments import USAGE_ERROR, Commands, command, whole_number
+from flows.cli.lines import complain
 
 
 def add(commands: Commands) -> None:
@@ -51,7 +51,7 @@ def _serve(options: argparse.Namespace) -> int:
     from flows.service.server import ServerIdentity, listen, serve  # noqa: PLC0415
 
     if (options.certificate is None) != (options.key is None):
-        print("--certificate and --key belong together: name both", file=sys.stderr)
+        complain("--certificate and --key belong together: name both")
         return USAGE_ERROR
     tls = ServerIdentity(options.certificate, options.key) if options.key else None
     try:
@@ -59,20 +59,20 @@ def _serve(options: argparse.Namespace) -> int:
             tls.check()
     except (OSError, ValueError) as error:
         told = f"can't serve with {options.certificate} and {options.key}: {error}"
-        print(told, file=sys.stderr)
+        complain(told)
         return USAGE_ERROR
     try:
         grants = read_grants(options.grant, os.environ)
         token = token_for(options.host, options.token_env, os.environ, grants)
         listening = listen(options.host, options.port)
     except TokenRefused as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return USAGE_ERROR
     except OSError as error:
         reason = error.strerror or error
         if error.errno == errno.EADDRINUSE:
             reason = "the port is in use; choose another --port"
-        print(f"can't listen on {options.host} port {options.port}: {reason}", file=sys.stderr)
+        complain(f"can't listen on {options.host} port {options.port}: {reason}")
         return USAGE_ERROR
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     serve(options.workspace, listening, token=token, grants=grants, tls=tls)

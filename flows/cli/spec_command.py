@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.cli.arguments import USAGE_ERROR, Commands, command
+from flows.cli.lines import complain
 
 if TYPE_CHECKING:
     from flows.spec.experiment import Experiment
@@ -56,7 +56,7 @@ def _validate(options: argparse.Namespace) -> int:
     if problems:
         print("1 problem" if problems == 1 else f"{problems} problems")
     elif not files:
-        print(no_specs(folder), file=sys.stderr)
+        complain(no_specs(folder))
     return USAGE_ERROR if problems or not files else 0
 
 

@@ -161,6 +161,26 @@ def test_sentences_are_broken_between_words_for_people_only(
         assert len(lines) >= len(text) / columns
 
 
+def test_errors_are_broken_between_words_for_people_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe gets one line, also where COLUMNS is set."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "40")
+    for stream, lines in ((Terminal(), 3), (io.StringIO(), 1)):
+        monkeypatch.setattr("sys.stderr", stream)
+        assert cli.main(["--root", str(tmp_path), "serve", "--host", "0.0.0.0"]) == 2
+        said = stream.getvalue().splitlines()
+        assert len(said) >= lines
+        assert (lines == 1) == (len(said) == 1)
+        assert lines == 1 or max(map(len, said)) <= 40
+        assert "name it with --token-env" in " ".join(map(str.strip, said))
+
+
 def test_no_color_is_honoured_on_a_terminal(tmp_path: Path) -> None:
     """script(1) gives the command a terminal of its own."""
     program = shutil.which("script")
