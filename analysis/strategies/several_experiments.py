@@ -107,8 +107,9 @@ class SeveralExperiments:
         best = min(arms, key=lambda arm: excess[arm][1])
         if excess[worst][0] - excess[best][1] > self.interaction:
             detail = (
-                f"the experiments interact: {candidate} fails at least {excess[worst][0]:.1%} more "
-                f"with {self.label} {worst}, at most {excess[best][1]:.1%} more with {best}"
+                f"the experiments interact: failures of {candidate} less the baseline's are at "
+                f"least {100 * excess[worst][0]:+.1f} points with {self.label} {worst}, at most "
+                f"{100 * excess[best][1]:+.1f} points with {best}"
             )
             return StrategyFinding("interaction", Found.WAIT, detail)
         detail = f"harm of {candidate} is alike within each {self.label}"

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.lab.load_plan import Profile
+from tests.lab.routed_services import BY_TIER, by_cluster, clustered, routed, tiered, tiers
 from tests.lab.scenarios import Change, Scenario
 from tests.lab.strategy_services import (
     BUCKET,
-    BY_TIER,
+    BY_VERSION,
     FLAKY,
     HEDGED,
+    INTERACTION,
     NONE,
     POLICIES,
     TAIL,
@@ -23,9 +25,7 @@ from tests.lab.strategy_services import (
     balanced,
     breaking,
     burst,
-    by_cluster,
     by_linkerd_route,
-    clustered,
     countries,
     ejecting,
     faulty,
@@ -33,12 +33,10 @@ from tests.lab.strategy_services import (
     get_and_post,
     groups,
     hashed,
+    interacting,
     limited,
     policies,
-    routed,
     shared,
-    tiered,
-    tiers,
     trying,
     with_chaos,
 )
@@ -386,6 +384,15 @@ CASES = (
         *groups("shared-alike", 50),
         spec={"strategy": {"interaction": 0.05, "user": "user_id"}},
         note="the weights are not sticky per user",
+    ),
+    _case(
+        "several-experiments",
+        "hold",
+        "the experiments interact: failures of canary",
+        interacting("shared-interacts"),
+        *groups("shared-interacts", 60),
+        changes=INTERACTION,
+        spec=BY_VERSION,
     ),
     _case(
         "several-experiments",

@@ -323,7 +323,7 @@ def _routes(get: float, post: float, *, failed: float = 0) -> Counts:
             _groups(50, 50, 1, 20),
             _groups(50, 50, 1, 1),
             Found.WAIT,
-            "more with experiment_group b",
+            "points with experiment_group b",
         ),
         (
             SeveralExperiments(user="user_id"),
