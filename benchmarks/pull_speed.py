@@ -11,6 +11,7 @@ Floors receive the same bytes, in the same windows, and parse nothing. Our windo
 day; `2 h floor` receives them by windows of a block each, as memory would have it where answers
 aren't streamed.
 --quick takes 2 hours: fixed costs weigh more there, so ratios are lower than a day's.
+Writes benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from benchmarks.results import Figure, write_results
 
 _END = 1_760_000_000
 _STEP_S = 15
@@ -127,9 +130,13 @@ def _target(pod: int) -> str:
 
 
 WAYS = ("json floor", "json", "whole json", "chunks floor", "2 h floor", "chunks", "whole chunks")
-COUNTERS = ("strategy", "ratio")
+COUNTERS = {"strategy": "a strategy's counter", "ratio": "a ratio's counters"}
 _BLOCK_MS = 7_200_000
 _ROUNDS = 5
+
+
+def _per_million(way: dict[str, float]) -> float:
+    return way["seconds"] / way["count"] * 1e6
 
 
 def _compare(url: str, folder: str, hours: float) -> None:
@@ -152,11 +159,20 @@ def _compare(url: str, folder: str, hours: float) -> None:
                 f"receiving the bytes (wanted 0.5), peak {ours['peak_mb']:.0f} MB (wanted below "
                 "600)"
             )
-    whole = found["whole chunks"]
-    for way in COUNTERS:
-        per_s = found[way]["count"] / found[way]["seconds"]
-        times = per_s / (whole["count"] / whole["seconds"])
-        print(f"{way}: {times:.2f} times the samples a second of whole chunks (wanted 1)")
+    whole = _per_million(found["whole chunks"])
+    write_results(
+        [
+            Figure(
+                f"{hours:g} h of 100 pods: a million samples of {name}",
+                _per_million(found[way]),
+                "s",
+                "1",
+                floor=whole,
+                floor_of="of requests",
+            )
+            for way, name in COUNTERS.items()
+        ]
+    )
     chunks = found["chunks"]["seconds"]
     for name, way in (("chunks by 2 h", "2 h floor"), ("the same samples' JSON", "json floor")):
         ratio = found[way]["seconds"] / chunks
