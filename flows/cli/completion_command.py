@@ -8,7 +8,8 @@ from pathlib import Path
 
 from flows.cli.arguments import SPECS_FOLDER, Commands, command
 
-_NAMES = f"ls {SPECS_FOLDER} 2>/dev/null | sed -n 's/[.]yaml$//p'"
+# It ends up between double quotes, where fish takes no dollar that begins no name.
+_NAMES = f"ls {SPECS_FOLDER} 2>/dev/null | sed -n 's/[.]yaml.*//p'"
 
 
 def add(commands: Commands) -> None:

@@ -106,11 +106,32 @@ def test_completion_knows_every_command(shell: str, capsys: pytest.CaptureFixtur
         subprocess.run([program, "-n"], input=script, text=True, check=True)
 
 
-@pytest.mark.usefixtures("here")
-@pytest.mark.parametrize(
+TYPED = pytest.mark.parametrize(
     ("words", "found"),
     [(("gate", "ex"), "exam"), (("deliver", "--dr"), "--dry-run"), (("doc",), "doctor")],
 )
+
+
+@pytest.mark.usefixtures("here")
+@TYPED
+def test_fish_completes(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], found: str
+) -> None:
+    program = shutil.which("fish")
+    if program is None:
+        pytest.skip("needs fish")
+    cli.main(["completion", "fish"])
+    Path("completion.fish").write_text(capsys.readouterr().out)
+    asked = f"source completion.fish; complete -C 'verdict {' '.join(words)}'"
+    ended = subprocess.run(
+        [program, "-c", asked], capture_output=True, text=True, check=True, timeout=PATIENCE_S
+    )
+    assert ended.stderr == ""
+    assert found in [line.split("\t")[0] for line in ended.stdout.splitlines()]
+
+
+@pytest.mark.usefixtures("here")
+@TYPED
 def test_bash_completes(
     capsys: pytest.CaptureFixture[str], words: tuple[str, ...], found: str
 ) -> None:
