@@ -8,6 +8,7 @@ import pytest
 
 from flows.formats.problems import InputError
 from flows.spec.read_spec import read_spec
+from tests.places import REPOSITORY
 
 _SPEC = """\
 experiment: shop
@@ -55,3 +56,9 @@ def test_it_is_refused_with_the_remedy(tmp_path: Path, old: str, new: str, says:
     with pytest.raises(InputError) as error:
         read_spec(file)
     assert says in str(error.value)
+
+
+def test_the_guides_routes_have_a_spec_of_fewer_than_25_lines() -> None:
+    file = REPOSITORY / "experiments" / "several-routes" / "cohorts.yaml"
+    assert list(read_spec(file).cohorts) == ["premium", "region", "everyone"]
+    assert len(file.read_text().splitlines()) < 25
