@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -176,20 +177,30 @@ class GitTree:
         alone = ("-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.fsmonitor=false")
         # Nobody is there to type a password; and what only reads leaves no lock.
         surroundings = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+        command = ["git", "-C", str(folder), *alone, *arguments]
         try:
-            return subprocess.run(
-                ["git", "-C", str(folder), *alone, *arguments],
-                input=text,
-                capture_output=True,
-                check=False,
-                timeout=TIMEOUT_S,
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 close_fds=False,
                 env=os.environ | surroundings,
+                start_new_session=True,
             )
         except FileNotFoundError as error:
             raise TargetRefused("the program git is not installed") from error
-        except subprocess.TimeoutExpired as error:
-            raise TargetUnavailable(f"git {arguments[0]} took over {TIMEOUT_S:g} s") from error
+        with process:
+            try:
+                out, said = process.communicate(text, TIMEOUT_S)
+            except BaseException as error:
+                # With its hooks and helpers: nobody else would end them.
+                os.killpg(process.pid, signal.SIGKILL)
+                if isinstance(error, subprocess.TimeoutExpired):
+                    told = f"git {arguments[0]} took over {TIMEOUT_S:g} s: does a hook hang?"
+                    raise TargetUnavailable(told) from error
+                raise
+        return subprocess.CompletedProcess(command, process.returncode, out, said)
 
 
 def hash_of(content: bytes) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.delivery.targets import git_tree
 from flows.delivery.targets.git_manifest import GitManifest
 from flows.delivery.targets.target import TargetRefused, TargetUnavailable
 from tests.builders.manifests import NAMES, TRAFFIC_SPLIT, VIRTUAL_SERVICE
@@ -25,6 +26,8 @@ from tests.flows.delivery.targets.test_git_manifest import (
     shift,
     work_tree,
 )
+from tests.lab.processes import wait_until
+from tests.places import at_load
 
 # A controller that dies when its shift is committed, but not yet pushed.
 _KILLED = """
@@ -255,3 +258,26 @@ def test_a_kill_at_any_instant_needs_no_person(pushed: GitManifest, push: bool) 
     assert kills > 1
     target.shift(TO, fence=99, expected=target.read().revision, reason="-")
     assert target.read().weights == TO
+
+
+def test_a_hook_that_hangs_ends_with_its_git(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = manifest(commit(tree, TRAFFIC_SPLIT))
+    hook = tree / ".git" / "hooks" / "prepare-commit-msg"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nsleep 60 & echo $! > .git/child; wait\n")
+    hook.chmod(0o755)
+    monkeypatch.setattr(git_tree, "TIMEOUT_S", at_load(1.0))
+    with pytest.raises(TargetUnavailable, match=r"git commit took over .*: does a hook hang"):
+        shift(target)
+    child = int((tree / ".git" / "child").read_text())
+    wait_until(lambda: not _is_alive(child), what="the end of the hook's child", timeout_s=20)
+    hook.unlink()
+    shift(target)
+    assert target.read().weights == TO
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
