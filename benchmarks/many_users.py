@@ -3,12 +3,14 @@
 `python -m benchmarks.many_users [--users 1e7] [--quick]`. Five metrics, two of them with a
 covariate, users of ten days in a file of exposures and one of outcomes a day. Every figure is of a
 whole process (`verdict run`, `publish`, `gate`), beside one pass of hand-written SQL over the same
-files that also writes users and outcomes. --quick takes 1e6 users. Writes benchmarks/RESULTS.md.
+files that also writes users and outcomes. DuckDB may take 3 GB. --quick takes 1e6 users. Writes
+benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -72,6 +74,7 @@ def main() -> None:
     parser.add_argument("--users", type=float, default=1e7)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
+    os.environ["VERDICT_MEMORY_LIMIT"] = "3GB"
     users = 1_000_000 if options.quick else int(options.users)
     with tempfile.TemporaryDirectory() as folder:
         write_results(_figures(Path(folder), users))
