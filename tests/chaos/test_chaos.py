@@ -50,7 +50,7 @@ def test_what_a_source_does_on_the_wire_ends_no_delivery(tmp_path: Path) -> None
 
 
 def test_no_malformed_place_shows_its_secret(tmp_path: Path) -> None:
-    assert_clean(plant_secrets(tmp_path, every=9), 8)
+    assert_clean(plant_secrets(tmp_path, every=14), 8)
 
 
 def test_what_is_amiss_is_counted_and_said() -> None:
