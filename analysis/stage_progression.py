@@ -1,8 +1,9 @@
 """Whether a delivery advances to its next stage, stays, or rolls back: one move after one look.
 
-Proven harm rolls back at once, at any stage. To advance needs less than a promote: good
-data, nothing that the verdict waits for, and no guardrail that is more likely broken than not,
-since the next stage is what gathers the evidence for the promote. Only a promote ends the last
+Proven harm rolls back at once, at any stage. To advance needs less than a promote: good data,
+nothing that the verdict waits for, and no guardrail that is more likely broken than not, since the
+next stage is what gathers the evidence for the promote. Where the baseline has no traffic there, as
+in blue-green, it gathers none: then harm must be excluded before. Only a promote ends the last
 stage. Where a stage can't be decided in its longest time, or a signal holds, a person is asked;
 nothing is rolled back for either.
 """
@@ -14,6 +15,7 @@ from enum import StrEnum
 
 from analysis.explain.spans import span
 from analysis.metric_result import MetricResult, may_take_more
+from analysis.plan import Role, Unit
 from analysis.verdict import Decision
 
 
@@ -32,6 +34,7 @@ class StageNow:
     number: from 1; of: how many stages there are. elapsed_ms: since its split was applied; seen_ms:
     of that, what the data covers.
     shortest_ms, longest_ms: how long it is to last.
+    next_compares: the next stage has traffic of the baseline too, to compare with.
     next_needs_approval: a person must approve before the next stage (after the last: the promote).
     approved: a person has approved the next stage.
     """
@@ -44,6 +47,7 @@ class StageNow:
     longest_ms: int
     next_needs_approval: bool
     approved: bool
+    next_compares: bool = True
 
     @property
     def is_last(self) -> bool:
@@ -81,6 +85,8 @@ def next_move(
         if stage.next_needs_approval:
             return NextMove(Move.STAY, "the next stage needs a person's approval", asks=True)
         return NextMove(Move.ADVANCE, _why_advance(stage, decision, first))
+    if not stage.next_compares and decision is Decision.HOLD:
+        first = f"{first}; the next stage has nothing to compare with, so this one decides"
     is_over = stage.elapsed_ms >= stage.longest_ms
     return NextMove(
         Move.STAY,
@@ -94,7 +100,16 @@ def _may_advance(stage: StageNow, decision: Decision, metrics: tuple[MetricResul
         return True
     if decision is not Decision.HOLD or stage.is_last:
         return False
-    return may_take_more(metrics)
+    return may_take_more(metrics) and (stage.next_compares or _is_compared(metrics))
+
+
+def _is_compared(metrics: tuple[MetricResult, ...]) -> bool:
+    """Whether harm beyond the margin is excluded of every guardrail of requests."""
+    return all(
+        metric.excess.upper <= 0
+        for metric in metrics
+        if metric.role is Role.GUARDRAIL and metric.unit is Unit.REQUEST
+    )
 
 
 def _why_advance(stage: StageNow, decision: Decision, first: str) -> str:

@@ -92,8 +92,8 @@ def _result(
         unit=metric.unit,
         role=metric.role,
         classification=tests.classify(i),
-        baseline=float(tests.pairs.baseline[i]),
-        candidate=float(tests.pairs.candidate[i]),
+        baseline=_share(float(tests.pairs.baseline[i]), baseline, gross=tests.gross[i]),
+        candidate=_share(float(tests.pairs.candidate[i]), own, gross=tests.gross[i]),
         difference=tests.differences[i],
         relative=relative,
         excess=tests.excesses[i],
@@ -129,6 +129,14 @@ def _result(
         outage=is_outage(plan, evidence, candidate, metric),
         approved=plan.approved.get((metric.name, candidate)),
     )
+
+
+def _share(judged: float, counts: BucketCounts, *, gross: bool) -> float:
+    """A version's share; of all its requests where a gross failure is found in the warm-up."""
+    requests = float(counts.total.sum())
+    if math.isfinite(judged) or not gross or not requests:
+        return judged
+    return float(counts.bad.sum()) / requests
 
 
 def probability_within(excess: Estimator, margin: FloatArray, row: int) -> float:

@@ -150,6 +150,7 @@ def move_after(
         longest_ms=milliseconds(stage.longest),
         next_needs_approval=after[0].approval if after else spec.delivery.approval,
         approved=state.approved,
+        next_compares=not after or weights_of(spec, state.stage + 1).get(spec.baseline, 0) > 0,
     )
     return next_move(now, document.decision, document.reasons, document.metrics, document.waits)
 

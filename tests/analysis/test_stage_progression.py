@@ -87,6 +87,17 @@ def test_an_undecided_stage_goes_on_after_its_shortest_time() -> None:
     assert move(NOW, UNDECIDED) == (Move.ADVANCE, False)
 
 
+def test_harm_is_excluded_before_a_stage_that_has_nothing_to_compare_with() -> None:
+    before = replace(NOW, next_compares=False)
+    told = next_move(before, UNDECIDED.decision, UNDECIDED.reasons, UNDECIDED.metrics)
+    assert told.move is Move.STAY
+    assert told.reason.endswith("; the next stage has nothing to compare with, so this one decides")
+    assert move(replace(before, elapsed_ms=120_000), UNDECIDED) == (Move.STAY, True)
+    assert move(replace(before, approved=True), UNDECIDED) == (Move.ADVANCE, False)
+    excluded = verdict_on(0.0)
+    assert move(before, replace(excluded, decision=Decision.HOLD)) == (Move.ADVANCE, False)
+
+
 def test_the_last_stage_ends_by_a_promote_only() -> None:
     last = replace(NOW, number=3)
     assert move(last, UNDECIDED) == (Move.STAY, False)

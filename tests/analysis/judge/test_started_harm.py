@@ -117,6 +117,8 @@ def test_in_the_warm_up_nothing_is_known_but_a_total_failure() -> None:
     for rate in (20.0, 100.0, 1000.0):
         failed = _verdict(Stream(rate=rate, harm=step(0, 99)), 1)
         assert failed.decision is Decision.ROLLBACK
+        # What users met is said, though it is not judged by means yet.
+        assert failed.metrics[0].candidate > 0.9
 
 
 def test_a_start_that_is_over_holds_no_promote_while_the_mean_of_all_is_within() -> None:
