@@ -177,7 +177,8 @@ SECOND = (
         "since it has the traffic alone",
         240,
         stages=((30, 0), (90, 100)),
-        test_rate=20,
+        test_rate=30,
+        margin=0.02,
         changes=(Change(20, "canary", {"error_share": 0.3}, at_percent=100),),
     ),
     Scenario(
