@@ -47,7 +47,7 @@ class StageNow:
     longest_ms: int
     next_needs_approval: bool
     approved: bool
-    next_compares: bool = True
+    next_compares: bool
 
     @property
     def is_last(self) -> bool:
@@ -104,11 +104,11 @@ def _may_advance(stage: StageNow, decision: Decision, metrics: tuple[MetricResul
 
 
 def _is_compared(metrics: tuple[MetricResult, ...]) -> bool:
-    """Whether harm beyond the margin is excluded of every guardrail of requests."""
+    """Whether harm beyond the margin is excluded of every guardrail; users' values come later."""
     return all(
         metric.excess.upper <= 0
         for metric in metrics
-        if metric.role is Role.GUARDRAIL and metric.unit is Unit.REQUEST
+        if metric.role is Role.GUARDRAIL and metric.unit is not Unit.USER
     )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from analysis.arrays import BoolArray, FloatArray
 from analysis.strategies.declaration import (
     REQUESTS,
     Counted,
@@ -38,8 +41,9 @@ def attempt_counters(attempts: str, label: str) -> Mapping[str, Counter]:
 class RouteAttempts:
     """One route of one variant.
 
-    attempts: those that surely are of these requests: without the first bucket, whose requests may
-    have been counted before, and the last, whose requests may go on. whole: all of them.
+    attempts: those that surely are of these requests: of each stretch in which both are known,
+    without the first bucket, whose requests may have been counted before, and the last, whose
+    requests may be counted afterwards. whole: all of them.
     actual, effective: success of attempts and of requests.
     """
 
@@ -71,7 +75,7 @@ def route_attempts(seen: Counted, variant: str) -> tuple[RouteAttempts, ...]:
     failed, tried = seen.by("failures", variant), seen.by("failed attempts", variant)
     for route, requests in seen.by("requests", variant).items():
         every = by_route.get(route)
-        attempts = 0.0 if every is None else float(every[1:-1].sum())
+        attempts = 0.0 if every is None else float(every[_between(seen, variant, every)].sum())
         whole = 0.0 if every is None else float(every.sum())
         if requests > 0:
             found.append(
@@ -85,6 +89,16 @@ def route_attempts(seen: Counted, variant: str) -> tuple[RouteAttempts, ...]:
                 )
             )
     return tuple(found)
+
+
+def _between(seen: Counted, variant: str, attempts: FloatArray) -> BoolArray:
+    """Buckets of which requests and attempts are known, and of the ones before and after too."""
+    known = np.ones(len(attempts) + 2, dtype=np.bool_)
+    known[[0, -1]] = False
+    for counter in ("requests", "attempts"):
+        of_variant = seen.known.get(counter, {})
+        known[1:-1] &= of_variant.get(variant, True)
+    return np.asarray(known[:-2] & known[1:-1] & known[2:])
 
 
 def check_attempts(

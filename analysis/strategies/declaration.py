@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from analysis.arrays import FloatArray
+from analysis.arrays import BoolArray, FloatArray
 
 # Of each share that is held against a bound, at all looks at once.
 _ALPHA = 0.001
@@ -93,6 +93,8 @@ class Counted:
         float64[buckets] of at least one value.
     shares: the configured share of each variant, where one is.
     left_s: until the plan ends.
+    known: by counter and variant, bool[buckets]: whether anything was seen of it; always where it
+        isn't said. What is unknown counts as nothing.
     """
 
     baseline: str
@@ -101,6 +103,7 @@ class Counted:
     amounts: Mapping[str, Mapping[str, Mapping[str, FloatArray]]]
     shares: Mapping[str, float] = field(default_factory=dict)
     left_s: float = 0.0
+    known: Mapping[str, Mapping[str, BoolArray]] = field(default_factory=dict)
 
     def series(self, counter: str, variant: str) -> FloatArray:
         """Events by bucket; empty where nothing was counted."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from analysis.arrays import FloatArray
+from analysis.arrays import BoolArray, FloatArray
 from analysis.plan import Plan
 from analysis.strategies.declaration import Counted, Counter, Found, StrategyFinding
 from flows.formats.time import milliseconds
@@ -43,10 +43,14 @@ def strategy_findings(
         },
         shares,
         max(0, plan.end_ms - at_ms) / 1000,
+        {
+            name: {arm: _known(one) for arm, one in of_arm.items()}
+            for name, of_arm in amounts.items()
+        },
     )
     missing = tuple(_without_series(spec, seen))
     # Harm of what was counted is harm; that there is none isn't known where some wasn't.
-    return missing or (*spec.strategy.strategy.check(seen), *_partly_known(spec, amounts))
+    return missing or (*spec.strategy.strategy.check(seen), *_partly_known(spec, seen))
 
 
 def _amounts(con: Connection, spec: Experiment, plan: Plan, buckets: int) -> Amounts:
@@ -76,12 +80,17 @@ def _without_series(spec: Experiment, seen: Counted) -> Iterator[StrategyFinding
                 yield StrategyFinding(f"{name} counted", Found.WAIT, detail)
 
 
-def _partly_known(spec: Experiment, amounts: Amounts) -> Iterator[StrategyFinding]:
+def _known(of_value: Mapping[str, FloatArray]) -> BoolArray:
+    """By bucket, whether anything is known of a counter of a variant."""
+    return np.asarray(np.isfinite(list(of_value.values())).any(axis=0))
+
+
+def _partly_known(spec: Experiment, seen: Counted) -> Iterator[StrategyFinding]:
     """Needed counters that don't cover the time in which any of the variant's is known."""
     counters = spec.strategy.counters if spec.strategy else {}
     for arm in spec.variants:
         known = {
-            name: np.asarray(np.isfinite(list(amounts[name][arm].values())).any(axis=0))
+            name: seen.known[name][arm]
             for name, counter in counters.items()
             if _must_have(spec, counter, arm)
         }

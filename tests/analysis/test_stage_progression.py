@@ -24,6 +24,7 @@ NOW = StageNow(
     longest_ms=120_000,
     next_needs_approval=False,
     approved=False,
+    next_compares=True,
 )
 
 

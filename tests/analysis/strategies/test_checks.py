@@ -6,6 +6,7 @@ Covers analysis.strategies.stickiness, too.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -365,3 +366,17 @@ def test_bounds_of_a_share_hold_at_every_look() -> None:
     assert missed <= 2
     assert bounds[-1][1] - bounds[-1][0] < 0.12
     assert share_bounds(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("tried", "found"), [(40.0, Found.GOOD), (48.0, Found.HARM)])
+@pytest.mark.parametrize("missed", ["requests", "attempts"])
+def test_a_missed_scrape_is_no_second_attempt(missed: str, tried: float, found: Found) -> None:
+    """Requests are scraped at the caller, attempts at the pods: either may be missed alone."""
+    seen = _seen(_routes(100, tried))
+    known = np.ones(_BUCKETS, dtype=np.bool_)
+    known[20:23] = False
+    for amounts in seen.amounts[missed]["canary"].values():
+        amounts[~known] = 0.0
+    told = _RETRIES.check(replace(seen, known={missed: {"canary": known}}))
+    (once,) = (one for one in told if one.name == "tried once")
+    assert once.found is found, once.detail
