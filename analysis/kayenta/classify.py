@@ -73,33 +73,65 @@ def classify_metrics(
     Raises ValueError where a value is infinite.
     """
     judged: dict[int, MetricJudgement] = {}
-    tested: defaultdict[tuple[int, int, EffectMeasure], list[int]] = defaultdict(list)
-    cleaned = []
-    for index, ((control, experiment), config) in enumerate(zip(series, configs, strict=True)):
-        pair = cleaned_values(control, config), cleaned_values(experiment, config)
-        cleaned.append(pair)
-        early = _without_test(*pair, config)
-        if early is None:
-            tested[pair[0].size, pair[1].size, config.measure].append(index)
+    alike: defaultdict[tuple[int, int, EffectMeasure], list[int]] = defaultdict(list)
+    cleaned = _all_cleaned(series, configs)
+    for index, ((control, experiment), config) in enumerate(zip(cleaned, configs, strict=True)):
+        if control.size and experiment.size:
+            alike[control.size, experiment.size, config.measure].append(index)
         else:
-            judged[index] = early
-    for (_, _, measure), rows in tested.items():
+            judged[index] = _no_data(control, experiment, config)
+    for rows in alike.values():
         controls, experiments = (np.stack([cleaned[row][side] for row in rows]) for side in (0, 1))
-        shifts = location_shifts(experiments, controls, confidence=CONFIDENCE)
-        exact, shifts = (
-            shifts,
-            stopped_beside_zero(shifts, experiments, controls, confidence=CONFIDENCE),
-        )
-        effects = effect_sizes(measure, experiments, controls, shifts.statistic)
-        numbers = zip(
-            rows, shifts.statistic, shifts.p_value, shifts.estimate, shifts.lower, shifts.upper,
-            effects, shifts.estimate != exact.estimate, strict=True,
-        )  # fmt: skip
-        for row, *test, effect, searched in numbers:
-            statistic, p_value, estimate, lower, upper = map(float, test)
-            shift = ShiftTest(statistic, p_value, estimate, lower, upper, searched=bool(searched))
-            judged[row] = _tested(configs[row], shift, float(effect))
+        found = _classify_alike(controls, experiments, [configs[row] for row in rows])
+        judged.update(zip(rows, found, strict=True))
     return tuple(judged[index] for index in range(len(cleaned)))
+
+
+def _classify_alike(
+    controls: FloatArray, experiments: FloatArray, configs: Sequence[MetricConfig]
+) -> list[MetricJudgement]:
+    """The labels of metrics of one measure with equal numbers of values, at least one a side.
+
+    controls: float64[metrics, n]; experiments: float64[metrics, m].
+    """
+    judged = _without_test(controls, experiments, configs)
+    rows = [row for row, early in enumerate(judged) if early is None]
+    if rows:
+        pairs = experiments[rows], controls[rows]
+        exact = location_shifts(*pairs, confidence=CONFIDENCE)
+        shifts = stopped_beside_zero(exact, *pairs, confidence=CONFIDENCE)
+        effects = effect_sizes(configs[0].measure, *pairs, shifts.statistic)
+        numbers = zip(
+            rows,
+            shifts.statistic.tolist(),
+            shifts.p_value.tolist(),
+            shifts.estimate.tolist(),
+            shifts.lower.tolist(),
+            shifts.upper.tolist(),
+            effects.tolist(),
+            (shifts.estimate != exact.estimate).tolist(),
+            strict=True,
+        )
+        for row, statistic, p_value, estimate, lower, upper, effect, searched in numbers:
+            shift = ShiftTest(statistic, p_value, estimate, lower, upper, searched=searched)
+            judged[row] = _tested(configs[row], shift, effect)
+    return [one for one in judged if one is not None]
+
+
+def _all_cleaned(
+    series: Sequence[tuple[FloatArray, FloatArray]], configs: Sequence[MetricConfig]
+) -> list[tuple[FloatArray, FloatArray]]:
+    """cleaned_values of each pair; where that changes nothing, the arrays as they are."""
+    sides = [np.asarray(side, dtype=np.float64) for pair in series for side in pair]
+    if not sides:
+        return []
+    odd = np.concatenate([[0], np.cumsum(~np.isfinite(np.concatenate(sides)))])
+    ends = np.cumsum([side.size for side in sides])
+    finite = np.diff(odd[ends], prepend=0) == 0
+    keep = [config.outliers is OutlierStrategy.KEEP for config in configs for _ in (0, 1)]
+    for at in np.flatnonzero(~(finite & np.array(keep))).tolist():
+        sides[at] = cleaned_values(sides[at], configs[at // 2])
+    return list(zip(sides[::2], sides[1::2], strict=True))
 
 
 def cleaned_values(values: FloatArray, config: MetricConfig) -> FloatArray:
@@ -118,19 +150,21 @@ def cleaned_values(values: FloatArray, config: MetricConfig) -> FloatArray:
 
 
 def _without_test(
-    control: FloatArray, experiment: FloatArray, config: MetricConfig
-) -> MetricJudgement | None:
-    """What is clear without a test, in the order in which Kayenta looks; else None."""
-    if control.size == 0 or experiment.size == 0:
-        return _no_data(control, experiment, config)
-    lowest, highest = control.min(), control.max()
-    if lowest == highest == experiment.min() == experiment.max():
-        reason = f"every value of both is {lowest:g}"
-    elif control.size == experiment.size and np.array_equal(np.sort(control), np.sort(experiment)):
-        reason = "control and experiment hold the same values"
-    else:
-        return None
-    return _judgement(config, MetricLabel.PASS, reason)
+    controls: FloatArray, experiments: FloatArray, configs: Sequence[MetricConfig]
+) -> list[MetricJudgement | None]:
+    """By metric, what is clear without a test, in the order in which Kayenta looks; else None."""
+    found: list[MetricJudgement | None] = [None] * len(configs)
+    ours, theirs = np.sort(experiments, axis=1), np.sort(controls, axis=1)
+    if ours.shape == theirs.shape:
+        for row in np.flatnonzero((ours == theirs).all(axis=1)).tolist():
+            reason = "control and experiment hold the same values"
+            found[row] = _judgement(configs[row], MetricLabel.PASS, reason)
+    lowest = theirs[:, 0]
+    one = (lowest == theirs[:, -1]) & (lowest == ours[:, 0]) & (lowest == ours[:, -1])
+    for row in np.flatnonzero(one).tolist():
+        reason = f"every value of both is {lowest[row]:g}"
+        found[row] = _judgement(configs[row], MetricLabel.PASS, reason)
+    return found
 
 
 def _no_data(control: FloatArray, experiment: FloatArray, config: MetricConfig) -> MetricJudgement:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from analysis.arrays import FloatArray, IntArray
+from analysis.kayenta.merged_runs import merged_runs, sigma
 
 # Differences held at once: 32 MB. A single longer pair of series is searched, not laid out.
 _MOST_DIFFERENCES = 4_000_000
@@ -72,28 +73,20 @@ def _shifts(
     x, y = np.sort(experiment, axis=1), np.sort(control, axis=1)
     m, n = x.shape[1], y.shape[1]
     # Away from the differences themselves, only ties within a series count.
-    sigma = _sigma(m, n, _tie_sums(x) + _tie_sums(y))
-    reach = 0.5 + float(ndtri(0.5 + confidence / 2)) * sigma
+    spread = sigma(m, n, _tie_sums(x) + _tie_sums(y))
+    reach = 0.5 + float(ndtri(0.5 + confidence / 2)) * spread
     rank = np.maximum(np.ceil(m * n / 2 - reach), 1).astype(np.int64)
     median = np.full_like(rank, (m * n + 1) // 2)
     ranks = np.stack([rank, median, m * n + 1 - median, m * n + 1 - rank])
     if m * n > _MOST_DIFFERENCES:
         found = np.array([[_searched(x[0], y[0], int(k))] for k in ranks[:, 0]])
-        statistic = np.array([_wins(x[0], y[0])])
     else:
         differences = (x[:, :, None] - y[:, None, :]).reshape(len(x), m * n)
-        statistic = (differences > 0).sum(axis=1) + (differences == 0).sum(axis=1) / 2
         found = _ranked(differences, ranks)
     lower, low_median, high_median, upper = found
-    both = np.sort(np.concatenate([x, y], axis=1), axis=1)
-    p_value = _p_value(statistic - m * n / 2, _sigma(m, n, _tie_sums(both)))
-    return statistic, p_value, low_median + (high_median - low_median) / 2, lower, upper
-
-
-def _sigma(m: int, n: int, tie_sums: FloatArray) -> FloatArray:
-    """Standard deviation of U under no shift, corrected for ties: float64[pairs]."""
-    total = m + n
-    return np.asarray(np.sqrt(m * n / 12 * (total + 1 - tie_sums / (total * (total - 1)))))
+    runs = merged_runs(x, y)
+    p_value = _p_value(runs.wins - m * n / 2, runs.sigma)
+    return runs.wins, p_value, low_median + (high_median - low_median) / 2, lower, upper
 
 
 def _tie_sums(ordered: FloatArray) -> FloatArray:
@@ -147,8 +140,3 @@ def _searched(x: FloatArray, y: FloatArray, rank: int) -> float:
         at_most = y.size * x.size - int(np.searchsorted(y, x - middle, side="left").sum())
         low, high = (low, middle) if at_most >= rank else (middle, high)
     return float(high)
-
-
-def _wins(x: FloatArray, y: FloatArray) -> float:
-    below = np.searchsorted(y, x, side="left").sum()
-    return float(below + np.searchsorted(y, x, side="right").sum()) / 2

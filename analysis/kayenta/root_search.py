@@ -14,6 +14,7 @@ from scipy.special import ndtri
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.kayenta.mann_whitney import Shifts
+from analysis.kayenta.merged_runs import merged_runs
 
 _ACCURACY = 1e-4
 _EPSILON = float(np.finfo(np.float64).eps)
@@ -57,24 +58,42 @@ def searched_shifts(experiment: FloatArray, control: FloatArray, wanted: FloatAr
 
 def _statistics(x: FloatArray, y: FloatArray, shift: FloatArray) -> FloatArray:
     """The rank statistic of each row's x - shift and y, with both corrections: float64[rows]."""
-    rows, m = x.shape
-    n = y.shape[1]
-    both = np.concatenate([y, x - shift[:, None]], axis=1)
-    order = np.argsort(both, axis=1, kind="stable")
-    ordered = np.take_along_axis(both, order, axis=1)
-    begins = np.ones(both.shape, dtype=np.bool_)
-    begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    # Runs of equal values; none reaches into the next row.
-    starts = np.flatnonzero(begins)
-    row = starts // (m + n)
-    size = np.diff(starts, append=both.size).astype(np.float64)
-    of_x = np.add.reduceat((order >= n).ravel(), starts, dtype=np.float64)
-    of_y = size - of_x
-    below = np.cumsum(of_y) - of_y - row * n
-    w = np.bincount(row, of_x * (below + of_y / 2), rows) - m * n / 2
-    tied = np.bincount(row, size**3 - size, rows)
-    sigma = np.sqrt(m * n / 12 * ((m + n + 1) - tied / ((m + n) * (m + n - 1))))
-    return np.asarray((w - np.sign(w) * 0.5) / sigma, dtype=np.float64)
+    runs = merged_runs(x - shift[:, None], y)
+    w = runs.wins - x.shape[1] * y.shape[1] / 2
+    return np.asarray((w - np.sign(w) * 0.5) / runs.sigma, dtype=np.float64)
+
+
+class _StatisticOf:
+    """The statistic of rows, which is a step function: evaluated once on each side of 0.
+
+    It is constant from 0 to the smallest difference x - y, where most of a search's steps lie.
+    """
+
+    def __init__(self, x: FloatArray, y: FloatArray) -> None:
+        self._x, self._y = x, y
+        runs = merged_runs(x, y)
+        # A shift of less is lost in rounding, which may also make values equal that lie as close.
+        self._least = 4 * _EPSILON * np.maximum(np.abs(x).max(axis=1), np.abs(y).max(axis=1))
+        gap = np.diff(runs.value)
+        gap[np.diff(runs.row) != 0] = np.inf
+        across = (runs.of_x[:-1] > 0) & (runs.of_y[1:] > 0)
+        across |= (runs.of_y[:-1] > 0) & (runs.of_x[1:] > 0)
+        reach, closest = np.full((2, len(x)), np.inf)
+        np.minimum.at(reach, runs.row[:-1][across], gap[across])
+        np.minimum.at(closest, runs.row[:-1], gap)
+        self._reach = np.where(closest > 2 * self._least, reach - self._least, 0.0)
+        # By the sign of the shift: of 0, above it, and below it.
+        self._beside = np.full((3, len(x)), np.nan)
+
+    def at(self, rows: IntArray, shift: FloatArray) -> FloatArray:
+        """Of these rows, at a shift each: float64[rows]."""
+        size, side = np.abs(shift), np.sign(shift).astype(np.int64)
+        near = (size < self._reach[rows]) & ((size > self._least[rows]) | (size == 0))
+        found = np.where(near, self._beside[side, rows], np.nan)
+        left = np.flatnonzero(np.isnan(found))
+        found[left] = _statistics(self._x[rows[left]], self._y[rows[left]], shift[left])
+        self._beside[side[near], rows[near]] = found[near]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +121,7 @@ def _search(
     """
     found = high.at.copy()
     left = np.arange(found.size)
+    statistic = _StatisticOf(x, y)
     previous, best, across = low, high, low
     for _ in range(_MOST_STEPS):
         before = best.at - previous.at
@@ -120,7 +140,7 @@ def _search(
         previous, best, across = previous.of(on), best.of(on), across.of(on)
         step = _step(previous, best, across, before, tolerance)
         at = best.at + step
-        value = _statistics(x[left], y[left], at) - wanted[left]
+        value = statistic.at(left, at) - wanted[left]
         previous, best = best, _Points(at, value)
         across = previous.where(best.value * across.value > 0, across)
     return found

@@ -225,7 +225,7 @@ THIRD = (
         "Prometheus down for two minutes: held, then decided",
         "promoted",
         "promoted: stable 0, canary 100",
-        600,
+        900,
         stages=((30, 25), (60, 50)),
         rate=100,
         holds="nothing is shifted: ",
