@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows.formats import safe_text
+from tests.builders.empty_warehouse import made_once
 
 # xdist tells its workers how wide the terminal is; what a command prints is to be as in a pipe.
 os.environ.pop("COLUMNS", None)
@@ -48,3 +49,9 @@ def _no_secrets_of_other_tests() -> Iterator[None]:
     """What one test's password hides must not be missing in the next one's messages."""
     yield
     safe_text._known.clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _creation_by_copy() -> Iterator[None]:
+    with made_once():
+        yield
