@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from analysis.explain.spans import span
-from analysis.metric_result import MetricResult, may_take_more
+from analysis.metric_result import Classification, MetricResult, may_take_more
 from analysis.plan import Role, Unit
 from analysis.verdict import Decision
 
@@ -106,7 +106,7 @@ def _may_advance(stage: StageNow, decision: Decision, metrics: tuple[MetricResul
 def _is_compared(metrics: tuple[MetricResult, ...]) -> bool:
     """Whether harm beyond the margin is excluded of every guardrail; users' values come later."""
     return all(
-        metric.excess.upper <= 0
+        metric.excess.upper <= 0 or metric.classification is Classification.PASS
         for metric in metrics
         if metric.role is Role.GUARDRAIL and metric.unit is not Unit.USER
     )

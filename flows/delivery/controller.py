@@ -89,7 +89,7 @@ class Controller:
             return self._add(number, DeliveryEventKind.BEGAN, len(self.spec.stages), {}, identity)
         if state.outcome is None and state.identity != identity:
             raise CannotDeliver(
-                f"{self.path}: the variants or stages were changed since this delivery of "
+                f"{self.path}: the variants, cohorts or stages were changed since this delivery of "
                 f"{self.spec.experiment} began; put them back until it has ended"
             )
         self.memory.seen_ms = None if seen is None else milliseconds_of(seen)
@@ -176,9 +176,11 @@ def identity_of(spec: Experiment) -> str:
 
     Margins and looks may be changed while it runs.
     """
-    told = {
+    told: dict[str, object] = {
         "service": [spec.namespace, spec.service],
         "variants": {name: one.model_dump(mode="json") for name, one in spec.variants.items()},
         "stages": [stage.model_dump(mode="json") for stage in spec.stages],
     }
+    if spec.cohorts:
+        told["cohorts"] = {name: one.model_dump(mode="json") for name, one in spec.cohorts.items()}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

@@ -244,12 +244,18 @@ def _finish(
     _apply(controller, shift.weights, shift.reason)
     reason = shift.reason
     if shift.stage == 0 or shift.stage > state.stages:
-        reason += remove_baseline(controller)
+        reason += remove_baseline(controller) + _kept(controller.spec)
         failure = after_end(controller, shift.stage)
         reason += f"; {failure}" if failure else ""
     state = controller.add(state, DeliveryEventKind.SHIFTED, shift.stage, shift.weights, reason)
     ending = f"{state.outcome.value}: " if state.outcome else ""
     return _step(state, f"{ending}{shown_split(shift.weights)} ({reason})", document)
+
+
+def _kept(spec: Experiment) -> str:
+    """What the end of a delivery leaves as it is: routes that it doesn't shift."""
+    own = [name for name, cohort in spec.cohorts.items() if cohort.split is not None]
+    return f"; the routes of {', '.join(own)} keep the splits of their cohorts" if own else ""
 
 
 def _apply(controller: Controller, weights: Mapping[str, float], reason: str) -> None:

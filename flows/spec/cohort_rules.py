@@ -7,6 +7,7 @@ from itertools import combinations
 
 from analysis.plan import Role
 from flows.formats.problems import Finding
+from flows.spec.cohort_spec import shifted_cohorts
 from flows.spec.experiment import Experiment
 from flows.spec.recovery import Parts
 
@@ -37,10 +38,9 @@ def check_cohorts(parts: Parts, spec: Experiment) -> Iterator[Finding]:
             "can't be combined with cohorts, which have their own splits: judge the cohort that is "
             "sticky in an experiment of its own, by its labels in `match`",
         )
-    if spec.delivery is not None:
+    if spec.delivery is not None and not shifted_cohorts(spec.cohorts):
         yield Finding(
             ("delivery",),
-            "can't be combined with cohorts: which of their routes to shift isn't known. Give the "
-            "route that is to be shifted an object and an experiment of its own, its labels in "
-            "`match`, and name this experiment in its `after`",
+            "shifts the cohorts that have no split of their own, and each has one: leave out "
+            "`split` of the cohort whose route is shifted",
         )

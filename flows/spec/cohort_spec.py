@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import Field
 
 from flows.spec.fields import Percents, Strict
@@ -24,3 +26,8 @@ class CohortSpec(Strict):
     def told_by(self) -> str:
         """The labels, as in a sentence."""
         return ", ".join(f"{label}={value}" for label, value in self.match.items())
+
+
+def shifted_cohorts(cohorts: Mapping[str, CohortSpec]) -> list[str]:
+    """Those that have no split of their own: the stages are theirs."""
+    return [name for name, cohort in cohorts.items() if cohort.split is None]

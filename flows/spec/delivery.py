@@ -19,7 +19,11 @@ class _Target(Strict):
         description="What the target calls the variants (service, subset, cluster), where it is "
         "not the variant's version or Service.",
     )
-
+    route: str | None = Field(
+        None,
+        description="Name of the route that is shifted (of a VirtualService's or HTTPRoute's rule, "
+        "or Envoy's); by default every one that splits between the variants.",
+    )
     settle: Duration | None = Field(
         None,
         description="How long after a shift requests may still be split as before; by default 0 "
@@ -31,9 +35,6 @@ class EnvoyTarget(_Target):
     """A file of route configurations that Envoy watches."""
 
     envoy: str = Field(description="The file, relative to the spec.")
-    route: str | None = Field(
-        None, description="Name of the route; by default every one that splits the clusters."
-    )
     admin: Annotated[str, Field(pattern=URL_PATTERN)] | None = Field(
         None, description="Envoy's admin address; with it a shift ends when Envoy has applied it."
     )

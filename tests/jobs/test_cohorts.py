@@ -18,12 +18,16 @@ import numpy as np
 import pytest
 
 from flows.cli.main import main
+from flows.warehouse.connection import open_writer, transaction
+from flows.warehouse.delivery_log import DeliveryEventKind, Event, add_event
+from flows.workspace.paths import Workspace
 from tests.builders.scraped_source import ScrapedSource
 from tests.lab import needs_prometheus
 from tests.servers.backfilled_prometheus import backfilled
 
 START_MS = 1_767_268_800_000  # 2026-01-01 12:00 UTC
 SCRAPE_MS, SCRAPES = 15_000, 80
+MIDDLE_MS = START_MS + SCRAPES // 2 * SCRAPE_MS
 END = datetime.fromtimestamp((START_MS + SCRAPES * SCRAPE_MS) / 1000, UTC)
 TIMES = START_MS + SCRAPE_MS * np.arange(-20, SCRAPES + 1) + 7_000
 # Requests a scrape, and percent of the canary, of each route of the guide's VirtualService.
@@ -33,6 +37,7 @@ ROUTES: Mapping[str, tuple[float, float]] = {
     "everyone": (1500, 10),
 }
 SPLITS = {name: {"stable": 100 - part, "canary": part} for name, (_, part) in ROUTES.items()}
+RAMP: tuple[dict[str, float], ...] = {"stable": 98, "canary": 2}, SPLITS["everyone"]
 # Share that fails, by route and version.
 HEALTHY = dict.fromkeys([(name, who) for name in ROUTES for who in ("stable", "canary")], 0.01)
 
@@ -43,6 +48,7 @@ class Case:
 
     label: of which routes the series say it; cohorts: what the spec names, None for all. strays:
     requests of the canary at each scrape, in no cohort, that all fail. margin: of errors.
+    ramp: `verdict deliver` shifts the route of everyone, in the middle, from 2 to 10 percent.
     """
 
     exit_code: int
@@ -53,7 +59,8 @@ class Case:
     cohorts: tuple[str, ...] | None = None
     splits: Mapping[str, Any] = field(default_factory=dict)
     strays: float = 0.0
-    margin: str = ""
+    margin: str | float = ""
+    ramp: bool = False
 
 
 REGION = ("region", "stable"), ("region", "canary")
@@ -90,6 +97,13 @@ CASES = {
         ("cohort region", "30.0 % is configured"),
         splits={"region": {"stable": 70, "canary": 30}},
     ),
+    "delivered": Case(0, ("errors@everyone", "errors@region"), margin=0.015, ramp=True),
+    "delivered, and another route harmed": Case(
+        1, ("errors@region: canary",), {("region", "canary"): 0.06}, ramp=True
+    ),
+    "delivered, and another route split otherwise": Case(
+        4, ("cohort region",), splits={"region": {"stable": 70, "canary": 30}}, ramp=True
+    ),
 }
 
 
@@ -116,6 +130,8 @@ def test_each_cohort_is_judged_apart_and_together(
     folder.mkdir()
     (folder / f"{_service(name)}.yaml").write_text(_spec(case, _service(name), url))
     at = END.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if case.ramp:
+        _deliver(tmp_path, _service(name))
     code = main(["--root", str(tmp_path), "gate", _service(name), "--at", at])
     said = "".join(capsys.readouterr())
     assert code == case.exit_code, said
@@ -129,13 +145,30 @@ def _service(name: str) -> str:
     return re.sub("[^a-z]+", "-", name)
 
 
+def _deliver(root: Path, experiment: str) -> None:
+    """Writes down what a controller did: both stages, each when it was applied."""
+    begun = DeliveryEventKind.BEGAN, len(RAMP), dict[str, float](), "identity"
+    events = [(START_MS, *begun)]
+    for stage, (at, weights) in enumerate(zip((START_MS, MIDDLE_MS), RAMP, strict=True), 1):
+        events += [
+            (at, kind, stage, dict(weights), "no harm")
+            for kind in (DeliveryEventKind.SHIFTING, DeliveryEventKind.SHIFTED)
+        ]
+    with open_writer(Workspace(root).warehouse) as con, transaction(con):
+        for event in events:
+            add_event(con, experiment, Event(1, *event), fence=1)
+
+
 def _scrape(source: ScrapedSource, rng: np.random.Generator, service: str, case: Case) -> None:
     failing = {**HEALTHY, **case.failing}
     for route, (rate, _) in ROUTES.items():
         for who, version in (("stable", "v1"), ("canary", "v2")):
-            mean = rate * SPLITS[route][who] / 100
-            if not mean:
+            percent = SPLITS[route][who]
+            if not percent:
                 continue
+            mean = rate * np.full(len(TIMES), percent / 100)
+            if case.ramp and route == "everyone":
+                mean[TIMES <= MIDDLE_MS] = rate * RAMP[0][who] / 100
             bad, left = failing[route, who], case.abandoned.get((route, who), 0.0)
             labels = {
                 "reporter": "destination",
@@ -177,6 +210,21 @@ def _scrape_strays(
     _add(source, labels, np.cumsum(rng.poisson(mean, len(TIMES))).astype(float))
 
 
+AT_ONCE = {
+    "start": (END - timedelta(milliseconds=SCRAPES * SCRAPE_MS)).isoformat(),
+    "duration": "20m",
+}
+
+
+def _delivered() -> dict[str, Any]:
+    stages = [{"duration": "10m", "weights": weights} for weights in RAMP]
+    target = {"kubernetes": "VirtualService/exam", "route": "everyone"}
+    return {
+        "plan": {"stages": stages, "minimum_duration": "5m"},
+        "delivery": {"target": target},
+    }
+
+
 def _add(source: ScrapedSource, labels: dict[str, str], values: Any) -> None:
     source.add(labels, dict(zip(TIMES.tolist(), values.tolist(), strict=True)))
 
@@ -196,13 +244,11 @@ def _spec(case: Case, name: str, url: str) -> str:
                     "match": {"split_cohort": route},
                     "split": {**SPLITS, **case.splits}[route],
                 }
+                if route != "everyone" or not case.ramp
+                else {"match": {"split_cohort": route}}
                 for route in case.cohorts or ROUTES
             },
-            "plan": {
-                "start": (END - timedelta(milliseconds=SCRAPES * SCRAPE_MS)).isoformat(),
-                "duration": "20m",
-                "minimum_duration": "5m",
-            },
+            **(_delivered() if case.ramp else {"plan": {**AT_ONCE, "minimum_duration": "5m"}}),
             "sources": {"requests": {"prometheus": url}},
             **({"metrics": {"errors": errors | {"margin": case.margin}}} if case.margin else {}),
         }

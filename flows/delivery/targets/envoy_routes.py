@@ -16,7 +16,13 @@ from typing import Any
 import yaml
 
 from flows.delivery.targets.envoy_admin import await_version, count_refused
-from flows.delivery.targets.target import AppliedSplit, TargetRefused, TargetUnavailable
+from flows.delivery.targets.target import (
+    ALL_ROUTES,
+    AppliedSplit,
+    ShiftedRoutes,
+    TargetRefused,
+    TargetUnavailable,
+)
 from flows.formats.text_file import STREAM, is_stream
 from flows.warehouse.file_lock import LockHeld, file_lock
 
@@ -31,14 +37,14 @@ _Json = dict[str, Any]
 class EnvoyRoutes:
     """Every route of the file that splits traffic between the variants' clusters.
 
-    clusters: Envoy's names, by variant. route: the only one to change; None for all that split
-    these clusters. admin: Envoy's admin address; with it a shift waits until Envoy obeys.
+    clusters: Envoy's names, by variant. admin: Envoy's admin address; with it a shift waits until
+    Envoy obeys.
     """
 
     path: Path
     clusters: Mapping[str, str]
-    route: str | None = None
     admin: str | None = None
+    routes: ShiftedRoutes = ALL_ROUTES
 
     @property
     def title(self) -> str:
@@ -145,14 +151,15 @@ class EnvoyRoutes:
             route
             for route in _routes(data)
             if wanted <= {entry.get("name") for entry in _weighted(route)}
-            and self.route in (None, route.get("name"))
+            and self.routes.name in (None, route.get("name"))
         ]
         if not found:
-            where = f"route {self.route}" if self.route else "route"
+            where = f"route {self.routes.name}" if self.routes.name else "route"
             raise TargetRefused(
                 f"{self.title}: no {where} has weighted_clusters with "
                 f"{' and '.join(sorted(wanted))}; name both clusters there, one with weight 0"
             )
+        self.routes.check(self.title, len(found))
         return found
 
     def _weights(self, route: _Json) -> dict[str, float]:

@@ -10,7 +10,9 @@ from pathlib import Path
 from flows.delivery.targets.git_tree import GitTree, hash_of
 from flows.delivery.targets.manifest_weights import changed_weights, read_weights
 from flows.delivery.targets.target import (
+    ALL_ROUTES,
     AppliedSplit,
+    ShiftedRoutes,
     SplitChanged,
     TargetRefused,
     TargetUnavailable,
@@ -35,6 +37,7 @@ class GitManifest:
     name: str
     names: Mapping[str, str]
     push: bool = False
+    routes: ShiftedRoutes = ALL_ROUTES
 
     @property
     def title(self) -> str:
@@ -62,7 +65,7 @@ class GitManifest:
             # A commit on no branch is seen by nobody.
             self._git("symbolic-ref", "HEAD")
             manifest = find_manifest(old, self.kind, self.name, self.path)
-            numbers = changed_weights(manifest.data, self.names, weights)
+            numbers = changed_weights(manifest.data, self.names, weights, self.routes)
             new = replace_numbers(old, manifest, numbers, self.path)
             if new == old and now.fence == fence:
                 return now
@@ -113,9 +116,8 @@ class GitManifest:
 
     def _split(self, text: str) -> AppliedSplit:
         manifest = find_manifest(text, self.kind, self.name, self.path)
-        return AppliedSplit(
-            read_weights(manifest.data, self.names), self._fence(), hash_of(text.encode())
-        )
+        weights = read_weights(manifest.data, self.names, self.routes)
+        return AppliedSplit(weights, self._fence(), hash_of(text.encode()))
 
     def _fence(self) -> int:
         """The highest number in the recent commits of the file."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from flows.delivery.targets.cluster_object import FIELD_MANAGER, ClusterObject
 from flows.delivery.targets.manifest_weights import LISTS, changed_weights, read_weights
-from flows.delivery.targets.target import AppliedSplit, TargetRefused
+from flows.delivery.targets.target import ALL_ROUTES, AppliedSplit, ShiftedRoutes, TargetRefused
 
 FENCE, REASON = f"{FIELD_MANAGER}/fence", f"{FIELD_MANAGER}/reason"
 # No variant has such a name.
@@ -54,6 +54,7 @@ class KubernetesObject:
     object: ClusterObject
     names: Mapping[str, str] = field(default_factory=dict)
     rest: Remainder | None = None
+    routes: ShiftedRoutes = ALL_ROUTES
 
     @property
     def title(self) -> str:
@@ -85,7 +86,8 @@ class KubernetesObject:
         listed = LISTS[self.object.kind]
         spec = {listed: copy.deepcopy(found["spec"][listed])}
         spread = weights if self.rest is None else self.rest.spread(weights)
-        for path, weight in changed_weights(found, self._receivers, spread).items():
+        changed = changed_weights(found, self._receivers, spread, self.routes)
+        for path, weight in changed.items():
             entry: Any = {"spec": spec}
             for part in ("spec", *path[1:-1]):
                 entry = entry[part]
@@ -109,7 +111,7 @@ class KubernetesObject:
             raise TargetRefused(
                 f"{self.title}: its annotation {FENCE} is {fence!r}, must be a number: remove it"
             )
-        weights = read_weights(found, self._receivers)
+        weights = read_weights(found, self._receivers, self.routes)
         if self.rest is not None:
             weights = self.rest.gathered(weights)
         return AppliedSplit(weights, int(fence), str(metadata["resourceVersion"]))

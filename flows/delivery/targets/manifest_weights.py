@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from flows.delivery.targets.target import TargetRefused
+from flows.delivery.targets.target import ALL_ROUTES, ShiftedRoutes, TargetRefused
 from flows.formats.problems import FieldPath
 
 _Json = Mapping[str, Any]
@@ -26,24 +26,29 @@ class _Entry:
     weight: Decimal
 
 
-def read_weights(manifest: _Json, names: Mapping[str, str]) -> dict[str, float]:
+def read_weights(
+    manifest: _Json, names: Mapping[str, str], routes: ShiftedRoutes = ALL_ROUTES
+) -> dict[str, float]:
     """Percent by variant, of the lists that split traffic between them.
 
     names: what the manifest calls each variant. Raises TargetRefused if there is no such list, if
     lists differ, or if others have a part in it.
     """
-    found = [_percent(manifest, entries, names) for entries in _splits(manifest, names)]
+    found = [_percent(manifest, entries, names) for entries in _splits(manifest, names, routes)]
     if any(other != found[0] for other in found):
         raise TargetRefused(
             f"{title_of(manifest)}: its routes split differently ("
             + "; ".join(_shown(one) for one in found)
-            + "); give routes that are not to be shifted an object of their own"
+            + "); name the one that is shifted (delivery.target.route)"
         )
     return found[0]
 
 
 def changed_weights(
-    manifest: _Json, names: Mapping[str, str], weights: Mapping[str, float]
+    manifest: _Json,
+    names: Mapping[str, str],
+    weights: Mapping[str, float],
+    routes: ShiftedRoutes = ALL_ROUTES,
 ) -> dict[FieldPath, int]:
     """The whole number to write at each weight's place, for percents by variant.
 
@@ -59,7 +64,7 @@ def changed_weights(
     by_name = {names[variant]: round(weight * scale) for variant, weight in weights.items()}
     return {
         entry.weight_at: next((n for name, n in by_name.items() if name in entry.names), 0)
-        for entries in _splits(manifest, names)
+        for entries in _splits(manifest, names, routes)
         for entry in entries
     }
 
@@ -69,29 +74,34 @@ def title_of(manifest: _Json) -> str:
     return f"{manifest.get('kind')}/{manifest.get('metadata', {}).get('name')}"
 
 
-def _splits(manifest: _Json, names: Mapping[str, str]) -> list[list[_Entry]]:
-    """The lists that name every variant."""
+def _splits(manifest: _Json, names: Mapping[str, str], routes: ShiftedRoutes) -> list[list[_Entry]]:
+    """The lists to shift: those that name every variant, of the routes that are meant."""
     wanted = set(names.values())
     found = [
         entries
-        for entries in _lists(manifest)
+        for entries in _lists(manifest, routes.name)
         if all(any(name in entry.names for entry in entries) for name in wanted)
     ]
     if not found:
+        within = f" of route {routes.name}" if routes.name else ""
         raise TargetRefused(
-            f"{title_of(manifest)}: no list of backends has {' and '.join(sorted(wanted))}; write "
+            f"{title_of(manifest)}: no list of backends{within} has "
+            f"{' and '.join(sorted(wanted))}; write "
             "both, one with weight 0, or say what they are called (delivery.target.names)"
         )
+    routes.check(title_of(manifest), len(found))
     return found
 
 
-def _lists(manifest: _Json) -> Iterator[list[_Entry]]:
+def _lists(manifest: _Json, route: str | None) -> Iterator[list[_Entry]]:
     kind = str(manifest.get("kind"))
     outer = _items(manifest, ("spec", LISTS[kind]))
     if kind == "TrafficSplit":
         yield [_entry(manifest, kind, at, item) for at, item in outer]
         return
     for at, item in outer:
+        if route is not None and item.get("name") != route:
+            continue
         inner = _items(item, (_WITHIN[kind],))
         yield [_entry(manifest, kind, (*at, *where), one) for where, one in inner]
 

@@ -9,7 +9,8 @@ from flows.delivery.targets.envoy_routes import EnvoyRoutes
 from flows.delivery.targets.fresh_pods import FreshPods
 from flows.delivery.targets.git_manifest import GitManifest
 from flows.delivery.targets.kubernetes_object import KubernetesObject, Remainder
-from flows.delivery.targets.target import TargetRefused, TrafficTarget
+from flows.delivery.targets.target import ShiftedRoutes, TargetRefused, TrafficTarget
+from flows.spec.cohort_spec import shifted_cohorts
 from flows.spec.delivery import EnvoyTarget, GitTarget, KubernetesTarget
 from flows.spec.experiment import Experiment
 
@@ -29,18 +30,21 @@ def open_target(spec: Experiment, *, spec_dir: Path) -> TrafficTarget:
         name: target.names.get(name, variant.version or variant.service or name)
         for name, variant in spec.variants.items()
     }
+    shifted = shifted_cohorts(spec.cohorts)
+    others_stay = len(shifted) < len(spec.cohorts)
+    routes = ShiftedRoutes(target.route, len(shifted) if others_stay else None)
     match target:
         case EnvoyTarget():
-            return EnvoyRoutes(spec_dir / target.envoy, names, target.route, target.admin)
+            return EnvoyRoutes(spec_dir / target.envoy, names, target.admin, routes)
         case KubernetesTarget():
             kind, _, name = target.kubernetes.partition("/")
             fresh = target.fresh_baseline
             compared = spec.baseline, spec.candidates[0]
             rest = None if fresh is None else Remainder(fresh.rest, *compared)
-            return KubernetesObject(_in_cluster(spec, target, kind, name), names, rest)
+            return KubernetesObject(_in_cluster(spec, target, kind, name), names, rest, routes)
         case GitTarget():
             kind, _, name = target.object.partition("/")
-            return GitManifest(spec_dir / target.git, kind, name, names, target.push)
+            return GitManifest(spec_dir / target.git, kind, name, names, target.push, routes)
 
 
 def open_fresh_pods(spec: Experiment) -> FreshPods | None:

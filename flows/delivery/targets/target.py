@@ -26,6 +26,30 @@ class NewerController(UserError):
 
 
 @dataclass(frozen=True, slots=True)
+class ShiftedRoutes:
+    """Which of a target's routes are shifted.
+
+    name: of the only one; None for all that split between the variants. at_most: how many that may
+    be, where other routes keep splits of their own.
+    """
+
+    name: str | None = None
+    at_most: int | None = None
+
+    def check(self, title: str, found: int) -> None:
+        """Raises TargetRefused if more routes were found than are to be shifted."""
+        if self.at_most is not None and found > self.at_most:
+            raise TargetRefused(
+                f"{title}: {found} of its routes split between the variants, and {self.at_most} of "
+                "the cohorts have no split of their own: name the route that is shifted "
+                "(delivery.target.route)"
+            )
+
+
+ALL_ROUTES = ShiftedRoutes()
+
+
+@dataclass(frozen=True, slots=True)
 class AppliedSplit:
     """The split that a target carries.
 

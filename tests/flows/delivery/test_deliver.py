@@ -5,14 +5,17 @@ Every look is invalid here (see delivery_workspace), so that only a person lets 
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from flows.delivery.controller import CannotDeliver
 from flows.delivery.deliver import deliver, tell
 from flows.delivery.dry_run import preview
+from flows.delivery.targets.target import TargetRefused
 from flows.warehouse.connection import open_reader
 from flows.warehouse.delivery_log import DeliveryEventKind, DeliveryOutcome, read_delivery
 from flows.workspace.paths import Workspace
@@ -41,6 +44,42 @@ def test_without_evidence_it_stays(workspace: Workspace) -> None:
     assert step.document.decision.value == "invalid"
     assert canary_share(workspace) == 5
     assert version(workspace) == 8
+
+
+COHORTS = """\
+cohorts:
+  region: {match: {split_cohort: region}, split: {stable: 50, canary: 50}}
+  everyone: {match: {split_cohort: everyone}}
+"""
+
+
+def test_beside_cohorts_only_the_route_without_a_split_of_its_own_is_shifted(
+    workspace: Workspace,
+) -> None:
+    file, spec = workspace.root / "routes.json", workspace.experiments / "exam.yaml"
+    data = json.loads(file.read_text())
+    routes = data["resources"][0]["virtual_hosts"][0]["routes"]
+    region = json.loads(json.dumps(routes[0]).replace("100", "50").replace(": 0", ": 50"))
+    routes.append({**region, "name": "region"})
+    file.write_text(json.dumps(data))
+    spec.write_text(SPEC + COHORTS)
+    with pytest.raises(TargetRefused, match=r"name the route that is shifted \(delivery.target.ro"):
+        one_step(workspace)
+    spec.write_text(SPEC.replace("{envoy:", "{route: exam, envoy:") + COHORTS)
+    one_step(workspace)
+    tell(workspace, "exam", DeliveryEventKind.ABORTED, "wrong version")
+    shares = [_shares_of(file)]
+    said = one_step(workspace).said
+    shares.append(_shares_of(file))
+    assert shares == [{"exam": [95, 5], "region": [50, 50]}, {"exam": [100, 0], "region": [50, 50]}]
+    assert "the routes of region keep the splits of their cohorts" in said
+
+
+def _shares_of(file: Path) -> dict[str, list[int]]:
+    """By route, the weights of stable and canary."""
+    routes = json.loads(file.read_text())["resources"][0]["virtual_hosts"][0]["routes"]
+    clusters = {one["name"]: one["route"]["weighted_clusters"]["clusters"] for one in routes}
+    return {name: [entry["weight"] for entry in found] for name, found in clusters.items()}
 
 
 def test_a_person_lets_it_go_on_to_the_end(workspace: Workspace) -> None:
@@ -88,7 +127,9 @@ def test_other_stages_are_refused_while_it_goes_on_and_other_margins_are_not(
     spec.write_text(SPEC + "metrics: {errors: {kind: error_share, margin: 0.02}}\n")
     assert one_step(workspace).state.stage == 1
     spec.write_text(SPEC.replace("canary: 50", "canary: 40").replace("stable: 50", "stable: 60"))
-    with pytest.raises(CannotDeliver, match=r"exam\.yaml: the variants or stages were changed"):
+    with pytest.raises(
+        CannotDeliver, match=r"exam\.yaml: the variants, cohorts or stages were changed"
+    ):
         one_step(workspace)
 
 

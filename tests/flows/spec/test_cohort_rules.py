@@ -30,7 +30,7 @@ _STAGES = "{stages: [{duration: 5m, weights: {stable: 90, canary: 10}}]}"
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("mesh", "delivery: {target: {envoy: r.json}}\nmesh", "an experiment of its own"),
+        ("mesh", "delivery: {target: {envoy: r.json}}\nmesh", "leave out `split`"),
         ("mesh", "sessions: 's_total{v=\"{{version}}\"}'\nmesh", "in an experiment of its own"),
         (
             "plan",

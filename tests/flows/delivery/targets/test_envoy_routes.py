@@ -15,7 +15,12 @@ import requests
 import yaml
 
 from flows.delivery.targets.envoy_routes import EnvoyRoutes
-from flows.delivery.targets.target import SplitChanged, TargetRefused, TargetUnavailable
+from flows.delivery.targets.target import (
+    ShiftedRoutes,
+    SplitChanged,
+    TargetRefused,
+    TargetUnavailable,
+)
 from flows.warehouse.file_lock import file_lock
 from tests.lab.lab import Lab
 from tests.lab.topology import ServiceSpec, VariantSpec
@@ -120,7 +125,7 @@ def test_a_change_to_another_services_routes_is_none_of_ours(tmp_path: Path) -> 
 
 def test_one_of_several_routes_can_be_named(tmp_path: Path) -> None:
     data = routes(route("one", stable=9, canary=1), route("two", stable=5, canary=5))
-    found = replace(target(tmp_path / "routes.json", data), route="two")
+    found = replace(target(tmp_path / "routes.json", data), routes=ShiftedRoutes("two"))
     shift(found, stable=20, canary=80)
     first, second = json.loads(found.path.read_text())["resources"][0]["virtual_hosts"][0]["routes"]
     assert first == route("one", stable=9, canary=1)

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from flows.delivery.targets.manifest_weights import changed_weights, read_weights
-from flows.delivery.targets.target import TargetRefused
-from tests.builders.manifests import BY_KIND, NAMES, TRAFFIC_SPLIT, VIRTUAL_SERVICE
+from flows.delivery.targets.target import ShiftedRoutes, TargetRefused
+from tests.builders.manifests import BY_KIND, HTTP_ROUTE, NAMES, TRAFFIC_SPLIT, VIRTUAL_SERVICE
 
 
 def loaded(text: str, **changes: str) -> dict[str, Any]:
@@ -80,5 +80,38 @@ def test_what_is_no_split_of_ours_is_refused(old: str, new: str, problem: str | 
 def test_routes_that_split_differently_are_refused() -> None:
     other = VIRTUAL_SERVICE.partition("  # everybody else\n")[2].replace("90", "50")
     text = VIRTUAL_SERVICE + other.replace("weight: 10", "weight: 50")
-    with pytest.raises(TargetRefused, match="split differently"):
+    with pytest.raises(TargetRefused, match=r"split differently .*\(delivery.target.route\)"):
         read_weights(yaml.safe_load(text), NAMES)
+
+
+TWO_ROUTES = {
+    "VirtualService": VIRTUAL_SERVICE.replace("- match:", "- name: test\n    match:").replace(
+        "- route:", "- name: rest\n    route:"
+    )
+    + VIRTUAL_SERVICE.partition("  # everybody else\n")[2]
+    .replace("- route:", "- name: region\n    route:")
+    .replace("90", "50")
+    .replace("weight: 10", "weight: 50"),
+    "HTTPRoute": HTTP_ROUTE.replace("- backendRefs", "- name: rest\n    backendRefs")
+    + HTTP_ROUTE.partition("rules:\n")[2]
+    .replace("- backendRefs", "- name: region\n    backendRefs")
+    .replace("900", "500")
+    .replace("weight: 100", "weight: 500"),
+}
+
+
+@pytest.mark.parametrize("kind", TWO_ROUTES)
+def test_only_the_route_that_is_named_is_shifted(kind: str) -> None:
+    manifest = yaml.safe_load(TWO_ROUTES[kind])
+    for name, share in (("rest", 10), ("region", 50)):
+        routes = ShiftedRoutes(name, at_most=1)
+        assert read_weights(manifest, NAMES, routes)["canary"] == share
+        changed = changed_weights(manifest, NAMES, {"stable": 75, "canary": 25}, routes)
+        assert len({path[:3] for path in changed}) == 1
+        assert sorted(changed.values()) == [25, 75]
+    for routes, why in (
+        (ShiftedRoutes("other"), "no list of backends of route other has"),
+        (ShiftedRoutes(at_most=1), r"2 of its routes split .* \(delivery.target.route\)"),
+    ):
+        with pytest.raises(TargetRefused, match=why):
+            changed_weights(manifest, NAMES, {"stable": 75, "canary": 25}, routes)
