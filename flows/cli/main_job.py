@@ -31,6 +31,7 @@ from flows.publish.publish_all import publish_all
 from flows.publish.run_metrics import measured_run
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
+from flows.warehouse.kept_open import keep_open
 from flows.warehouse.statements import run
 from flows.workspace.experiments import Selection, select, select_readable
 from flows.workspace.paths import Workspace
@@ -53,7 +54,7 @@ def run_all(
     """
     look_at = look_time(at)
     chosen = select(workspace, names)
-    with measured_run(workspace, _warn) as notes:
+    with measured_run(workspace, _warn) as notes, keep_open(workspace.warehouse):
         notes.experiments = len(chosen.specs) + len(chosen.broken)
         notes.failed += _tell_broken(chosen)
         _run_chosen(workspace, chosen, look_at, notes.failed, replay=replay, debug=debug)
@@ -109,7 +110,8 @@ def pull_all(
     pull_until = look_time(until)
     chosen = select(workspace, names)
     failed = _tell_broken(chosen)
-    with Staging(workspace.warehouse, chosen.specs) as staging:
+    kept = keep_open(workspace.warehouse)
+    with kept, Staging(workspace.warehouse, chosen.specs) as staging:
         for path, spec in chosen.specs:
             with _apart(spec.experiment, failed, debug=debug):
                 print(f"{spec.experiment}", flush=True)

@@ -16,6 +16,7 @@ import duckdb
 
 from flows.formats.problems import UserError
 from flows.warehouse.file_lock import LockHeld, file_lock
+from flows.warehouse.kept_open import KEPT, Opened
 from flows.warehouse.migrations import SchemaMismatch, bring_up_to_date, is_up_to_date
 from flows.warehouse.resources import resources_of
 from flows.warehouse.statements import run
@@ -45,20 +46,22 @@ class WarehouseUnusable(UserError):
 def open_writer(path: Path, *, wait_s: float = 60.0) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that may write; nobody else reads or writes while it is open.
 
+    Within keep_open it stays open for the next step, until somebody else waits.
+
     A missing file is made, with its folder; older tables are brought up to date first. The
     session's time zone is UTC. It is the only connection of this process: a second one, or any
     open() of the file, waits in vain or drops DuckDB's lock. Keep it short.
     Raises WarehouseBusy after wait_s; WarehouseUnusable for a file that is no warehouse, is newer
     than this software or can't be written, and when the disk is full, also inside the with block.
     """
+    kept = KEPT.get()
     with WRITERS_TURN.get()(), _told_apart(path):
-        deadline = time.monotonic() + wait_s
-        with _locked(path, shared=False, deadline=deadline, wait_s=wait_s):
-            con = _open_up_to_date(path, deadline, wait_s)
-            try:
+        if kept is not None and kept.path == path:
+            with kept.step(lambda: _opened(path, wait_s)) as con:
                 yield con
-            finally:
-                con.close()
+        else:
+            with _opened(path, wait_s) as opened:
+                yield opened.con
 
 
 @contextmanager
@@ -72,6 +75,11 @@ def open_reader(path: Path, *, wait_s: float = 60.0) -> Iterator[duckdb.DuckDBPy
     deadline = time.monotonic() + wait_s
     if not path.exists():
         raise WarehouseUnusable(f"{path} does not exist: pull first (verdict pull)")
+    kept = KEPT.get()
+    if kept is not None and kept.path == path and kept.is_open:
+        with open_writer(path, wait_s=wait_s) as con:
+            yield con
+        return
     with _read_only(path, deadline, wait_s) as con:
         is_ready = _is_ready(con, path)
         if is_ready:
@@ -129,7 +137,19 @@ def _read_only(path: Path, deadline: float, wait_s: float) -> Iterator[duckdb.Du
 
 
 @contextmanager
-def _locked(path: Path, *, shared: bool, deadline: float, wait_s: float) -> Iterator[None]:
+def _opened(path: Path, wait_s: float) -> Iterator[Opened]:
+    """To write, the tables up to date."""
+    deadline = time.monotonic() + wait_s
+    with _locked(path, shared=False, deadline=deadline, wait_s=wait_s) as lock:
+        con = _open_up_to_date(path, deadline, wait_s)
+        try:
+            yield Opened(con, lock)
+        finally:
+            con.close()
+
+
+@contextmanager
+def _locked(path: Path, *, shared: bool, deadline: float, wait_s: float) -> Iterator[int]:
     """The lock beside the file, because DuckDB's own neither waits nor outlives a stray open()."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,8 +159,8 @@ def _locked(path: Path, *, shared: bool, deadline: float, wait_s: float) -> Iter
         ) from error
     try:
         lock = path.with_name(f"{path.name}.lock")
-        with file_lock(lock, shared=shared, deadline=deadline):
-            yield
+        with file_lock(lock, shared=shared, deadline=deadline) as handle:
+            yield handle
     except LockHeld as error:
         raise _busy(path, wait_s, error.holders) from error
 

@@ -73,6 +73,11 @@ def file_lock(path: Path, *, shared: bool, deadline: float) -> Iterator[int]:
         os.close(handle)
 
 
+def is_awaited(handle: int) -> bool:
+    """Whether somebody waits for the lock that a handle holds; yes, where that can't be told."""
+    return not _HAS_RANGES or _is_any_locked(handle, 1, 0)
+
+
 def _try(handle: int, mode: int) -> bool:
     try:
         fcntl.flock(handle, mode | fcntl.LOCK_NB)

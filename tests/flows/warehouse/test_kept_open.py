@@ -1,0 +1,116 @@
+"""One opening for many steps: fewer openings, and everybody else still gets their turn."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from flows.warehouse.connection import open_reader, open_writer, transaction
+from flows.warehouse.kept_open import KEPT, keep_open
+
+_ADD = "insert into user_shifts values ('e', ?, 'mean', 1)"
+_COUNT = "select count(*) from user_shifts"
+ADD_ONE = """
+import sys
+from pathlib import Path
+from flows.warehouse.connection import open_writer
+with open_writer(Path(sys.argv[1]), wait_s=20) as con:
+    con.execute("insert into user_shifts values ('other', 'x', 'mean', 1)")
+print("written")
+"""
+
+
+def is_open() -> bool:
+    kept = KEPT.get()
+    return kept is not None and kept.is_open
+
+
+def add(path: Path, outcome: str) -> None:
+    with open_writer(path) as con, transaction(con):
+        con.execute(_ADD, [outcome])
+
+
+def count(path: Path) -> int:
+    with open_reader(path) as con:
+        return int(con.execute(_COUNT).fetchall()[0][0])
+
+
+def test_steps_share_one_opening_and_nothing_of_a_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "w.duckdb"
+    with keep_open(path):
+        add(path, "first")
+        monkeypatch.delattr(duckdb, "connect")
+        for number in range(5):
+            with open_writer(path) as con:
+                con.execute("create temporary table t as select 1 as one")
+                con.execute("set TimeZone = 'Asia/Kolkata'")
+                con.begin()
+                con.execute(_ADD, [f"{number}, never committed"])
+            with open_reader(path) as con:
+                zone = con.execute("select current_setting('TimeZone')").fetchall()
+            assert (count(path), zone) == (1, [("UTC",)])
+        monkeypatch.undo()
+    assert count(path) == 1
+
+
+def test_a_failed_step_leaves_the_warehouse_closed_and_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+
+    def fail() -> None:
+        with open_writer(path) as con, transaction(con):
+            con.execute(_ADD, ["lost"])
+            raise KeyError("the caller's own")
+
+    with keep_open(path):
+        add(path, "kept")
+        with pytest.raises(KeyError, match="the caller's own"):
+            fail()
+        assert not is_open()
+        assert count(path) == 1
+
+
+@pytest.mark.parametrize("steps_go_on", [True, False])
+def test_another_process_gets_its_turn(tmp_path: Path, *, steps_go_on: bool) -> None:
+    path = tmp_path / "w.duckdb"
+    with keep_open(path):
+        add(path, "first")
+        other = subprocess.Popen(
+            [sys.executable, "-c", ADD_ONE, path], stdout=subprocess.PIPE, text=True
+        )
+        deadline, steps = time.monotonic() + 20, 0
+        while other.poll() is None and time.monotonic() < deadline:
+            if steps_go_on:
+                steps += 1
+                add(path, f"step {steps}")
+        said, _ = other.communicate(timeout=20)
+        assert said == "written\n"
+        assert count(path) == steps + 2
+
+
+def test_nobody_is_kept_out_while_nothing_happens(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    with keep_open(path):
+        add(path, "first")
+        deadline = time.monotonic() + 20
+        while is_open():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        # Also a program that knows nothing of our lock.
+        assert duckdb.connect(path).execute(_COUNT).fetchall() == [(1,)]
+
+
+def test_a_warehouse_that_is_moved_away_gets_no_more_rows(tmp_path: Path) -> None:
+    path, away = tmp_path / "w.duckdb", tmp_path / "away.duckdb"
+    with keep_open(path):
+        add(path, "old")
+        path.rename(away)
+        add(path, "new")
+        add(path, "newer")
+    assert (count(path), count(away)) == (2, 1)
