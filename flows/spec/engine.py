@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pydantic import Field, field_serializer
 
 from flows.formats.safe_text import safe_url
-from flows.spec.fields import Strict
+from flows.spec.fields import Duration, Strict
 
 
 class Engine(Strict):
@@ -16,6 +18,10 @@ class Engine(Strict):
         description="Its address, sc://host:port, with parameters such as /;use_ssl=true.",
     )
     token_env: str | None = Field(None, description="Environment variable with a bearer token.")
+    timeout: Duration = Field(
+        timedelta(hours=1),
+        description="For all queries of a pull together; after that it fails, and writes nothing.",
+    )
 
     @field_serializer("spark")
     def _kept_without_token(self, spark: str) -> str:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -87,12 +88,22 @@ def _main() -> int:
             if name not in done:
                 place = Path(folder) / name.replace(" ", "-").replace(":", "")
                 place.mkdir()
-                done[name] = attempt(place, random.Random(f"{name} {options.seed}"))
+                done[name] = _tried(name, attempt, place, random.Random(f"{name} {options.seed}"))
                 took = f"{time.monotonic() - began:.0f} s"
                 print(table([done[name]]).splitlines()[1], took, file=sys.stderr, flush=True)
             print(json.dumps({name: asdict(done[name])}), file=log, flush=True)
     print(table(list(done.values())), flush=True)
     return 0 if all(tally.is_clean for tally in done.values()) else 1
+
+
+def _tried(name: str, attempt: Try, place: Path, rng: random.Random) -> Tally:
+    """What became of it; a mistake of the harness ends this part, and no other."""
+    try:
+        return attempt(place, rng)
+    except Exception:  # noqa: BLE001 - it is counted, and said at the end
+        tally = Tally(name)
+        tally.fail("other", f"broken off: {traceback.format_exc()[-1500:]}")
+        return tally
 
 
 def _done() -> dict[str, Tally]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
+from flows.formats.apart import begin
 from flows.formats.safe_text import hide, read_secret, safe_url
 from flows.ingest.engine.remote_rows import RemoteAnswer
 from flows.ingest.engine.views import RemoteView
@@ -21,6 +23,8 @@ from flows.spec.engine import Engine
 
 _PORT = 15002
 _CONNECT_S = 5.0
+# How long a server may take to hear that nobody waits for its answer any more.
+_LEAVE_S = 10.0
 _OLDEST = (4, 0)
 # A server that vanishes without a word is given up after half a minute.
 _CHANNEL = [
@@ -48,6 +52,7 @@ class SparkCluster:
     def __init__(self, engine: Engine) -> None:
         self.where = f"Spark at {safe_url(engine.spark)}"
         self._engine = engine
+        self._until: float | None = None
         self._open: Any = None
         self._made: dict[str, Any] = {}
 
@@ -84,9 +89,9 @@ class SparkCluster:
     def close(self) -> None:
         """Ends the session."""
         if self._open is not None:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), suppress(TimeoutError):
                 warnings.simplefilter("ignore")
-                self._open.stop()
+                begin(self._open.stop).result(_LEAVE_S)
 
     @property
     def _session(self) -> Any:
@@ -123,7 +128,7 @@ class SparkCluster:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                return asked()
+                return self._in_time(asked)
             except NotInSpark as error:
                 raise SourceRefused(f"{self.where}: has no word for {error}") from error
             except (SourceRefused, SourceUnavailable):
@@ -132,6 +137,27 @@ class SparkCluster:
                 if not _is_of_spark(error):
                     raise
                 raise self._explained(error) from error
+
+    def _in_time(self, asked: Callable[[], _T]) -> _T:
+        """What is answered before all questions together have taken too long."""
+        patience_s = self._engine.timeout.total_seconds()
+        if self._until is None:
+            self._until = time.monotonic() + patience_s
+        answer = begin(asked)
+        try:
+            return answer.result(max(0.0, self._until - time.monotonic()))
+        except TimeoutError:
+            if answer.done():
+                raise
+        if self._open is not None:
+            # What it works out is of use to nobody; it may be as deaf as it is slow.
+            stopping = begin(self._open.interruptAll)
+            with suppress(Exception):
+                stopping.result(_LEAVE_S)
+        raise SourceUnavailable(
+            f"{self.where}: not all was answered within {patience_s:g} s. "
+            "If it needs longer, set `engine.timeout`"
+        )
 
     def _explained(self, error: Exception) -> Exception:
         details = getattr(error, "details", None)

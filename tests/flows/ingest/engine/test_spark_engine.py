@@ -35,6 +35,7 @@ from flows.spec.engine import Engine
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader, open_writer
 from flows.workspace.paths import Workspace
+from tests.places import at_load
 from tests.servers.sail import cut_after, sail_server
 
 pytest.importorskip("pysail")
@@ -253,6 +254,39 @@ def test_what_is_wrong_is_said_in_one_line(sail: str) -> None:
             _ask(address, "file:///nowhere/e.parquet")
         assert "\n" not in str(refused.value)
         assert "s3cr3t" not in str(refused.value)
+
+
+ENDLESS = """
+from pathlib import Path
+from flows.ingest.engine.spark_cluster import spark_cluster
+from flows.ingest.engine.views import RemoteView
+from flows.ingest.sources.samples import SourceUnavailable
+from flows.spec.engine import Engine
+rows = RemoteView("", files=({file!r},))
+with spark_cluster(Engine(spark={sail!r}, timeout="3s")) as cluster:
+    try:
+        cluster.ask(RemoteView({query!r}, reads={{"e": rows}}))
+    except SourceUnavailable as error:
+        print(error)
+"""
+
+
+def test_a_query_that_never_ends_is_given_up(sail: str, data: Path) -> None:
+    """1,600 users five times over are years of work; the process ends, too."""
+    each = " cross join ".join(f"e as {name}" for name in "abcde")
+    query = (
+        f"select count(*) as n from {each} where a.user_id < b.user_id and d.user_id <> e.user_id"
+    )
+    code = ENDLESS.format(sail=sail, file=(data / "e0.parquet").as_uri(), query=query)
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.stdout.strip() == (
+        f"Spark at {sail}: not all was answered within 3 s. "
+        "If it needs longer, set `engine.timeout`"
+    ), done.stderr
+    assert time.monotonic() - began < at_load(20)
 
 
 @pytest.mark.parametrize("missing", ["sqlglot", "pyspark.sql.connect.client"])
