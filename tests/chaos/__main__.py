@@ -50,13 +50,6 @@ Try = Callable[[Path, random.Random], Tally]
 
 def _tries(kills: int, disks: int) -> dict[str, Try]:
     found: dict[str, Try] = {}
-    for job in [*of_data(*_DEMO), *of_deliveries()]:
-        number = round(_PARTS[job.name] * kills)
-        found[job.name] = lambda at, rng, job=job, n=number: kill_often(job, n, at, rng)  # type: ignore[misc]
-    serve = round(_PARTS["serve"] * kills)
-    found["serve"] = lambda at, rng: kill_serving(serve, at, rng)
-    for job in [*of_data(*_DEMO), *of_deliveries()]:
-        found[f"full disk: {job.name}"] = lambda at, rng, job=job: fill_often(job, disks, at, rng)  # type: ignore[misc]
     found["postgres"] = lambda at, rng: kill_postgres(10, at, rng, users=100_000)
     wires = {**WIRES, **SLOW_WIRES}
     found["source"] = lambda at, _: fail_while_delivering(at, wires, answers=True)
@@ -66,6 +59,13 @@ def _tries(kills: int, disks: int) -> dict[str, Try]:
     found["secrets"] = lambda at, _: plant_secrets(at, every=1)
     found["silence"] = stay_silent
     found["schedulers"] = lambda at, _: two_schedulers(at)
+    for job in [*of_data(*_DEMO), *of_deliveries()]:
+        number = round(_PARTS[job.name] * kills)
+        found[job.name] = lambda at, rng, job=job, n=number: kill_often(job, n, at, rng)  # type: ignore[misc]
+    serve = round(_PARTS["serve"] * kills)
+    found["serve"] = lambda at, rng: kill_serving(serve, at, rng)
+    for job in [*of_data(*_DEMO), *of_deliveries()]:
+        found[f"full disk: {job.name}"] = lambda at, rng, job=job: fill_often(job, disks, at, rng)  # type: ignore[misc]
     return found
 
 
