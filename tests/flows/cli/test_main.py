@@ -165,13 +165,13 @@ def test_full_disk_under_the_verdicts_is_one_line(tmp_path: Path) -> None:
     with small_disk(root / "verdicts", megabytes=0.25) as disk:
         (disk / REQUESTS).mkdir()
         fill(disk)
-        done = verdict(root, "gate", REQUESTS)
+        done = own_process.verdict("--root", root, "gate", REQUESTS)
         assert done.returncode == 2
         assert "can't be written: No space left on device" in done.stderr
         assert len(done.stderr.splitlines()) == 1
         assert list((disk / REQUESTS).iterdir()) == []
         (disk / "ballast").unlink()
-        assert verdict(root, "gate", REQUESTS).returncode == 0
+        assert own_process.verdict("--root", root, "gate", REQUESTS).returncode == 0
 
 
 def test_full_disk_for_temporary_files_stops_only_who_needs_it(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_full_disk_for_temporary_files_stops_only_who_needs_it(tmp_path: Path) -
         assert len(done.stderr.splitlines()) == 1
         assert (root / "verdicts" / REQUESTS).is_dir()
         assert [path.name for path in disk.iterdir()] == ["ballast"]
-    assert verdict(root, "gate", USERS).returncode == 0
+    assert own_process.verdict("--root", root, "gate", USERS).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ flows.power.user_power.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -82,16 +83,21 @@ def test_history_says_what_the_experiment_can_see(pulled: Path) -> None:
     assert completion["users_for_margin"] < completion["users_for_margin_anytime"]
 
 
-def test_users_after_the_time_asked_for_are_not_counted(pulled: Path) -> None:
+def test_users_after_the_time_asked_for_are_not_counted(pulled: Path, tmp_path: Path) -> None:
     """Users come for five minutes, fewer new ones with each; at the end's rate there'd be half."""
+    shutil.copytree(pulled, tmp_path, dirs_exist_ok=True)
+    spec = tmp_path / "experiments" / "quiz-format.yaml"
+    errors = "  errors: {kind: error_share, margin: 0.01}\n"
+    assert errors in spec.read_text()
+    spec.write_text(spec.read_text().replace(errors, ""))  # whose plan takes seconds
     whole, half = (
-        json.loads(_verdict(pulled, "plan", "quiz-format", "--at", at, "--json").stdout)
+        json.loads(_verdict(tmp_path, "plan", "quiz-format", "--at", at, "--json").stdout)
         for at in (AT, "2026-11-23T17:29:58Z")
     )
     rates = [document["users"][0]["users_per_day"] for document in (whole, half)]
     assert rates[1] == pytest.approx(rates[0], rel=0.4)
     users = [
-        int(document["history"].split(" and ")[1].split(" ")[0].replace(",", ""))
+        int(document["history"].partition(": ")[2].removesuffix(" users").replace(",", ""))
         for document in (whole, half)
     ]
     assert users[0] / 2 < users[1] < 0.8 * users[0]
@@ -110,6 +116,10 @@ def test_people_read_a_table_and_sentences(pulled: Path) -> None:
 def test_a_new_experiment_is_planned_by_what_is_expected(pulled: Path) -> None:
     fresh = pulled.parent / "fresh"
     shutil.copytree(pulled / "experiments", fresh / "experiments", dirs_exist_ok=True)
+    spec = fresh / "experiments" / "exam-service-canary.yaml"
+    text, stage = spec.read_text(), re.compile(r"duration: 100s")
+    assert len(stage.findall(text)) == 3
+    spec.write_text(stage.sub("duration: 40s", text))  # fewer buckets are simulated sooner
     refused = _verdict(fresh, "plan", "exam-service-canary")
     assert refused.returncode == 2
     assert "no history to plan with; pull it first" in refused.stderr

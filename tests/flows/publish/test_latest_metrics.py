@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import duckdb
 import pytest
@@ -27,6 +25,7 @@ from tests.dashboards.reading import PanelQuery, queries_of, read
 from tests.lab.processes import PortPool, wait_until
 from tests.lab.prometheus_server import Job, PrometheusServer, Target
 from tests.places import PATIENCE_S, REPOSITORY
+from tests.servers import own_process
 from tests.servers.real_servers import free_port, pushgateway
 
 INVALID = "tagalog-support"
@@ -48,10 +47,11 @@ class Exported:
     prometheus: PrometheusServer
 
 
-def verdict(root: Path, *arguments: str, gateway: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows.cli", "--root", str(root), *arguments]
-    environment = {**os.environ, "VERDICT_PUSHGATEWAY": gateway}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def verdict(root: Path, *arguments: str, **environment: str) -> CompletedProcess[str]:
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in {"VERDICT_PUSHGATEWAY": "", **environment}.items():
+            patched.setenv(name, value)
+        return own_process.verdict("--root", root, *arguments)
 
 
 def workspace(root: Path, *names: str) -> Path:
@@ -86,7 +86,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
         prometheus = scraper(folder / "prometheus", gateway)
         prometheus.start()
         try:
-            done = verdict(root, "run", gateway=gateway)
+            done = verdict(root, "run", VERDICT_PUSHGATEWAY=gateway)
             assert done.returncode == 0, done.stderr
             assert "warning: Pushgateway" not in done.stderr
             groups = "count by (experiment) (push_time_seconds{experiment!=''})"
@@ -282,7 +282,7 @@ def test_each_of_several_candidates_has_its_own_score(tmp_path: Path) -> None:
 def test_gateway_that_is_down_is_a_warning_not_a_failed_run(tmp_path: Path) -> None:
     root = workspace(tmp_path, "quiz-format")
     port = free_port()
-    done = verdict(root, "run", gateway=f"http://ci:secret@127.0.0.1:{port}")
+    done = verdict(root, "run", VERDICT_PUSHGATEWAY=f"http://ci:secret@127.0.0.1:{port}")
     assert done.returncode == 0
     warnings = [line for line in done.stderr.splitlines() if "Pushgateway" in line]
     said = f"Pushgateway http://127.0.0.1:{port} can't be reached"
@@ -296,7 +296,7 @@ def test_gateway_that_is_down_is_a_warning_not_a_failed_run(tmp_path: Path) -> N
 def test_gateway_that_refuses_is_a_warning_with_its_words(tmp_path: Path) -> None:
     root = workspace(tmp_path, "quiz-format")
     with pushgateway() as gateway:
-        done = verdict(root, "run", gateway=f"{gateway}/elsewhere")
+        done = verdict(root, "run", VERDICT_PUSHGATEWAY=f"{gateway}/elsewhere")
         assert "edtech_" not in requests.get(f"{gateway}/metrics", timeout=PATIENCE_S).text
     assert done.returncode == 0
     assert f"warning: Pushgateway {gateway}/elsewhere refused" in done.stderr
@@ -313,23 +313,17 @@ def test_metrics_that_cannot_be_written_are_one_clear_error(tmp_path: Path) -> N
     assert [path.name for path in (root / "var").glob(".metrics*")] == []
 
 
-def publish_with_prefix(root: Path, prefix: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows.cli", "--root", str(root), "publish"]
-    environment = {**os.environ, "VERDICT_METRIC_PREFIX": prefix}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-
 def test_prefix_is_the_same_in_metrics_and_on_dashboards(tmp_path: Path) -> None:
     root = workspace(tmp_path, "exam-service-canary")
     assert verdict(root, "gate", "exam-service-canary").returncode == 0
-    assert publish_with_prefix(root, "school").returncode == 0
+    assert verdict(root, "publish", VERDICT_METRIC_PREFIX="school").returncode == 0
     assert {name for name, _ in file_of(root)} >= {"school_canary_health_score"}
     for name in ("sv-exam-service-canary", "split-verdict-fleet"):
         dashboard = (root / "var" / "dashboards" / f"{name}.json").read_text()
         assert "school_canary_health_score" in dashboard
         assert "edtech_canary" not in dashboard
     before = {path: path.read_bytes() for path in (root / "var").rglob("*") if path.is_file()}
-    refused = publish_with_prefix(root, "1 school")
+    refused = verdict(root, "publish", VERDICT_METRIC_PREFIX="1 school")
     assert refused.returncode == 2
     (error,) = refused.stderr.splitlines()
     assert error.startswith("VERDICT_METRIC_PREFIX is '1 school', must be letters, digits and")

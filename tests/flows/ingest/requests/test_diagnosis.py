@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -20,11 +19,11 @@ NAME = "exam-service-canary"
 LABELS = "destination_version or destination_canonical_revision"
 
 
-def gate(root: Path, name: str = NAME, *more: str) -> subprocess.CompletedProcess[str]:
+def gate(root: Path, name: str = NAME, *more: str) -> CompletedProcess[str]:
     return verdict("--root", root, "gate", name, *more)
 
 
-def reasons(done: subprocess.CompletedProcess[str]) -> list[str]:
+def reasons(done: CompletedProcess[str]) -> list[str]:
     """What the gate gave as reasons of an invalid verdict."""
     assert done.returncode == 4, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -59,8 +58,7 @@ def test_version_that_no_series_has_is_named_with_those_that_exist(tmp_path: Pat
 
 def test_scheduled_run_says_it_too(tmp_path: Path) -> None:
     root = recorded(tmp_path, NAME, ("v2.1.0}", "v2.1.9}"))
-    command = [sys.executable, "-m", "flows.cli", "--root", str(root), "run"]
-    subprocess.run(command, check=True, capture_output=True)
+    assert verdict("--root", root, "run").returncode == 0
     (path,) = (root / "verdicts" / NAME).glob("*.json")
     assert '"v2.1.9"; the values that exist are' in json.loads(path.read_text())["reasons"][0]
 
