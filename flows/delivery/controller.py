@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +14,7 @@ from flows.delivery.targets.target import TrafficTarget
 from flows.formats.problems import UserError
 from flows.formats.time import instant, milliseconds_of
 from flows.look.verdict_document import VerdictDocument
+from flows.plan.delivered import identity_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader, open_writer, transaction
 from flows.warehouse.delivery_log import (
@@ -169,18 +168,3 @@ def _known(state: DeliveryState | None) -> DeliveryState:
     if state is None:
         raise CannotDeliver("the delivery's events are gone: the warehouse was replaced meanwhile")
     return state
-
-
-def identity_of(spec: Experiment) -> str:
-    """Tells whether a delivery can go on by a spec: the variants and stages are those it began by.
-
-    Margins and looks may be changed while it runs.
-    """
-    told: dict[str, object] = {
-        "service": [spec.namespace, spec.service],
-        "variants": {name: one.model_dump(mode="json") for name, one in spec.variants.items()},
-        "stages": [stage.model_dump(mode="json") for stage in spec.stages],
-    }
-    if spec.cohorts:
-        told["cohorts"] = {name: one.model_dump(mode="json") for name, one in spec.cohorts.items()}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

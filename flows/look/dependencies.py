@@ -8,8 +8,9 @@ from pathlib import Path
 
 from flows.formats.problems import InputError
 from flows.look.basis import basis_of, evidence_of
+from flows.plan.delivered import identity_of
 from flows.spec.experiment import Experiment
-from flows.warehouse.delivery_log import DeliveryOutcome, read_delivery
+from flows.warehouse.delivery_log import DeliveryOutcome, DeliveryState, read_delivery
 from flows.warehouse.statements import Connection, run
 from flows.workspace.experiments import load_spec
 
@@ -29,6 +30,11 @@ def waits_for(con: Connection, spec: Experiment, spec_dir: Path, at: datetime) -
             if delivery.outcome is not DeliveryOutcome.PROMOTED:
                 where = f"stage {delivery.stage} of {delivery.stages}"
                 yield f"waits for {name}: its delivery is {delivery.outcome or f'at {where}'}"
+            elif not _is_of(delivery, spec_dir / f"{name}.yaml"):
+                yield (
+                    f"waits for {name}: its variants, cohorts or stages changed since it was "
+                    f"promoted; deliver it again (verdict deliver --again {name})"
+                )
             continue
         asked = {"experiment": name, "until": at}
         row = run(con, "aggregate/latest_decision", **asked).fetchone()
@@ -52,6 +58,14 @@ def with_waits(
 ) -> str:
     """A hash of what a look reads, with what it waits for; evidence: of evidence_of."""
     return "; ".join((evidence.get(spec.experiment, ""), *waits_for(con, spec, spec_dir, at)))
+
+
+def _is_of(delivery: DeliveryState, path: Path) -> bool:
+    """Whether what was delivered is what the spec says now."""
+    try:
+        return delivery.identity == identity_of(load_spec(path))
+    except InputError:
+        return False
 
 
 def _stands(con: Connection, name: str, spec_dir: Path, look_at: datetime, at: datetime) -> bool:

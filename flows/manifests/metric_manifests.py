@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from flows.formats.yaml_file import read_documents
+from flows.manifests.argo_metrics import argo_metrics
 from flows.manifests.flagger_metrics import flagger_metrics
-from flows.manifests.metric_queries import FoundMetric, no_promql
-from flows.manifests.objects import Manifest, manifests_of
+from flows.manifests.metric_queries import FoundMetric
+from flows.manifests.objects import manifests_of
 from flows.manifests.values import fields_of, items_of, number_of, text_of
 
-_TEMPLATES = ("AnalysisTemplate", "ClusterAnalysisTemplate")
-_ANALYSES = (*_TEMPLATES, "AnalysisRun")
 # Stages of a Spinnaker pipeline.
 _JUDGES = ("canaryJudge", "kayentaCanary")
-_CONDITION = re.compile(r"\s*result(?:\[0\])?\s*(>=|<=|>|<)\s*([0-9.]+)\s*")
-_OPPOSITE = {">": "<", "<": ">", ">=": "<=", "<=": ">="}
 
 
 def metrics_in(paths: Sequence[Path], scope: str) -> list[FoundMetric]:
@@ -30,8 +27,7 @@ def metrics_in(paths: Sequence[Path], scope: str) -> list[FoundMetric]:
     documents = [document for path in paths for document in read_documents(path)]
     objects = [manifest for document in documents for manifest in manifests_of(document)]
     found = list(flagger_metrics(objects, scope))
-    found += [metric for one in objects if one.kind in _ANALYSES for metric in _argo(one, scope)]
-    found += _missing_templates(objects)
+    found += argo_metrics(objects, scope)
     for document in documents:
         found += _kayenta(fields_of(document.data), document.file, scope)
     return _named_once(found)
@@ -47,75 +43,6 @@ def _named_once(found: Sequence[FoundMetric]) -> list[FoundMetric]:
         names.append(name)
         out.append(replace(one, name=name))
     return out
-
-
-def _argo(manifest: Manifest, scope: str) -> Iterator[FoundMetric]:
-    given = {
-        str(arg.get("name")): str(arg["value"])
-        for arg in map(fields_of, items_of(manifest.spec.get("args")))
-        if arg.get("value") is not None
-    }
-    dry = {fields_of(one).get("metricName") for one in items_of(manifest.spec.get("dryRun"))}
-    for metric in map(fields_of, items_of(manifest.spec.get("metrics"))):
-        name = text_of(metric.get("name")) or "metric"
-        providers = fields_of(metric.get("provider"))
-        prometheus = fields_of(providers.get("prometheus"))
-        query = text_of(prometheus.get("query")) or ""
-        lowest, highest = _argo_range(metric)
-        yield FoundMetric(
-            name,
-            f"{manifest}",
-            query=_argo_query(query, given, scope),
-            other="" if query else no_promql(", ".join(map(str, providers)), has_query=False),
-            lowest=lowest,
-            highest=highest,
-            fields={"role": "info"} if name in dry else {},
-        )
-
-
-def _argo_query(query: str, given: dict[str, str], scope: str) -> str:
-    def argument(found: re.Match[str]) -> str:
-        name = found[1]
-        if name in given:
-            return given[name]
-        if "namespace" in name:
-            return "{{namespace}}"
-        if "service" in name:
-            return "{{service}}"
-        is_version = re.search(r"hash|version|canary|stable|revision", name)
-        return f"{{{{{scope}}}}}" if is_version else found[0]
-
-    return re.sub(r"\{\{\s*args\.([A-Za-z0-9_-]+)\s*\}\}", argument, query)
-
-
-def _argo_range(metric: dict[str, Any]) -> tuple[float | None, float | None]:
-    """What the value must be, where the condition is one comparison."""
-    for field, turn in (("successCondition", False), ("failureCondition", True)):
-        found = _CONDITION.fullmatch(str(metric.get(field) or ""))
-        if found:
-            sign, bound = (_OPPOSITE[found[1]] if turn else found[1]), float(found[2])
-            return (bound, None) if sign.startswith(">") else (None, bound)
-    return None, None
-
-
-def _missing_templates(objects: Sequence[Manifest]) -> Iterator[FoundMetric]:
-    """The templates that a Rollout's analyses name and that are in none of the files."""
-    there = {one.name for one in objects if one.kind in _TEMPLATES}
-    for rollout in (one for one in objects if one.kind == "Rollout"):
-        strategy = fields_of(rollout.spec.get("strategy"))
-        canary, blue_green = (fields_of(strategy.get(name)) for name in ("canary", "blueGreen"))
-        steps = map(fields_of, items_of(canary.get("steps")))
-        analyses = [canary.get("analysis"), *(step.get("analysis") for step in steps)]
-        analyses += [blue_green.get(f"{name}PromotionAnalysis") for name in ("pre", "post")]
-        named = [
-            text_of(fields_of(template).get("templateName"))
-            for analysis in analyses
-            for template in items_of(fields_of(analysis).get("templates"))
-        ]
-        for name in dict.fromkeys(named):
-            if name is not None and name not in there:
-                why = "this AnalysisTemplate is in none of the files; add its file to --from"
-                yield FoundMetric(name, str(rollout), other=why)
 
 
 def _kayenta(config: dict[str, Any], file: str, scope: str) -> Iterator[FoundMetric]:
@@ -186,7 +113,7 @@ def _kayenta_query(
     bound = (
         [_replaced(named, *place)]
         if named
-        else list(map(str, items_of(query.get("labelBindings"))))
+        else [_replaced(str(one), *place) for one in items_of(query.get("labelBindings"))]
     )
     if "{{" in "".join(bound):
         return f"avg({name}{{{','.join(bound)}}})", ()

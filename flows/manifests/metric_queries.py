@@ -88,11 +88,19 @@ def converted(found: FoundMetric) -> ConvertedMetric:
         raise NotConvertible(f"what {', '.join(left)} stands for is not known{found.remedy}")
     better, doubt = _direction(found, query)
     fields = _ratio(found, query, better) or _gauge(found, query, better)
-    checks = [*found.checks, *checks, *([doubt] if doubt else [])]
+    checks = [*found.checks, *checks, *([doubt] if doubt else []), *_second_limit(found, better)]
     if not _left_over(query) or set(_left_over(query)) <= {"namespace"}:
         raise NotConvertible("nothing in the query names a version: add a label with {{version}}")
     more = {name: value for name, value in found.fields.items() if name != "better"}
     return ConvertedMetric(found.name, found.origin, {**fields, **more}, tuple(checks))
+
+
+def _second_limit(found: FoundMetric, better: str) -> Iterator[str]:
+    """Of a range, the limit on the better side: a metric here has one on the worse."""
+    if found.lowest is None or found.highest is None:
+        return
+    side, limit = ("above", found.lowest) if better == "lower" else ("below", found.highest)
+    yield f"that it must be {side} {limit:g} isn't converted"
 
 
 def _left_over(query: str) -> list[str]:
@@ -105,7 +113,7 @@ def _direction(found: FoundMetric, query: str) -> tuple[str, str]:
     Where a quotient's upper counter says itself what it counts, a limit must fit that.
     """
     said = found.fields.get("better")
-    if said is None and (found.highest is not None or found.lowest is not None):
+    if said is None and (found.highest is None) is not (found.lowest is None):
         said = "lower" if found.highest is not None else "higher"
     parts = _RATIO.fullmatch(query)
     counts_bad = _counts_bad(parts[2], parts[3]) if parts else None

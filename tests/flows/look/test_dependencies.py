@@ -13,6 +13,7 @@ from flows.formats.problems import InputError
 from flows.look.basis import basis_of
 from flows.look.dependencies import waits_for
 from flows.look.look import look_at_experiment
+from flows.plan.delivered import identity_of
 from flows.spec.read_spec import read_spec
 from flows.warehouse.connection import open_reader, open_writer, transaction
 from flows.warehouse.delivery_log import DeliveryEventKind, Event, add_event
@@ -165,6 +166,27 @@ def test_ladder_of_experiments_is_climbed_once(tmp_path: Path) -> None:
         for side in "lr":
             write(tmp_path, f"{side}{rung}", after=after)
     assert load_spec(tmp_path / "experiments" / "l0.yaml").after == ["l1", "r1"]
+
+
+def test_a_delivery_of_another_version_counts_for_nothing(tmp_path: Path) -> None:
+    workspace = delivery_workspace(tmp_path)
+    file = tmp_path / "experiments" / "exam.yaml"
+    write(tmp_path, "second", after="[exam]")
+    identity = identity_of(load_spec(file))
+    with open_writer(workspace.warehouse) as con, transaction(con):
+        for kind, stage, said in (
+            (DeliveryEventKind.BEGAN, 2, identity),
+            (DeliveryEventKind.SHIFTING, 3, "no harm"),
+            (DeliveryEventKind.SHIFTED, 3, "no harm"),
+        ):
+            add_event(con, "exam", Event(1, 0, kind, stage, {}, said), fence=1)
+    with open_reader(workspace.warehouse) as con:
+        spec = load_spec(tmp_path / "experiments" / "second.yaml")
+        assert list(waits_for(con, spec, file.parent, END)) == []
+        for text in (SPEC.replace("v2.1.0", "v2.2.0"), "experiment: ["):
+            file.write_text(text)
+            (told,) = waits_for(con, spec, file.parent, END)
+            assert "changed since it was promoted; deliver it again" in told
 
 
 def test_delivery_begins_and_advances_only_after_the_other(tmp_path: Path) -> None:

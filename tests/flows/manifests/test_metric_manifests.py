@@ -142,6 +142,19 @@ def convert(folder: Path, *documents: dict[str, Any]) -> ConvertedMetric | str:
             ],
             {"query": "cpu{version=", "role": "info", "better": "lower"},
         ),
+        (
+            [
+                kayenta(
+                    {
+                        "type": "prometheus",
+                        "metricName": "cpu",
+                        "labelBindings": ['pod=~"${scope}-.*"', 'ns="${location}"'],
+                    },
+                    direction="increase",
+                )
+            ],
+            {"query": 'avg(cpu{pod=~"{{version}}-.*",ns="{{namespace}}"})'},
+        ),
     ],
 )
 def test_query_becomes_a_metric(
@@ -172,6 +185,121 @@ def test_what_cannot_be_converted_is_said(
     found = convert(tmp_path, document)
     assert isinstance(found, str)
     assert why in found
+
+
+def _share(which: str) -> str:
+    return RATE % which + f" / {ALL}"
+
+
+@pytest.mark.parametrize(
+    ("query", "conditions", "better", "objective", "check"),
+    [
+        (
+            "max(x)",
+            {"successCondition": "result[0] >= 1 && result[0] <= 5"},
+            "lower",
+            "5",
+            "above 1",
+        ),
+        (_share("="), {"successCondition": "result >= 0.9 and result <= 1"}, "", "0.1", "below 1"),
+        (
+            _share("="),
+            {"failureCondition": "result[0] < 0.9 || isNaN(result[0])"},
+            "",
+            "0.1",
+            "no va",
+        ),
+        (
+            "max(x)",
+            {"successCondition": "len(result) == 0 || result[0] < 1e3"},
+            "lower",
+            "1000",
+            "no ",
+        ),
+        (
+            "max(x)",
+            {"successCondition": "default(asFloat(result), 0) <= 7"},
+            "lower",
+            "7",
+            "no value",
+        ),
+        ("max(x)", {"successCondition": "(7.5 > result[0])"}, "lower", "7.5", ""),
+        ("max(x)", {"failureCondition": "result > 9 || result < 2"}, "lower", "9", "above 2"),
+        ("max(x)", {"successCondition": "", "failureCondition": "result >= 9"}, "lower", "9", ""),
+        (
+            "max(x)",
+            {"successCondition": "result < 9", "failureCondition": "result > 12"},
+            "lower",
+            "9",
+            "",
+        ),
+        # Neither is one limit: a person sets it.
+        (
+            "max(x)",
+            {"successCondition": "result > 9 || result < 2"},
+            "lower",
+            None,
+            "set `objective`",
+        ),
+        (
+            "max(x)",
+            {"failureCondition": "result > 9 && result < 12"},
+            "lower",
+            None,
+            "set `objective`",
+        ),
+        ("max(x)", {"successCondition": "all(result, {# < 5})"}, "lower", None, "set `objective`"),
+        ("max(x)", {"successCondition": "!(result[0] < 5)"}, "lower", None, "set `objective`"),
+        ("max(x)", {"successCondition": "result[1] < 5"}, "lower", None, "set `objective`"),
+        ("max(x)", {"successCondition": "len(result) == 0"}, "lower", None, "set `objective`"),
+    ],
+)
+def test_a_condition_of_argo_is_a_limit_or_is_named(
+    tmp_path: Path,
+    query: str,
+    conditions: dict[str, str],
+    better: str,
+    objective: str | None,
+    check: str,
+) -> None:
+    text = query.replace("x", 'x{v="{{args.canary-hash}}"}').replace(
+        "{{ target }}", "{{args.hash}}"
+    )
+    found = convert(tmp_path, argo(text.replace("{{ interval }}", "1m"), **conditions))
+    assert isinstance(found, ConvertedMetric), found
+    assert found.fields.get("better", "") == better
+    assert found.fields.get("objective") == objective
+    checks = "; ".join(found.checks)
+    assert check in checks if check else "objective" not in checks, checks
+
+
+def test_what_a_rollout_says_of_a_template_is_taken(tmp_path: Path) -> None:
+    template = argo(
+        'x{v="{{args.canary-hash}}",r="{{args.region}}"}', successCondition="result < 5"
+    )
+    analysis = {
+        "templates": [{"templateName": "a"}],
+        "args": [{"name": "region", "value": "asia"}],
+        "dryRun": [{"metricName": "^m.*"}],
+    }
+    rollout = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": "r"},
+        "spec": {"strategy": {"canary": {"steps": [{"analysis": analysis}]}}},
+    }
+    assert isinstance(convert(tmp_path, template), str)
+    found = convert(tmp_path, template, rollout)
+    assert isinstance(found, ConvertedMetric), found
+    assert found.fields["role"] == "info"
+    assert "asia" in found.fields["query"]
+
+
+def test_both_limits_of_a_canary_are_not_taken_for_one(tmp_path: Path) -> None:
+    found = convert(tmp_path, flagger('max(lag{v="{{ target }}"})'), canary(min=1, max=7))
+    assert isinstance(found, ConvertedMetric), found
+    assert (found.fields["better"], found.fields["objective"]) == ("lower", "7")
+    assert "that it must be above 1 isn't converted" in found.checks
 
 
 def test_init_writes_metrics_into_the_spec_and_says_what_it_cannot(

@@ -1,0 +1,113 @@
+"""Metrics of Argo Rollouts: its AnalysisTemplates, and what a Rollout says of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from flows.manifests.argo_conditions import ValueLimits, limits_of
+from flows.manifests.metric_queries import FoundMetric, no_promql
+from flows.manifests.objects import Manifest
+from flows.manifests.values import fields_of, items_of, text_of
+
+_TEMPLATES = ("AnalysisTemplate", "ClusterAnalysisTemplate")
+_ANALYSES = (*_TEMPLATES, "AnalysisRun")
+
+
+def argo_metrics(objects: Sequence[Manifest], scope: str) -> Iterator[FoundMetric]:
+    """Every metric of the objects, and the templates that are named and not there.
+
+    scope: the placeholder that tells versions apart.
+    """
+    analyses = [(one, each) for one in objects if one.kind == "Rollout" for each in _analyses(one)]
+    for one in (one for one in objects if one.kind in _ANALYSES):
+        its = [analysis for _, analysis in analyses if one.name in _templates_of(analysis)]
+        yield from _metrics(one, its, scope)
+    there = {one.name for one in objects if one.kind in _TEMPLATES}
+    named = dict.fromkeys(
+        (str(rollout), name) for rollout, each in analyses for name in _templates_of(each)
+    )
+    for rollout, name in named:
+        if name not in there:
+            why = "this AnalysisTemplate is in none of the files; add its file to --from"
+            yield FoundMetric(name, rollout, other=why)
+
+
+def _analyses(rollout: Manifest) -> list[dict[str, Any]]:
+    """What a Rollout analyses: in the background, in steps, before and after the switch."""
+    strategy = fields_of(rollout.spec.get("strategy"))
+    canary, blue_green = (fields_of(strategy.get(name)) for name in ("canary", "blueGreen"))
+    steps = map(fields_of, items_of(canary.get("steps")))
+    found = [canary.get("analysis"), *(step.get("analysis") for step in steps)]
+    found += [blue_green.get(f"{name}PromotionAnalysis") for name in ("pre", "post")]
+    return list(map(fields_of, found))
+
+
+def _templates_of(analysis: dict[str, Any]) -> list[str]:
+    names = (fields_of(one).get("templateName") for one in items_of(analysis.get("templates")))
+    return [name for name in map(text_of, names) if name is not None]
+
+
+def _metrics(
+    manifest: Manifest, analyses: Sequence[dict[str, Any]], scope: str
+) -> Iterator[FoundMetric]:
+    given = _values(manifest.spec)
+    elsewhere = {name: value for one in analyses for name, value in _values(one).items()}
+    dry = [
+        str(fields_of(rule).get("metricName"))
+        for owner in (manifest.spec, *analyses)
+        for rule in items_of(owner.get("dryRun"))
+    ]
+    for metric in map(fields_of, items_of(manifest.spec.get("metrics"))):
+        name = text_of(metric.get("name")) or "metric"
+        providers = fields_of(metric.get("provider"))
+        query = text_of(fields_of(providers.get("prometheus")).get("query")) or ""
+        limits = _limits(metric)
+        yield FoundMetric(
+            name,
+            f"{manifest}",
+            query=_in_our_words(query, given, elsewhere, scope),
+            other="" if query else no_promql(", ".join(map(str, providers)), has_query=False),
+            lowest=limits.lowest,
+            highest=limits.highest,
+            fields={"role": "info"} if any(_matches(rule, name) for rule in dry) else {},
+            checks=limits.checks,
+        )
+
+
+def _values(owner: dict[str, Any]) -> dict[str, str]:
+    arguments = map(fields_of, items_of(owner.get("args")))
+    return {str(a.get("name")): str(a["value"]) for a in arguments if a.get("value") is not None}
+
+
+def _matches(rule: str, name: str) -> bool:
+    """Argo takes a rule as a pattern that is looked for anywhere in the name."""
+    try:
+        return re.search(rule, name) is not None
+    except re.error:
+        return rule == name
+
+
+def _limits(metric: dict[str, Any]) -> ValueLimits:
+    """What the value must be: for success, else for no failure."""
+    for field, is_failure in (("successCondition", False), ("failureCondition", True)):
+        condition = text_of(metric.get(field))
+        if condition:
+            return limits_of(condition, is_failure=is_failure)
+    return ValueLimits()
+
+
+def _in_our_words(query: str, given: dict[str, str], elsewhere: dict[str, str], scope: str) -> str:
+    def argument(found: re.Match[str]) -> str:
+        name = found[1]
+        if name in given:
+            return given[name]
+        if "namespace" in name:
+            return "{{namespace}}"
+        if "service" in name:
+            return "{{service}}"
+        is_version = re.search(r"hash|version|canary|stable|revision", name)
+        return f"{{{{{scope}}}}}" if is_version else elsewhere.get(name, found[0])
+
+    return re.sub(r"\{\{\s*args\.([A-Za-z0-9_-]+)\s*\}\}", argument, query)
