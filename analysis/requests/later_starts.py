@@ -12,8 +12,9 @@ vary by (level_noise.py), taken through Student's distribution where that is est
 into an e-value by Robbins' mixture over positive effects. So, unlike a test by exact counts, it
 holds asymptotically; benchmarks/late_harm.py shows how it holds for known streams.
 
-Two things are asked besides, so that one hiccup and what is over decide nothing: the worst bucket
-is left out, and the last quarter of the window must be beyond the margin as well.
+Two things are asked besides, so that one hiccup and what is over decide nothing: the worst two
+buckets count as the third worst does (Winsor's way), and the last quarter of the window must be
+beyond the margin as well.
 """
 
 from __future__ import annotations
@@ -114,8 +115,8 @@ def harm_from_any_start(baseline: BucketCounts, candidate: BucketCounts, null: N
 class _Windows:
     """The windows of a view that may matter: one each of row, which (start), level, noise.
 
-    baseline, candidate: counts without the worst bucket; whole: with it; value: log of e-value
-    times level.
+    baseline, candidate: counts with the worst two buckets as the third; whole: as they are.
+    value: log of e-value times level.
     """
 
     view: WatchedBuckets
@@ -159,7 +160,7 @@ class _Windows:
             start=start,
         )
         variants = totals.between(
-            start, np.full_like(start, buckets), row, _worst_bucket(view, null, row, start)
+            start, np.full_like(start, buckets), row, _worst_as_third(view, null, row, start)
         )
         found = cls(view, row, which, level, noise, *variants, whole, np.zeros(0))
         warm_up = -(-max(null.warm_up - view.first, 0) // view.width)
@@ -247,14 +248,26 @@ def _beyond(
     return np.asarray(candidate.share > null.factor[row] * baseline.share + null.gap[row])
 
 
-def _worst_bucket(view: WatchedBuckets, null: Null, row: IntArray, start: IntArray) -> IntArray:
-    """The bucket of each window that speaks most against the candidate."""
+def _worst_as_third(
+    view: WatchedBuckets, null: Null, row: IntArray, start: IntArray
+) -> tuple[IntArray, FloatArray]:
+    """Buckets of each window and how many times more they count: int64, float64[3, windows].
+
+    The two that speak most against the candidate count as the third does: a hiccup of two buckets
+    decides nothing, and a harm that lasts loses little. Without a third the worst is left out.
+    """
     totals = view.baseline.total + view.candidate.total
     weight = view.baseline.total * view.candidate.total / np.maximum(totals, 1)
     share = view.candidate.share - null.factor[:, None] * view.baseline.share
     harm = (weight * (share - null.gap[:, None]))[row]
-    inside = np.arange(harm.shape[1]) >= start[:, None]
-    return np.asarray(np.where(inside, harm, -np.inf).argmax(axis=1))
+    harm = np.where(np.arange(harm.shape[1]) >= start[:, None], harm, -np.inf)
+    worst = []
+    for _ in range(3):
+        worst.append(harm.argmax(axis=1))
+        harm[np.arange(len(row)), worst[-1]] = -np.inf
+    times = np.array([[-1.0, -1.0, 2.0], [-1.0, 0.0, 0.0]])
+    length = view.candidate.total.shape[1] - start
+    return np.array(worst), times[np.where(length > 2, 0, 1)].T
 
 
 def _still_there(

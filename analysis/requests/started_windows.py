@@ -69,17 +69,26 @@ class RunningTotals:
         return cls(*(np.concatenate([np.zeros_like(x[:, :1]), x.cumsum(-1)], -1) for x in terms))
 
     def between(
-        self, start: IntArray, end: IntArray, row: IntArray, without: IntArray | None = None
+        self,
+        start: IntArray,
+        end: IntArray,
+        row: IntArray,
+        also: tuple[IntArray, FloatArray] | None = None,
     ) -> tuple[BucketCounts, BucketCounts]:
         """The baseline's and the candidate's counts in windows, as under one split: float64[...].
 
         Shares are means by information, so a change of the split is no change of a share; requests
-        are as many as have their sampling variance. without: a bucket of each window to leave out.
+        are as many as have their sampling variance. also: int64[k, windows], float64[k, windows],
+        buckets of each window and how many times more they count.
         """
-        weight, baseline, candidate, noise_b, noise_c = (
+        sums = [
             total[row, end]
             - total[row, start]
-            - (0.0 if without is None else total[row, without + 1] - total[row, without])
+            + (
+                0.0
+                if also is None
+                else (also[1] * (total[row, also[0] + 1] - total[row, also[0]])).sum(0)
+            )
             for total in (
                 self.weight,
                 self.baseline,
@@ -87,7 +96,8 @@ class RunningTotals:
                 self.noise_baseline,
                 self.noise_candidate,
             )
-        )
+        ]
+        weight, baseline, candidate, noise_b, noise_c = sums
         return _effective(weight, baseline, noise_b), _effective(weight, candidate, noise_c)
 
 

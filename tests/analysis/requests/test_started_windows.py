@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from analysis.requests.paired_buckets import BucketCounts, pair_buckets
 from analysis.requests.started_windows import RunningTotals, active_starts, merged
@@ -52,11 +53,19 @@ def test_a_change_of_the_split_is_no_difference() -> None:
     assert one.total.shape == (1, 3)
 
 
-def test_a_bucket_can_be_left_out() -> None:
+@pytest.mark.parametrize(
+    ("also", "bad", "requests"),
+    [([-1.0, 0.0], 10, 300), ([-1.0, 1.0], 20, 400), ([0.0, 2.0], 80, 600)],
+    ids=["left out", "as another", "thrice"],
+)
+def test_a_bucket_can_be_left_out_or_count_more_often(
+    also: list[float], bad: float, requests: float
+) -> None:
     total = np.full((1, 4), 100.0)
-    bad = np.array([[0.0, 50.0, 0.0, 0.0]])
-    totals = RunningTotals.of(BucketCounts(total, bad * 0), BucketCounts(total, bad))
+    counts = BucketCounts(total, np.array([[0.0, 50.0, 10.0, 0.0]]))
+    totals = RunningTotals.of(BucketCounts(total, counts.bad * 0), counts)
     zero = np.array([0])
-    _, candidate = totals.between(zero, np.array([4]), zero, np.array([1]))
-    assert candidate.bad[0] == 0
-    assert np.isclose(candidate.total[0], 300)
+    buckets = np.array([[1], [2]]), np.array(also)[:, None]
+    _, candidate = totals.between(zero, np.array([4]), zero, buckets)
+    assert np.isclose(candidate.total[0], requests)
+    assert np.isclose(candidate.bad[0], bad)
