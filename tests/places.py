@@ -12,5 +12,9 @@ PATIENCE_S = 300.0
 
 
 def at_load(seconds: float) -> float:
-    """So long, on a machine that has more to do than processors as much longer."""
-    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    """So long, on a machine that has more to do than processors as much longer.
+
+    Of the last minute or of now: a load that has just begun isn't in the average yet.
+    """
+    now = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0])
+    return seconds * max(1.0, max(os.getloadavg()[0], now) / (os.cpu_count() or 1))

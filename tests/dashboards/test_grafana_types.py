@@ -20,7 +20,7 @@ from dashboards.fleet_dashboard import fleet_dashboard
 from dashboards.pipeline_dashboard import pipeline_dashboard
 from tests.builders import views
 from tests.dashboards.reading import read
-from tests.places import REPOSITORY
+from tests.places import PATIENCE_S, REPOSITORY
 
 _PACKAGES = ("@grafana/schema@13.2.3", "typescript@5.9.3")
 _FOLDER = REPOSITORY / "build" / "grafana-types"
@@ -62,7 +62,7 @@ def _compiler() -> str:
     try:
         done = subprocess.run(
             [npm, "install", "--prefix", str(_FOLDER), *options, *_PACKAGES],
-            capture_output=True, text=True, timeout=120, check=False,
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         pytest.skip("boards are not checked against Grafana's types: npm takes too long")
@@ -118,7 +118,7 @@ def _complaints(compiler: str, files: dict[str, str], folder: Path) -> str:
     done = subprocess.run(
         [compiler, "--noEmit", "--strict", "--skipLibCheck", "--module", "esnext",
          "--moduleResolution", "bundler", *(f"{name}.ts" for name in files)],
-        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     return done.stdout
 

@@ -106,7 +106,7 @@ class PrometheusServer:
             child.fail_if_ended()
             return answers(f"{self.url}/-/ready")
 
-        wait_until(is_ready, what="Prometheus", timeout_s=30)
+        wait_until(is_ready, what="Prometheus")
 
     def stop(self) -> None:
         """Ends it orderly; data is kept."""

@@ -249,7 +249,7 @@ def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         os.kill(parent.pid, signal.SIGKILL)
-    wait_until(lambda: not _is_alive(child), what="the child's end", timeout_s=5)
+    wait_until(lambda: not _is_alive(child), what="the child's end")
 
 
 def _is_alive(pid: int) -> bool:

@@ -34,7 +34,7 @@ def backfilled(source: ScrapedSource, folder: Path) -> Iterator[str]:
         return answers(f"{url}/-/ready")
 
     try:
-        wait_until(is_ready, what="Prometheus", timeout_s=60)
+        wait_until(is_ready, what="Prometheus")
         yield url
     finally:
         child.stop()

@@ -131,7 +131,8 @@ def _wait(server: Server, patience_s: float = PATIENCE_S) -> None:
     while time.monotonic() < give_up and server.process.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", server.port), 1):
             command = [str(server.binaries / "pg_isready"), "-q", "-d", server.dsn]
-            if subprocess.run(command, check=False, cwd=server.folder, timeout=10).returncode == 0:
+            asked = subprocess.run(command, check=False, cwd=server.folder, timeout=PATIENCE_S)
+            if asked.returncode == 0:
                 return
         time.sleep(0.05)
     pytest.fail(f"PostgreSQL did not start: {(server.folder / 'log').read_text()}")

@@ -139,7 +139,7 @@ def wait_until_ready(url: str) -> None:
     """Returns as soon as /readyz says yes."""
     began = time.monotonic()
     while time.monotonic() - began < PATIENCE_S:
-        if requests.get(f"{url}/readyz", timeout=5).ok:
+        if requests.get(f"{url}/readyz", timeout=PATIENCE_S).ok:
             return
         time.sleep(0.01)
     raise AssertionError("the service did not become ready")

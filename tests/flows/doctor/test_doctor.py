@@ -21,6 +21,7 @@ from flows.doctor.health_finding import Health, begin
 from flows.workspace.experiments import select_readable
 from flows.workspace.paths import Workspace
 from tests.builders.scraped_source import ScrapedSource
+from tests.places import at_load
 from tests.servers.backfilled_prometheus import backfilled
 from tests.servers.scripted_server import Reply, scripted
 
@@ -125,7 +126,7 @@ def test_servers_that_do_not_answer_end_in_bounded_time_without_their_secrets(
         monkeypatch.setenv("PREFECT_API_URL", f"http://me:{SECRET}@{address}/api")
         began = time.monotonic()
         assert cli.main(["--root", str(root), "doctor"]) == 2
-        assert time.monotonic() - began < 40  # all at once: the longest is 20 s
+        assert time.monotonic() - began < at_load(40)  # all at once: the longest is 20 s
     said = capsys.readouterr()
     assert SECRET not in said.out + said.err
     for subject in ("Prometheus", "Prefect", "exposures of exam"):

@@ -26,7 +26,7 @@ from flows.ingest.sources.prometheus_connection import AskForLess, Patience, Pro
 from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.publish.pushgateway import PushFailed, push_text
 from flows.spec.sources import PrometheusSource
-from tests.places import PATIENCE_S
+from tests.places import PATIENCE_S, at_load
 from tests.servers.certificates import self_signed
 from tests.servers.faulty_source import SLOW_WIRES, WIRES, Wire
 from tests.servers.scripted_server import tcp_server
@@ -180,19 +180,20 @@ def test_a_connection_that_is_kept_is_bounded_anew_each_time(tmp_path: Path) -> 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     connections = 0
+    pause_s = at_load(0.6)
 
     def serve(client: socket.socket) -> None:
         nonlocal connections
         connections += 1
         with suppress(OSError), context.wrap_socket(client, server_side=True) as tls:
             while tls.recv(1 << 16):
-                time.sleep(0.6)
+                time.sleep(pause_s)
                 tls.sendall(_HEAD + b"Content-Length: 2\r\n\r\nok")
 
     with tcp_server(serve) as url, requests.Session() as session:
-        bound(session, 1.1)
-        asked = [session.get(url.replace("http", "https"), verify=str(certificate), timeout=5)]
-        asked += [session.get(url.replace("http", "https"), verify=str(certificate), timeout=5)]
+        bound(session, 1.8 * pause_s)
+        secure = url.replace("http", "https")
+        asked = [session.get(secure, verify=str(certificate), timeout=PATIENCE_S) for _ in range(2)]
         assert [answer.text for answer in asked] == ["ok", "ok"]
         assert connections == 1
 

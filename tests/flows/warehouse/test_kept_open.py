@@ -12,6 +12,7 @@ import pytest
 
 from flows.warehouse.connection import open_reader, open_writer, transaction
 from flows.warehouse.kept_open import KEPT, keep_open
+from tests.places import PATIENCE_S
 
 _ADD = "insert into user_shifts values ('e', ?, 'mean', 1)"
 _COUNT = "select count(*) from user_shifts"
@@ -19,7 +20,7 @@ ADD_ONE = """
 import sys
 from pathlib import Path
 from flows.warehouse.connection import open_writer
-with open_writer(Path(sys.argv[1]), wait_s=20) as con:
+with open_writer(Path(sys.argv[1]), wait_s=300) as con:
     con.execute("insert into user_shifts values ('other', 'x', 'mean', 1)")
 print("written")
 """
@@ -84,12 +85,12 @@ def test_another_process_gets_its_turn(tmp_path: Path, *, steps_go_on: bool) -> 
         other = subprocess.Popen(
             [sys.executable, "-c", ADD_ONE, path], stdout=subprocess.PIPE, text=True
         )
-        deadline, steps = time.monotonic() + 20, 0
+        deadline, steps = time.monotonic() + PATIENCE_S, 0
         while other.poll() is None and time.monotonic() < deadline:
             if steps_go_on:
                 steps += 1
                 add(path, f"step {steps}")
-        said, _ = other.communicate(timeout=20)
+        said, _ = other.communicate(timeout=PATIENCE_S)
         assert said == "written\n"
         assert count(path) == steps + 2
 

@@ -26,6 +26,7 @@ from flows.delivery.targets.target import (
 from tests.flows.delivery.targets.test_envoy_routes import CLUSTERS, route, routes, shift, target
 from tests.lab.lab import Lab
 from tests.lab.topology import ServiceSpec, VariantSpec
+from tests.places import at_load
 from tests.servers.scripted_server import tcp_server
 
 # A controller that dies when the new file is written, but not yet in place.
@@ -151,7 +152,7 @@ def test_a_shift_that_envoy_rejects_is_taken_back_at_once(live: EnvoyRoutes) -> 
             live.shift(
                 {"stable": 50, "canary": 50}, fence=3, expected=blind.read().revision, reason=""
             )
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < at_load(5)
         assert live.path.read_bytes() == before
     finally:
         put(live, good)
@@ -163,7 +164,7 @@ def test_a_shift_repeated_after_a_kill_does_not_wait_for_envoy(live: EnvoyRoutes
     shift(live, stable=90, canary=10)
     began = time.monotonic()
     shift(live, stable=90, canary=10)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < at_load(2)
 
 
 def test_a_file_without_a_version_can_be_shifted(live: EnvoyRoutes) -> None:

@@ -24,6 +24,7 @@ from flows.delivery.targets.target import (
 from flows.warehouse.file_lock import file_lock
 from tests.lab.lab import Lab
 from tests.lab.topology import ServiceSpec, VariantSpec
+from tests.places import PATIENCE_S
 from tests.servers.small_disk import small_disk
 
 CLUSTERS = {"stable": "exam-stable", "canary": "exam-canary"}
@@ -152,10 +153,9 @@ def live(lab: Lab) -> EnvoyRoutes:
 
 def answered_by(lab: Lab, calls: int) -> Counter[str]:
     with requests.Session() as session:
-        return Counter(
-            session.get(lab.gateway_url, headers={"Host": "exam"}, timeout=5).headers["x-variant"]
-            for _ in range(calls)
-        )
+        session.headers["Host"] = "exam"
+        asked = (session.get(lab.gateway_url, timeout=PATIENCE_S) for _ in range(calls))
+        return Counter(answer.headers["x-variant"] for answer in asked)
 
 
 def test_envoy_obeys_when_a_shift_returns(lab: Lab, live: EnvoyRoutes) -> None:

@@ -35,7 +35,7 @@ from flows.spec.engine import Engine
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader, open_writer
 from flows.workspace.paths import Workspace
-from tests.places import at_load
+from tests.places import PATIENCE_S, at_load
 from tests.servers.sail import cut_after, sail_server
 
 pytest.importorskip("pysail")
@@ -280,7 +280,11 @@ def test_a_query_that_never_ends_is_given_up(sail: str, data: Path) -> None:
     code = ENDLESS.format(sail=sail, file=(data / "e0.parquet").as_uri(), query=query)
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
     )
     assert done.stdout.strip() == (
         f"Spark at {sail}: not all was answered within 3 s. "
