@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from analysis.arrays import FloatArray
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence, UserEvidence
 from analysis.plan import Plan, Unit
 from analysis.quality.cohort_checks import check_cohorts, in_cohort
@@ -72,6 +75,7 @@ def _request_checks(
         yield from check_request_split(
             plan, divided, tolerance=limits.split_tolerance, what="new sessions"
         )
+        yield _sessions_begin(plan, requests.sessions, limits.stale_ms)
     yield from _complete(plan, coverage, limits)
 
 
@@ -168,6 +172,21 @@ def _is_moving(plan: Plan, requests: RequestEvidence, window_ms: int) -> Quality
         else "all counters move"
     )
     return QualityCheck("moving counters", not frozen, detail, tuple(frozen))
+
+
+def _sessions_begin(plan: Plan, sessions: Mapping[str, FloatArray], window_ms: int) -> QualityCheck:
+    """Whether new sessions are still counted: the split after their end is not known."""
+    kept = max(1, window_ms // plan.bucket_ms)
+    begun = np.sum(list(sessions.values()), axis=0)
+    expected = float(begun[:-kept].mean()) * kept if len(begun) > kept else 0.0
+    passed = expected <= _SURELY_SOME or float(begun[-kept:].sum()) > 0
+    detail = "new sessions are counted"
+    if not passed:
+        detail = (
+            f"frozen counters: no new session in the last {kept * plan.bucket_ms // 1000} s, where "
+            f"{expected:.0f} were expected"
+        )
+    return QualityCheck("moving sessions", passed, detail)
 
 
 def _at_most(

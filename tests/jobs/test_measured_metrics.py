@@ -44,6 +44,11 @@ def noisy(mean: float | Values, sd: float) -> Values:
     return np.asarray(mean + RNG.normal(0, sd, len(TIMES)))
 
 
+def until_half(mean: float) -> Values:
+    """A counter that stands still from the middle on."""
+    return counted(np.where(np.arange(len(TIMES)) < len(TIMES) / 2, mean, 0.0))
+
+
 def both(stable: Values, canary: Values) -> dict[str, Values]:
     return {"v1": stable, "v2": canary}
 
@@ -255,6 +260,7 @@ STICKY = {
     "sticky_even": (both(counted(30), counted(30)), "promote", "harm at most"),
     "sticky_uneven": (both(counted(40), counted(20)), "invalid", "of new sessions; 50.0 %"),
     "sticky_unknown": ({"v1": counted(30)}, "invalid", "no new sessions of canary"),
+    "sticky_stops": (both(until_half(30), until_half(30)), "invalid", "no new session in the last"),
     "sticky_not": (None, "invalid", "of requests; 50.0 % is configured"),
 }
 

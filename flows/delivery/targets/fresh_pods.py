@@ -10,6 +10,7 @@ from flows.delivery.targets.cluster_object import FIELD_MANAGER, ClusterObject
 from flows.delivery.targets.target import NewerController, TargetRefused
 
 OWNER, FENCE = f"{FIELD_MANAGER}/experiment", f"{FIELD_MANAGER}/fence"
+VERSION_LABELS = ("version", "app.kubernetes.io/version", "service.istio.io/canonical-revision")
 _PODS = f"{FIELD_MANAGER}/baseline"
 _Json = dict[str, Any]
 
@@ -40,6 +41,8 @@ class FreshPods:
         """
         self._check(self.own.find(), fence)
         stable, candidate = (replace(self.own, name=n).get() for n in (self.stable, self.candidate))
+        for deployment in (stable, candidate):
+            self._check_version(deployment)
         found = self.own.apply(self._wanted(stable, candidate, fence))
         wanted = found["spec"].get("replicas", 1)
         ready = (found.get("status") or {}).get("readyReplicas") or 0
@@ -68,11 +71,26 @@ class FreshPods:
                 f"{self.title} was made under lease {held}, this controller's is {fence}: it stops"
             )
 
+    def _check_version(self, deployment: _Json) -> None:
+        labels = deployment["spec"]["template"]["metadata"].get("labels") or {}
+        if any(labels.get(label) == self.version for label in VERSION_LABELS):
+            raise TargetRefused(
+                f"pods of Deployment/{deployment['metadata']['name']} are of version "
+                f"{self.version} too, and would be counted with those of {self.title}: give the "
+                "baseline a `version` that no others have"
+            )
+
     def _wanted(self, stable: _Json, candidate: _Json, fence: int) -> _Json:
         template = copy.deepcopy(stable["spec"]["template"])
         labels = dict(template["metadata"].get("labels") or {})
         template["metadata"] = {
-            "labels": {**labels, "version": self.version, _PODS: self.own.name},
+            "labels": {
+                **labels,
+                # What a mesh goes by beside `version` would else be that of the old pods.
+                **{label: self.version for label in VERSION_LABELS[1:] if label in labels},
+                VERSION_LABELS[0]: self.version,
+                _PODS: self.own.name,
+            },
             **{k: v for k, v in template["metadata"].items() if k == "annotations"},
         }
         sizes = {

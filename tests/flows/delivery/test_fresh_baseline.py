@@ -14,7 +14,7 @@ import yaml
 from flows.delivery.deliver import tell
 from flows.delivery.dry_run import preview
 from flows.delivery.targets.cluster_object import ClusterObject
-from flows.delivery.targets.fresh_pods import FENCE, OWNER, FreshPods
+from flows.delivery.targets.fresh_pods import FENCE, OWNER, VERSION_LABELS, FreshPods
 from flows.delivery.targets.open_target import open_target
 from flows.delivery.targets.target import NewerController, TargetRefused, TargetUnavailable
 from flows.formats.problems import InputError
@@ -35,8 +35,8 @@ def fresh(api: Cluster) -> FreshPods:
     return FreshPods("exam", own, OLD, NEW, "v2.0.0")
 
 
-def deployment(name: str, image: str, replicas: int, cpu: str) -> str:
-    labels = {"app": "exam", "version": name}
+def deployment(name: str, image: str, replicas: int, cpu: str, **more: str) -> str:
+    labels = {"app": "exam", "version": name, **more}
     container = {"name": "exam", "image": image, "resources": {"requests": {"cpu": cpu}}}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
     spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
@@ -158,6 +158,19 @@ def test_it_has_the_old_image_and_the_candidates_size(api: Cluster) -> None:
     assert made["metadata"]["ownerReferences"][0]["name"] == NEW
     api.put(deployment(NEW, "exam:v2.1.0", 3, "500m"))
     assert "of 3 pods ready" in (pods.ensure(fence=2) or "")
+
+
+@pytest.mark.parametrize("name", [OLD, NEW])
+@pytest.mark.parametrize("label", VERSION_LABELS)
+def test_pods_of_its_version_are_no_others(api: Cluster, name: str, label: str) -> None:
+    api.put(deployment(name, "exam:v2.0.0", 2, "1", **{label: "v2.0.0"}))
+    with pytest.raises(TargetRefused, match=f"pods of Deployment/{name} are of version v2.0.0 too"):
+        fresh(api).ensure(fence=1)
+    assert api.find("Deployment", FRESH) is None
+    api.put(deployment(name, "exam:v2.0.0", 2, "1", **{label: "other"}))
+    fresh(api).ensure(fence=1)
+    labels = api.get("Deployment", FRESH)["spec"]["template"]["metadata"]["labels"]
+    assert {labels[one] for one in VERSION_LABELS if one in labels} == {"v2.0.0"}
 
 
 def test_what_is_not_ours_or_a_newer_leases_is_left_alone(api: Cluster) -> None:
