@@ -1,7 +1,7 @@
 -- makes what new parts of exposures say of users, beside what was known of them
 -- reads: exposures, exposed_users; yields: fresh_users, a temporary table; parameters: experiment,
 --   variants (list), parts (list), known_until (of the users so far), start (of the
---   plan), until
+--   plan), until; filled in: segments (those of the first exposure)
 -- Rows of older parts that lay in the future then are new as well.
 create or replace temporary table fresh_users as
 with fresh as (
@@ -10,7 +10,7 @@ with fresh as (
         min(e.variant) as least_variant,
         max(e.variant) as greatest_variant,
         min(e.exposed_at) as exposed_at,
-        arg_min(e.segments, e.exposed_at) as segments
+        {segments} as segments
     from exposures as e
     where
         e.experiment = $experiment

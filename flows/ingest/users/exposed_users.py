@@ -50,12 +50,17 @@ def _make(con: Connection, name: str, spec: Experiment, known_until: datetime) -
     run(
         con,
         name,
-        {"users": statement("aggregate/users_until")},
+        {"users": statement("aggregate/users_until", segments=first_segments(spec))},
         experiment=spec.experiment,
         variants=list(spec.variants),
         start=spec.earliest_exposure,
         look_at=known_until,
     )
+
+
+def first_segments(spec: Experiment) -> str:
+    """The expression of what a user's first exposure says of them."""
+    return "arg_min(e.segments, e.exposed_at)" if spec.segments else "cast(null as varchar [])"
 
 
 def make_users_of_days(con: Connection, spec: Experiment, days: Sequence[date]) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
 from flows.ingest.users.kept_users import asked_of
-from flows.ingest.users.read_outcome_reach import outcome_names, read_outcome_reach
+from flows.ingest.users.reach_by_day import DayReach, ReachBefore, read_days, written
+from flows.ingest.users.read_outcome_reach import read_outcome_reach
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
 
@@ -28,25 +29,40 @@ class Reach:
 
 
 def keep_reach(
-    con: Connection, spec: Experiment, known_until: datetime, *, is_changed: bool
+    con: Connection,
+    spec: Experiment,
+    known_until: datetime,
+    *,
+    parts: Sequence[str] | None,
+    changed: Sequence[date] | None,
 ) -> None:
-    """Works out anew what the kept users' outcomes reach, where rows or the spec have changed.
+    """Works out what the kept users' outcomes reach, where rows or the spec have changed.
 
-    Also where so much time has passed that users have become final.
+    Also where so much time has passed that users have become final. What an earlier pull found is
+    added to. parts: of outcomes, those that are new; changed: days whose users are others now; None
+    if any may be.
     """
     kept = _kept(con, spec)
-    if kept is not None and not is_changed and kept[0] == _identity(spec):
+    before = None
+    if kept is not None and parts is not None and changed is not None:
+        is_asked = kept[0] == _identity(spec)
         begin = spec.plan.start or _first_exposure(con, spec) or known_until
-        if known_until - kept[1] <= max(_LAG * (known_until - begin), timedelta(0)):
+        is_near = known_until - kept[1] <= max(_LAG * (known_until - begin), timedelta(0))
+        if is_asked and not parts and not changed and is_near:
             return
-    found = read_reach(con, spec, known_until, is_kept=True)
+        if is_asked:
+            days = read_days(json.loads(kept[2])["days"])
+            left = {k: [r for r in v if r.exposed_on not in changed] for k, v in days.items()}
+            before = ReachBefore(kept[1], parts, left)
+    found = read_outcome_reach(con, spec, known_until, is_kept=True, before=before)
+    days_found = {span: written(rows) for span, rows in found.days.items()}
     run(
         con,
         "load/outcome_reach",
         experiment=spec.experiment,
         asked=_identity(spec),
         known_until=known_until,
-        reach=json.dumps(asdict(found)),
+        reach=json.dumps(asdict(Reach(found.metrics, found.names)) | {"days": days_found}),
     )
 
 
@@ -67,10 +83,8 @@ def reach_at_look(
 
 def read_reach(con: Connection, spec: Experiment, known_until: datetime, *, is_kept: bool) -> Reach:
     """The same from the rows; is_kept: whether the kept users are those of the time."""
-    return Reach(
-        read_outcome_reach(con, spec, known_until, is_kept=is_kept),
-        outcome_names(con, spec, known_until),
-    )
+    found = read_outcome_reach(con, spec, known_until, is_kept=is_kept)
+    return Reach(found.metrics, found.names)
 
 
 def _reach_of(written: dict[str, Any]) -> OutcomeReach:
@@ -81,7 +95,9 @@ def _reach_of(written: dict[str, Any]) -> OutcomeReach:
 
 def _identity(spec: Experiment) -> str:
     """Tells apart what was asked: users, the metrics' outcomes and windows, and which counts."""
-    counts = [field.name for kind in (OutcomeReach, VariantReach) for field in fields(kind)]
+    counts = [
+        field.name for kind in (OutcomeReach, VariantReach, DayReach) for field in fields(kind)
+    ]
     metrics = {
         name: (metric.kind, metric.outcome, metric.per, str(spec.span_of(metric)))
         for name, metric in spec.user_metrics.items()

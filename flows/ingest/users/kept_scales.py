@@ -37,7 +37,7 @@ def _set_shifts(con: Connection, spec: Experiment, cohorts: Sequence[Cohort]) ->
     }
     if not asked - known:
         return
-    [(users,)] = run(con, "aggregate/exposed_ids", **key).fetchall()
+    [(users,)] = run(con, "aggregate/kept_users", **key).fetchall()
     for outcome, kind in sorted(asked - known):
         run(con, "load/user_shift", **key, outcome=outcome, kind=kind, users=users)
 

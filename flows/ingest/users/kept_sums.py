@@ -45,8 +45,8 @@ def keep_sums(
     run(con, "load/forget_kept_cohorts", **key)
     kept = {_keep_days(con, spec, cohort, known_until, splits) for cohort in cohorts}
     run(con, "load/forget_user_sums", **key, keep=[*kept, *map(_open_days_of, kept)])
-    is_changed = fresh is None or any(fresh.values())
-    keep_reach(con, spec, known_until, is_changed=is_changed)
+    parts = None if fresh is None else fresh.get(UserRows.OUTCOMES, ())
+    keep_reach(con, spec, known_until, parts=parts, changed=changed)
 
 
 def look_at_pull(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from flows.ingest.sources.user_rows import UserRows
-from flows.ingest.users.exposed_users import rebuild_users
+from flows.ingest.users.exposed_users import first_segments, rebuild_users
 from flows.ingest.users.quantities import Cohort, dimensions_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
@@ -81,6 +81,7 @@ def _take_in(
     run(
         con,
         "load/fresh_users",
+        {"segments": first_segments(spec)},
         **key,
         variants=list(spec.variants),
         parts=list(fresh.get(UserRows.EXPOSURES, ())),

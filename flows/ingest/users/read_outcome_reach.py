@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
 from flows.ingest.coverage import users_known_until
 from flows.ingest.users.exposed_users import users_of
+from flows.ingest.users.reach_by_day import DayReach, ReachBefore, by_day, closed, together
 from flows.ingest.users.read_unread_outcomes import read_unread_outcomes
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import UserMetric
 from flows.warehouse.statements import Connection, run
 
 _NO_STRANGERS = (0.0, 0.0, False)
+_SAMPLED = ("sampled", "repeated", "users_before", "users_outside")
 _MICROSECOND = timedelta(microseconds=1)
 # What has to be told user by user is told of a sample of about so many outcomes.
 _SAMPLED_ROWS = 500_000
@@ -28,14 +30,39 @@ class _Asked:
     span: tuple[timedelta, timedelta]
     outcomes: tuple[str, ...]
 
+    @property
+    def span_us(self) -> tuple[int, int]:
+        """The window in microseconds."""
+        begin, end = self.span
+        return begin // _MICROSECOND, end // _MICROSECOND
+
+
+@dataclass(frozen=True, slots=True)
+class FoundReach:
+    """What outcomes reach whom: by metric that is made of users' outcomes, each name it counts.
+
+    names: rows of every name of outcome. days: by span, what later pulls can add to.
+    """
+
+    metrics: Mapping[str, tuple[OutcomeReach, ...]]
+    names: Mapping[str, int]
+    days: Mapping[str, Sequence[DayReach]]
+
 
 def read_outcome_reach(
-    con: Connection, spec: Experiment, known_until: datetime, *, is_kept: bool
-) -> dict[str, tuple[OutcomeReach, ...]]:
-    """By metric that is made of users' outcomes, what is known of each name that it counts.
+    con: Connection,
+    spec: Experiment,
+    known_until: datetime,
+    *,
+    is_kept: bool,
+    before: ReachBefore | None = None,
+) -> FoundReach:
+    """What is known at a look.
 
-    is_kept: whether the kept users are those of the look; else users_at_look has them.
+    is_kept: whether the kept users are those of the look; else users_at_look has them. before: of
+    kept users, what needs not be read again.
     """
+    names = outcome_names(con, spec, known_until)
     metrics = {
         name: metric
         for name, metric in spec.user_metrics.items()
@@ -43,23 +70,25 @@ def read_outcome_reach(
         and not (metric.kind == "proportion" and spec.sources.conversions is not None)
     }
     if not metrics:
-        return {}
-    look = _Look(con, spec, known_until, users_of(is_kept=is_kept))
+        return FoundReach({}, names, {})
+    look = _Look(con, spec, known_until, users_of(is_kept=is_kept), names, before)
     unread = read_unread_outcomes(
         look.rows,
         {outcome for metric in metrics.values() for outcome in _outcomes_of(metric)},
+        names.keys(),
         known_until=known_until,
         pulled_until=users_known_until(con, spec) or known_until,
     )
     by_span: dict[tuple[timedelta, timedelta], dict[str, OutcomeReach]] = {}
     for span in dict.fromkeys(spec.span_of(metric) for metric in metrics.values()):
-        names = [o for m in metrics.values() if spec.span_of(m) == span for o in _outcomes_of(m)]
-        found = look.reach(_Asked(span, tuple(dict.fromkeys(names))))
+        asked = [o for m in metrics.values() if spec.span_of(m) == span for o in _outcomes_of(m)]
+        found = look.reach(_Asked(span, tuple(dict.fromkeys(asked))))
         by_span[span] = {name: unread.beside(reach) for name, reach in found.items()}
-    return {
+    of_metrics = {
         name: tuple(_for(metric, by_span[spec.span_of(metric)][o]) for o in _outcomes_of(metric))
         for name, metric in metrics.items()
     }
+    return FoundReach(of_metrics, names, look.days)
 
 
 def outcome_names(con: Connection, spec: Experiment, known_until: datetime) -> dict[str, int]:
@@ -99,20 +128,23 @@ class _Look:
     spec: Experiment
     known_until: datetime
     users: str
+    totals: Mapping[str, int]
+    before: ReachBefore | None
+    days: dict[str, list[DayReach]] = field(default_factory=dict)
 
     def reach(self, asked: _Asked) -> dict[str, OutcomeReach]:
         """By outcome, how many rows reach whom."""
-        begin, end = asked.span
+        from_us, until_us = asked.span_us
         names: dict[str, Any] = {"outcomes": list(asked.outcomes), "look_at": self.known_until}
-        window = {
+        window: dict[str, Any] = {
             **names,
-            "from_us": begin // _MICROSECOND,
-            "until_us": end // _MICROSECOND,
-            "exposed_until": self.known_until - end,
+            "from_us": from_us,
+            "until_us": until_us,
+            "exposed_until": self.known_until - asked.span[1],
         }
         finals = self.rows("aggregate/final_users", {"exposed_until": window["exposed_until"]})
-        rows = self.rows("aggregate/outcome_reach", window)
-        each = 1 + sum(row[2] for row in rows) // _SAMPLED_ROWS
+        reached = self._reached(asked, window)
+        each = 1 + sum(self.totals.get(name, 0) for name in asked.outcomes) // _SAMPLED_ROWS
         sample = {
             (outcome, variant): numbers
             for outcome, variant, *numbers in self.rows(
@@ -120,23 +152,25 @@ class _Look:
             )
         }
         users = {variant: count for variant, count, _ in finals}
-        reached = {(row[0], row[1]): row[2:] for row in rows}
-        lost = {row[0] for row in rows if row[1] is None}
-        strangers = self._strangers(names, each) if lost else {}
+        foreign = {name: self.totals.get(name, 0) for name in asked.outcomes}
+        for (outcome, _), row in reached.items():
+            foreign[outcome] -= row.rows
+        strangers = self._strangers(names, each) if any(foreign.values()) else {}
         other_shapes = any(has_other_shapes for *_, has_other_shapes in strangers.values())
         alike, examples = self._forms(names) if other_shapes else ({}, {})
         found = {
             outcome: OutcomeReach(
                 outcome,
-                rows=sum(row[2] for row in rows if row[0] == outcome),
-                foreign=reached.get((outcome, None), (0,))[0],
+                rows=self.totals.get(outcome, 0),
+                foreign=foreign[outcome],
                 by_variant={
-                    v: _variant(
-                        users.get(v, 0),
-                        reached.get((outcome, v)),
-                        alike.get((outcome, v), 0),
-                        each,
-                        sample.get((outcome, v)),
+                    v: replace(
+                        reached[outcome, v].reach(users.get(v, 0), *asked.span_us)
+                        if (outcome, v) in reached
+                        else VariantReach(users=users.get(v, 0)),
+                        alike=alike.get((outcome, v), 0),
+                        each=each,
+                        **dict(zip(_SAMPLED, sample.get((outcome, v), ()), strict=False)),
                     )
                     for v in self.spec.variants
                 },
@@ -148,6 +182,30 @@ class _Look:
             for outcome in asked.outcomes
         }
         return self._with_examples(found, names)
+
+    def _reached(self, asked: _Asked, window: dict[str, Any]) -> dict[tuple[str, str], DayReach]:
+        """Where the outcomes of each name and variant lie: of users of other days than those that
+        an earlier pull has, and of its days what is new."""
+        span = f"{asked.span} {asked.outcomes}"
+        known = self.before.days.get(span, ()) if self.before else ()
+        ways = [(self.users, "", window)]
+        if self.before and known:
+            days: dict[str, Any] = {"days": sorted({row.exposed_on for row in known})}
+            new = {"parts": list(self.before.parts), "since": self.before.since}
+            of_day = "list_contains($days, u.exposed_on)"
+            fresh = "and (list_contains($parts, o.part) or o.occurred_at > $since)"
+            ways = [
+                (f"(select * from {self.users} as u where not {of_day})", "", window | days),
+                (f"(select * from {self.users} as u where {of_day})", fresh, window | days | new),
+            ]
+        found = list(known)
+        for users, which, parameters in ways:
+            lists = {"users": users, "which": which}
+            asked_for = {**parameters, "experiment": self.spec.experiment}
+            answer = run(self.con, "aggregate/outcome_reach", lists, **asked_for)
+            found += [DayReach(*row) for row in answer.fetchall()]
+        self.days[span] = closed(by_day(found), window["exposed_until"])
+        return together(found)
 
     def rows(self, name: str, asked: Mapping[str, Any]) -> list[Any]:
         """The answer of a statement on the users of the look."""
@@ -186,32 +244,3 @@ class _Look:
             outcome: replace(reach, examples=reach.examples or shown.get(outcome))
             for outcome, reach in found.items()
         }
-
-
-def _variant(
-    users: int, row: Sequence[Any] | None, alike: int, each: int, sample: Sequence[int] | None
-) -> VariantReach:
-    rows, dated, counted, happened, without_value, just_before, same_day, *expected = row or (
-        0,
-        False,
-        *[0] * 7,
-    )
-    sampled, repeated, users_before, users_outside = sample or (0, 0, 0, 0)
-    return VariantReach(
-        users=users,
-        rows=rows,
-        dated=bool(dated),
-        counted=counted,
-        happened=happened,
-        without_value=without_value,
-        just_before=just_before,
-        same_day=same_day,
-        expected_before=float(expected[0]),
-        expected_in_window=float(expected[1]),
-        alike=alike,
-        each=each,
-        users_before=users_before,
-        users_outside=users_outside,
-        sampled=sampled,
-        repeated=repeated,
-    )

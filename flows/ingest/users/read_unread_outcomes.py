@@ -57,13 +57,11 @@ class UnreadOutcomes:
 
 
 def read_unread_outcomes(
-    ask: Ask, asked: Set[str], *, known_until: datetime, pulled_until: datetime
+    ask: Ask, asked: Set[str], names: Set[str], *, known_until: datetime, pulled_until: datetime
 ) -> UnreadOutcomes:
-    """Those of a look; asked: the outcomes that metrics are made of."""
+    """Those of a look; asked: the outcomes that metrics are made of; names: of all there are."""
     others: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    if any(
-        name not in asked for name, _ in ask("aggregate/outcome_names", {"look_at": known_until})
-    ):
+    if names - asked:
         span = {"since": "-infinity", "until": known_until}
         for outcome, variant, rows in ask("aggregate/outcomes_by_variant", span):
             if outcome not in asked:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from flows.formats.time import milliseconds_of
@@ -109,3 +111,48 @@ def test_a_look_before_the_last_pull_reads_the_rows(folder: Path) -> None:
         make_users_at(con, spec_of(), day(9))
         found = reach_at_look(con, spec_of(), day(9), is_kept=False)
     assert found.metrics["bought"][0].by_variant["a"].users < 50
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_is_added_to_from_pull_to_pull_is_what_all_rows_say(tmp_path: Path, seed: int) -> None:
+    """Rows split at random over files and pulls: late, early, of nobody, in two variants, twice.
+
+    One pull replaces a file of before, one finds nothing new.
+    """
+    rng = np.random.default_rng(seed)
+    users = rng.uniform(0, 20, 120)
+    exposures: Rows = [(u, "ab"[u % 2], at) for u, at in enumerate(users)]
+    exposures += [
+        (u, rng.choice(["a", "b"]), users[u] + rng.uniform(-5, 5)) for u in range(0, 120, 9)
+    ]
+    outcomes: Rows = [
+        (
+            rng.choice([f"{rng.integers(140)}", f"u{rng.integers(140)}"], p=[0.97, 0.03]),
+            rng.choice(["purchase", "visit", "other"], p=[0.5, 0.4, 0.1]),
+            rng.uniform(-10, 27),
+            [None, 0, 1, 2.5][rng.integers(4)],
+        )
+        for _ in range(700)
+    ]
+    spec, pulls = spec_of(), 6
+
+    def share(rows: Rows) -> list[Rows]:
+        """By pull; a row comes days before or after it happened, if not at once."""
+        came: list[Rows] = [[] for _ in range(pulls)]
+        for row in rows:
+            came[int(np.clip(row[2] / 4 + rng.choice([0, 0, 0, -1, 2]), 0, pulls - 1))].append(row)
+        return came
+
+    files = list(zip(share(exposures), share(outcomes), strict=True))
+    for number, (exposed, happened) in enumerate(files):
+        if number != 4:
+            write_exposures(tmp_path, exposed, f"exposures-{number}.csv")
+            write_outcomes(tmp_path, happened, f"outcomes-{number}.csv")
+        if number == 3:
+            write_outcomes(tmp_path, files[1][1][::2], "outcomes-1.csv")
+        at = day(4 * number + rng.choice([4, 4.3, 5]))
+        pull(tmp_path, at, spec)
+        kept, read = both(tmp_path, at, spec)
+        assert kept == read
+    [(written,)] = rows_of(tmp_path, "select reach from outcome_reach")
+    assert all(len({row[0] for row in rows}) > 10 for rows in json.loads(written)["days"].values())
