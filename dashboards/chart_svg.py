@@ -6,8 +6,10 @@ is clipped or referred to, so that several can stand in one page.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from markupsafe import Markup
@@ -56,12 +58,26 @@ _SIZE = re.compile(r'<svg[^>]*? width="([\d.]+)" height="([\d.]+)"[^>]*>')
 
 
 def drawn(
-    layers: Sequence[Mapping[str, Any]], label: str, *, height: float = HEIGHT, name: str = "chart"
+    layers: Sequence[Mapping[str, Any]],
+    label: str,
+    *,
+    height: float = HEIGHT,
+    name: str = "chart",
+    **values: float,
 ) -> Markup:
-    """The layers of a chart as SVG; label: the same in words."""
+    """The layers of a chart as SVG; label: the same in words.
+
+    values: what expressions in the layers name. Each layer has its data inline.
+    """
     # Half a second, which only pages that are made pay.
     import vl_convert  # noqa: PLC0415
 
+    rows: list[Any] = []
+    named = []
+    for layer in layers:
+        if layer["data"]["values"] not in rows:
+            rows.append(layer["data"]["values"])
+        named.append({**layer, "data": {"name": f"rows{rows.index(layer['data']['values'])}"}})
     chart = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": WIDTH,
@@ -69,9 +85,25 @@ def drawn(
         "padding": {"top": 20, "bottom": 2, "left": 6, "right": 8},
         "autosize": {"type": "fit", "contains": "padding"},
         "config": _CONFIG,
-        "layer": list(layers),
+        "params": [{"name": each, "value": 0} for each in values],
+        "datasets": {f"rows{i}": [] for i in range(len(rows))},
+        "layer": named,
     }
-    return _small(vl_convert.vegalite_to_svg(chart, allowed_base_urls=[]), label, name)
+    compiled = json.loads(_compiled(json.dumps(chart)))
+    known = {**values, **{f"rows{i}": each for i, each in enumerate(rows)}}
+    for kind, key in (("signals", "value"), ("data", "values")):
+        for each in compiled.get(kind, ()):
+            if each["name"] in known:
+                each[key] = known[each["name"]]
+    return _small(vl_convert.vega_to_svg(compiled, allowed_base_urls=[]), label, name)
+
+
+@lru_cache(maxsize=256)
+def _compiled(chart: str) -> str:
+    """A chart without its rows in Vega's terms, which takes longer than to draw it."""
+    import vl_convert  # noqa: PLC0415
+
+    return json.dumps(vl_convert.vegalite_to_vega(chart))
 
 
 def _small(svg: str, label: str, name: str) -> Markup:

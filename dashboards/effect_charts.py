@@ -125,8 +125,9 @@ def _sequence(report: ExperimentReport, metric: MetricResult) -> Iterator[Chart]
         f"{numbers.difference(last.shown, is_share=last.is_share)}, {said}, limit "
         f"{_limit(last)}"
     )
-    layers = [*stage_bands(report), *_sequence_layers(rows, domain, f"{word}, {unit}")]
-    svg = drawn([*layers, *look_marks([look for look, _ in found])], label)
+    layers = [*stage_bands(report), *_sequence_layers(rows, f"{word}, {unit}")]
+    marks = look_marks([look for look, _ in found])
+    svg = drawn([*layers, *marks], label, lowest=domain[0], highest=domain[1])
     yield Chart(f"{title}: {word}", svg, f"{said}; limit {_limit(last)}")
 
 
@@ -134,9 +135,10 @@ def _limit(harm: PastHarm) -> str:
     return numbers.limit(harm.limit, is_share=harm.is_share)
 
 
-def _sequence_layers(rows: Sequence[Layer], domain: Sequence[float], axis: str) -> list[Layer]:
+def _sequence_layers(rows: Sequence[Layer], axis: str) -> list[Layer]:
     y = quantity("y", axis, zero=False)
-    y["scale"] = {"domain": list(domain), "nice": False}
+    ends = {"domainMin": {"expr": "lowest"}, "domainMax": {"expr": "highest"}}
+    y["scale"] = {**ends, "nice": False, "zero": False}
     data = {"values": list(rows)}
     x = time_axis("t")
     band = {"type": "area", "color": COLOURS[1], "opacity": 0.18, "interpolate": "step-after"}

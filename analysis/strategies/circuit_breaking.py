@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
+from analysis.arrays import np
 from analysis.strategies.declaration import (
     REQUESTS,
     Counted,

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
-
-from analysis.arrays import BoolArray, FloatArray
+from analysis.arrays import BoolArray, FloatArray, np
 
 # Of each share that is held against a bound, at all looks at once.
 _ALPHA = 0.001

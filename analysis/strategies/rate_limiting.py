@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
 
-import numpy as np
-
+from analysis.arrays import np
 from analysis.strategies.declaration import (
     REQUESTS,
     Counted,

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
-from analysis.arrays import FloatArray
+from analysis.arrays import FloatArray, np
 from analysis.strategies.declaration import PAIR, Counted
 
 # So many requests of a key tell its endpoint; so many that don't come tell that an endpoint left.

@@ -8,10 +8,14 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from flows.cli.faults import fault_line, show_fault
 from flows.cli.lines import complain
 from flows.formats.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from flows.cli.arguments import Commands
 
 # Their text is all they are for.
 _DECIDES_NOTHING = ("completion", "export", "schema")
@@ -52,7 +56,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     # Plug-ins of pydantic are looked for in all that is installed; none is ours.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
-    parser = command_parser()
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = command_parser(_named(words))
     options = parser.parse_args(arguments, argparse.Namespace(parser=parser))
     action: Callable[[argparse.Namespace], int] = options.run
     try:
@@ -96,8 +101,34 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def command_parser() -> argparse.ArgumentParser:
-    """The command line with all its commands."""
+def _named(words: Sequence[str]) -> str:
+    """The word that names the command; '' where only a parser can tell."""
+    if len(words) > 1 and words[0] == "--root":
+        words = words[2:]
+    return words[0] if words else ""
+
+
+def command_parser(wanted: str = "") -> argparse.ArgumentParser:
+    """The command line with all its commands; wanted: which is called, if that is known."""
+    parser = argparse.ArgumentParser(
+        prog="verdict", description="Is the new version behind the traffic split good?"
+    )
+    from flows.cli.arguments import add_shared  # noqa: PLC0415
+
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    add_shared(parser, default=None)
+    commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
+    if wanted == "gate":
+        # Pipelines wait for it; it needs no other command.
+        from flows.cli import gate_command  # noqa: PLC0415
+
+        gate_command.add(commands)
+    else:
+        _add_all(commands)
+    return parser
+
+
+def _add_all(commands: Commands) -> None:
     # Imported here, for what fails while it is imported ends with 2 as well.
     from flows.cli import (  # noqa: PLC0415
         analyze_command,
@@ -117,14 +148,6 @@ def command_parser() -> argparse.ArgumentParser:
         watch_command,
     )
 
-    parser = argparse.ArgumentParser(
-        prog="verdict", description="Is the new version behind the traffic split good?"
-    )
-    from flows.cli.arguments import add_shared  # noqa: PLC0415
-
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    add_shared(parser, default=None)
-    commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
     for command in (
         init_command,
         forget_command,
@@ -143,7 +166,6 @@ def command_parser() -> argparse.ArgumentParser:
         completion_command,
     ):
         command.add(commands)
-    return parser
 
 
 if __name__ == "__main__":

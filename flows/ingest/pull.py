@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from flows.formats.text import counted
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.coverage import complete_until_ms, doubtful_windows, watermark
-from flows.ingest.requests.recordings import see_recordings
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.spec.sources import PrometheusSource, RecordingSource
@@ -54,7 +53,7 @@ def pull_experiment(
     WarehouseBusy or WarehouseUnusable; then the warehouse is as it was before the failed window.
     """
     pulled: list[RequestPull | UserPull | MeasuredPull] = []
-    see_recordings(spec, warehouse, spec_dir)
+    _see_recordings(spec, warehouse, spec_dir)
     if spec.request_metrics:
         pulled.append(_pull_requests(spec, warehouse, spec_dir, until))
     if spec.pulled_series:
@@ -76,7 +75,7 @@ def pull_if_behind(
     Returns what is wrong in the data. Raises what pull_experiment raises.
     """
     warnings: list[str] = []
-    see_recordings(spec, warehouse, spec_dir)
+    _see_recordings(spec, warehouse, spec_dir)
     if spec.request_metrics and (until := _behind(spec, warehouse, at, ["requests"])):
         warnings += _pull_requests(spec, warehouse, spec_dir, until).warnings
     measured = _measured(spec)
@@ -88,6 +87,12 @@ def pull_if_behind(
 
 
 # The sources import pyarrow and requests; a gate that needs no pull must not pay for them.
+
+
+def _see_recordings(spec: Experiment, warehouse: Path, spec_dir: Path) -> None:
+    from flows.ingest.requests.recordings import see_recordings  # noqa: PLC0415
+
+    see_recordings(spec, warehouse, spec_dir)
 
 
 def _measured(spec: Experiment) -> list[str]:

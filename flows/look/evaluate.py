@@ -27,6 +27,7 @@ from flows.plan.effective import look_time_of, plan_at
 from flows.plan.from_spec import limits_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader, open_writer, transaction
+from flows.warehouse.kept_open import stays_open
 from flows.warehouse.statements import Connection, run
 
 
@@ -58,7 +59,7 @@ def score_experiment(
     look = _Look(spec, at, notes, remarks, checks, inputs, evidence, spec_dir)
     judged = None
     # The writer's turn is for the write: the evidence tells whether what was read still holds.
-    if evidence:
+    if evidence and not stays_open(warehouse):
         with open_reader(warehouse) as con:
             judged = look.judge(con)
     if judged is None or not judged.is_invalid or ask_causes is None:

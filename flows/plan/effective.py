@@ -19,7 +19,7 @@ def plan_at(con: Connection, spec: Experiment, *, at: datetime) -> Plan:
 
     What a person has approved of its signals since is in it.
     """
-    plan = _plan(con, spec, at)
+    plan = staged_plan(con, spec, at=at)
     since = {"experiment": spec.experiment, "since": instant(plan.start_ms), "until": at}
     rows = run(con, "aggregate/signal_approvals", **since).fetchall()
     return replace(plan, approved={(metric, arm): allowed for metric, arm, allowed in rows})
@@ -35,7 +35,8 @@ def look_time_of(plan: Plan, at_ms: int) -> int:
     return plan.start_ms + (clamped - plan.start_ms) // plan.bucket_ms * plan.bucket_ms
 
 
-def _plan(con: Connection, spec: Experiment, at: datetime) -> Plan:
+def staged_plan(con: Connection, spec: Experiment, *, at: datetime) -> Plan:
+    """The same, without what a person has approved: for who only asks for its stages."""
     delivery = read_delivery(con, spec.experiment, until=at) if spec.delivery else None
     if delivery is not None:
         return delivered_plan(spec, delivery, at_ms=milliseconds_of(at))

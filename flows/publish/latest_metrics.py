@@ -31,7 +31,7 @@ from flows.formats.safe_text import safe_text
 from flows.formats.time import instant, milliseconds_of
 from flows.formats.urls import endpoint_of
 from flows.look.verdict_document import restored
-from flows.plan.effective import plan_at
+from flows.plan.effective import staged_plan
 from flows.publish.dashboards import view_of
 from flows.publish.marts import PublishFailed
 from flows.publish.pushgateway import PushFailed, push_text
@@ -169,7 +169,7 @@ def latest_metrics(warehouse: Path, specs: Sequence[Experiment]) -> list[Experim
 def _look(con: Connection, spec: Experiment, stored: Mapping[str, Any]) -> _Look:
     verdict = restored(Verdict, stored)
     at_ms = milliseconds_of(verdict.look_at)
-    stages = plan_at(con, spec, at=verdict.look_at).stages
+    stages = staged_plan(con, spec, at=verdict.look_at).stages
     begun = [(i, stage) for i, stage in enumerate(stages, 1) if stage.start_ms < at_ms]
     return _Look(spec, view_of(spec), verdict, begun[-1] if begun else None)
 

@@ -27,7 +27,7 @@ from dashboards.report_view import (
 )
 from flows.formats.time import instant
 from flows.look.verdict_document import restored
-from flows.plan.effective import plan_at
+from flows.plan.effective import staged_plan
 from flows.publish.report_split import read_splits
 from flows.publish.report_traffic import read_traffic
 from flows.spec.experiment import Experiment
@@ -126,7 +126,7 @@ def _judged(con: Connection, spec: Experiment, latest: _Latest) -> _Judged:
     assert row is not None
     stored, judged = json.loads(row[0]), json.loads(row[1] or "{}")
     verdict = restored(Verdict, stored)
-    plan = plan_at(con, spec, at=verdict.look_at)
+    plan = staged_plan(con, spec, at=verdict.look_at)
     report = ExperimentReport(
         verdict=verdict,
         service=spec.service,

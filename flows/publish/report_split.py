@@ -9,7 +9,7 @@ from analysis.plan import Plan
 from analysis.verdict import Verdict
 from dashboards.report_view import StageSplit, VariantShare
 from flows.formats.time import instant, milliseconds_of
-from flows.plan.effective import plan_at
+from flows.plan.effective import staged_plan
 from flows.publish.traffic import TrafficSpan, requests_in
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection
@@ -22,7 +22,7 @@ def read_splits(
     found: dict[str, list[StageSplit]] = {}
     stages: list[tuple[Plan, TrafficSpan, Mapping[str, float]]] = []
     for spec, verdict in looked:
-        plan = plan_at(con, spec, at=verdict.look_at)
+        plan = staged_plan(con, spec, at=verdict.look_at)
         at_ms = milliseconds_of(verdict.look_at)
         if spec.request_metrics:
             for stage in plan.stages:

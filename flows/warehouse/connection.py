@@ -16,7 +16,7 @@ import duckdb
 
 from flows.formats.problems import UserError
 from flows.warehouse.file_lock import LockHeld, file_lock
-from flows.warehouse.kept_open import KEPT, Opened
+from flows.warehouse.kept_open import KEPT, Opened, stays_open
 from flows.warehouse.migrations import SchemaMismatch, bring_up_to_date, is_up_to_date
 from flows.warehouse.resources import resources_of
 from flows.warehouse.statements import run
@@ -75,8 +75,7 @@ def open_reader(path: Path, *, wait_s: float = 60.0) -> Iterator[duckdb.DuckDBPy
     deadline = time.monotonic() + wait_s
     if not path.exists():
         raise WarehouseUnusable(f"{path} does not exist: pull first (verdict pull)")
-    kept = KEPT.get()
-    if kept is not None and kept.path == path and kept.is_open:
+    if stays_open(path):
         with open_writer(path, wait_s=wait_s) as con:
             yield con
         return

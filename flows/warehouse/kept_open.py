@@ -112,6 +112,12 @@ KEPT: ContextVar[KeptOpening | None] = ContextVar("kept_opening", default=None)
 """The opening that the steps of this run share."""
 
 
+def stays_open(path: Path) -> bool:
+    """Whether this run has the warehouse open already: to read is then no cheaper than to write."""
+    kept = KEPT.get()
+    return kept is not None and kept.path == path and kept.is_open
+
+
 @contextmanager
 def keep_open(path: Path) -> Iterator[None]:
     """Within it the warehouse, once opened to write, stays open for the steps that follow.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -46,10 +45,12 @@ def resources_of(warehouse: Path) -> dict[str, str]:
 
 
 def _read(file: Path) -> dict[str, object]:
+    if not file.exists():
+        return {}
+    import tomllib  # noqa: PLC0415  # every gate comes by here, and most projects have no file
+
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8")).get("duckdb", {})
-    except FileNotFoundError:
-        return {}
     except (OSError, ValueError) as error:
         raise WrongResources(f"{file}: can't be read: {error}") from error
     unknown = sorted(set(table) - set(SETTINGS)) if isinstance(table, dict) else ["duckdb"]

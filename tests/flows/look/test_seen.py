@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -208,3 +210,18 @@ def test_run_says_that_there_is_nothing_new(root: Path, capsys: pytest.CaptureFi
     assert "nothing new" not in out  # the second comes after it
     assert "1 invalid" in out
     assert page.stat() != before[1]
+
+
+def test_a_gate_that_prints_what_stands_imports_no_statistics(root: Path) -> None:
+    code = (
+        "import sys\n"
+        "from flows.cli.main import main\n"
+        "main(sys.argv[1:])\n"
+        "heavy = {'numpy', 'scipy', 'polars', 'pyarrow', 'requests', 'analysis.verdict'}\n"
+        "print(sorted(heavy & sys.modules.keys()))\n"
+    )
+    asked = ["--root", str(root), "gate", "first", "--at", LATER.isoformat()]
+    said = subprocess.run(
+        [sys.executable, "-c", code, *asked], capture_output=True, text=True, check=True
+    ).stdout
+    assert said.splitlines()[-1] == "[]"
