@@ -15,7 +15,7 @@ from flows.manifests.strategy_settings import strategies_in
 from flows.manifests.telemetry import telemetry
 from flows.manifests.yaml_scalar import yaml_quoted, yaml_scalar
 from flows.spec.experiment import Experiment
-from flows.spec.strategies import MODELS
+from flows.spec.strategies import strategy_models
 
 _CHECK = "# CHECK: "
 # What a spec may choose otherwise: names of labels, and lists that are a person's.
@@ -172,7 +172,7 @@ def differing_settings(spec: Experiment, manifests: Manifests) -> Iterator[str]:
         return
     kind = spec.strategy.strategy.kind
     for found in choose_strategies(manifests, kind, None):
-        theirs = MODELS[kind].model_validate({"kind": kind, **found.fields})
+        theirs = strategy_models()[kind].model_validate({"kind": kind, **found.fields})
         for name in found.fields.keys() - _OURS:
             ours = getattr(spec.strategy, name)
             if found.service == spec.service and getattr(theirs, name) != ours:

@@ -16,7 +16,7 @@ from flows.spec.experiment import Experiment
 from flows.spec.fields import NAME_PATTERN, PERCENT_PATTERN, URL_PATTERN, Strict
 from flows.spec.metrics import METRIC_MODELS
 from flows.spec.sources import PrometheusSource
-from flows.spec.strategies import KINDS, MODELS
+from flows.spec.strategies import StrategyFields, strategy_kinds, strategy_models
 
 _PATTERNS = {
     NAME_PATTERN: "lower-case letters, digits and dashes, at most 63",
@@ -71,7 +71,7 @@ def _what_is_right(detail: ErrorDetails, text: str | None) -> str:
         case "string_pattern_mismatch":
             right = f"must be {_PATTERNS.get(context['pattern'], context['pattern'])}"
         case "union_tag_invalid" | "union_tag_not_found":
-            kinds = [*KINDS] if detail["loc"][0] == "strategy" else _kinds()
+            kinds = [*strategy_kinds()] if detail["loc"][0] == "strategy" else _kinds()
             right = _right_kind(detail["input"], kinds)
         case "float_type" | "int_type":
             whole = "whole " * (kind == "int_type")
@@ -154,7 +154,7 @@ def fields_for(detail: ErrorDetails) -> list[str]:
     """The fields that may stand where an unknown one is."""
     loc = detail["loc"]
     if loc[0] == "strategy":
-        return [*MODELS[str(loc[1])].model_fields]
+        return [*strategy_models()[str(loc[1])].model_fields]
     kind = str(loc[2]) if loc[0] == "metrics" and len(loc) > 3 else None
     return fields_at(_without_kind(loc)[:-1], kind)
 
@@ -165,6 +165,7 @@ def _unknown_field(name: str, known: Sequence[str]) -> str:
 
 
 def _models() -> list[type[Strict]]:
+    strategy_models()  # made when first asked for
     models = [*Strict.__subclasses__()]
     for model in models:
         models += model.__subclasses__()
@@ -207,7 +208,7 @@ def _options(annotation: Any) -> list[Any]:
         return _options(get_args(annotation)[0])
     if origin in (Union, UnionType):
         return [option for one in get_args(annotation) for option in _options(one)]
-    return [annotation]
+    return [*strategy_models().values()] if annotation is StrategyFields else [annotation]
 
 
 def _inside(one: Any, part: str | int) -> list[Any]:

@@ -7,11 +7,12 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field, GetJsonSchemaHandler, TypeAdapter, create_model
+from pydantic_core.core_schema import CoreSchema, no_info_plain_validator_function
 
 import analysis.strategies
 from analysis.strategies.declaration import Counter, FieldKind, Strategy
@@ -57,7 +58,7 @@ class StrategyFields(Strict):
         """The kind with these parameters."""
         own = {name: getattr(self, name) for name in type(self).model_fields}
         kind, _ = own.pop("kind"), own.pop("clusters")
-        return KINDS[kind](
+        return strategy_kinds()[kind](
             **{k: v.total_seconds() if isinstance(v, timedelta) else v for k, v in own.items()}
         )
 
@@ -78,13 +79,37 @@ def _model(kind: str, strategy: type[Strategy]) -> type[StrategyFields]:
     return create_model(strategy.__name__, __base__=StrategyFields, __doc__=doc, **fields)
 
 
-KINDS: Mapping[str, type[Strategy]] = {one.kind: one for one in _found()}
-MODELS = {kind: _model(kind, one) for kind, one in KINDS.items()}
+@cache
+def strategy_kinds() -> Mapping[str, type[Strategy]]:
+    """Every strategy by its kind. Found when first asked for: most specs have none."""
+    return {one.kind: one for one in _found()}
 
-if TYPE_CHECKING:
-    StrategyChoice = StrategyFields
-else:
-    StrategyChoice = Annotated[reduce(or_, MODELS.values()), Field(discriminator="kind")]
+
+@cache
+def strategy_models() -> Mapping[str, type[StrategyFields]]:
+    """What a spec may say of each."""
+    return {kind: _model(kind, one) for kind, one in strategy_kinds().items()}
+
+
+@cache
+def _choice() -> TypeAdapter[StrategyFields]:
+    models: Any = reduce(or_, strategy_models().values())
+    return TypeAdapter(Annotated[models, Field(discriminator="kind")])
+
+
+class _OneOfAll:
+    """Reads a strategy by the model of its kind."""
+
+    def __get_pydantic_core_schema__(self, *_: object) -> CoreSchema:
+        return no_info_plain_validator_function(lambda value: _choice().validate_python(value))
+
+    def __get_pydantic_json_schema__(
+        self, _: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return handler(_choice().core_schema)
+
+
+StrategyChoice = Annotated[StrategyFields, _OneOfAll()]
 
 
 def with_strategy(document: YamlDocument) -> YamlDocument:
@@ -94,7 +119,7 @@ def with_strategy(document: YamlDocument) -> YamlDocument:
     """
     data = document.data
     written = data.get("strategy") if isinstance(data, dict) else None
-    model = MODELS.get(str(written.get("kind"))) if isinstance(written, dict) else None
+    model = strategy_models().get(str(written.get("kind"))) if isinstance(written, dict) else None
     own = data.get("metrics", {}) if isinstance(data, dict) else None
     if model is None or not isinstance(own, dict):
         return document

@@ -14,7 +14,7 @@ from flows.ingest.requests.mesh.families import FAMILIES
 from flows.spec.experiment import Experiment, Mesh
 from flows.spec.metrics import ErrorShare, OutcomeShare
 from flows.spec.read_spec import read_spec
-from flows.spec.strategies import KINDS, STRATEGY
+from flows.spec.strategies import STRATEGY, strategy_kinds
 from tests.places import REPOSITORY
 
 _HEAD = """\
@@ -38,7 +38,7 @@ def _read(folder: Path, strategy: str, more: str = "", mesh: str = "istio") -> E
 def test_every_strategy_has_a_spec_of_fewer_than_25_lines() -> None:
     files = {one.stem: one for one in (REPOSITORY / "experiments" / "strategies").glob("*.yaml")}
 
-    assert set(files) == set(KINDS)
+    assert set(files) == set(strategy_kinds())
     for name, file in files.items():
         spec = read_spec(file)
         assert spec.strategy is not None
@@ -47,11 +47,11 @@ def test_every_strategy_has_a_spec_of_fewer_than_25_lines() -> None:
 
 
 def test_a_strategy_is_one_short_module_that_nothing_else_branches_on() -> None:
-    modules = {one: inspect.getmodule(strategy) for one, strategy in KINDS.items()}
+    modules = {one: inspect.getmodule(strategy) for one, strategy in strategy_kinds().items()}
     lengths = {
         one: len(inspect.getsource(found).splitlines()) for one, found in modules.items() if found
     }
-    assert len(lengths) == len(KINDS)
+    assert len(lengths) == len(strategy_kinds())
     assert max(lengths.values()) < 120
     # Only what reads manifests knows which of them configures which strategy.
     files = [file for part in ("analysis", "flows", "sql", "dashboards") for file in _code(part)]
@@ -61,7 +61,9 @@ def test_a_strategy_is_one_short_module_that_nothing_else_branches_on() -> None:
         if not file.is_relative_to(REPOSITORY / "analysis" / "strategies")
         and not file.is_relative_to(REPOSITORY / "flows" / "manifests")
     ]
-    names = [f"[\"']{kind}[\"']|strategies\\.{kind.replace('-', '_')}\\b" for kind in KINDS]
+    names = [
+        f"[\"']{kind}[\"']|strategies\\.{kind.replace('-', '_')}\\b" for kind in strategy_kinds()
+    ]
     named = re.compile("|".join(names))
     assert len(others) > 500
     assert [file.name for file in others if named.search(file.read_text())] == []
@@ -119,11 +121,11 @@ def test_versions_that_a_proxys_own_answers_lack_are_refused(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("mesh", ["linkerd", "linkerd-route", "linkerd-policy", "envoy"])
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(strategy_kinds()))
 def test_flags_that_a_mesh_does_not_tell_are_refused_not_taken_for_none(
     tmp_path: Path, mesh: str, kind: str
 ) -> None:
-    flags = {one.flag for one in KINDS[kind]().counters.values() if one.flag}
+    flags = {one.flag for one in strategy_kinds()[kind]().counters.values() if one.flag}
     family = FAMILIES[Mesh(mesh)]
 
     if flags - {*family.flag_counters}:
