@@ -12,6 +12,7 @@ from analysis.strategies.declaration import (
     Counter,
     Found,
     StrategyFinding,
+    frequent,
     share_bounds,
 )
 
@@ -108,9 +109,12 @@ def check_attempts(
     """
     for candidate in seen.candidates:
         routes = route_attempts(seen, candidate)
-        unknown = [one for one in routes if one.whole < _LEAST_ATTEMPTS * one.requests]
+        asked = sum(one.requests for one in routes)
+        of_note = {*once, *frequent({one.route: one.requests for one in routes})}
+        counted = [one for one in routes if one.route in of_note]
+        unknown = [one for one in counted if one.whole < _LEAST_ATTEMPTS * one.requests]
         unseen = sorted({*once} - {one.route for one in routes})
-        if sum(one.requests for one in routes) < _LEAST_REQUESTS:
+        if asked < _LEAST_REQUESTS:
             yield StrategyFinding("attempts", Found.WAIT, f"{candidate} had too few requests yet")
         elif unknown or unseen:
             what = f"attempts on {unknown[0].route}" if unknown else f"requests of {unseen[0]}"

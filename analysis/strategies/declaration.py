@@ -13,6 +13,7 @@ from analysis.arrays import BoolArray, FloatArray, np
 _ALPHA = 0.001
 # All shares are alike beforehand: a beta distribution of 1 and 1.
 _UNIFORM = 2.0
+_FEW = 0.01
 
 
 class FieldKind(StrEnum):
@@ -152,6 +153,15 @@ class Strategy(Protocol):
 
     def check(self, seen: Counted) -> Iterator[StrategyFinding]:
         """What the counters say; valid at every look."""
+
+
+def frequent(*counts: Mapping[str, float]) -> list[str]:
+    """The names that have one in a hundred events, of any of the counts.
+
+    Rare ones are mostly what nobody named: probes, scanners, a label that the proxy doesn't know.
+    """
+    found = ({name for name in one if one[name] >= _FEW * sum(one.values())} for one in counts)
+    return sorted(set[str]().union(*found))
 
 
 def share_bounds(events: float, of: float) -> tuple[float, float]:

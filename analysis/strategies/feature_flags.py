@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from analysis.strategies.declaration import (
@@ -12,6 +12,7 @@ from analysis.strategies.declaration import (
     Counter,
     Found,
     StrategyFinding,
+    frequent,
     names,
     share,
     share_bounds,
@@ -49,9 +50,21 @@ class FeatureFlags:
         """Whether the flag is on as often as configured in its groups, and off in others."""
         for candidate in seen.candidates:
             with_flag, without = (seen.by("requests", name) for name in (candidate, seen.baseline))
-            for group in sorted({*with_flag, *without, *self.groups}):
-                own = with_flag.get(group, 0.0)
-                yield self._audit(group, own, own + without.get(group, 0.0))
+            of = {
+                group: with_flag.get(group, 0.0) + without.get(group, 0.0)
+                for group in sorted({*with_flag, *without, *self.groups})
+            }
+            # Of a few requests each, perhaps of one user, nothing can be said but together.
+            few = [] if self.groups else sorted({*of} - {*frequent(of)})
+            for group in [one for one in of if one not in few]:
+                yield self._audit(group, with_flag.get(group, 0.0), of[group])
+            if few:
+                own = sum(with_flag.get(group, 0.0) for group in few)
+                yield self._together(few, own, sum(of[group] for group in few))
+
+    def _together(self, groups: Sequence[str], own: float, of: float) -> StrategyFinding:
+        found = self._audit(f"{groups[0]} and {len(groups) - 1} more rare ones", own, of)
+        return found if found.found is not Found.WAIT else replace(found, found=Found.GOOD)
 
     def _audit(self, group: str, own: float, of: float) -> StrategyFinding:
         name, (low, high) = f"flag in {group or 'no group'}", share_bounds(own, of)

@@ -22,6 +22,8 @@ from analysis.strategies.declaration import (
 from analysis.strategies.stickiness import Stickiness, stickiness
 
 _LEAST_REQUESTS = 200
+# What a series says, or Istio, of a request whose endpoint it doesn't know.
+_NO_ENDPOINT, _FEW = ("", "unknown"), 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,12 @@ class LoadBalancing:
             by_endpoint = seen.by("arrivals", candidate)
             counts = np.zeros(endpoints)
             counts[: len(by_endpoint)] = list(by_endpoint.values())
+            nowhere = sum(by_endpoint.get(name, 0.0) for name in _NO_ENDPOINT)
+            if nowhere > _FEW * counts.sum():
+                detail = f"{nowhere / counts.sum():.1%} of requests of {candidate} have no "
+                detail += f"{self.label}: how they spread isn't known"
+                yield StrategyFinding("spread", Found.WAIT, detail)
+                continue
             if counts.sum() < _LEAST_REQUESTS or len(counts) < 2:
                 detail = f"{candidate} had too few requests, or endpoints, to see how they spread"
                 yield StrategyFinding("spread", Found.WAIT, detail)

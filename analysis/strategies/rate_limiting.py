@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,6 +27,12 @@ from analysis.strategies.declaration import (
 _SLACK = 1.1
 _LEAST_OF_BUCKET = 0.8
 _LEAST_REQUESTS = 200
+# Refused gRPC calls have HTTP's status 200, and a filter may answer with any.
+_REFUSED = {
+    "refusals": 'response_code="429"',
+    "refusals by flag": 'response_code!="429",response_flags=~".*RL.*"',
+    "refusals by gRPC": 'response_code!="429",response_flags!~".*RL.*",grpc_response_status="8"',
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +59,11 @@ class RateLimiting:
 
     @property
     def counters(self) -> Mapping[str, Counter]:
-        """Requests and refusals."""
-        refusals = Counter(REQUESTS.of, where='response_code="429"', by=self.label)
-        return {"requests": Counter(REQUESTS.of, by=self.label, needed=True), "refusals": refusals}
+        """Requests and refusals, each of which is counted by one way of saying so."""
+        ways = {
+            name: Counter(REQUESTS.of, where, by=self.label) for name, where in _REFUSED.items()
+        }
+        return {"requests": Counter(REQUESTS.of, by=self.label, needed=True), **ways}
 
     def check(self, seen: Counted) -> Iterator[StrategyFinding]:
         """Whether the limit of each candidate is reached, keeps its rate and is fair."""
@@ -67,7 +76,7 @@ class RateLimiting:
 
     def _limit(self, seen: Counted, candidate: str) -> StrategyFinding:
         asked = seen.series("requests", candidate)
-        passed = float(asked.sum()) - seen.total("refusals", candidate)
+        passed = float(asked.sum()) - sum(seen.total(way, candidate) for way in _REFUSED)
         rate = self.tokens * self.proxies / self.fill
         seconds = len(asked) * seen.bucket_s
         most = _SLACK * (rate * seconds + self.tokens * self.proxies)
@@ -80,31 +89,29 @@ class RateLimiting:
             everybody = " nearly everybody" if passed < 0.05 * asked.sum() else " too much"
             return StrategyFinding("limit", Found.HARM, f"the limit refuses{everybody}: {said}")
         if passed == asked.sum():
-            return StrategyFinding(
-                "limit",
-                Found.WAIT,
-                f"no request reached the limit, so its effect is unknown: {said}",
-            )
+            detail = f"no request reached the limit, so its effect is unknown: {said}"
+            return StrategyFinding("limit", Found.WAIT, detail)
         return StrategyFinding("limit", Found.GOOD, f"the limit is kept: {said}")
 
     def _fairness(self, seen: Counted, candidate: str) -> StrategyFinding:
         """No tier is refused more than the next one; where all are alike, none more than all."""
-        asked, refused = seen.by("requests", candidate), seen.by("refusals", candidate)
+        asked, refused = seen.by("requests", candidate), Tally[str]()
+        for way in _REFUSED:
+            refused.update(seen.by(way, candidate))
         bounds = {name: share_bounds(refused.get(name, 0.0), of) for name, of in asked.items()}
         whole = share_bounds(sum(refused.values()), sum(asked.values()))
-        unseen = [name for name in self.tiers if name not in bounds]
+        unseen = [name for name in self.tiers if asked.get(name, 0.0) < _LEAST_REQUESTS]
         if unseen:
-            detail = f"{candidate} has no requests of {self.label} {unseen[0]}"
+            few = "too few" if asked.get(unseen[0]) else "no"
+            detail = f"{candidate} has {few} requests of {self.label} {unseen[0]}"
             return StrategyFinding("fairness", Found.WAIT, detail)
         pairs = [(one, bounds[other], other) for one, other in pairwise(self.tiers)]
         pairs += [] if self.tiers else [(name, whole, "all") for name in bounds]
         for name, other, whom in pairs:
             if bounds[name][0] - other[1] > self.unfair:
                 own = refused.get(name, 0.0) / asked[name]
-                detail = (
-                    f"the limit is unfair: {candidate} refuses {own:.1%} of {self.label} {name}, "
-                    f"at most {other[1]:.1%} of {whom}"
-                )
+                detail = f"the limit is unfair: {candidate} refuses {own:.1%} of {self.label} "
+                detail += f"{name}, at most {other[1]:.1%} of {whom}"
                 return StrategyFinding("fairness", Found.HARM, detail)
         detail = f"no {self.label} is surely refused {self.unfair:.0%} more than others"
         return StrategyFinding("fairness", Found.GOOD, detail)

@@ -12,12 +12,13 @@ from analysis.strategies.declaration import (
     Counter,
     Found,
     StrategyFinding,
+    frequent,
     share,
     share_bounds,
     text,
 )
 
-_LEAST_REQUESTS = 200
+_LEAST = 200
 # So many users may be seen in both variants: what is in flight, devices that are shared.
 _SWITCHING = 0.01
 
@@ -54,19 +55,19 @@ class SeveralExperiments:
         """Whether the other's variants are shared alike, and harm is alike within each of them."""
         for candidate in seen.candidates:
             own, others = seen.by("requests", candidate), seen.by("requests", seen.baseline)
-            both = sorted({*own, *others})
-            least = min(own.get(arm, 0.0) for arm in both) if both else 0.0
-            if len(both) < 2 or min(least, *others.values()) < _LEAST_REQUESTS:
-                detail = f"{candidate} has too few requests in each {self.label} yet"
-                yield StrategyFinding("overlap", Found.WAIT, detail)
+            both = frequent(own, others)
+            said = f"{candidate} has too few requests in each {self.label} yet"
+            too_few = StrategyFinding("overlap", Found.WAIT, said)
+            if len(both) < 2 or min(sum(own.values()), sum(others.values())) < _LEAST:
+                yield too_few
                 continue
             for arm in both:
                 yield self._overlap(arm, candidate, own, others)
-            yield self._interaction(seen, candidate, both)
+            enough = min(one.get(arm, 0.0) for one in (own, others) for arm in both) >= _LEAST
+            yield self._interaction(seen, candidate, both) if enough else too_few
             if self.user:
-                yield self._stickiness(
-                    candidate, *(seen.by("users", v) for v in (candidate, seen.baseline))
-                )
+                users = (seen.by("users", one) for one in (candidate, seen.baseline))
+                yield self._stickiness(candidate, *users)
 
     def _overlap(
         self, arm: str, candidate: str, own: Mapping[str, float], others: Mapping[str, float]
@@ -77,10 +78,10 @@ class SeveralExperiments:
         shares = [one.get(arm, 0.0) / sum(one.values()) for one in (own, others)]
         said = f"{self.label} {arm} has {shares[0]:.1%} of {candidate}'s requests"
         said += f", {shares[1]:.1%} of the baseline's"
-        apart = max(low - other_high, other_low - high) > self.overlap
-        if apart:
-            said = f"the experiments depend on each other: {said}"
-        return StrategyFinding(f"overlap {arm}", Found.UNFIT if apart else Found.GOOD, said)
+        if max(low - other_high, other_low - high) <= self.overlap:
+            return StrategyFinding(f"overlap {arm}", Found.GOOD, said)
+        said = f"the experiments depend on each other: {said}"
+        return StrategyFinding(f"overlap {arm}", Found.UNFIT, said)
 
     def _stickiness(
         self, candidate: str, own: Mapping[str, float], others: Mapping[str, float]
@@ -106,11 +107,11 @@ class SeveralExperiments:
         worst = max(arms, key=lambda arm: excess[arm][0])
         best = min(arms, key=lambda arm: excess[arm][1])
         if excess[worst][0] - excess[best][1] > self.interaction:
-            detail = (
-                f"the experiments interact: failures of {candidate} less the baseline's are at "
+            said = f"the experiments interact: failures of {candidate} less the baseline's are at "
+            said += (
                 f"least {100 * excess[worst][0]:+.1f} points with {self.label} {worst}, at most "
-                f"{100 * excess[best][1]:+.1f} points with {best}"
             )
-            return StrategyFinding("interaction", Found.WAIT, detail)
-        detail = f"harm of {candidate} is alike within each {self.label}"
-        return StrategyFinding("interaction", Found.GOOD, detail)
+            said += f"{100 * excess[best][1]:+.1f} points with {best}"
+            return StrategyFinding("interaction", Found.WAIT, said)
+        said = f"harm of {candidate} is alike within each {self.label}"
+        return StrategyFinding("interaction", Found.GOOD, said)

@@ -35,6 +35,9 @@ def _texts(spec: Experiment, counter: Counter, variant: str) -> Iterator[str]:
         return
     family = FAMILIES[spec.mesh]
     where = counter.where.replace(FAMILIES[Mesh.ISTIO].code_label, family.code_label)
+    flags = FAMILIES[Mesh.ISTIO].flag_label
+    if flags and flags in where and not family.flag_label:
+        return  # a strategy that needs them is refused with this mesh
     if counter.of == REQUESTS.of:
         own = variant_conditions(family, spec, variant)
         if counter.flag and not family.flag_label:

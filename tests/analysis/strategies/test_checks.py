@@ -340,6 +340,86 @@ def _routes(get: float, post: float, *, failed: float = 0) -> Counts:
             Found.GOOD,
             "0 of 16 users",
         ),
+        # A refusal is one however it is said.
+        *(
+            (_LIMIT, {"requests": _tiers(40, 60), way: _tiers(10, 30)}, None, Found.GOOD, "is kept")
+            for way in ("refusals by flag", "refusals by gRPC")
+        ),
+        # A tier of which next to nothing was seen may be refused altogether.
+        (
+            _LIMIT,
+            {"requests": _tiers(1, 99), "refusals": _tiers(1, 39)},
+            None,
+            Found.WAIT,
+            "too few requests of user_tier premium",
+        ),
+        # What fits no route, country, group or pod is not waited for; much of it is.
+        (
+            _RETRIES,
+            {
+                "requests": {"GET": 100.0, "POST": 40.0, "unknown": 1.0},
+                "attempts": {"GET": 110.0, "POST": 40.0},
+            },
+            None,
+            Found.GOOD,
+            "10.0% more attempts",
+        ),
+        (
+            _RETRIES,
+            {
+                "requests": {"GET": 100.0, "POST": 40.0, "unknown": 9.0},
+                "attempts": {"GET": 110.0, "POST": 40.0},
+            },
+            None,
+            Found.WAIT,
+            "no attempts on unknown",
+        ),
+        (
+            FeatureFlags(enabled=0.5),
+            {"requests": {"PH": 100.0, "LU": 0.1, "LI": 0.0}},
+            {"requests": {"PH": 100.0, "LU": 0.0, "LI": 0.2}},
+            Found.GOOD,
+            "country LI and 1 more rare ones",
+        ),
+        (
+            FeatureFlags(enabled=0.5),
+            {"requests": {"PH": 100.0, "LU": 1.0, "LI": 1.0}},
+            {"requests": {"PH": 100.0, "LU": 0.0, "LI": 0.0}},
+            Found.UNFIT,
+            "on for 100.0% of requests of country LI and 1 more rare ones",
+        ),
+        (
+            SeveralExperiments(),
+            {"requests": {"a": 50.0, "b": 50.0, "unknown": 0.1}},
+            None,
+            Found.GOOD,
+            "alike within each",
+        ),
+        # One variant without any series of a group: they surely depend on each other.
+        (
+            SeveralExperiments(),
+            {"requests": {"a": 50.0, "b": 50.0}},
+            {"requests": {"a": 100.0}},
+            Found.UNFIT,
+            "b has 50.0% of canary's requests, 0.0% of the baseline's",
+        ),
+        (
+            SeveralExperiments(),
+            {"requests": {"a": 100.0}},
+            {"requests": {"a": 50.0, "b": 50.0}},
+            Found.UNFIT,
+            "b has 0.0% of canary's requests, 50.0% of the baseline's",
+        ),
+        *(
+            (
+                LoadBalancing(),
+                {"arrivals": {"a": 25.0, "b": 25.0, pod: 50.0}},
+                None,
+                Found.WAIT,
+                "50.0% of requests of canary have no pod",
+            )
+            for pod in ("", "unknown")
+        ),
         (_HEDGES, _routes(110, 40), None, Found.GOOD, "10.0% more attempts"),
         (_HEDGES, _routes(110, 42), None, Found.HARM, "canary hedged POST"),
         (_HEDGES, _routes(150, 40), None, Found.HARM, "20% are allowed"),
