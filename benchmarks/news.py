@@ -52,7 +52,7 @@ def main() -> None:
 def _many(root: Path, experiments: int, users: int) -> list[Figure]:
     own, shared = root / "own", root / "shared"
     for each in (own, shared):
-        _project(each, experiments, users, is_shared=each == shared)
+        make_project(each, experiments, users, is_shared=each == shared)
     time.sleep(3)  # files that changed just now are never trusted
     new, again = _run(own), _run(own)
     spec = own / "experiments" / "exp-0000.yaml"
@@ -74,7 +74,8 @@ def _gate(root: Path) -> Figure:
     return Figure("gate, cold, nothing new", gate, "s", "2", floor, _IMPORTS)
 
 
-def _project(root: Path, experiments: int, users: int, *, is_shared: bool) -> None:
+def make_project(root: Path, experiments: int, users: int, *, is_shared: bool) -> None:
+    """So many experiments with so many users each, in files of their own or in one of all."""
     (root / "experiments").mkdir(parents=True)
     (root / "data").mkdir()
     con = duckdb.connect()
