@@ -19,7 +19,7 @@ from flows.ingest.sources.incoming_rows import text_of
 from flows.ingest.sources.local_files import file_state
 from flows.ingest.sources.staged_rows import make_macros, stage, stage_for_nobody
 from flows.ingest.sources.user_files import explaining, open_rows, with_folders
-from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, UserRows, WantedRows
+from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, UserRows, WantedRows, one_in
 from flows.warehouse.statements import run
 
 _EXPERIMENT, _ROW = "shared experiment", "shared row"
@@ -29,7 +29,7 @@ _EXPERIMENT, _ROW = "shared experiment", "shared row"
 class _Kept:
     """A file's rows, in a table; state: of the file before it was read.
 
-    others: by what was wanted, the staged file that has all rows as those of other experiments.
+    others: by what was wanted, the staged file of users' rows as those of other experiments.
     """
 
     table: str
@@ -83,7 +83,8 @@ class SharedFiles:
         others = None
         if wanted.kind is UserRows.OUTCOMES and left_out.other_experiment:
             others = self._others(kept, rows, wanted, part)
-        return replace(found, left_out=left_out, others=others)
+        # The same for all experiments, so that none reads the rows of all.
+        return replace(found, left_out=left_out, others=others, one_in=one_in(kept.row_count))
 
     def _keep(self, file: Path, wanted: WantedRows) -> _Kept | None:
         """Reads the file whole; None if it has no column that names experiments."""
@@ -105,7 +106,13 @@ class SharedFiles:
         asked = repr(replace(wanted, experiment=""))
         if asked not in kept.others:
             path = self.folder / f"{kept.table}-{len(kept.others)}.parquet"
-            stage_for_nobody(self.con, with_folders(rows, part, wanted), wanted, path=path)
+            stage_for_nobody(
+                self.con,
+                with_folders(rows, part, wanted),
+                wanted,
+                path=path,
+                one_in=one_in(kept.row_count),
+            )
             kept.others[asked] = path
         return kept.others[asked]
 

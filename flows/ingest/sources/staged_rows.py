@@ -19,6 +19,7 @@ from flows.ingest.sources.user_rows import (
     UserRows,
     WantedRows,
     hint_since_1970,
+    one_in,
 )
 from flows.warehouse.statements import run
 
@@ -59,7 +60,13 @@ def stage(
     _refuse_unreadable(wanted, found, where)
     left_out = LeftOut(*(int(str(found[f.name])) for f in fields(LeftOut)))
     return StagedPart(
-        part, state, path, str(found["checksum"]), int(str(found["row_count"])), left_out
+        part,
+        state,
+        path,
+        str(found["checksum"]),
+        int(str(found["row_count"])),
+        left_out,
+        one_in=one_in(left_out.other_experiment),
     )
 
 
@@ -70,13 +77,24 @@ def make_macros(con: DuckDBPyConnection) -> None:
 
 
 def stage_for_nobody(
-    con: DuckDBPyConnection, relation: DuckDBPyRelation, wanted: WantedRows, *, path: Path
+    con: DuckDBPyConnection,
+    relation: DuckDBPyRelation,
+    wanted: WantedRows,
+    *,
+    path: Path,
+    one_in: int,
 ) -> None:
-    """Writes all rows to a file at path as those of other experiments, whatever they name."""
+    """Writes rows to a file at path as those of other experiments, whatever they name.
+
+    one_in: of one user in so many.
+    """
     make_macros(con)
     incoming_rows(relation, wanted, "").create_view("incoming", replace=True)
     # No row names an experiment without a name.
-    _write(con, replace(wanted, experiment=""), path, has_experiment=True)
+    whole = path.with_suffix(".whole")
+    _write(con, replace(wanted, experiment=""), whole, has_experiment=True)
+    run(con, "load/sampled_rows", staged=str(whole), one_in=one_in, sampled=str(path))
+    whole.unlink()
 
 
 def _stage(

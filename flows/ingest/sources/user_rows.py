@@ -13,6 +13,8 @@ from flows.formats.problems import UserError
 TIME_WANTED = "a time such as 2026-01-31T09:30:00Z (without a zone it is UTC)"
 
 
+# Of a part's rows of other experiments, about so many are looked at.
+_ELSEWHERE_ROWS = 20_000
 _TRUTH = ("true", "false", "t", "f", "0", "1", "yes", "no", "on", "off")
 
 
@@ -62,12 +64,18 @@ class LeftOut:
         return LeftOut(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
+def one_in(rows: int) -> int:
+    """Of the users of so many rows of other experiments, one in how many is looked at."""
+    return 1 + rows // _ELSEWHERE_ROWS
+
+
 @dataclass(frozen=True, slots=True)
 class StagedPart:
     """A part that was read and found good, waiting in a file.
 
     state: a file's size and times, '' where only reading can tell; checksum: of the rows taken.
     others: the staged file that has the rows of other experiments, if that isn't the part's own.
+    one_in: of users of other experiments, one in so many is looked at.
     """
 
     part: str
@@ -77,6 +85,7 @@ class StagedPart:
     row_count: int
     left_out: LeftOut
     others: Path | None = None
+    one_in: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,6 @@ from flows.ingest.users.staging import Reading
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
 
-# Of a part's rows of other experiments, about so many are kept.
-_ELSEWHERE_ROWS = 20_000
-
 
 @dataclass(frozen=True, slots=True)
 class LoadedUsers:
@@ -182,5 +179,5 @@ def _note_left_out(con: Connection, spec: Experiment, staged: StagedPart) -> Non
         part=staged.part,
         staged=str(staged.path),
         others=str(staged.others or staged.path),
-        one_in=1 + staged.left_out.other_experiment // _ELSEWHERE_ROWS,
+        one_in=staged.one_in,
     )

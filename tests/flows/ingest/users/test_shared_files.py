@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from flows.formats.time import milliseconds_of
-from flows.ingest.sources import local_files, shared_files, user_files
+from flows.ingest.sources import local_files, shared_files, user_files, user_rows
 from flows.ingest.sources.user_rows import UserDataRefused
 from flows.ingest.users.pull_users import pull_users
 from flows.ingest.users.staging import Staging
@@ -108,6 +108,29 @@ def test_each_experiment_has_what_it_has_alone(
     assert reads == by_themselves + Counter([f"exposures.{ending}", f"outcomes.{ending}"])
     kept = rows_of(together, "select distinct lacks, user_id is not null from left_out_outcomes")
     assert ("experiment", True) in kept
+
+
+def test_of_many_rows_of_other_experiments_the_same_share_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(tmp_path, "csv")
+    specs = [(tmp_path / "spec.yaml", spec) for spec in _specs("csv")]
+    found = {}
+    for rows in (20_000, 30):
+        monkeypatch.setattr(user_rows, "_ELSEWHERE_ROWS", rows)
+        warehouse = tmp_path / str(rows) / "w.duckdb"
+        warehouse.parent.mkdir()
+        lay_out(warehouse)
+        with Staging(warehouse, specs) as staging:
+            for _, spec in specs:
+                _pull(warehouse.parent, spec, tmp_path, staging)
+        query = "experiment, user_id, outcome, row_count from left_out_outcomes"
+        query = f"select hash(user_id) % 3 = 0, one_in, {query} where lacks = 'experiment'"
+        found[rows] = rows_of(warehouse.parent, query)
+    every = [row[2:] for row in found[20_000] if row[0]]
+    assert 0 < len(every) < len(found[20_000])
+    assert sorted(row[2:] for row in found[30]) == sorted(every)
+    assert {row[:2] for row in found[30]} == {(True, 3)}
 
 
 def test_rows_of_other_experiments_are_kept_of_exposed_users_only(tmp_path: Path) -> None:
