@@ -15,10 +15,10 @@ import duckdb
 from flows.warehouse.file_lock import is_awaited
 from flows.warehouse.statements import run
 
-# How soon somebody who waits is noticed, and how long nobody need be waiting: a process that is
-# stopped, or that reads a slow source, keeps nobody out.
+# How soon somebody who waits is noticed, and how long nobody need be waiting: while a slow source is
+# read, a program that doesn't know our lock can open the file.
 _POLL_S = 0.02
-_LONGEST_IDLE_S = 0.5
+_LONGEST_IDLE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,8 @@ def stays_open(path: Path) -> bool:
 def keep_open(path: Path) -> Iterator[None]:
     """Within it the warehouse, once opened to write, stays open for the steps that follow.
 
-    Between two steps it is given up if another process or thread waits for it, and after half a
-    second without a step.
+    Between two steps it is given up if another process or thread waits for it, and after a few
+    seconds without a step.
     """
     kept = KeptOpening(path)
     watcher = Thread(target=kept.watch, daemon=True)

@@ -95,7 +95,10 @@ def test_another_process_gets_its_turn(tmp_path: Path, *, steps_go_on: bool) -> 
         assert count(path) == steps + 2
 
 
-def test_nobody_is_kept_out_while_nothing_happens(tmp_path: Path) -> None:
+def test_nobody_is_kept_out_while_nothing_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.warehouse.kept_open._LONGEST_IDLE_S", 0.3)
     path = tmp_path / "w.duckdb"
     with keep_open(path):
         add(path, "first")
