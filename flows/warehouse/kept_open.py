@@ -15,8 +15,8 @@ import duckdb
 from flows.warehouse.file_lock import is_awaited
 from flows.warehouse.statements import run
 
-# How soon somebody who waits is noticed, and how long nobody need be waiting: while a slow source is
-# read, a program that doesn't know our lock can open the file.
+# How soon somebody who waits is noticed, and how long nobody need be waiting: while a slow source
+# is read, a program that doesn't know our lock can open the file.
 _POLL_S = 0.02
 _LONGEST_IDLE_S = 5.0
 
