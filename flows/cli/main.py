@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from flows.cli.faults import fault_line, show_fault
 from flows.cli.lines import complain
@@ -91,6 +91,16 @@ def _label(options: argparse.Namespace) -> str:
     return f"{options.command} {getattr(options, 'experiment', '')}".rstrip()
 
 
+class _Parser(argparse.ArgumentParser):
+    """Quotes what it can't read without the passwords that may stand in it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong, and ends with 2."""
+        from flows.formats.safe_text import safe_text  # noqa: PLC0415
+
+        super().error(safe_text(message))
+
+
 class _Version(argparse.Action):
     """Prints the version, which is looked up only then."""
 
@@ -110,7 +120,7 @@ def _named(words: Sequence[str]) -> str:
 
 def command_parser(wanted: str = "") -> argparse.ArgumentParser:
     """The command line with all its commands; wanted: which is called, if that is known."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="verdict", description="Is the new version behind the traffic split good?"
     )
     from flows.cli.arguments import add_shared  # noqa: PLC0415

@@ -22,8 +22,13 @@ _SECRET_NAME = (
 )
 _PATTERNS = (
     # In running text and in URLs that are none: rather too much than a part of a password.
-    (re.compile(r"(?<=://)[^\s]*@"), ""),
-    (re.compile(rf"(?i)(?<=[?&;])({_SECRET_NAME})=[^&#;\s\"'<>)\]}}]*"), rf"\1={_HIDDEN}"),
+    (re.compile(r"(?<=//)[^\s]{0,4096}@"), ""),
+    # Without a scheme; the digest of a container's image is none.
+    (
+        re.compile(r"(?<![^\s'\"/(=,$])[^\s:/@'\"\[\](){}]+:[^\s@]{1,256}@(?=[\w\[])(?!sha\d+:)"),
+        f"{_HIDDEN}@",
+    ),
+    (re.compile(rf"(?i)(?<=[?&;#])({_SECRET_NAME})=[^&#;\s\"'<>)\]}}]*"), rf"\1={_HIDDEN}"),
     (re.compile(r"\b(Bearer)\s+[^\s'\",]+"), rf"\1 {_HIDDEN}"),
     (re.compile(r"\b(Basic)\s+(?=[^\s'\",]*[A-Z0-9=])[A-Za-z0-9+/=_-]{6,}"), rf"\1 {_HIDDEN}"),
     (
@@ -34,6 +39,7 @@ _PATTERNS = (
 _SECRET_PARAMETER = re.compile(_SECRET_NAME, re.IGNORECASE)
 # A terminal obeys them; a log takes them for lines. Tabs and line ends are ours.
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_VARIABLE = re.compile("[A-Z_][A-Z0-9_]*")
 _known: set[str] = set()
 
 
@@ -49,18 +55,22 @@ def safe_text(text: str) -> str:
 def safe_url(url: str) -> str:
     """The URL as it may be kept: without user, password and tokens, and still a URL.
 
-    What stands in a query without a name may be a token, too.
+    What stands in a query without a name may be a token, too. A fragment goes to no server.
     """
-    without_user = _PATTERNS[0][0].sub("", url)
+    # All of it is the URL: a password may hold spaces.
+    without_user = re.sub(r"(?s)^(\s*(?:[^\s/@:]*:)?//)?.*@", r"\1", url)
     try:
         parts = urlsplit(without_user)
         told = parse_qsl(parts.query, keep_blank_values=True)
     except ValueError:
         return safe_text(without_user)
     kept = [(name, value) for name, value in told if value and not is_secret_name(name)]
-    if len(kept) == len(told):
+    parts = parts._replace(fragment="")
+    if len(kept) < len(told):
+        parts = parts._replace(query=urlencode(kept))
+    elif "#" not in without_user:
         return safe_text(without_user)
-    return safe_text(parts._replace(query=urlencode(kept)).geturl())
+    return safe_text(parts.geturl())
 
 
 def safe_traceback(error: BaseException) -> str:
@@ -71,6 +81,14 @@ def safe_traceback(error: BaseException) -> str:
 def is_secret_name(name: str) -> bool:
     """Whether a parameter of this name holds a secret."""
     return _SECRET_PARAMETER.fullmatch(name) is not None
+
+
+def shown_variable(name: str) -> str:
+    """The name of an environment variable as it may be shown.
+
+    What isn't written as such names are may be the secret itself, put where its name belongs.
+    """
+    return name if _VARIABLE.fullmatch(name) else _HIDDEN
 
 
 def hide(secret: str) -> None:
@@ -94,10 +112,10 @@ def read_secret(environment: Mapping[str, str], name: str, *, is_token: bool = F
     hide(written)
     secret = written.strip() if is_token else written.strip("\r\n")
     if not secret:
-        raise ValueError(f"environment variable {name} is not set")
+        raise ValueError(f"environment variable {shown_variable(name)} is not set")
     if not secret.isprintable() or (is_token and not secret.isascii()):
         what = "one line of printable ASCII characters" if is_token else "one line of text"
-        raise ValueError(f"environment variable {name} must hold {what}")
+        raise ValueError(f"environment variable {shown_variable(name)} must hold {what}")
     hide(secret)
     return secret
 

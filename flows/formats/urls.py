@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from flows.formats.safe_text import hide, is_secret_name, safe_url
 
-_WITH_USER = re.compile(r"(?P<scheme>https?://)(?P<user>[^/?#\s]*)@(?P<rest>.*)", re.DOTALL)
+_WITH_USER = re.compile(r"(?P<scheme>https?://)(?P<user>[^/?#]*)@(?P<rest>.*)", re.DOTALL)
 
 # What stands in a query without a name may be a token; a shorter one is rather a switch.
 _LONG = 8

@@ -27,7 +27,7 @@ from dashboards.exported_metrics import (
 from dashboards.report_view import VariantShare
 from dashboards.service_shares import VersionTraffic, service_shares
 from dashboards.verdict_metrics import verdict_samples
-from flows.formats.safe_text import safe_text
+from flows.formats.safe_text import safe_text, safe_url
 from flows.formats.time import instant, milliseconds_of
 from flows.formats.urls import endpoint_of
 from flows.look.verdict_document import restored
@@ -84,8 +84,8 @@ def metric_prefix() -> str:
     prefix = os.environ.get(METRIC_PREFIX) or DEFAULT_PREFIX
     if not re.fullmatch(PREFIX_PATTERN, prefix):
         raise PublishFailed(
-            f"{METRIC_PREFIX} is {prefix!r}, must be letters, digits and underscores, such as "
-            f"{DEFAULT_PREFIX}; nothing was published"
+            f"{METRIC_PREFIX} is {safe_url(prefix)!r}, must be letters, digits and underscores, "
+            f"such as {DEFAULT_PREFIX}; nothing was published"
         )
     return prefix
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flows.formats.safe_text import read_secret
+from flows.formats.safe_text import read_secret, shown_variable
 from flows.service.http import Refused
 from flows.spec.fields import NAME_PATTERN
 
@@ -51,8 +51,8 @@ def read_token(name: str, environment: Mapping[str, str]) -> str:
         token = ""
     if len(token) < _SHORTEST:
         raise TokenRefused(
-            f"{name} must hold a token of at least {_SHORTEST} printable ASCII characters, "
-            "for example from `openssl rand -hex 32`"
+            f"{shown_variable(name)} must hold a token of at least {_SHORTEST} printable ASCII "
+            "characters, for example from `openssl rand -hex 32`"
         )
     return token
 
@@ -65,8 +65,8 @@ def read_grants(written: Sequence[str], environment: Mapping[str, str]) -> tuple
         names = match["experiments"].split(",") if match else []
         if match is None or not all(re.fullmatch(NAME_PATTERN, n) or n == "*" for n in names):
             raise TokenRefused(
-                f"--grant {text!r}: write NAME=read:EXPERIMENT or NAME=decide:EXPERIMENT, with the "
-                "variable that holds the token, and names with commas between, or * for all"
+                "--grant must be NAME=read:EXPERIMENT or NAME=decide:EXPERIMENT, with the variable "
+                "that holds the token, and names with commas between, or * for all"
             )
         digest = digest_of(read_token(match["name"], environment))
         if digest in found:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pydantic import Field, field_serializer
 
 from flows.formats.safe_text import safe_url
-from flows.spec.fields import Duration, Strict
+from flows.spec.fields import Duration, Strict, Variable
 
 
 class Engine(Strict):
@@ -17,7 +17,9 @@ class Engine(Strict):
         pattern=r"^sc://[^/\s;]+(/(;.*)?)?$",
         description="Its address, sc://host:port, with parameters such as /;use_ssl=true.",
     )
-    token_env: str | None = Field(None, description="Environment variable with a bearer token.")
+    token_env: Variable | None = Field(
+        None, description="Environment variable with a bearer token."
+    )
     timeout: Duration = Field(
         timedelta(hours=1),
         description="For all queries of a pull together; after that it fails, and writes nothing.",

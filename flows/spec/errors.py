@@ -11,9 +11,15 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from flows.formats.problems import FieldPath, Finding, did_you_mean, unknown_field
-from flows.formats.safe_text import safe_text
+from flows.formats.safe_text import safe_text, safe_url
 from flows.spec.experiment import Experiment
-from flows.spec.fields import NAME_PATTERN, PERCENT_PATTERN, URL_PATTERN, Strict
+from flows.spec.fields import (
+    NAME_PATTERN,
+    PERCENT_PATTERN,
+    URL_PATTERN,
+    VARIABLE_PATTERN,
+    Strict,
+)
 from flows.spec.metrics import METRIC_MODELS
 from flows.spec.sources import PrometheusSource
 from flows.spec.strategies import StrategyFields, strategy_kinds, strategy_models
@@ -21,6 +27,7 @@ from flows.spec.strategies import StrategyFields, strategy_kinds, strategy_model
 _PATTERNS = {
     NAME_PATTERN: "lower-case letters, digits and dashes, at most 63",
     URL_PATTERN: "a URL that starts with http:// or https://",
+    VARIABLE_PATTERN: "the name of an environment variable, such as SERVER_TOKEN",
 }
 
 
@@ -50,7 +57,10 @@ def finding_of(detail: ErrorDetails, path: FieldPath, text: str | None = None) -
         return Finding(path, "is missing")
     if kind == "extra_forbidden":
         return Finding(path, _unknown_field(str(path[-1]), fields_for(detail)))
-    return Finding(path, f"{_shown(value, text)}{_what_is_right(detail, text)}")
+    # What is no variable's name may be what the variable is to hold.
+    is_secret = detail.get("ctx", {}).get("pattern") == VARIABLE_PATTERN
+    shown = "" if is_secret else _shown(value, text)
+    return Finding(path, f"{shown}{_what_is_right(detail, text)}")
 
 
 def _shown(value: object, text: str | None) -> str:
@@ -58,6 +68,8 @@ def _shown(value: object, text: str | None) -> str:
         return "is empty, "
     if isinstance(value, dict | list):
         return ""
+    if isinstance(value, str) and "@" in value:
+        value, text = safe_url(value), None
     return f"is {safe_text(repr(value) if text is None else text)}, "
 
 

@@ -13,7 +13,8 @@ from flows.formats.time import as_utc, parse_duration
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 
 
-URL_PATTERN = r"^https?://[^\s/]+"
+URL_PATTERN = r"^https?://[^\s/]\S*$"
+VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|[smhdw]))+$"
@@ -31,6 +32,7 @@ def _positive(value: timedelta) -> timedelta:
     return value
 
 
+Variable = Annotated[str, Field(pattern=VARIABLE_PATTERN)]
 Duration = Annotated[
     timedelta,
     BeforeValidator(

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from flows.formats.safe_text import safe_url
-from flows.spec.fields import URL_PATTERN, Duration, Strict
+from flows.spec.fields import URL_PATTERN, Duration, Strict, Variable
 
 _TOKEN: Any = Field(None, description="Environment variable with a bearer token.")
 _USER: Any = Field(None, description="Environment variable with the user of basic authentication.")
@@ -30,9 +30,9 @@ class PrometheusSource(Strict):
     scrape_interval: Duration = Field(
         timedelta(seconds=15), description="How often the server scrapes the mesh."
     )
-    token_env: str | None = _TOKEN
-    user_env: str | None = _USER
-    password_env: str | None = _PASSWORD
+    token_env: Variable | None = _TOKEN
+    user_env: Variable | None = _USER
+    password_env: Variable | None = _PASSWORD
     ca_file: str | None = Field(None, description="CA certificates to verify the server with.")
 
     @model_validator(mode="after")
@@ -56,9 +56,9 @@ class PrometheusUrl(Strict):
     scrape_interval: Duration = Field(
         timedelta(seconds=15), description="How often the server scrapes the mesh."
     )
-    token_env: str | None = _TOKEN
-    user_env: str | None = _USER
-    password_env: str | None = _PASSWORD
+    token_env: Variable | None = _TOKEN
+    user_env: Variable | None = _USER
+    password_env: Variable | None = _PASSWORD
     ca_file: str | None = Field(None, description="CA certificates to verify the server with.")
 
 
@@ -127,7 +127,7 @@ class FileSource(_RowSource):
 class PostgresSource(_RowSource):
     """A query on a PostgreSQL server."""
 
-    dsn_env: str = Field(description="Environment variable with the connection URI.")
+    dsn_env: Variable = Field(description="Environment variable with the connection URI.")
     query: str = Field(description="The query; its columns are those of files.")
 
 
@@ -165,7 +165,7 @@ class UsersFile(_UsersTable):
 class UsersQuery(_UsersTable):
     """A wide table from a query on a PostgreSQL server."""
 
-    dsn_env: str = Field(description="Environment variable with the connection URI.")
+    dsn_env: Variable = Field(description="Environment variable with the connection URI.")
     query: str = Field(description="The query; one row per user.")
 
 

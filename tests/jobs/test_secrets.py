@@ -26,6 +26,8 @@ from tests.servers import own_process
 from tests.servers.service_process import started
 
 CANARY = "Kanarienvogel-7f3a"
+# As a variable may be called, in lower case.
+PLAIN = "kanarienvogel7f3a"
 RECORDING = "{recording: ../demo/requests.parquet, scrape_interval: 2s}"
 USERS = """
   exposures: {dsn_env: EXAM_DSN, query: select 1}
@@ -62,10 +64,14 @@ def verdict(root: Path, *arguments: str, **environment: str) -> subprocess.Compl
 
 def leaks(root: Path, *outputs: subprocess.CompletedProcess[str]) -> list[str]:
     """Where the canary is found: in what was printed, or in a file that a command has written."""
-    printed = [str(done.args) for done in outputs if CANARY in done.stdout + done.stderr]
+    printed = [str(done.args) for done in outputs if _shows(done.stdout + done.stderr)]
     given = {root / "experiments" / "exam.yaml", root / "home" / ".netrc"}
     files = [path for path in root.rglob("*") if path.is_file() and path not in given]
     return printed + [str(path) for path in files if CANARY.encode() in path.read_bytes()]
+
+
+def _shows(text: str) -> bool:
+    return any(secret in text for secret in (CANARY, CANARY.lower(), PLAIN))
 
 
 @contextmanager
@@ -121,6 +127,18 @@ SOURCES = {
     ),
     "a scheme that is none": f"{{prometheus: 'htp://u:{CANARY}@HOST'}}",
     "a port that is none": f"{{prometheus: 'http://HOST:{CANARY}@x'}}",
+    "the token in place of its variable": (f"{{prometheus: 'http://HOST', token_env: '{CANARY}'}}"),
+    "the password in place of its variable": (
+        f"{{prometheus: 'http://HOST', user_env: USER_NAME, password_env: {CANARY.lower()}}}"
+    ),
+    "the password as its variable": (
+        f"{{prometheus: 'http://HOST', user_env: {PLAIN}, password_env: {PLAIN}}}"
+    ),
+    "a token in the fragment": f"{{prometheus: 'http://HOST/#token={CANARY}'}}",
+    "no scheme": f"{{prometheus: 'u:{CANARY}@HOST'}}",
+    "two slashes for a scheme": f"{{prometheus: '//u:{CANARY}@HOST'}}",
+    "a space in the password": f"{{prometheus: 'http://u:{CANARY} x@HOST'}}",
+    "a line end in the password": f'{{prometheus: "http://u:{CANARY}\\n@HOST"}}',
     "an unknown field": f"{{prometheus: 'http://HOST', tokn: 'Bearer {CANARY}'}}",
 }
 
@@ -134,6 +152,41 @@ def test_no_secret_of_a_server_is_shown_or_kept(root: Path, name: str) -> None:
             outputs = commands(root, SECRET=written, USER_NAME="u")
         assert leaks(root, *outputs) == []
         assert any(done.returncode for done in outputs)
+
+
+ARGUMENTS = (
+    ("serve", "--token-env", CANARY),
+    ("serve", "--grant", f"{CANARY}=read:exam"),
+    ("serve", "--grant", CANARY),
+    ("serve", "--grant", f"read={CANARY}:exam"),
+    ("run", "--at", f"u:{CANARY}@h"),
+    ("init", f"http://u:{CANARY}@h"),
+    ("gate", f"u:{CANARY}@h"),
+    ("analyze", f"postgresql://u:{CANARY}@h/db"),
+)
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS, ids=" ".join)
+def test_no_secret_among_the_arguments_is_shown(root: Path, arguments: tuple[str, ...]) -> None:
+    done = verdict(root, *arguments)
+    assert done.returncode == 2
+    assert not _shows(done.stdout + done.stderr)
+
+
+FILES = {
+    "a URL with a password": (f"files: 's3://k:{CANARY}@bucket/e.parquet'", "no such file"),
+    "a connection string": (f"dsn_env: 'host=h password={CANARY}', query: select 1", "variable"),
+    "a password": (f"dsn_env: {PLAIN}, query: select 1", "is not set"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_secret_in_the_place_of_files_or_variables_is_shown(root: Path, name: str) -> None:
+    source, said = FILES[name]
+    write(root, RECORDING, more=USERS.replace("dsn_env: EXAM_DSN, query: select 1", source))
+    outputs = [*commands(root), verdict(root, "doctor")]
+    assert leaks(root, *outputs) == []
+    assert any(said in done.stderr for done in outputs)
 
 
 def test_a_token_that_is_named_goes_without_its_line_end_and_before_netrc(root: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 
+from flows.formats.safe_text import shown_variable
 from flows.ingest.sources.postgres_dsn import Dsn, MalformedDsn, parse_dsn
 from flows.ingest.sources.postgres_watch import Vigil, Watch, watched
 from flows.ingest.sources.samples import SourceUnavailable
@@ -180,10 +181,10 @@ def _dsn(source: PostgresSource | UsersQuery) -> Dsn:
     written = os.environ.get(name, "").strip()
     if not written:
         raise UserDataRefused(
-            f"${name} is not set; it must hold the connection URI, such as "
+            f"${shown_variable(name)} is not set; it must hold the connection URI, such as "
             "postgresql://user:password@host:5432/database"
         )
     try:
         return parse_dsn(written)
     except MalformedDsn as error:
-        raise UserDataRefused(f"${name} is not a connection URI: {error}") from None
+        raise UserDataRefused(f"${shown_variable(name)} is not a connection URI: {error}") from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
+import tracemalloc
 import zlib
 
 import pytest
@@ -66,3 +68,18 @@ def test_an_answer_without_end_is_given_up(reply: Reply, monkeypatch: pytest.Mon
     monkeypatch.setattr("flows.ingest.sources.prometheus_connection._LARGEST", 1 << 20)
     with pytest.raises(SourceRefused, match="an answer of more than 1 MB"):
         read(reply)
+
+
+def test_what_was_given_up_is_kept_by_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ever shorter windows are asked for; of seven answers without end one is held at a time."""
+    monkeypatch.setattr("flows.ingest.sources.prometheus_connection._LARGEST", 4 << 20)
+    reply = Reply(200, b" " * (8 << 20))
+    gc.disable()
+    tracemalloc.start()
+    try:
+        with pytest.raises(SourceRefused, match="an answer of more than 4 MB, even for"):
+            read(reply)
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
+        gc.enable()
