@@ -120,7 +120,7 @@ def _named(words: Sequence[str]) -> str:
 
 def command_parser(wanted: str = "") -> argparse.ArgumentParser:
     """The command line with all its commands; wanted: which is called, if that is known."""
-    parser = _Parser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="verdict", description="Is the new version behind the traffic split good?"
     )
     from flows.cli.arguments import add_shared  # noqa: PLC0415

@@ -197,7 +197,7 @@ class PrometheusConnection:
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
         """All of the answer, unpacked; what comes drop by drop or has no end is given up."""
-        parts, size = [], 0
+        parts, size = list[bytes](), 0
         unpack = unpacking(response.headers.get("Content-Encoding", ""))
         part = b"."
         while part:
