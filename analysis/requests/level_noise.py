@@ -25,6 +25,8 @@ _UNSURE = 4
 _FAILURES_TO_KNOW_BURSTS = 40.0
 # Persistence, as inflation of a variance, that degrees of freedom always allow for.
 _LEAST_INFLATION = 1.5
+# Degrees of freedom by which variance of sampling alone is believed; buckets of a hiccup.
+_SAMPLING_DEGREES, _HICCUP = 15.0, 4.0
 # Standard errors by which the part of the variance that is no sampling may be too low.
 _DOUBT = 1.0
 # Standard errors of independent buckets by which what is shared may be chance, if states last.
@@ -94,15 +96,27 @@ def noise_around(
     beyond = np.maximum(of_difference - 1, 0) + _DOUBT * np.sqrt(2 / np.maximum(n, 1))
     scale = unshared / np.maximum(typical, _TINY)
     states = _own_states(baseline, row, factor[row], gap[row], scale, beyond, length)
+    persistent = np.maximum(bursts * inflation, bursts + states)
     believed = np.clip(inflation * of_difference, 0.0, 1.0)
     allowed = 1 + (np.maximum(inflation, _LEAST_INFLATION) - 1) * believed
     return LevelNoise(
         bursts=bursts,
         states=states,
-        persistent=np.maximum(bursts * inflation, bursts + states),
-        degrees=(free + 1) / allowed - 1,
+        persistent=persistent,
+        degrees=(free + 1) / allowed - 1 + _degrees_of_sampling(persistent, length),
         buckets=free + 1,
     )
+
+
+def _degrees_of_sampling(persistent: FloatArray, length: FloatArray) -> FloatArray:
+    """Degrees of freedom that a window has besides, as far as it varies as sampling has it.
+
+    What sampling gives is known, not estimated (a prior on it: Smyth 2004, "moderated t"). In a
+    few buckets neither bursts nor a hiccup would show.
+    """
+    like_sampling = np.clip(2 - persistent, 0.0, 1.0)
+    many = np.clip((length - _HICCUP) / _HICCUP / 2, 0.0, 1.0)
+    return _SAMPLING_DEGREES * like_sampling * many
 
 
 def _sides(weight: FloatArray, start: IntArray) -> tuple[BoolArray, BoolArray]:
