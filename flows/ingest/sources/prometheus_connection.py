@@ -29,8 +29,8 @@ from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.spec.sources import PrometheusSource
 
 _BLOCK = 1 << 20
-# Of one answer, unpacked; who sends more is asked for less.
-_LARGEST = 256 << 20
+# Of one answer of several at once, unpacked; who sends more is asked for less.
+_LARGEST = 128 << 20
 _WAIT = re.compile(r"[0-9]{1,6}")
 
 
