@@ -103,19 +103,19 @@ def noise_around(
         bursts=bursts,
         states=states,
         persistent=persistent,
-        degrees=(free + 1) / allowed - 1 + _degrees_of_sampling(persistent, length),
+        degrees=(free + 1) / allowed - 1 + _degrees_of_sampling(persistent, sides[1].sum(-1)),
         buckets=free + 1,
     )
 
 
-def _degrees_of_sampling(persistent: FloatArray, length: FloatArray) -> FloatArray:
+def _degrees_of_sampling(persistent: FloatArray, seen: IntArray) -> FloatArray:
     """Degrees of freedom that a window has besides, as far as it varies as sampling has it.
 
-    What sampling gives is known, not estimated (a prior on it: Smyth 2004, "moderated t"). In a
-    few buckets neither bursts nor a hiccup would show.
+    What sampling gives is known, not estimated (a prior on it: Smyth 2004, "moderated t"). Where
+    few of its buckets were seen, neither bursts nor a hiccup would show.
     """
     like_sampling = np.clip(2 - persistent, 0.0, 1.0)
-    many = np.clip((length - _HICCUP) / _HICCUP / 2, 0.0, 1.0)
+    many = np.clip((seen - _HICCUP) / _HICCUP / 2, 0.0, 1.0)
     return _SAMPLING_DEGREES * like_sampling * many
 
 
