@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -68,8 +68,9 @@ def open_writer(path: Path, *, wait_s: float = 60.0) -> Iterator[duckdb.DuckDBPy
 def open_reader(path: Path, *, wait_s: float = 60.0) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection; other readers may have one too, a writer waits until it is closed.
 
-    Tables older than this software are brought up to date first, for which the file is opened to
-    write for a moment. The session's time zone is UTC.
+    Tables older than this software are brought up to date first, and the log that a killed writer
+    left is moved into the file, for which it is opened to write for a moment. The session's time
+    zone is UTC.
     Raises WarehouseBusy after wait_s, WarehouseUnusable as open_writer does and for a missing file.
     """
     deadline = time.monotonic() + wait_s
@@ -79,6 +80,10 @@ def open_reader(path: Path, *, wait_s: float = 60.0) -> Iterator[duckdb.DuckDBPy
         with open_writer(path, wait_s=wait_s) as con:
             yield con
         return
+    if path.with_name(f"{path.name}.wal").exists():
+        # Of a writer that was killed, or is at work. Where it can't be moved now, it's read with.
+        with suppress(WarehouseBusy, WarehouseUnusable), open_writer(path, wait_s=0.0):
+            pass
     with _read_only(path, deadline, wait_s) as con:
         is_ready = _is_ready(con, path)
         if is_ready:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import duckdb
 import pytest
 
-from flows.warehouse.connection import open_reader, open_writer, transaction
+from flows.warehouse.connection import WarehouseUnusable, open_reader, open_writer, transaction
 from flows.warehouse.kept_open import KEPT, keep_open
 from tests.places import PATIENCE_S
 
@@ -23,6 +26,18 @@ from flows.warehouse.connection import open_writer
 with open_writer(Path(sys.argv[1]), wait_s=300) as con:
     con.execute("insert into user_shifts values ('other', 'x', 'mean', 1)")
 print("written")
+"""
+
+ADD_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+from flows.warehouse.connection import open_writer
+from flows.warehouse.kept_open import keep_open
+with keep_open(Path(sys.argv[1])):
+    for outcome in "ab":
+        with open_writer(Path(sys.argv[1])) as con:
+            con.execute("insert into user_shifts values ('killed', ?, 'mean', 1)", [outcome])
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -75,6 +90,27 @@ def test_a_failed_step_leaves_the_warehouse_closed_and_as_it_was(tmp_path: Path)
             fail()
         assert not is_open()
         assert count(path) == 1
+
+
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_the_log_of_who_was_killed_is_moved_into_the_file_by_who_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_writable: bool
+) -> None:
+    path, log = tmp_path / "w.duckdb", tmp_path / "w.duckdb.wal"
+    killed = subprocess.run([sys.executable, "-c", ADD_AND_DIE, path], check=False)
+    assert (killed.returncode, log.exists()) == (-signal.SIGKILL, True)
+    if not is_writable:
+        unusable = WarehouseUnusable("a disk that can't be written")
+        monkeypatch.setattr("flows.warehouse.connection._opened", _raises(unusable))
+    assert count(path) == 2
+    assert log.exists() is not is_writable
+
+
+def _raises(error: Exception) -> Callable[..., NoReturn]:
+    def fail(*_: object) -> NoReturn:
+        raise error
+
+    return fail
 
 
 @pytest.mark.parametrize("steps_go_on", [True, False])
