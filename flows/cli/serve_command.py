@@ -56,7 +56,7 @@ def _serve(options: argparse.Namespace) -> int:
     tls = ServerIdentity(options.certificate, options.key) if options.key else None
     try:
         if tls is not None:
-            tls.check()
+            tls.context()
     except (OSError, ValueError) as error:
         told = f"can't serve with {options.certificate} and {options.key}: {error}"
         complain(told)

@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -34,10 +35,11 @@ class ServerIdentity:
     certificate: Path
     key: Path
 
-    def check(self) -> None:
-        """Raises OSError (of ssl, too) if they can't be used; a key with a password can't."""
+    def context(self) -> ssl.SSLContext:
+        """With both. Raises OSError, of ssl too, if they can't be used; no password is asked."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key, password=lambda: "")
+        return context
 
     def written(self) -> tuple[int, ...]:
         """Differs once one of them is written anew, or another file stands in its place."""
@@ -48,18 +50,27 @@ class ServerIdentity:
 def keep_up_to_date(
     context: ssl.SSLContext, tls: ServerIdentity, seen: tuple[int, ...], over: threading.Event
 ) -> None:
-    """Renewed files are used by the next connections; those that can't be used are said once."""
+    """Renewed files are used by the next connections; those that can't be used are said once.
+
+    Each connection takes the newest whole: between the certificate and the key of one that is
+    loaded anew, handshakes would fail.
+    """
     while not over.wait(_CHECK_CERTIFICATE_S):
         try:
             if (now := tls.written()) == seen:
                 continue
             seen = now
-            tls.check()
-            context.load_cert_chain(tls.certificate, tls.key, password=lambda: "")
+            newest = tls.context()
         except (OSError, ValueError) as error:
             _log.error("%s and %s: %s; the old ones go on", tls.certificate, tls.key, error)
         else:
+            context.sni_callback = partial(_take, newest)
             _log.info("%s was renewed", tls.certificate)
+
+
+def _take(newest: ssl.SSLContext, connection: ssl.SSLSocket | ssl.SSLObject, *_: object) -> None:
+    """At the beginning of every handshake, whether the client names a server or not."""
+    connection.context = newest
 
 
 class _Server(uvicorn.Server):

@@ -23,7 +23,7 @@ with placed as (
         o.experiment = $experiment
         and list_contains($outcomes, o.outcome)
         and o.occurred_at <= $look_at
-        {which}
+        and {which}
 )
 
 select

@@ -51,4 +51,4 @@ select
     {values}
 from final_users as u
 left join user_totals as t on u.user_id = t.user_id
-{order}
+order by {order}

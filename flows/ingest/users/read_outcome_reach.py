@@ -188,14 +188,14 @@ class _Look:
         an earlier pull has, and of its days what is new."""
         span = f"{asked.span} {asked.outcomes}"
         known = self.before.days.get(span, ()) if self.before else ()
-        ways = [(self.users, "", window)]
+        ways = [(self.users, "true", window)]
         if self.before and known:
             days: dict[str, Any] = {"days": sorted({row.exposed_on for row in known})}
             new = {"parts": list(self.before.parts), "since": self.before.since}
             of_day = "list_contains($days, u.exposed_on)"
-            fresh = "and (list_contains($parts, o.part) or o.occurred_at > $since)"
+            fresh = "(list_contains($parts, o.part) or o.occurred_at > $since)"
             ways = [
-                (f"(select * from {self.users} as u where not {of_day})", "", window | days),
+                (f"(select * from {self.users} as u where not {of_day})", "true", window | days),
                 (f"(select * from {self.users} as u where {of_day})", fresh, window | days | new),
             ]
         found = list(known)

@@ -136,8 +136,7 @@ def test_a_renewed_certificate_is_used_by_new_connections(
     monkeypatch.setattr("flows.service.server._CHECK_CERTIFICATE_S", 0.05)
     (tmp_path / "new").mkdir()
     tls, new = ServerIdentity(*self_signed(tmp_path)), self_signed(tmp_path / "new")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tls.certificate, tls.key)
+    context = tls.context()
     over = threading.Event()
     arguments = (context, tls, tls.written(), over)
     threading.Thread(target=keep_up_to_date, args=arguments, daemon=True).start()
@@ -150,6 +149,7 @@ def test_a_renewed_certificate_is_used_by_new_connections(
         assert ssl.get_server_certificate(address) == old
         new[1].replace(tls.key)
         deadline = time.monotonic() + PATIENCE_S
+        # Over a handshake with the old pair or the new one, never between them.
         while ssl.get_server_certificate(address) == old:
             assert time.monotonic() < deadline
         assert ssl.get_server_certificate(address) == tls.certificate.read_text()
