@@ -34,7 +34,7 @@ _LASTING_DOUBT = 3.0
 # A share of failures below which levels aren't compared.
 _LEAST_LEVEL = 1e-6
 # Chance that bursts or a version's states are larger than they are judged by.
-LARGER = 0.05
+LARGER = 0.03
 
 
 @dataclass(frozen=True, slots=True)

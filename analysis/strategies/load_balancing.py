@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from analysis.arrays import np
+from analysis.arrays import FloatArray, np
 from analysis.strategies.attempts import ISTIO_ATTEMPTS
 from analysis.strategies.declaration import (
     Counted,
@@ -19,6 +19,7 @@ from analysis.strategies.declaration import (
     share_bounds,
     text,
 )
+from analysis.strategies.endpoint_lives import Spread, spread, there
 from analysis.strategies.stickiness import Stickiness, stickiness
 
 _LEAST_REQUESTS = 200
@@ -65,34 +66,37 @@ class LoadBalancing:
         shown = (len(seen.by("arrivals", one)) for one in (seen.baseline, *seen.candidates))
         endpoints = max(int(self.endpoints), *shown)
         for candidate in seen.candidates:
-            by_endpoint = seen.by("arrivals", candidate)
-            counts = np.zeros(endpoints)
-            counts[: len(by_endpoint)] = list(by_endpoint.values())
-            nowhere = sum(by_endpoint.get(name, 0.0) for name in _NO_ENDPOINT)
-            if nowhere > _FEW * counts.sum():
-                detail = f"{nowhere / counts.sum():.1%} of requests of {candidate} have no "
-                detail += f"{self.label}: how they spread isn't known"
-                yield StrategyFinding("spread", Found.WAIT, detail)
-                continue
-            if counts.sum() < _LEAST_REQUESTS or len(counts) < 2:
-                detail = f"{candidate} had too few requests, or endpoints, to see how they spread"
-                yield StrategyFinding("spread", Found.WAIT, detail)
-                continue
-            fair, most = 1 / len(counts), max(by_endpoint, key=lambda name: by_endpoint[name])
-            low, _ = share_bounds(by_endpoint[most], float(counts.sum()))
-            # Chance alone varies counts as well: by the root of one over their mean.
-            variation = max(0.0, counts.var() / counts.mean() ** 2 - 1 / counts.mean()) ** 0.5
-            said = (
-                f"of {len(counts)} endpoints of {candidate}, {most} has "
-                f"{by_endpoint[most] / counts.sum():.1%} of requests, {fair:.1%} would be fair "
-                f"(coefficient of variation {variation:.2f})"
-            )
-            if low > self.largest * fair:
-                yield StrategyFinding("spread", Found.HARM, f"an endpoint has too much: {said}")
-            elif variation > self.variation:
-                yield StrategyFinding("spread", Found.HARM, f"endpoints are uneven: {said}")
-            else:
-                yield StrategyFinding("spread", Found.GOOD, said)
+            yield self._spread(candidate, seen.amounts["arrivals"].get(candidate, {}), endpoints)
+
+    def _spread(
+        self, candidate: str, by_endpoint: Mapping[str, FloatArray], endpoints: int
+    ) -> StrategyFinding:
+        counts = {name: float(found.sum()) for name, found in sorted(by_endpoint.items())}
+        total, nowhere = sum(counts.values()), sum(counts.get(name, 0.0) for name in _NO_ENDPOINT)
+        if nowhere > _FEW * total:
+            detail = f"{nowhere / total:.1%} of requests of {candidate} have no {self.label}: how "
+            return StrategyFinding("spread", Found.WAIT, detail + "they spread isn't known")
+        if total < _LEAST_REQUESTS or endpoints < 2:
+            detail = f"{candidate} had too few requests, or endpoints, to see how they spread"
+            return StrategyFinding("spread", Found.WAIT, detail)
+        present = there(by_endpoint)
+        own = spread(by_endpoint, present, endpoints)
+        said = (
+            f"of {endpoints} endpoints of {candidate}, {own.name} has {own.share:.1%} of requests, "
+            f"{own.fair:.1%} would be fair (coefficient of variation {own.variation:.2f})"
+        )
+        if harm := self._harm_of(own):
+            return StrategyFinding("spread", Found.HARM, f"{harm}: {said}")
+        whole, number = spread(by_endpoint, np.ones_like(present), endpoints), present.sum(axis=0)
+        if self._harm_of(whole) and number[-1] < number.max():
+            detail = f"endpoints of {candidate} left, or get nothing any more: before, {said}"
+            return StrategyFinding("spread", Found.WAIT, detail)
+        return StrategyFinding("spread", Found.GOOD, said)
+
+    def _harm_of(self, found: Spread) -> str | None:
+        if found.least > self.largest * found.fair:
+            return "an endpoint has too much"
+        return "endpoints are uneven" if found.variation > self.variation else None
 
     def _stickiness(self, candidate: str, found: Stickiness) -> Iterator[StrategyFinding]:
         if found.requests < _LEAST_REQUESTS:

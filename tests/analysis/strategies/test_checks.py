@@ -77,6 +77,14 @@ def _keys(later: Mapping[str, str], loose: float = 0.0) -> Counts:
     return {"arrivals": _PODS, "keys": keys}
 
 
+def _lives(*, weight: Mapping[str, float] | None = None, **lives: tuple[int, int]) -> Counts:
+    """Endpoints that are there from one bucket to another, and share 120 requests in each."""
+    weights = {name: (weight or {}).get(name, 1.0) for name in lives}
+    there = {name: _at(range(*life), events=weights[name]) for name, life in lives.items()}
+    each = 120 / np.sum(list(there.values()), axis=0)
+    return {"arrivals": {name: found * each for name, found in there.items()}}
+
+
 def _flags(ph: float, others: float) -> Counts:
     return {"requests": {"PH": ph, "ID": others}}
 
@@ -260,6 +268,35 @@ def _routes(get: float, post: float, *, failed: float = 0) -> Counts:
             "endpoints are uneven",
         ),
         (LoadBalancing(), {"arrivals": {"a": 1.0, "b": 1.0}}, None, Found.WAIT, "too few"),
+        (
+            LoadBalancing(),
+            _lives(a=(0, 60), b=(0, 60), c=(50, 60)),
+            None,
+            Found.GOOD,
+            "47.2% would",
+        ),
+        (LoadBalancing(), _lives(a=(0, 60), b=(0, 9), c=(9, 60)), None, Found.GOOD, "50.0% would"),
+        (
+            LoadBalancing(),
+            _lives(a=(0, 60), b=(0, 20), c=(0, 20), d=(0, 20)),
+            None,
+            Found.WAIT,
+            "left, or get nothing any more: before, of 4 endpoints",
+        ),
+        (
+            LoadBalancing(),
+            _lives(a=(0, 60), b=(0, 60), c=(40, 60), weight={"c": 6.0}),
+            None,
+            Found.HARM,
+            "c has 75.0% of requests, 33.3% would be fair",
+        ),
+        (
+            LoadBalancing(),
+            {"arrivals": {"a": 50.0, "b": 50.0, "c": _at(range(7, 8), range(51, 52), events=3)}},
+            None,
+            Found.HARM,
+            "of 3 endpoints",
+        ),
         (_HASHED, _keys({}), None, Found.GOOD, "100.0% of requests of canary reached the endpoint"),
         (_HASHED, _keys({}, loose=5.0), None, Found.HARM, "50.0% of requests of canary reached"),
         (_HASHED, {"arrivals": _PODS, "keys": {"|a": 99.0}}, None, Found.WAIT, "of each user_id"),
