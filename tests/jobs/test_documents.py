@@ -23,7 +23,10 @@ from tests.builders.delivery_workspace import canary_share, delivery_workspace
 from tests.places import PATIENCE_S, REPOSITORY
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("*/**/*.md"))]
-DOCUMENTS = [path for path in DOCUMENTS if ".venv" not in path.parts]
+# Documents of others come with what is installed and built.
+DOCUMENTS = [
+    path for path in DOCUMENTS if not {".venv", "build"} & {*path.relative_to(REPOSITORY).parts}
+]
 _BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 _INLINE = re.compile(r"`(verdict [a-z][^`]*)`")
 # What runs until it is stopped, and what needs such: tests of their own.
