@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from analysis.arrays import FloatArray, IntArray
-from analysis.kayenta.merged_runs import merged_runs, sigma
+from analysis.kayenta.merged_runs import merged_runs
 
 # Differences held at once: 32 MB. A single longer pair of series is searched, not laid out.
 _MOST_DIFFERENCES = 4_000_000
@@ -72,9 +72,8 @@ def _shifts(
     """A chunk of location_shifts, as the fields of Shifts."""
     x, y = np.sort(experiment, axis=1), np.sort(control, axis=1)
     m, n = x.shape[1], y.shape[1]
-    # Away from the differences themselves, only ties within a series count.
-    spread = sigma(m, n, _tie_sums(x) + _tie_sums(y))
-    reach = 0.5 + float(ndtri(0.5 + confidence / 2)) * spread
+    runs = merged_runs(x, y)
+    reach = 0.5 + float(ndtri(0.5 + confidence / 2)) * runs.sigma_off_ties
     rank = np.maximum(np.ceil(m * n / 2 - reach), 1).astype(np.int64)
     median = np.full_like(rank, (m * n + 1) // 2)
     ranks = np.stack([rank, median, m * n + 1 - median, m * n + 1 - rank])
@@ -84,20 +83,8 @@ def _shifts(
         differences = (x[:, :, None] - y[:, None, :]).reshape(len(x), m * n)
         found = _ranked(differences, ranks)
     lower, low_median, high_median, upper = found
-    runs = merged_runs(x, y)
     p_value = _p_value(runs.wins - m * n / 2, runs.sigma)
     return runs.wins, p_value, low_median + (high_median - low_median) / 2, lower, upper
-
-
-def _tie_sums(ordered: FloatArray) -> FloatArray:
-    """Sum of t^3 - t over the runs of t equal values of each ordered row: float64[pairs]."""
-    starts = np.ones(ordered.shape, dtype=bool)
-    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    firsts = np.flatnonzero(starts)
-    lengths = np.diff(firsts, append=starts.size).astype(np.float64)
-    rows = firsts // ordered.shape[1]
-    sums = np.bincount(rows, weights=lengths**3 - lengths, minlength=len(ordered))
-    return sums.astype(np.float64)
 
 
 def _p_value(w: FloatArray, sigma: FloatArray) -> FloatArray:

@@ -35,9 +35,22 @@ class MergedRuns:
     @property
     def sigma(self) -> FloatArray:
         """Standard deviation of U under no shift, corrected for ties: float64[rows]."""
-        size = self.of_x + self.of_y
-        ties = np.bincount(self.row, size**3 - size, self.rows).astype(np.float64)
-        return sigma(self.m, self.n, ties)
+        return self._sigma(_ties(self.of_x + self.of_y))
+
+    @property
+    def sigma_off_ties(self) -> FloatArray:
+        """The same of samples shifted to where only ties within each of them are left."""
+        return self._sigma(_ties(self.of_x) + _ties(self.of_y))
+
+    def _sigma(self, ties: FloatArray) -> FloatArray:
+        m, n, total = self.m, self.n, self.m + self.n
+        tied = np.bincount(self.row, ties, self.rows)
+        return np.asarray(np.sqrt(m * n / 12 * (total + 1 - tied / (total * (total - 1)))))
+
+
+def _ties(size: FloatArray) -> FloatArray:
+    """Of runs of t equal values, t^3 - t."""
+    return np.asarray(size**3 - size)
 
 
 def merged_runs(x: FloatArray, y: FloatArray) -> MergedRuns:
@@ -52,12 +65,3 @@ def merged_runs(x: FloatArray, y: FloatArray) -> MergedRuns:
     size = np.diff(starts, append=both.size).astype(np.float64)
     of_x = np.add.reduceat((order >= n).ravel(), starts, dtype=np.float64)
     return MergedRuns(rows, m, n, starts // (m + n), ordered.ravel()[starts], of_x, size - of_x)
-
-
-def sigma(m: int, n: int, tie_sums: FloatArray) -> FloatArray:
-    """Standard deviation of U of m and n values, whose ties sum to so much: float64[rows].
-
-    tie_sums: sum of t^3 - t over the runs of t equal values.
-    """
-    total = m + n
-    return np.asarray(np.sqrt(m * n / 12 * (total + 1 - tie_sums / (total * (total - 1)))))

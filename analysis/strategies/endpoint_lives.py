@@ -41,14 +41,20 @@ def there(by_endpoint: Mapping[str, FloatArray]) -> BoolArray:
     return np.asarray((at >= begin[:, None]) & (at <= end[:, None]))
 
 
+def most_at_once(by_endpoint: Mapping[str, FloatArray]) -> int:
+    """How many endpoints were there at the same time; pods that are replaced are no more."""
+    return int(there(by_endpoint).sum(axis=0).max()) if by_endpoint else 0
+
+
 def spread(by_endpoint: Mapping[str, FloatArray], present: BoolArray, endpoints: int) -> Spread:
     """How requests spread over endpoints while they are present, as `there` has it.
 
-    endpoints: how many there are; of those that no series shows none ever got a request.
+    endpoints: how many there are at once; those that no series shows never got a request.
     """
     counts = np.array(list(by_endpoint.values()))
-    unseen = endpoints - len(counts)
-    total, number = counts.sum(axis=0), present.sum(axis=0) + unseen
+    number = present.sum(axis=0)
+    unseen = max(0, endpoints - int(number.max()))
+    total, number = counts.sum(axis=0), number + unseen
     fair = (present * (total / np.maximum(number, 1))).sum(axis=1)
     requests, of = counts.sum(axis=1), (present * total).sum(axis=1)
     most = int((requests / np.maximum(fair, 1.0)).argmax())

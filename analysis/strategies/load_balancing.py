@@ -19,7 +19,7 @@ from analysis.strategies.declaration import (
     share_bounds,
     text,
 )
-from analysis.strategies.endpoint_lives import Spread, spread, there
+from analysis.strategies.endpoint_lives import Spread, most_at_once, spread, there
 from analysis.strategies.stickiness import Stickiness, stickiness
 
 _LEAST_REQUESTS = 200
@@ -63,10 +63,10 @@ class LoadBalancing:
         for candidate in seen.candidates if self.key else ():
             yield from self._stickiness(candidate, stickiness(seen, "keys", candidate))
         # An endpoint that gets nothing has no series: it shows in the other variant's number alone.
-        shown = (len(seen.by("arrivals", one)) for one in (seen.baseline, *seen.candidates))
-        endpoints = max(int(self.endpoints), *shown)
+        arrivals = seen.amounts.get("arrivals", {})
+        endpoints = max(int(self.endpoints), *map(most_at_once, arrivals.values()), 0)
         for candidate in seen.candidates:
-            yield self._spread(candidate, seen.amounts["arrivals"].get(candidate, {}), endpoints)
+            yield self._spread(candidate, arrivals.get(candidate, {}), endpoints)
 
     def _spread(
         self, candidate: str, by_endpoint: Mapping[str, FloatArray], endpoints: int

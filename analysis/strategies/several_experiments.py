@@ -107,11 +107,11 @@ class SeveralExperiments:
         worst = max(arms, key=lambda arm: excess[arm][0])
         best = min(arms, key=lambda arm: excess[arm][1])
         if excess[worst][0] - excess[best][1] > self.interaction:
-            said = f"the experiments interact: failures of {candidate} less the baseline's are at "
-            said += (
+            said = (
+                f"the experiments interact: failures of {candidate} less the baseline's are at "
                 f"least {100 * excess[worst][0]:+.1f} points with {self.label} {worst}, at most "
+                f"{100 * excess[best][1]:+.1f} points with {best}"
             )
-            said += f"{100 * excess[best][1]:+.1f} points with {best}"
             return StrategyFinding("interaction", Found.WAIT, said)
         said = f"harm of {candidate} is alike within each {self.label}"
         return StrategyFinding("interaction", Found.GOOD, said)

@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from tests.chaos.controllers import CLOCKS, hold_warehouse, make_mistakes, set_clock
@@ -61,11 +62,11 @@ def _tries(kills: int, disks: int) -> dict[str, Try]:
     found["schedulers"] = lambda at, _: two_schedulers(at)
     for job in [*of_data(*_DEMO), *of_deliveries()]:
         number = round(_PARTS[job.name] * kills)
-        found[job.name] = lambda at, rng, job=job, n=number: kill_often(job, n, at, rng)  # type: ignore[misc]
+        found[job.name] = partial(kill_often, job, number)
     serve = round(_PARTS["serve"] * kills)
-    found["serve"] = lambda at, rng: kill_serving(serve, at, rng)
+    found["serve"] = partial(kill_serving, serve)
     for job in [*of_data(*_DEMO), *of_deliveries()]:
-        found[f"full disk: {job.name}"] = lambda at, rng, job=job: fill_often(job, disks, at, rng)  # type: ignore[misc]
+        found[f"full disk: {job.name}"] = partial(fill_often, job, disks)
     return found
 
 

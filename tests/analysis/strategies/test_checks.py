@@ -278,6 +278,14 @@ def _routes(get: float, post: float, *, failed: float = 0) -> Counts:
         (LoadBalancing(), _lives(a=(0, 60), b=(0, 9), c=(9, 60)), None, Found.GOOD, "50.0% would"),
         (
             LoadBalancing(),
+            {"arrivals": {"a": 50.0, "b": 50.0}},
+            _lives(a=(0, 30), b=(0, 30), c=(30, 60), d=(30, 60)),
+            Found.GOOD,
+            "of 2 endpoints",
+        ),
+        (LoadBalancing(), {}, {"arrivals": _PODS}, Found.WAIT, "too few requests, or endpoints"),
+        (
+            LoadBalancing(),
             _lives(a=(0, 60), b=(0, 20), c=(0, 20), d=(0, 20)),
             None,
             Found.WAIT,

@@ -6,14 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import NoReturn
 
 import duckdb
 import pytest
 
-from flows.warehouse.connection import WarehouseUnusable, open_reader, open_writer, transaction
+from flows.warehouse.connection import open_reader, open_writer, transaction
+from flows.warehouse.file_lock import file_lock
 from flows.warehouse.kept_open import KEPT, keep_open
 from tests.places import PATIENCE_S
 
@@ -92,25 +92,20 @@ def test_a_failed_step_leaves_the_warehouse_closed_and_as_it_was(tmp_path: Path)
         assert count(path) == 1
 
 
-@pytest.mark.parametrize("is_writable", [True, False])
+@pytest.mark.parametrize("is_read", [False, True], ids=["alone", "beside another reader"])
 def test_the_log_of_who_was_killed_is_moved_into_the_file_by_who_reads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_writable: bool
+    tmp_path: Path, *, is_read: bool
 ) -> None:
     path, log = tmp_path / "w.duckdb", tmp_path / "w.duckdb.wal"
     killed = subprocess.run([sys.executable, "-c", ADD_AND_DIE, path], check=False)
     assert (killed.returncode, log.exists()) == (-signal.SIGKILL, True)
-    if not is_writable:
-        unusable = WarehouseUnusable("a disk that can't be written")
-        monkeypatch.setattr("flows.warehouse.connection._opened", _raises(unusable))
+    lock, now = tmp_path / "w.duckdb.lock", time.monotonic()
+    with file_lock(lock, shared=True, deadline=now) if is_read else nullcontext():
+        assert count(path) == 2
+        assert log.exists() is is_read
+    # Who reads next, alone.
     assert count(path) == 2
-    assert log.exists() is not is_writable
-
-
-def _raises(error: Exception) -> Callable[..., NoReturn]:
-    def fail(*_: object) -> NoReturn:
-        raise error
-
-    return fail
+    assert not log.exists()
 
 
 @pytest.mark.parametrize("steps_go_on", [True, False])
