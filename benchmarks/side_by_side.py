@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.news import make_project
 from benchmarks.results import Figure, write_results
+from flows.formats.text import counted
 from flows.look.side_by_side import look_apart
 
 _AT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -34,7 +35,12 @@ def main() -> None:
     write_results(
         [
             Figure(
-                f"looks side by side, {n} workers", rate, " a second", "", first, "the first row"
+                f"looks side by side, {counted(n, 'worker')}",
+                rate,
+                " a second",
+                "",
+                first,
+                "the first row",
             )
             for n, rate in rates.items()
         ]
