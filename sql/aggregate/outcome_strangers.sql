@@ -1,6 +1,6 @@
 -- one row per outcome of which some belong to nobody who was exposed: how many came since the first
 --   exposure beyond as many as before in the same time, and of these those whose ids have a shape that
---   no exposed user's has
+--   no exposed user's has; counts are summed before they are scaled, so no order of rows changes it
 -- reads: outcomes, users (filled in: a relation of user_id, variant, exposed_at); parameters:
 --   experiment, outcomes (list), look_at, each (one id in so many is looked at)
 -- Without a past of at least a quarter of the time since, nothing is known of what is usual. It needs
@@ -40,7 +40,7 @@ strangers as (
         o.user_id,
         o.outcome,
         count(*) filter (o.occurred_at >= usual.since) as after,
-        count(*) filter (o.occurred_at < usual.since) * any_value(usual.times_before) as usually
+        count(*) filter (o.occurred_at < usual.since) as before
     from outcomes as o
     cross join usual
     anti join {users} as u on o.user_id = u.user_id
@@ -56,21 +56,27 @@ shaped as (
     select
         strangers.outcome,
         strangers.after,
-        strangers.usually,
+        strangers.before,
         shapes.shape is null as is_strange
     from strangers
     left join shapes on id_shape(strangers.user_id) = shapes.shape
 )
 
 select
-    outcome,
-    cast($each * greatest(sum(after) - sum(usually), 0) as double) as strangers,
+    shaped.outcome,
+    cast(
+        $each * greatest(sum(shaped.after) - sum(shaped.before) * any_value(usual.times_before), 0)
+        as double
+    ) as strangers,
     cast(
         $each * greatest(
-            coalesce(sum(after) filter (is_strange), 0) - coalesce(sum(usually) filter (is_strange), 0), 0
+            coalesce(sum(shaped.after) filter (shaped.is_strange), 0)
+            - coalesce(sum(shaped.before) filter (shaped.is_strange), 0) * any_value(usual.times_before),
+            0
         ) as double
     ) as strange,
-    bool_or(is_strange) as has_other_shapes
+    bool_or(shaped.is_strange) as has_other_shapes
 from shaped
-group by outcome
-order by outcome
+cross join usual
+group by shaped.outcome
+order by shaped.outcome
