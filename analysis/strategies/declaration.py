@@ -20,6 +20,7 @@ class FieldKind(StrEnum):
     """What a field of a strategy is in a spec."""
 
     SHARE = "share"
+    BUDGET = "budget"
     NUMBER = "number"
     DURATION = "duration"
     TEXT = "text"
@@ -30,6 +31,11 @@ class FieldKind(StrEnum):
 def share(default: float, says: str) -> Any:
     """A field that is a share of 0 to 1, or a text like 5%."""
     return field(default=default, metadata={"kind": FieldKind.SHARE, "says": says})
+
+
+def budget(default: float, says: str) -> Any:
+    """A field that is a share above 0 and below 1: the objective of a metric."""
+    return field(default=default, metadata={"kind": FieldKind.BUDGET, "says": says})
 
 
 def number(default: float, says: str) -> Any:

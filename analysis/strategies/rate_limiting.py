@@ -15,6 +15,7 @@ from analysis.strategies.declaration import (
     Counter,
     Found,
     StrategyFinding,
+    budget,
     duration,
     names,
     number,
@@ -43,7 +44,7 @@ class RateLimiting:
     tokens: float = number(100.0, "max_tokens and tokens_per_fill of each bucket.")
     fill: float = duration(60.0, "fill_interval of each bucket.")
     proxies: float = number(1.0, "Proxies of a variant; each has a bucket of its own.")
-    at_most: float = share(0.5, "The share of requests that the candidate may refuse.")
+    at_most: float = budget(0.5, "The share of requests that the candidate may refuse.")
     label: str = text("user_tier", "The label that distinguishes tiers or users.")
     tiers: tuple[str, ...] = names((), "Tiers, the best first; without any, all are alike.")
     unfair: float = share(0.1, "Largest excess of one tier's or user's refused share.")

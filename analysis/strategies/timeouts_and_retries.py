@@ -11,6 +11,7 @@ from analysis.strategies.declaration import (
     Counted,
     Counter,
     StrategyFinding,
+    budget,
     names,
     selector,
     share,
@@ -26,7 +27,7 @@ class TimeoutsAndRetries:
     """Share of requests that time out, retries against their budget, routes never tried twice."""
 
     kind: ClassVar[str] = "timeouts-and-retries"
-    timeouts: float = share(0.01, "The share of requests that may end in the time-out (UT).")
+    timeouts: float = budget(0.01, "The share of requests that may end in the time-out (UT).")
     retry_ratio: float = share(0.2, "retryBudget.retryRatio: retries for each request, by route.")
     once: tuple[str, ...] = names((), "Routes that must not be tried again: POST, payments.")
     label: str = text("request_route", "The label of the route, in both counters.")

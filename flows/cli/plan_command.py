@@ -112,6 +112,8 @@ def _plan(options: argparse.Namespace) -> int:
         say("smallest: effect detected as often by the end, with looks at any time / one look")
     for line in document.unlike_pods:
         say(f"not alike: {line}")
+    for line in document.waits:
+        say(f"{line}; until it is promoted, this one holds")
     for line in document.not_planned:
         say(f"not planned: {line}")
     return 0

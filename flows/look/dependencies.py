@@ -39,7 +39,7 @@ def waits_for(con: Connection, spec: Experiment, spec_dir: Path, at: datetime) -
         asked = {"experiment": name, "until": at}
         row = run(con, "aggregate/latest_decision", **asked).fetchone()
         if row is None:
-            yield f"waits for {name}: it has no verdict yet"
+            yield waits_for_first_verdict(name)
         elif row[0] != Decision.PROMOTE.value:
             yield f"waits for {name}: its verdict of {row[1]:%Y-%m-%d %H:%M} UTC is {row[0]}"
         elif not _stands(con, name, spec_dir, row[1].replace(tzinfo=UTC), at):
@@ -47,6 +47,11 @@ def waits_for(con: Connection, spec: Experiment, spec_dir: Path, at: datetime) -
                 f"waits for {name}: its spec, files, data or the software changed since its "
                 f"verdict of {row[1]:%Y-%m-%d %H:%M} UTC; look at it again (verdict gate {name})"
             )
+
+
+def waits_for_first_verdict(name: str) -> str:
+    """The sentence on an experiment that was never looked at."""
+    return f"waits for {name}: it has no verdict yet"
 
 
 def with_waits(

@@ -102,6 +102,9 @@ class PlanningDocument(JsonDocument):
     unlike_pods: tuple[str, ...] = Field(
         (), description="By what else than their version the variants' pods differ."
     )
+    waits: tuple[str, ...] = Field(
+        (), description="What it waits for: experiments of `after` that aren't promoted."
+    )
     not_planned: tuple[str, ...] = Field(
         (), description="Metrics that decide and of which nothing is said, each with the reason."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from analysis.power.detection import (
 )
 from analysis.requests.paired_buckets import BucketCounts
 from flows.formats.time import milliseconds_of
+from flows.look.dependencies import waits_for, waits_for_first_verdict
 from flows.look.expected_users import rate_of_arrivals
 from flows.look.pods_seen import unlike_pods_seen
 from flows.look.read_evidence import read_evidence
@@ -63,7 +65,7 @@ def plan_experiment(
     is_share = (metric for metric, one in spec.user_metrics.items() if one.is_share)
     expected = replace(expected, shares=frozenset(is_share))
     look = at or datetime.now(UTC)
-    plan, evidence, rate, seen = _history(workspace, spec, look)
+    plan, evidence, rate, seen, waits = _history(workspace, spec, path.parent, look)
     requests = tuple(_request_plans(plan, evidence, expected))
     users = tuple(user_plans(plan, evidence.users if evidence else None, expected, rate))
     if not requests and not users:
@@ -77,6 +79,7 @@ def plan_experiment(
         requests=requests,
         users=users,
         unlike_pods=(*unlike_pods(spec, manifests_of_spec(spec, path.parent)), *seen),
+        waits=waits,
         not_planned=tuple(
             _not_planned(spec, {one.metric for one in requests} | {one.metric for one in users})
         ),
@@ -104,17 +107,19 @@ def _not_planned(spec: Experiment, planned: set[str]) -> Iterator[str]:
 
 
 def _history(
-    workspace: Workspace, spec: Experiment, at: datetime
-) -> tuple[Plan, Evidence | None, float | None, tuple[str, ...]]:
-    """The plan, what was seen by then, how many users came in a day, and unlike pods."""
+    workspace: Workspace, spec: Experiment, folder: Path, at: datetime
+) -> tuple[Plan, Evidence | None, float | None, tuple[str, ...], tuple[str, ...]]:
+    """The plan, what was seen by then, how many users came in a day, unlike pods, and waits."""
     if not workspace.warehouse.exists():
-        return plan_of(spec, start_ms=milliseconds_of(spec.plan.start or at)), None, None, ()
+        waits = tuple(map(waits_for_first_verdict, spec.after))
+        return plan_of(spec, start_ms=milliseconds_of(spec.plan.start or at)), None, None, (), waits
     with open_reader(workspace.warehouse) as con:
         plan = plan_at(con, spec, at=at)
         at_ms = min(milliseconds_of(at), plan.last_look_ms)
         evidence = read_evidence(con, spec, plan, at_ms=at_ms)
         rate = rate_of_arrivals(con, spec, plan, evidence.users, at_ms=at_ms)
-        return plan, evidence, rate, tuple(unlike_pods_seen(con, spec, at_ms))
+        waits = tuple(waits_for(con, spec, folder, at))
+        return plan, evidence, rate, tuple(unlike_pods_seen(con, spec, at_ms)), waits
 
 
 def _said(plan: Plan, evidence: Evidence | None, expected: Expected) -> str:

@@ -26,6 +26,7 @@ STRATEGY = "(strategy)"
 _PLAIN = r"^[A-Za-z0-9_./ -]*$"
 _TYPES: Mapping[FieldKind, Any] = {
     FieldKind.SHARE: Annotated[Share, Field(ge=0, le=1)],
+    FieldKind.BUDGET: Annotated[Share, Field(gt=0, lt=1)],
     FieldKind.NUMBER: Annotated[Number, Field(gt=0)],
     FieldKind.DURATION: Duration,
     FieldKind.TEXT: Annotated[str, Field(pattern=_PLAIN)],

@@ -20,6 +20,7 @@ from flows.warehouse.delivery_log import DeliveryEventKind, Event, add_event
 from flows.workspace.experiments import load_spec
 from flows.workspace.paths import Workspace
 from tests.builders.delivery_workspace import SPEC, canary_share, delivery_workspace, one_step
+from tests.servers.own_process import verdict
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 END = START + timedelta(days=14)
@@ -69,6 +70,27 @@ def test_a_failure_holds_those_that_depend_on_it_but_hides_no_harm(tmp_path: Pat
     assert look(tmp_path, "second") == ("hold", told)
     assert look(tmp_path, "third")[0] == "hold"
     assert look(tmp_path, "harmful")[0] == "rollback"
+
+
+def test_a_plan_tells_what_it_waits_for(tmp_path: Path) -> None:
+    """As the verdict would at that time: never looked at, promoted, judged otherwise."""
+    write(tmp_path, "first")
+    write(tmp_path, "bad", bad=5)
+    write(tmp_path, "second", after="[first, bad]")
+    expected = ("--users-per-day", "100", "--mean", "0.5", "--at", END.isoformat())
+
+    def planned() -> list[str]:
+        done = verdict("--root", tmp_path, "plan", "second", *expected)
+        assert done.returncode == 0, done.stderr
+        lines = done.stdout.replace("\n  ", " ").splitlines()
+        return [line.partition(";")[0] for line in lines if line.startswith("waits for ")]
+
+    unknown = "waits for {}: it has no verdict yet"
+    assert planned() == [unknown.format("first"), unknown.format("bad")]
+    look(tmp_path, "first")
+    assert planned() == [unknown.format("bad")]
+    look(tmp_path, "bad")
+    assert planned() == ["waits for bad: its verdict of 2026-03-15 00:00 UTC is rollback"]
 
 
 def _data(root: Path, name: str) -> None:

@@ -99,6 +99,19 @@ def test_a_strategy_adds_metrics_and_the_specs_own_fields_go_before(tmp_path: Pa
         ("{kind: chaos, aborted: 5}", "strategy.aborted: is 5, must be less than or equal to 1"),
         ("{kind: chaos, recovery: 30}", "strategy.recovery: is 30, must be a duration"),
         ("{kind: rate-limiting, tokens: 0}", "strategy.tokens: is 0, must be greater than 0"),
+        ("{kind: rate-limiting, at_most: 0}", "strategy.at_most: is 0, must be greater than 0"),
+        (
+            "{kind: rate-limiting, at_most: 100%}",
+            "strategy.at_most: is '100%', must be less than 1",
+        ),
+        (
+            "{kind: timeouts-and-retries, timeouts: 0%}",
+            "strategy.timeouts: is '0%', must be greater",
+        ),
+        (
+            "{kind: timeouts-and-retries, timeouts: 1}",
+            "strategy.timeouts: is 1, must be less than 1",
+        ),
         ("{kind: rate-limiting, label: 'a\"}'}", "strategy.label: is 'a\"}', must be"),
         ("{kind: hedging, attempts: 'rate(x[1m])'}", "strategy.attempts: is 'rate(x[1m])', must"),
     ],
