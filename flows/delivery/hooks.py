@@ -76,6 +76,8 @@ def _post(url: str, told: dict[str, str], timeout_s: float) -> str | None:
                 if answer.status_code < 300:
                     return None
                 return f"the hook {told['when']} answered {answer.status_code}"
+    except requests.exceptions.InvalidProxyURL as error:
+        return f"the hook {told['when']} can't be called: {error}"
     except requests.RequestException as error:
         return f"the hook {told['when']} can't be called: {type(error).__name__}"
 

@@ -7,11 +7,16 @@ import socket
 import threading
 from functools import partial
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidProxyURL
+from requests.utils import select_proxy
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+from urllib3.util import parse_url
 
 
 class _Cutter:
@@ -138,6 +143,13 @@ class _Adapter(HTTPAdapter):
         self._whole_s = whole_s
         super().__init__(max_retries=0)
 
+    def send(self, request: requests.PreparedRequest, *given: Any, **more: Any) -> Any:
+        """As requests' own. Raises InvalidProxyURL, which names the variable and quotes nothing."""
+        url = request.url or ""
+        if wrong := proxy_problem(url, select_proxy(url, more.get("proxies"))):
+            raise InvalidProxyURL(wrong)
+        return super().send(request, *given, **more)
+
     def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
         super().init_poolmanager(*arguments, **more)
         bound_pools(self.poolmanager, self._whole_s)
@@ -146,6 +158,26 @@ class _Adapter(HTTPAdapter):
         manager = super().proxy_manager_for(*arguments, **more)
         bound_pools(manager, self._whole_s)
         return manager
+
+
+def proxy_problem(url: str, proxy: str | None) -> str | None:
+    """What is wrong with the proxy that the environment names for a URL; it isn't quoted."""
+    if not proxy or _is_proxy(proxy):
+        return None
+    scheme = urlsplit(url).scheme
+    return (
+        f"the proxy in {scheme}_proxy, {scheme.upper()}_PROXY or ALL_PROXY must be a URL such as "
+        "http://proxy:3128; a / @ or [ in user or password is written %2F %40 or %5B"
+    )
+
+
+def _is_proxy(text: str) -> bool:
+    """Whether requests can read it; a name without a scheme is one, too."""
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text.removeprefix('//')}")
+        return bool(parts.hostname) and (parts.port or 1) > 0 and parse_url(text).host is not None
+    except (ValueError, HTTPError):
+        return False
 
 
 def bound(session: requests.Session, whole_s: float) -> None:

@@ -28,7 +28,7 @@ from tests.chaos.planted_secrets import plant_secrets
 from tests.chaos.schedulers import two_schedulers
 from tests.chaos.serving import kill_serving
 from tests.chaos.silence import stay_silent
-from tests.chaos.sources import fail_while_delivering, kill_postgres
+from tests.chaos.sources import fail_while_delivering, kill_postgres, wait_while_delivering
 from tests.chaos.tally import Tally, table
 from tests.places import REPOSITORY
 from tests.servers.faulty_source import SLOW_WIRES, WIRES
@@ -52,8 +52,8 @@ Try = Callable[[Path, random.Random], Tally]
 def _tries(kills: int, disks: int) -> dict[str, Try]:
     found: dict[str, Try] = {}
     found["postgres"] = lambda at, rng: kill_postgres(10, at, rng, users=100_000)
-    wires = {**WIRES, **SLOW_WIRES}
-    found["source"] = lambda at, _: fail_while_delivering(at, wires, answers=True)
+    found["source"] = lambda at, _: fail_while_delivering(at, WIRES, answers=True)
+    found["slow source"] = lambda at, _: wait_while_delivering(at, SLOW_WIRES)
     found["clock"] = lambda at, _: set_clock(at, CLOCKS)
     found["held"] = lambda at, _: hold_warehouse(at, seconds=150)
     found["mistakes"] = lambda at, _: make_mistakes(at)

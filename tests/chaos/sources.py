@@ -7,6 +7,7 @@ import select
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,6 +37,20 @@ def fail_while_delivering(folder: Path, wires: Mapping[str, Wire], *, answers: b
             tally.fail("other", f"{canary.proxy.redirected} questions were sent to another host")
         canary.goes_back()
         tally.hear(canary.running.output, "deliver")
+    return tally
+
+
+def wait_while_delivering(folder: Path, wires: Mapping[str, Wire]) -> Tally:
+    """Faults that each take as long as a source may: side by side, each with its own canary."""
+
+    def alone(name: str) -> Tally:
+        place = folder / name.replace(" ", "-")
+        return fail_while_delivering(place, {name: wires[name]}, answers=False)
+
+    tally = Tally("a slow source of a delivery")
+    with ThreadPoolExecutor(len(wires)) as side_by_side:
+        for one in side_by_side.map(alone, wires):
+            tally.add(one)
     return tally
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 TRACEBACK = "Traceback (most recent call last)"
+COUNTERS = ("tried", "lost", "doubled", "leftovers", "hangs", "tracebacks", "secrets", "other")
 # What a mistake of ours prints without --debug.
 MISTAKE = "failed, nothing was decided: "
 
@@ -35,6 +36,12 @@ class Tally:
         setattr(self, counter, getattr(self, counter) + number)
         self.said.append(f"{self.kind}: {line}")
 
+    def add(self, other: Tally) -> None:
+        """Takes in what else was tried of this kind."""
+        for name in COUNTERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.said += other.said
+
     def hear(self, output: str, what: str) -> None:
         """Notes a traceback, or the line in its place, in what a command printed."""
         if TRACEBACK in output or MISTAKE in output:
@@ -43,10 +50,9 @@ class Tally:
 
 def table(tallies: Sequence[Tally]) -> str:
     """All counts, a line per kind and their sums, then what is wrong."""
-    names = ("tried", "lost", "doubled", "leftovers", "hangs", "tracebacks", "secrets", "other")
-    heads = ("faults tried", "rows lost", "rows doubled", *names[3:])
-    rows = [(one.kind, *(getattr(one, name) for name in names)) for one in tallies]
-    rows.append(("all", *(sum(getattr(one, name) for one in tallies) for name in names)))
+    heads = ("faults tried", "rows lost", "rows doubled", *COUNTERS[3:])
+    rows = [(one.kind, *(getattr(one, name) for name in COUNTERS)) for one in tallies]
+    rows.append(("all", *(sum(getattr(one, name) for one in tallies) for name in COUNTERS)))
     lines = [f"{'':34}" + "".join(f"{head:>14}" for head in heads)]
     lines += [f"{kind:34}" + "".join(f"{n:>14}" for n in counts) for kind, *counts in rows]
     return "\n".join([*lines, *(line for one in tallies for line in one.said)])

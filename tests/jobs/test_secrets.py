@@ -261,6 +261,22 @@ def test_no_secret_of_envoy_grafana_or_a_pushgateway_is_shown_or_kept(
     assert any(path.startswith("/config_dump") for path in paths)
 
 
+@pytest.mark.parametrize("proxy", ["u:SECRET@[broken", "u:SECRET@", ":SECRET@", "u:SECRET@h:port"])
+def test_a_proxy_that_is_none_is_named_and_not_shown(root: Path, proxy: str) -> None:
+    url = "http://mesh.example:9090"
+    write(
+        root,
+        f"{{prometheus: '{url}', scrape_interval: 2s}}",
+        target=f"{{envoy: ../routes.json, admin: '{url}'}}",
+    )
+    given = {"http_proxy": f"http://{proxy.replace('SECRET', CANARY)}", "VERDICT_PUSHGATEWAY": url}
+    outputs = commands(root, **given)
+    assert leaks(root, *outputs) == []
+    named = [done for done in outputs if "the proxy in http_proxy" in done.stderr]
+    assert {2} <= {done.returncode for done in named}
+    assert len(named) == 3  # gate, run, deliver
+
+
 def test_no_answer_of_the_service_holds_a_secret(root: Path) -> None:
     """A spec for each place that takes one; the service answers for them all."""
     text = SPEC.split("delivery:")[0]

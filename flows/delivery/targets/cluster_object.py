@@ -12,8 +12,15 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
+from flows.delivery.targets.kubeconfig import (
+    check_kubeconfig,
+    login_messages,
+    login_problem,
+    one_word,
+)
 from flows.delivery.targets.target import SplitChanged, TargetRefused, TargetUnavailable
 from flows.formats import apart
+from flows.formats.problems import UserError
 from flows.formats.safe_text import hide
 
 FIELD_MANAGER = "split-verdict"
@@ -194,6 +201,8 @@ class ClusterObject:
         """A client that is logged in, which may need a program that the kubeconfig names."""
         from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415
 
+        from flows.formats.bounded_http import proxy_problem  # noqa: PLC0415
+
         settings = Configuration()
         settings.retries = 0
         try:
@@ -204,12 +213,15 @@ class ClusterObject:
             ) from error
         except Exception as error:
             # Whatever the library makes of a file or a program's answer of another shape.
+            said = error if isinstance(error, UserError | OSError) else login_problem(error)
             raise TargetRefused(
-                f"no cluster is known for {self.title}: {error} (delivery.target.kubeconfig)"
+                f"no cluster is known for {self.title}: {said} (delivery.target.kubeconfig)"
             ) from error
         for secret in (*settings.api_key.values(), settings.password or ""):
             # An API server may say again what it was asked with.
-            hide(secret.rpartition(" ")[2])
+            hide(secret.partition(" ")[2] or secret)
+        if wrong := proxy_problem(settings.host, settings.proxy):
+            raise TargetRefused(f"{self.title}: {wrong}")
         return ApiClient(settings)
 
     def _log_in(self, settings: Any) -> None:
@@ -226,9 +238,15 @@ class ClusterObject:
                 pass  # not within a cluster: the file is next
             else:
                 return
-        load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=self.kubeconfig, context=self.context, client_configuration=settings
-        )
+        program = check_kubeconfig(self.kubeconfig, self.context)
+        with login_messages() as said:
+            load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=self.kubeconfig, context=self.context, client_configuration=settings
+            )
+        if program is not None and not (settings.api_key or settings.cert_file):
+            raise TargetRefused(f"{program}, which is to log in, {' and '.join(said)}")
+        scheme, _, token = settings.api_key.get("BearerToken", "").strip().partition(" ")
+        settings.api_key = {"BearerToken": f"{scheme} {one_word(token)}"} if token else {}
 
 
 class _Metadata(BaseModel):

@@ -175,14 +175,14 @@ class PrometheusConnection:
             raise SourceRefused(
                 f"{self.url}: no trusted connection (is ca_file right?): {_said(error)}"
             ) from error
+        except (OtherHost, requests.exceptions.InvalidProxyURL) as error:
+            raise SourceRefused(f"{self.url}: {error}") from error
         except requests.exceptions.InvalidURL as error:
             # Without what requests says: it may repeat a part of the password.
             raise SourceRefused(
                 f"{self.url}: not a URL that can be asked; a / or @ in user or password is "
                 "written %2F or %40"
             ) from error
-        except OtherHost as error:
-            raise SourceRefused(f"{self.url}: {error}") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             if time.monotonic() > began + self.patience.whole_s:
                 raise self._too_late(path, began) from error

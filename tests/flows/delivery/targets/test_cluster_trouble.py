@@ -1,6 +1,6 @@
 """An API server, or what logs in at one, that misbehaves: one line each, and nothing hangs.
 
-Covers flows.delivery.targets.cluster_object.
+Covers flows.delivery.targets.cluster_object and flows.delivery.targets.kubeconfig.
 """
 
 from __future__ import annotations
@@ -113,8 +113,63 @@ def test_a_token_that_a_server_says_again_is_hidden(tmp_path: Path) -> None:
             ClusterObject("Deployment", "exam", "shop", config).get()
 
 
+SECRET = "Zaunkoenig-5d2"
+_VERSION = "client.authentication.k8s.io/v1"
+
+
+def login(status: object) -> str:
+    """What a login program prints."""
+    return json.dumps({"apiVersion": _VERSION, "kind": "ExecCredential", "status": status})
+
+
+# What stands in the file under `user`, and what is said of it.
+SECRETS: dict[str, tuple[str, str]] = {
+    "a line end": (f'{{token: "x\\n{SECRET}"}}', r"users\.test\.token: .* one word"),
+    "beyond ASCII": (f"{{token: {SECRET}\u20ac}}", r"users\.test\.token: .* one word"),
+    "a list": (f"{{token: [{SECRET}]}}", r"users\.test\.token: "),
+    "an alias": (f"{{token: *{SECRET}}}", r"kubeconfig:\d+: can't be read as YAML"),
+    "a tag": (f"{{token: !{SECRET} x}}", r"kubeconfig:\d+: can't be read as YAML"),
+    "no end": (f'{{token: "{SECRET}}}', r"kubeconfig:\d+: can't be read as YAML"),
+    "a password": (f'{{username: u, password: "x\\n{SECRET}"}}', r"test\.password: .* one line"),
+    "no base64": (f"{{client-key-data: {SECRET}!}}", r"test\.client-key-data: Base64"),
+    "in its place": (SECRET, r"users\.test: "),
+    "words of a program": (f"echo {SECRET} >&2; exit 3", "sh, which is to log in, ended with 3"),
+    "no JSON": (f"echo {SECRET}", "sh, which is to log in, printed no login"),
+    "another answer": (f"echo '{login([SECRET])}'", "printed no login"),
+    "a number": (f"echo '{login({'token': {'x': SECRET}})}'", "one word"),
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_no_login_that_cant_be_used_is_shown(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    user, said = SECRETS[name]
+    if user.startswith("echo"):
+        user = json.dumps(exec_user("sh", "-c", user))
+    path = Path(kubeconfig(tmp_path, "http://127.0.0.1:9", "(user)"))
+    path.write_text(path.read_text().replace("(user)", user))
+    with pytest.raises(TargetRefused, match=said) as caught:
+        ClusterObject("Deployment", "exam", "shop", str(path)).get()
+    assert SECRET not in f"{caught.value}{caplog.text}"
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [(f"http://u:{SECRET}@[broken", r"clusters\.test\.server: "), ("http://h:9", "http_proxy")],
+)
+def test_no_address_that_cant_be_used_is_shown(
+    server: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://u:{SECRET}@[broken")
+    config = kubeconfig(tmp_path, server, {"token": "t"})
+    with pytest.raises(TargetRefused, match=said) as caught:
+        ClusterObject("Deployment", "exam", "shop", config).get()
+    assert SECRET not in str(caught.value)
+
+
 def exec_user(*command: str) -> dict[str, Any]:
-    told = {"apiVersion": "client.authentication.k8s.io/v1", "command": command[0]}
+    told = {"apiVersion": _VERSION, "command": command[0]}
     return {"exec": {**told, "args": list(command[1:]), "interactiveMode": "Never"}}
 
 
