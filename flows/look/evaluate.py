@@ -164,6 +164,9 @@ def _record(
 ) -> None:
     look = {"experiment": document.experiment, "look_at": document.look_at}
     with transaction(con):
+        if run(con, "aggregate/look_taken", **look).fetchone():
+            for rows_of_look in ("looks", "metric_results", "verdicts"):
+                run(con, "load/forget_look", {"rows": rows_of_look}, **look)
         for first in firsts:
             first.write(con)
         run(
@@ -184,9 +187,10 @@ def _record(
             software_version=document.software_version,
         )
         note_decision(con, document)
-        run(con, "load/forget_metric_results", **look)
-        for metric in document.metrics:
-            run(con, "load/metric_result", **look, **_metric_row(metric))
+        rows = [_metric_row(metric) for metric in document.metrics]
+        if rows:
+            columns = {name: [row[name] for row in rows] for name in rows[0]}
+            run(con, "load/metric_results", **look, **columns)
         run(
             con,
             "load/verdict",
@@ -196,7 +200,9 @@ def _record(
             reasons=list(document.reasons),
             verdict=document.model_dump_json(),
         )
-        run(con, "load/seen_look", **look, inputs=inputs, evidence=evidence)
+        seen = {**look, "inputs": inputs, "evidence": evidence}
+        if run(con, "load/seen_again", **seen).fetchone() is None:
+            run(con, "load/seen_look", **seen)
 
 
 def _metric_row(result: MetricResult) -> dict[str, object]:

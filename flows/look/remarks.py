@@ -16,10 +16,11 @@ from flows.ingest.pull import open_source
 from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.known_aggregates import notes_on_aggregates, read_known_aggregates
-from flows.ingest.users.parts import known_source, misnamed_exposures
+from flows.ingest.users.parts import known_sources, misnamed_exposures
+from flows.ingest.users.pull_report import SourcePull
 from flows.look.pods_seen import unlike_pods_seen
 from flows.look.seen import evidence_at
-from flows.plan.effective import look_time_of, plan_at
+from flows.plan.effective import look_time_of, staged_plan
 from flows.spec.experiment import Experiment
 from flows.spec.sources import RecordingSource
 from flows.warehouse.connection import open_reader
@@ -105,11 +106,13 @@ def check_manifests(spec: Experiment, spec_dir: Path) -> tuple[QualityCheck, ...
     return ()
 
 
-def _check_variant_names(con: Connection, spec: Experiment) -> tuple[QualityCheck, ...]:
+def _check_variant_names(
+    spec: Experiment, sources: Sequence[SourcePull]
+) -> tuple[QualityCheck, ...]:
     """A failed check where users are left out because a variant's name is in other letters."""
-    if not spec.user_metrics or not spec.sources.rows:
-        return ()
-    rows, of_all, remedy = misnamed_exposures(con, spec)
+    names = next((each.names for each in sources if each.kind is UserRows.EXPOSURES), {})
+    rows, remedy = misnamed_exposures(spec, names)
+    of_all = sum(names.values())
     if rows <= _MISNAMED_SHARE * of_all:
         return ()
     detail = (
@@ -182,7 +185,7 @@ def about_data(spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetim
     if not warehouse.exists():
         return AboutData()
     with open_reader(warehouse) as con:
-        plan = plan_at(con, spec, at=at)
+        plan = staged_plan(con, spec, at=at)
         look_at = instant(look_time_of(plan, milliseconds_of(at)))
         evidence = evidence_at(con, spec, spec_dir, look_at, at)
         # A look after the end is the look at the end, and says the same.
@@ -190,8 +193,9 @@ def about_data(spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetim
         windows = doubtful_windows(con, spec, start_ms=plan.start_ms, until_ms=until_ms)
         notes = counting_notes(con, spec, start_ms=plan.start_ms, until_ms=until_ms)
         pods = unlike_pods_seen(con, spec, until_ms)
-        remarks = (*_on_windows(windows), *notes, *pods, *_on_users(con, spec))
-        return AboutData(remarks, _check_variant_names(con, spec), evidence)
+        sources = known_sources(con, spec) if spec.user_metrics and spec.sources.rows else ()
+        remarks = (*_on_windows(windows), *notes, *pods, *_on_users(con, spec, sources))
+        return AboutData(remarks, _check_variant_names(spec, sources), evidence)
 
 
 def _on_windows(windows: Sequence[DoubtfulWindow]) -> Iterator[str]:
@@ -208,9 +212,8 @@ def _on_windows(windows: Sequence[DoubtfulWindow]) -> Iterator[str]:
         yield BLIND
 
 
-def _on_users(con: Connection, spec: Experiment) -> Iterator[str]:
+def _on_users(con: Connection, spec: Experiment, sources: Sequence[SourcePull]) -> Iterator[str]:
     if spec.sources.sums is not None and spec.user_metrics:
         yield from notes_on_aggregates(read_known_aggregates(con, spec))
-    for kind in map(UserRows, spec.sources.rows):
-        if spec.user_metrics:
-            yield from known_source(con, spec, kind).notes
+    for source in sources:
+        yield from source.notes

@@ -1,6 +1,7 @@
 -- one row per part of a source that the warehouse holds
--- reads: user_parts; parameters: experiment, source
+-- reads: user_parts; parameters: experiment
 select
+    source,
     part,
     is_gone,
     origin,
@@ -14,5 +15,4 @@ select
     without_time,
     without_value
 from user_parts
-where experiment = $experiment and source = $source
-order by part
+where experiment = $experiment

@@ -1,5 +1,5 @@
--- replaces one look
+-- writes one look
 -- writes: looks; parameters: experiment, look_at, window_start, watermark, spec_hash,
 --   software_version
-insert or replace into looks
+insert into looks
 values ($experiment, $look_at, $window_start, $watermark, $spec_hash, $software_version)

@@ -2,6 +2,3 @@
 -- writes: user_state; parameters: experiment, asked, known_until
 insert into user_state (experiment, asked, known_until)
 values ($experiment, $asked, $known_until)
-on conflict (experiment) do update set
-    asked = excluded.asked,
-    known_until = excluded.known_until

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flows.formats.text_file import is_stream
 from flows.formats.time import instant
+from flows.ingest.claimed_sources import ClaimedSource, claim_sources
 from flows.ingest.requests.windows import loaded_windows
 from flows.spec.experiment import Experiment
 from flows.spec.sources import RecordingSource
@@ -42,17 +43,8 @@ def see_recordings(spec: Experiment, warehouse: Path, spec_dir: Path) -> None:
         if identity == _known_in(con, spec):
             return
         run(con, "load/unselected_windows", experiment=spec.experiment)
-        run(
-            con,
-            "load/claimed_source",
-            experiment=spec.experiment,
-            source=_RECORDING,
-            until=instant(0),
-            is_changed=True,
-            row_count=len(paths),
-            parts=len(paths),
-            origin=identity,
-        )
+        claimed = ClaimedSource(_RECORDING, True, len(paths), len(paths), identity)
+        claim_sources(con, spec.experiment, instant(0), [claimed])
 
 
 def _known(spec: Experiment, warehouse: Path) -> str:

@@ -17,7 +17,7 @@ from duckdb import (
 
 from flows.ingest.sources.incoming_rows import text_of
 from flows.ingest.sources.local_files import file_state
-from flows.ingest.sources.staged_rows import make_macros, stage, stage_for_nobody
+from flows.ingest.sources.staged_rows import stage, stage_for_nobody
 from flows.ingest.sources.user_files import explaining, open_rows, with_folders
 from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, UserRows, WantedRows, one_in
 from flows.warehouse.statements import run
@@ -93,7 +93,6 @@ class SharedFiles:
         column = wanted.names.get("experiment")
         if column is None or column not in relation.columns:
             return None
-        make_macros(self.con)
         types = {n: str(t) for n, t in zip(relation.columns, relation.types, strict=True)}
         named = FunctionExpression("trimmed", text_of(column, types)).alias(_EXPERIMENT)
         relation.select(StarExpression(), named).create_view("shared_rows", replace=True)

@@ -41,12 +41,12 @@ def stage(
 ) -> StagedPart:
     """Reads a relation once, into a file at path, and judges every row.
 
+    con: with make_macros' macros.
     name_rows: makes `incoming` of a relation, where con is no DuckDB.
 
     Raises UserDataRefused for a missing column, a column of the wrong type, or a time or a value
     that can't be read; duckdb.Error where reading itself fails.
     """
-    make_macros(con)
     incoming = incoming_rows(relation, wanted, where)
     if name_rows is None:
         incoming.create_view("incoming", replace=True)
@@ -71,7 +71,7 @@ def stage(
 
 
 def make_macros(con: DuckDBPyConnection) -> None:
-    """Makes what the statements on incoming rows need."""
+    """Makes what the statements on incoming rows need, once for all that a connection stages."""
     for macro in _MACROS:
         run(con, macro)
 
@@ -88,7 +88,6 @@ def stage_for_nobody(
 
     one_in: of one user in so many.
     """
-    make_macros(con)
     incoming_rows(relation, wanted, "").create_view("incoming", replace=True)
     # No row names an experiment without a name.
     whole = path.with_suffix(".whole")

@@ -18,12 +18,12 @@ from flows.ingest.engine.remote_rows import ROW_TABLES, RemoteAnswer, RemoteRows
 from flows.ingest.engine.spark_cluster import SparkCluster, spark_cluster
 from flows.ingest.engine.views import RemoteView, written
 from flows.ingest.sources.local_files import file_state, find_files
-from flows.ingest.sources.staged_rows import stage
+from flows.ingest.sources.staged_rows import make_macros, stage
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.forget_users import leave_out_forgotten
 from flows.ingest.users.kept_sums import keep_sums, look_at_pull
 from flows.ingest.users.load_users import load_readings
-from flows.ingest.users.parts import known_source
+from flows.ingest.users.parts import known_sources
 from flows.ingest.users.plan_splits import split_starts
 from flows.ingest.users.pull_report import SourcePull
 from flows.ingest.users.staging import Reading, origin_of, wanted_rows
@@ -71,7 +71,7 @@ def pull_by_engine(
             known_until = users_known_until(con, spec)
             is_known = known_until is not None and milliseconds_of(known_until) >= until_ms
             if is_known and is_read_as(con, spec, read_as):
-                return tuple(known_source(con, spec, kind) for kind in sources)
+                return known_sources(con, spec)
         staged = [_stage(spec, kind, cluster, each) for kind, each in files.items()]
         views = {str(reading.staged[0].path): view for reading, view in staged}
         readings = [reading for reading, _ in staged]
@@ -167,6 +167,7 @@ def _stage(
         con.register("columns_of_files", cluster.schema(rows).empty_table())
         con.execute("create table source_rows as from columns_of_files")
         remote = RemoteRows(con, {"source_rows": rows}, cluster.ask)
+        make_macros(cast("Connection", remote))
         part = stage(
             cast("Connection", remote),
             con.table("source_rows"),

@@ -77,14 +77,13 @@ def keep_exposed(
 ) -> None:
     """Brings up to date how many users are kept of each day; changed: the days, None for all."""
     key = {"experiment": spec.experiment}
-    if (
-        changed is not None
-        and not run(con, "aggregate/exposed_days", **key, asked=asked).fetchone()
-    ):
+    is_new = changed is None  # then none are kept
+    if not is_new and not run(con, "aggregate/exposed_days", **key, asked=asked).fetchone():
         changed = None
     if changed == []:
         return
-    run(con, "load/forget_exposed_days", **key, days=changed)
+    if not is_new:
+        run(con, "load/forget_exposed_days", **key, days=changed)
     days = "" if changed is None else " and list_contains($days, exposed_on)"
     users = f"(select * from exposed_users where experiment = $experiment{days})"
     lists = {"users": users, "split": split_number(splits, "exposed_at")}

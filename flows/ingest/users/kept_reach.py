@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
+from flows.ingest.coverage import users_known_until
 from flows.ingest.users.kept_users import asked_of
 from flows.ingest.users.reach_by_day import DayReach, ReachBefore, read_days, written
 from flows.ingest.users.read_outcome_reach import read_outcome_reach
@@ -32,6 +33,7 @@ def keep_reach(
     con: Connection,
     spec: Experiment,
     known_until: datetime,
+    pulled_until: datetime,
     *,
     parts: Sequence[str] | None,
     changed: Sequence[date] | None,
@@ -42,7 +44,8 @@ def keep_reach(
     added to. parts: of outcomes, those that are new; changed: days whose users are others now; None
     if any may be.
     """
-    kept = _kept(con, spec)
+    # Where all users are made anew, nothing is kept.
+    kept = None if changed is None else _kept(con, spec)
     before = None
     if kept is not None and parts is not None and changed is not None:
         is_asked = kept[0] == _identity(spec)
@@ -54,7 +57,9 @@ def keep_reach(
             days = read_days(json.loads(kept[2])["days"])
             left = {k: [r for r in v if r.exposed_on not in changed] for k, v in days.items()}
             before = ReachBefore(kept[1], parts, left)
-    found = read_outcome_reach(con, spec, known_until, is_kept=True, before=before)
+    found = read_outcome_reach(con, spec, known_until, pulled_until, is_kept=True, before=before)
+    if kept is not None:
+        run(con, "load/forget_outcome_reach", experiment=spec.experiment)
     days_found = {span: written(rows) for span, rows in found.days.items()}
     run(
         con,
@@ -83,7 +88,8 @@ def reach_at_look(
 
 def read_reach(con: Connection, spec: Experiment, known_until: datetime, *, is_kept: bool) -> Reach:
     """The same from the rows; is_kept: whether the kept users are those of the time."""
-    found = read_outcome_reach(con, spec, known_until, is_kept=is_kept)
+    pulled_until = users_known_until(con, spec) or known_until
+    found = read_outcome_reach(con, spec, known_until, pulled_until, is_kept=is_kept)
     return Reach(found.metrics, found.names)
 
 

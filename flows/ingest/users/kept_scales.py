@@ -22,19 +22,21 @@ def keep_scales(
 ) -> None:
     """Sets the shifts and caps that are asked for, not set yet, and known by now."""
     _set_shifts(con, spec, cohorts)
-    for cohort in cohorts:
+    for cohort in (c for c in cohorts if any(q.cap_share is not None for q in c.quantities)):
         _set_caps(con, spec, cohort, known_until)
 
 
 def _set_shifts(con: Connection, spec: Experiment, cohorts: Sequence[Cohort]) -> None:
     key = {"experiment": spec.experiment}
-    known = {row[:2] for row in run(con, "aggregate/user_shifts", **key).fetchall()}
     asked = {
         (quantity.outcome, quantity.shift_kind)
         for cohort in cohorts
         for quantity in cohort.quantities
         if quantity.shift_kind
     }
+    if not asked:
+        return
+    known = {row[:2] for row in run(con, "aggregate/user_shifts", **key).fetchall()}
     if not asked - known:
         return
     [(users,)] = run(con, "aggregate/kept_users", **key).fetchall()

@@ -17,7 +17,7 @@ from flows.ingest.users.kept_users import asked_of, keep_users
 from flows.ingest.users.plan_splits import SplitStarts, begun, split_starts
 from flows.ingest.users.quantities import Cohort, cohorts_of
 from flows.ingest.users.scales import Scales, scales_of
-from flows.plan.effective import look_time_of, plan_at
+from flows.plan.effective import look_time_of, staged_plan
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
 
@@ -42,11 +42,16 @@ def keep_sums(
     splits = begun(all_splits, known_until)
     keep_exposed(con, spec, users_asked(spec, splits), splits, changed)
     keep_scales(con, spec, cohorts, known_until)
-    run(con, "load/forget_kept_cohorts", **key)
-    kept = {_keep_days(con, spec, cohort, known_until, splits) for cohort in cohorts}
-    run(con, "load/forget_user_sums", **key, keep=[*kept, *map(_open_days_of, kept)])
+    if changed is not None:
+        run(con, "load/forget_kept_cohorts", **key)
+    kept = {
+        _keep_days(con, spec, cohort, known_until, splits, is_new=changed is None)
+        for cohort in cohorts
+    }
+    if changed is not None:
+        run(con, "load/forget_user_sums", **key, keep=[*kept, *map(_open_days_of, kept)])
     parts = None if fresh is None else fresh.get(UserRows.OUTCOMES, ())
-    keep_reach(con, spec, known_until, parts=parts, changed=changed)
+    keep_reach(con, spec, known_until, pulled_until, parts=parts, changed=changed)
 
 
 def look_at_pull(
@@ -56,7 +61,7 @@ def look_at_pull(
 
     It is the end of the last whole bucket, and never after the plan's end.
     """
-    plan = plan_at(con, spec, at=pulled_until)
+    plan = staged_plan(con, spec, at=pulled_until)
     return instant(look_time_of(plan, milliseconds_of(pulled_until))), split_starts(plan)
 
 
@@ -83,12 +88,18 @@ def users_asked(spec: Experiment, splits: SplitStarts) -> str:
 
 
 def _keep_days(
-    con: Connection, spec: Experiment, cohort: Cohort, known_until: datetime, splits: SplitStarts
+    con: Connection,
+    spec: Experiment,
+    cohort: Cohort,
+    known_until: datetime,
+    splits: SplitStarts,
+    *,
+    is_new: bool,
 ) -> str:
     """Keeps the sums of days on which users have a final value by now.
 
-    Those of days whose last user has one are kept from pull to pull, the others' made anew. Returns
-    the identity of the cohort's sums.
+    Those of days whose last user has one are kept from pull to pull, the others' made anew. is_new:
+    whether nothing is kept. Returns the identity of the cohort's sums.
     """
     scales = scales_of(con, spec, cohort)
     identity = _identity(spec, cohort, scales, splits)
@@ -96,7 +107,8 @@ def _keep_days(
     days = [day for day in _missing_days(con, spec, identity) if day <= last.date()]
     rows = sum_by_day(con, spec, cohort, scales, known_until=known_until, splits=splits, days=days)
     key = {"experiment": spec.experiment}
-    run(con, "load/forget_cohort", **key, cohort=_open_days_of(identity))
+    if not is_new:
+        run(con, "load/forget_cohort", **key, cohort=_open_days_of(identity))
     closed = {day for day in days if midnight(day, known_until) + _DAY <= last}
     for name, found in (
         (identity, [row for row in rows if row.exposed_on in closed]),

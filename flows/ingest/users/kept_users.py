@@ -28,12 +28,14 @@ def keep_users(
     state = run(con, "aggregate/user_state", **key).fetchone()
     is_later = state is not None and known_until >= state[1]
     if fresh is None or state is None or state[0] != asked_of(spec) or not is_later:
-        forget_kept(con, spec.experiment)
+        if state is not None:
+            forget_kept(con, spec.experiment)
         rebuild_users(con, spec, known_until)
         changed = None
     else:
         _take_in(con, spec, cohorts, fresh, state[1], known_until)
         changed = [day for (day,) in run(con, "aggregate/fresh_days").fetchall()]
+        run(con, "load/forget_user_state", **key)
     run(con, "load/user_state", **key, asked=asked_of(spec), known_until=known_until)
     return changed
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from flows.formats.time import instant
+from flows.ingest.claimed_sources import ClaimedSource, claim_sources
 from flows.ingest.sources.user_rows import LeftOut, StagedPart, UserRows
-from flows.ingest.users.parts import KnownPart, known_parts, known_source
+from flows.ingest.users.parts import KnownPart, known_parts, known_sources
 from flows.ingest.users.pull_report import CameAgain, SourcePull
 from flows.ingest.users.staging import Reading
 from flows.spec.experiment import Experiment
@@ -33,77 +34,114 @@ def load_readings(
 
     Raises UserDataRefused if no exposure is to a variant of the spec.
     """
-    known = {reading.kind: set(known_parts(con, spec, reading.kind)) for reading in readings}
-    pulled = tuple(_load(con, spec, reading, until_ms=until_ms) for reading in readings)
+    known = known_parts(con, spec)
+    loads = [_Load(reading, known[reading.kind]) for reading in readings]
+    claimed = [each.claimed for each in loads]
+    claim_sources(con, spec.experiment, instant(until_ms), claimed)
+    again = {each.reading.kind: _load(con, spec, each) for each in loads}
+    _note_parts(con, spec, loads)
+    for each in loads:
+        _note_gone(con, spec, each, again[each.reading.kind])
+    found = {source.kind: source for source in known_sources(con, spec)}
+    pulled = tuple(
+        replace(
+            found[each.reading.kind],
+            replaced=tuple(part.part for part in each.replaced),
+            unchanged=len(each.reading.unchanged) + len(each.reading.staged) - len(each.replaced),
+            forgotten=(*each.forgotten, *(came.part for came in again[each.reading.kind])),
+        )
+        for each in loads
+    )
     is_appended = all(
-        not each.forgotten and not known[each.kind] & set(each.replaced) for each in pulled
+        not each.forgotten and not known[each.kind].keys() & set(each.replaced) for each in pulled
     )
     fresh = {each.kind: each.replaced for each in pulled}
     return LoadedUsers(pulled, fresh if is_appended else None)
 
 
-def _load(con: Connection, spec: Experiment, reading: Reading, *, until_ms: int) -> SourcePull:
-    """Replaces the rows of the parts that changed, and forgets those of another source."""
-    known = known_parts(con, spec, reading.kind)
-    forgotten = tuple(
-        part
-        for part, old in known.items()
-        if old.origin != reading.origin and part not in {each.part for each in reading.staged}
-    )
-    replaced = tuple(
-        each
-        for each in reading.staged
-        if reading.is_elsewhere or _differs(each, known, reading.origin)
-    )
-    counts = {part: old.row_count for part, old in known.items() if part not in forgotten}
-    counts |= {each.part: each.row_count for each in reading.staged}
-    is_changed, row_count = bool(replaced or forgotten), sum(counts.values())
-    key = {"experiment": spec.experiment, "source": reading.kind.value}
-    run(
-        con,
-        "load/claimed_source",
-        **key,
-        until=instant(until_ms),
-        is_changed=is_changed,
-        row_count=row_count,
-        parts=len(reading.staged) + len(reading.unchanged),
-        origin=reading.origin,
-    )
-    again = _came_again(con, spec, reading, replaced)
-    for part in (*forgotten, *(each.part for each in again)):
-        _forget_rows(con, spec, reading.kind, part)
-        run(con, "load/forget_user_part", **key, part=part)
-    for each in reading.staged:
-        if each in replaced:
-            _replace_rows(con, spec, reading.kind, each)
-        old = known.get(each.part)
+class _Load:
+    """What a reading changes: the parts whose rows it replaces, and those of another source."""
+
+    def __init__(self, reading: Reading, known: Mapping[str, KnownPart]) -> None:
+        self.reading, self.known = reading, known
+        here = {each.part for each in reading.staged}
+        self.forgotten = tuple(
+            part for part, old in known.items() if old.origin != reading.origin and part not in here
+        )
+        self.replaced = tuple(
+            each
+            for each in reading.staged
+            if reading.is_elsewhere or _differs(each, known, reading.origin)
+        )
+
+    @property
+    def claimed(self) -> ClaimedSource:
+        """The source as it is after the load."""
+        reading = self.reading
+        counts = {p: old.row_count for p, old in self.known.items() if p not in self.forgotten}
+        counts |= {each.part: each.row_count for each in reading.staged}
+        return ClaimedSource(
+            reading.kind.value,
+            bool(self.replaced or self.forgotten),
+            sum(counts.values()),
+            len(reading.staged) + len(reading.unchanged),
+            reading.origin,
+        )
+
+
+def _load(con: Connection, spec: Experiment, load: _Load) -> list[CameAgain]:
+    """Replaces the rows of the parts that changed, and forgets those of another source.
+
+    Returns the parts that came again in others, which are forgotten, too.
+    """
+    kind = load.reading.kind
+    again = _came_again(con, spec, load)
+    gone = [*load.forgotten, *(each.part for each in again)]
+    for part in gone:
+        _forget_rows(con, spec, kind, part)
+    known = [*gone, *(each.part for each in load.reading.staged if each.part in load.known)]
+    if known:
         run(
             con,
-            "load/user_part",
-            **key,
-            part=each.part,
-            origin=reading.origin,
-            state=each.state,
-            checksum=each.checksum,
-            generation=(old.generation if old else 0) + (each in replaced),
-            row_count=each.row_count,
-            **asdict(each.left_out),
+            "load/forget_user_parts",
+            experiment=spec.experiment,
+            source=kind.value,
+            parts=known,
         )
-    _note_gone(con, spec, reading, again)
-    return replace(
-        known_source(con, spec, reading.kind),
-        replaced=tuple(each.part for each in replaced),
-        unchanged=len(reading.unchanged) + len(reading.staged) - len(replaced),
-        forgotten=(*forgotten, *(each.part for each in again)),
-    )
+    for each in load.replaced:
+        # No part, no rows: a table of many is not searched for them.
+        if each.part in load.known:
+            _forget_rows(con, spec, kind, each.part)
+        _add_rows(con, spec, kind, each)
+    return again
 
 
-def _came_again(
-    con: Connection, spec: Experiment, reading: Reading, fresh: Sequence[StagedPart]
-) -> list[CameAgain]:
+def _note_parts(con: Connection, spec: Experiment, loads: Sequence[_Load]) -> None:
+    """Notes what was staged."""
+    rows = [
+        {
+            "source": load.reading.kind.value,
+            "part": each.part,
+            "origin": load.reading.origin,
+            "state": each.state,
+            "checksum": each.checksum,
+            "generation": (load.known[each.part].generation if each.part in load.known else 0)
+            + (each in load.replaced),
+            "row_count": each.row_count,
+            **asdict(each.left_out),
+        }
+        for load in loads
+        for each in load.reading.staged
+    ]
+    if rows:
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        run(con, "load/user_parts", experiment=spec.experiment, **columns)
+
+
+def _came_again(con: Connection, spec: Experiment, load: _Load) -> list[CameAgain]:
     """The vanished parts of whose rows at least half are in new parts: renamed, or written anew."""
-    known = known_parts(con, spec, reading.kind)
-    files = [each for each in fresh if each.part not in known and each.row_count]
+    reading, known = load.reading, load.known
+    files = [each for each in load.replaced if each.part not in known and each.row_count]
     if not files:
         return []
     is_exposures = reading.kind is UserRows.EXPOSURES
@@ -124,12 +162,12 @@ def _came_again(
     return found
 
 
-def _note_gone(
-    con: Connection, spec: Experiment, reading: Reading, again: Sequence[CameAgain]
-) -> None:
+def _note_gone(con: Connection, spec: Experiment, load: _Load, again: Sequence[CameAgain]) -> None:
     """Keeps which parts are not found any more, for the verdict's notes."""
-    key = {"experiment": spec.experiment, "source": reading.kind.value}
-    run(con, "load/gone_part", **key, gone=list(reading.vanished))
+    key = {"experiment": spec.experiment, "source": load.reading.kind.value}
+    vanished = load.reading.vanished
+    if vanished or any(old.is_gone for old in load.known.values()):
+        run(con, "load/gone_part", **key, gone=list(vanished))
     if again:
         run(con, "load/forget_replaced_parts", **key)
     for each in again:
@@ -153,8 +191,7 @@ def _forget_rows(con: Connection, spec: Experiment, kind: UserRows, part: str) -
         run(con, "load/forget_rows", {"rows": rows}, experiment=spec.experiment, part=part)
 
 
-def _replace_rows(con: Connection, spec: Experiment, kind: UserRows, staged: StagedPart) -> None:
-    _forget_rows(con, spec, kind, staged.part)
+def _add_rows(con: Connection, spec: Experiment, kind: UserRows, staged: StagedPart) -> None:
     asked = {"experiment": spec.experiment, "part": staged.part, "staged": str(staged.path)}
     run(con, f"load/{kind}", **asked)
     if kind is UserRows.OUTCOMES:

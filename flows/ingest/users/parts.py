@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 from flows.ingest.engine.kept_answers import rows_of
 from flows.ingest.sources.user_rows import LeftOut, UserDataRefused, UserRows
@@ -33,31 +34,48 @@ class KnownPart:
         return not self.row_count and self.left_out == LeftOut()
 
 
-def known_parts(con: Connection, spec: Experiment, kind: UserRows) -> dict[str, KnownPart]:
-    """The parts of a source that the warehouse holds, by name."""
-    rows = run(
-        con, "aggregate/user_parts", experiment=spec.experiment, source=kind.value
-    ).fetchall()
-    return {
-        part: KnownPart(is_gone, origin, state, checksum, generation, row_count, LeftOut(*left_out))
-        for part, is_gone, origin, state, checksum, generation, row_count, *left_out in rows
-    }
+def known_parts(con: Connection, spec: Experiment) -> dict[UserRows, dict[str, KnownPart]]:
+    """The parts of each source that the warehouse holds, by name."""
+    found: dict[UserRows, dict[str, KnownPart]] = {kind: {} for kind in UserRows}
+    rows = run(con, "aggregate/user_parts", experiment=spec.experiment).fetchall()
+    for source, part, is_gone, origin, state, checksum, generation, row_count, *rest in sorted(
+        rows
+    ):
+        found[UserRows(source)][part] = KnownPart(
+            is_gone, origin, state, checksum, generation, row_count, LeftOut(*rest)
+        )
+    return found
 
 
 def lost_outcomes(con: Connection, spec: Experiment) -> int:
     """How many rows of outcomes lack a user, a name or a time, and count for nobody."""
-    parts = known_parts(con, spec, UserRows.OUTCOMES).values()
+    parts = known_parts(con, spec)[UserRows.OUTCOMES].values()
     return sum(
         p.left_out.without_user + p.left_out.without_name + p.left_out.without_time for p in parts
     )
 
 
-def known_source(con: Connection, spec: Experiment, kind: UserRows) -> SourcePull:
-    """A source as the warehouse holds it: what a pull that finds nothing new would say of it."""
-    known = known_parts(con, spec, kind)
-    again = run(
-        con, "aggregate/replaced_parts", experiment=spec.experiment, source=kind.value
-    ).fetchall()
+def known_sources(con: Connection, spec: Experiment) -> tuple[SourcePull, ...]:
+    """The spec's sources as the warehouse holds them: what a pull that finds nothing new would say
+    of them."""
+    parts = known_parts(con, spec)
+    again = run(con, "aggregate/replaced_parts", experiment=spec.experiment).fetchall()
+    return tuple(
+        _known_source(
+            con, spec, kind, parts[kind], [row for source, *row in again if source == kind]
+        )
+        for kind in map(UserRows, spec.sources.rows)
+    )
+
+
+def _known_source(
+    con: Connection,
+    spec: Experiment,
+    kind: UserRows,
+    known: Mapping[str, KnownPart],
+    again: Sequence[Sequence[Any]],
+) -> SourcePull:
+    names = _names(con, spec, kind) if known else {}
     return SourcePull(
         kind=kind,
         replaced=(),
@@ -66,7 +84,8 @@ def known_source(con: Connection, spec: Experiment, kind: UserRows) -> SourcePul
         forgotten=(),
         row_count=sum(old.row_count for old in known.values()),
         left_out=reduce(LeftOut.__add__, (old.left_out for old in known.values()), LeftOut()),
-        unknown=_unknown_names(con, spec, kind) if known else {},
+        names=names,
+        unknown=_unknown_names(spec, kind, names),
         came_again=tuple(CameAgain(*row) for row in again),
         empty=tuple(part for part, old in known.items() if old.is_empty),
         copies=_copies(known),
@@ -99,19 +118,19 @@ def _early_users(con: Connection, spec: Experiment) -> EarlyUsers | None:
     return EarlyUsers(spec.plan.start, *row) if row and row[0] else None
 
 
-def _unknown_names(con: Connection, spec: Experiment, kind: UserRows) -> dict[str, int]:
+def _unknown_names(spec: Experiment, kind: UserRows, found: Mapping[str, int]) -> dict[str, int]:
     """Rows by a variant that the spec doesn't have, or by outcome if no metric asks for any.
 
-    Raises UserDataRefused if there are exposures, but none to a variant of the spec.
+    found: rows by name. Raises UserDataRefused if there are exposures, but none to a variant of the
+    spec.
     """
-    found = _names(con, spec, kind)
     if kind is UserRows.OUTCOMES:
         asked = {
             quantity.outcome
             for cohort in (*cohorts_of(spec), *quantile_cohorts(spec).values())
             for quantity in cohort.quantities
         }
-        return {} if asked & set(found) else found
+        return {} if asked & set(found) else dict(found)
     unknown = {name: rows for name, rows in found.items() if name not in spec.variants}
     if found and len(unknown) == len(found):
         seen = ", ".join(f"{name!r} ({rows:,} rows)" for name, rows in list(found.items())[:5])
@@ -130,13 +149,12 @@ def _names(con: Connection, spec: Experiment, kind: UserRows) -> dict[str, int]:
     return dict(run(rows, "aggregate/row_names", lists, experiment=spec.experiment).fetchall())
 
 
-def misnamed_exposures(con: Connection, spec: Experiment) -> tuple[int, int, str]:
-    """Exposures by a variant's name in other letters, exposures in all, and what to set."""
-    found = _names(con, spec, UserRows.EXPOSURES)
+def misnamed_exposures(spec: Experiment, found: Mapping[str, int]) -> tuple[int, str]:
+    """Exposures by a variant's name in other letters, and what to set; found: rows by name."""
     known = {variant.casefold() for variant in spec.variants}
     alike = [name for name in found if name not in spec.variants and name.casefold() in known]
     rows = sum(found[name] for name in alike)
-    return rows, sum(found.values()), _said_as_values(spec, alike) if alike else ""
+    return rows, _said_as_values(spec, alike) if alike else ""
 
 
 def _said_as_values(spec: Experiment, names: Sequence[str]) -> str:

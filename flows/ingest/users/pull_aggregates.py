@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.formats.time import instant
+from flows.ingest.claimed_sources import ClaimedSource, claim_sources
 from flows.ingest.sources.folders import folder_columns
 from flows.ingest.sources.local_files import find_files
 from flows.ingest.sources.user_files import read_records
@@ -70,17 +71,9 @@ def pull_aggregates(
         gone = {row.group: row for row in known if row.group not in here}
         now = [*rows, *(StoredRow(r.part, r.row_number, r.fields, True) for r in gone.values())]
         is_changed = now != known
-        run(
-            con,
-            "load/claimed_source",
-            experiment=spec.experiment,
-            source=AGGREGATES,
-            until=instant(until_ms),
-            is_changed=is_changed,
-            row_count=len(rows),
-            parts=len(files),
-            origin=hashlib.sha256(source.model_dump_json().encode()).hexdigest()[:16],
-        )
+        origin = hashlib.sha256(source.model_dump_json().encode()).hexdigest()[:16]
+        claimed = ClaimedSource(AGGREGATES, is_changed, len(rows), len(files), origin)
+        claim_sources(con, spec.experiment, instant(until_ms), [claimed])
         if is_changed:
             _replace(con, spec, now)
     return AggregatePull(len(rows), len(files), is_changed, vanished_groups(now))

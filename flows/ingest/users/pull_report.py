@@ -57,10 +57,10 @@ class SourcePull:
 
     replaced: parts whose rows were written; unchanged: how many parts were left as they were;
     vanished: parts that are not found any more, whose rows stay; forgotten: parts of another
-    source, whose rows are gone. row_count, left_out: over all parts of the source.
-    unknown: rows by a name that the spec doesn't know. came_again: parts that others replace.
-    empty: parts without any row. copies: parts with the rows of another one, and that one. early:
-    users exposed before the plan's start, if any.
+    source, whose rows are gone. row_count, left_out: over all parts of the source. names: rows by
+    variant or outcome, as they came; unknown: by one that the spec doesn't know. came_again: parts
+    that others replace. empty: parts without any row. copies: parts with the rows of another one,
+    and that one. early: users exposed before the plan's start, if any.
     """
 
     kind: UserRows
@@ -70,6 +70,7 @@ class SourcePull:
     forgotten: tuple[str, ...]
     row_count: int
     left_out: LeftOut
+    names: Mapping[str, int] = field(default_factory=dict)
     unknown: Mapping[str, int] = field(default_factory=dict)
     came_again: tuple[CameAgain, ...] = ()
     empty: tuple[str, ...] = ()

@@ -86,8 +86,9 @@ def _pull_rows(
     # A reader waits for no other reader; a new warehouse is made first.
     opened = open_reader if warehouse.exists() else open_writer
     with opened(warehouse) as con:
-        known = {kind: known_parts(con, spec, kind) for kind in sources}
-        since = users_known_until(con, spec)
+        known = known_parts(con, spec)
+        # Without known parts none of outcomes can be left as it was.
+        since = users_known_until(con, spec) if known[UserRows.OUTCOMES] else None
     with ExitStack() as stack:
         staging = staging or stack.enter_context(Staging(warehouse))
         folder, shared = stack.enter_context(staging.place())
@@ -125,7 +126,7 @@ def _unseen_outcomes(
     outcomes = next((r for r in readings if r.kind is UserRows.OUTCOMES), None)
     if since is None or outcomes is None or not fresh:
         return set()
-    known = known_parts(con, spec, UserRows.OUTCOMES)
+    known = known_parts(con, spec)[UserRows.OUTCOMES]
     old = {part for part in outcomes.unchanged if known[part].left_out.other_experiment}
     if not old:
         return set()

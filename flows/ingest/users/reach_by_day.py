@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from analysis.users.outcome_reach import VariantReach
@@ -38,7 +39,7 @@ class DayReach:
 
     def __add__(self, other: DayReach) -> DayReach:
         """Of both rows' outcomes, which no outcome is in twice; the day says nothing then."""
-        mine, others = astuple(self), astuple(other)
+        mine, others = _values(self), _values(other)
         counts = (a + b for a, b in zip(mine[_COUNTS], others[_COUNTS], strict=True))
         least = map(_least, mine[_LEAST], others[_LEAST])
         greatest = map(_greatest, mine[_GREATEST], others[_GREATEST])
@@ -69,6 +70,7 @@ class DayReach:
 
 
 _NAMES = [field.name for field in fields(DayReach)]
+_values: Callable[[DayReach], tuple[Any, ...]] = attrgetter(*_NAMES)
 _COUNTS = slice(_NAMES.index("rows"), _NAMES.index("earliest"))
 _LEAST = slice(_NAMES.index("earliest"), _NAMES.index("latest"))
 _GREATEST = slice(_NAMES.index("latest"), None)
@@ -126,7 +128,7 @@ def closed(rows: Iterable[DayReach], exposed_until: datetime) -> list[DayReach]:
 
 def written(rows: Iterable[DayReach]) -> list[list[Any]]:
     """As JSON has them."""
-    return [[row.exposed_on.isoformat(), *astuple(row)[1:]] for row in rows]
+    return [[row.exposed_on.isoformat(), *_values(row)[1:]] for row in rows]
 
 
 def read_days(days: Mapping[str, Sequence[Sequence[Any]]]) -> dict[str, list[DayReach]]:

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
-from flows.ingest.coverage import users_known_until
 from flows.ingest.users.exposed_users import users_of
 from flows.ingest.users.reach_by_day import DayReach, ReachBefore, by_day, closed, together
 from flows.ingest.users.read_unread_outcomes import read_unread_outcomes
@@ -53,6 +52,7 @@ def read_outcome_reach(
     con: Connection,
     spec: Experiment,
     known_until: datetime,
+    pulled_until: datetime,
     *,
     is_kept: bool,
     before: ReachBefore | None = None,
@@ -77,7 +77,7 @@ def read_outcome_reach(
         {outcome for metric in metrics.values() for outcome in _outcomes_of(metric)},
         names.keys(),
         known_until=known_until,
-        pulled_until=users_known_until(con, spec) or known_until,
+        pulled_until=pulled_until,
     )
     by_span: dict[tuple[timedelta, timedelta], dict[str, OutcomeReach]] = {}
     for span in dict.fromkeys(spec.span_of(metric) for metric in metrics.values()):

@@ -29,11 +29,13 @@ class Scales:
 def scales_of(con: Connection, spec: Experiment, cohort: Cohort) -> Scales:
     """The shifts and caps of a cohort's quantities, as far as they are set."""
     key = {"experiment": spec.experiment}
-    shifts = {
-        (outcome, kind): shift
-        for outcome, kind, shift in run(con, "aggregate/user_shifts", **key).fetchall()
-    }
-    caps = dict(run(con, "aggregate/user_caps", **key).fetchall())
+    shifts = {}
+    if any(q.shift_kind for q in cohort.quantities):
+        rows = run(con, "aggregate/user_shifts", **key).fetchall()
+        shifts = {(outcome, kind): shift for outcome, kind, shift in rows}
+    caps = {}
+    if any(q.cap_share is not None for q in cohort.quantities):
+        caps = dict(run(con, "aggregate/user_caps", **key).fetchall())
     return Scales(
         [
             shifts.get((q.outcome, q.shift_kind), 0.0) if q.middle_day is None else 0.0

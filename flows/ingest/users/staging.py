@@ -16,6 +16,7 @@ from flows.formats.problems import UserError
 from flows.formats.scratch_folder import scratch_folder
 from flows.ingest.sources.local_files import file_state, find_files
 from flows.ingest.sources.shared_files import SharedFiles, use_of
+from flows.ingest.sources.staged_rows import make_macros
 from flows.ingest.sources.user_files import stage_file
 from flows.ingest.sources.user_postgres import stage_query
 from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, UserRows, WantedRows
@@ -83,6 +84,7 @@ class Staging:
             con = self._stack.enter_context(duckdb.connect(config={**spilled}))
             # A time without a zone is UTC, whatever this machine's zone is.
             con.execute("set timezone = 'UTC'")
+            make_macros(con)
             self._made = folder, SharedFiles(con, folder, _uses(self.specs))
         folder, shared = self._made
         try:

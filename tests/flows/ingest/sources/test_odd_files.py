@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flows.ingest.sources.staged_rows import make_macros
 from flows.ingest.sources.user_files import stage_file
 from flows.ingest.sources.user_rows import UserDataRefused, UserRows, WantedRows
 
@@ -39,6 +40,7 @@ def staged(folder: Path, name: str, content: bytes) -> int:
     path.write_bytes(content)
     with duckdb.connect() as con:
         con.execute("set timezone = 'UTC'")
+        make_macros(con)
         found = stage_file(con, path, WANTED, part=name, path=folder / "staged.parquet")
         rows = con.execute("select user_id from read_parquet(?)", [str(found.path)]).fetchall()
     assert all(row[0] == "u1" for row in rows)

@@ -63,7 +63,7 @@ def test_only_what_is_new_is_staged_and_what_is_gone_is_named(tmp_path: Path) ->
         write_exposures(tmp_path, [(number, "a", 0)], f"exposures-{number}.csv")
     pull(spec, tmp_path)
     with open_writer(tmp_path / "w.duckdb") as con:
-        known = known_parts(con, spec, UserRows.EXPOSURES)
+        known = known_parts(con, spec)[UserRows.EXPOSURES]
     (tmp_path / "exposures-1.csv").unlink()
     write_exposures(tmp_path, [(3, "b", 0)], "exposures-3.csv")
     source = spec.sources.exposures

@@ -1,3 +1,0 @@
--- forgets one part that the spec no longer names
--- writes: user_parts; parameters: experiment, source, part
-delete from user_parts where experiment = $experiment and source = $source and part = $part
