@@ -31,13 +31,13 @@ from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.started_windows import (
     RunningTotals,
     WatchedBuckets,
-    count_later_starts,
+    start_weights,
     watched_buckets,
 )
 from analysis.sequential.confidence_sequence import normal_of_student, one_sided_log_e
 from analysis.sequential.roots import bracket_root
 
-# Weight of the comparison from the start; the later ones share the rest equally.
+# Weight of the comparison from the start.
 _FIRST = 0.6
 # Buckets after which a start's comparison is tightest.
 _OPTIMUM = 24.0
@@ -136,8 +136,8 @@ class _Windows:
         row, which = (x.ravel() for x in np.indices((rows, len(view.starts))))
         start = view.starts[which]
         at = start * view.width + view.first
-        later = (1 - _FIRST) / count_later_starts(null.buckets)
-        weight = np.where(at == 0, _FIRST, np.where(at < null.buckets, later, 0.0))
+        weights = start_weights(null.buckets, _FIRST)
+        weight = np.where(at < len(weights), weights[np.minimum(at, len(weights) - 1)], 0.0)
         level = np.maximum(weight * null.alpha[row], _SMALLEST_TAIL)
         whole = totals.between(start, np.full_like(start, buckets), row)
         ratio, _ = likelihood_ratio(*whole, null.gap[row], null.factor[row])

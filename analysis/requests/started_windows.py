@@ -36,9 +36,20 @@ def active_starts(buckets: int) -> IntArray:
     return np.array(sorted(found), dtype=np.int64)
 
 
-def count_later_starts(planned_buckets: int) -> int:
-    """Starts after the first in the whole plan."""
-    return max(1, (planned_buckets - 1) // _STEP)
+def start_weights(planned_buckets: int, first: float) -> FloatArray:
+    """Of each start of a plan, 0 where none is: float64[planned_buckets]; together 1 at most.
+
+    first: of the plan's start. The rest is shared equally by how long starts are followed, then
+    among those that are followed equally long: long windows are few, so each is worth more (as
+    the scales of Dümbgen, Spokoiny 2001).
+    """
+    weights = np.zeros(max(planned_buckets, 1))
+    weights[0] = first
+    later = np.arange(_STEP, planned_buckets, _STEP)
+    multiple = later // _STEP
+    _, kind, many = np.unique(multiple & -multiple, return_inverse=True, return_counts=True)
+    weights[later] = (1 - first) / (len(many) * many[kind])
+    return weights
 
 
 @dataclass(frozen=True, slots=True)
