@@ -16,7 +16,7 @@ from flows.formats.atomic_file import write_atomically
 from flows.formats.problems import UserError
 from flows.warehouse.connection import open_reader
 from flows.warehouse.file_lock import LockHeld, file_lock
-from flows.warehouse.statements import quoted, run
+from flows.warehouse.statements import literal, quoted, run
 
 LATEST = "LATEST"
 _WAIT_S = 60.0
@@ -117,7 +117,7 @@ def _write(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Makes the file under a temporary name and renames it, or leaves nothing."""
     unfinished = path.with_name(f".{path.name}")
     try:
-        con.execute(f"attach {_text(str(unfinished))} as published (read_write)")
+        con.execute(f"attach {literal(str(unfinished))} as published (read_write)")
         try:
             con.begin()
             _copy_views(con)
@@ -149,18 +149,10 @@ def _copy_views(con: duckdb.DuckDBPyConnection) -> None:
     for view, comment in run(con, "schema/mart_views").fetchall():
         table = f"published.main.{quoted(view)}"
         con.execute(f"create table {table} as from marts.{quoted(view)} order by all")
-        con.execute(f"comment on table {table} is {_text(comment)}")
+        con.execute(f"comment on table {table} is {literal(comment)}")
         columns = run(con, "schema/mart_columns", view=view).fetchall()
         for column, column_comment in columns:
-            con.execute(f"comment on column {table}.{quoted(column)} is {_text(column_comment)}")
-
-
-def _text(literal: str | None) -> str:
-    """A string for statements that take no parameters (ATTACH, COMMENT ON)."""
-    if literal is None:
-        return "null"
-    escaped = literal.replace("'", "''")
-    return f"'{escaped}'"
+            con.execute(f"comment on column {table}.{quoted(column)} is {literal(column_comment)}")
 
 
 def _sync(path: Path) -> None:

@@ -8,18 +8,18 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
 import duckdb
 
 from flows.formats.problems import UserError
+from flows.warehouse.engines import attached
 from flows.warehouse.file_lock import LockHeld, file_lock
 from flows.warehouse.kept_open import KEPT, Opened, stays_open
 from flows.warehouse.migrations import SchemaMismatch, bring_up_to_date, is_up_to_date
 from flows.warehouse.resources import resources_of
-from flows.warehouse.statements import run
 
 _POLL_S = 0.1
 # Bytes that a DuckDB file has at least.
@@ -132,24 +132,23 @@ def _roll_back(con: duckdb.DuckDBPyConnection) -> None:
 
 @contextmanager
 def _read_only(path: Path, deadline: float, wait_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
-    with _told_apart(path), _locked(path, shared=True, deadline=deadline, wait_s=wait_s):
-        con = _connect(path, read_only=True, deadline=deadline, wait_s=wait_s)
-        try:
-            yield con
-        finally:
-            con.close()
+    with (
+        _told_apart(path),
+        _locked(path, shared=True, deadline=deadline, wait_s=wait_s),
+        _connected(path, read_only=True, deadline=deadline, wait_s=wait_s) as con,
+    ):
+        yield con
 
 
 @contextmanager
 def _opened(path: Path, wait_s: float) -> Iterator[Opened]:
     """To write, the tables up to date."""
     deadline = time.monotonic() + wait_s
-    with _locked(path, shared=False, deadline=deadline, wait_s=wait_s) as lock:
-        con = _open_up_to_date(path, deadline, wait_s)
-        try:
-            yield Opened(con, lock)
-        finally:
-            con.close()
+    with (
+        _locked(path, shared=False, deadline=deadline, wait_s=wait_s) as lock,
+        _up_to_date(path, deadline, wait_s) as con,
+    ):
+        yield Opened(con, lock)
 
 
 @contextmanager
@@ -177,24 +176,25 @@ def _busy(path: Path, wait_s: float, holders: tuple[int, ...]) -> WarehouseBusy:
     )
 
 
-def _connect(
+@contextmanager
+def _connected(
     path: Path, *, read_only: bool, deadline: float, wait_s: float
-) -> duckdb.DuckDBPyConnection:
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Opens the file; waits for programs that opened it without our lock."""
-    config = resources_of(path)
-    while True:
-        try:
-            con = duckdb.connect(path, read_only=read_only, config={**config})
-        except duckdb.Error as error:
-            if "Could not set lock" not in str(error):
-                raise _not_opened(path, error) from error
-            if time.monotonic() >= deadline:
-                holders = tuple(int(pid) for pid in re.findall(r"\(PID (\d+)\)", str(error)))
-                raise _busy(path, wait_s, holders) from error
-            time.sleep(_POLL_S)
-        else:
-            run(con, "schema/session")
-            return con
+    settings, spilled = resources_of(path), path.with_name(f"{path.name}.tmp")
+    with ExitStack() as opened:
+        while True:
+            try:
+                con = opened.enter_context(attached(path, spilled, settings, read_only=read_only))
+                break
+            except duckdb.Error as error:
+                if "Could not set lock" not in str(error):
+                    raise _not_opened(path, error) from error
+                if time.monotonic() >= deadline:
+                    holders = tuple(int(pid) for pid in re.findall(r"\(PID (\d+)\)", str(error)))
+                    raise _busy(path, wait_s, holders) from error
+                time.sleep(_POLL_S)
+        yield con
 
 
 def _not_opened(path: Path, error: duckdb.Error) -> Exception:
@@ -213,21 +213,18 @@ def _damaged(path: Path, error: Exception) -> WarehouseUnusable:
     )
 
 
-def _open_up_to_date(path: Path, deadline: float, wait_s: float) -> duckdb.DuckDBPyConnection:
+@contextmanager
+def _up_to_date(path: Path, deadline: float, wait_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
     """The writer's connection, which nobody else's stands beside."""
     # Rows that did not fit into the memory of a process that was killed.
     shutil.rmtree(path.with_name(f"{path.name}.tmp"), ignore_errors=True)
     if not path.exists() or _is_stub(path):
         _create(path, deadline, wait_s)
-    con = _connect(path, read_only=False, deadline=deadline, wait_s=wait_s)
-    try:
+    with _connected(path, read_only=False, deadline=deadline, wait_s=wait_s) as con:
         if not _is_ready(con, path):
             with transaction(con):
                 bring_up_to_date(con)
-    except BaseException:
-        con.close()
-        raise
-    return con
+        yield con
 
 
 def _is_stub(path: Path) -> bool:
@@ -251,13 +248,10 @@ def _create(path: Path, deadline: float, wait_s: float) -> None:
     new.unlink(missing_ok=True)
     logs[0].unlink(missing_ok=True)
     try:
-        con = _connect(new, read_only=False, deadline=deadline, wait_s=wait_s)
-        try:
+        with _connected(new, read_only=False, deadline=deadline, wait_s=wait_s) as con:
             with transaction(con):
                 bring_up_to_date(con)
             con.execute("checkpoint")
-        finally:
-            con.close()
         new.replace(path)
     except BaseException:
         new.unlink(missing_ok=True)

@@ -12,8 +12,8 @@ from time import monotonic
 
 import duckdb
 
+from flows.warehouse.engines import session
 from flows.warehouse.file_lock import is_awaited
-from flows.warehouse.statements import run
 
 # How soon somebody who waits is noticed, and how long nobody need be waiting: while a slow source
 # is read, a program that doesn't know our lock can open the file.
@@ -64,10 +64,9 @@ class KeptOpening:
                 self._opened = self._open.enter_context(opening())
                 self._file = _identity(self.path)
             assert self._opened is not None
-            con = self._opened.con.cursor()
+            con = session(self._opened.con)
             self._depth += 1
             try:
-                run(con, "schema/session")
                 yield con
             except BaseException:
                 # What a step that failed has left is known only of what is opened anew.

@@ -43,6 +43,14 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(text: str | None) -> str:
+    """A string for statements that take no parameters (ATTACH, COMMENT ON, SET)."""
+    if text is None:
+        return "null"
+    escaped = text.replace("'", "''")
+    return f"'{escaped}'"
+
+
 @cache
 def _text(name: str) -> str:
     folder, _, file = name.rpartition("/")

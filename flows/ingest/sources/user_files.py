@@ -31,6 +31,7 @@ from flows.ingest.sources.local_files import file_state
 from flows.ingest.sources.packed_file import UNREADABLE, check_whole, check_whole_array, open_bytes
 from flows.ingest.sources.staged_rows import stage
 from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, WantedRows
+from flows.warehouse.engines import attached
 from flows.warehouse.statements import quoted
 
 _PARQUET = (".parquet", ".pq")
@@ -80,9 +81,8 @@ def read_records(file: Path) -> list[dict[str, Any]]:
     # DuckDB would put what doesn't fit into memory beside the caller's files.
     with (
         tempfile.TemporaryDirectory() as folder,
-        duckdb.connect(config={"temp_directory": str(Path(folder) / "spilled")}) as con,
+        attached(None, Path(folder) / "spilled", {}) as con,
     ):
-        con.execute("set timezone = 'UTC'")
         return explaining(file, Path(folder) / "rows", read)
 
 

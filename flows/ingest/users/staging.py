@@ -23,6 +23,7 @@ from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, UserRows
 from flows.ingest.users.parts import KnownPart
 from flows.spec.experiment import Experiment
 from flows.spec.sources import FileSource, RowSource, UsersFile, UsersQuery
+from flows.warehouse.engines import attached
 from flows.warehouse.resources import resources_of
 
 
@@ -80,10 +81,8 @@ class Staging:
                 raise StagingFailed(f"users' rows can't be kept aside: {error}") from error
             # What doesn't fit into memory is kept aside there, too: not in the current folder.
             resources = resources_of(self.warehouse)
-            spilled = {"temp_directory": str(folder / "spilled"), **resources}
-            con = self._stack.enter_context(duckdb.connect(config={**spilled}))
             # A time without a zone is UTC, whatever this machine's zone is.
-            con.execute("set timezone = 'UTC'")
+            con = self._stack.enter_context(attached(None, folder / "spilled", resources))
             make_macros(con)
             self._made = folder, SharedFiles(con, folder, _uses(self.specs))
         folder, shared = self._made

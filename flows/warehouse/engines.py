@@ -1,0 +1,72 @@
+"""DuckDB itself, kept from one file to the next: to start it takes longer than to open a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import duckdb
+
+from flows.warehouse.statements import literal, run
+
+_Engine = tuple[Mapping[str, str], duckdb.DuckDBPyConnection]  # with its settings
+# One that was given back, by process: a fork has none, since threads don't come along.
+_idle: dict[int, _Engine] = {}
+
+
+@contextmanager
+def attached(
+    file: Path | None, spilled: Path, settings: Mapping[str, str], *, read_only: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to a DuckDB file, with nothing else open beside it; None: to one in memory.
+
+    spilled: where what doesn't fit into memory goes, unless settings say; gone afterwards.
+    """
+    folder = settings.get("temp_directory", str(spilled))
+    had, engine = _started(folder, settings)
+    is_as_new = False
+    try:
+        source = literal(":memory:" if file is None else str(file))
+        engine.execute(f"attach {source} as opened{' (read_only)' if read_only else ''}")
+        con = session(engine)
+        try:
+            yield con
+        finally:
+            con.close()
+        is_as_new = _detached(engine) and not Path(folder).exists()
+    finally:
+        # After an exception who knows what is left in it. Closing it closes the file as well.
+        if not is_as_new or _idle.setdefault(os.getpid(), (had, engine))[1] is not engine:
+            engine.close()
+
+
+def session(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """One more connection to what con's was attached to, with none of its temporary tables."""
+    another = con.cursor()
+    another.execute("use opened")
+    return run(another, "schema/session")
+
+
+def _started(folder: str, settings: Mapping[str, str]) -> _Engine:
+    """One that nobody has; for no settings, with any."""
+    found = _idle.pop(os.getpid(), None)
+    if found is not None:
+        had, engine = found
+        # One whose last folder is in use can't have another.
+        with suppress(duckdb.Error):
+            if settings in ({}, had):
+                engine.execute(f"set temp_directory = {literal(folder)}")
+                return had, engine
+        engine.close()
+    return settings, duckdb.connect(config={**settings, "temp_directory": folder})
+
+
+def _detached(engine: duckdb.DuckDBPyConnection) -> bool:
+    """Whether all was moved from the log into the file: if not, who opens it next will try."""
+    try:
+        engine.execute("detach opened")
+    except duckdb.Error:
+        return False
+    return True

@@ -1,0 +1,103 @@
+"""One DuckDB serves a file after the other; nothing is left of one for the next."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from flows.warehouse import engines
+from flows.warehouse.engines import attached, session
+from tests.servers.other_process import process
+
+LIMIT = {"memory_limit": "16MB"}
+SPILLS = "create temp table much as select hash(range)::varchar as a from range(1_000_000)"
+OPEN = "import duckdb, sys\nduckdb.connect(sys.argv[1])\nprint('open', flush=True)\ninput()\n"
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """The settings of each DuckDB that is started, of which none is there yet."""
+    found: list[Any] = []
+    connect = duckdb.connect
+
+    def counted(**how: Any) -> duckdb.DuckDBPyConnection:
+        found.append(how)
+        return connect(**how)
+
+    monkeypatch.setattr(engines, "_idle", {})
+    monkeypatch.setattr(duckdb, "connect", counted)
+    yield found
+    for _, engine in engines._idle.values():
+        engine.close()
+
+
+def use(folder: Path, name: str, settings: dict[str, str], sql: str = "from range(1)") -> None:
+    with attached(folder / name, folder / f"{name}.tmp", settings) as con:
+        con.execute(sql)
+
+
+def test_nothing_of_a_file_is_left_for_the_next(tmp_path: Path) -> None:
+    made = "create table kept as select 1 as a; create temp table lost as from kept"
+    use(tmp_path, "a", LIMIT, made)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    for read_only in (True, False):
+        with attached(tmp_path / "a", tmp_path / "tmp", LIMIT, read_only=read_only) as con:
+            for one in (con, session(con)):
+                assert one.execute("from kept").fetchall() == [(1,)]
+                with pytest.raises(duckdb.CatalogException):
+                    one.execute("from lost")
+    for file in (None, tmp_path / "b"):
+        with attached(file, tmp_path / "tmp", LIMIT) as con:
+            assert con.execute("select count(*) from duckdb_tables()").fetchall() == [(0,)]
+    # It is closed: another process, which doesn't know our lock, can open it.
+    with process(OPEN, str(tmp_path / "a")):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "starts"),
+    [
+        ({}, LIMIT, 1),
+        ({"sql": "create table kept as select 1 as a"}, LIMIT, 1),
+        ({}, {}, 1),
+        ({}, {"memory_limit": "17MB"}, 2),
+        ({"sql": SPILLS}, LIMIT, 2),
+        ({"sql": "select 1 as a from nowhere"}, LIMIT, 2),
+    ],
+)
+def test_one_that_is_as_new_is_used_again(
+    tmp_path: Path,
+    started: list[Any],
+    first: dict[str, str],
+    second: dict[str, str],
+    starts: int,
+) -> None:
+    try:
+        use(tmp_path, "a", LIMIT, **first)
+    except duckdb.CatalogException:
+        assert "nowhere" in first["sql"]
+    use(tmp_path, "b", second)
+    assert len(started) == starts
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_two_at_once_are_two(tmp_path: Path, started: list[Any]) -> None:
+    with attached(None, tmp_path / "one", LIMIT), attached(None, tmp_path / "two", LIMIT):
+        assert len(started) == 2
+    assert len(engines._idle) == 1
+
+
+def test_a_fork_has_its_own(tmp_path: Path, started: list[Any]) -> None:
+    """Threads don't come along: with the parent's it would wait for ever."""
+    use(tmp_path, "a", LIMIT)
+    child = os.fork()
+    if child == 0:
+        use(tmp_path, "b", LIMIT)
+        os._exit(len(started))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert len(started) == 1
