@@ -75,7 +75,8 @@ class HarmSince:
     """Harm beyond the margin that is proven of the time since a start, be it the plan's.
 
     start_ms: milliseconds since the epoch; from_start: it is the first that is judged.
-    baseline, candidate: shares since then. lower: the harm since then is at least this.
+    baseline, candidate: shares since then. lower: the harm since then is at least this, and margin
+    may be.
     """
 
     start_ms: int
@@ -83,6 +84,7 @@ class HarmSince:
     baseline: float
     candidate: float
     lower: float
+    margin: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
@@ -25,6 +26,9 @@ from flows.warehouse.statements import run
 
 # For one message, and for all that is to be sent at once; a claim lasts longer.
 _WAIT_S, _WHOLE_S = 20.0, 40.0
+# What notify_child answers, and what is said of it.
+_SENT, _REFUSED = "sent", "refused"
+_WHY = {_REFUSED: "refused by URL", "unknown": "no service of Apprise has URL"}
 _CHILD = str(Path(__file__).with_name("notify_child.py"))
 
 
@@ -94,38 +98,42 @@ def _send_all(warehouse: Path, urls: dict[str, str], warn: Callable[[str], None]
         messages = claim(con, now)
     deadline = time.monotonic() + _WHOLE_S
     # Each service by itself: a slow one keeps no other's from arriving.
-    answers = [
-        apart.begin(
+    answers = {
+        place: apart.begin(
             partial(
                 _send_to,
-                urls[service],
-                [message for message in messages if message.service == service],
+                url,
+                [one for one in messages if one.service == service],
                 warehouse,
                 deadline,
             )
         )
-        for service in dict.fromkeys(message.service for message in messages)
-    ]
-    wait(answers)
-    sent = sum(answer.result() for answer in answers)
+        for place, (service, url) in enumerate(urls.items(), 1)
+    }
+    wait(answers.values())
+    said = {place: answer.result() for place, answer in answers.items()}
+    sent = sum(words[_SENT] for words in said.values())
     if failed := len(messages) - sent:
         of = counted(len(messages), "notification")
-        warn(f"{failed} of {of} not sent: a service of {SERVICES} refuses; tried again later")
+        why = [f"{_WHY[w]} {place} of {SERVICES}" for place in said for w in _WHY if said[place][w]]
+        warn(f"{failed} of {of} not sent: {', '.join(why)}; tried again later")
     return sent
 
 
-def _send_to(url: str, messages: Sequence[Message], warehouse: Path, deadline: float) -> int:
-    """Sends one service its messages in their order; returns how many it took by the deadline."""
-    sent = 0
-    for message, is_taken in zip(messages, _taken(url, messages, deadline), strict=True):
+def _send_to(url: str, messages: Sequence[Message], warehouse: Path, deadline: float) -> Tally[str]:
+    """Sends one service its messages in their order; how many it answered how by the deadline."""
+    said = Tally[str]()
+    if not messages:
+        return said
+    for message, answer in zip(messages, _answers(url, messages, deadline), strict=True):
         with open_writer(warehouse) as con, transaction(con):
-            settle(con, message, datetime.now(UTC) if is_taken else None)
-        sent += is_taken
-    return sent
+            settle(con, message, datetime.now(UTC) if answer == _SENT else None)
+        said[answer] += 1
+    return said
 
 
-def _taken(url: str, messages: Sequence[Message], deadline: float) -> Iterator[bool]:
-    """Whether the service takes each message; one that refuses isn't asked again now."""
+def _answers(url: str, messages: Sequence[Message], deadline: float) -> Iterator[str]:
+    """What the service says to each message; one that refuses isn't asked again now."""
     child = subprocess.Popen(
         [sys.executable, "-P", _CHILD],
         stdin=subprocess.PIPE,
@@ -138,17 +146,19 @@ def _taken(url: str, messages: Sequence[Message], deadline: float) -> Iterator[b
     watch = threading.Timer(2 * _WHOLE_S, child.kill)
     watch.daemon = True
     watch.start()
-    is_up = True
+    answer = _SENT
     try:
         with suppress(BrokenPipeError):
             _hand(child, url)
         for message in messages:
             wait_s = min(_WAIT_S, deadline - time.monotonic())
-            if is_up := is_up and wait_s > 0:
-                with suppress(BrokenPipeError):
-                    _hand(child, [message.title, message.body, wait_s])
-                is_up = cast("TextIO", child.stdout).readline() == "1\n"
-            yield is_up
+            if answer == _SENT:
+                answer = _REFUSED
+                if wait_s > 0:
+                    with suppress(BrokenPipeError):
+                        _hand(child, [message.title, message.body, wait_s])
+                    answer = cast("TextIO", child.stdout).readline().strip() or _REFUSED
+            yield answer
     finally:
         watch.cancel()
         child.kill()

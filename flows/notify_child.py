@@ -1,7 +1,7 @@
 """Sends messages to one service in a process of its own: what hangs or swells there ends with it.
 
 Run as a script. Reads the service's URL, then lines of JSON: title, body, and the seconds it may
-take. Answers each with 1 or 0, or ends.
+take. Answers each with `sent`, `refused` or `unknown` (no service has such a URL), or ends.
 """
 
 from __future__ import annotations
@@ -44,24 +44,25 @@ def _answer(url: str, line: str, answers: TextIO) -> None:
     title, body, wait_s = json.loads(line)
     # Ends the process, wherever it then is.
     signal.setitimer(signal.ITIMER_REAL, wait_s)
-    is_sent = _send(url, title, body)
+    answer = _send(url, title, body)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    print(int(is_sent), file=answers, flush=True)
+    print(answer, file=answers, flush=True)
 
 
-def _send(url: str, title: str, body: str) -> bool:
+def _send(url: str, title: str, body: str) -> str:
     import apprise  # noqa: PLC0415 - slow; its time counts
 
     # Its log would name the service.
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
     try:
-        service = apprise.Apprise()
-        return bool(
-            service.add(url)
-            and service.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
-        )
+        # Most clients ask for the page behind a redirect, and leave the message out.
+        service = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
+        if not service.add(url):
+            return "unknown"
+        form = apprise.NotifyFormat.TEXT
+        return "sent" if service.notify(title=title, body=body, body_format=form) else "refused"
     except Exception:  # noqa: BLE001 - a plugin's; its words may hold the URL
-        return False
+        return "refused"
 
 
 if __name__ == "__main__":

@@ -167,9 +167,13 @@ def _objective(result: MetricResult, limit: float) -> str:
 
 def describe_margin(result: MetricResult) -> str:
     """The margin in brackets, without its unit."""
-    if result.margin == 0:
+    return _margin(result, result.margin)
+
+
+def _margin(result: MetricResult, margin: float) -> str:
+    if margin == 0:
         return "(margin 0)"
-    return f"(margin {amount(result, result.margin).removesuffix(' points')})"
+    return f"(margin {amount(result, margin).removesuffix(' points')})"
 
 
 def amount(result: MetricResult, value: float) -> str:
@@ -211,7 +215,7 @@ def _since(result: MetricResult, since: HarmSince) -> str:
     """Harm that began late: both versions' shares since then, beside those of the whole time."""
     return (
         f"since {clock(since.start_ms)} {_shares(result, since.baseline, since.candidate)}; "
-        f"harm since then at least {amount(result, since.lower)} {describe_margin(result)}"
+        f"harm since then at least {amount(result, since.lower)} {_margin(result, since.margin)}"
     )
 
 
@@ -257,7 +261,8 @@ def _failure(result: MetricResult) -> str:
         least = amount(result, _harm_bounds(result)[0])
         return f"harm at least {least} {describe_margin(result)}"
     if result.since is not None and not result.gross:
-        return f"harm at least {amount(result, result.since.lower)} {describe_margin(result)}"
+        since = result.since
+        return f"harm at least {amount(result, since.lower)} {_margin(result, since.margin)}"
     return _failure_alone(result)
 
 

@@ -122,7 +122,7 @@ def _too_wide(plan: Plan, metric: MetricResult, at_ms: int) -> str:
         found = describe_objective(metric, objective.candidate, objective.limit)
     else:
         why = "the effect is smaller than this plan can detect"
-        found = describe_harm(metric)
+        found = f"{describe_harm(metric)}{_without_margin(plan, metric)}"
     if at_ms >= plan.last_look_ms:
         return f"the plan has ended and {why}; {found}"
     if metric.unit is Unit.USER and (plan.is_users_fixed_horizon or metric.role is Role.GOAL):
@@ -130,6 +130,15 @@ def _too_wide(plan: Plan, metric: MetricResult, at_ms: int) -> str:
         what = once if plan.is_users_fixed_horizon else "the gain is tested"
         return f"{what} at the plan's end, in {span(plan.last_look_ms - at_ms)}; {found}"
     return f"{found}; {_time_needed(plan, metric, at_ms)}"
+
+
+def _without_margin(plan: Plan, metric: MetricResult) -> str:
+    """What to set where the margin is a share of a baseline's value that is 0."""
+    shares = {one.name: one.allowed_harm.relative for one in plan.metrics}
+    share = shares.get(metric.metric, 0.0)
+    if not share or metric.margin != 0:
+        return ""
+    return f"; {share:.0%} of {metric.baseline_variant}'s 0 allows nothing: set an absolute margin"
 
 
 def _time_needed(plan: Plan, metric: MetricResult, at_ms: int) -> str:

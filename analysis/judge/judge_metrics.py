@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from analysis.judge.request_metrics import judge_requests
 from analysis.judge.together import judge_together
 from analysis.judge.user_metrics import judge_users
 from analysis.metric_result import Classification, MetricResult
-from analysis.plan import Plan
+from analysis.plan import Plan, Role
 
 
 def judge_metrics(plan: Plan, evidence: Evidence, *, at_ms: int) -> tuple[MetricResult, ...]:
@@ -36,7 +37,33 @@ def judge_metrics(plan: Plan, evidence: Evidence, *, at_ms: int) -> tuple[Metric
         found += named.values()
         if not plan.cohorts:
             found += judge_together(plan, evidence.requests, candidate, requests)
-    return tuple(found)
+    return tuple(map(with_room_for_harm, found))
+
+
+def with_room_for_harm(result: MetricResult) -> MetricResult:
+    """The result, unless no harm could exceed the margin: that none does then shows nothing.
+
+    As where all requests of both versions fail, or too few users convert to lose that many.
+    """
+    shares = (result.baseline, result.candidate)
+    room = max(shares if result.higher_is_better else (1 - share for share in shares))
+    is_pass = result.role is Role.GUARDRAIL and result.classification is Classification.PASS
+    if not (result.is_share and is_pass and room <= result.margin):
+        return result
+    names = (result.baseline_variant, result.candidate_variant)
+    seen = ", ".join(
+        f"{name} {100 * share:.2f} %" for name, share in zip(names, shares, strict=True)
+    )
+    why = (
+        f"no harm can exceed the margin of {100 * result.margin:.2f} points ({seen}), so that "
+        "nothing shows health; an objective, a smaller margin or another bound would"
+    )
+    return replace(
+        result,
+        classification=Classification.NO_DATA,
+        probability_within_margin=np.nan,
+        unknown=why,
+    )
 
 
 def health_score(metrics: Sequence[MetricResult]) -> float | None:

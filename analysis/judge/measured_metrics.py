@@ -34,6 +34,8 @@ from analysis.requests.value_pairs import BucketValues, pair_values
 # Harm is looked for since the plan's start, and since the ends of all but the last of its parts.
 _PARTS = 8
 _LEAST_BUCKETS = 4
+# Bounds of values that are all 0 are apart by the least that rounding is taken to be.
+_NOTHING = 1e-148
 
 
 def judge_measured(
@@ -189,7 +191,9 @@ class _Values:
         upper: FloatArray | None = None,
     ) -> Estimate:
         levels = replace(self.levels, alpha=part * self.levels.alpha)
-        return levels.bounded(harm, shift, upper=upper)[0]
+        found = levels.bounded(harm, shift, upper=upper)[0]
+        ends = (found.value, found.lower, found.upper)
+        return Estimate(*(0.0 if abs(one) < _NOTHING else one for one in ends))
 
     def _difference(self, estimator: Estimator) -> Estimate:
         found = self._bounded(self._harm(estimator), part=0.5)
@@ -233,6 +237,7 @@ class _Values:
                     baseline=baseline,
                     candidate=float(pairs.candidate[0]),
                     lower=lower + margin,
+                    margin=margin,
                 )
         return None
 

@@ -76,6 +76,7 @@ def find_final_harm(
                 baseline=float(baseline[i]),
                 candidate=float(candidate[i]),
                 lower=float(lower[i] + margins[1][i] * baseline[i]),
+                margin=float(absolute[i] + margins[1][i] * baseline[i]),
             ),
             present=True,
             log_e=-np.inf,

@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.arrays import BoolArray, FloatArray
 from analysis.metric_result import HarmSince
-from analysis.plan import MetricPlan, Plan, Unit
+from analysis.plan import Margin, MetricPlan, Plan, Unit
 from analysis.requests.later_starts import Null, StartedHarm, harm_from_any_start
 from analysis.requests.paired_buckets import BucketCounts, PairedBuckets
 
@@ -57,9 +57,12 @@ def find_started_harm(
         _from_any_bucket(variants, one, early, first)
         for one in (null, replace(null, gap=wide, alpha=level, gross=True))
     ]
+    margins = [
+        Margin(float(a), m.allowed_harm.relative) for a, m in zip(absolute, metrics, strict=True)
+    ]
     held = [_held_for_any_pods(one, pairs, factor, absolute) for one in found]
     return [
-        _found(plan, [one for one in found if one.log_e[i] >= 0], held, found, i, metric, first)
+        _found(plan, [one for one in found if one.log_e[i] >= 0], held, found, i, margins[i], first)
         for i, metric in enumerate(metrics)
     ]
 
@@ -113,23 +116,24 @@ def _found(
     held: list[BoolArray],
     both: list[StartedHarm],
     i: int,
-    metric: MetricPlan,
+    margin: Margin,
     first: int,
 ) -> FoundHarm:
     log_e = max(float(one.log_e[i]) for one in both)
     if not refuted:
         return FoundHarm(None, False, log_e)
-    relative = metric.allowed_harm.relative
     strongest = max(refuted, key=lambda one: float(one.lower[i]))
     if not any(one.log_e[i] >= 0 and holds[i] for one, holds in zip(both, held, strict=True)):
         return FoundHarm(None, True, log_e)
     start = int(strongest.start[i])
+    baseline = float(strongest.baseline[i])
     since = HarmSince(
         start_ms=plan.start_ms + start * plan.bucket_ms,
         from_start=start <= first,
-        baseline=float(strongest.baseline[i]),
+        baseline=baseline,
         candidate=float(strongest.candidate[i]),
-        lower=float(strongest.lower[i]) + relative * float(strongest.baseline[i]),
+        lower=float(strongest.lower[i]) + margin.relative * baseline,
+        margin=margin.absolute + margin.relative * baseline,
     )
     return FoundHarm(since, True, log_e)
 

@@ -60,7 +60,8 @@ def _run(controller: Controller, hook: Hook, stage: int) -> str | None:
     if hook.http is not None:
         answer = apart.begin(partial(_post, hook.http, told, hook.timeout.total_seconds()))
         while not wait([answer], _ASK_S).done:
-            _is_aborted(controller)
+            if _is_aborted(controller) and hook.when == "before_stage":
+                return f"the hook {hook.when} isn't waited for: the delivery is aborted"
         return answer.result()
     return _command(controller, hook, told)
 

@@ -61,7 +61,10 @@ def _absent(
         if np.isfinite(seen.parts.get(part, np.full(1, np.nan))).any():
             continue
         if part == "query":
-            return f"the query has no single finite value for {arm}: {text}"
+            return (
+                f"the query has no single finite value for {arm} (of several series take sum, avg "
+                f"or max): {text}"
+            )
         why = f"{arm} has no series {text}"
         if part == "of":
             return f"{why}, so it is unknown"

@@ -4,6 +4,7 @@ flows.notify_child, flows.warehouse.outbox and flows.look.decision_news."""
 from __future__ import annotations
 
 import json
+import os
 import socket
 import socketserver
 import subprocess
@@ -61,6 +62,12 @@ def _http(post: Post) -> Iterator[int]:
             if post.status == 200:
                 post.posts.append(json.loads(body))
             self.send_response(post.status)
+            if 300 <= post.status < 400:
+                self.send_header("Location", "/a-page-that-takes-no-message")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, *_: object) -> None: ...
@@ -163,6 +170,28 @@ def test_service_that_fails_is_tried_again_and_no_other_doubled(
     assert (post.titles, len(post.mails)) == (["quiz: rollback"], 1)
 
 
+@pytest.mark.parametrize("status", [302, 307])
+def test_which_service_does_not_take_it_is_told(
+    workspace: Path,
+    post: Post,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    status: int,
+) -> None:
+    """A redirect is none that takes it: clients ask for the page behind it, without the message."""
+    post.status = status
+    urls = [f"nosuch://{SECRET}", SECRET, *os.environ[SERVICES].split()]
+    monkeypatch.setenv(SERVICES, " ".join(urls))
+    run(workspace, END)
+    assert (post.titles, len(post.mails)) == ([], 1)
+    told = capfd.readouterr().err
+    assert (
+        "3 of 4 notifications not sent: no service of Apprise has URL 1 of VERDICT_NOTIFY_URLS, no "
+        "service of Apprise has URL 2 of VERDICT_NOTIFY_URLS, refused by URL 3 of"
+    ) in " ".join(told.split())
+    assert SECRET not in told
+
+
 def _let_time_pass(warehouse: Path) -> None:
     """Claims and pauses are over."""
     with open_writer(warehouse) as con:
@@ -260,8 +289,8 @@ def test_a_service_that_drips_is_waited_for_once(monkeypatch: pytest.MonkeyPatch
     with tcp_server(drip) as url:
         message = Message("exam", "one", "a service", "title", "body")
         monkeypatch.setattr(notify, "_WAIT_S", at_load(2.0))
-        taken = notify._taken(url.replace("http", "json"), [message] * 3, time.monotonic() + 60)
-        assert list(taken) == [False] * 3
+        said = notify._answers(url.replace("http", "json"), [message] * 3, time.monotonic() + 60)
+        assert list(said) == ["refused"] * 3
         assert len(asked) == 1
         over.set()
 

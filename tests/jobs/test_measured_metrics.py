@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from flows.formats.time import instant
+from flows.ingest.sources.samples import SourceRefused
 from flows.look.look import look_at_experiment
 from flows.look.verdict_document import VerdictDocument
 from flows.workspace.paths import Workspace
@@ -142,6 +143,12 @@ CASES: dict[str, Callable[[str], Case]] = {
         "hold",
         "must be a part of it",
     ),
+    "ratio_all_bad": lambda n: Case(
+        ratio(n),
+        {f"{n}_bad_total": both(ALL, ALL), f"{n}_all_total": both(ALL, ALL)},
+        "hold",
+        "no harm can exceed the margin of 2.00 points (stable 100.00 %, canary 100.00 %)",
+    ),
     "ratio_ended": lambda n: Case(
         ratio(n),
         {
@@ -197,6 +204,24 @@ CASES: dict[str, Callable[[str], Case]] = {
         gauge(n), {n: both(noisy(500, 10), noisy(600, 10))}, "rollback", "harm at least"
     ),
     "gauge_equal": lambda n: Case(gauge(n), {n: both(ALL * 0 + 5, ALL * 0 + 5)}, "promote", "5"),
+    "gauge_zero": lambda n: Case(
+        gauge(n, objective=0), {n: both(ALL * 0, ALL * 0)}, "promote", "harm at most 0 (margin 0)"
+    ),
+    "gauge_beside_zero": lambda n: Case(
+        gauge(n),
+        {n: both(ALL * 0, 1.0 * (np.arange(len(TIMES)) % 23 == 0))},
+        "hold",
+        "10% of stable's 0 allows nothing: set an absolute margin",
+    ),
+    "gauge_no_limit": lambda n: Case(
+        gauge(n), {n: both(ALL * 0 + 1.797e308, noisy(500, 10))}, "hold", "no single finite value"
+    ),
+    "gauge_spike_before": lambda n: Case(
+        gauge(n),
+        {n: both(np.where(np.arange(len(TIMES)) == 60, 1e6, 500.0), noisy(600, 10))},
+        "rollback",
+        "(margin 50)",
+    ),
     "gauge_late": lambda n: Case(
         gauge(n),
         {n: both(noisy(500, 10), noisy(np.where(HALF, 620.0, 480.0), 10))},
@@ -359,6 +384,14 @@ def test_every_kind_of_data_ends_as_it_should(scene: Scene, name: str) -> None:
     assert (found.decision, case.said in "\n".join(found.reasons)) == (case.decision, True), (
         found.reasons
     )
+
+
+def test_a_query_that_is_refused_is_named_with_its_metric(scene: Scene) -> None:
+    file = scene.root / "experiments" / "gauge-good.yaml"
+    wrong = file.with_stem("wrong")
+    wrong.write_text(file.read_text().replace("gauge-good", "wrong").replace("max(", "maxx("))
+    with pytest.raises(SourceRefused, match=r'measured: http.*"maxx"; the query is maxx\(gauge_'):
+        scene.look("wrong")
 
 
 @pytest.mark.parametrize("name", STICKY)

@@ -131,7 +131,10 @@ def _query(
     starts = np.array([window.start_ms for window in windows])
     for owner, ((variant, _), text) in enumerate(asked.texts.items()):
         begin, end = windows[0].start_ms + width, windows[-1].end_ms
-        samples = source.read_query(text, begin, end, width)
+        try:
+            samples = source.read_query(text, begin, end, width)
+        except SourceRefused as error:
+            raise SourceRefused(f"{asked.metric}: {error}; the query is {text}") from error
         said |= dict.fromkeys(samples.warnings)
         times, how_many = np.unique(samples.ts_ms, return_counts=True)
         values = samples.values[np.argsort(samples.ts_ms, kind="stable")]

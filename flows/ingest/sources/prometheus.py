@@ -49,7 +49,7 @@ _SMALLEST_WINDOW_MS = 60_000
 _MOST_BYTES = 512 << 20
 _MOST_IN_A_LOOK = 16 << 30
 _PROBE_S = 5.0
-_MOST_POINTS = 10_000  # of a query's answer: Prometheus gives 11,000
+_MOST_POINTS, _LARGEST_VALUE = 10_000, 1e100  # of a query's answer: Prometheus gives 11,000
 
 Window = tuple[int, int]
 
@@ -103,7 +103,7 @@ class PrometheusSamples:
         """What a PromQL query says at start_ms, and every step_ms up to end_ms; NaN left out.
 
         A value that no scrape confirmed for two steps is none, where the server can be told so
-        (older ones carry it for five minutes). Raises as read does.
+        (older ones carry it for five minutes), nor what stands for "no limit". Raises as read does.
         """
         longest_ms = _MOST_POINTS * step_ms
         pieces = []
@@ -121,7 +121,7 @@ class PrometheusSamples:
                 samples = decode_matrix(answer.body)
             except SourceRefused as error:
                 raise SourceRefused(f"{self.url}: {error}") from error
-            pieces.append(kept_samples(samples, np.isfinite(samples.values)))
+            pieces.append(kept_samples(samples, np.abs(samples.values) < _LARGEST_VALUE))
         return join_samples(pieces)
 
     def server_time(self) -> datetime | None:

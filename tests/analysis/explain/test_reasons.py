@@ -10,33 +10,11 @@ from analysis.explain.reasons import explain
 from analysis.explain.time_to_decision import missing_for_decision
 from analysis.metric_result import Classification, Estimate, MetricResult, Objective
 from analysis.plan import Role, Unit
+from tests.builders.metric_results import ERRORS
 from tests.builders.streams import BUCKET_MS, plan_for
 
 PASS, FAIL, UNCERTAIN = Classification.PASS, Classification.FAIL, Classification.UNCERTAIN
 NO_DATA = Classification.NO_DATA
-ERRORS = MetricResult(
-    metric="errors",
-    baseline_variant="stable",
-    candidate_variant="canary",
-    unit=Unit.REQUEST,
-    role=Role.GUARDRAIL,
-    classification=UNCERTAIN,
-    baseline=0.005,
-    candidate=0.007,
-    difference=Estimate(0.002, -0.003, 0.007),
-    relative=Estimate(0.4, -0.6, 1.4),
-    excess=Estimate(-0.003, -0.008, 0.002),
-    standard_error=0.002,
-    margin=0.005,
-    probability_within_margin=0.93,
-    exposure_baseline=19_000,
-    exposure_candidate=1_000,
-    weight=1,
-    critical=False,
-    group="all",
-    is_share=True,
-    higher_is_better=False,
-)
 CLICKS = replace(
     ERRORS,
     metric="clicks",

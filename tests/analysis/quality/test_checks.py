@@ -18,7 +18,7 @@ from analysis.plan import Plan, Stage, Unit
 from analysis.quality.checks import QualityCheck, check_quality
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.verdict import Decision, reach_verdict
-from tests.analysis.explain.test_reasons import ERRORS
+from tests.builders.metric_results import ERRORS
 from tests.builders.streams import BUCKET_MS, plan_for
 
 FAIL = Classification.FAIL

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -131,3 +133,21 @@ def test_mistakes_in_hooks_are_told(tmp_path: Path, hook: str, said: str) -> Non
     with_hooks(tmp_path, hook)
     with pytest.raises(InputError, match=said):
         read_spec(tmp_path / "experiments" / "exam.yaml")
+
+
+@pytest.mark.parametrize("hook", ["command: [sleep, '60']", 'http: "{url}"'])
+def test_no_hook_keeps_an_abort_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hook: str
+) -> None:
+    monkeypatch.setattr("flows.delivery.hooks._ASK_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        workspace = with_hooks(tmp_path, f"{{when: before_stage, {hook.format(url=url)}}}")
+        abort = partial(tell, workspace, "exam", DeliveryEventKind.ABORTED, "enough")
+        timer = threading.Timer(2, abort)
+        timer.start()
+        begin = time.monotonic()
+        step = one_step(workspace)
+        timer.join()
+    assert "the delivery is aborted" in step.said
+    assert time.monotonic() - begin < at_load(30)
