@@ -19,23 +19,20 @@ evenly than chance. So requests need a wide tolerance, and users a narrow one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import chdtrc
 
-from analysis.arrays import FloatArray
 from analysis.evidence import StageCounts
+from analysis.quality.split_deviations import Deviations, deviations_of
 from analysis.quality.zero_share import ZeroShareTraffic, check_zero_share
 from analysis.sequential.e_values import always_valid_p
-from analysis.sequential.ramp import compare_steps
 
 ALARM_P_VALUE = 0.001  # what A/B platforms use: a false alarm in a thousand
 # Level of the intervals that say whether a deviation exceeds the tolerance.
 BEYOND_TOLERANCE_LEVEL = 0.05
-# Deviations that are looked for, in log odds: from the tolerance, at least this, to 1.
-_LEAST_SPREAD, _LARGEST_SPREAD, _SPREADS = 0.003, 1.0, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +69,6 @@ class SampleRatio:
     configured_share: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Deviations:
-    """Log odds of each variant against the rest, over all stages and in each.
-
-    keys: the variant and the stage (None: all) of each row. lower, upper: float64[rows], all rows
-    hold together. log_e: of all variants together.
-    """
-
-    keys: tuple[tuple[str, int | None], ...]
-    lower: FloatArray
-    upper: FloatArray
-    log_e: float
-    spreads: tuple[float, ...]
-
-
 def check_sample_ratio(
     stages: Sequence[StageCounts], *, tolerance: float, level: float = BEYOND_TOLERANCE_LEVEL
 ) -> SampleRatio | None:
@@ -104,11 +86,24 @@ def check_sample_ratio(
     alternatives: one deviation common to all stages, and one in each stage. Where variants are
     configured at 0, it is the mean of that and of theirs, and each of the two alarms by its half.
     """
-    divided = _check_divided(stages, tolerance, level)
-    strays = check_zero_share(stages, tolerance=tolerance, alpha=level / 2)
-    if divided is None or strays is None:
-        return divided if strays is None else _of_zero_share(strays)
-    return _of_both(divided, _of_zero_share(strays))
+    return check_sample_ratios([stages], tolerance=tolerance, level=level)[0]
+
+
+def check_sample_ratios(
+    wholes: Sequence[Sequence[StageCounts]],
+    *,
+    tolerance: float,
+    level: float = BEYOND_TOLERANCE_LEVEL,
+) -> list[SampleRatio | None]:
+    """The same of several wholes, each by itself."""
+    found: list[SampleRatio | None] = []
+    for stages, divided in zip(wholes, _check_divided(wholes, tolerance, level), strict=True):
+        strays = check_zero_share(stages, tolerance=tolerance, alpha=level / 2)
+        if divided is None or strays is None:
+            found.append(divided if strays is None else _of_zero_share(strays))
+        else:
+            found.append(_of_both(divided, _of_zero_share(strays)))
+    return found
 
 
 def _of_both(divided: SampleRatio, strays: SampleRatio) -> SampleRatio:
@@ -129,16 +124,34 @@ def _of_both(divided: SampleRatio, strays: SampleRatio) -> SampleRatio:
 
 
 def _check_divided(
-    stages: Sequence[StageCounts], tolerance: float, level: float
-) -> SampleRatio | None:
+    wholes: Sequence[Sequence[StageCounts]], tolerance: float, level: float
+) -> list[SampleRatio | None]:
     """The test of the variants that are meant to have traffic; None where fewer than two are."""
-    tested = [_tested(stage) for stage in stages]
-    used = [stage for stage in tested if len(stage.shares) > 1 and sum(stage.counts.values()) > 0]
-    if not used:
-        return None
+    tested = [[_tested(stage) for stage in stages] for stages in wholes]
+    # Those with the same variants in the same stages at once.
+    alike: dict[tuple[tuple[str, ...], ...], list[int]] = {}
+    for place, stages in enumerate(tested):
+        if _used(stages):
+            shape = tuple(tuple(sorted(stage.shares)) for stage in stages)
+            alike.setdefault(shape, []).append(place)
+    found: list[SampleRatio | None] = [None] * len(wholes)
+    for places in alike.values():
+        deviations = deviations_of([tested[place] for place in places], tolerance, level)
+        for place, each in zip(places, deviations, strict=True):
+            found[place] = _said(tested[place], each, tolerance)
+    return found
+
+
+def _used(tested: Sequence[StageCounts]) -> list[StageCounts]:
+    """The stages with something to test."""
+    return [stage for stage in tested if len(stage.shares) > 1 and sum(stage.counts.values()) > 0]
+
+
+def _said(tested: Sequence[StageCounts], found: Deviations, tolerance: float) -> SampleRatio:
+    """What the deviations of a whole say."""
+    used = _used(tested)
     statistic = sum(_chi_square(stage) for stage in used)
     degrees = sum(len(stage.shares) - 1 for stage in used)
-    found = _deviations(tested, tolerance, level)
     p_value = float(always_valid_p(found.log_e))
     outside = np.maximum(found.lower, -found.upper).round(9)  # the first of two that tie
     exceeds = bool(outside.max() > np.log1p(tolerance))
@@ -200,56 +213,6 @@ def _chi_square(stage: StageCounts) -> float:
     """Pearson 1900."""
     expected = _expected(stage)
     return sum((stage.counts[name] - mean) ** 2 / mean for name, mean in expected.items())
-
-
-def _deviations(stages: Sequence[StageCounts], tolerance: float, alpha: float) -> _Deviations:
-    """Tests each variant against the rest, over all stages (row by row) and in each one."""
-    split = [(i, stage) for i, stage in enumerate(stages) if len(stage.shares) > 1]
-    names = sorted({name for _, stage in split for name in stage.shares})
-    # With two variants, one against the rest is the other way round the same test.
-    tests = 1 if len(names) == 2 else len(names)
-    keys = tuple((name, i) for name in names for i in (None, *(i for i, _ in split)))
-    rest, own, share = (np.array(rows) for rows in zip(*_rows(names, split), strict=True))
-    together = np.array([stage is None for _, stage in keys])
-    level = alpha / 2 / tests
-    least = float(np.clip(np.log1p(tolerance), _LEAST_SPREAD, _LARGEST_SPREAD))
-    spreads = tuple(np.geomspace(least, _LARGEST_SPREAD, _SPREADS).tolist())
-    test = compare_steps(
-        rest,
-        own,
-        share,
-        spreads=spreads,
-        alpha=np.where(together, level, level / len(split)),
-    )
-    by_variant = test.log_e.reshape(len(names), -1)
-    either = np.logaddexp(by_variant[:, 0], by_variant[:, 1:].sum(axis=1)) - np.log(2)
-    log_e = float(np.logaddexp.reduce(either) - np.log(len(names)))
-    return _Deviations(keys, test.lower, test.upper, log_e, spreads)
-
-
-def _rows(
-    names: Sequence[str], split: Sequence[tuple[int, StageCounts]]
-) -> Iterator[tuple[list[float], list[float], list[float]]]:
-    """Per variant: counts of the rest, its own, and its share in each stage; then stage by stage.
-
-    A stage in which a variant has no share counts nothing for it.
-    """
-    for name in names:
-        rest, own, share = [], [], []
-        for _, stage in split:
-            taken = name in stage.shares
-            count = stage.counts[name] if taken else 0.0
-            own.append(count)
-            rest.append(sum(stage.counts.values()) - count if taken else 0.0)
-            share.append(stage.shares[name] / sum(stage.shares.values()) if taken else 0.5)
-        yield rest, own, share
-        for j in range(len(split)):
-            only = [float(i == j) for i in range(len(split))]
-            yield (
-                [x * use for x, use in zip(rest, only, strict=True)],
-                [x * use for x, use in zip(own, only, strict=True)],
-                share,
-            )
 
 
 def _worst(stages: Sequence[StageCounts]) -> tuple[str, None]:

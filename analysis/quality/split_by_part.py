@@ -22,7 +22,7 @@ from analysis.quality.sample_ratio import (
     ALARM_P_VALUE,
     BEYOND_TOLERANCE_LEVEL,
     SampleRatio,
-    check_sample_ratio,
+    check_sample_ratios,
 )
 from analysis.sequential.e_values import always_valid_p
 
@@ -52,11 +52,8 @@ def check_parts(
     parts: by name, its stages as check_sample_ratio takes them.
     """
     level = BEYOND_TOLERANCE_LEVEL / max(len(parts), round(1 / _OFF))
-    found = {
-        name: ratio
-        for name, stages in parts.items()
-        if (ratio := check_sample_ratio(stages, tolerance=tolerance, level=level)) is not None
-    }
+    ratios = check_sample_ratios(list(parts.values()), tolerance=tolerance, level=level)
+    found = {name: ratio for name, ratio in zip(parts, ratios, strict=True) if ratio is not None}
     if len(found) < 2:
         return None
     evidence = np.array([ratio.log_e for ratio in found.values()])

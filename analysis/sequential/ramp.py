@@ -54,6 +54,7 @@ def compare_steps(
     *,
     spreads: Sequence[float],
     alpha: ArrayLike,
+    apart: bool = False,
 ) -> SequentialTest:
     """Tests "d = 0 in every step" at every look, and bounds d: float64[...].
 
@@ -63,6 +64,7 @@ def compare_steps(
     declared, of both versions' users (or exposure), in (0, 1).
     spreads: standard deviations of the normal mixtures over d, averaged; fixed beforehand.
     alpha: float64[...], level of each cell's interval. Raises ValueError outside (0, 1).
+    apart: whether along the first axis the answers are, to the bit, those of a call each.
     A product over steps of likelihood ratios at the same d, each with its own split, integrated by
     Gauss-Hermite at the posterior's mode.
     """
@@ -75,13 +77,13 @@ def compare_steps(
         raise ValueError("declared shares must lie between 0 and 1; leave out steps without split")
     steps = _Steps(b + c, p, np.asarray(c.sum(axis=-1)))
     precisions = np.array([0.0, *(s**-2 for s in spreads)])
-    modes = _modes(steps, precisions)
+    modes = _modes(steps, precisions, 0 if apart else None)
     log_e = log_average(_mixtures(steps, modes[..., 1:], precisions[1:]))
-    lower, upper = _ends(steps, modes[..., 0], np.log(levels) + log_e)
+    lower, upper = _ends(steps, modes[..., 0], np.log(levels) + log_e, 1 if apart else None)
     return SequentialTest(modes[..., 0], lower, upper, log_e)
 
 
-def _modes(steps: _Steps, precisions: FloatArray) -> FloatArray:
+def _modes(steps: _Steps, precisions: FloatArray, apart: int | None) -> FloatArray:
     """Where the likelihood times N(0, 1 / precision) is largest: float64[..., precisions]."""
     wide = steps.widened()
 
@@ -89,10 +91,12 @@ def _modes(steps: _Steps, precisions: FloatArray) -> FloatArray:
         return np.asarray(precisions * d - wide.slopes(d)[0])
 
     shape = (*steps.candidate.shape, precisions.size)
-    return bracket_root(rising, np.full(shape, -_FARTHEST), _FARTHEST)[0]
+    return bracket_root(rising, np.full(shape, -_FARTHEST), _FARTHEST, apart=apart)[0]
 
 
-def _ends(steps: _Steps, mode: FloatArray, room: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _ends(
+    steps: _Steps, mode: FloatArray, room: FloatArray, apart: int | None
+) -> tuple[FloatArray, FloatArray]:
     """The least and the largest d whose log likelihood is at least room."""
     total = steps.total.sum(axis=-1)
     both = _Steps(
@@ -107,7 +111,8 @@ def _ends(steps: _Steps, mode: FloatArray, room: FloatArray) -> tuple[FloatArray
     # The likelihood is at most exp(d X) / prod (1 - p)^n, which gives an end outside.
     some = np.maximum(both.candidate, 1.0)
     start = (room + (both.total * np.log1p(-both.share)).sum(axis=-1)) / some
-    end, _ = bracket_root(rising, np.maximum(start, -_FARTHEST), np.stack([mode, -mode]))
+    low, high = np.maximum(start, -_FARTHEST), np.stack([mode, -mode])
+    end, _ = bracket_root(rising, low, high, apart=apart)
     lower, mirrored = np.where(both.candidate > 0, end, -np.inf)
     return lower, -mirrored
 

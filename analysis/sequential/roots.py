@@ -14,12 +14,17 @@ _RELATIVE, _OF_BRACKET = 4e-16, 1e-17  # how near the ends come, by their size a
 
 
 def bracket_root(
-    rising: Callable[[FloatArray], FloatArray], low: ArrayLike, high: ArrayLike
+    rising: Callable[[FloatArray], FloatArray],
+    low: ArrayLike,
+    high: ArrayLike,
+    *,
+    apart: int | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """The two neighbours of the root of each cell's rising function: float64[...] each.
 
     low, high: float64[...], ends of the cells' brackets. Without a change of sign both answers are
     the end next to which the root would lie. Two numbers, so that a bound can be the outer one.
+    apart: an axis along which the answers are, to the bit, those of a call each.
     Inverse quadratic interpolation where it is safe, else bisection (Chandrupatla 1997).
     """
     ends = np.broadcast_arrays(np.asarray(low, np.float64), np.asarray(high, np.float64))
@@ -32,6 +37,8 @@ def bracket_root(
     f1, f2, f3 = f_start, f_end, f_end
     least = _OF_BRACKET * np.abs(end - start)
     t = np.full(start.shape, 0.5)
+    others = tuple(axis for axis in range(start.ndim) if axis != apart)
+    is_found, lower, upper = np.False_, start, end
     for _ in range(_STEPS):
         x = x1 + t * (x2 - x1)
         f = rising(x)
@@ -43,13 +50,16 @@ def bracket_root(
         x2 = np.where(f == 0, x1, x2)
         width = np.abs(x2 - x1)
         near = _RELATIVE * np.maximum(np.abs(x1), np.abs(x2)) + least
-        if np.all(width <= 2 * near):
+        lower = np.where(is_found, lower, np.minimum(x1, x2))
+        upper = np.where(is_found, upper, np.maximum(x1, x2))
+        is_found = is_found | np.all(width <= 2 * near, axis=others, keepdims=True)
+        if np.all(is_found):
             break
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             margin = np.minimum(near / width, 0.5)
             t = np.clip(_interpolated(x1, x2, x3, f1, f2, f3), margin, 1 - margin)
         t = np.where(np.isfinite(t), t, 0.5)
-    return np.minimum(x1, x2), np.maximum(x1, x2)
+    return lower, upper
 
 
 def _interpolated(

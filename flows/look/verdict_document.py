@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import UnionType
-from typing import Any, Self, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, Self, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, Field
 
@@ -101,7 +101,7 @@ def verdict_schema() -> str:
 T = TypeVar("T")
 
 
-_hints_of = cache(get_type_hints)
+_Read: TypeAlias = Callable[[Any, str], Any]
 # A bound that isn't known is infinite; any other number that isn't known is no number.
 _UNKNOWN = {"lower": -math.inf, "lower_ms": -math.inf, "upper": math.inf, "upper_ms": math.inf}
 
@@ -111,11 +111,11 @@ def restored(kind: type[T], stored: Mapping[str, Any]) -> T:
 
     Fields that older software didn't write have their default, or are unknown or empty.
     """
-    hints = _hints_of(cast(Hashable, kind))
+    known = stored.get
     fields = {
-        field.name: _value(hints[field.name], stored.get(field.name), field.name)
-        for field in dataclasses.fields(kind)  # type: ignore[arg-type]  # a dataclass, as said
-        if field.name in stored or not _has_default(field)
+        name: read(known(name), name)
+        for name, read, has_default in _readers_of(cast(Hashable, kind))
+        if name in stored or not has_default
     }
     return kind(**fields)
 
@@ -148,16 +148,30 @@ def _has_default(field: dataclasses.Field[Any]) -> bool:
     return field.default is not missing or field.default_factory is not missing
 
 
-def _value(kind: Any, stored: Any, name: str) -> Any:
+@cache
+def _readers_of(kind: type) -> tuple[tuple[str, _Read, bool], ...]:
+    """Of each field its name, what makes its value of what is stored, and if it has a default."""
+    hints = get_type_hints(kind)
+    return tuple(
+        (field.name, _reader(hints[field.name]), _has_default(field))
+        for field in dataclasses.fields(kind)
+    )
+
+
+def _reader(kind: Any) -> _Read:
+    """What makes a value of a type of what is stored, and of the field's name."""
     if get_origin(kind) is UnionType:
-        inner = next(part for part in get_args(kind) if part is not type(None))
-        return None if stored is None else _value(inner, stored, name)
+        inner = _reader(next(part for part in get_args(kind) if part is not type(None)))
+        return lambda stored, name: None if stored is None else inner(stored, name)
     if get_origin(kind) is tuple:
-        return tuple(_value(get_args(kind)[0], each, name) for each in stored or ())
-    if kind is float and stored is None:
-        return _UNKNOWN.get(name, math.nan)
+        one = _reader(get_args(kind)[0])
+        return lambda stored, name: tuple(one(each, name) for each in stored or ())
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        return restored(kind, stored or {})
+        return lambda stored, _: restored(kind, stored or {})
     if kind is datetime:
-        return datetime.fromisoformat(stored).astimezone(UTC)
-    return kind(stored)
+        return lambda stored, _: datetime.fromisoformat(stored).astimezone(UTC)
+    if kind is float:
+        return lambda stored, name: (
+            _UNKNOWN.get(name, math.nan) if stored is None else float(stored)
+        )
+    return lambda stored, _: kind(stored)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -38,6 +39,8 @@ from flows.warehouse.statements import Connection, run
 _MOST_LOOKS = 120
 _SCORES = 24
 _MOST_SEGMENTS = 200
+# JSON of text that needs no escapes.
+_PLAIN = re.compile(r"[ -\[\]-~]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,7 @@ def _filled(
         judged.report,
         looks=looks,
         earlier_looks=latest.looks - len(looks),
-        spec=yaml.safe_dump(_written(judged.spec), sort_keys=False, allow_unicode=True),
+        spec=_as_yaml(_written(judged.spec)),
         split=splits.get(latest.name, ()),
         traffic=told.traffic,
         latency_curves=told.curves,
@@ -182,6 +185,14 @@ def _written(value: Any) -> Any:
         kept = {key: _written(each) for key, each in value.items()}
         return {key: each for key, each in kept.items() if each not in (None, "", [], {})}
     return [_written(each) for each in value] if isinstance(value, list) else value
+
+
+def _as_yaml(value: Any) -> str:
+    """By the dumper in C where both write the same: it folds and escapes other text otherwise."""
+    is_plain = _PLAIN.fullmatch(json.dumps(value, ensure_ascii=False)) is not None
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper) if is_plain else yaml.SafeDumper
+    text: str = yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def _effect(row: Mapping[str, Any], metrics: Sequence[MetricResult]) -> LiftRow:
