@@ -9,7 +9,6 @@ import time
 from concurrent.futures import wait
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import requests
 
@@ -86,7 +85,7 @@ def _post(url: str, told: dict[str, str], timeout_s: float) -> str | None:
 def _command(controller: Controller, hook: Hook, told: dict[str, str]) -> str | None:
     """Runs the command with its children in a group of their own, which ends with it."""
     words = hook.command or []
-    name = safe_text(f"the hook {told['when']} ({Path(words[0]).name})")
+    name = safe_text(f"the hook {told['when']} ({hook.program})")
     variables = {f"VERDICT_{key.upper()}": value for key, value in told.items()}
     try:
         process = subprocess.Popen(

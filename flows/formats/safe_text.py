@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from traceback import format_exception
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
 
-_HIDDEN = "***"
+HIDDEN = "***"
 # Shorter ones would be found in every word; they are hidden where their place tells.
 _SHORTEST = 4
 _SECRET_NAME = (
     r"(?:[a-z0-9_.-]*(?:token|secret|passw(?:or)?d|passphrase|pwd|api[_-]?key|signature|credential)"
-    r"[a-z0-9_.-]*|[a-z0-9_.-]*key|auth|authorization|sig|jwt|sas|pass|pw|bearer|access|session|code)"
+    r"[a-z0-9_.-]*|[a-z0-9_.-]*key|(?:[a-z0-9_.-]*[_.-])?auth(?:orization)?|sig|jwt|sas|pass|pw|bearer|access|session|code)"
 )
 _PATTERNS = (
     # In running text and in URLs that are none: rather too much than a part of a password.
@@ -26,14 +26,14 @@ _PATTERNS = (
     # Without a scheme; the digest of a container's image is none.
     (
         re.compile(r"(?<![^\s'\"/(=,$])[^\s:/@'\"\[\](){}]+:[^\s@]{1,256}@(?=[\w\[])(?!sha\d+:)"),
-        f"{_HIDDEN}@",
+        f"{HIDDEN}@",
     ),
-    (re.compile(rf"(?i)(?<=[?&;#])({_SECRET_NAME})=[^&#;\s\"'<>)\]}}]*"), rf"\1={_HIDDEN}"),
-    (re.compile(r"\b(Bearer)\s+[^\s'\",]+"), rf"\1 {_HIDDEN}"),
-    (re.compile(r"\b(Basic)\s+(?=[^\s'\",]*[A-Z0-9=])[A-Za-z0-9+/=_-]{6,}"), rf"\1 {_HIDDEN}"),
+    (re.compile(rf"(?i)(?<=[?&;#])({_SECRET_NAME})=[^&#;\s\"'<>)\]}}]*"), rf"\1={HIDDEN}"),
+    (re.compile(r"\b(Bearer)\s+[^\s'\",]+"), rf"\1 {HIDDEN}"),
+    (re.compile(r"\b(Basic)\s+(?=[^\s'\",]*[A-Z0-9=])[A-Za-z0-9+/=_-]{6,}"), rf"\1 {HIDDEN}"),
     (
         re.compile(r"(?i)\b((?:ssl)?passw(?:or)?d|pwd)\s*=\s*(?:'(?:[^'\\]|\\.)*'|[^\s&;,*]+)"),
-        rf"\1={_HIDDEN}",
+        rf"\1={HIDDEN}",
     ),
 )
 _SECRET_PARAMETER = re.compile(_SECRET_NAME, re.IGNORECASE)
@@ -46,7 +46,7 @@ _known: set[str] = set()
 def safe_text(text: str) -> str:
     """The text as it may be shown, kept or logged."""
     for secret in sorted(_known, key=len, reverse=True):
-        text = text.replace(secret, _HIDDEN)
+        text = text.replace(secret, HIDDEN)
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return CONTROLS.sub("\ufffd", text)
@@ -88,7 +88,7 @@ def shown_variable(name: str) -> str:
 
     What isn't written as such names are may be the secret itself, put where its name belongs.
     """
-    return name if _VARIABLE.fullmatch(name) else _HIDDEN
+    return name if _VARIABLE.fullmatch(name) else HIDDEN
 
 
 def hide(secret: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_serializer, model_validator
 
-from flows.formats.safe_text import safe_url
+from flows.formats.safe_text import HIDDEN, safe_url
 from flows.spec.fields import URL_PATTERN, Duration, Name, Strict, Whole
 
 _OBJECT = r"^(TrafficSplit|VirtualService|HTTPRoute)/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
@@ -142,9 +144,19 @@ class Hook(Strict):
             raise ValueError("has a timeout of more than 10m: harm is not watched for meanwhile")
         return self
 
+    @property
+    def program(self) -> str:
+        """What its command is called, without what may be an argument of it."""
+        return Path(re.split(r"[\s=]", (self.command or [""])[0])[0]).name
+
+    # Arguments hold tokens, and so do the paths of webhooks: no verdict depends on them.
+    @field_serializer("command")
+    def _kept_without_arguments(self, command: list[str] | None) -> list[str] | None:
+        return None if command is None else [self.program, *[HIDDEN] * (len(command) - 1)]
+
     @field_serializer("http")
-    def _kept_without_secrets(self, http: str | None) -> str | None:
-        return None if http is None else safe_url(http)
+    def _kept_without_path(self, http: str | None) -> str | None:
+        return None if http is None else re.sub(r"(?<=[^:/])/[^/].*", f"/{HIDDEN}", safe_url(http))
 
 
 class Delivery(Strict):

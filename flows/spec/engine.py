@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_serializer
+from pydantic import AfterValidator, Field, field_serializer
 
 from flows.formats.safe_text import safe_url
 from flows.spec.fields import Duration, Strict, Variable
 
 
+def _address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        is_one = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise ValueError("must be an address such as sc://host:15002")
+    return text
+
+
 class Engine(Strict):
     """A Spark Connect server: it reads the users' Parquet files, and sums by day."""
 
-    spark: str = Field(
+    spark: Annotated[str, AfterValidator(_address)] = Field(
         pattern=r"^sc://[^/\s;]+(/(;.*)?)?$",
         description="Its address, sc://host:port, with parameters such as /;use_ssl=true.",
     )

@@ -261,6 +261,24 @@ def test_no_secret_of_envoy_grafana_or_a_pushgateway_is_shown_or_kept(
     assert any(path.startswith("/config_dump") for path in paths)
 
 
+def test_no_argument_of_a_hook_and_no_webhook_is_shown_or_kept(root: Path) -> None:
+    """One word that is a whole command line can't be run, and says so without it."""
+    one_word = f"command: ['TOKEN={CANARY} curl -H \"Authorization: Bearer {CANARY}\" http://h']"
+    written = (
+        one_word,
+        f"command: [/nowhere/hook, '--token={CANARY}']",
+        f"http: 'http://127.0.0.1:9/services/{CANARY}'",
+        f"http: 'http://u:{CANARY}@127.0.0.1:9'",
+    )
+    write(root, RECORDING)
+    hooks = "".join(f"    - when: before_stage\n      {hook}\n" for hook in written)
+    with (root / "experiments" / "exam.yaml").open("a") as spec:
+        spec.write(f"  hooks:\n{hooks}")
+    outputs = [verdict(root, "run"), verdict(root, "deliver", "exam", "--once")]
+    assert "the hook before_stage (TOKEN) can't be run" in outputs[-1].stdout
+    assert leaks(root, *outputs) == []
+
+
 @pytest.mark.parametrize("proxy", ["u:SECRET@[broken", "u:SECRET@", ":SECRET@", "u:SECRET@h:port"])
 def test_a_proxy_that_is_none_is_named_and_not_shown(root: Path, proxy: str) -> None:
     url = "http://mesh.example:9090"

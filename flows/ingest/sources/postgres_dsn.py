@@ -68,11 +68,16 @@ def parse_dsn(text: str) -> Dsn:
     if any(re.search("[@=?;]|://", fields.get(name, "")) for name in _PLACES):
         # libpq would take a database's name for a connection string.
         raise MalformedDsn(f"its host or database can't be read; it must be such as {_EXAMPLE}")
-    if not re.fullmatch(r"[\w.@-]*", user := fields.get("user", "")):
-        # Rather a user and a password in one, which servers quote.
+    hide_login(fields.get("user", ""))
+    return Dsn(fields)
+
+
+def hide_login(user: str, password: str = "") -> None:
+    """Lets no message show the password, nor a user that holds it, too, which servers quote."""
+    hide(password)
+    if not re.fullmatch(r"[\w.@-]*", user):
         for part in (user, *re.split(r"[^\w.@-]", user)[1:]):
             hide(part)
-    return Dsn(fields)
 
 
 def _of_uri(text: str) -> dict[str, str]:

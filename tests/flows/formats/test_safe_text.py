@@ -30,6 +30,7 @@ SECRET = "hunter2-Zq7"
         (f"http://h/x?token={SECRET}", "http://h/x?token=***"),
         (f"http://h/x?a=1&access_token={SECRET}&b=2", "http://h/x?a=1&access_token=***&b=2"),
         (f"http://h/x#access_token={SECRET}", "http://h/x#access_token=***"),
+        (f"http://h/x?x-auth={SECRET}&author=me", "http://h/x?x-auth=***&author=me"),
         (f"can't reach 'u:{SECRET}@h:1'", "can't reach '***@h:1'"),
         (f"//u:{SECRET}@h/p", "//h/p"),
         (f"s3:/key:{SECRET}@bucket/x", "***@bucket/x"),

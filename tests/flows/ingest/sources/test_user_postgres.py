@@ -135,6 +135,28 @@ def test_unset_dsn_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         pull(spec_for(), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("PGPORT", "hunter2", r"\$PGPORT must be a port, such as 5432"),
+        ("PGUSER", "tester:hunter2", r"role \"\*+\" does not exist"),
+    ],
+)
+def test_variables_of_the_driver_are_not_shown(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    said: str,
+) -> None:
+    monkeypatch.setenv("QUIZ_DSN", f"postgresql://127.0.0.1:{server.port}/postgres")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UserDataRefused, match=said) as caught:
+        pull(spec_for(), tmp_path)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_unreachable_server_may_be_tried_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +208,11 @@ def test_a_frozen_server_is_given_up(
     )
     with running() as server:
         monkeypatch.setenv("QUIZ_DSN", server.dsn)
+        if when == "while it computes":
+            services = tmp_path / "services.conf"
+            services.write_text(f"[quiz]\nhost=127.0.0.1\nport={server.port}\nuser=tester\n")
+            monkeypatch.setenv("PGSERVICEFILE", str(services))
+            monkeypatch.setenv("QUIZ_DSN", "service=quiz dbname=postgres")
         server.sql(TABLES)
         freezer = threading.Timer(0 if when == "before" else 1, server.freeze)
         freezer.start()
