@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 
 from flows.formats import safe_text
@@ -67,4 +69,17 @@ def _no_secrets_of_other_tests() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def _creation_by_copy() -> Iterator[None]:
     with made_once():
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """What a test leaves need not outlive a power cut. Other processes write as users do."""
+    connect = duckdb.connect
+
+    def unsynced(*file: Any, config: Mapping[str, str] = {}, **how: Any) -> Any:
+        return connect(*file, config={"fsync_mode": "NONE", **config}, **how)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(duckdb, "connect", unsynced)
         yield
