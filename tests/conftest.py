@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ import pytest
 
 from flows.formats import safe_text
 from tests.builders.empty_warehouse import made_once
+
+# The grammar of addresses by which jsonschema checks a format that no test asks for: compiling it
+# takes a second in every worker.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 # xdist tells its workers how wide the terminal is; what a command prints is to be as in a pipe.
 os.environ.pop("COLUMNS", None)
@@ -48,6 +53,12 @@ _LONGEST_FIRST = (
 )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more for every two processors: many tests wait for servers, and leave theirs idle."""
+    count = os.cpu_count() or 1
+    return count + (count + 1) // 2
+
+
 def pytest_collection_finish() -> None:
     """From here on there is garbage."""
     gc.enable()
@@ -75,7 +86,7 @@ def _creation_by_copy() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def _no_wait_for_the_disk() -> Iterator[None]:
     """What a test leaves need not outlive a power cut. Other processes write as users do."""
-    connect = duckdb.connect
+    connect: Any = duckdb.connect
 
     def unsynced(*file: Any, config: Mapping[str, str] = {}, **how: Any) -> Any:
         return connect(*file, config={"fsync_mode": "NONE", **config}, **how)

@@ -12,8 +12,9 @@ import duckdb
 from flows.warehouse.statements import literal, run
 
 _Engine = tuple[Mapping[str, str], duckdb.DuckDBPyConnection]  # with its settings
-# One that was given back, by process: a fork has none, since threads don't come along.
-_idle: dict[int, _Engine] = {}
+# Those that were given back, by process: a fork has none, since threads don't come along.
+_idle: dict[int, list[_Engine]] = {}
+_MOST_IDLE = 2  # a pull has one for the warehouse, and one for the rows that come in
 
 
 @contextmanager
@@ -38,7 +39,10 @@ def attached(
         is_as_new = _detached(engine) and not Path(folder).exists()
     finally:
         # After an exception who knows what is left in it. Closing it closes the file as well.
-        if not is_as_new or _idle.setdefault(os.getpid(), (had, engine))[1] is not engine:
+        idle = _idle.setdefault(os.getpid(), [])
+        if is_as_new and len(idle) < _MOST_IDLE:
+            idle.append((had, engine))
+        else:
             engine.close()
 
 
@@ -51,9 +55,8 @@ def session(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
 
 def _started(folder: str, settings: Mapping[str, str]) -> _Engine:
     """One that nobody has; for no settings, with any."""
-    found = _idle.pop(os.getpid(), None)
-    if found is not None:
-        had, engine = found
+    with suppress(IndexError):
+        had, engine = _idle.get(os.getpid(), []).pop()
         # One whose last folder is in use can't have another.
         with suppress(duckdb.Error):
             if settings in ({}, had):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     monkeypatch.setattr(engines, "_idle", {})
     monkeypatch.setattr(duckdb, "connect", counted)
     yield found
-    for _, engine in engines._idle.values():
+    for _, engine in engines._idle[os.getpid()]:
         engine.close()
 
 
@@ -86,10 +87,12 @@ def test_one_that_is_as_new_is_used_again(
     assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
 
 
-def test_two_at_once_are_two(tmp_path: Path, started: list[Any]) -> None:
-    with attached(None, tmp_path / "one", LIMIT), attached(None, tmp_path / "two", LIMIT):
-        assert len(started) == 2
-    assert len(engines._idle) == 1
+def test_who_works_at_once_has_each_its_own(tmp_path: Path, started: list[Any]) -> None:
+    for _ in range(2):
+        with ExitStack() as opened:
+            for name in "abc":
+                opened.enter_context(attached(None, tmp_path / name, LIMIT))
+    assert len(started) == 4  # the third is closed each time
 
 
 def test_a_fork_has_its_own(tmp_path: Path, started: list[Any]) -> None:
