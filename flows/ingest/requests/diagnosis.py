@@ -18,6 +18,7 @@ from flows.ingest.requests.mesh.family import (
     variant_of,
     versions_of,
 )
+from flows.ingest.requests.remedies import how_to_tell_apart, own_services, services_alike
 from flows.ingest.requests.series_labels import normalised
 from flows.ingest.sources.samples import (
     Matcher,
@@ -81,7 +82,8 @@ def nothing_to_count(
     # Once the service is found, its whole past tells what versions there were.
     for selectors, start in ((of_service, recent), (of_service, start_ms)):
         if found := _labels(source, selectors, start, until_ms):
-            return _no_version(family, spec, found)
+            alike = _labels(source, services_alike(spec, of_service), recent, until_ms)
+            return _no_version(family, spec, found, alike)
     wanted = of_service[0].matchers
     for selectors in (of_view, any_series):
         if found := _labels(source, selectors, recent, until_ms):
@@ -123,8 +125,11 @@ def unseen_variants(
     found = found or _labels(source, of_service, start_ms, until_ms)
     if not found:
         return ()
-    sentences = (_unseen(family, spec, name, found) for name in variants)
-    return tuple(sentence for sentence in sentences if sentence)
+    sentences = [said for name in variants if (said := _unseen(family, spec, name, found))]
+    if sentences:
+        alike = _labels(source, services_alike(spec, of_service), recent, until_ms)
+        sentences[-1] += how_to_tell_apart(family, spec, found, alike)
+    return tuple(sentences)
 
 
 def other_versions(
@@ -182,7 +187,9 @@ def _identity(spec: Experiment, name: str, version_labels: str) -> str:
     return " and ".join(parts)
 
 
-def _no_version(family: Family, spec: Experiment, found: Sequence[Labels]) -> SourceRefused:
+def _no_version(
+    family: Family, spec: Experiment, found: Sequence[Labels], alike: Sequence[Labels]
+) -> SourceRefused:
     names = family.views[spec.reporter].version_labels
     start = f"{spec.experiment}: {family.requests[0]} of {spec.service}"
     if not any(labels.get(name) for labels in found for name in names):
@@ -190,12 +197,14 @@ def _no_version(family: Family, spec: Experiment, found: Sequence[Labels]) -> So
         return NoVersionLabel(
             f"{start} has no label {' or '.join(names)}, so versions can't be told apart; "
             f"its labels are {carried}. Name one per variant under `labels:`"
+            + how_to_tell_apart(family, spec, found, alike)
         )
     versions = _values({v for labels in found for v in versions_of(family, spec, labels)})
     wanted = "; ".join(_identity(spec, name, " or ".join(names)) for name in spec.variants)
     return NoSuchVersion(
         f"{start} has no series of any variant (wanted {wanted}); "
         f"versions that do exist: {versions or 'none but unknown'}"
+        + how_to_tell_apart(family, spec, found, alike)
     )
 
 
@@ -212,21 +221,7 @@ def _no_series(
     there = "; ".join(hints) if hints else "each condition matches alone, but never all together"
     return NoSeries(
         f"{spec.experiment}: no series of {family.requests[0]}{{{conditions}}}; "
-        f"among the series that do exist {there}{_of_own_services(spec, wanted, found)}"
-    )
-
-
-def _of_own_services(spec: Experiment, wanted: Sequence[Matcher], found: Sequence[Labels]) -> str:
-    """What to write where each version seems to have a Service of its own (exam-blue of exam)."""
-    label = next((m.label for m in wanted if m.value == spec.service), "")
-    values = {labels.get(label, "") for labels in found}
-    own = sorted(value for value in values if value.startswith(f"{spec.service}-"))
-    if len(own) < len(spec.variants):
-        return ""
-    named = ", ".join(f"{name}: {{service: ...}}" for name in spec.variants)
-    return (
-        f". If each version has a Service of its own ({', '.join(own[:_MOST_VALUES])}), name it: "
-        f"`variants: {{{named}}}`"
+        f"among the series that do exist {there}{own_services(spec, wanted, found)}"
     )
 
 
