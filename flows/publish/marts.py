@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +23,10 @@ from flows.warehouse.statements import literal, quoted, run
 LATEST = "LATEST"
 _WAIT_S = 60.0
 _LONGEST_NAME = 255
+# Marts are written anew where more than this share of the experiments has changed, and every so
+# many files.
+_MOST_CHANGED = 0.25
+_ANEW = 32
 _FILE = re.compile(r"marts-(\d{6,18})-\d{8}T\d{6}Z\.duckdb")
 
 
@@ -28,8 +34,28 @@ class PublishFailed(UserError):
     """Nothing was published, and nothing that was there has changed; the message says why."""
 
 
-def publish(warehouse: Path, marts_dir: Path, *, keep: int = 3) -> Path:
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Marts of the same software and experiments, and those whose rows are others by now."""
+
+    marts: Path
+    changed: Sequence[str]
+    of_all: int
+
+    def will_do(self, path: Path) -> bool:
+        """Whether a new file, at path, is made of it: all are written anew where much has changed,
+        and once in a while, as the rows of one experiment no longer lie together."""
+        is_time = _number(path) % _ANEW == 0
+        is_little = len(self.changed) <= _MOST_CHANGED * self.of_all
+        return is_little and not is_time and self.marts == latest_marts(path.parent)
+
+
+def publish(
+    warehouse: Path, marts_dir: Path, *, keep: int = 3, earlier: Earlier | None = None
+) -> Path:
     """Writes the marts to a new file in marts_dir and points LATEST to it; returns its path.
+
+    earlier: of which the new file may be made, so that it costs what is new.
 
     The file is there whole or not at all, under a name of its own (marts-<number>-<time>.duckdb,
     the numbers rising), so that an open reader keeps the one it has. Of the files, the newest
@@ -44,7 +70,7 @@ def publish(warehouse: Path, marts_dir: Path, *, keep: int = 3) -> Path:
             unfinished.unlink()
         path = marts_dir / _next_name(marts_dir)
         with open_reader(warehouse, wait_s=_WAIT_S) as con:
-            _write(con, path)
+            _write(con, path, earlier if earlier and earlier.will_do(path) else None)
         _point_to(path)
         for old in _published(marts_dir)[:-keep]:
             old.unlink()
@@ -113,14 +139,19 @@ def _next_name(marts_dir: Path) -> str:
     return f"marts-{number:06}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.duckdb"
 
 
-def _write(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+def _write(con: duckdb.DuckDBPyConnection, path: Path, earlier: Earlier | None) -> None:
     """Makes the file under a temporary name and renames it, or leaves nothing."""
     unfinished = path.with_name(f".{path.name}")
     try:
+        if earlier is not None:
+            shutil.copyfile(earlier.marts, unfinished)
         con.execute(f"attach {literal(str(unfinished))} as published (read_write)")
         try:
             con.begin()
-            _copy_views(con)
+            if earlier is None:
+                _copy_views(con)
+            elif earlier.changed:
+                _renew_rows(con, earlier.changed)
             con.commit()
             # All of it into the file itself: the write-ahead log isn't renamed along.
             con.execute("checkpoint published")
@@ -153,6 +184,16 @@ def _copy_views(con: duckdb.DuckDBPyConnection) -> None:
         columns = run(con, "schema/mart_columns", view=view).fetchall()
         for column, column_comment in columns:
             con.execute(f"comment on column {table}.{quoted(column)} is {literal(column_comment)}")
+
+
+def _renew_rows(con: duckdb.DuckDBPyConnection, experiments: Sequence[str]) -> None:
+    """Replaces the rows of some experiments in the tables of earlier marts."""
+    # Literals, so that the tables' rows of others are not read.
+    of_them = f"where experiment in ({', '.join(map(literal, experiments))})"
+    for view, _ in run(con, "schema/mart_views").fetchall():
+        table = f"published.main.{quoted(view)}"
+        con.execute(f"delete from {table} {of_them}")
+        con.execute(f"insert into {table} from marts.{quoted(view)} {of_them} order by all")
 
 
 def _sync(path: Path) -> None:

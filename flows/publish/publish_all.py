@@ -104,7 +104,7 @@ def _publish(
     report = report_files(views.reports, views.entries, workspace.report, broken=broken, site=site)
     # All together: marts, dashboards and report tell of the same looks, or stay as they were.
     with prepared(texts | report) as put_in_place:
-        marts = publish(workspace.warehouse, workspace.marts)
+        marts = publish(workspace.warehouse, workspace.marts, earlier=before.earlier(now))
         written = put_in_place()
     remove_leftovers(workspace, [path.stem for path in workspace.experiments.glob("*.yaml")])
     of_each = {name: files_of(workspace, name) for name in sorted(now.experiments)}

@@ -11,6 +11,7 @@ from pathlib import Path
 from dashboards.experiment_view import uid_of
 from dashboards.page_templates import page_of
 from flows.formats.atomic_file import write_atomically
+from flows.publish.marts import Earlier
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
 from flows.warehouse.statements import run
@@ -50,6 +51,14 @@ class Published:
             and paths[0] in self.files
             and all(self.files.get(path, "") == _state(Path(path)) for path in paths)
         )
+
+    def earlier(self, now: Published) -> Earlier | None:
+        """The marts that those of now can be made of; None if anything in them may have changed."""
+        state = self.files.get(self.marts, "")
+        if self.common != now.common or not state or state != _state(Path(self.marts)):
+            return None
+        changed = [name for name, of in now.experiments.items() if self.experiments.get(name) != of]
+        return Earlier(Path(self.marts), changed, len(now.experiments))
 
 
 def files_of(workspace: Workspace, experiment: str) -> tuple[Path, Path]:

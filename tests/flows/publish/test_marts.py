@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
-from flows.publish.marts import PublishFailed, latest_marts, publish
+from flows.publish.marts import Earlier, PublishFailed, latest_marts, publish
 from flows.warehouse.connection import WarehouseUnusable, open_reader, open_writer
 from tests.builders.small_warehouse import small_warehouse
 from tests.servers.other_process import HOLD, let_go, process
@@ -237,3 +239,44 @@ def test_a_pointer_that_names_no_file_of_ours_is_written_anew(
     second = publish(warehouse, marts)
     assert second.name > first.name
     assert latest_marts(marts) == second
+
+
+def test_marts_made_of_earlier_ones_have_the_rows_of_new_ones(warehouse: Path, marts: Path) -> None:
+    first = publish(warehouse, marts)
+    make_big(warehouse, 10)
+    with open_writer(warehouse) as con:
+        con.execute("delete from exposed_days where experiment = 'quiz'")
+        con.execute("update verdicts set score = 12 where experiment = 'checkout'")
+    stale = publish(warehouse, marts, earlier=Earlier(first, ["quiz"], 8))
+    grown = publish(warehouse, marts, earlier=Earlier(stale, ["checkout"], 8))
+    whole = publish(warehouse, marts, keep=4)
+    assert grown.name[:12] == "marts-000003"  # no other one was written
+    rows = [_rows(path) for path in (first, stale, grown, whole)]
+    assert rows[2] == rows[3]
+    # Rows of an experiment that is said to be as it was stay so.
+    assert rows[1]["verdicts"] == rows[0]["verdicts"] != rows[3]["verdicts"]
+    assert rows[1]["exposed_users_by_day"] != rows[0]["exposed_users_by_day"]
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        lambda first, second: Earlier(first, ["quiz"], 8),  # not the latest
+        lambda first, second: Earlier(second, ["quiz", "checkout"], 2),  # much is new
+    ],
+)
+def test_marts_are_written_anew_where_earlier_ones_will_not_do(
+    warehouse: Path, marts: Path, earlier: Callable[[Path, Path], Earlier]
+) -> None:
+    first = publish(warehouse, marts)
+    second = publish(warehouse, marts)
+    with open_writer(warehouse) as con:
+        con.execute("update verdicts set score = 12")
+    found = _rows(publish(warehouse, marts, earlier=earlier(first, second)))
+    assert found == _rows(publish(warehouse, marts)) != _rows(second)
+
+
+def _rows(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    with duckdb.connect(path, read_only=True) as con:
+        views = con.execute("select table_name from duckdb_tables()").fetchall()
+        return {v: con.execute(f"from {v} order by all").fetchall() for (v,) in views}
