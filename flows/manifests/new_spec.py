@@ -14,6 +14,7 @@ from flows.manifests.read import Manifests
 from flows.manifests.registry import kind_of
 from flows.manifests.route_cohorts import is_driven
 from flows.manifests.split import Backend, RolloutStage, Split
+from flows.manifests.values import fields_of, items_of, text_of
 from flows.manifests.variant_names import VariantName, variant_names
 from flows.manifests.yaml_scalar import yaml_quoted, yaml_scalar
 from flows.spec.experiment import Mesh
@@ -68,7 +69,8 @@ def choose_split(manifests: Manifests, wanted: SpecAnswers) -> Split:
     if not found:
         files = ", ".join(manifests.files)
         there = "; routes there are:" if choices else _not_read(manifests)
-        raise CannotInit(f"{files}: nothing splits traffic between two versions{there}{listed}")
+        more = f"{_delegated(manifests)}{there}{listed}"
+        raise CannotInit(f"{files}: nothing splits traffic between two versions{more}")
     raise CannotInit(
         f"{len(found)} splits fit; say which with --service NAME or --route TEXT:{listed}"
     )
@@ -99,6 +101,21 @@ def _told_apart(split: Split, wanted: SpecAnswers) -> Split:
             f"{split.origin}: {split.one_cluster}; or name the mesh that counts behind it (--mesh)"
         )
     return split
+
+
+def _delegated(manifests: Manifests) -> str:
+    """The VirtualServices that others in the files leave routes to, and that aren't there."""
+    there = {(one.kind, one.namespace, one.name) for one in manifests.objects}
+    missing = dict.fromkeys(
+        f"{namespace}/{name}"
+        for one in manifests.objects
+        if one.kind == "VirtualService"
+        for route in map(fields_of, items_of(one.spec.get("http")))
+        if (name := text_of(fields_of(route.get("delegate")).get("name")))
+        for namespace in [text_of(route["delegate"].get("namespace")) or one.namespace]
+        if (one.kind, namespace, name) not in there
+    )
+    return f" (add the VirtualService {' and '.join(missing)}, which has routes)" if missing else ""
 
 
 def _not_read(manifests: Manifests) -> str:
@@ -214,7 +231,8 @@ def _choice(split: Split) -> str:
     shares = split.percents
     shown = ", ".join(f"{name} {share:g}" for name, share in shares.items())
     names = ", ".join(one.name for one in split.backends)
-    return f"{split.origin}: service {split.service}, {shown or names}, for {split.cohort}"
+    copies = "".join(f"; {one.percent:g} % copied to {one.target.name}" for one in split.mirrors)
+    return f"{split.origin}: service {split.service}, {shown or names}, for {split.cohort}{copies}"
 
 
 def _remarks(split: Split, *, has_cohorts: bool) -> Iterator[str]:

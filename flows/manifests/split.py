@@ -74,7 +74,8 @@ class Backend:
     def version(self) -> str | None:
         """The pods' version label, which Istio takes as the version."""
         labels = dict(self.labels)
-        return labels.get("version") or labels.get("app.kubernetes.io/version")
+        names = ("version", "app.kubernetes.io/version", "service.istio.io/canonical-revision")
+        return next((labels[name] for name in names if labels.get(name)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,12 @@ class MatchedRequests:
         if self.is_everyone:
             return "all requests"
         return " or ".join(" and ".join(conditions) for conditions in self.alternatives)
+
+
+STICKY = (
+    "CHECK: sessions stay with their version, so shares of requests drift from their weights: name "
+    "a counter of new sessions (`sessions`, docs/reference/metrics.md)"
+)
 
 
 @dataclass(frozen=True, slots=True)

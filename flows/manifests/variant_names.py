@@ -52,7 +52,7 @@ def variant_names(backends: Sequence[Backend], mesh: Mesh, namespace: str) -> li
     told = [str(one) for one in named]
     twin = "both have the same name in the metrics: what tells them apart?"
     return [
-        one if told.count(text) == 1 else replace(one, doubt=twin)
+        one if told.count(text) == 1 else replace(one, version=one.key, doubt=one.doubt or twin)
         for one, text in zip(named, told, strict=True)
     ]
 
@@ -86,12 +86,25 @@ def _istio(backend: Backend, backends: Sequence[Backend], is_elsewhere: bool) ->
     """Istio counts by the Service that was routed to: a Service per version needs no version."""
     services = [(one.service, one.namespace) for one in backends]
     if len(set(services)) == 1:
-        return _or_doubt(backend.version, backend, Mesh.ISTIO)
+        return _subset(backend, backends)
     labels = {"destination_service_namespace": backend.namespace} if is_elsewhere else {}
     if services.count((backend.service, backend.namespace)) == 1:
         return VariantName("", None, labels, service=backend.service)
     named = _or_doubt(backend.version, backend, Mesh.ISTIO)
     return replace(named, labels=labels, service=backend.service)
+
+
+def _subset(backend: Backend, backends: Sequence[Backend]) -> VariantName:
+    """Of one Service: by the version of its pods, whose other labels Istio's metrics lack."""
+    others = [one for one in backends if one is not backend]
+    own = {*backend.labels}.difference(*(one.labels for one in others))
+    if backend.version in {one.version for one in others} and own:
+        labels = ", ".join(f"{name}: {value}" for name, value in sorted(own))
+        doubt = (
+            f"its pods have {labels}, which Istio's metrics lack (docs/how-to/strategies.md#labels)"
+        )
+        return VariantName("", backend.version or backend.name, doubt=doubt)
+    return _or_doubt(backend.version, backend, Mesh.ISTIO)
 
 
 def _or_doubt(version: str | None, backend: Backend, mesh: Mesh) -> VariantName:

@@ -12,6 +12,7 @@ from flows.manifests.kinds.argo_routing import Apex, driven_by, find_apex
 from flows.manifests.kinds.istio_matches import cohort_of
 from flows.manifests.objects import Manifest, ManifestSet
 from flows.manifests.split import (
+    STICKY,
     Backend,
     MatchedRequests,
     Mirror,
@@ -81,6 +82,8 @@ def _notes(canary: dict[str, Any], routing: dict[str, Any]) -> Iterator[str]:
             yield _ALIKE
     if fields_of(canary.get("pingPong")):
         yield _ROLES_CHANGE
+    if fields_of(fields_of(routing.get("alb")).get("stickinessConfig")).get("enabled"):
+        yield STICKY
 
 
 def _all_traffic(routing: dict[str, Any]) -> float:
@@ -138,10 +141,7 @@ def _mesh(routing: dict[str, Any], route: Split | None) -> Mesh | None:
         return route.mesh
     if "istio" in routing:
         return Mesh.ISTIO
-    if "smi" in routing:
-        return Mesh.LINKERD
-    plugins = fields_of(routing.get("plugins"))
-    return Mesh.LINKERD_POLICY if any("gatewayAPI" in name for name in plugins) else None
+    return Mesh.LINKERD if "smi" in routing else None
 
 
 def _stages(steps: list[dict[str, Any]], most: float) -> Iterator[RolloutStage]:

@@ -10,6 +10,7 @@ from flows.manifests.fields.field_check import FieldFinding
 from flows.manifests.kinds.istio_matches import cohort_of
 from flows.manifests.objects import Manifest, ManifestSet
 from flows.manifests.split import (
+    STICKY,
     Backend,
     Driven,
     MatchedRequests,
@@ -166,7 +167,16 @@ def _notes(
         kind = "blue-green" if cohort.is_everyone else "A/B test"
         yield f"{kind}: {iterations:g} checks, {length}; no percents are configured"
     if analysis.get("sessionAffinity"):
-        yield "sessions stay with their version: users are divided, not requests"
+        yield STICKY
+    hooks = [
+        text_of(one.get("name")) or "?"
+        for one in map(fields_of, items_of(analysis.get("webhooks")))
+    ]
+    if hooks:
+        yield (
+            f"CHECK: webhooks {', '.join(hooks)} are left out; write them as hooks of a delivery "
+            "(docs/how-to/delivery.md)"
+        )
 
 
 def find_problems(manifest: Manifest, _: ManifestSet) -> Iterator[FieldFinding]:

@@ -11,7 +11,15 @@ from typing import Any
 from flows.formats.problems import FieldPath
 from flows.manifests.fields.field_check import FieldFinding
 from flows.manifests.objects import Manifest, ManifestSet, busiest, tell_apart
-from flows.manifests.split import Backend, MatchedRequests, Mirror, Severity, Split, percents_of
+from flows.manifests.split import (
+    STICKY,
+    Backend,
+    MatchedRequests,
+    Mirror,
+    Severity,
+    Split,
+    percents_of,
+)
 from flows.manifests.values import fields_of, items_of, number_of, quantity_of, text_of
 from flows.spec.experiment import Mesh
 
@@ -62,8 +70,15 @@ def _read_rule(manifest: Manifest, around: ManifestSet, rule: dict[str, Any], in
         ),
         mirrors=tuple(_mirrors(manifest, around, rule)),
         one_cluster=_shared(cluster) if cluster and not has_own and len(references) > 1 else "",
-        notes=() if parent else ("the route hangs on a Gateway: requests inside the mesh pass by",),
+        notes=tuple(_notes(rule, has_service_parent=parent is not None)),
     )
+
+
+def _notes(rule: dict[str, Any], *, has_service_parent: bool) -> Iterator[str]:
+    if not has_service_parent:
+        yield "the route hangs on a Gateway: requests inside the mesh pass by"
+    if rule.get("sessionPersistence"):
+        yield STICKY
 
 
 def _gateway_cluster(manifest: Manifest, index: int) -> str:
