@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 import duckdb
 import pytest
+import vl_convert
 
 from flows.formats import safe_text
 from tests.builders.empty_warehouse import made_once
@@ -93,4 +95,20 @@ def _no_wait_for_the_disk() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(duckdb, "connect", unsynced)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _equal_charts_are_drawn_once() -> Iterator[None]:
+    """By Vega: the demo's are the same in every test that publishes it."""
+    draw, known = vl_convert.vega_to_svg, dict[str, str]()
+
+    def drawn(chart: dict[str, Any], **how: Any) -> str:
+        key = json.dumps((chart, how))
+        if key not in known:
+            known[key] = draw(chart, **how)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(vl_convert, "vega_to_svg", drawn)
         yield

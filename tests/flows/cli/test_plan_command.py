@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analysis.power import detection
 from flows.cli.plan_command import cannot_find
 from flows.power import request_power
 from flows.power.planning_document import DetectableHarm, PlanningDocument, RequestPlan
@@ -53,7 +55,10 @@ def pulled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True, scope="module")
 def _simulated_once() -> Iterator[None]:
-    """The same question of the same workspace is simulated once: each takes seconds."""
+    """The same question of the same workspace is simulated once, in a quarter of the runs.
+
+    Each takes seconds; what a simulation is worth is test_detection.py's.
+    """
     known: dict[str, PlanningDocument] = {}
     plan = request_power.plan_experiment
 
@@ -65,6 +70,10 @@ def _simulated_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(request_power, "plan_experiment", once)
+        simulate = partial(detection.simulate_detection, runs=50)
+        patched.setattr(request_power, "simulate_detection", simulate)
+        patched.setattr(request_power, "_LATE_RUNS", 25)
+        patched.setattr(detection, "_COARSE_RUNS", 25)
         yield
 
 

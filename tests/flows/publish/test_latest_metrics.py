@@ -90,11 +90,25 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
             assert done.returncode == 0, done.stderr
             assert "warning: Pushgateway" not in done.stderr
             groups = "count by (experiment) (push_time_seconds{experiment!=''})"
-            names = f"count({groups}) == {len(specs(root))}"
-            wait_until(lambda: bool(prometheus.query(names)), what="the pushed metrics")
+            # The run's own are pushed last.
+            pushed = f"count({groups}) == {len(specs(root))}", "split_verdict_run_duration_seconds"
+            wait_until(lambda: all(map(prometheus.query, pushed)), what="the pushed metrics")
             yield Exported(root, done.stdout, prometheus)
         finally:
             prometheus.stop()
+
+
+@pytest.fixture(scope="module")
+def judged_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = workspace(tmp_path_factory.mktemp("judged"), "exam-service-canary")
+    assert verdict(root, "gate", "exam-service-canary").returncode == 0
+    return root
+
+
+@pytest.fixture
+def judged(judged_once: Path, tmp_path: Path) -> Path:
+    """A workspace with one experiment, which has its verdict."""
+    return Path(shutil.copytree(judged_once, tmp_path / "judged"))
 
 
 def specs(root: Path) -> list[str]:
@@ -313,9 +327,8 @@ def test_metrics_that_cannot_be_written_are_one_clear_error(tmp_path: Path) -> N
     assert [path.name for path in (root / "var").glob(".metrics*")] == []
 
 
-def test_prefix_is_the_same_in_metrics_and_on_dashboards(tmp_path: Path) -> None:
-    root = workspace(tmp_path, "exam-service-canary")
-    assert verdict(root, "gate", "exam-service-canary").returncode == 0
+def test_prefix_is_the_same_in_metrics_and_on_dashboards(judged: Path) -> None:
+    root = judged
     assert verdict(root, "publish", VERDICT_METRIC_PREFIX="school").returncode == 0
     assert {name for name, _ in file_of(root)} >= {"school_canary_health_score"}
     for name in ("sv-exam-service-canary", "split-verdict-fleet"):
@@ -330,10 +343,9 @@ def test_prefix_is_the_same_in_metrics_and_on_dashboards(tmp_path: Path) -> None
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_grafana_asks_the_servers_of_the_specs(tmp_path: Path) -> None:
-    root = workspace(tmp_path, "exam-service-canary")
+def test_grafana_asks_the_servers_of_the_specs(judged: Path) -> None:
+    root = judged
     path = root / "experiments" / "exam-service-canary.yaml"
-    assert verdict(root, "gate", "exam-service-canary").returncode == 0
     sources = root / "var/dashboards/provisioning/datasources/split-verdict.yaml"
     assert verdict(root, "publish").returncode == 0
     assert "url: http://localhost:9090\n" in sources.read_text()
@@ -369,11 +381,10 @@ def test_grafana_asks_the_servers_of_the_specs(tmp_path: Path) -> None:
     ],
 )
 def test_password_of_a_server_is_written_nowhere(
-    tmp_path: Path, server: str, login: dict[str, object]
+    judged: Path, server: str, login: dict[str, object]
 ) -> None:
-    root = workspace(tmp_path, "exam-service-canary")
+    root = judged
     path = root / "experiments" / "exam-service-canary.yaml"
-    assert verdict(root, "gate", "exam-service-canary").returncode == 0
     text = path.read_text()
     path.write_text(
         f"{text.partition('  requests:')[0]}  requests: {{{server}, scrape_interval: 4s}}\n"
