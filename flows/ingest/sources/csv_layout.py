@@ -55,6 +55,8 @@ def read_layout(file: Path) -> CsvLayout | None:
         first += 1
     header = lines[first] if first < len(lines) else ""
     delimiter = said[1] if said else max(_DELIMITERS, key=header.count)
+    # A value may be as long as what is looked at; where there are longer ones DuckDB says it.
+    csv.field_size_limit(_CHUNK)
     rows = csv.reader(lines[first:], delimiter=delimiter)
     columns = [name.strip() for name in next(rows, [])]
     found = [row for row in islice(rows, _ROWS_LOOKED_AT) if row]

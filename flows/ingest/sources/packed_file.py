@@ -15,6 +15,18 @@ _CHUNK = 1 << 20
 UNREADABLE = (OSError, EOFError, zlib.error)
 
 
+# By its first bytes, what is no text in UTF-8, and what to do.
+_OTHERS = (
+    (b"\x1f\x8b", "packed by gzip: unpack it, or let its name end in .gz"),
+    (b"PK\x03\x04", "an archive or an Excel workbook: export it as CSV"),
+    (b"\x28\xb5\x2f\xfd", "packed by zstd: unpack it, or pack it by gzip"),
+    (b"BZh", "packed by bzip2: unpack it, or pack it by gzip"),
+    (b"PAR1", "a Parquet file: its name must end in .parquet"),
+    (codecs.BOM_UTF16_LE, "UTF-16: save it as UTF-8"),
+    (codecs.BOM_UTF16_BE, "UTF-16: save it as UTF-8"),
+)
+
+
 def open_bytes(file: Path) -> BinaryIO:
     """The file's bytes, unpacked if its name ends in .gz."""
     if _is_packed(file):
@@ -28,6 +40,17 @@ def check_whole(file: Path) -> None:
         with open_bytes(file) as stream:
             while stream.read(_CHUNK):
                 pass
+
+
+def check_text(file: Path) -> None:
+    """Raises UserDataRefused for what is no text in UTF-8, as its first bytes tell."""
+    with open_bytes(file) as stream:
+        begin = stream.read(8)
+    found = next((said for magic, said in _OTHERS if begin.startswith(magic)), None)
+    if found is None and b"\x00" in begin[:4]:
+        found = "UTF-16, or no text: save it as UTF-8"
+    if found is not None:
+        raise UserDataRefused(f"{file}: is {found}")
 
 
 def check_whole_array(file: Path) -> None:

@@ -28,7 +28,13 @@ from flows.ingest.sources.csv_layout import (
 )
 from flows.ingest.sources.folders import folder_columns
 from flows.ingest.sources.local_files import file_state
-from flows.ingest.sources.packed_file import UNREADABLE, check_whole, check_whole_array, open_bytes
+from flows.ingest.sources.packed_file import (
+    UNREADABLE,
+    check_text,
+    check_whole,
+    check_whole_array,
+    open_bytes,
+)
 from flows.ingest.sources.staged_rows import stage
 from flows.ingest.sources.user_rows import StagedPart, UserDataRefused, WantedRows
 from flows.warehouse.engines import attached
@@ -40,6 +46,8 @@ _JSON = (".json", ".jsonl", ".ndjson")
 _CHUNK = 1 << 20
 # How DuckDB and pandas name an index, which has no name in the file.
 _INDEX = re.compile(r"column\d+|Unnamed: \d+|__index_level_\d+__")
+_SHOWN = 200  # characters of a line
+_ADDED = re.compile(r"(.+)_\d+")
 _T = TypeVar("_T")
 
 
@@ -120,12 +128,26 @@ def open_rows(con: DuckDBPyConnection, file: Path, wanted: WantedRows | None) ->
     # The name is a glob to DuckDB as well.
     name = glob.escape(str(file))
     if kind in _PARQUET:
-        return con.read_parquet(name, hive_partitioning=False)
+        return _read_parquet(con, file, name)
+    check_text(file)
     if kind in _CSV:
         layout = read_layout(file)
         return _nothing(con, wanted) if layout is None else _read_csv(con, file, layout)
     check_whole_array(file)
     return _read_json(con, name, wanted)
+
+
+def _read_parquet(con: DuckDBPyConnection, file: Path, name: str) -> DuckDBPyRelation:
+    """The columns. Raises UserDataRefused where two have one name: DuckDB adds _1 to the second."""
+    found = con.read_parquet(name, hive_partitioning=False)
+    added = [match for each in found.columns if (match := _ADDED.fullmatch(each))]
+    if any(match[1] in found.columns for match in added):
+        rows = con.execute("select name from parquet_schema(?)", [name]).fetchall()
+        written = [row[0] for row in rows]
+        for match in added:
+            if match[0] not in written and written.count(match[1]) > 1:
+                raise UserDataRefused(f"{file}: names the column {match[1]!r} more than once")
+    return found
 
 
 def _read_json(con: DuckDBPyConnection, name: str, wanted: WantedRows | None) -> DuckDBPyRelation:
@@ -227,6 +249,7 @@ def _explained(file: Path, error: Exception) -> str:
 
 def _csv_facts(lines: list[str]) -> str:
     """Line, what is wrong there, and the line itself, from DuckDB's report on a CSV file."""
+    lines = [line if len(line) < _SHOWN else f"{line[:_SHOWN]}..." for line in lines]
     where = lines[0].split("Error on ", 1)[-1].replace("Line:", "line")
     named: Mapping[str, str] = dict(
         part for line in lines[1:] if len(part := line.split(": ", 1)) == 2
@@ -235,6 +258,8 @@ def _csv_facts(lines: list[str]) -> str:
     if "Expected Number of Columns" in named:
         wanted, found = named["Expected Number of Columns"].split(" Found: ")
         return f"{where}: {found} columns, must be {wanted} as in line 1: {original!r}"
+    if any("unterminated quote" in line for line in lines):
+        return f"{where}: a quote is opened and never closed: {original!r}"
     return f"{where}: {' '.join(lines[1:3])}"
 
 

@@ -108,3 +108,38 @@ def test_deep_json_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UserDataRefused) as refused:
             staged(tmp_path, "x.json", text.encode())
         assert "\n" not in str(refused.value)
+
+
+ROWS = CSV[:300]
+NO_TEXT = {
+    "UTF-16": ("x.csv", ROWS.encode("utf-16"), "is UTF-16: save it as UTF-8"),
+    "without a mark": ("x.csv", ROWS.encode("utf-16-be"), "is UTF-16, or no text"),
+    "lines in UTF-16": ("x.jsonl", LINES.encode("utf-16"), "is UTF-16: save it as UTF-8"),
+    "gzip": ("x.csv", gzip.compress(ROWS.encode()), "is packed by gzip: .* end in .gz"),
+    "twice": ("x.csv.gz", gzip.compress(gzip.compress(b"x")), "is packed by gzip"),
+    "a workbook": ("x.csv", b"PK\x03\x04" + bytes(99), "Excel workbook: export it as CSV"),
+    "Parquet": ("x.csv", b"PAR1" + bytes(99), "its name must end in .parquet"),
+    "an open quote": ("x.csv", ROWS.replace("\nu1", '\n"u1', 1).encode(), "line 2: a quote is op"),
+    "a line without end": ("x.csv", ROWS.encode() + b"7" * 5_000_000, "Maximum line size"),
+}
+
+
+@pytest.mark.parametrize("what", NO_TEXT)
+def test_what_is_no_text_is_told_in_one_short_line(tmp_path: Path, what: str) -> None:
+    name, content, said = NO_TEXT[what]
+    with pytest.raises(UserDataRefused, match=said) as refused:
+        staged(tmp_path, name, content)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 1_000
+
+
+def test_a_column_of_parquet_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    arrays = [pa.array([value]) for value in (*ROW, "b")]
+    for last, refused in (("variant", True), ("Variant", False), ("variant_1", False)):
+        path = tmp_path / f"{last}.parquet"
+        pq.write_table(pa.Table.from_arrays(arrays, names=[*NAMES, last]), path)
+        if refused:
+            with pytest.raises(UserDataRefused, match="the column 'variant' more than once"):
+                staged(tmp_path, path.name, path.read_bytes())
+        else:
+            assert staged(tmp_path, path.name, path.read_bytes()) == 1
