@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flows.manifests.argo_conditions import ValueLimits, limits_of
-from flows.manifests.metric_queries import FoundMetric, no_promql
+from flows.manifests.metric_queries import COMPARES, FoundMetric, no_promql
 from flows.manifests.objects import Manifest
 from flows.manifests.values import fields_of, items_of, text_of
 
+_ARGUMENT = re.compile(r"\{\{\s*args\.([A-Za-z0-9_-]+)\s*\}\}")
 _TEMPLATES = ("AnalysisTemplate", "ClusterAnalysisTemplate")
 _ANALYSES = (*_TEMPLATES, "AnalysisRun")
 
@@ -63,12 +65,15 @@ def _metrics(
         name = text_of(metric.get("name")) or "metric"
         providers = fields_of(metric.get("provider"))
         query = text_of(fields_of(providers.get("prometheus")).get("query")) or ""
+        alike = _names_alike(query, given)
         limits = _limits(metric)
         yield FoundMetric(
             name,
             f"{manifest}",
             query=_in_our_words(query, given, elsewhere, scope),
-            other="" if query else no_promql(", ".join(map(str, providers)), has_query=False),
+            other=COMPARES
+            if alike
+            else ("" if query else no_promql(", ".join(map(str, providers)), has_query=False)),
             lowest=limits.lowest,
             highest=limits.highest,
             fields={"role": "info"} if any(_matches(rule, name) for rule in dry) else {},
@@ -91,11 +96,15 @@ def _matches(rule: str, name: str) -> bool:
 
 def _limits(metric: dict[str, Any]) -> ValueLimits:
     """What the value must be: for success, else for no failure."""
-    for field, is_failure in (("successCondition", False), ("failureCondition", True)):
-        condition = text_of(metric.get(field))
-        if condition:
-            return limits_of(condition, is_failure=is_failure)
-    return ValueLimits()
+    wanted, unwanted = (text_of(metric.get(f"{one}Condition")) for one in ("success", "failure"))
+    failure = limits_of(unwanted, is_failure=True) if unwanted else ValueLimits()
+    if not wanted:
+        return failure
+    found = limits_of(wanted, is_failure=False)
+    if not unwanted or (found.lowest, found.highest) == (failure.lowest, failure.highest):
+        return found
+    said = f"its failureCondition {unwanted!r} isn't converted, its successCondition is"
+    return replace(found, checks=(*found.checks, said))
 
 
 def _in_our_words(query: str, given: dict[str, str], elsewhere: dict[str, str], scope: str) -> str:
@@ -103,11 +112,24 @@ def _in_our_words(query: str, given: dict[str, str], elsewhere: dict[str, str], 
         name = found[1]
         if name in given:
             return given[name]
-        if "namespace" in name:
-            return "{{namespace}}"
-        if "service" in name:
-            return "{{service}}"
-        is_version = re.search(r"hash|version|canary|stable|revision", name)
-        return f"{{{{{scope}}}}}" if is_version else elsewhere.get(name, found[0])
+        role = _role(name)
+        if role == "version":
+            return f"{{{{{scope}}}}}"
+        return f"{{{{{role}}}}}" if role else elsewhere.get(name, found[0])
 
-    return re.sub(r"\{\{\s*args\.([A-Za-z0-9_-]+)\s*\}\}", argument, query)
+    return _ARGUMENT.sub(argument, query)
+
+
+def _role(name: str) -> str:
+    """What an argument without a value stands for, by its name; empty where that isn't known."""
+    if "namespace" in name:
+        return "namespace"
+    if "service" in name and "port" not in name:
+        return "service"
+    return "version" if re.search(r"hash|version|canary|stable|revision", name) else ""
+
+
+def _names_alike(query: str, given: dict[str, str]) -> bool:
+    """Whether two arguments would stand for the same version or Service here."""
+    roles = [_role(name) for name in {*_ARGUMENT.findall(query)} - {*given}]
+    return any(roles.count(role) > 1 for role in ("version", "service"))

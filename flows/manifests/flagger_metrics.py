@@ -6,14 +6,14 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from flows.manifests.metric_queries import FoundMetric, no_promql
+from flows.manifests.metric_queries import COMPARES, FoundMetric, no_promql
 from flows.manifests.objects import Manifest
 from flows.manifests.values import fields_of, items_of, number_of, text_of
 
 # Flagger's own metrics, by the name that its first versions had, too.
 _SUCCESS = ("request-success-rate", "istio_requests_total")
 _DURATION = ("request-duration", "istio_request_duration_seconds_bucket")
-_ROLE = r"\{\{\s*(?:target|service|name)\s*\}\}-(?:canary|primary)"
+_ROLE = r"\{\{\s*(?:target|service|name)\s*\}\}-(canary|primary)"
 _ADD_CANARY = "; add the file of the Canary that says it to --from"
 
 
@@ -83,12 +83,19 @@ def _template(manifest: Manifest, canaries: Sequence[Manifest], scope: str) -> F
         manifest.name,
         str(manifest),
         query=_in_our_words(query, canary, metric, scope),
-        other=other,
+        other=COMPARES if _compares(query) else other,
         lowest=lowest,
         highest=highest,
         checks=checks,
         remedy="" if canary else _ADD_CANARY,
     )
+
+
+def _compares(query: str) -> bool:
+    """Whether it names the primary beside the canary, or beside the target, which is the canary."""
+    roles = set(re.findall(rf"{_ROLE}|(\{{\{{\s*target\s*\}}\}})", query))
+    named = {found[0] or ("target" if found[1] else "") for found in roles}
+    return "primary" in named and bool(named & {"canary", "target"})
 
 
 def _range(metric: dict[str, Any]) -> tuple[float | None, float | None]:

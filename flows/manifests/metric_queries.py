@@ -26,6 +26,13 @@ _INSTEAD = {
     "kayenta": "`verdict judge` takes its canary config (docs/how-to/kayenta.md)",
 }
 _EXPORT = "have Prometheus scrape the same counter, and write it as in docs/reference/metrics.md"
+COMPARES = (
+    "its query compares versions itself, which the judge does: write what it says of one version"
+)
+_COMMENT = re.compile(rf"({_QUOTED})|#[^\n]*")
+# Of a quantity the sum of events is no part of their number.
+_AMOUNT = re.compile(r"_(?:sum|seconds|milliseconds|bytes)(?:_total)?\b")
+_OF_A_COUNTER = re.compile(r"\b(?:i?rate|increase|i?delta|deriv|changes|resets)\s*\(")
 _OURS = frozenset({"version", "service", "namespace", "variant"})
 
 
@@ -82,13 +89,16 @@ def converted(found: FoundMetric) -> ConvertedMetric:
         raise NotConvertible(found.other)
     if "kind" in found.fields:
         return ConvertedMetric(found.name, found.origin, found.fields, found.checks)
-    query, checks = _requests_once(re.sub(r"\s+", " ", found.query).strip())
+    plain = _COMMENT.sub(lambda part: part[1] or "", found.query)
+    query, checks = _requests_once(re.sub(r"\s+", " ", plain).strip())
     left = dict.fromkeys(one for one in _left_over(query) if one not in _OURS)
     if left:
         raise NotConvertible(f"what {', '.join(left)} stands for is not known{found.remedy}")
     better, doubt = _direction(found, query)
     fields = _ratio(found, query, better) or _gauge(found, query, better)
     checks = [*found.checks, *checks, *([doubt] if doubt else []), *_second_limit(found, better)]
+    if fields["kind"] == "gauge" and "_total" in query and not _OF_A_COUNTER.search(query):
+        checks.append("a counter only grows: write `kind: rate`, or rate() of it")
     if not _left_over(query) or set(_left_over(query)) <= {"namespace"}:
         raise NotConvertible("nothing in the query names a version: add a label with {{version}}")
     more = {name: value for name, value in found.fields.items() if name != "better"}
@@ -157,8 +167,10 @@ def _requests_once(query: str) -> tuple[str, list[str]]:
 def _ratio(found: FoundMetric, query: str, better: str) -> dict[str, str] | None:
     """A ratio of two counters; None if the query is another one."""
     parts = _RATIO.fullmatch(query)
-    if parts is None:
+    if parts is None or _AMOUNT.search(parts[2].partition("{")[0]):
         return None
+    if parts[2] == parts[3]:
+        raise NotConvertible(COMPARES)
     try:
         for text in (parts[2], parts[3]):
             parse_selector(_LEFT.sub("x", text))
