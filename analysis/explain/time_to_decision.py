@@ -13,6 +13,7 @@ from analysis.explain.reasons import (
     describe_recent,
     describe_unknown,
     level,
+    listed,
 )
 from analysis.explain.spans import span
 from analysis.metric_result import Classification, Estimate, MetricResult
@@ -92,10 +93,7 @@ def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
             f"so {metric.candidate_variant} is not the cause"
         )
     if metric.pods_differ:
-        return (
-            f"its pods differ by more than chance explains, so more pods would help more than more "
-            f"time; {describe_harm(metric)}"
-        )
+        return f"{_of_unlike_pods(metric)}; {describe_harm(metric)}"
     met = objective is None or objective.state is Classification.PASS
     if met and metric.recent is not None and not metric.recent.within_margin:
         ended = "the plan has ended: " if at_ms >= plan.last_look_ms else ""
@@ -106,6 +104,16 @@ def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
             f"{describe_harm(metric)}"
         )
     return _too_wide(plan, metric, at_ms)
+
+
+def _of_unlike_pods(metric: MetricResult) -> str:
+    """Whose pods differ, and what helps: of the baseline a person can only replace them."""
+    whose = list(dict.fromkeys(pod.variant for pod in metric.bad_pods)) or ["one version"]
+    found = f"pods of {listed(whose)} differ by more than chance explains, so "
+    own = [pod.pod for pod in metric.bad_pods if pod.variant == metric.baseline_variant]
+    if own:
+        return f"{found}replace {listed(own)} of {metric.baseline_variant}, or judge by more pods"
+    return f"{found}more pods would help more than more time"
 
 
 def _too_wide(plan: Plan, metric: MetricResult, at_ms: int) -> str:

@@ -10,6 +10,7 @@ from analysis.explain.reasons import explain
 from analysis.explain.time_to_decision import missing_for_decision
 from analysis.metric_result import Classification, Estimate, MetricResult, Objective
 from analysis.plan import Role, Unit
+from analysis.requests.pods import BadPod
 from tests.builders.metric_results import ERRORS
 from tests.builders.streams import BUCKET_MS, plan_for
 
@@ -112,6 +113,12 @@ def test_no_two_shares_are_further_apart_than_all() -> None:
 
 
 AFTER = "a decision is likely after about 36056 more requests (19 min at the current rate)"
+MORE_PODS = "more pods would help more than more time"
+POD_SAID = (
+    "Pod s-0 of {} fails 5.00 % of its requests, its 4 siblings 0.50 %: without it the difference "
+    "is 0.10 points"
+)
+BAD_POD = BadPod("stable", "s-0", 0.05, 0.005, 4, 1000, 0.001, gross=False)
 HARM = "harm between -0.30 points and 0.70 points so far (margin 0.50)"
 
 
@@ -167,6 +174,27 @@ HARM = "harm between -0.30 points and 0.70 points so far (margin 0.50)"
             replace(ERRORS, classification=NO_DATA),
             10,
             "too little data to compare: canary has 1,000, stable has 19,000 requests",
+        ),
+        (
+            replace(ERRORS, pods_differ=True),
+            30,
+            f"pods of one version differ by more than chance explains, so {MORE_PODS}; {HARM}",
+        ),
+        (
+            replace(ERRORS, pods_differ=True, bad_pods=(BAD_POD,)),
+            30,
+            (
+                "pods of stable differ by more than chance explains, so replace s-0 of stable, or "
+                f"judge by more pods; {HARM}. {POD_SAID.format('stable')}"
+            ),
+        ),
+        (
+            replace(ERRORS, pods_differ=True, bad_pods=(replace(BAD_POD, variant="canary"),)),
+            30,
+            (
+                f"pods of canary differ by more than chance explains, so {MORE_PODS}; {HARM}. "
+                f"{POD_SAID.format('canary')}"
+            ),
         ),
         (
             replace(ERRORS, objective=_objective(FAIL, shared=True)),
