@@ -85,6 +85,7 @@ class CounterRatio(MetricFields):
     def _one_side(self) -> Self:
         if (self.bad is None) == (self.good is None):
             raise ValueError("needs `bad` or `good`: the counter of those events")
+        _check_apart(self.parts)
         return self
 
     @property
@@ -125,11 +126,14 @@ class CounterRate(_Value):
 
     @model_validator(mode="after")
     def _known_per(self) -> Self:
+        if self.per in ("requests", "seconds"):
+            raise ValueError(f"per: is {self.per!r}, must be {self.per[:-1]!r}")
         if self.per not in ("request", "second"):
             try:
                 _a_selector(self.per)
             except ValueError as error:
                 raise ValueError(f"per must be request, second or a counter: {error}") from error
+        _check_apart(self.parts)
         return self
 
     @property
@@ -165,6 +169,16 @@ class Gauge(_Value):
 
 
 MeasuredMetric = CounterRatio | CounterRate | Gauge
+
+
+def _check_apart(parts: dict[str, str]) -> None:
+    """Raises ValueError where two parts are the same counter."""
+    texts = (
+        PLACEHOLDER.sub(lambda one: re.sub(r"\W", "_", one[1]), text) for text in parts.values()
+    )
+    counters = [(one.metric, frozenset(one.matchers)) for one in map(parse_selector, texts)]
+    if len(set(counters)) < len(counters):
+        raise ValueError("has the same counter above and below, which says nothing")
 
 
 def _name_of(text: str) -> str:

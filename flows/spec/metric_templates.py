@@ -58,7 +58,9 @@ def _template(folder: Path, name: object) -> dict[str, Any]:
         raise ValueError(f"{name} can't be read: {error.problems[0].message}") from error
     problems = [problem.message for one in documents for problem in one.problems]
     data = documents[0].data if len(documents) == 1 else None
-    if problems or not isinstance(data, dict) or "template" in data:
+    if isinstance(data, dict) and "template" in data:
+        raise ValueError(f"{name} names another template, must hold the fields itself")
+    if problems or not isinstance(data, dict):
         raise ValueError(
             f"{name} {problems[0]}" if problems else f"{name} must hold the fields of one metric"
         )

@@ -20,7 +20,9 @@ def read_spec(path: Path) -> Experiment:
     """The spec in one file, without its manifests. Raises InputError with every problem it has."""
     document, wrong = with_templates(with_strategy(_read(path)), path)
     parts = understand(document.data, document.texts)
-    findings = [*wrong, *parts.findings, *check_rules(parts), *_check_name(parts, path)]
+    found = [*parts.findings, *check_rules(parts), *_check_name(parts, path)]
+    # A metric whose template can't be read is missing in what is said of all metrics.
+    findings = [*wrong, *(one for one in found if not wrong or one.path != ("metrics",))]
     if findings or document.problems or parts.spec is None:
         findings += _missing_manifests(parts, path.parent)
         raise _spec_error(path, document, findings)

@@ -68,6 +68,13 @@ def test_what_is_no_selector_is_refused(text: str) -> None:
         ("{kind: gauge, query: up, beter: lower}", "did you mean 'better'"),
         ("{kind: ratio, bad: x, of: y, outcome: z}", "outcome"),
         ("{kind: ratio, outcome: z, per: y}", "needs `exposures` and `outcomes`"),
+        (
+            "{kind: ratio, bad: 'a{v=\"{{version}}\"}', of: 'a{ v=\"{{version}}\" }'}",
+            "the same cou",
+        ),
+        ("{kind: ratio, good: 'a_{{version}}', of: 'a_{{version}}{}'}", "the same counter above"),
+        ("{kind: rate, counter: '{{version}}', per: '{{version}}', better: lower}", "same counter"),
+        ("{kind: rate, counter: '{{version}}', per: seconds, better: lower}", "must be 'second'"),
         ("{template: nowhere.yaml}", "must be a file with a metric"),
         ("{template: ../experiments}", "must be a file with a metric"),
     ],
@@ -125,6 +132,11 @@ def test_template_is_shared_and_the_specs_own_fields_go_first(tmp_path: Path) ->
     (tmp_path / "t.yaml").write_text("kind: gauge\nkind: gauge\n")
     with pytest.raises(InputError, match=r"t\.yaml"):
         read(tmp_path, "{template: t.yaml}")
+    (tmp_path / "t.yaml").write_text("template: t.yaml\n")
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, "{template: t.yaml}")
+    (said,) = str(caught.value).splitlines()
+    assert said.endswith("m.template: t.yaml names another template, must hold the fields itself")
 
 
 def test_the_example_of_any_metric_has_each_kind_and_a_template() -> None:
