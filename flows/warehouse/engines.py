@@ -14,6 +14,9 @@ from flows.warehouse.statements import literal, run
 _Engine = tuple[Mapping[str, str], duckdb.DuckDBPyConnection]  # with its settings
 # Those that were given back, by process: a fork has none, since threads don't come along.
 _idle: dict[int, list[_Engine]] = {}
+# So many times, at most, a checkpoint puts row groups of a table together that have grown small:
+# by default it rewrites as much of a large table for every pull.
+_VACUUMED = "8"
 _MOST_IDLE = 2  # a pull has one for the warehouse, and one for the rows that come in
 
 
@@ -63,7 +66,8 @@ def _started(folder: str, settings: Mapping[str, str]) -> _Engine:
                 engine.execute(f"set temp_directory = {literal(folder)}")
                 return had, engine
         engine.close()
-    return settings, duckdb.connect(config={**settings, "temp_directory": folder})
+    own = {"temp_directory": folder, "max_vacuum_tasks": _VACUUMED}
+    return settings, duckdb.connect(config={**settings, **own})
 
 
 def _detached(engine: duckdb.DuckDBPyConnection) -> bool:

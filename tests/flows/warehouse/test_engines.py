@@ -104,3 +104,9 @@ def test_a_fork_has_its_own(tmp_path: Path, started: list[Any]) -> None:
         os._exit(len(started))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
     assert len(started) == 1
+
+
+def test_a_checkpoint_rewrites_little_of_a_large_table(tmp_path: Path) -> None:
+    """Left to itself it puts row groups together a hundred times, at every pull anew."""
+    with attached(tmp_path / "w.duckdb", tmp_path / "spilled", {}) as con:
+        assert con.sql("select current_setting('max_vacuum_tasks')").fetchall() == [(8,)]
