@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -40,7 +41,7 @@ class Pod:
             self.arrivals["503" if chance.random() < 0.1 else "200"].append(int(time))
 
     def count(self, code: str, at: int) -> int:
-        return sum(time <= at for time in self.arrivals[code])
+        return bisect_right(self.arrivals[code], at)
 
     def scraped(
         self,
