@@ -38,7 +38,8 @@ _LONGEST_FIRST = (
     "lab/test_lab.py",
     "lab/test_counts.py",
     "flows/ingest/users/test_pull_users.py",
-    "flows/publish/test_latest_metrics.py",
+    "flows/test_notify.py",
+    "flows/ingest/sources/test_user_formats.py",
     "jobs/test_conversion_counters.py",
     "jobs/test_sql_readme.py",
     "jobs/test_documents.py",
@@ -56,9 +57,10 @@ _LONGEST_FIRST = (
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more for every two processors: many tests wait for servers, and leave theirs idle."""
-    count = os.cpu_count() or 1
-    return count + (count + 1) // 2
+    """One more for every two processors, if each has 2 GB: many tests wait for others."""
+    processors = len(os.sched_getaffinity(0))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(processors, min(processors + (processors + 1) // 2, memory >> 31))
 
 
 def pytest_collection_finish() -> None:

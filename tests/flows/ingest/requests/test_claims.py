@@ -11,6 +11,7 @@ import pytest
 from flows.ingest.requests.claims import Claimed, claim_windows
 from flows.ingest.requests.windows import LoadedWindow, NewWindow, Window, loaded_windows
 from flows.warehouse.connection import open_writer
+from flows.warehouse.engines import session
 from flows.warehouse.statements import statement
 from tests.flows.ingest.requests.test_pull_requests import HOUR, START, experiment
 
@@ -52,7 +53,7 @@ def test_a_fuller_window_stays_and_the_others_are_claimed(warehouse: Path) -> No
 
 def test_two_first_loads_of_a_window_conflict_instead_of_doubling_it(warehouse: Path) -> None:
     with open_writer(warehouse) as con:
-        other = con.cursor()
+        other = session(con)
         for each in (con, other):
             each.execute("begin")
         claim = statement("load/claimed_windows")
