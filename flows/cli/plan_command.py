@@ -147,8 +147,9 @@ def _late(one: LateDetection) -> str:
 
 
 def cannot_find(plan: RequestPlan) -> tuple[str, ...]:
-    """Which harm is too small for the plan: at its own stages, else at the smallest share."""
+    """Which harm is too small for the plan: at its stages or split, else at the smallest share."""
     own = [one for one in plan.detectable if one.as_planned]
+    own = own or [one for one in plan.detectable if one.share in {late.share for late in plan.late}]
     smallest = sorted(plan.detectable, key=lambda one: one.share)[:1]
     return tuple(_too_small(plan, one) for one in own or smallest)
 

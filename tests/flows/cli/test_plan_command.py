@@ -23,7 +23,12 @@ import pytest
 from analysis.power import detection
 from flows.cli.plan_command import cannot_find
 from flows.power import request_power
-from flows.power.planning_document import DetectableHarm, PlanningDocument, RequestPlan
+from flows.power.planning_document import (
+    DetectableHarm,
+    LateDetection,
+    PlanningDocument,
+    RequestPlan,
+)
 from flows.workspace.paths import Workspace
 from tests.places import REPOSITORY
 from tests.servers.own_process import verdict
@@ -292,7 +297,7 @@ def _request_plan(detectable: tuple[DetectableHarm, ...], overdispersion: float)
 
 
 def test_what_cannot_be_found_is_said_beforehand() -> None:
-    """Of the plan's own stages; where it has none, of the smallest share."""
+    """Of the plan's own stages or its split; where it has neither, of the smallest share."""
     shares = tuple(
         DetectableHarm(share=share, as_planned=False, harm=harm)
         for share, harm in ((0.5, 0.012), (0.05, 0.03))
@@ -300,6 +305,11 @@ def test_what_cannot_be_found_is_said_beforehand() -> None:
     (at_share,) = cannot_find(_request_plan(shares, 10.0))
     assert at_share.startswith("at 5% of the traffic less than 3 points more can't be detected")
     assert "bursts of 10 take as many times the requests" in at_share
+    at: dict[str, Any] = {"share": 0.5, "as_planned": False, "harm": 0.02, "found": 1.0}
+    late = LateDetection(**at, begin_minutes=30, median_minutes=33, by_minutes=35)
+    of_split = _request_plan(shares, 1.0).model_copy(update={"late": (late,)})
+    (at_split,) = cannot_find(of_split)
+    assert at_split.startswith("at 50% of the traffic less than 1.2 points")
     stages = DetectableHarm(share=0.2, as_planned=True, harm=0.009)
     (planned,) = cannot_find(_request_plan((*shares, stages), 1.0))
     assert planned.startswith("at the plan's stages less than 0.9 points")
