@@ -99,9 +99,10 @@ def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
         ended = "the plan has ended: " if at_ms >= plan.last_look_ms else ""
         return f"{ended}{describe_recent(metric, metric.recent)}"
     if metric.persists:
+        when = "the plan has ended: " if at_ms >= plan.last_look_ms else ""
         return (
-            f"states of minutes can't be told from harm yet; longer looks or more pods would tell; "
-            f"{describe_harm(metric)}"
+            f"{when}each version's share rises and falls for minutes by itself, which can't be "
+            f"told from harm; a longer plan or more pods would tell; {describe_harm(metric)}"
         )
     return _too_wide(plan, metric, at_ms)
 

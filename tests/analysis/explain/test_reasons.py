@@ -113,6 +113,10 @@ def test_no_two_shares_are_further_apart_than_all() -> None:
 
 
 AFTER = "a decision is likely after about 36056 more requests (19 min at the current rate)"
+STATES = (
+    "each version's share rises and falls for minutes by itself, which can't be told from harm; a "
+    "longer plan or more pods would tell"
+)
 MORE_PODS = "more pods would help more than more time"
 POD_SAID = (
     "Pod s-0 of {} fails 5.00 % of its requests, its 4 siblings 0.50 %: without it the difference "
@@ -175,6 +179,8 @@ HARM = "harm between -0.30 points and 0.70 points so far (margin 0.50)"
             10,
             "too little data to compare: canary has 1,000, stable has 19,000 requests",
         ),
+        (replace(ERRORS, persists=True), 10, f"{STATES}; {HARM}"),
+        (replace(ERRORS, persists=True), 30, f"the plan has ended: {STATES}; {HARM}"),
         (
             replace(ERRORS, pods_differ=True),
             30,
