@@ -78,6 +78,8 @@ def _post(url: str, told: dict[str, str], timeout_s: float) -> str | None:
                 return f"the hook {told['when']} answered {answer.status_code}"
     except requests.exceptions.InvalidProxyURL as error:
         return f"the hook {told['when']} can't be called: {error}"
+    except requests.Timeout:
+        return f"the hook {told['when']} took longer than {timeout_s:g} s"
     except requests.RequestException as error:
         return f"the hook {told['when']} can't be called: {type(error).__name__}"
 
@@ -97,14 +99,15 @@ def _command(controller: Controller, hook: Hook, told: dict[str, str]) -> str | 
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-    except OSError as error:
-        return f"{name} can't be run: {error.strerror or error}"
+    except (OSError, ValueError) as error:
+        return f"{name} can't be run: {getattr(error, 'strerror', None) or error}"
     until = time.monotonic() + hook.timeout.total_seconds()
     try:
         while (left := until - time.monotonic()) > 0:
             with suppress(subprocess.TimeoutExpired):
                 code = process.wait(min(left, _ASK_S))
-                return None if code == 0 else f"{name} failed with {code}"
+                how = f"was ended by signal {-code}" if code < 0 else f"failed with {code}"
+                return f"{name} {how}" if code else None
             if _is_aborted(controller) and hook.when == "before_stage":
                 return f"{name} was stopped: the delivery is aborted"
         return f"{name} took longer than {hook.timeout.total_seconds():g} s"

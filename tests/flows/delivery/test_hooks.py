@@ -55,6 +55,9 @@ def http(status: int, calls: list[dict[str, Any]]) -> Iterator[str]:
     [
         ('command: [sh, -c, "exit 3"]', "(sh) failed with 3"),
         ('command: [sh, -c, "sleep 60 & sleep 60"], timeout: 300ms', "took longer than 0.3 s"),
+        ('command: [sh, -c, "kill -9 $$"]', "(sh) was ended by signal 9"),
+        ('command: ["a\\0b"]', "can't be run: embedded null byte"),
+        ('http: "{silent}/s3cret", timeout: 300ms', "took longer than 0.3 s"),
         ("command: [no-such-program-here]", "can't be run: No such file"),
         ('http: "http://127.0.0.1:9/s3cret"', "can't be called: ConnectionError"),
     ],
@@ -62,9 +65,11 @@ def http(status: int, calls: list[dict[str, Any]]) -> Iterator[str]:
 def test_hook_that_fails_keeps_the_delivery_from_the_stage(
     tmp_path: Path, hook: str, said: str
 ) -> None:
-    workspace = with_hooks(tmp_path, f"{{when: before_stage, {hook}}}")
-    begin = time.monotonic()
-    step = one_step(workspace)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hook = hook.replace("{silent}", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        workspace = with_hooks(tmp_path, f"{{when: before_stage, {hook}}}")
+        begin = time.monotonic()
+        step = one_step(workspace)
     assert said in step.said
     assert "s3cret" not in step.said
     assert (canary_share(workspace), events(workspace)) == (0, [("began", 2)])
