@@ -108,9 +108,9 @@ def _publish(
         written = put_in_place()
     remove_leftovers(workspace, [path.stem for path in workspace.experiments.glob("*.yaml")])
     of_each = {name: files_of(workspace, name) for name in sorted(now.experiments)}
-    pages = {page for _, page in of_each.values()}
     boards = [board for board, _ in of_each.values()]
-    shown = [marts, *boards, *(p for p in written if p not in pages and p not in boards)]
+    own = {path for paths in of_each.values() for path in paths}
+    shown = [marts, *boards, *(path for path in written if path not in own)]
     left = [path for name in same for path in of_each[name] if path.exists()]
     return keep_published(workspace, now, marts=marts, shown=shown, files=[*written, *left])
 

@@ -63,10 +63,14 @@ def report_views(
         rows = run(con, "aggregate/index_looks", scores=_SCORES).fetchall()
         known = [latest for latest in (_Latest(*row) for row in rows) if latest.name in by_name]
         whole = [latest for latest in known if latest.name not in index_only]
+        named = {latest.name for latest in whole}
+        asked = [each for each in known if each.name in named or each.decision == Decision.HOLD]
+        looks = {"looks": [each.look_at for each in asked]}
         judged = {
-            latest.name: _judged(con, by_name[latest.name], latest)
-            for latest in known
-            if latest in whole or latest.decision == Decision.HOLD
+            name: _judged(con, by_name[name], json.loads(stored), json.loads(spec or "{}"))
+            for name, stored, spec in run(
+                con, "aggregate/judged_verdicts", experiments=[e.name for e in asked], **looks
+            ).fetchall()
         }
         past = past_looks(con, {latest.name: latest.look_at for latest in whole}, _MOST_LOOKS)
         verdicts = [(by_name[each.name], judged[each.name].report.verdict) for each in whole]
@@ -123,11 +127,9 @@ def _entry(spec: Experiment, latest: _Latest, judged: _Judged | None) -> IndexEn
     )
 
 
-def _judged(con: Connection, spec: Experiment, latest: _Latest) -> _Judged:
-    asked = {"experiment": latest.name, "look_at": latest.look_at}
-    row = run(con, "aggregate/judged_verdict", **asked).fetchone()
-    assert row is not None
-    stored, judged = json.loads(row[0]), json.loads(row[1] or "{}")
+def _judged(
+    con: Connection, spec: Experiment, stored: Mapping[str, Any], judged: Mapping[str, Any]
+) -> _Judged:
     verdict = restored(Verdict, stored)
     plan = staged_plan(con, spec, at=verdict.look_at)
     report = ExperimentReport(
