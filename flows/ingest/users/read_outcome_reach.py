@@ -62,7 +62,8 @@ def read_outcome_reach(
     is_kept: whether the kept users are those of the look; else users_at_look has them. before: of
     kept users, what needs not be read again.
     """
-    names = outcome_names(con, spec, known_until)
+    names, latest = outcome_names(con, spec, known_until)
+    later = max(known_until, pulled_until)
     metrics = {
         name: metric
         for name, metric in spec.user_metrics.items()
@@ -77,7 +78,7 @@ def read_outcome_reach(
         {outcome for metric in metrics.values() for outcome in _outcomes_of(metric)},
         names.keys(),
         known_until=known_until,
-        pulled_until=pulled_until,
+        later_than=later if latest > later else None,
     )
     by_span: dict[tuple[timedelta, timedelta], dict[str, OutcomeReach]] = {}
     for span in dict.fromkeys(spec.span_of(metric) for metric in metrics.values()):
@@ -91,12 +92,15 @@ def read_outcome_reach(
     return FoundReach(of_metrics, names, look.days)
 
 
-def outcome_names(con: Connection, spec: Experiment, known_until: datetime) -> dict[str, int]:
-    """How many rows of each name there are up to a look."""
+def outcome_names(
+    con: Connection, spec: Experiment, known_until: datetime
+) -> tuple[dict[str, int], datetime]:
+    """How many rows of each name there are up to a look, and when the last one of all was."""
     rows = run(
         con, "aggregate/outcome_names", experiment=spec.experiment, look_at=known_until
     ).fetchall()
-    return dict(rows)
+    latest = max((row[2] for row in rows), default=known_until)
+    return {name: count for name, count, _ in rows if count}, latest
 
 
 def _outcomes_of(metric: UserMetric) -> tuple[str, ...]:

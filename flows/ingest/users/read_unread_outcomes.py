@@ -57,9 +57,17 @@ class UnreadOutcomes:
 
 
 def read_unread_outcomes(
-    ask: Ask, asked: Set[str], names: Set[str], *, known_until: datetime, pulled_until: datetime
+    ask: Ask,
+    asked: Set[str],
+    names: Set[str],
+    *,
+    known_until: datetime,
+    later_than: datetime | None,
 ) -> UnreadOutcomes:
-    """Those of a look; asked: the outcomes that metrics are made of; names: of all there are."""
+    """Those of a look; asked: the outcomes that metrics are made of; names: of all there are.
+
+    later_than: from when on outcomes are ahead of their time; None if none are.
+    """
     others: defaultdict[str, dict[str, int]] = defaultdict(dict)
     if names - asked:
         span = {"since": "-infinity", "until": known_until}
@@ -77,8 +85,8 @@ def read_unread_outcomes(
         elif lacks in ("name", "time") and variant is not None:
             before = lost[outcome, variant]
             lost[outcome, variant] = (before[0] + rows, before[1] + users)
-    later = {"since": max(known_until, pulled_until), "until": "infinity"}
-    ahead = ask("aggregate/outcomes_by_variant", later)
+    later = {"since": later_than, "until": "infinity"}
+    ahead = ask("aggregate/outcomes_by_variant", later) if later_than else []
     return UnreadOutcomes(
         others=dict(others),
         lost=dict(lost),
