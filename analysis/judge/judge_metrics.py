@@ -48,7 +48,8 @@ def with_room_for_harm(result: MetricResult) -> MetricResult:
     shares = (result.baseline, result.candidate)
     room = max(shares if result.higher_is_better else (1 - share for share in shares))
     is_pass = result.role is Role.GUARDRAIL and result.classification is Classification.PASS
-    if not (result.is_share and is_pass and room <= result.margin):
+    is_met = result.objective is not None and result.objective.state is Classification.PASS
+    if not (result.is_share and is_pass and room <= result.margin) or is_met:
         return result
     names = (result.baseline_variant, result.candidate_variant)
     seen = ", ".join(

@@ -7,9 +7,13 @@ from dataclasses import replace
 import pytest
 
 from analysis.judge.judge_metrics import with_room_for_harm
-from analysis.metric_result import Classification
+from analysis.metric_result import Classification, Estimate, Objective
 from analysis.plan import Role
 from tests.builders.metric_results import ERRORS
+
+
+def _objective(state: Classification) -> Objective:
+    return Objective(0.98, Estimate(0.97, 0.96, 0.979), state, shared=False)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +30,8 @@ from tests.builders.metric_results import ERRORS
         (0.2, 0.2, 0.005, {"higher_is_better": True}, True),
         (1.0, 1.0, 0.005, {"role": Role.INFO}, True),
         (1.0, 1.0, 0.005, {"is_share": False}, True),
+        (0.97, 0.97, 0.05, {"objective": _objective(Classification.PASS)}, True),
+        (0.97, 0.97, 0.05, {"objective": _objective(Classification.UNCERTAIN)}, False),
         (1.0, 1.0, 0.005, {"classification": Classification.FAIL}, True),
     ],
 )
