@@ -58,8 +58,9 @@ def _serve(options: argparse.Namespace) -> int:
         if tls is not None:
             tls.context()
     except (OSError, ValueError) as error:
-        told = f"can't serve with {options.certificate} and {options.key}: {error}"
-        complain(told)
+        said = getattr(error, "strerror", None) or error
+        told = getattr(error, "filename", None) or f"{options.certificate} and {options.key}"
+        complain(f"can't serve with {told}: {said}")
         return USAGE_ERROR
     try:
         grants = read_grants(options.grant, os.environ)

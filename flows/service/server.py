@@ -15,6 +15,7 @@ from types import FrameType
 
 import uvicorn
 
+from flows.formats.text_file import STREAM, is_stream
 from flows.publish.addresses import read_addresses
 from flows.service.application import application
 from flows.service.authentication import Authentication
@@ -25,6 +26,7 @@ from flows.workspace.paths import Workspace
 
 _BACKLOG = 1024
 _CHECK_CERTIFICATE_S = 10.0
+_LARGEST_PEM = 1 << 20
 _log = logging.getLogger(__name__)
 
 
@@ -36,15 +38,34 @@ class ServerIdentity:
     key: Path
 
     def context(self) -> ssl.SSLContext:
-        """With both. Raises OSError, of ssl too, if they can't be used; no password is asked."""
+        """With both. Raises OSError, of ssl too, or ValueError if they can't be used."""
+        _check_pem(self.certificate, "CERTIFICATE", "a certificate")
+        if "ENCRYPTED" in _check_pem(self.key, "PRIVATE KEY", "a private key"):
+            raise ValueError(f"{self.key} has a password: write it without (openssl pkey)")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate, self.key, password=lambda: "")
+        try:
+            context.load_cert_chain(self.certificate, self.key, password=lambda: "")
+        except ssl.SSLError as error:
+            if error.reason == "KEY_VALUES_MISMATCH":
+                raise ValueError("the key is another certificate's") from error
+            raise
         return context
 
     def written(self) -> tuple[int, ...]:
         """Differs once one of them is written anew, or another file stands in its place."""
         stats = [path.stat() for path in (self.certificate, self.key)]
         return tuple(number for one in stats for number in (one.st_mtime_ns, one.st_ino))
+
+
+def _check_pem(path: Path, kind: str, what: str) -> str:
+    """The file's text, in which a block of the kind begins. Raises OSError or ValueError."""
+    if is_stream(path):
+        raise ValueError(f"{path} {STREAM}")
+    with path.open(encoding="ascii", errors="replace") as file:
+        text = file.read(_LARGEST_PEM)
+    if f"{kind}-----" not in text:
+        raise ValueError(f"{path} must hold {what} in PEM (-----BEGIN {kind}-----)")
+    return text
 
 
 def keep_up_to_date(

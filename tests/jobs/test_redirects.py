@@ -86,3 +86,14 @@ def test_of_a_redirect_on_the_same_host_the_text_is_not_read() -> None:
         count_refused(url, {"routes"})
     assert len(taken) > 5
     assert all(size < 1 << 26 for size in taken)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_redirect_to_what_is_no_url_is_refused_in_one_line(client: str) -> None:
+    call, refusal = CLIENTS[client]
+    with (
+        redirecting("http://[x", 302) as (url, _),
+        pytest.raises(refusal, match="redirects to") as refused,
+    ):
+        call(url)
+    assert "\n" not in str(refused.value)

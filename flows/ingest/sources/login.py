@@ -42,7 +42,14 @@ class SpecSession(requests.Session):
         if target is None:
             return None
         asked = resp.request.url or ""
-        if self.should_strip_auth(asked, urljoin(asked, target)):  # type: ignore[no-untyped-call]
+        try:
+            is_other = self.should_strip_auth(  # type: ignore[no-untyped-call]
+                asked, urljoin(asked, target)
+            )
+        except ValueError:
+            resp.close()
+            raise OtherHost("it redirects to what is no URL") from None
+        if is_other:
             resp.close()
             raise OtherHost("it redirects to another host: name that one")
         if time.monotonic() > self._until:

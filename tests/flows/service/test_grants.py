@@ -6,6 +6,7 @@ Covers flows.cli.serve_command.
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -163,11 +164,17 @@ def test_what_cannot_be_served_with_is_one_line(
     (tmp_path / "other").mkdir()
     other = self_signed(tmp_path / "other")[1]
     (tmp_path / "no.pem").write_text("no key")
+    os.mkfifo(tmp_path / "pipe")
+    locked = tmp_path / "locked.pem"
+    locked.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----")
     pairs: dict[str, tuple[Path, ...]] = {
         "belong together": (certificate,),
         "No such file": (certificate, tmp_path / "gone"),
-        "PEM": (certificate, tmp_path / "no.pem"),
-        "mismatch": (certificate, other),
+        "no.pem must hold a private key in PEM": (certificate, tmp_path / "no.pem"),
+        "must hold a certificate in PEM": (other, other),
+        "locked.pem has a password": (certificate, locked),
+        "is a pipe": (tmp_path / "pipe", other),
+        "another certificate's": (certificate, other),
     }
     for told, files in pairs.items():
         options = [f"--{o}={f}" for o, f in zip(("certificate", "key"), files, strict=False)]
