@@ -16,6 +16,7 @@ import pytest
 from flows.ingest.sources import user_postgres
 from flows.ingest.sources.postgres_watch import Vigil
 from flows.ingest.sources.samples import SourceUnavailable
+from flows.ingest.sources.staged_rows import make_macros
 from flows.ingest.sources.user_postgres import stage_query
 from flows.ingest.sources.user_rows import UserDataRefused, UserRows, WantedRows
 from flows.spec.experiment import Experiment
@@ -252,6 +253,7 @@ def test_a_large_answer_is_streamed(tmp_path: Path) -> None:
     before = _peak_mb()
     with duckdb.connect() as con:
         con.execute("set timezone = 'UTC'")
+        make_macros(con)
         staged = stage_query(con, source, wanted, path=tmp_path / "staged.parquet")
     assert staged.row_count == 1_000_000
     # The answer has 240 MB.
