@@ -17,6 +17,7 @@ from analysis.kayenta.config import EffectMeasure, MetricConfig
 
 # Of the margin; so a control without any spread allows some.
 _SPREAD_SLACK = 0.1
+_ROUNDING = 1e-12
 
 
 class Harm(StrEnum):
@@ -67,7 +68,29 @@ def harm_excesses(
     slack = _SPREAD_SLACK * (tested[:2].T * margins).max(axis=1)[:, None] * np.abs(center)
     slack = slack + absolute[:, None]
     spread = distance(experiment, _medians(experiment)[:, None]) - theirs - slack
-    return np.stack([rise - up, -rise - down, spread])
+    # At the margin to the last digit, rounding decides nothing.
+    least = _ROUNDING * (np.abs(control) + np.abs(experiment))
+    sides = (np.where(np.abs(one) < least, 0.0, one) for one in (rise - up, -rise - down))
+    return np.stack([*sides, spread])
+
+
+def harm_noise(excess: FloatArray, control: FloatArray, margins: FloatArray) -> FloatArray:
+    """What the errors of the mean excesses are of: float64[harms, metrics, intervals].
+
+    A margin that follows a swing of the control is no doubt about a change that is less: of it only
+    as much is noise as the change itself follows (the residual of a ratio of means). Where harm is
+    seen that is all, so nothing fails by this.
+    """
+    size = np.abs(control)
+    known = ~np.isnan(size)
+    whole = np.where(known, size, 0.0).sum(axis=1)
+    noise = excess.copy()
+    for side in (0, 1):
+        change = np.where(known, excess[side] + margins[:, side, None] * size, 0.0).sum(axis=1)
+        follows = np.divide(change, whole, out=np.zeros_like(whole), where=whole > 0)
+        left = margins[:, side] - np.clip(follows, 0.0, margins[:, side])
+        noise[side] += left[:, None] * size
+    return noise
 
 
 def _medians(rows: FloatArray) -> FloatArray:

@@ -27,7 +27,7 @@ from analysis.kayenta.classify import without_outliers
 from analysis.kayenta.config import MetricConfig, NanStrategy, OutlierStrategy, ValuePlan
 from analysis.kayenta.few_values import MOST, beyond_margin
 from analysis.kayenta.few_values_judge import PART_OF_ALPHA, FewValues, judge_few_values
-from analysis.kayenta.harms import Harm, harm_excesses, harm_margins
+from analysis.kayenta.harms import Harm, harm_excesses, harm_margins, harm_noise
 from analysis.kayenta.heavy_tails import bounded_by_ranks, has_heavy_tails
 from analysis.kayenta.series_means import FEWEST_TO_PASS, SeriesMeans, bounded_means
 from analysis.metric_result import Estimate
@@ -95,12 +95,13 @@ def judge_values(
     )
     alphas = level / metrics / np.maximum(tested.sum(axis=0), 1)
 
-    def bounded(rows: FloatArray) -> SeriesMeans:
+    def bounded(rows: FloatArray, noise: FloatArray) -> SeriesMeans:
         return bounded_means(
-            rows, lower_alpha=alphas, upper_alpha=plan.alpha, intervals=plan.intervals
+            rows, lower_alpha=alphas, upper_alpha=plan.alpha, intervals=plan.intervals, noise=noise
         )
 
-    bounds = [bounded(rows) for rows in excess]
+    noise = harm_noise(excess, control, margins)
+    bounds = [bounded(*each) for each in zip(excess, noise, strict=True)]
     if plan.intervals is None:
         heavy = [
             row
@@ -108,7 +109,7 @@ def judge_values(
             if (~np.isnan(control[row])).sum() > MOST and has_heavy_tails(control[row])
         ]
         bounds = _by_ranks(bounds, heavy, (control, experiment), margins, absolute, alphas, plan)
-    difference = bounded(experiment - control)
+    difference = bounded(experiment - control, experiment - control)
     judged = [
         _judgement(
             config, index, tested[:, index], bounds, difference, margins[index], absolute[index]

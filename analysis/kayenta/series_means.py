@@ -38,20 +38,28 @@ class SeriesMeans:
 
 
 def bounded_means(
-    rows: FloatArray, *, lower_alpha: FloatArray, upper_alpha: float, intervals: int | None
+    rows: FloatArray,
+    *,
+    lower_alpha: FloatArray,
+    upper_alpha: float,
+    intervals: int | None,
+    noise: FloatArray | None = None,
 ) -> SeriesMeans:
     """Mean of each row, with bounds that hold at every look of a growing series.
 
     rows: float64[metrics, intervals], NaN where nothing is known. lower_alpha: float64[metrics].
     intervals: the number at which bounds are tightest; None: of each row, those that are known.
+    noise: what the means' error is of, where it isn't the rows themselves; known where they are.
     """
     known = ~np.isnan(rows)
     count = known.sum(axis=1).astype(np.float64)
     mean = np.where(known, rows, 0.0).sum(axis=1) / np.maximum(count, 1)
-    off = np.where(known, rows - mean[:, None], 0.0)
+    noise = rows if noise is None else noise
+    center = np.where(known, noise, 0.0).sum(axis=1) / np.maximum(count, 1)
+    off = np.where(known, noise - center[:, None], 0.0)
     variance = (off**2).sum(axis=1) / np.maximum(count - 1, 1)
     doubt = 1 / np.sqrt(np.maximum(count, 1))
-    alike = np.maximum(lag_one_autocorrelation(rows) - doubt, 0.0)
+    alike = np.maximum(lag_one_autocorrelation(noise) - doubt, 0.0)
     independent = count * (1 - alike) / (1 + alike)
     error = np.sqrt(variance / np.maximum(independent, 1))
     planned = np.full_like(count, intervals) if intervals else np.maximum(count, 2)

@@ -241,3 +241,23 @@ def _alike(random: np.random.Generator, shape: tuple[int, ...], alike: float) ->
         series[..., at] *= np.sqrt(1 - alike**2)
         series[..., at] += alike * series[..., at - 1]
     return series
+
+
+@pytest.mark.parametrize(
+    ("factor", "label"),
+    [
+        (1.0, ValueLabel.PASS),
+        (1.02, ValueLabel.PASS),
+        (1.1, ValueLabel.PASS),  # as much is allowed
+        (1.101, ValueLabel.UNCERTAIN),
+        (1.3, ValueLabel.UNCERTAIN),
+    ],
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_control_that_swings_is_no_doubt_about_a_change_that_does_not(
+    factor: float, label: ValueLabel, sign: int
+) -> None:
+    """An hour in which load rises tenfold; the same of both versions was uncertain before."""
+    control = sign * np.linspace(1, 10, 60)
+    config = UP if sign > 0 else replace(UP, direction=Direction.DECREASE)
+    assert _judge(control, factor * control, config).label is label
