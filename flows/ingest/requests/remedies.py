@@ -40,6 +40,9 @@ def own_services(spec: Experiment, wanted: Sequence[Matcher], found: Sequence[La
     """What to write where each version seems to have a Service of its own (exam-blue of exam)."""
     label = next((m.label for m in wanted if m.value == spec.service), "")
     values = {labels.get(label, "") for labels in found}
+    short, _, rest = spec.service.partition(".")
+    if rest and short in values:
+        return f". Write `service: {short}`, and its namespace in `namespace`"
     known = {*_words(spec.service), *_names(spec)}
     own = sorted(value for value in values if known & {*_words(value)})
     if len(own) < len(spec.variants):

@@ -62,6 +62,11 @@ def services(*names: str) -> ScrapedSource:
             SERVICES.format("checkout-blue, checkout-green", "blue"),
         ),
         (
+            services("checkout", "checkout-canary"),
+            {"service": "checkout.shop.svc.cluster.local"},
+            "Write `service: checkout`, and its namespace in `namespace`",
+        ),
+        (
             source({"destination_workload": "w-primary"}, {"destination_workload": "w"}),
             {},
             LABELS.format("destination_workload", "w", "w-primary"),
