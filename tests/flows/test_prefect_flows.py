@@ -36,10 +36,14 @@ served = [
 ]
 serve(*served, limit=2)
 """
-_SCORE = """\
+_CALL = """\
 import json, sys
-from flows.prefect_flows import score
-print("ANSWER" + json.dumps(score(sys.argv[2], root=sys.argv[1])))
+from flows.prefect_flows import decide, deliver_traffic, score
+name, root, delivered = sys.argv[1:]
+print("ANSWER" + json.dumps(score(name, root=root)))
+print("ANSWER" + deliver_traffic("exam", root=delivered, once=True))
+decide("exam", "abort", "seen enough", root=delivered)
+print("ANSWER" + deliver_traffic("exam", root=delivered, once=True))
 """
 
 
@@ -200,36 +204,52 @@ def test_flow_runs_write_one_at_a_time(server: PrefectServer) -> None:
     assert (limit["name"], limit["limit"], limit["active"]) == ("warehouse-writer", 1, True)
 
 
-def test_flow_and_gate_give_the_same_verdict(server: PrefectServer, whole: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _SCORE, str(whole), GOOD],
+@pytest.fixture(scope="module")
+def called(
+    server: PrefectServer, whole: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[str], Workspace]:
+    """What the flows answered that another process called, and where it delivered."""
+    workspace = delivery_workspace(tmp_path_factory.mktemp("delivered"))
+    shown = subprocess.run(
+        [sys.executable, "-c", _CALL, GOOD, str(whole), str(workspace.root)],
         env=dict(server.environment),
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=True,
-    )
-    answer = done.stdout.partition("ANSWER")[2]
+    ).stdout
+    lines = shown.splitlines()
+    return [line[6:] for line in lines if line.startswith("ANSWER")], workspace
+
+
+def test_flow_and_gate_give_the_same_verdict(
+    server: PrefectServer, whole: Path, called: tuple[list[str], Workspace]
+) -> None:
     expected = look_at_experiment(Workspace(whole), GOOD)
-    assert json.loads(answer) == json.loads(expected.to_json())
+    assert json.loads(called[0][0]) == json.loads(expected.to_json())
     flow_runs = server.post("/flow_runs/filter", flows={"name": {"any_": ["score"]}})
     assert [run["name"] for run in flow_runs] == [f"score-{GOOD}"]
 
 
+def test_a_delivery_goes_step_by_step_and_a_person_ends_it(
+    called: tuple[list[str], Workspace],
+) -> None:
+    answers, workspace = called
+    assert answers[1:] == ["stage 1 of 2", "aborted"]
+    assert canary_share(workspace) == 0
+
+
 def test_deployments_register_with_their_schedules(server: PrefectServer) -> None:
-    for arguments in (
-        ("work-pool", "create", "verdict", "--type", "process"),
-        ("--no-prompt", "deploy", "--all"),
-    ):
-        done = subprocess.run(
-            [sys.executable, "-m", "prefect", *arguments],
-            env={**server.environment, "VERDICT_ROOT": "."},
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+    server.post("/work_pools/", name="verdict", type="process")
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+        env={**server.environment, "VERDICT_ROOT": "."},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
     found = {
         one["entrypoint"].partition(":")[2]: [s["schedule"].get("cron") for s in one["schedules"]]
         for one in server.post("/deployments/filter")
@@ -243,30 +263,3 @@ def test_deployments_register_with_their_schedules(server: PrefectServer) -> Non
         "deliver_traffic": [],
         "decide": [],
     }
-
-
-_DELIVER = """\
-import sys
-from flows.prefect_flows import decide, deliver_traffic
-root = sys.argv[1]
-print("ANSWER" + deliver_traffic("exam", root=root, once=True))
-decide("exam", "abort", "seen enough", root=root)
-print("ANSWER" + deliver_traffic("exam", root=root, once=True))
-"""
-
-
-def test_a_delivery_goes_step_by_step_and_a_person_ends_it(
-    server: PrefectServer, tmp_path: Path
-) -> None:
-    workspace = delivery_workspace(tmp_path)
-    shown = subprocess.run(
-        [sys.executable, "-c", _DELIVER, str(workspace.root)],
-        env=dict(server.environment),
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    answers = [line for line in shown.splitlines() if line.startswith("ANSWER")]
-    assert answers == ["ANSWERstage 1 of 2", "ANSWERaborted"]
-    assert canary_share(workspace) == 0

@@ -219,7 +219,7 @@ def worked(
     (root / "experiments").mkdir()
     for name in (EXAM, PROGRESS):
         shutil.copy(REPOSITORY / "experiments" / f"{name}.yaml", root / "experiments")
-    prefect(server, "work-pool", "create", "verdict", "--type", "process")
+    server.post("/work_pools/", name="verdict", type="process")
     prefect(server, "--no-prompt", "deploy", "--name", "score/on-demand")
     (deployment,) = server.post("/deployments/filter")
     runs = [
