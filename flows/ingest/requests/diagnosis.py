@@ -211,8 +211,9 @@ def _no_version(
 def _no_series(
     family: Family, spec: Experiment, wanted: Sequence[Matcher], found: Sequence[Labels]
 ) -> SourceRefused:
+    fields = {spec.namespace: " (set `namespace`)", spec.reporter: " (set `reporter`)"}
     hints = [
-        f"{matcher.label} is {values}"
+        f"{matcher.label} is {values}{fields.get(matcher.value, '')}"
         for matcher in wanted
         if (values := _values({labels.get(matcher.label, "") or "absent" for labels in found}))
         and not any(labels.get(matcher.label) == matcher.value for labels in found)

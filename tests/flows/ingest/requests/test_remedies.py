@@ -62,6 +62,12 @@ def services(*names: str) -> ScrapedSource:
             SERVICES.format("checkout-blue, checkout-green", "blue"),
         ),
         (
+            services("checkout"),
+            {"namespace": "elsewhere"},
+            "destination_service_namespace is shop (set `namespace`)",
+        ),
+        (services("checkout"), {"reporter": "waypoint"}, "is destination (set `reporter`)"),
+        (
             services("checkout", "checkout-canary"),
             {"service": "checkout.shop.svc.cluster.local"},
             "Write `service: checkout`, and its namespace in `namespace`",
