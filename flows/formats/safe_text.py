@@ -38,7 +38,7 @@ _PATTERNS = (
 )
 _SECRET_PARAMETER = re.compile(_SECRET_NAME, re.IGNORECASE)
 # A terminal obeys them; a log takes them for lines. Tabs and line ends are ours.
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _VARIABLE = re.compile("[A-Z_][A-Z0-9_]*")
 _known: set[str] = set()
 

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import datetime
+from multiprocessing.util import Finalize
 from pathlib import Path
 from threading import Lock, Thread
 
@@ -20,6 +21,8 @@ from flows.look.look import look_at_experiment
 from flows.look.verdict_document import VerdictDocument
 from flows.workspace.paths import Workspace
 
+# Finalizers of multiprocessing run from the highest to the lowest.
+_LAST = -1000
 # A look is tried again where a worker was killed, which may have been another's.
 _TRIES = 3
 _pools: dict[int, ProcessPoolExecutor] = {}
@@ -88,6 +91,8 @@ def _end_with_parent() -> None:
             os._exit(1)
 
     Thread(target=watch, daemon=True).start()
+    # With that thread Python's end would find DuckDB's objects in use, and print so.
+    Finalize(None, os._exit, (0,), exitpriority=_LAST)
 
 
 def _look(root: Path, experiment: str, at: datetime | None) -> Looked | Exception:

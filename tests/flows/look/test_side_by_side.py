@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +18,7 @@ from flows.look.look import look_at_experiment
 from flows.look.side_by_side import WorkerLost, look_apart
 from flows.workspace.paths import Workspace
 from tests.builders.user_specs import day, write_exposures, write_outcomes
+from tests.places import REPOSITORY
 
 NAMES = [f"quiz-{number}" for number in range(4)]
 SPEC = """experiment: {name}
@@ -54,6 +57,15 @@ def test_what_is_wrong_is_said_here(tmp_path: Path) -> None:
     (tmp_path / "outcomes.csv").write_text("user_id\n1\n")
     with pytest.raises(UserError, match="no column 'outcome'"):
         look_apart(workspace.root, NAMES[0], day(20), workers=2)
+
+
+def test_workers_end_without_a_word(tmp_path: Path) -> None:
+    """DuckDB prints what it finds in use when Python ends."""
+    look = f"look_apart(Path({str(_workspace(tmp_path).root)!r}), {NAMES[0]!r}, None, workers=1)"
+    code = f"from pathlib import Path\nfrom flows.look.side_by_side import look_apart\n{look}"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_worker_that_is_killed_costs_no_other_look(tmp_path: Path) -> None:
