@@ -66,6 +66,12 @@ def _collected(node: exp.Expr) -> exp.Expr:
     return _call("sort_array", exp.ArrayAgg(this=ordered.this.copy()))
 
 
+def _listed(node: exp.Expr) -> exp.Expr:
+    """An empty list of no type is none that Arrow has."""
+    is_typeless = not node.expressions and isinstance(node.parent, exp.Alias)
+    return exp.cast(node.copy(), "array<double>", dialect="spark") if is_typeless else node
+
+
 def _hashed(node: exp.Expr) -> exp.Expr:
     """A sum of them needs more digits than they have."""
     found = _call("xxhash64", *node.expressions)
@@ -149,6 +155,7 @@ _RULES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Literal: _number,
     exp.Bracket: _place,
     exp.RegexpReplace: _replaced,
+    exp.Array: _listed,
     exp.ArrayAgg: _collected,
     exp.RegexpFullMatch: _matches,
     exp.PercentileDisc: _percentile,
