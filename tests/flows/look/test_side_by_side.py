@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ import pytest
 from flows.formats.problems import InputError, UserError
 from flows.look.look import look_at_experiment
 from flows.look.side_by_side import WorkerLost, look_apart
+from flows.warehouse.connection import open_writer
 from flows.workspace.paths import Workspace
 from tests.builders.user_specs import day, write_exposures, write_outcomes
 from tests.places import REPOSITORY
@@ -78,10 +78,8 @@ def test_a_worker_that_is_killed_costs_no_other_look(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_killed_each_time_is_said(tmp_path: Path) -> None:
-    """A recording of which reading never ends: a pipe that nobody writes to."""
+    """A look that doesn't end meanwhile: it waits for the warehouse."""
     workspace = _workspace(tmp_path)
-    (tmp_path / "outcomes.csv").unlink()
-    os.mkfifo(tmp_path / "outcomes.csv")
     over = threading.Event()
 
     def kill() -> None:
@@ -92,7 +90,10 @@ def test_a_worker_that_is_killed_each_time_is_said(tmp_path: Path) -> None:
     killer = threading.Thread(target=kill)
     killer.start()
     try:
-        with pytest.raises(WorkerLost, match=r"quiz-2: .* was killed 3 times"):
+        with (
+            open_writer(workspace.warehouse),
+            pytest.raises(WorkerLost, match=r"quiz-2: .* was killed 3 times"),
+        ):
             look_apart(workspace.root, NAMES[2], day(20), workers=2)
     finally:
         over.set()

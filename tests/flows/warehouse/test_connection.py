@@ -415,7 +415,8 @@ def test_a_creation_that_is_killed_at_any_instant_needs_no_person(tmp_path: Path
         if child == 0:
             with open_writer(path):
                 os._exit(0)
-        time.sleep(chance.uniform(0, 0.3))
+        # The first one at once, so that one at least has not ended.
+        time.sleep(chance.uniform(0, 0.02) * number)
         os.kill(child, signal.SIGKILL)
         killed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
         with open_writer(path) as con:
