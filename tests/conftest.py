@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,6 @@ import vl_convert
 
 from flows.formats import safe_text
 from tests.builders.empty_warehouse import made_once
-
-# The grammar of addresses by which jsonschema checks a format that no test asks for: compiling it
-# takes a second in every worker.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 # xdist tells its workers how wide the terminal is; what a command prints is to be as in a pipe.
 os.environ.pop("COLUMNS", None)

@@ -175,7 +175,7 @@ def _is_proxy(text: str) -> bool:
     """Whether requests can read it; a name without a scheme is one, too."""
     try:
         parts = urlsplit(text if "://" in text else f"http://{text.removeprefix('//')}")
-        return bool(parts.hostname) and (parts.port or 1) > 0 and parse_url(text).host is not None
+        return bool(parts.hostname) and parts.port != 0 and parse_url(text).host is not None
     except (ValueError, HTTPError):
         return False
 

@@ -20,6 +20,7 @@ from flows.delivery.targets.kubeconfig import (
 )
 from flows.delivery.targets.target import SplitChanged, TargetRefused, TargetUnavailable
 from flows.formats import apart
+from flows.formats.bounded_http import proxy_problem
 from flows.formats.problems import UserError
 from flows.formats.safe_text import hide
 
@@ -200,8 +201,6 @@ class ClusterObject:
     def _client(self) -> Any:
         """A client that is logged in, which may need a program that the kubeconfig names."""
         from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415
-
-        from flows.formats.bounded_http import proxy_problem  # noqa: PLC0415
 
         settings = Configuration()
         settings.retries = 0

@@ -61,7 +61,7 @@ class _Variable(BaseModel):
 
 
 class _Program(BaseModel):
-    apiVersion: str  # noqa: N815 - as Kubernetes has it
+    version: str = Field(alias="apiVersion")
     command: str
     args: list[str] | None = None
     env: list[_Variable] | None = None

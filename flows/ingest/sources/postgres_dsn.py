@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+from configparser import ConfigParser
+from configparser import Error as NotReadable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from flows.formats.problems import InputError
 from flows.formats.safe_text import hide
+from flows.formats.text_file import read_utf8
 
 _SCHEMES = ("postgresql", "postgres")
 # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
@@ -24,6 +31,10 @@ _SECRETS = ("password", "sslpassword")
 _PLACES = ("host", "hostaddr", "dbname", "service")
 _PAIR = re.compile(r"\s*([a-z_]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)", re.DOTALL)
 _EXAMPLE = "postgresql://user:password@host:5432/database"
+_PORTS = re.compile(r"([0-9]{1,5}(,|$))*")
+_LARGEST_FILE = 1 << 20
+# Where Debian's libpq looks after the user's own; PGSYSCONFDIR says another folder.
+_SYSTEM_FOLDER = "/etc/postgresql-common"
 
 
 class MalformedDsn(ValueError):
@@ -45,11 +56,39 @@ class Dsn:
         database = f"/{said['dbname']}" if said.get("dbname") else ""
         return f"{host}{port}{database}"
 
+    @property
+    def ports(self) -> str:
+        """Its own or its service's, in libpq's order; empty where neither says any."""
+        return self.fields.get("port") or _port_of_service(self.fields)
+
     def text(self, defaults: dict[str, str]) -> str:
         """In the keyword form, as libpq reads it; defaults: for keywords that it doesn't have."""
         return " ".join(
             f"{name}={_quoted(value)}" for name, value in (defaults | self.fields).items()
         )
+
+
+def are_ports(text: str) -> bool:
+    """Whether these are ports, as PGPORT and a service may have them."""
+    return _PORTS.fullmatch(text) is not None
+
+
+def _port_of_service(fields: dict[str, str]) -> str:
+    """What the file of services says; what can't be read in it libpq tells by itself.
+
+    https://www.postgresql.org/docs/current/libpq-pgservice.html
+    """
+    name = fields.get("service") or os.environ.get("PGSERVICE", "")
+    own = fields.get("servicefile") or os.environ.get("PGSERVICEFILE") or "~/.pg_service.conf"
+    folder = os.environ.get("PGSYSCONFDIR") or _SYSTEM_FOLDER
+    for file in (Path(own).expanduser(), Path(folder) / "pg_service.conf") if name else ():
+        found = ConfigParser(interpolation=None, strict=False, delimiters="=", comment_prefixes="#")
+        with suppress(InputError, OSError, NotReadable):
+            found.read_string(read_utf8(file, largest=_LARGEST_FILE))
+        if found.has_section(name):
+            port = found[name].get("port", "")
+            return port if are_ports(port) else ""
+    return ""
 
 
 def parse_dsn(text: str) -> Dsn:

@@ -20,8 +20,7 @@ from pathlib import Path
 _HANDLES = Path("/dev/fd")
 # Length and code of libpq's question whether the server speaks TLS, which it answers with a byte.
 _SPEAKS_TLS = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
-_USUAL_PORT = "5432"
-_Ports = frozenset[int] | None
+_USUAL_PORT = 5432
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +41,10 @@ class Watch:
 
 
 @contextmanager
-def watched(ports: str | None, vigil: Vigil) -> Iterator[Watch]:
-    """Watches the connections that the with block opens to these ports (as in a DSN).
-
-    None: to any, where a file of services names them. Raises ValueError.
-    """
+def watched(ports: str, vigil: Vigil) -> Iterator[Watch]:
+    """Watches the connections that the with block opens to these ports (as in a DSN)."""
     usual = os.environ.get("PGPORT") or _USUAL_PORT
-    listed = None if ports is None else ",".join(port or usual for port in ports.split(","))
-    numbers = None if listed is None else frozenset(map(int, listed.split(",")))
+    numbers = {int(port or usual) for port in ports.split(",")}
     watch, before = Watch(), _handles()
     thread = threading.Thread(target=_guard, args=(watch, before, numbers, vigil), daemon=True)
     thread.start()
@@ -60,7 +55,7 @@ def watched(ports: str | None, vigil: Vigil) -> Iterator[Watch]:
         thread.join()
 
 
-def _guard(watch: Watch, before: frozenset[tuple[int, int]], ports: _Ports, vigil: Vigil) -> None:
+def _guard(watch: Watch, before: frozenset[tuple[int, int]], ports: set[int], vigil: Vigil) -> None:
     began = time.monotonic()
     while not watch.over.wait(vigil.every_s):
         connections = list(_connections(_handles() - before, ports))
@@ -88,7 +83,7 @@ def _handles() -> frozenset[tuple[int, int]]:
     return frozenset(found)
 
 
-def _connections(handles: frozenset[tuple[int, int]], ports: _Ports) -> Iterator[socket.socket]:
+def _connections(handles: frozenset[tuple[int, int]], ports: set[int]) -> Iterator[socket.socket]:
     """Copies of those handles that are connections to a PostgreSQL server."""
     for handle, _ in handles:
         try:
@@ -103,15 +98,14 @@ def _connections(handles: frozenset[tuple[int, int]], ports: _Ports) -> Iterator
             found.close()
 
 
-def _is_to(found: socket.socket, ports: _Ports) -> bool:
+def _is_to(found: socket.socket, ports: set[int]) -> bool:
     try:
         peer = found.getpeername()
     except OSError:
         return False
     if isinstance(peer, tuple):
-        return ports is None or peer[1] in ports
-    _, is_server, port = str(peer).rpartition(".s.PGSQL.")
-    return bool(is_server) and (ports is None or int(port) in ports)
+        return peer[1] in ports
+    return any(str(peer).endswith(f".s.PGSQL.{port}") for port in ports)
 
 
 def _answers(connection: socket.socket, within_s: float) -> bool:

@@ -49,8 +49,8 @@ _SMALLEST_WINDOW_MS = 60_000
 _MOST_BYTES = 512 << 20
 _MOST_IN_A_LOOK = 16 << 30
 _PROBE_S = 5.0
-_MOST_POINTS, _LARGEST_VALUE = 10_000, 1e100  # of a query's answer: Prometheus gives 11,000
-
+_MOST_POINTS = 10_000  # of a query's answer: Prometheus gives 11,000
+_LARGEST_VALUE = 1e100  # of a query: more stands for "no limit"
 Window = tuple[int, int]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import duckdb
 
 from flows.formats.safe_text import shown_variable
-from flows.ingest.sources.postgres_dsn import Dsn, MalformedDsn, hide_login, parse_dsn
+from flows.ingest.sources.postgres_dsn import Dsn, MalformedDsn, are_ports, hide_login, parse_dsn
 from flows.ingest.sources.postgres_watch import Vigil, Watch, watched
 from flows.ingest.sources.samples import SourceUnavailable
 from flows.ingest.sources.staged_rows import stage
@@ -59,7 +58,7 @@ def stage_query(
     where = f"PostgreSQL {dsn.address} (from ${source.dsn_env})"
     lost: list[OSError] = []
     with (
-        watched(_ports(dsn), _VIGIL) as watch,
+        watched(dsn.ports, _VIGIL) as watch,
         closing(_connect(dsn.text(_PATIENCE), where, watch)) as server,
         server.cursor() as cursor,
     ):
@@ -92,7 +91,7 @@ def describe_query(source: PostgresSource | UsersQuery) -> tuple[list[str], str]
     dsn = _dsn(source)
     where = f"PostgreSQL {dsn.address} (from ${source.dsn_env})"
     with (
-        watched(_ports(dsn), _VIGIL) as watch,
+        watched(dsn.ports, _VIGIL) as watch,
         closing(_connect(dsn.text(_PATIENCE), where, watch)) as server,
         server.cursor() as cursor,
     ):
@@ -187,16 +186,9 @@ def _dsn(source: PostgresSource | UsersQuery) -> Dsn:
         )
     login = os.environ.get("PGUSER", ""), os.environ.get("PGPASSWORD", "")
     hide_login(*login)
-    if not re.fullmatch(r"([0-9]{1,5}(,|$))*", os.environ.get("PGPORT", "")):
+    if not are_ports(os.environ.get("PGPORT", "")):
         raise UserDataRefused("$PGPORT must be a port, such as 5432")
     try:
         return parse_dsn(written)
     except MalformedDsn as error:
         raise UserDataRefused(f"${shown_variable(name)} is not a connection URI: {error}") from None
-
-
-def _ports(dsn: Dsn) -> str | None:
-    """Its ports; None where a service's file may name them."""
-    written = dsn.fields.get("port", "")
-    has_service = "service" in dsn.fields or "PGSERVICE" in os.environ
-    return None if has_service and not written else written

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from flows.formats.safe_text import safe_text
@@ -81,3 +83,40 @@ def test_a_password_in_a_users_place_is_hidden(between: str) -> None:
     user = parse_dsn(f"postgresql://me{between}Zugvogel-8c1@h/db").fields["user"]
     assert user != "me"
     assert "Zugvogel" not in safe_text(f'role "{user}" does not exist')
+
+
+@pytest.mark.parametrize(
+    ("text", "service", "port"),
+    [
+        ("service=quiz port=7", "", "7"),
+        ("service=quiz", "", "6001,6002"),
+        ("dbname=x", "quiz", "6001,6002"),
+        ("postgresql://?service=of_all", "quiz", "6003"),
+        ("dbname=x", "", ""),
+        ("service=silent", "", ""),
+        ("service=odd", "", ""),
+        ("service=nowhere", "", ""),
+    ],
+)
+def test_a_service_has_its_port_as_libpq_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, service: str, port: str
+) -> None:
+    own = "[quiz]\nhost=a,b\nport=6001,6002\npassword=50%\n[silent]\n# port=1\n[odd]\nport=x\n"
+    (tmp_path / "own.conf").write_text(own)
+    (tmp_path / "pg_service.conf").write_text("[quiz]\nport=1\n[of_all]\nport=6003\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "own.conf"))
+    monkeypatch.setenv("PGSYSCONFDIR", str(tmp_path))
+    monkeypatch.setenv("PGSERVICE", service)
+    assert parse_dsn(text).ports == port
+
+
+@pytest.mark.parametrize("content", ["no section = 1\n", "[quiz\n", "\udcff", None])
+def test_a_file_of_services_that_cant_be_read_is_left_to_libpq(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    file = tmp_path / "own.conf"
+    if content is not None:
+        file.write_bytes(content.encode(errors="surrogateescape"))
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+    monkeypatch.setenv("PGSYSCONFDIR", str(tmp_path))
+    assert parse_dsn("service=quiz").ports == ""
