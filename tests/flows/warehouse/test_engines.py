@@ -107,6 +107,6 @@ def test_a_fork_has_its_own(tmp_path: Path, started: list[Any]) -> None:
 
 
 def test_a_checkpoint_may_put_few_row_groups_together(tmp_path: Path) -> None:
-    """The setting; benchmarks/many_users.py shows what the next day's pull of a large table costs."""
+    """What that saves a pull of a large table benchmarks/many_users.py shows."""
     with attached(tmp_path / "w.duckdb", tmp_path / "spilled", {}) as con:
         assert con.sql("select current_setting('max_vacuum_tasks')").fetchall() == [(8,)]
