@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -24,6 +25,20 @@ def run(
     lists: see statement.
     """
     return con.execute(statement(name, **lists), parameters)
+
+
+@contextmanager
+def joined_as_written(con: Connection) -> Iterator[None]:
+    """Statements whose joins lay out the table on the right, whatever DuckDB thinks of its size.
+
+    It takes it that each condition leaves a fifth of a table, so that a few new users beside all
+    outcomes would be looked up in a table of all outcomes.
+    """
+    con.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
+    try:
+        yield
+    finally:
+        con.execute("reset disabled_optimizers")
 
 
 def statement(name: str, **lists: str) -> str:

@@ -9,7 +9,7 @@ from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.exposed_users import first_segments, rebuild_users
 from flows.ingest.users.quantities import Cohort, dimensions_of
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import Connection, run
+from flows.warehouse.statements import Connection, joined_as_written, run
 
 
 def keep_users(
@@ -93,14 +93,15 @@ def _take_in(
     )
     before = max((c.reach_us[0] for c in cohorts), default=0)
     after = max((c.reach_us[1] for c in cohorts), default=0)
-    run(
-        con,
-        "load/user_dirty_days",
-        **key,
-        parts=list(fresh.get(UserRows.OUTCOMES, ())),
-        before_us=before,
-        after_us=after,
-    )
+    with joined_as_written(con):
+        run(
+            con,
+            "load/user_dirty_days",
+            **key,
+            parts=list(fresh.get(UserRows.OUTCOMES, ())),
+            before_us=before,
+            after_us=after,
+        )
     run(con, "load/forget_user_days", **key)
     run(con, "load/update_users", **key)
     run(con, "load/add_users", **key)

@@ -13,13 +13,13 @@ from flows.ingest.users.reach_by_day import DayReach, ReachBefore, by_day, close
 from flows.ingest.users.read_unread_outcomes import read_unread_outcomes
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import UserMetric
-from flows.warehouse.statements import Connection, run
+from flows.warehouse.statements import Connection, joined_as_written, run
 
 _NO_STRANGERS = (0.0, 0.0, False)
 _SAMPLED = ("sampled", "repeated", "users_before", "users_outside")
 _MICROSECOND = timedelta(microseconds=1)
 # What has to be told user by user is told of a sample of about so many outcomes.
-_SAMPLED_ROWS = 500_000
+_SAMPLED_ROWS = 250_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,24 +192,29 @@ class _Look:
         an earlier pull has, and of its days what is new."""
         span = f"{asked.span} {asked.outcomes}"
         known = self.before.days.get(span, ()) if self.before else ()
-        ways = [(self.users, "true", window)]
+        found, others, asked_for = list(known), self.users, window
         if self.before and known:
             days: dict[str, Any] = {"days": sorted({row.exposed_on for row in known})}
             new = {"parts": list(self.before.parts), "since": self.before.since}
             of_day = "list_contains($days, u.exposed_on)"
             fresh = "(list_contains($parts, o.part) or o.occurred_at > $since)"
-            ways = [
-                (f"(select * from {self.users} as u where not {of_day})", "true", window | days),
-                (f"(select * from {self.users} as u where {of_day})", fresh, window | days | new),
-            ]
-        found = list(known)
-        for users, which, parameters in ways:
-            lists = {"users": users, "which": which}
-            asked_for = {**parameters, "experiment": self.spec.experiment}
-            answer = run(self.con, "aggregate/outcome_reach", lists, **asked_for)
-            found += [DayReach(*row) for row in answer.fetchall()]
+            mine = f"(select * from {self.users} as u where {of_day})"
+            found += self._of_days(mine, window | days | new, which=fresh)
+            others = f"(select * from {self.users} as u where not {of_day})"
+            asked_for = window | days
+        with joined_as_written(self.con):
+            found += self._of_days(others, asked_for)
         self.days[span] = closed(by_day(found), window["exposed_until"])
         return together(found)
+
+    def _of_days(
+        self, users: str, asked: Mapping[str, Any], *, which: str = "true"
+    ) -> list[DayReach]:
+        """Where these users' outcomes lie; which: a condition of those that are read."""
+        lists = {"users": users, "which": which}
+        key = self.spec.experiment
+        rows = run(self.con, "aggregate/outcome_reach", lists, experiment=key, **asked).fetchall()
+        return [DayReach(*row) for row in rows]
 
     def rows(self, name: str, asked: Mapping[str, Any]) -> list[Any]:
         """The answer of a statement on the users of the look."""
