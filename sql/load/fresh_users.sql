@@ -2,21 +2,26 @@
 -- reads: exposures, exposed_users; yields: fresh_users, a temporary table; parameters: experiment,
 --   variants (list), parts (list), known_until (of the users so far), start (of the
 --   plan), until; filled in: segments (those of the first exposure)
--- Rows of older parts that lay in the future then are new as well.
+-- Rows of older parts that lay in the future then are new as well. They are read apart, as then only
+-- what can have such rows is.
 create or replace temporary table fresh_users as
-with fresh as (
+with fresh_rows as (
+    from exposures
+    where experiment = $experiment and list_contains($parts, part)
+    union all
+    from exposures
+    where experiment = $experiment and exposed_at > $known_until and not list_contains($parts, part)
+),
+
+fresh as (
     select
         e.user_id,
         min(e.variant) as least_variant,
         max(e.variant) as greatest_variant,
         min(e.exposed_at) as exposed_at,
         {segments} as segments
-    from exposures as e
-    where
-        e.experiment = $experiment
-        and list_contains($variants, e.variant)
-        and e.exposed_at between $start and $until
-        and (list_contains($parts, e.part) or e.exposed_at > $known_until)
+    from fresh_rows as e
+    where list_contains($variants, e.variant) and e.exposed_at between $start and $until
     group by e.user_id
 )
 

@@ -195,11 +195,13 @@ class _Look:
         found, others, asked_for = list(known), self.users, window
         if self.before and known:
             days: dict[str, Any] = {"days": sorted({row.exposed_on for row in known})}
-            new = {"parts": list(self.before.parts), "since": self.before.since}
-            of_day = "list_contains($days, u.exposed_on)"
-            fresh = "(list_contains($parts, o.part) or o.occurred_at > $since)"
+            of_day, of_new = "list_contains($days, u.exposed_on)", "list_contains($parts, o.part)"
             mine = f"(select * from {self.users} as u where {of_day})"
-            found += self._of_days(mine, window | days | new, which=fresh)
+            new = window | days | {"parts": list(self.before.parts)}
+            found += self._of_days(mine, new, which=of_new)
+            # Apart from the others, as then only what can have such rows is read.
+            late = f"o.occurred_at > $since and not {of_new}"
+            found += self._of_days(mine, new | {"since": self.before.since}, which=late)
             others = f"(select * from {self.users} as u where not {of_day})"
             asked_for = window | days
         with joined_as_written(self.con):
