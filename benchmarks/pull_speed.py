@@ -1,10 +1,11 @@
-"""From request to rows in DuckDB: our two wire formats beside prometheus-api-client's frames.
+"""From request to rows in DuckDB: the product's pull beside prometheus-api-client's frames.
 
 `python -m benchmarks.pull_speed [--hours 24] [--quick]`: a real Prometheus holds --hours at 15 s of
 100 pods (600 series of istio_requests_total). Each way runs in a process of its own, so that peak
-memory is its own. `json` and `chunks` store the samples as they were scraped, as the api-client's
-way does; `whole` pulls are the product's: they also read which scrapes worked, take differences
-and say why each is what it is, and write series, samples, buckets and losses into the warehouse.
+memory is its own. `whole` pulls are the product's, by JSON and by chunks: they also read which
+scrapes worked, take differences and say why each is what it is, and write series, samples, buckets
+and losses into the warehouse. `json` and `chunks` only store the samples as they were scraped, as
+the api-client's way does.
 `strategy` and `ratio` are the same pull of the same series as counters that a strategy (by pod) and
 a metric of kind ratio name; the second also has those of one code, which the first reads as well.
 Floors receive the same bytes, in the same windows, and parse nothing. Our window of chunks is a
@@ -162,6 +163,17 @@ def _compare(url: str, folder: str, hours: float) -> None:
     whole = _per_million(found["whole chunks"])
     write_results(
         [
+            Figure(
+                f"{hours:g} h of 600 series: whole pull, {wire}",
+                found[f"whole {wire}"]["seconds"],
+                "s",
+                goal,
+                floor=client["seconds"],
+                floor_of="prometheus-api-client's frame",
+            )
+            for wire, goal in (("json", "0.04"), ("chunks", "0.02"))
+        ]
+        + [
             Figure(
                 f"{hours:g} h of 100 pods: a million samples of {name}",
                 _per_million(found[way]),
