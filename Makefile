@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # What pip says of the user and of its own age helps nobody here.
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help demo test lint bench bench-long chaos fuzz live live-all shots site servers schemas lock sbom clean
+.PHONY: help demo test lint bench bench-long chaos fuzz live live-all shots site servers spark schemas lock sbom clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -25,11 +25,12 @@ lint: $(VENV)/dev ## formatting, lint, types, the direction of imports, known ad
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/audit.py
 
-bench: $(VENV)/dev servers ## print ratios of speed and memory, in their short form
-	@for name in "news --quick" "many_users --quick" warehouse_opening "judge_speed --metrics 2000"; do \
+bench: $(VENV)/dev servers spark ## print ratios of speed and memory, in their short form
+	@for name in "news --quick" "many_users --quick" warehouse_opening "judge_speed --metrics 2000" \
+		"spark_engine --quick"; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; done
 
-bench-long: $(VENV)/dev servers ## print ratios of speed, memory and decision quality; hours
+bench-long: $(VENV)/dev servers spark ## print ratios of speed, memory and decision quality; hours
 	@for module in benchmarks/*.py; do \
 		name=$$(basename $$module .py); \
 		case $$name in __init__|results|processes) continue;; esac; \
@@ -52,6 +53,9 @@ shots: $(VENV)/dev ## pages and terminal as pictures in build/shots; AXE=axe.min
 
 servers: ## install what the tests need, where it may be installed
 	@scripts/install-servers
+
+spark: $(VENV)/dev ## install a Spark cluster's software into build/spark, for the benchmarks
+	@scripts/install-spark $(BIN)/python build/spark
 
 schemas: $(VENV)/runtime ## write the JSON Schemas and the reference pages anew
 	@$(BIN)/verdict schema > schemas/experiment.schema.json

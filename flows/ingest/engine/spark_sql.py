@@ -37,13 +37,12 @@ def spark_sql(
     Raises NotInSpark.
     """
     tree = _rows_of(_parsed(statement).copy())
-    tree = _with_macros(tree, macros)
-    with_names = {each.alias for each in tree.find_all(exp.CTE)}
+    tree = _without_with(_with_macros(tree, macros))
     for node in list(tree.find_all(exp.Table)):
         if node.name == "local_rows":
             node.replace(_values(parameters["local_rows"], node.args["alias"]))
         else:
-            _rename(node, parameters, tables, with_names)
+            _rename(node, parameters, tables)
     tree = tree.transform(_bound, parameters)
     return tree.transform(spelled).sql(dialect="spark", comments=False)
 
@@ -82,21 +81,33 @@ def _with_macros(tree: exp.Expr, macros: Mapping[str, str]) -> exp.Expr:
     return tree
 
 
-def _rename(
-    node: exp.Table,
-    parameters: Mapping[str, Any],
-    tables: Mapping[str, str],
-    with_names: set[str],
-) -> None:
+def _without_with(tree: exp.Expr) -> exp.Expr:
+    """With what `with` names written where it is read.
+
+    Spark 4.0 doesn't find persisted rows again that a `with` over files makes.
+    """
+    for node in list(tree.find_all(exp.With)):
+        for named in node.expressions:
+            for read in list((node.parent or tree).find_all(exp.Table)):
+                if read.name == named.alias:
+                    rows = exp.Subquery(this=named.this.copy(), alias=_alias(read, named.alias))
+                    read.replace(rows)
+        node.pop()
+    return tree
+
+
+def _rename(node: exp.Table, parameters: Mapping[str, Any], tables: Mapping[str, str]) -> None:
     name = node.name
     if isinstance(node.this, exp.ReadParquet | exp.Anonymous):
         name = str(next(parameters[each.name] for each in node.this.find_all(exp.Placeholder)))
-    if name in with_names and name not in tables:
-        return
     view = exp.to_table(tables[name])
-    alias = node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(name))
-    view.set("alias", alias.copy())
+    view.set("alias", _alias(node, name))
     node.replace(view)
+
+
+def _alias(node: exp.Table, name: str) -> exp.Expr:
+    alias = node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(name))
+    return alias.copy()
 
 
 def _values(rows: list[list[Any]], alias: exp.Expr) -> exp.Expr:

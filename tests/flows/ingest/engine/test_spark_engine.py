@@ -26,6 +26,7 @@ from flows.doctor.other_servers import check_engine
 from flows.formats.problems import UserError
 from flows.formats.time import milliseconds_of
 from flows.ingest.engine.spark_cluster import SparkCluster
+from flows.ingest.engine.spark_sql import spark_sql
 from flows.ingest.engine.views import RemoteView
 from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.ingest.sources.user_rows import UserDataRefused
@@ -53,6 +54,10 @@ METRICS: dict[str, Any] = {
     },
     "median": {"kind": "quantile", "role": "info", "outcome": "buy", "quantile": 0.5},
 }
+NAMED_ROWS = """copy (
+    with a as (select x from rows_here), b as (select a.x, c.x as y from a join a as c using (x))
+    select x, y from b
+) to $staged"""
 TABLE: dict[str, Any] = {"bought": {"kind": "proportion", "outcome": "buy"}}
 
 
@@ -318,3 +323,11 @@ def test_a_process_without_a_main_file_is_no_doctest(sail: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().startswith("4.")
+
+
+def test_named_rows_are_written_where_they_are_read() -> None:
+    """Spark 4.0 finds persisted rows again only where no `with` over files makes them."""
+    found = spark_sql(NAMED_ROWS, {"staged": "s"}, {"rows_here": "v"}, {})
+    rows = "(SELECT x FROM v AS rows_here)"
+    joined = f"(SELECT a.x, c.x AS y FROM {rows} AS a JOIN {rows} AS c USING (x))"
+    assert found == f"SELECT x, y FROM {joined} AS b"
