@@ -28,15 +28,27 @@ sampled as (
         and hash(o.user_id) % cast($each as ubigint) = 0
 ),
 
+equal_rows as (
+    select
+        outcome,
+        variant,
+        user_id,
+        case when after_us >= $from_us and after_us < $until_us then what end as counted_as,
+        count(*) as row_count,
+        bool_or(after_us < 0 and after_us >= -$until_us) as is_just_before
+    from sampled
+    group by outcome, variant, user_id, counted_as
+),
+
 by_user as (
     select
         outcome,
         variant,
-        count(*) filter (after_us >= $from_us and after_us < $until_us) as counted,
-        count(distinct case when after_us >= $from_us and after_us < $until_us then what end) as different,
-        count(*) filter (after_us < 0 and after_us >= -$until_us) as just_before,
-        count(*) filter (after_us < $from_us or after_us >= $until_us) as outside
-    from sampled
+        coalesce(sum(row_count) filter (counted_as is not null), 0) as counted,
+        count(counted_as) as different,
+        bool_or(is_just_before) as is_just_before,
+        bool_or(counted_as is null) as is_outside
+    from equal_rows
     group by outcome, variant, user_id
 )
 
@@ -45,8 +57,8 @@ select
     variant,
     cast(sum(counted) as bigint) as counted,
     cast(sum(counted - different) as bigint) as repeated,
-    count(*) filter (just_before > 0) as users_before,
-    count(*) filter (outside > 0) as users_outside
+    count(*) filter (is_just_before) as users_before,
+    count(*) filter (is_outside) as users_outside
 from by_user
 group by outcome, variant
 order by outcome, variant

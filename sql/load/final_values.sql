@@ -1,10 +1,10 @@
 -- makes one row per user of a cohort, with a column q0, q1, ... for each of its quantities
 -- reads: users_at_look, outcomes, user_outcomes; yields: final_values, a temporary table; parameters:
---   experiment, exposed_until, earliest, latest; lists filled in: totals, values, split, order
+--   experiment, exposed_until, earliest, latest; lists filled in: totals, values, split, rows
 -- A user enters once, when the cohort's window has elapsed (exposed_until). Users without an
 -- outcome have the value 0. earliest and latest bound the outcomes that can count for anybody. split
--- says under which of the plan's splits a user was first exposed. order: of few users, as sums of floats
--- depend on it.
+-- says under which of the plan's splits a user was first exposed. rows: found, of few users in their
+-- order, as sums of floats depend on it.
 create or replace temporary table final_values as
 with final_users as (
     select
@@ -40,15 +40,18 @@ user_totals as (
         {totals}
     from timed
     group by user_id
+),
+
+found as (
+    select
+        u.user_id,
+        u.variant,
+        u.exposed_on,
+        {split} as split,
+        u.segments,
+        {values}
+    from final_users as u
+    left join user_totals as t on u.user_id = t.user_id
 )
 
-select
-    u.user_id,
-    u.variant,
-    u.exposed_on,
-    {split} as split,
-    u.segments,
-    {values}
-from final_users as u
-left join user_totals as t on u.user_id = t.user_id
-order by {order}
+select * from {rows}

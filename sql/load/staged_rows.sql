@@ -1,4 +1,5 @@
--- writes a part's rows to a Parquet file, in their order, each with what is wrong with it
+-- writes a part's rows to a Parquet file, in their order, each with what is wrong with it; it is read at
+--   once, and no larger than compressed pages of the first version, which take longer
 -- reads: incoming (user_id, name, value, experiment as text; number, a value that came as one;
 --   happened_at as it came; segments);
 --   yields: the file staged
@@ -101,4 +102,4 @@ copy (
         and happened_at is not null
         and not ($is_wide and (value is null or not isfinite(value))) as is_taken
     from judged
-) to $staged (format parquet)
+) to $staged (format parquet, parquet_version v2, compression uncompressed)

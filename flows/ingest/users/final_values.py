@@ -44,7 +44,7 @@ def make_final_values(
             "totals": ", ".join(total for i in places for total in _totals(cohort, i, outcomes)),
             "values": ", ".join(value for i in places for value in _values(cohort, scales, i)),
             "split": split_number(splits, "u.exposed_at"),
-            "order": "u.user_id" if users <= _IN_ORDER else "u.user_id is null",
+            "rows": "(select * from found order by user_id)" if users <= _IN_ORDER else "found",
         },
         experiment=spec.experiment,
         exposed_until=cohort.exposed_until(known_until),

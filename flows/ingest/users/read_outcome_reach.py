@@ -19,7 +19,7 @@ _NO_STRANGERS = (0.0, 0.0, False)
 _SAMPLED = ("sampled", "repeated", "users_before", "users_outside")
 _MICROSECOND = timedelta(microseconds=1)
 # What has to be told user by user is told of a sample of about so many outcomes.
-_SAMPLED_ROWS = 250_000
+_SAMPLED_ROWS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
