@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
+
+from flows.cli.lines import print_beside
 
 
 def show_fault(error: BaseException, *, debug: bool) -> None:
@@ -16,7 +17,7 @@ def show_fault(error: BaseException, *, debug: bool) -> None:
         # What can't even be imported is shown as it is.
         traceback.print_exception(error)
     else:
-        print(safe_traceback(error), end="", file=sys.stderr)
+        print_beside(safe_traceback(error).rstrip("\n"))
 
 
 def fault_line(error: BaseException, *, debug: bool) -> str:

@@ -19,7 +19,23 @@ def complain(text: object) -> None:
     """Prints a warning or an error to stderr, each line of it as `say` does on a terminal."""
     is_shown = sys.stderr is not None and sys.stderr.isatty()
     for line in str(text).split("\n"):
-        print(_broken(line, "  ") if is_shown else line, file=sys.stderr, flush=True)
+        print_beside(_broken(line, "  ") if is_shown else line)
+
+
+def print_beside(text: str) -> None:
+    """Prints to standard error; what it can't take is lost, and the exit code alone decides.
+
+    Left to Python, a full disk or a reader that is gone would end the process with 1, a rollback;
+    and without a standard error it would print among the answers.
+    """
+    if sys.stderr is None:
+        return
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        from flows.cli.stdout import print_nowhere  # noqa: PLC0415
+
+        print_nowhere(sys.stderr)
 
 
 def fitted(text: str, *, indent: str = "") -> str:

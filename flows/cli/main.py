@@ -77,7 +77,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         lost = lost_output(error)
         if lost is None:
             raise
-        print_nowhere()
+        print_nowhere(sys.stdout)
         if lost == os.strerror(errno.EPIPE) and options.command in _DECIDES_NOTHING:
             # `| head` has seen enough: nothing is lost by it.
             return ExitCode.GOOD

@@ -71,10 +71,10 @@ def lost_output(error: BaseException) -> str | None:
     return None
 
 
-def print_nowhere() -> None:
-    """What is left to print is dropped: Python would try again at its end, and fail."""
+def print_nowhere(stream: TextIO) -> None:
+    """What the stream is left to print is dropped: Python would try again at its end, and fail."""
     # A stream in a file's place has no number.
     with suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

@@ -6,6 +6,7 @@ flows.cli.run_command, flows.cli.spec_command, flows.cli.stdout.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -38,6 +39,14 @@ def workspace(root: Path, *names: str) -> Path:
     for name in names:
         shutil.copy(REPOSITORY / "experiments" / f"{name}.yaml", root / "experiments")
     return root
+
+
+def warn_of_a_file(root: Path) -> None:
+    """Each pull says that one of the files has no rows."""
+    (root / "demo" / "outcomes-none.csv").touch()
+    spec = root / "experiments" / f"{USERS}.yaml"
+    text = spec.read_text(encoding="utf-8")
+    spec.write_text(text.replace("outcomes.parquet", "outcomes*"), encoding="utf-8")
 
 
 def fill(disk: Path) -> None:
@@ -100,6 +109,41 @@ def test_verdict_that_can_not_be_printed_is_no_decision(
     assert said == f"the output can't be printed: {why}; a verdict that was reached is recorded"
     # A run ends at its first line; the others print when all is done.
     assert list((root / "verdicts").glob("*/*.json")) or "run" in arguments
+
+
+@pytest.mark.parametrize(
+    ("experiment", "code", "shared"), [(USERS, 0, False), (USERS, 2, True), ("nosuch", 2, False)]
+)
+def test_standard_error_that_takes_no_more_is_no_rollback(
+    tmp_path: Path, experiment: str, code: int, *, shared: bool
+) -> None:
+    """A log on a full disk, or `gate 2>&1 | head`: shared, the answer is lost as well."""
+    root = workspace(tmp_path, USERS)
+    warn_of_a_file(root)
+    command = [sys.executable, "-m", "flows.cli", "--root", str(root), "gate", experiment]
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        out = full if shared else subprocess.PIPE
+        ended = subprocess.run(command, stdout=out, stderr=full, text=True, check=False)
+    assert ended.returncode == code
+    assert shared or ended.stdout.startswith(f"{USERS}: promote") is (code == 0)
+
+
+def test_closed_standard_error_leaves_the_answer_alone(tmp_path: Path) -> None:
+    root = workspace(tmp_path, USERS)
+    warn_of_a_file(root)
+    command = f"exec {sys.executable} -m flows.cli --root {root} gate {USERS} --json 2>&-"
+    ended = subprocess.run(command, shell=True, stdout=subprocess.PIPE, check=False)
+    assert ended.returncode == 0
+    assert json.loads(ended.stdout)["decision"] == "promote"
+
+
+def test_crash_whose_traceback_can_not_be_printed_is_no_rollback(
+    crash: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = workspace(tmp_path, REQUESTS)
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert cli.main(["--root", str(root), "--debug", "gate", REQUESTS]) == 2, crash
 
 
 @pytest.mark.parametrize(
