@@ -12,7 +12,7 @@ from pydantic import Discriminator, Field, Tag, field_serializer, model_validato
 from flows.formats.safe_text import HIDDEN, safe_url
 from flows.spec.fields import URL_PATTERN, Duration, Name, Strict, Whole
 
-_OBJECT = r"^(TrafficSplit|VirtualService|HTTPRoute)/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
+OBJECT_PATTERN = r"^(TrafficSplit|VirtualService|HTTPRoute)/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 
 
 class _Target(Strict):
@@ -68,7 +68,7 @@ class KubernetesTarget(_Target):
     """An object of a Kubernetes cluster, changed by server-side apply."""
 
     kubernetes: str = Field(
-        pattern=_OBJECT, description="Kind and name, such as VirtualService/exam-service."
+        pattern=OBJECT_PATTERN, description="Kind and name, such as VirtualService/exam-service."
     )
     context: str | None = Field(
         None, description="Context of the kubeconfig; by default the current one."
@@ -87,7 +87,7 @@ class GitTarget(_Target):
     """A manifest in a git work tree; a change is a commit."""
 
     git: str = Field(description="The manifest's file, relative to the spec.")
-    object: str = Field(pattern=_OBJECT, description="Kind and name within the file.")
+    object: str = Field(pattern=OBJECT_PATTERN, description="Kind and name within the file.")
     push: bool = Field(False, description="Push each commit to the branch's remote.")
 
 

@@ -23,11 +23,14 @@ def _address(text: str) -> str:
     return text
 
 
+SPARK_PATTERN = r"^sc://[^/\s;]+(/(;.*)?)?$"
+
+
 class Engine(Strict):
     """A Spark Connect server: it reads the users' Parquet files, and sums by day."""
 
     spark: Annotated[str, AfterValidator(_address)] = Field(
-        pattern=r"^sc://[^/\s;]+(/(;.*)?)?$",
+        pattern=SPARK_PATTERN,
         description="Its address, sc://host:port, with parameters such as /;use_ssl=true.",
     )
     token_env: Variable | None = Field(

@@ -14,24 +14,42 @@ from flows.formats.problems import FieldPath, Finding, did_you_mean, unknown_fie
 from flows.formats.safe_text import safe_text, safe_url
 from flows.spec.experiment import Experiment
 from flows.spec.fields import (
+    INSTANT,
     NAME_PATTERN,
     PERCENT_PATTERN,
     URL_PATTERN,
     VARIABLE_PATTERN,
     Strict,
 )
+from flows.spec.delivery import OBJECT_PATTERN
+from flows.spec.engine import SPARK_PATTERN
+from flows.spec.failures import FLAG_PATTERN
 from flows.spec.metrics import METRIC_MODELS
 from flows.spec.sources import PrometheusSource
-from flows.spec.strategies import StrategyFields, strategy_kinds, strategy_models
+from flows.spec.strategies import LABEL_PATTERN, StrategyFields, strategy_kinds, strategy_models
 
 _PATTERNS = {
     NAME_PATTERN: "lower-case letters, digits and dashes, at most 63",
     URL_PATTERN: "a URL that starts with http:// or https://",
+    OBJECT_PATTERN: "an object's kind and name, such as VirtualService/exam-service, of the kinds "
+    "TrafficSplit, VirtualService and HTTPRoute",
+    LABEL_PATTERN: "letters, digits, blanks and . / _ - only",
+    FLAG_PATTERN: "a response flag in letters, such as UT",
+    SPARK_PATTERN: "an address such as sc://host:15002, with parameters such as /;use_ssl=true",
     VARIABLE_PATTERN: "the name of an environment variable, such as SERVER_TOKEN",
 }
 
 
 _SAID = {
+    **dict.fromkeys(
+        (
+            "datetime_parsing",
+            "datetime_from_date_parsing",
+            "datetime_object_invalid",
+            "datetime_type",
+        ),
+        f"must be {INSTANT}",
+    ),
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "dict_type": "must be a map of names to values: {name: value}",
@@ -125,6 +143,8 @@ def _as_number(value: object) -> str:
         return ""
     if re.fullmatch(PERCENT_PATTERN, value):
         return f": {float(value[:-1]):g}"
+    if re.fullmatch(r"[0-9.]+ +%", value):
+        return f" or a percentage without a blank: {value.replace(' ', '')}"
     is_number = re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value)
     return f", without quotes: {value}" if is_number else ""
 

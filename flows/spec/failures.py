@@ -31,7 +31,8 @@ def _grpc(value: object) -> object:
 
 Code = Annotated[str, BeforeValidator(_code, json_schema_input_type=int | str)]
 GrpcStatus = Annotated[str, BeforeValidator(_grpc, json_schema_input_type=int | str)]
-Flag = Annotated[str, Field(pattern=r"^[A-Za-z]+$")]
+FLAG_PATTERN = r"^[A-Za-z]+$"
+Flag = Annotated[str, Field(pattern=FLAG_PATTERN)]
 
 
 class Failures(Strict):

@@ -82,7 +82,17 @@ def as_text(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
-Instant = Annotated[datetime, AfterValidator(as_utc)]
+INSTANT = "a time such as 2026-01-31T12:00:00Z, without a zone UTC"
+
+
+def _no_number(value: object) -> object:
+    """20260131 would be a time of 1970."""
+    if isinstance(value, int | float) or (isinstance(value, str) and value.isdecimal()):
+        raise ValueError(f"must be {INSTANT}")
+    return value
+
+
+Instant = Annotated[datetime, BeforeValidator(_no_number), AfterValidator(as_utc)]
 
 
 class Strict(BaseModel):

@@ -23,15 +23,15 @@ from flows.spec.measured import CounterText
 # What its counters are pulled as; no metric has such a name.
 STRATEGY = "(strategy)"
 # Labels and their values: they stand in selectors.
-_PLAIN = r"^[A-Za-z0-9_./ -]*$"
+LABEL_PATTERN = r"^[A-Za-z0-9_./ -]*$"
 _TYPES: Mapping[FieldKind, Any] = {
     FieldKind.SHARE: Annotated[Share, Field(ge=0, le=1)],
     FieldKind.BUDGET: Annotated[Share, Field(gt=0, lt=1)],
     FieldKind.NUMBER: Annotated[Number, Field(gt=0)],
     FieldKind.DURATION: Duration,
-    FieldKind.TEXT: Annotated[str, Field(pattern=_PLAIN)],
+    FieldKind.TEXT: Annotated[str, Field(pattern=LABEL_PATTERN)],
     FieldKind.COUNTER: CounterText,
-    FieldKind.NAMES: tuple[Annotated[str, Field(pattern=_PLAIN)], ...],
+    FieldKind.NAMES: tuple[Annotated[str, Field(pattern=LABEL_PATTERN)], ...],
 }
 
 

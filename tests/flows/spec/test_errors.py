@@ -5,10 +5,15 @@ Covers flows.spec.fields.
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
+from flows.spec.errors import _PATTERNS
+from flows.spec.fields import DURATION_PATTERN, PERCENT_PATTERN
+from flows.spec.schema import experiment_schema
 from tests.builders.spec_texts import SHORTEST, problems_of
 
 
@@ -42,6 +47,41 @@ from tests.builders.spec_texts import SHORTEST, problems_of
 def test_number_that_is_none_is_refused(tmp_path: Path, added: str, said: str) -> None:
     (found,) = problems_of(tmp_path, f"{SHORTEST}{added}\n")
     assert said in found
+
+
+TIME = "must be a time such as 2026-01-31T12:00:00Z, without a zone UTC"
+
+
+@pytest.mark.parametrize(
+    "written", ["31.01.2026", "soon", "20260131", '"20260131"', "1.7e+9", "yes"]
+)
+def test_time_that_is_none_is_refused_with_one_that_is(tmp_path: Path, written: str) -> None:
+    """20260131 was a day of 1970."""
+    (found,) = problems_of(tmp_path, f"{SHORTEST}plan: {{start: {written}, duration: 1h}}\n")
+    assert found.endswith(TIME)
+
+
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        ('failures: {flags: ["U T"]}', "a response flag in letters, such as UT"),
+        ("engine: {spark: host:15002}", "must be an address such as sc://host:15002"),
+        ("delivery: {target: {kubernetes: exam}}", "such as VirtualService/exam-service"),
+        ("strategy: {kind: rate-limiting, label: a{b}", "must be letters, digits, blanks"),
+        ("metrics: {e: {kind: error_share, objective: 5 %}}", "a percentage without a blank: 5%"),
+    ],
+)
+def test_form_of_a_text_is_said_in_words(tmp_path: Path, added: str, said: str) -> None:
+    text = added.replace("a{b}", '"a{b"}')
+    assert any(said in one for one in problems_of(tmp_path, f"{SHORTEST}{text}\n"))
+
+
+def test_no_message_is_a_regular_expression() -> None:
+    """Durations and percentages have parsers that say what they want."""
+    patterns = set(re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', experiment_schema()))
+    said = {json.dumps(one) for one in (*_PATTERNS, DURATION_PATTERN, PERCENT_PATTERN)}
+    assert patterns
+    assert patterns <= said
 
 
 @pytest.mark.parametrize(
