@@ -122,10 +122,11 @@ def _adjustments(plan: Plan, metrics: tuple[MetricResult, ...]) -> Iterator[str]
         if metric.variance_removed is not None:
             said[metric.metric] = metric.variance_removed
     for name, removed in said.items():
-        if removed < 0:  # chance: strata or covariates that explain nothing cost a little
+        # By chance, strata or covariates that explain nothing cost a little; of nobody it is 0.
+        if removed <= 0:
             continue
         what = how.get(name) or "what users did before"
-        yield f"{name}: {what} takes {removed:.0%} of the variance away"
+        yield f"{name}: {what} removes {removed:.0%} of the variance"
 
 
 def _doubts(plan: Plan, users: UserEvidence, metric: MetricResult) -> Iterator[str]:

@@ -72,7 +72,16 @@ def _too_few(plan: Plan, metrics: Sequence[MetricResult]) -> Iterator[str]:
     least = plan.minimum_exposure
     for (variant, unit), exposure in seen.items():
         if exposure < least:
-            yield f"{variant} has {exposure:.0f} {unit}s; at least {least} are required"
+            when = _users_count_after(plan, [m.metric for m in metrics if m.unit is unit])
+            yield f"{variant} has {exposure:.0f} {unit}s; at least {least} are required{when}"
+
+
+def _users_count_after(plan: Plan, names: Sequence[str]) -> str:
+    """When a user counts for the first of these metrics; empty where all count at once."""
+    windows = [one.window_ms for one in plan.metrics if one.name in names and one.window_ms]
+    if plan.is_users_fixed_horizon or not windows:
+        return ""
+    return f": users count {span(min(windows))} after their first exposure"
 
 
 def _undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
@@ -85,7 +94,8 @@ def _undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
 
 def _why_undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
     if metric.classification is Classification.NO_DATA:
-        return describe_absence(metric)
+        when = _users_count_after(plan, [metric.metric]) if metric.unknown is None else ""
+        return f"{describe_absence(metric)}{when}"
     objective = metric.objective
     if objective is not None and objective.shared and objective.state is Classification.FAIL:
         return (

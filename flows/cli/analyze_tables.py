@@ -103,9 +103,7 @@ def _remarks(row: ScorecardRow) -> list[str]:
             "the versions can't be compared"
         )
     if row.variance_removed is not None:
-        found.append(
-            f"{name}: the adjustment takes {row.variance_removed:.0%} of the variance away"
-        )
+        found.append(f"{name}: the adjustment removes {row.variance_removed:.0%} of the variance")
     return found
 
 

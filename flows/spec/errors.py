@@ -12,7 +12,10 @@ from pydantic_core import ErrorDetails
 
 from flows.formats.problems import FieldPath, Finding, did_you_mean, unknown_field
 from flows.formats.safe_text import safe_text, safe_url
+from flows.spec.delivery import OBJECT_PATTERN
+from flows.spec.engine import SPARK_PATTERN
 from flows.spec.experiment import Experiment
+from flows.spec.failures import FLAG_PATTERN
 from flows.spec.fields import (
     INSTANT,
     NAME_PATTERN,
@@ -21,9 +24,6 @@ from flows.spec.fields import (
     VARIABLE_PATTERN,
     Strict,
 )
-from flows.spec.delivery import OBJECT_PATTERN
-from flows.spec.engine import SPARK_PATTERN
-from flows.spec.failures import FLAG_PATTERN
 from flows.spec.metrics import METRIC_MODELS
 from flows.spec.sources import PrometheusSource
 from flows.spec.strategies import LABEL_PATTERN, StrategyFields, strategy_kinds, strategy_models

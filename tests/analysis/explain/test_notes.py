@@ -140,7 +140,7 @@ def test_covariates_one_user_trend_and_a_miracle_are_noted() -> None:
     assert any("bought: a change of +200% is too large to be true" in note for note in notes)
     assert any("without the one largest user of each variant" in note for note in notes)
     (adjusted,) = _verdict(variance_removed={"spend": 0.42}).notes
-    assert adjusted == "spend: what users did before takes 42% of the variance away"
+    assert adjusted == "spend: what users did before removes 42% of the variance"
 
 
 def test_segments_are_in_the_verdict_and_their_paradox_in_its_notes() -> None:

@@ -249,3 +249,19 @@ def test_time_and_exposure_that_are_missing_come_first() -> None:
         "minimum duration 5 min: 4 min left",
         "canary has 40 requests; at least 100 are required",
     )
+
+
+@pytest.mark.parametrize(
+    ("fixed_horizon", "when"),
+    [(False, ": users count 3.0 days after their first exposure"), (True, "")],
+)
+def test_users_without_a_final_value_are_waited_for(when: str, *, fixed_horizon: bool) -> None:
+    """On the first days thousands may have come, of whom none counts yet."""
+    spend = replace(plan_for().metrics[0], name="spend", unit=Unit.USER, window_ms=3 * 86_400_000)
+    plan = replace(plan_for(), metrics=(spend,), is_users_fixed_horizon=fixed_horizon)
+    none = replace(ABSENT, metric="spend", unit=Unit.USER, exposure_baseline=0)
+    assert missing_for_decision(plan, [none], at_ms=100 * BUCKET_MS) == (
+        f"stable has 0 users; at least 100 are required{when}",
+        f"canary has 0 users; at least 100 are required{when}",
+        f"spend: no data of canary (0 users) and stable (0 users){when}",
+    )

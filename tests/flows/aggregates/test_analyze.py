@@ -137,7 +137,7 @@ def test_a_wrong_split_and_a_covariate_are_said(tmp_path: Path) -> None:
     rows[1] |= {"n": 3000, "sum": 360}
     shown = _run(_written(tmp_path, rows)).stdout
     assert "bought, b: users are not divided as configured" in shown
-    assert "spend, b: the adjustment takes 7% of the variance away" in shown
+    assert "spend, b: the adjustment removes 7% of the variance" in shown
 
 
 @pytest.mark.parametrize(
