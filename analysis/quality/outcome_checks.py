@@ -202,7 +202,8 @@ def _differences(reach: OutcomeReach) -> Iterator[str]:
         if each.counted and each.without_value > _NO_VALUES_SHARE * each.counted:
             yield (
                 f"{_share(each.without_value, each.counted)} of {variant}'s outcomes {name} have "
-                f"no value (limit {_NO_VALUES_SHARE:.0%})"
+                f"no value (limit {_NO_VALUES_SHARE:.0%}): give each row one, 1 where it is to be "
+                "counted"
             )
 
 

@@ -96,7 +96,7 @@ def _plan(options: argparse.Namespace) -> int:
         console.print(_requests_table(requests))
     if document.requests:
         say(
-            "-: not by the plan's end; (46%): in so many cases by the plan's end; "
+            "-: not by the plan's end; (..%): in so many cases by the plan's end; "
             "detectable: rolled back in four of five cases"
         )
     if document.users:

@@ -50,13 +50,18 @@ def _read(file: Path) -> dict[str, object]:
     import tomllib  # noqa: PLC0415  # every gate comes by here, and most projects have no file
 
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8")).get("duckdb", {})
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WrongResources(f"{file}: can't be read: {error}") from error
-    unknown = sorted(set(table) - set(SETTINGS)) if isinstance(table, dict) else ["duckdb"]
+    # A misspelt table would leave all of its settings without effect.
+    table = tables.pop("duckdb", {})
+    own = set(table) - set(SETTINGS) if isinstance(table, dict) else {"duckdb"}
+    unknown = sorted({*tables, *own})
     if unknown:
         known = ", ".join(SETTINGS)
-        raise WrongResources(f"{file}: unknown field {unknown[0]!r}; [duckdb] may have {known}")
+        raise WrongResources(
+            f"{file}: unknown field {unknown[0]!r}; there is [duckdb] with {known}"
+        )
     return dict(table)
 
 

@@ -163,7 +163,7 @@ def _time_wanted(wanted: WantedRows, text: str) -> str:
     """What a time that can't be read must be."""
     if wanted.time_format is not None:
         return f"a time after 1980 as time_format {wanted.time_format!r} says"
-    hint = ""
+    hint = f", or as {wanted.section}.time_format says"
     if text.replace(".", "", 1).isdigit():
         hint = f"; {hint_since_1970(wanted)}"
     elif re.match(r"[01]\d{3}-", text) or "BC" in text:

@@ -118,6 +118,11 @@ class WantedRows:
     at: datetime | None = None
 
     @property
+    def section(self) -> str:
+        """The spec's section of the source."""
+        return "sources.users" if self.wide else f"sources.{self.kind}"
+
+    @property
     def names(self) -> dict[str, str]:
         """The column of each role; of those that a row doesn't have itself, none."""
         names = self.kind.columns(self.columns)
@@ -160,14 +165,14 @@ def check_columns(wanted: WantedRows, found: list[str], where: str) -> None:
     if absent:
         raise UserDataRefused(
             f"{where}: no column {', '.join(map(repr, absent))}, by which "
-            f"sources.{wanted.kind}.segments splits users; it has {', '.join(map(repr, found))}"
+            f"{wanted.section}.segments splits users; it has {', '.join(map(repr, found))}"
         )
 
 
 def _where_named(wanted: WantedRows, column: str) -> str:
     """The field of the spec that names a column."""
     if not wanted.wide:
-        return f"sources.{wanted.kind}.columns: {{{_role_of(wanted, column)}: <column>}}"
+        return f"{wanted.section}.columns: {{{_role_of(wanted, column)}: <column>}}"
     if column in wanted.wide.values():
         return "sources.users.outcomes: {<outcome>: <column>}"
     return f"sources.users.{_role_of(wanted, column)}: <column>"
@@ -180,6 +185,6 @@ def _role_of(wanted: WantedRows, column: str) -> str:
 def hint_since_1970(wanted: WantedRows) -> str:
     """What to set where times are numbers."""
     return (
-        f"where it counts the time since 1970, set sources.{wanted.kind}.time_format to unix_s "
+        f"where it counts the time since 1970, set {wanted.section}.time_format to unix_s "
         "(or unix_ms, unix_us, unix_ns)"
     )

@@ -130,7 +130,7 @@ def _check_object(
     for name, item in value.items():
         if name in unknown:
             homes = _homes(name, value, unknown, path, table)
-            yield FieldFinding((*path, name), unknown_field(name, sorted(known), homes[:1]))
+            yield FieldFinding((*path, name), unknown_field(name, sorted(known), homes))
         else:
             yield from _check(item, known.get(name, known.get("*", ANY)), (*path, name), table)
     for name in shape:
@@ -184,8 +184,8 @@ def _named(value: Any) -> str:
 def _homes(
     name: str, value: dict[str, Any], unknown: list[str], path: FieldPath, table: Table
 ) -> list[str]:
-    """Parents that know the field, best first: those that know its misplaced siblings too."""
-    ranked = []
+    """The parents that know the field and most of its misplaced siblings; of these the nearest."""
+    ranked: list[tuple[tuple[int, int], str]] = []
     for parent, fields in _objects(table, ()):
         if name not in fields or any(_check(value[name], fields[name], (), table)):
             continue
@@ -194,8 +194,9 @@ def _homes(
         if 0 < distance < _FARTHEST:
             siblings = sum(other in fields for other in unknown)
             place = dotted((*path[:shared], *parent[shared:]))
-            ranked.append((-siblings, distance, place))
-    return [place or "the manifest's top level" for _, _, place in sorted(ranked)]
+            ranked.append(((-siblings, distance), place or "the manifest's top level"))
+    best = min((rank for rank, _ in ranked), default=None)
+    return sorted(place for rank, place in ranked if rank == best)
 
 
 def _objects(shape: Shape, path: FieldPath) -> Iterator[tuple[FieldPath, dict[str, Shape]]]:

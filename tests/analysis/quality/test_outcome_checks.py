@@ -121,7 +121,7 @@ def test_nothing_is_checked_before_anybody_has_a_final_value() -> None:
         ),
         (
             reach_of(replace(HEALTHY, without_value=40), replace(HEALTHY, without_value=40)),
-            "40.0% of a's outcomes 'buy' have no value (limit 10%)",
+            "40.0% of a's outcomes 'buy' have no value (limit 10%): give each row one, 1 where",
         ),
     ],
 )

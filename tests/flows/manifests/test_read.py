@@ -180,6 +180,14 @@ def test_anchors_and_several_documents_are_read() -> None:
             "subset: v2, weight: 25}}",
             "weight: unknown field 'weight'; it belongs to",
         ),
+        (
+            "host: exam\n      subsets:",
+            (
+                "host: exam\n      trafficPolicy:\n        connectionPool: {http: {interval: 1s}}\n"
+                "      subsets:"
+            ),
+            ".tcp.tcpKeepalive, or to spec.trafficPolicy.outlierDetection",
+        ),
         ("{value: 5}", "5", "spec.http[0].fault.delay.percentage: must hold fields"),
     ],
 )

@@ -50,6 +50,11 @@ def test_environment_overrules_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     ("toml", "said"),
     [
         ("[duckdb]\nmemory = 1\n", "unknown field 'memory'"),
+        (
+            '[duck]\nmemory_limit = "2GB"\n',
+            "unknown field 'duck'; there is .duckdb. with memory_limit",
+        ),
+        ("memory_limit = '2GB'\n", "unknown field 'memory_limit'"),
         ("duckdb = 1\n", "unknown field 'duckdb'"),
         ("[duckdb\n", "can't be read"),
         ('[duckdb]\nmemory_limit = "much"\n', "duckdb.memory_limit is 'much', must be a size"),

@@ -316,7 +316,7 @@ def test_csv_with_a_bad_time_is_refused_with_its_row(folder: Path, text: str) ->
     )
     assert refusal(folder) == (
         f"{target}: row 2: exposed_at is {text!r}, must be a time such as 2026-01-31T09:30:00Z "
-        "(without a zone it is UTC) (1 more such rows)"
+        "(without a zone it is UTC), or as sources.exposures.time_format says (1 more such rows)"
     )
 
 

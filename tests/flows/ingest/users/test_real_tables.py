@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,22 @@ def test_a_healthy_table_is_promoted(tmp_path: Path, at: str | None) -> None:
     PARQUET(tmp_path, "users", table(healthy=True))
     metrics = {"paid": METRICS["paid"] | {"margin": 0.3}}
     assert look(tmp_path, spec_for({"at": at}, metrics=metrics)).decision.value == "promote"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"at": "amount"}, "set sources.users.time_format to unix_s"),
+        ({"at": "country"}, "or as sources.users.time_format says"),
+        ({"segments": ["land"]}, "no column 'land', by which sources.users.segments splits"),
+    ],
+)
+def test_what_a_table_lacks_is_named_by_its_section(
+    tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    CSV(tmp_path, "users", table())
+    with pytest.raises(UserDataRefused, match=re.escape(said)):
+        pull(spec_for(changed), tmp_path)
 
 
 def test_a_table_without_times_is_judged_at_the_end_only(tmp_path: Path) -> None:
