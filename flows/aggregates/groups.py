@@ -69,7 +69,8 @@ def groups_of(rows: Sequence[AggregateRow], path: Path, baseline: str | None) ->
         if as_of is not None and place in timeless:
             wrong = "has an as_of in some rows only; give it in all or none"
         if wrong is not None:
-            problems.append(FileProblem(str(path), _row_number(rows, variants), name, wrong))
+            number = _row_number(rows, variants)
+            problems.append(FileProblem(str(path), number, name, wrong, is_row=True))
             continue
         first = baseline or next(iter(variants))
         order = (first, *(each for each in variants if each != first))

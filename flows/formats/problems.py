@@ -42,16 +42,20 @@ def unknown_field(name: str, known: Sequence[str], belongs_to: Sequence[str] = (
 
 @dataclass(frozen=True, slots=True, order=True)
 class FileProblem:
-    """One thing that is wrong: where it is (line 0: a folder), and what would be right."""
+    """One thing that is wrong: where it is, and what would be right.
+
+    line: from 1; 0 for a folder or a whole file. is_row: it is a row of data, in lines or not.
+    """
 
     file: str
     line: int
     field: str
     message: str
+    is_row: bool = False
 
     def __str__(self) -> str:
         where = f"{self.field}: " if self.field else ""
-        line = f":{self.line}" if self.line else ""
+        line = (f": row {self.line}" if self.is_row else f":{self.line}") if self.line else ""
         return safe_text(f"{self.file}{line}: {where}{self.message}")
 
 

@@ -181,12 +181,12 @@ class AggregateRow(BaseModel):
 def read_aggregates(path: Path) -> tuple[AggregateRow, ...]:
     """All rows of a file. Raises InputError with every problem: row, field, value, remedy."""
     if not path.is_file():
-        raise file_error(path, 1, "no such file")
+        raise file_error(path, 0, "no such file")
     try:
         records = read_records(path)
     except UserDataRefused as error:
         said = str(error).removeprefix(f"{path}: ")
-        raise file_error(path, 1, f"can't be read: {said}") from error
+        raise file_error(path, 0, f"can't be read: {said}") from error
     found: list[AggregateRow] = []
     problems: list[FileProblem] = []
     unknown = set[tuple[str, str]]()
@@ -199,13 +199,13 @@ def read_aggregates(path: Path) -> tuple[AggregateRow, ...]:
         new = [each for each in row if each not in unknown]
         known = ("", *AggregateRow.model_fields)
         unknown |= {(field, said) for field, said in new if field not in known}
-        problems += [FileProblem(str(path), number, *problem) for problem in new]
+        problems += [FileProblem(str(path), number, *problem, is_row=True) for problem in new]
     if problems:
         rest = len(problems) - _MOST_PROBLEMS
-        more = [FileProblem(str(path), problems[-1].line, "", f"{rest} more problems")]
+        more = [FileProblem(str(path), problems[-1].line, "", f"{rest} more problems", is_row=True)]
         raise InputError(problems[:_MOST_PROBLEMS] + (more if rest > 0 else []))
     if not found:
-        raise file_error(path, 1, "has no rows; it needs one per variant")
+        raise file_error(path, 0, "has no rows; it needs one per variant")
     return tuple(found)
 
 

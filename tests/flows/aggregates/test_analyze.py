@@ -162,12 +162,13 @@ def test_what_is_wrong_is_named(
     rows[row] = {k: v for k, v in (rows[row] | change).items() if v is not None}
     done = _run(_written(tmp_path, rows))
     assert done.returncode == 2
-    assert problem in done.stderr
+    assert f"sums.json: row {problem}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_missing_a_foreign_and_a_truncated_file_are_refused(tmp_path: Path) -> None:
-    assert "no such file" in _run(tmp_path / "none.csv").stderr
+    missing = tmp_path / "none.csv"
+    assert _run(missing).stderr == f"{missing}: no such file\n"
     (tmp_path / "a.xlsx").write_text("x")
     assert (
         "unknown kind of file; the name must end with .parquet, .csv"
