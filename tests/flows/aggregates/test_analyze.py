@@ -6,6 +6,7 @@ Covers flows.cli.analyze_command, flows.cli.analyze_tables.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -82,7 +83,10 @@ def test_a_process_says_the_same(tmp_path: Path) -> None:
     path = _written(tmp_path, ROWS)
     for arguments, code in (((), 0), (("--json",), 0), (("--baseline", "z"), 2)):
         command = [sys.executable, "-m", "flows.cli", "analyze", str(path), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        # GNU readline sets COLUMNS beneath Python, where only a process without `env` finds it.
+        done = subprocess.run(
+            command, env={**os.environ}, capture_output=True, text=True, check=False
+        )
         same = _run(path, *arguments)
         assert (done.returncode, done.stdout, done.stderr) == (code, same.stdout, same.stderr)
 
