@@ -10,6 +10,8 @@ from pathlib import Path
 from flows.doctor.health_finding import Health, HealthFinding
 from flows.formats.problems import FileProblem
 from flows.formats.text import counted
+from flows.look.basis import data_files
+from flows.spec.experiment import Experiment
 from flows.warehouse.connection import WarehouseBusy, open_reader
 from flows.workspace.experiments import Selection
 from flows.workspace.paths import Workspace
@@ -44,6 +46,20 @@ def _remedy_for(problem: FileProblem) -> str:
     if not problem.line:
         return "name a known one, or write its spec: verdict init --help"
     return "correct this line"
+
+
+def check_files(spec: Experiment, path: Path) -> Sequence[HealthFinding]:
+    """Whether the files that hold an experiment's data are there; path: of its spec."""
+    # A table with a row per user is a file of exposures, and of outcomes.
+    files = list(dict.fromkeys(file for _, file in data_files(spec, path.parent)))
+    if not files:
+        return []
+    subject = f"files of {spec.experiment}"
+    absent = [str(file) for file in files if not file.is_file()]
+    if absent:
+        return [HealthFinding(subject, Health.FAIL, f"{', '.join(absent)}: no such file")]
+    size = sum(file.stat().st_size for file in files) / 1e6
+    return [HealthFinding(subject, Health.OK, f"{counted(len(files), 'file')}, {size:,.1f} MB")]
 
 
 def check_warehouse(workspace: Workspace) -> Sequence[HealthFinding]:

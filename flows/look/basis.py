@@ -45,7 +45,7 @@ def basis_of(spec: Experiment, spec_dir: Path) -> Basis:
         for one in of_users
     )
     try:
-        files = dict(_files(spec, spec_dir))
+        files = dict(data_files(spec, spec_dir))
         states = {name: file_state(path) for name, path in files.items()}
         manifests = [
             read_utf8(spec_dir / name, largest=LARGEST_FILE).encode() for name in spec.manifests
@@ -70,8 +70,11 @@ def evidence_of(con: Connection, looks: Mapping[str, datetime], at: datetime) ->
     return dict(run(con, "aggregate/look_evidence", **asked).fetchall())
 
 
-def _files(spec: Experiment, spec_dir: Path) -> Iterator[tuple[str, Path]]:
-    """The files that hold the data, by what says which is which."""
+def data_files(spec: Experiment, spec_dir: Path) -> Iterator[tuple[str, Path]]:
+    """The files that hold the data, by what says which is which.
+
+    Raises UserDataRefused where a glob names none; a recording needn't be there.
+    """
     for source in (spec.sources.requests, spec.sources.metrics):
         if isinstance(source, RecordingSource):
             yield source.recording, spec_dir / source.recording

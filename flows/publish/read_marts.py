@@ -121,7 +121,9 @@ def data_dictionary() -> Iterator[str]:
     """Every view and column that analysts see, with its comment, as lines of Markdown."""
     yield "# Data dictionary\n"
     yield "What `verdict export VIEW` and `read_marts()` give, generated from the comments of the"
-    yield "views in `sql/views` (`make schemas`). All times are UTC.\n"
+    yield "views in `sql/views` (`make schemas`). All times are UTC. For SQL:"
+    yield "`attach 'var/marts/FILE' as marts (read_only)`, with the FILE that `var/marts/LATEST`"
+    yield "names. Other pages name the views so: `marts.looks`.\n"
     with (
         tempfile.TemporaryDirectory() as folder,
         open_writer(Path(folder) / "empty.duckdb") as con,

@@ -112,7 +112,10 @@ class SourcePull:
         if self.unknown:
             found.append(self._about_unknown())
         if self.vanished:
-            found.append(f"not found any more, rows kept: {_named(self.vanished)}")
+            found.append(
+                f"not found any more, rows kept: {_named(self.vanished)}; files without rows in "
+                "their place take the rows away"
+            )
         found += [str(each) for each in self.came_again[:_MOST_NAMES]]
         if self.empty:
             found.append(f"no rows of {self.kind} in {_named(self.empty)}")

@@ -171,6 +171,33 @@ def test_json_and_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "a.yaml:1" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("source", "files", "line"),
+    [
+        ("users: {aggregates: ../s*.csv}", ["s1.csv", "s2.csv"], "ok      files of exam: 2 files"),
+        ("users: {aggregates: ../t*.csv}", ["s1.csv"], "t*.csv: no such file; `files` is a path"),
+        ("requests: {recording: ../r.parquet}", [], "experiments/../r.parquet: no such file"),
+        ("requests: {recording: ../r.parquet}", ["r.parquet"], "ok      files of exam: 1 file, 0."),
+    ],
+)
+def test_files_that_hold_the_data_are_looked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, files: list[str], line: str
+) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+    (tmp_path / "experiments").mkdir()
+    metrics = "metrics: {paid: {kind: proportion, outcome: paid}}\n" * source.startswith("users")
+    (tmp_path / "experiments" / "exam.yaml").write_text(
+        "experiment: exam\nservice: exam\nmesh: istio\n"
+        "variants: {stable: {version: v1}, canary: {version: v2}}\n"
+        f"plan: {{start: 2026-01-01, duration: 14d}}\n{metrics}sources: {{{source}}}\n"
+    )
+    code = cli.main(["--root", str(tmp_path), "doctor"])
+    said = capsys.readouterr().out
+    assert line in said
+    assert code == (0 if "ok " in line else 2), said
+
+
 def test_a_check_that_crashes_is_a_finding() -> None:
     def crash() -> list[object]:
         raise ZeroDivisionError("ours")
