@@ -19,7 +19,7 @@ from flows.warehouse.engines import attached
 from flows.warehouse.file_lock import LockHeld, file_lock
 from flows.warehouse.kept_open import KEPT, Opened, stays_open
 from flows.warehouse.migrations import SchemaMismatch, bring_up_to_date, is_up_to_date
-from flows.warehouse.resources import resources_of
+from flows.warehouse.resources import resources_of, said_of_memory
 
 _POLL_S = 0.1
 # Bytes that a DuckDB file has at least.
@@ -268,7 +268,7 @@ def _is_ready(con: duckdb.DuckDBPyConnection, path: Path) -> bool:
 
 @contextmanager
 def _told_apart(path: Path) -> Iterator[None]:
-    """Turns a full disk, lacking permission and damage into WarehouseUnusable; all else passes.
+    """Turns lacking disk, memory and permission, and damage into WarehouseUnusable; else it passes.
 
     DuckDB says them in several exceptions: IO errors, failed commits, errors without a kind.
     """
@@ -276,6 +276,8 @@ def _told_apart(path: Path) -> Iterator[None]:
         yield
     except (duckdb.Error, OSError) as error:
         text = str(error)
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise WarehouseUnusable(f"{path}: {said_of_memory(error)}") from error
         if path.name in text and any(reason in text for reason in _FULL):
             raise WarehouseUnusable(
                 f"{path} can't be written, the disk is full: free some space in {path.parent}. "

@@ -22,6 +22,15 @@ _WANTED = {
 }
 
 
+def said_of_memory(error: Exception) -> str:
+    """DuckDB's words without its own remedies, and the settings of ours that help."""
+    said, _, _ = " ".join(str(error).split()).partition(" Possible solutions")
+    return (
+        f"{said}. Raise VERDICT_MEMORY_LIMIT (memory_limit in verdict.toml), or lower "
+        "VERDICT_THREADS"
+    )
+
+
 class WrongResources(UserError):
     """A setting of the resources is no such thing; the message says where and what it must be."""
 

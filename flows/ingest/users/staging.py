@@ -24,7 +24,7 @@ from flows.ingest.users.parts import KnownPart
 from flows.spec.experiment import Experiment
 from flows.spec.sources import FileSource, RowSource, UsersFile, UsersQuery
 from flows.warehouse.engines import attached
-from flows.warehouse.resources import resources_of
+from flows.warehouse.resources import resources_of, said_of_memory
 
 
 class StagingFailed(UserError):
@@ -89,7 +89,9 @@ class Staging:
         try:
             yield folder, shared
         except duckdb.OutOfMemoryException as error:
-            raise StagingFailed(f"users' rows need more memory than there is: {error}") from error
+            raise StagingFailed(
+                f"users' rows need more memory than there is: {said_of_memory(error)}"
+            ) from error
         except duckdb.Error as error:
             if str(folder) not in str(error):
                 raise

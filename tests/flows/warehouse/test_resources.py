@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.warehouse.connection import open_writer
+from flows.warehouse.connection import WarehouseUnusable, open_writer
 from flows.warehouse.resources import WrongResources, resources_of
 
 
@@ -44,6 +44,18 @@ def test_environment_overrules_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("VERDICT_MEMORY_LIMIT", "200 MiB")
     monkeypatch.setenv("VERDICT_THREADS", "1")
     assert _limits(warehouse) == ("200.0 MiB", 1, str(spill))
+
+
+def test_memory_that_does_not_suffice_names_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckDB's own remedies are statements that nobody can give here."""
+    monkeypatch.setenv("VERDICT_MEMORY_LIMIT", "1MB")
+    with pytest.raises(WarehouseUnusable) as raised, open_writer(_warehouse(tmp_path)) as con:
+        con.execute("create table t as select random() as x from range(1_000_000)").fetchall()
+    said = str(raised.value)
+    assert "Raise VERDICT_MEMORY_LIMIT (memory_limit in verdict.toml)" in said
+    assert "SET " not in said
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,10 @@ def test_a_folder_that_cannot_be_made_is_said(
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (duckdb.OutOfMemoryException("out of memory"), "need more memory than there is"),
+        (
+            duckdb.OutOfMemoryException("no room"),
+            "than there is: no room. Raise VERDICT_MEMORY_LIMIT",
+        ),
         (duckdb.IOException('Could not write file "{folder}/x": No space left'), "set TMPDIR"),
     ],
 )
