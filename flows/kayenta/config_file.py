@@ -42,7 +42,12 @@ def load_canary_config(path: Path) -> CanaryConfig:
     try:
         config = CanaryConfigFile.model_validate(written_fields(data))
     except ValidationError as error:
-        found = [_finding(detail, root) for detail in error.errors()]
+        # Of a list whose items are all wrong pydantic says that it has none, too.
+        found = [
+            _finding(detail, root)
+            for detail in error.errors()
+            if not (detail["type"] == "too_short" and detail["input"])
+        ]
         raise file.error([*found, *_slips(data, root)]) from error
     findings = [*_slips(data, root), *_twins(config.metrics, root)]
     if findings:
@@ -65,13 +70,16 @@ def load_canary_config(path: Path) -> CanaryConfig:
     )
 
 
+_ABSENT = {"missing": "is missing", "too_short": "is empty, must hold at least one"}
+
+
 def _finding(detail: ErrorDetails, root: FieldPath) -> tuple[FieldPath, str]:
     """One of pydantic's errors in our words."""
     at: FieldPath = (*root, *detail["loc"])
     value, kind, context = detail["input"], detail["type"], detail.get("ctx", {})
     shown = "" if isinstance(value, dict | list) else f"is {value!r}, "
-    if kind == "missing":
-        return at, "is missing"
+    if kind in _ABSENT:
+        return at, _ABSENT[kind]
     if kind == "extra_forbidden":
         return at, unknown_field(str(at[-1]), _CANARY_FIELDS)
     if kind == "value_error":

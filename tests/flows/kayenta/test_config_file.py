@@ -158,3 +158,13 @@ def test_every_mistake_is_said_at_once_with_its_line(tmp_path: Path) -> None:
     assert problems_of(lambda: load_canary_config(path)) == [
         "2: metrics[1].name: is 'a', as metrics[0] is; values are found by name"
     ]
+
+
+def test_only_a_list_without_items_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "canary.json"
+    path.write_text(json.dumps(canary_config(metric("a", direction="up"))))
+    (one,) = problems_of(lambda: load_canary_config(path))
+    assert "direction" in one
+    path.write_text(json.dumps(canary_config()))
+    (one,) = problems_of(lambda: load_canary_config(path))
+    assert one.endswith("metrics: is empty, must hold at least one")
