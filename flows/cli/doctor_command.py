@@ -17,7 +17,7 @@ def add(commands: Commands) -> None:
         commands,
         "doctor",
         _doctor,
-        "check specs, servers, disk and memory, and print remedies; exit 2 if a check fails",
+        "check specs, files, servers, disk and memory, and print remedies; exit 2 if a check fails",
     )
     add_experiment(doctor, several=True)
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
