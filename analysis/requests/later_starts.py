@@ -13,8 +13,8 @@ into an e-value by Robbins' mixture over positive effects. So, unlike a test by 
 holds asymptotically; benchmarks/late_harm.py shows how it holds for known streams.
 
 Two things are asked besides, so that one hiccup and what is over decide nothing: the worst two
-buckets count as the third worst does (Winsor's way), and the last quarter of the window must be
-beyond the margin as well.
+buckets count as the third worst does where they stand out (hiccups.py), and the last quarter of
+the window must be beyond the margin as well.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from scipy.special import chdtri, logsumexp
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.requests.gross_failure import likelihood_ratio
+from analysis.requests.hiccups import worst_as_third
 from analysis.requests.level_noise import LARGER, LevelNoise, noise_around
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.started_windows import (
@@ -38,7 +39,7 @@ from analysis.sequential.confidence_sequence import normal_of_student, one_sided
 from analysis.sequential.roots import bracket_root
 
 # Weight of the comparison from the start.
-_FIRST = 0.6
+_FIRST = 0.65
 # Buckets after which a start's comparison is tightest.
 _OPTIMUM = 24.0
 # Windows whose e-value can't matter are left out: so much below the threshold, as a log.
@@ -115,7 +116,7 @@ def harm_from_any_start(baseline: BucketCounts, candidate: BucketCounts, null: N
 class _Windows:
     """The windows of a view that may matter: one each of row, which (start), level, noise.
 
-    baseline, candidate: counts with the worst two buckets as the third; whole: as they are.
+    baseline, candidate: counts with hiccups as worst_as_third has them; whole: as they are.
     value: log of e-value times level.
     """
 
@@ -160,7 +161,17 @@ class _Windows:
             start=start,
         )
         variants = totals.between(
-            start, np.full_like(start, buckets), row, _worst_as_third(view, null, row, start)
+            start,
+            np.full_like(start, buckets),
+            row,
+            worst_as_third(
+                view.baseline,
+                view.candidate,
+                factor=null.factor,
+                gap=null.gap,
+                row=row,
+                start=start,
+            ),
         )
         found = cls(view, row, which, level, noise, *variants, whole, np.zeros(0))
         warm_up = -(-max(null.warm_up - view.first, 0) // view.width)
@@ -246,28 +257,6 @@ def _beyond(
     baseline: BucketCounts, candidate: BucketCounts, null: Null, row: IntArray
 ) -> BoolArray:
     return np.asarray(candidate.share > null.factor[row] * baseline.share + null.gap[row])
-
-
-def _worst_as_third(
-    view: WatchedBuckets, null: Null, row: IntArray, start: IntArray
-) -> tuple[IntArray, FloatArray]:
-    """Buckets of each window and how many times more they count: int64, float64[3, windows].
-
-    The two that speak most against the candidate count as the third does: a hiccup of two buckets
-    decides nothing, and a harm that lasts loses little. Without a third the worst is left out.
-    """
-    totals = view.baseline.total + view.candidate.total
-    weight = view.baseline.total * view.candidate.total / np.maximum(totals, 1)
-    share = view.candidate.share - null.factor[:, None] * view.baseline.share
-    harm = (weight * (share - null.gap[:, None]))[row]
-    harm = np.where(np.arange(harm.shape[1]) >= start[:, None], harm, -np.inf)
-    worst = []
-    for _ in range(3):
-        worst.append(harm.argmax(axis=1))
-        harm[np.arange(len(row)), worst[-1]] = -np.inf
-    times = np.array([[-1.0, -1.0, 2.0], [-1.0, 0.0, 0.0]])
-    length = view.candidate.total.shape[1] - start
-    return np.array(worst), times[np.where(length > 2, 0, 1)].T
 
 
 def _still_there(

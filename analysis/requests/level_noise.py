@@ -27,6 +27,10 @@ _FAILURES_TO_KNOW_BURSTS = 40.0
 _LEAST_INFLATION = 1.5
 # Degrees of freedom by which variance of sampling alone is believed; buckets of a hiccup.
 _SAMPLING_DEGREES, _HICCUP = 15.0, 4.0
+# So many more for the first buckets of a plan, half of them long.
+_MORE_DEGREES, _FIRST_BUCKETS = 65.0, 32.0
+# Of the baseline's long-run variance over sampling's, from which on it surely has own states.
+_VARIES = 5.0
 # Standard errors by which the part of the variance that is no sampling may be too low.
 _DOUBT = 1.0
 # Standard errors of independent buckets by which what is shared may be chance, if states last.
@@ -95,20 +99,42 @@ def noise_around(
     typical = np.where(used, variance, 0.0).sum(-1) / np.maximum(n, 1)
     beyond = np.maximum(of_difference - 1, 0) + _DOUBT * np.sqrt(2 / np.maximum(n, 1))
     scale = unshared / np.maximum(typical, _TINY)
-    states = _own_states(baseline, row, factor[row], gap[row], scale, beyond, length)
+    states, long_run = _own_states(baseline, row, factor[row], gap[row], scale, beyond, length)
     persistent = np.maximum(bursts * inflation, bursts + states)
     believed = np.clip(inflation * of_difference, 0.0, 1.0)
     allowed = 1 + (np.maximum(inflation, _LEAST_INFLATION) - 1) * believed
+    seen = (free + 1) / allowed - 1
+    calm = _calm_start(long_run, n, start)
+    prior = _degrees_of_sampling(persistent, calm, sides[1].sum(-1))
     return LevelNoise(
-        bursts=bursts,
+        bursts=_moderated(bursts, seen, calm * prior),
         states=states,
-        persistent=persistent,
-        degrees=(free + 1) / allowed - 1 + _degrees_of_sampling(persistent, sides[1].sum(-1)),
+        persistent=_moderated(persistent, seen, calm * prior),
+        degrees=seen + prior,
         buckets=free + 1,
     )
 
 
-def _degrees_of_sampling(persistent: FloatArray, seen: IntArray) -> FloatArray:
+def _moderated(variance: FloatArray, degrees: FloatArray, prior: FloatArray) -> FloatArray:
+    """A variance that was seen with so many degrees of freedom, and sampling's with the prior's.
+
+    At least 1, what sampling gives.
+    """
+    part = prior / np.maximum(np.maximum(degrees, 0.0) + prior, _TINY)
+    return np.maximum(variance + (1 - variance) * part, 1.0)
+
+
+def _calm_start(long_run: FloatArray, n: FloatArray, start: IntArray) -> FloatArray:
+    """From 1, for a plan's first buckets while the baseline shows no states of its own, to 0.
+
+    A candidate may have a state that lasts through all of its window, which doesn't show in it.
+    long_run: the baseline's variance, as its mean has it, over sampling's. n: buckets.
+    """
+    young = np.where(start == 0, np.clip(2 * (1 - n / _FIRST_BUCKETS), 0.0, 1.0), 0.0)
+    return np.asarray(young * np.clip((_VARIES - long_run) / (_VARIES - 2), 0.0, 1.0))
+
+
+def _degrees_of_sampling(persistent: FloatArray, calm: FloatArray, seen: IntArray) -> FloatArray:
     """Degrees of freedom that a window has besides, as far as it varies as sampling has it.
 
     What sampling gives is known, not estimated (a prior on it: Smyth 2004, "moderated t"). Where
@@ -116,7 +142,7 @@ def _degrees_of_sampling(persistent: FloatArray, seen: IntArray) -> FloatArray:
     """
     like_sampling = np.clip(2 - persistent, 0.0, 1.0)
     many = np.clip((seen - _HICCUP) / _HICCUP / 2, 0.0, 1.0)
-    return _SAMPLING_DEGREES * like_sampling * many
+    return (_SAMPLING_DEGREES + _MORE_DEGREES * calm) * like_sampling * many
 
 
 def _sides(weight: FloatArray, start: IntArray) -> tuple[BoolArray, BoolArray]:
@@ -189,9 +215,10 @@ def _own_states(
     scale: FloatArray,
     beyond: FloatArray,
     length: FloatArray,
-) -> FloatArray:
+) -> tuple[FloatArray, FloatArray]:
     """What states as the baseline has them add to a window's mean: float64[windows].
 
+    And the baseline's long-run variance over sampling's.
     A candidate's are as large for its level as the baseline's for its own: a baseline that fails
     little now shows small ones. Few were seen, so they are taken to be larger.
     scale: from the baseline's variance to that of its own states, in multiples of the difference's
@@ -205,10 +232,13 @@ def _own_states(
     off = np.where(seen, counts.share - mean[:, None], 0.0)
     products = _products(off, np.zeros(len(rows), dtype=np.int64))
     sampling = np.where(seen, counts.sampling_variance, 0.0).sum(-1) / np.maximum(n, 1)
-    varies = np.maximum(products[0] / np.maximum(n - 1, 1) - sampling, 0.0)
+    variance = products[0] / np.maximum(n - 1, 1)
+    varies = np.maximum(variance - sampling, 0.0)
     inflation = np.minimum(variance_inflation(products, n), np.maximum(n / 4, 1.0))
     level = factor + gap / np.maximum(mean[at], _LEAST_LEVEL)
     states = np.minimum(varies[at] * scale * (level**2 + factor**2), beyond)
     free = np.maximum(n / inflation - 1, 1.0)
     larger = (free / chdtri(free, 1 - LARGER))[at]
-    return np.asarray(states * larger * np.minimum(inflation[at] - 1, length))
+    ratio = variance / np.maximum(sampling, _TINY)
+    long_run = ratio * of_what_persists(inflation, ratio, np.ones_like(ratio), n)
+    return np.asarray(states * larger * np.minimum(inflation[at] - 1, length)), long_run[at]

@@ -131,3 +131,9 @@ def test_a_leak_is_found_and_never_promoted() -> None:
     course = watch(Stream(rate=1000, harm=leak(2)), 17, 40)
     assert course.healthy == 0
     assert course.found()[0] == 100
+
+
+def test_slow_requests_from_the_start_are_found_by_minute_five() -> None:
+    """A spread of latency 1.3 times as large: 3.7 % above the baseline's p99, not 1 %."""
+    course = watch(Stream(slow=True, base=0.01, harm=step(0, 2.7)), 23, 60, on=True)
+    assert (course.rolled_back <= 5).mean() > 0.45

@@ -70,3 +70,15 @@ def test_a_constant_series_inflates_nothing() -> None:
     products = LaggedProducts(nothing, nothing, nothing, np.array([40.0]))
     assert products.inflation() == 1
     assert variance_inflation(nothing, np.array([40.0])) == 1
+
+
+def test_the_first_buckets_of_a_plan_are_believed_to_vary_as_sampling_has_it() -> None:
+    """By more than as many later ones, unless the baseline is seen to have states of its own."""
+    calm = _noise(Stream(buckets=14), 0)
+    assert np.median(calm.degrees) > 35
+    assert np.median(calm.persistent) < 1.2
+    assert np.median(_noise(Stream(buckets=134), 120).degrees) > 100  # by what was before
+    assert np.median(_noise(Stream(buckets=40), 0).degrees) < 45
+    own = _noise(Stream(rate=1000, state=1.0, state_s=60, buckets=14), 0)
+    assert np.median(own.degrees) < 10
+    assert np.median(own.persistent) > 5
