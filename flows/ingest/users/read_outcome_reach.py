@@ -192,7 +192,7 @@ class _Look:
         an earlier pull has, and of its days what is new."""
         span = f"{asked.span} {asked.outcomes}"
         known = self.before.days.get(span, ()) if self.before else ()
-        found, others, asked_for = list(known), self.users, window
+        found = list(known)
         if self.before and known:
             days: dict[str, Any] = {"days": sorted({row.exposed_on for row in known})}
             of_day, of_new = "list_contains($days, u.exposed_on)", "list_contains($parts, o.part)"
@@ -203,9 +203,10 @@ class _Look:
             late = f"o.occurred_at > $since and not {of_new}"
             found += self._of_days(mine, new | {"since": self.before.since}, which=late)
             others = f"(select * from {self.users} as u where not {of_day})"
-            asked_for = window | days
-        with joined_as_written(self.con):
-            found += self._of_days(others, asked_for)
+            with joined_as_written(self.con):
+                found += self._of_days(others, window | days)
+        else:
+            found += self._of_days(self.users, window)
         self.days[span] = closed(by_day(found), window["exposed_until"])
         return together(found)
 
