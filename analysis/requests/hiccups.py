@@ -1,4 +1,4 @@
-"""The worst buckets of a window count as another does where they stand out: no harm is a hiccup."""
+"""The worst two buckets of a window count as the third: no hiccup of two buckets is a harm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from analysis.requests.paired_buckets import BucketCounts, information
 
 # Standard errors beyond the rest of its window from which on a bucket stands out.
 _STANDS_OUT = 3.0
-_TINY = 1e-300
 
 
 def worst_as_third(
@@ -26,8 +25,9 @@ def worst_as_third(
     baseline, candidate: [rows, buckets]. factor, gap: float64[rows], of the null hypothesis. row,
     start: int64[windows]. The two that speak most against the candidate count as the third does
     (Winsor's way): a hiccup of two buckets decides nothing, and a harm that lasts loses little.
-    Where neither stands out there is none, and all count as they are: of few failures the worst
-    buckets have many by chance. Without a third the worst is left out.
+    Since the first bucket they do so only where one of them stands out, as of few failures the
+    worst buckets have many by chance; a later start is chosen afterwards, where the worst begins.
+    Without a third the worst is left out.
     """
     share = candidate.share - factor[:, None] * baseline.share
     harm = (information(baseline, candidate) * (share - gap[:, None]))[row]

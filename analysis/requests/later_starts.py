@@ -13,8 +13,8 @@ into an e-value by Robbins' mixture over positive effects. So, unlike a test by 
 holds asymptotically; benchmarks/late_harm.py shows how it holds for known streams.
 
 Two things are asked besides, so that one hiccup and what is over decide nothing: the worst two
-buckets count as the third worst does where they stand out (hiccups.py), and the last quarter of
-the window must be beyond the margin as well.
+buckets count as the third worst does (since the first bucket where they stand out: hiccups.py), and
+the last quarter of the window must be beyond the margin as well.
 """
 
 from __future__ import annotations

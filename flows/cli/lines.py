@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,9 +34,16 @@ def print_beside(text: str) -> None:
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
-        from flows.cli.stdout import print_nowhere  # noqa: PLC0415
-
         print_nowhere(sys.stderr)
+
+
+def print_nowhere(stream: TextIO) -> None:
+    """What the stream is left to print is dropped: Python would try again at its end, and fail."""
+    # A stream in a file's place has no number.
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def fitted(text: str, *, indent: str = "") -> str:

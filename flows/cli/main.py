@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from flows.cli.faults import fault_line, show_fault
-from flows.cli.lines import complain
+from flows.cli.lines import complain, print_nowhere
 from flows.formats.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     from flows.cli.arguments import workspace_of  # noqa: PLC0415
-    from flows.cli.stdout import lost_output, print_nowhere, printable_output  # noqa: PLC0415
+    from flows.cli.stdout import lost_output, printable_output  # noqa: PLC0415
     from flows.formats.problems import UserError  # noqa: PLC0415
     from flows.formats.safe_text import make_logs_safe  # noqa: PLC0415
 

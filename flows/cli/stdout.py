@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -69,12 +69,3 @@ def lost_output(error: BaseException) -> str | None:
     if isinstance(cause, OSError) and cause.errno in (errno.EPIPE, errno.ENOSPC):
         return cause.strerror if cause.filename is None else None
     return None
-
-
-def print_nowhere(stream: TextIO) -> None:
-    """What the stream is left to print is dropped: Python would try again at its end, and fail."""
-    # A stream in a file's place has no number.
-    with suppress(OSError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
