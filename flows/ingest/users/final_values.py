@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from datetime import date, datetime, timedelta
 
 from flows.ingest.users.plan_splits import SplitStarts, split_number
 from flows.ingest.users.quantities import Cohort
 from flows.ingest.users.scales import Scales
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import Connection, run
+from flows.warehouse.statements import Connection, joined_as_written, run
 
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
@@ -37,20 +38,24 @@ def make_final_values(
     before, after = (us * _MICROSECOND for us in cohort.reach_us)
     places = range(len(cohort.quantities))
     [(users,)] = run(con, "aggregate/kept_users", experiment=spec.experiment).fetchall()
-    run(
-        con,
-        "load/final_values",
-        {
-            "totals": ", ".join(total for i in places for total in _totals(cohort, i, outcomes)),
-            "values": ", ".join(value for i in places for value in _values(cohort, scales, i)),
-            "split": split_number(splits, "u.exposed_at"),
-            "rows": "(select * from found order by user_id)" if users <= _IN_ORDER else "found",
-        },
-        experiment=spec.experiment,
-        exposed_until=cohort.exposed_until(known_until),
-        earliest=midnight(min(days), known_until) - before if days else "-infinity",
-        latest=midnight(max(days), known_until) + _DAY + after if days else "infinity",
-    )
+    are_many = users > _IN_ORDER
+    with joined_as_written(con) if are_many else nullcontext():
+        run(
+            con,
+            "load/final_values",
+            {
+                "totals": ", ".join(
+                    total for i in places for total in _totals(cohort, i, outcomes)
+                ),
+                "values": ", ".join(value for i in places for value in _values(cohort, scales, i)),
+                "split": split_number(splits, "u.exposed_at"),
+                "rows": "found" if are_many else "(select * from found order by user_id)",
+            },
+            experiment=spec.experiment,
+            exposed_until=cohort.exposed_until(known_until),
+            earliest=midnight(min(days), known_until) - before if days else "-infinity",
+            latest=midnight(max(days), known_until) + _DAY + after if days else "infinity",
+        )
 
 
 def midnight(day: date, like: datetime) -> datetime:
