@@ -165,6 +165,7 @@ _RULES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
 }
 _FUNCTIONS: dict[str, Callable[[exp.Expr], exp.Expr]] = {
     "epoch_us": _renamed("unix_micros"),
+    "list_position": _renamed("array_position"),
     "make_timestamptz": _renamed("timestamp_micros"),
     "hash": _hashed,
     "isfinite": _is_finite,

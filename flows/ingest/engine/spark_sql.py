@@ -117,7 +117,9 @@ def _values(rows: list[list[Any]], alias: exp.Expr) -> exp.Expr:
 
 def _bound(node: exp.Expr, parameters: Mapping[str, Any]) -> exp.Expr:
     if isinstance(node, exp.Bracket) and isinstance(node.this, exp.Placeholder):
-        return _looked_up(parameters[node.this.name], node.expressions[0])
+        looked_in = parameters[node.this.name]
+        if isinstance(looked_in, Mapping):
+            return _looked_up(looked_in, node.expressions[0])
     if not isinstance(node, exp.Placeholder):
         return node
     value = parameters[node.name]
