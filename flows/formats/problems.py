@@ -81,6 +81,11 @@ class InputError(UserError):
         return type(self), (self.problems,)
 
 
+def os_reason(error: Exception) -> str:
+    """What the system said, without its number and the file, which the message names itself."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def file_error(path: Path | str, line: int, message: str, field: str = "") -> InputError:
     """The error of a file that has one problem."""
     return InputError([FileProblem(str(path), line, field, message)])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import duckdb
 
-from flows.formats.problems import UserError, did_you_mean
+from flows.formats.problems import UserError, did_you_mean, os_reason
 from flows.publish.marts import latest_marts
 from flows.warehouse.connection import open_writer
 from flows.warehouse.statements import quoted, run
@@ -90,6 +90,8 @@ def read_marts(root: Path | str = ".") -> Marts:
 
 def export_view(marts: Marts, view: str, form: ExportFormat, path: Path) -> int:
     """Writes a view to a file, whole or not at all; returns its rows. Raises MartsNotRead."""
+    if not path.parent.is_dir():
+        raise MartsNotRead(f"{path} can't be written: there is no folder {path.parent}")
     relation = marts[view]
     unfinished = path.with_name(f".{path.name}.part")
     write: dict[ExportFormat, Callable[[], None]] = {
@@ -103,7 +105,7 @@ def export_view(marts: Marts, view: str, form: ExportFormat, path: Path) -> int:
     except (OSError, duckdb.IOException) as error:
         with suppress(OSError):
             unfinished.unlink()
-        raise MartsNotRead(f"{path} can't be written: {error}") from error
+        raise MartsNotRead(f"{path} can't be written: {os_reason(error)}") from error
     return len(relation)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from flows.formats.problems import UserError
+from flows.formats.problems import UserError, os_reason
 from flows.warehouse.engines import attached
 from flows.warehouse.file_lock import LockHeld, file_lock
 from flows.warehouse.kept_open import KEPT, Opened, stays_open
@@ -158,7 +158,7 @@ def _locked(path: Path, *, shared: bool, deadline: float, wait_s: float) -> Iter
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WarehouseUnusable(
-            f"{path} can't be made, its folder can't be: {error}. Name another file"
+            f"{path} can't be made, its folder can't be: {os_reason(error)}. Name another file"
         ) from error
     try:
         lock = path.with_name(f"{path.name}.lock")

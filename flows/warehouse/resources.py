@@ -6,7 +6,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from flows.formats.problems import UserError
+from flows.formats.problems import UserError, os_reason
 
 SETTINGS = {
     "memory_limit": "VERDICT_MEMORY_LIMIT",
@@ -61,7 +61,7 @@ def _read(file: Path) -> dict[str, object]:
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise WrongResources(f"{file}: can't be read: {error}") from error
+        raise WrongResources(f"{file}: can't be read: {os_reason(error)}") from error
     # A misspelt table would leave all of its settings without effect.
     table = tables.pop("duckdb", {})
     own = set(table) - set(SETTINGS) if isinstance(table, dict) else {"duckdb"}

@@ -23,6 +23,7 @@ from flows.delivery.targets.target import (
     TargetRefused,
     TargetUnavailable,
 )
+from flows.formats.problems import os_reason
 from flows.formats.text_file import STREAM, is_stream
 from flows.warehouse.file_lock import LockHeld, file_lock
 
@@ -106,7 +107,7 @@ class EnvoyRoutes:
         except LockHeld as error:
             raise TargetUnavailable(f"{self.title} is being changed by another process") from error
         except OSError as error:
-            raise TargetUnavailable(f"{self.title} can't be written: {error}") from error
+            raise TargetUnavailable(f"{self.title} can't be written: {os_reason(error)}") from error
 
     @property
     def _lock(self) -> Path:

@@ -12,7 +12,7 @@ from typing import Self
 
 import duckdb
 
-from flows.formats.problems import UserError
+from flows.formats.problems import UserError, os_reason
 from flows.formats.scratch_folder import scratch_folder
 from flows.ingest.sources.local_files import file_state, find_files
 from flows.ingest.sources.shared_files import SharedFiles, use_of
@@ -78,7 +78,9 @@ class Staging:
             try:
                 folder = self._stack.enter_context(scratch_folder("verdict-users-"))
             except OSError as error:
-                raise StagingFailed(f"users' rows can't be kept aside: {error}") from error
+                raise StagingFailed(
+                    f"users' rows can't be kept aside: {os_reason(error)}"
+                ) from error
             # What doesn't fit into memory is kept aside there, too: not in the current folder.
             resources = resources_of(self.warehouse)
             # A time without a zone is UTC, whatever this machine's zone is.

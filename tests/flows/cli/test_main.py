@@ -176,6 +176,20 @@ def test_crash_in_one_experiment_does_not_stop_the_others(
     assert capsys.readouterr().err.count("Traceback") >= 2
 
 
+def test_list_of_users_that_can_not_be_read_is_told_without_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latin = tmp_path / "latin"
+    latin.write_bytes(b"caf\xe9\n")
+    for file, told in (
+        (tmp_path / "none", "can't be read: No such file or directory"),
+        (tmp_path, "can't be read: Is a directory"),
+        (latin, "byte 3 is not UTF-8; save it as UTF-8"),
+    ):
+        assert cli.main(["--root", str(tmp_path), "forget", "--from", str(file)]) == 2
+        assert capsys.readouterr().err == f"{file}:1: {told}\n"
+
+
 def test_installation_that_is_not_whole_is_no_rollback(tmp_path: Path) -> None:
     (tmp_path / "duckdb.py").write_text("raise ImportError('not for this machine')\n")
     path = os.pathsep.join([str(tmp_path), str(REPOSITORY)])

@@ -75,7 +75,10 @@ def test_what_can_not_be_exported_is_one_line(
     for arguments, told in (
         (["--root", str(root), "export"], "name a view: "),
         (["--root", str(root), "export", "lookss"], "did you mean 'looks'?"),
-        (["--root", str(root), "export", "looks", "--output", "/no/where/x"], "can't be written"),
+        (
+            ["--root", str(root), "export", "looks", "--output", "/no/where/x"],
+            "there is no folder /no/where",
+        ),
         (["--root", str(tmp_path), "export", "looks"], "run `verdict run`"),
     ):
         assert cli.main(arguments) == 2
