@@ -18,7 +18,7 @@ from typing import Any
 from packaging.version import Version
 
 _FOLDER = Path(__file__).resolve().parent
-_LOCKS = ("requirements-dev.lock", "requirements-venv.lock", "requirements.lock")
+_LOCKS = tuple(f"requirements{part}.lock" for part in ("-dev", "-spark", "-venv", ""))
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 _WAIT_S = 300
 
