@@ -33,8 +33,8 @@ def audit(
     (folder / "scripts" / "advisories.toml").write_text(
         listed.replace("[accepted]\n", f"[accepted]\n{accepted}\n")
     )
-    for name in ("requirements-dev.lock", "requirements-venv.lock", "requirements.lock"):
-        (folder / name).write_text(lock)
+    for locked in REPOSITORY.glob("requirements*.lock"):
+        (folder / locked.name).write_text(lock)
     (folder / "library" / "pip_audit.py").write_text(_PIP_AUDIT.format(answer=answer))
     return subprocess.run(
         [sys.executable, str(script)],
