@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from analysis.arrays import FloatArray, IntArray
-from analysis.kayenta.merged_runs import merged_runs
+from analysis.kayenta.merged_runs import merged_runs, tallied
 
 # Differences held at once: 32 MB. A single longer pair of series is searched, not laid out.
 _MOST_DIFFERENCES = 4_000_000
@@ -72,7 +72,7 @@ def _shifts(
     """A chunk of location_shifts, as the fields of Shifts."""
     x, y = np.sort(experiment, axis=1), np.sort(control, axis=1)
     m, n = x.shape[1], y.shape[1]
-    runs = merged_runs(x, y)
+    runs = merged_runs(tallied(x), tallied(y))
     reach = 0.5 + float(ndtri(0.5 + confidence / 2)) * runs.sigma_off_ties
     rank = np.maximum(np.ceil(m * n / 2 - reach), 1).astype(np.int64)
     median = np.full_like(rank, (m * n + 1) // 2)

@@ -6,21 +6,61 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.arrays import FloatArray, IntArray
+from analysis.arrays import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Tallies:
+    """Samples as values, and how often each occurs: float64[rows, values] each.
+
+    size: of each row's sample. A value may occur 0 times, or stand at several places.
+    """
+
+    value: FloatArray
+    count: FloatArray
+    size: int
+
+    def of(self, rows: IntArray | slice) -> Tallies:
+        return Tallies(self.value[rows], self.count[rows], self.size)
+
+    def less(self, shift: FloatArray) -> Tallies:
+        """Each row less a shift of its own."""
+        return Tallies(self.value - shift[:, None], self.count, self.size)
+
+
+def tallied(ordered: FloatArray) -> Tallies:
+    """Each row's different values. ordered: float64[rows, n], ascending, n at least 1."""
+    rows, n = ordered.shape
+    begins = begins_of_runs(ordered)
+    most = int(begins.sum(axis=1).max(initial=1))
+    if most == n:
+        return Tallies(ordered, np.ones_like(ordered), n)
+    starts = np.flatnonzero(begins)
+    at = (np.cumsum(begins, axis=1) - 1 + most * np.arange(rows)[:, None]).ravel()[starts]
+    value, count = np.repeat(ordered[:, -1:], most, axis=1), np.zeros((rows, most))
+    value.ravel()[at] = ordered.ravel()[starts]
+    count.ravel()[at] = np.diff(starts, append=ordered.size)
+    return Tallies(value, count, n)
+
+
+def begins_of_runs(ordered: FloatArray) -> BoolArray:
+    """Where a row's value isn't the one before it: bool[rows, n]."""
+    begins = np.ones(ordered.shape, dtype=np.bool_)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=begins[:, 1:])
+    return begins
 
 
 @dataclass(frozen=True, slots=True)
 class MergedRuns:
     """Runs of equal values of each row's x and y together; none reaches into the next row.
 
-    m, n: how many values of x and of y each of so many rows has.
-    row: int64[runs]; value: float64[runs]; of_x, of_y: float64[runs], how many values of each.
+    m, n: how many values of x and of y each row has. first: int64[rows], each row's first run.
+    value: float64[runs]; of_x, of_y: float64[runs], how many values of each.
     """
 
-    rows: int
     m: int
     n: int
-    row: IntArray
+    first: IntArray
     value: FloatArray
     of_x: FloatArray
     of_y: FloatArray
@@ -28,40 +68,51 @@ class MergedRuns:
     @property
     def wins(self) -> FloatArray:
         """U of x: pairs of values in which x is larger; ties count half: float64[rows]."""
-        below = np.cumsum(self.of_y) - self.of_y - self.row * self.n
-        wins = np.bincount(self.row, self.of_x * (below + self.of_y / 2), self.rows)
-        return np.asarray(wins, dtype=np.float64)
+        up_to = np.cumsum(self.of_y)
+        earlier = self.n * self.m * np.arange(self.first.size)
+        return np.asarray(self._by_row(self.of_x * (up_to - self.of_y / 2)) - earlier)
+
+    @property
+    def ties(self) -> FloatArray:
+        """Pairs of equal values: float64[rows]."""
+        return self._by_row(self.of_x * self.of_y)
 
     @property
     def sigma(self) -> FloatArray:
         """Standard deviation of U under no shift, corrected for ties: float64[rows]."""
-        return self._sigma(_ties(self.of_x + self.of_y))
+        return self._sigma(_tied(self.of_x + self.of_y))
 
     @property
     def sigma_off_ties(self) -> FloatArray:
         """The same of samples shifted to where only ties within each of them are left."""
-        return self._sigma(_ties(self.of_x) + _ties(self.of_y))
+        return self._sigma(_tied(self.of_x) + _tied(self.of_y))
 
-    def _sigma(self, ties: FloatArray) -> FloatArray:
+    def _sigma(self, tied: FloatArray) -> FloatArray:
         m, n, total = self.m, self.n, self.m + self.n
-        tied = np.bincount(self.row, ties, self.rows)
-        return np.asarray(np.sqrt(m * n / 12 * (total + 1 - tied / (total * (total - 1)))))
+        of_rows = self._by_row(tied)
+        return np.asarray(np.sqrt(m * n / 12 * (total + 1 - of_rows / (total * (total - 1)))))
+
+    def _by_row(self, of_runs: FloatArray) -> FloatArray:
+        """Sums: float64[rows]."""
+        return np.asarray(np.add.reduceat(of_runs, self.first), dtype=np.float64)
 
 
-def _ties(size: FloatArray) -> FloatArray:
+def _tied(size: FloatArray) -> FloatArray:
     """Of runs of t equal values, t^3 - t."""
-    return np.asarray(size**3 - size)
+    return np.asarray(size * size * size - size)
 
 
-def merged_runs(x: FloatArray, y: FloatArray) -> MergedRuns:
-    """x: float64[rows, m]; y: float64[rows, n]; finite, in any order."""
-    (rows, m), n = x.shape, y.shape[1]
-    both = np.concatenate([y, x], axis=1)
+def merged_runs(x: Tallies, y: Tallies) -> MergedRuns:
+    """The runs of each row of x and y, which needn't be ordered; finite."""
+    both = np.concatenate([y.value, x.value], axis=1)
     order = np.argsort(both, axis=1)
-    ordered = np.take_along_axis(both, order, axis=1)
-    begins = np.ones(both.shape, dtype=np.bool_)
-    begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    order += both.shape[1] * np.arange(len(both))[:, None]
+    ordered = both.ravel()[order]
+    begins = begins_of_runs(ordered)
     starts = np.flatnonzero(begins)
-    size = np.diff(starts, append=both.size).astype(np.float64)
-    of_x = np.add.reduceat((order >= n).ravel(), starts, dtype=np.float64)
-    return MergedRuns(rows, m, n, starts // (m + n), ordered.ravel()[starts], of_x, size - of_x)
+    counts = np.concatenate([y.count, x.count], axis=1).ravel()
+    size = np.add.reduceat(counts[order].ravel(), starts)
+    counts.reshape(both.shape)[:, : y.value.shape[1]] = 0
+    of_x = np.add.reduceat(counts[order].ravel(), starts)
+    first = np.cumsum(begins.sum(axis=1)) - begins.sum(axis=1)
+    return MergedRuns(x.size, y.size, first, ordered.ravel()[starts], of_x, size - of_x)

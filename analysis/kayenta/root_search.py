@@ -14,7 +14,7 @@ from scipy.special import ndtri
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.kayenta.mann_whitney import Shifts
-from analysis.kayenta.merged_runs import merged_runs
+from analysis.kayenta.merged_runs import MergedRuns, Tallies, merged_runs, tallied
 
 _ACCURACY = 1e-4
 _EPSILON = float(np.finfo(np.float64).eps)
@@ -35,64 +35,81 @@ def stopped_beside_zero(
     if not rows.size:
         return shifts
     z = float(ndtri(0.5 + confidence / 2))
-    x, y = np.sort(experiment[rows], axis=1), np.sort(control[rows], axis=1)
-    found[ends, rows] = searched_shifts(x, y, np.array([0.0, z, -z])[ends])
+    hanging, pair = np.unique(rows, return_inverse=True)
+    x, y = np.sort(experiment[hanging], axis=1), np.sort(control[hanging], axis=1)
+    found[ends, rows] = searched_shifts(x, y, np.array([0.0, z, -z])[ends], pair)
     return replace(shifts, estimate=found[0], lower=found[1], upper=found[2])
 
 
-def searched_shifts(experiment: FloatArray, control: FloatArray, wanted: FloatArray) -> FloatArray:
-    """The shift of each pair of series at which its statistic is the wanted one: float64[pairs].
+def searched_shifts(
+    experiment: FloatArray,
+    control: FloatArray,
+    wanted: FloatArray,
+    pair: IntArray | None = None,
+) -> FloatArray:
+    """The shifts at which the statistic of a pair of series is the wanted one: float64[shifts].
 
     experiment: float64[pairs, m]; control: float64[pairs, n], each ordered, and the two of a pair
-    differ somewhere. wanted: float64[pairs], 0 for the estimate, z and -z for the interval's ends.
+    differ somewhere. wanted: float64[shifts], 0 for the estimate, z and -z for the interval's ends.
+    pair: int64[shifts], whose they are; None: one of each.
     """
+    pair = np.arange(wanted.size) if pair is None else pair
+    x, y = tallied(experiment), tallied(control)
     low, high = experiment[:, 0] - control[:, -1], experiment[:, -1] - control[:, 0]
-    at_low, at_high = (_statistics(experiment, control, d) - wanted for d in (low, high))
+    at_low, at_high = (_statistics(x, y, d)[pair] - wanted for d in (low, high))
+    low, high = low[pair], high[pair]
     is_low, is_high = (wanted != 0) & (at_low <= 0), (wanted != 0) & (at_high >= 0)
     found = np.where(is_low | (at_low == 0), low, high)
     left = np.flatnonzero(~(is_low | is_high) & (at_low != 0) & (at_high != 0))
     brackets = _Points(low[left], at_low[left]), _Points(high[left], at_high[left])
-    found[left] = _search(experiment[left], control[left], wanted[left], *brackets)
+    found[left] = _search(_StatisticOf(x, y), pair[left], wanted[left], *brackets)
     return found
 
 
-def _statistics(x: FloatArray, y: FloatArray, shift: FloatArray) -> FloatArray:
-    """The rank statistic of each row's x - shift and y, with both corrections: float64[rows]."""
-    runs = merged_runs(x - shift[:, None], y)
-    w = runs.wins - x.shape[1] * y.shape[1] / 2
+def _statistics(x: Tallies, y: Tallies, shift: FloatArray) -> FloatArray:
+    """The rank statistic of each row's x - shift and y: float64[rows]."""
+    return _statistic(merged_runs(x.less(shift), y))
+
+
+def _statistic(runs: MergedRuns) -> FloatArray:
+    """With both corrections, for ties and for continuity: float64[rows]."""
+    w = runs.wins - runs.m * runs.n / 2
     return np.asarray((w - np.sign(w) * 0.5) / runs.sigma, dtype=np.float64)
 
 
 class _StatisticOf:
-    """The statistic of rows, which is a step function: evaluated once on each side of 0.
+    """The statistic of pairs, which is a step function: evaluated once on each side of 0.
 
     It is constant from 0 to the smallest difference x - y, where most of a search's steps lie.
     """
 
-    def __init__(self, x: FloatArray, y: FloatArray) -> None:
+    def __init__(self, x: Tallies, y: Tallies) -> None:
         self._x, self._y = x, y
         runs = merged_runs(x, y)
         # A shift of less is lost in rounding, which may also make values equal that lie as close.
-        self._least = 4 * _EPSILON * np.maximum(np.abs(x).max(axis=1), np.abs(y).max(axis=1))
-        gap = np.diff(runs.value)
-        gap[np.diff(runs.row) != 0] = np.inf
-        across = (runs.of_x[:-1] > 0) & (runs.of_y[1:] > 0)
-        across |= (runs.of_y[:-1] > 0) & (runs.of_x[1:] > 0)
-        reach, closest = np.full((2, len(x)), np.inf)
-        np.minimum.at(reach, runs.row[:-1][across], gap[across])
-        np.minimum.at(closest, runs.row[:-1], gap)
-        self._reach = np.where(closest > 2 * self._least, reach - self._least, 0.0)
+        largest = (np.abs(side.value).max(axis=1, initial=0.0) for side in (x, y))
+        self._least = 4 * _EPSILON * np.maximum(*largest)
+        gap = np.diff(runs.value, append=np.inf)
+        gap[runs.first[1:] - 1] = np.inf
+        closest = np.minimum.reduceat(gap, runs.first)
+        is_x, is_y = runs.of_x > 0, runs.of_y > 0
+        gap[:-1][~(is_x[:-1] & is_y[1:] | is_y[:-1] & is_x[1:])] = np.inf
+        reach = np.minimum.reduceat(gap, runs.first) - self._least
+        self._reach = np.where(closest > 2 * self._least, reach, 0.0)
+        between = np.minimum((self._least + self._reach) / 2, np.finfo(np.float64).max)
         # By the sign of the shift: of 0, above it, and below it.
-        self._beside = np.full((3, len(x)), np.nan)
+        beside = [_statistics(x, y, side) for side in (between, -between)]
+        self._beside = np.stack([_statistic(runs), *beside])
 
-    def at(self, rows: IntArray, shift: FloatArray) -> FloatArray:
-        """Of these rows, at a shift each: float64[rows]."""
-        size, side = np.abs(shift), np.sign(shift).astype(np.int64)
-        near = (size < self._reach[rows]) & ((size > self._least[rows]) | (size == 0))
-        found = np.where(near, self._beside[side, rows], np.nan)
-        left = np.flatnonzero(np.isnan(found))
-        found[left] = _statistics(self._x[rows[left]], self._y[rows[left]], shift[left])
-        self._beside[side[near], rows[near]] = found[near]
+    def at(self, pair: IntArray, shift: FloatArray) -> FloatArray:
+        """Of these pairs, at a shift each: float64[shifts]."""
+        size = np.abs(shift)
+        near = (size < self._reach[pair]) & ((size > self._least[pair]) | (size == 0))
+        found = self._beside[np.sign(shift).astype(np.int64), pair]
+        far = np.flatnonzero(~near)
+        if far.size:
+            rows = pair[far]
+            found[far] = _statistics(self._x.of(rows), self._y.of(rows), shift[far])
         return found
 
 
@@ -112,7 +129,7 @@ class _Points:
 
 
 def _search(
-    x: FloatArray, y: FloatArray, wanted: FloatArray, low: _Points, high: _Points
+    statistic: _StatisticOf, pair: IntArray, wanted: FloatArray, low: _Points, high: _Points
 ) -> FloatArray:
     """Brent 1973, chapter 4: the best of two points between which the function changes its sign.
 
@@ -121,7 +138,6 @@ def _search(
     """
     found = high.at.copy()
     left = np.arange(found.size)
-    statistic = _StatisticOf(x, y)
     previous, best, across = low, high, low
     for _ in range(_MOST_STEPS):
         before = best.at - previous.at
@@ -140,7 +156,7 @@ def _search(
         previous, best, across = previous.of(on), best.of(on), across.of(on)
         step = _step(previous, best, across, before, tolerance)
         at = best.at + step
-        value = statistic.at(left, at) - wanted[left]
+        value = statistic.at(pair[left], at) - wanted[left]
         previous, best = best, _Points(at, value)
         across = previous.where(best.value * across.value > 0, across)
     return found
