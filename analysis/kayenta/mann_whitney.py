@@ -9,12 +9,12 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from analysis.arrays import FloatArray, IntArray
-from analysis.kayenta.merged_runs import merged_runs, tallied
+from analysis.kayenta.merged_runs import begins_of_runs, merged_runs, tallied
+from analysis.kayenta.ranked_differences import ranked, ranked_by_tallies, searched
 
-# Differences held at once: 32 MB. A single longer pair of series is searched, not laid out.
+# Pairs of series judged at once, and differences laid out of one: 32 MB.
+_ROWS = 512
 _MOST_DIFFERENCES = 4_000_000
-# Halvings after which an interval of floats holds one difference only.
-_MOST_HALVINGS = 2_100
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +56,43 @@ def location_shifts(experiment: FloatArray, control: FloatArray, *, confidence: 
     Two constant series have one difference, which is the estimate and both ends. R and Kayenta
     can't solve there; Kayenta adds noise of 1e-5 of the value, so its last digits are random.
     """
-    pairs = experiment.shape[0]
-    m, n = experiment.shape[1], control.shape[1]
-    step = max(1, _MOST_DIFFERENCES // (m * n))
-    chunks = [
-        _shifts(experiment[at : at + step], control[at : at + step], confidence)
-        for at in range(0, pairs, step)
-    ]
-    return Shifts(*(np.concatenate(parts) for parts in zip(*chunks, strict=True)))
-
-
-def _shifts(
-    experiment: FloatArray, control: FloatArray, confidence: float
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """A chunk of location_shifts, as the fields of Shifts."""
     x, y = np.sort(experiment, axis=1), np.sort(control, axis=1)
+    found = np.empty((5, len(x)))
+    for rows in _alike(x, y):
+        found[:, rows] = _shifts(x[rows], y[rows], confidence)
+    return Shifts(*found)
+
+
+def _alike(x: FloatArray, y: FloatArray) -> Iterator[IntArray]:
+    """Rows with about as many different values, as few at once as stay in a processor's cache."""
+    different = begins_of_runs(x).sum(axis=1) * begins_of_runs(y).sum(axis=1)
+    order = np.argsort(different, kind="stable")
+    yield from np.array_split(order, -(-order.size // _ROWS))
+
+
+def _shifts(x: FloatArray, y: FloatArray, confidence: float) -> FloatArray:
+    """Of ordered rows, the fields of Shifts: float64[5, rows]."""
     m, n = x.shape[1], y.shape[1]
-    runs = merged_runs(tallied(x), tallied(y))
+    of_x, of_y = tallied(x), tallied(y)
+    runs = merged_runs(of_x, of_y)
+    wins = runs.wins
     reach = 0.5 + float(ndtri(0.5 + confidence / 2)) * runs.sigma_off_ties
     rank = np.maximum(np.ceil(m * n / 2 - reach), 1).astype(np.int64)
-    median = np.full_like(rank, (m * n + 1) // 2)
-    ranks = np.stack([rank, median, m * n + 1 - median, m * n + 1 - rank])
-    if m * n > _MOST_DIFFERENCES:
-        found = np.array([[_searched(x[0], y[0], int(k))] for k in ranks[:, 0]])
+    at_most_0 = m * n - wins + runs.ties / 2
+    # Where the differences of both ranks are 0 all between them are.
+    is_0 = (rank > at_most_0 - runs.ties) & (m * n + 1 - rank <= at_most_0)
+    found = np.zeros((4, len(x)))
+    rows = np.flatnonzero(~is_0)
+    if 4 * of_x.value.shape[1] * of_y.value.shape[1] < min(m * n, _MOST_DIFFERENCES):
+        found[:, rows] = ranked_by_tallies(of_x.of(rows), of_y.of(rows), rank[rows])
+    elif m * n <= _MOST_DIFFERENCES:
+        found[:, rows] = ranked(x[rows], y[rows], rank[rows])
     else:
-        differences = (x[:, :, None] - y[:, None, :]).reshape(len(x), m * n)
-        found = _ranked(differences, ranks)
+        found[:, rows] = searched(x[rows], y[rows], rank[rows])
     lower, low_median, high_median, upper = found
-    p_value = _p_value(runs.wins - m * n / 2, runs.sigma)
-    return runs.wins, p_value, low_median + (high_median - low_median) / 2, lower, upper
+    estimate = low_median + (high_median - low_median) / 2
+    p_value = _p_value(wins - m * n / 2, runs.sigma)
+    return np.stack([wins, p_value, estimate, lower, upper])
 
 
 def _p_value(w: FloatArray, sigma: FloatArray) -> FloatArray:
@@ -92,38 +100,3 @@ def _p_value(w: FloatArray, sigma: FloatArray) -> FloatArray:
     corrected = w - np.sign(w) / 2
     z = np.divide(corrected, sigma, out=np.zeros_like(w), where=sigma > 0)
     return np.asarray(np.minimum(2 * ndtr(-np.abs(z)), 1.0))
-
-
-def _ranked(differences: FloatArray, ranks: IntArray) -> FloatArray:
-    """The differences of the given ranks, from 1: float64[ranks, pairs]. Reorders differences."""
-    found = np.empty(ranks.shape)
-    for rows, kth in _rows_by_rank(ranks):
-        # Where all series have the same ties, which is usual, nothing is copied.
-        block = differences if rows.size == len(differences) else differences[rows]
-        block.partition(np.unique(kth), axis=1)
-        found[:, rows] = block[:, kth].T
-    return found
-
-
-def _rows_by_rank(ranks: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
-    """Rows that want the same ranks, with these ranks from 0."""
-    values, which = np.unique(ranks[0], return_inverse=True)
-    for index in range(values.size):
-        rows = np.flatnonzero(which == index)
-        yield rows, ranks[:, rows[0]] - 1
-
-
-def _searched(x: FloatArray, y: FloatArray, rank: int) -> float:
-    """The difference x - y of this rank, from 1, without laying all of them out.
-
-    x, y: ordered. Halves the range of floats until no float lies between its ends.
-    """
-    low, high = np.nextafter(x[0] - y[-1], -np.inf), x[-1] - y[0]
-    for _ in range(_MOST_HALVINGS):
-        middle = low + (high - low) / 2
-        if middle in (low, high):
-            break
-        # Values y >= x - d make differences of at most d.
-        at_most = y.size * x.size - int(np.searchsorted(y, x - middle, side="left").sum())
-        low, high = (low, middle) if at_most >= rank else (middle, high)
-    return float(high)
