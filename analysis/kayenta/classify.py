@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,8 +33,8 @@ class MetricLabel(StrEnum):
     NODATA_FAIL_METRIC = "NodataFailMetric"
 
 
-@dataclass(frozen=True, slots=True)
-class ShiftTest:
+# Tuples: thousands of frozen dataclasses take longer to make than their numbers.
+class ShiftTest(NamedTuple):
     """The test's numbers of one metric; see mann_whitney.Shifts.
 
     searched: the shift is 0, and the numbers are where Kayenta's search stops beside it.
@@ -47,8 +49,7 @@ class ShiftTest:
     searched: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MetricJudgement:
+class MetricJudgement(NamedTuple):
     """What the judge says of one metric.
 
     critical_failure: this label of a critical metric sets the whole score to 0.
@@ -81,7 +82,10 @@ def classify_metrics(
         else:
             judged[index] = _no_data(control, experiment, config)
     for rows in alike.values():
-        controls, experiments = (np.stack([cleaned[row][side] for row in rows]) for side in (0, 1))
+        controls, experiments = (
+            np.concatenate([cleaned[row][side] for row in rows]).reshape(len(rows), -1)
+            for side in (0, 1)
+        )
         found = _classify_alike(controls, experiments, [configs[row] for row in rows])
         judged.update(zip(rows, found, strict=True))
     return tuple(judged[index] for index in range(len(cleaned)))
@@ -101,20 +105,18 @@ def _classify_alike(
         exact = location_shifts(*pairs, confidence=CONFIDENCE)
         shifts = stopped_beside_zero(exact, *pairs, confidence=CONFIDENCE)
         effects = effect_sizes(configs[0].measure, *pairs, shifts.statistic)
-        numbers = zip(
-            rows,
+        tests = map(
+            ShiftTest,
             shifts.statistic.tolist(),
             shifts.p_value.tolist(),
             shifts.estimate.tolist(),
             shifts.lower.tolist(),
             shifts.upper.tolist(),
-            effects.tolist(),
+            itertools.repeat(CONFIDENCE),
             (shifts.estimate != exact.estimate).tolist(),
-            strict=True,
         )
-        for row, statistic, p_value, estimate, lower, upper, effect, searched in numbers:
-            shift = ShiftTest(statistic, p_value, estimate, lower, upper, searched=searched)
-            judged[row] = _tested(configs[row], shift, effect)
+        for row, test, effect in zip(rows, tests, effects.tolist(), strict=True):
+            judged[row] = _tested(configs[row], test, effect)
     return [one for one in judged if one is not None]
 
 
@@ -125,11 +127,13 @@ def _all_cleaned(
     sides = [np.asarray(side, dtype=np.float64) for pair in series for side in pair]
     if not sides:
         return []
-    odd = np.concatenate([[0], np.cumsum(~np.isfinite(np.concatenate(sides)))])
     ends = np.cumsum([side.size for side in sides])
-    finite = np.diff(odd[ends], prepend=0) == 0
-    keep = [config.outliers is OutlierStrategy.KEEP for config in configs for _ in (0, 1)]
-    for at in np.flatnonzero(~(finite & np.array(keep))).tolist():
+    odd = np.flatnonzero(~np.isfinite(np.concatenate(sides)))
+    changed = set(np.searchsorted(ends, odd, side="right").tolist())
+    for at, config in enumerate(configs):
+        if config.outliers is not OutlierStrategy.KEEP:
+            changed.update((2 * at, 2 * at + 1))
+    for at in sorted(changed):
         sides[at] = cleaned_values(sides[at], configs[at // 2])
     return list(zip(sides[::2], sides[1::2], strict=True))
 
@@ -183,55 +187,55 @@ def _no_data(control: FloatArray, experiment: FloatArray, config: MetricConfig) 
 def _tested(config: MetricConfig, test: ShiftTest, effect: float) -> MetricJudgement:
     """The label by the interval, the tolerance around zero, and the effect size."""
     bound = TOLERANCE * abs(test.estimate)
+    interval = f"the shift lies between {test.lower:.4g} and {test.upper:.4g}"
     label, critical = MetricLabel.PASS, False
-    if config.direction.harmed_by_increase and test.lower > bound:
-        if _at_least(effect, config.limit(config.allowed_increase)):
-            label = MetricLabel.HIGH
-            critical = _at_least(effect, config.limit(config.critical_increase))
-    elif (
-        config.direction.harmed_by_decrease
-        and test.upper < -bound
-        and _at_most(effect, config.limit(config.allowed_decrease))
-    ):
-        label = MetricLabel.LOW
-        critical = _at_most(effect, config.limit(config.critical_decrease))
-    reason = _reason(config, label, test, effect)
-    return _judgement(
-        config,
-        label,
-        reason,
-        critical_failure=config.critical and critical,
-        effect=effect,
-        test=test,
+    if test.lower > bound:
+        label, critical, reason = _shifted(config, effect, interval, higher=True)
+    elif test.upper < -bound:
+        label, critical, reason = _shifted(config, effect, interval, higher=False)
+    else:
+        reason = f"no clear difference: {interval}, which doesn't clear {bound:.4g} on either side"
+    return MetricJudgement(config.name, label, reason, critical, config.measure, effect, test)
+
+
+def _shifted(
+    config: MetricConfig, effect: float, interval: str, *, higher: bool
+) -> tuple[MetricLabel, bool, str]:
+    """Label, critical failure and reason where the interval clears zero."""
+    harmed, written, critical, label, beyond = (
+        (
+            config.direction.harmed_by_increase,
+            config.allowed_increase,
+            config.critical_increase,
+            MetricLabel.HIGH,
+            _at_least,
+        )
+        if higher
+        else (
+            config.direction.harmed_by_decrease,
+            config.allowed_decrease,
+            config.critical_decrease,
+            MetricLabel.LOW,
+            _at_most,
+        )
     )
+    told = f"the experiment is {'higher' if higher else 'lower'}"
+    if not harmed:
+        return MetricLabel.PASS, False, f"{told}, which is not harm here: {interval}"
+    size, limit = f"{config.measure.value} is {effect:.4g}", config.limit(written)
+    if beyond(effect, limit):
+        fails = config.critical and beyond(effect, config.limit(critical))
+        return label, fails, f"{told}: {interval}, {size}"
+    within = f"the difference is within what is allowed ({limit:g}): {interval}, {size}"
+    return MetricLabel.PASS, False, within
 
 
 def _at_least(effect: float, limit: float) -> bool:
-    return bool(np.isnan(effect)) or effect >= limit
+    return math.isnan(effect) or effect >= limit
 
 
 def _at_most(effect: float, limit: float) -> bool:
-    return bool(np.isnan(effect)) or effect <= limit
-
-
-def _reason(config: MetricConfig, label: MetricLabel, test: ShiftTest, effect: float) -> str:
-    """What decided the label."""
-    bound = TOLERANCE * abs(test.estimate)
-    higher, lower = test.lower > bound, test.upper < -bound
-    interval = f"the shift lies between {test.lower:.4g} and {test.upper:.4g}"
-    size = f"{config.measure.value} is {effect:.4g}"
-    if label is MetricLabel.HIGH:
-        return f"the experiment is higher: {interval}, {size}"
-    if label is MetricLabel.LOW:
-        return f"the experiment is lower: {interval}, {size}"
-    if higher and not config.direction.harmed_by_increase:
-        return f"the experiment is higher, which is not harm here: {interval}"
-    if lower and not config.direction.harmed_by_decrease:
-        return f"the experiment is lower, which is not harm here: {interval}"
-    if higher or lower:
-        limit = config.limit(config.allowed_increase if higher else config.allowed_decrease)
-        return f"the difference is within what is allowed ({limit:g}): {interval}, {size}"
-    return f"no clear difference: {interval}, which doesn't clear {bound:.4g} on either side"
+    return math.isnan(effect) or effect <= limit
 
 
 def _judgement(
@@ -240,17 +244,16 @@ def _judgement(
     reason: str,
     *,
     critical_failure: bool = False,
-    effect: float = float("nan"),
-    test: ShiftTest | None = None,
 ) -> MetricJudgement:
+    """Of a metric that needs no test."""
     return MetricJudgement(
         name=config.name,
         label=label,
         reason=reason,
         critical_failure=critical_failure,
         measure=config.measure,
-        effect=effect,
-        test=test,
+        effect=math.nan,
+        test=None,
     )
 
 
