@@ -35,8 +35,9 @@ def tallied(ordered: FloatArray) -> Tallies:
     most = int(begins.sum(axis=1).max(initial=1))
     if most == n:
         return Tallies(ordered, np.ones_like(ordered), n)
-    starts = np.flatnonzero(begins)
-    at = (np.cumsum(begins, axis=1) - 1 + most * np.arange(rows)[:, None]).ravel()[starts]
+    starts, of_row = np.flatnonzero(begins), begins.sum(axis=1)
+    skipped = np.arange(rows) * most - (np.cumsum(of_row) - of_row)
+    at = np.arange(starts.size) + np.repeat(skipped, of_row)
     value, count = np.repeat(ordered[:, -1:], most, axis=1), np.zeros((rows, most))
     value.ravel()[at] = ordered.ravel()[starts]
     count.ravel()[at] = np.diff(starts, append=ordered.size)
@@ -105,14 +106,13 @@ def _tied(size: FloatArray) -> FloatArray:
 def merged_runs(x: Tallies, y: Tallies) -> MergedRuns:
     """The runs of each row of x and y, which needn't be ordered; finite."""
     both = np.concatenate([y.value, x.value], axis=1)
-    order = np.argsort(both, axis=1)
+    order = np.argsort(both, axis=1, kind="stable")  # merges runs that are ordered
     order += both.shape[1] * np.arange(len(both))[:, None]
     ordered = both.ravel()[order]
     begins = begins_of_runs(ordered)
-    starts = np.flatnonzero(begins)
-    counts = np.concatenate([y.count, x.count], axis=1).ravel()
-    size = np.add.reduceat(counts[order].ravel(), starts)
-    counts.reshape(both.shape)[:, : y.value.shape[1]] = 0
-    of_x = np.add.reduceat(counts[order].ravel(), starts)
-    first = np.cumsum(begins.sum(axis=1)) - begins.sum(axis=1)
-    return MergedRuns(x.size, y.size, first, ordered.ravel()[starts], of_x, size - of_x)
+    starts, of_row = np.flatnonzero(begins), begins.sum(axis=1)
+    # Both counts in one pass: x's as real part, y's as imaginary one.
+    counts = np.concatenate([1j * y.count, x.count], axis=1).ravel()[order].ravel()
+    size = np.add.reduceat(counts, starts)
+    first = np.cumsum(of_row) - of_row
+    return MergedRuns(x.size, y.size, first, ordered.ravel()[starts], size.real, size.imag)

@@ -10,7 +10,7 @@ from analysis.arrays import FloatArray, IntArray
 from analysis.kayenta.merged_runs import Tallies
 
 # Differences held at once, which stay in a processor's cache.
-_DIFFERENCES = 60_000
+_DIFFERENCES = 100_000
 # Halvings after which an interval of floats holds one difference only.
 _MOST_HALVINGS = 2_100
 
@@ -68,10 +68,12 @@ def ranked_by_tallies(x: Tallies, y: Tallies, rank: IntArray) -> FloatArray:
     step = max(1, _DIFFERENCES // (x.value.shape[1] * y.value.shape[1]))
     for at in range(0, rows, step):
         part = slice(at, at + step)
-        differences = x.value[part, :, None] - y.value[part, None, :]
-        counts = x.count[part, :, None] * y.count[part, None, :]
+        # Ascending for each x: a stable sort merges them.
+        differences = x.value[part, :, None] - y.value[part, None, ::-1]
+        counts = x.count[part, :, None] * y.count[part, None, ::-1]
         flat = differences.reshape(len(differences), -1)
-        order = np.argsort(flat, axis=1) + flat.shape[1] * np.arange(len(flat))[:, None]
+        order = np.argsort(flat, axis=1, kind="stable")
+        order += flat.shape[1] * np.arange(len(flat))[:, None]
         up_to = np.cumsum(counts.ravel()[order.ravel()])
         first = np.searchsorted(up_to, wanted[:, part] - size * at)
         found[:, part] = flat.ravel()[order.ravel()[first]]
