@@ -41,12 +41,6 @@ class Sides:
     experiment: FloatArray
 
     @property
-    def are_few(self) -> bool:
-        """Whether each has from 2 to 10 values."""
-        sizes = self.control.size, self.experiment.size
-        return min(sizes) >= FEWEST and max(sizes) <= MOST
-
-    @property
     def ways(self) -> int:
         """How many ways there are to share the values out."""
         return comb(self.control.size + self.experiment.size, self.control.size)

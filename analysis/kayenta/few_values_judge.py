@@ -10,6 +10,7 @@ import numpy as np
 from analysis.arrays import FloatArray
 from analysis.kayenta.config import Direction, EffectMeasure, MetricConfig, ValuePlan
 from analysis.kayenta.few_values import (
+    FEWEST,
     MOST,
     FewValuesTest,
     Sides,
@@ -94,10 +95,13 @@ def _families(
     """The harms that are tested together: one of each metric, then the falls beside a rise."""
     first: list[_Harmed] = []
     second: list[_Harmed] = []
-    for row, config in enumerate(configs):
+    sizes = (~np.isnan(sides)).sum(axis=2)
+    are_few = (sizes.min(axis=0) >= FEWEST) & (sizes.max(axis=0) <= MOST)
+    for row in np.flatnonzero(are_few).tolist():
+        config = configs[row]
         if config.muted == muted:
             both = _harms(sides[:, row], config, margins[row], float(absolute[row]))
-            found = [(row, harm, each) for harm, each in both if each.are_few]
+            found = [(row, harm, each) for harm, each in both]
             first += found[:1]
             second += found[1:]
     return first, second

@@ -56,7 +56,7 @@ def harm_excesses(
     """
     rise = experiment - control
     up, down = (margins[:, side, None] * np.abs(control) + absolute[:, None] for side in (0, 1))
-    center = _medians(control)[:, None]
+    center = medians(control)[:, None]
     harmed_up, harmed_down = tested[0][:, None], tested[1][:, None]
 
     def distance(values: FloatArray, center: FloatArray) -> FloatArray:
@@ -67,7 +67,7 @@ def harm_excesses(
     theirs = (1 + spread_growth) * distance(control, center)
     slack = _SPREAD_SLACK * (tested[:2].T * margins).max(axis=1)[:, None] * np.abs(center)
     slack = slack + absolute[:, None]
-    spread = distance(experiment, _medians(experiment)[:, None]) - theirs - slack
+    spread = distance(experiment, medians(experiment)[:, None]) - theirs - slack
     # At the margin to the last digit, rounding decides nothing.
     least = _ROUNDING * (np.abs(control) + np.abs(experiment))
     sides = (np.where(np.abs(one) < least, 0.0, one) for one in (rise - up, -rise - down))
@@ -93,7 +93,7 @@ def harm_noise(excess: FloatArray, control: FloatArray, margins: FloatArray) -> 
     return noise
 
 
-def _medians(rows: FloatArray) -> FloatArray:
+def medians(rows: FloatArray) -> FloatArray:
     """Median of each row's known values; NaN where there is none."""
     ordered = np.sort(rows, axis=1)  # NaN last
     count = (~np.isnan(rows)).sum(axis=1)

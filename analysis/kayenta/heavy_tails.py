@@ -13,8 +13,9 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from analysis.arrays import FloatArray
+from analysis.arrays import BoolArray, FloatArray
 from analysis.kayenta.few_values import Sides
+from analysis.kayenta.harms import medians
 from analysis.kayenta.mann_whitney import location_shifts
 from analysis.kayenta.series_means import SeriesMeans
 
@@ -22,11 +23,15 @@ from analysis.kayenta.series_means import SeriesMeans
 _MOST_IN_ONE = 0.5
 
 
-def has_heavy_tails(values: FloatArray) -> bool:
-    """Whether one value makes up most of the spread of those that are known."""
-    known = values[~np.isnan(values)]
-    squares = (known - np.median(known)) ** 2 if known.size else known
-    return bool(squares.sum() > 0 and squares.max() > _MOST_IN_ONE * squares.sum())
+def have_heavy_tails(values: FloatArray) -> BoolArray:
+    """Whether one value makes up most of the spread of those that are known: bool[rows].
+
+    values: float64[rows, intervals], NaN where nothing is known.
+    """
+    squares = (values - medians(values)[:, None]) ** 2
+    squares[np.isnan(squares)] = 0.0
+    whole = squares.sum(axis=1)
+    return np.asarray((whole > 0) & (squares.max(axis=1) > _MOST_IN_ONE * whole))
 
 
 def bounded_by_ranks(

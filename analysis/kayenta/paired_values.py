@@ -16,20 +16,20 @@ not proven. Anything else is uncertain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from analysis.arrays import BoolArray, FloatArray
 from analysis.kayenta.classify import without_outliers
 from analysis.kayenta.config import MetricConfig, NanStrategy, OutlierStrategy, ValuePlan
-from analysis.kayenta.few_values import MOST, beyond_margin
 from analysis.kayenta.few_values_judge import PART_OF_ALPHA, FewValues, judge_few_values
-from analysis.kayenta.harms import Harm, harm_excesses, harm_margins, harm_noise
-from analysis.kayenta.heavy_tails import bounded_by_ranks, has_heavy_tails
-from analysis.kayenta.series_means import FEWEST_TO_PASS, SeriesMeans, bounded_means
+from analysis.kayenta.harm_bounds import harm_bounds
+from analysis.kayenta.harms import Harm, harm_margins
+from analysis.kayenta.series_means import FEWEST_TO_PASS, SeriesMeans
 from analysis.metric_result import Estimate
 
 
@@ -46,8 +46,7 @@ class ValueLabel(StrEnum):
 DEFAULT_PLAN = ValuePlan()
 
 
-@dataclass(frozen=True, slots=True)
-class ValueJudgement:
+class ValueJudgement(NamedTuple):
     """What our judge says of one metric.
 
     difference: mean of experiment - control over pairs, with bounds. excess: of the harm that
@@ -87,7 +86,6 @@ def judge_values(
     ways = [config.direction for config in configs]
     tested = np.array([(w.harmed_by_increase, w.harmed_by_decrease, True) for w in ways]).T
     absolute = np.array([plan.absolute_of(config.name) for config in configs])
-    excess = harm_excesses(control, experiment, margins, absolute, tested, plan.spread_growth)
     metrics = max(1, sum(not config.muted for config in configs))
     few = judge_few_values(sides, configs, margins, absolute, plan)
     level = np.array(
@@ -95,55 +93,13 @@ def judge_values(
     )
     alphas = level / metrics / np.maximum(tested.sum(axis=0), 1)
 
-    def bounded(rows: FloatArray, noise: FloatArray) -> SeriesMeans:
-        return bounded_means(
-            rows, lower_alpha=alphas, upper_alpha=plan.alpha, intervals=plan.intervals, noise=noise
-        )
-
-    noise = harm_noise(excess, control, margins)
-    bounds = [bounded(*each) for each in zip(excess, noise, strict=True)]
-    if plan.intervals is None:
-        heavy = [
-            row
-            for row in range(len(configs))
-            if (~np.isnan(control[row])).sum() > MOST and has_heavy_tails(control[row])
-        ]
-        bounds = _by_ranks(bounds, heavy, (control, experiment), margins, absolute, alphas, plan)
-    difference = bounded(experiment - control, experiment - control)
-    judged = [
-        _judgement(
-            config, index, tested[:, index], bounds, difference, margins[index], absolute[index]
-        )
-        for index, config in enumerate(configs)
-    ]
-    return tuple(_with_few(each, few.get(row)) for row, each in enumerate(judged))
-
-
-def _by_ranks(
-    bounds: list[SeriesMeans],
-    rows: Sequence[int],
-    pair: tuple[FloatArray, FloatArray],
-    margins: FloatArray,
-    absolute: FloatArray,
-    alphas: FloatArray,
-    plan: ValuePlan,
-) -> list[SeriesMeans]:
-    """The bounds of a rise and of a fall, of some rows by ranks."""
-    found = list(bounds)
-    for row in rows:
-        control, experiment = (values[row][~np.isnan(values[row])] for values in pair)
-        for at, harm in enumerate((Harm.INCREASE, Harm.DECREASE)):
-            sides = beyond_margin(
-                control,
-                experiment,
-                decrease=harm is Harm.DECREASE,
-                relative=float(margins[row, at]),
-                absolute=float(absolute[row]),
-            )
-            found[at] = bounded_by_ranks(
-                found[at], row, sides, lower_alpha=float(alphas[row]), upper_alpha=plan.alpha
-            )
-    return found
+    bounds, difference = harm_bounds(
+        control, experiment, margins, absolute, tested, alphas=alphas, plan=plan
+    )
+    judged = _judgements(configs, tested, bounds, difference, margins, absolute)
+    for row, each in few.items():
+        judged[row] = _with_few(judged[row], each)
+    return tuple(judged)
 
 
 def _sides(
@@ -158,8 +114,10 @@ def _sides(
                 f"metric {config.name!r} has {pair[0].size} control and {pair[1].size} experiment "
                 "values; pairing needs one of each an interval, NaN where nothing was measured"
             )
+        is_plain = config.nan_strategy is not NanStrategy.REPLACE
+        is_plain = is_plain and config.outliers is not OutlierStrategy.REMOVE
         for side, values in enumerate(pair):
-            sides[side, row, : values.size] = _kept(values, config)
+            sides[side, row, : values.size] = values if is_plain else _kept(values, config)
     return sides
 
 
@@ -179,49 +137,89 @@ def _kept(values: FloatArray, config: MetricConfig) -> FloatArray:
     return np.where(np.isin(values, inner), values, np.nan)
 
 
-def _judgement(
-    config: MetricConfig,
-    row: int,
+def _judgements(
+    configs: Sequence[MetricConfig],
     tested: BoolArray,
     bounds: Sequence[SeriesMeans],
     difference: SeriesMeans,
     margins: FloatArray,
+    absolute: FloatArray,
+) -> list[ValueJudgement]:
+    """The labels by the bounds of the harms. tested: bool[harms, metrics]."""
+    below = np.stack([each.probability_below_zero for each in bounds])
+    failed = tested & np.stack([each.lower > 0 for each in bounds])
+    undecided = tested & ~np.stack([_is_excluded(*each) for each in zip(Harm, bounds, strict=True)])
+    fails, doubts = np.any(failed, axis=0), np.any(undecided, axis=0)
+    no_spread = tested & (np.array([*Harm]) != Harm.SPREAD)[:, None]
+    deciding = np.where(fails, failed, np.where(doubts, undecided, no_spread))
+    worst = np.where(deciding, below, np.inf).argmin(axis=0)
+    rows = np.arange(worst.size)
+    margin = margins[rows, (worst == 1).astype(np.int64)]
+
+    def estimates(of: Callable[[str], FloatArray]) -> Iterable[Estimate]:
+        return map(Estimate, *(of(name).tolist() for name in ("mean", "lower", "upper")))
+
+    def of_worst(name: str) -> FloatArray:
+        of_harms: FloatArray = np.stack([getattr(each, name) for each in bounds])
+        return of_harms[worst, rows]
+
+    numbers = zip(
+        configs,
+        [[*Harm][at] for at in worst.tolist()],
+        fails.tolist(),
+        doubts.tolist(),
+        estimates(of_worst),
+        estimates(partial(getattr, difference)),
+        margin.tolist(),
+        absolute.tolist(),
+        below[worst, rows].tolist(),
+        difference.count.astype(np.int64).tolist(),
+        difference.independent.tolist(),
+        strict=True,
+    )
+    return [_judgement(*each) for each in numbers]
+
+
+def _judgement(
+    config: MetricConfig,
+    harm: Harm,
+    failed: bool,
+    undecided: bool,
+    excess: Estimate,
+    difference: Estimate,
+    margin: float,
     absolute: float,
+    probability: float,
+    pairs: int,
+    independent: float,
 ) -> ValueJudgement:
-    """One metric's label by the bounds of its harms; row: its place in them."""
-    harms = [(harm, bounds[at]) for at, harm in enumerate(Harm) if tested[at]]
-    failed = [item for item in harms if item[1].lower[row] > 0]
-    undecided = [item for item in harms if not _is_excluded(*item, row)]
-    deciding = failed or undecided or [item for item in harms if item[0] is not Harm.SPREAD]
-    harm, worst = min(deciding, key=lambda item: item[1].probability_below_zero(row))
-    if difference.count[row] == 0:
+    """One metric's label by the worst harm and its excess."""
+    if pairs == 0:
         label = ValueLabel.NO_DATA
     elif failed:
         decrease = not config.direction.harmed_by_increase or harm is Harm.DECREASE
         label = ValueLabel.LOW if decrease else ValueLabel.HIGH
     else:
         label = ValueLabel.UNCERTAIN if undecided else ValueLabel.PASS
-    margin = float(margins[1 if harm is Harm.DECREASE else 0])
-    excess = worst.estimate(row)
     return ValueJudgement(
-        name=config.name,
-        label=label,
-        reason=_reason(label, harm, excess, margin, absolute, int(difference.count[row])),
-        critical=config.critical,
-        critical_failure=config.critical and bool(failed),
-        harm=harm,
-        difference=difference.estimate(row),
-        excess=excess,
-        margin=margin,
-        probability_within_margin=worst.probability_below_zero(row),
-        pairs=int(difference.count[row]),
-        independent_pairs=float(difference.independent[row]),
+        config.name,
+        label,
+        _reason(label, harm, excess, margin, absolute, pairs),
+        config.critical,
+        config.critical and failed,
+        harm,
+        difference,
+        excess,
+        margin,
+        probability,
+        pairs,
+        independent,
     )
 
 
-def _with_few(paired: ValueJudgement, few: FewValues | None) -> ValueJudgement:
-    """The judgement, where there are few values by the exact test, unless the pairs prove harm."""
-    if few is None or paired.label in (ValueLabel.HIGH, ValueLabel.LOW):
+def _with_few(paired: ValueJudgement, few: FewValues) -> ValueJudgement:
+    """The judgement by the exact test of few values, unless the pairs prove harm."""
+    if paired.label in (ValueLabel.HIGH, ValueLabel.LOW):
         return paired
     spread = paired.harm is Harm.SPREAD and paired.excess.value > 0
     if few.failed:
@@ -233,8 +231,7 @@ def _with_few(paired: ValueJudgement, few: FewValues | None) -> ValueJudgement:
         return paired
     else:
         label, said = ValueLabel.PASS, f"{_HARM_WORDS[few.harm]} doesn't show"
-    return replace(
-        paired,
+    return paired._replace(
         label=label,
         reason=f"{said}: {few.reason}",
         critical_failure=few.failed and paired.critical,
@@ -244,10 +241,10 @@ def _with_few(paired: ValueJudgement, few: FewValues | None) -> ValueJudgement:
     )
 
 
-def _is_excluded(harm: Harm, found: SeriesMeans, row: int) -> bool:
-    """Whether this harm doesn't stand in the way of a pass."""
-    enough = found.count[row] >= FEWEST_TO_PASS
-    return bool(enough and (found.mean if harm is Harm.SPREAD else found.upper)[row] <= 0)
+def _is_excluded(harm: Harm, found: SeriesMeans) -> BoolArray:
+    """Whether this harm doesn't stand in the way of a pass: bool[metrics]."""
+    largest = found.mean if harm is Harm.SPREAD else found.upper
+    return np.asarray((found.count >= FEWEST_TO_PASS) & (largest <= 0))
 
 
 _HARM_WORDS = {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.special import ndtr
 
-from analysis.arrays import FloatArray
-from analysis.metric_result import Estimate
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.sequential.confidence_sequence import one_sided_multiplier, student_adjusted
 
 FEWEST_TO_FAIL = 5
@@ -28,13 +28,16 @@ class SeriesMeans:
     count: FloatArray
     independent: FloatArray
 
-    def estimate(self, row: int) -> Estimate:
-        return Estimate(float(self.mean[row]), float(self.lower[row]), float(self.upper[row]))
+    @property
+    def probability_below_zero(self) -> FloatArray:
+        off = np.divide(self.mean, self.error, out=np.zeros_like(self.mean), where=self.error != 0)
+        return np.where(self.error == 0, self.mean <= 0, ndtr(-off))
 
-    def probability_below_zero(self, row: int) -> float:
-        if self.error[row] == 0:
-            return float(self.mean[row] <= 0)
-        return float(ndtr(-self.mean[row] / self.error[row]))
+
+def joined(parts: Sequence[SeriesMeans]) -> SeriesMeans:
+    """The means of several groups of metrics, one after the other."""
+    names = [field.name for field in fields(SeriesMeans)]
+    return SeriesMeans(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def bounded_means(
@@ -54,12 +57,11 @@ def bounded_means(
     known = ~np.isnan(rows)
     count = known.sum(axis=1).astype(np.float64)
     mean = np.where(known, rows, 0.0).sum(axis=1) / np.maximum(count, 1)
-    noise = rows if noise is None else noise
-    center = np.where(known, noise, 0.0).sum(axis=1) / np.maximum(count, 1)
-    off = np.where(known, noise - center[:, None], 0.0)
-    variance = (off**2).sum(axis=1) / np.maximum(count - 1, 1)
+    off = _off_mean(rows if noise is None else noise, known)
+    square = (off**2).sum(axis=1)
+    variance = square / np.maximum(count - 1, 1)
     doubt = 1 / np.sqrt(np.maximum(count, 1))
-    alike = np.maximum(lag_one_autocorrelation(noise) - doubt, 0.0)
+    alike = np.maximum(_autocorrelation(off, square, count) - doubt, 0.0)
     independent = count * (1 - alike) / (1 + alike)
     error = np.sqrt(variance / np.maximum(independent, 1))
     planned = np.full_like(count, intervals) if intervals else np.maximum(count, 2)
@@ -73,10 +75,12 @@ def bounded_means(
 def _multiplier(independent: FloatArray, alpha: FloatArray, planned: FloatArray) -> FloatArray:
     """Standard errors between a mean and its one-sided bound: float64[metrics]."""
     multiplier = np.empty_like(independent)
-    for n_opt in np.unique(planned):
-        at = planned == n_opt
-        normal = one_sided_multiplier(independent[at], alpha=alpha[at], n_opt=float(n_opt))
-        multiplier[at] = student_adjusted(normal, independent[at] - 1)
+    for n_opt, level in {*zip(planned.tolist(), alpha.tolist(), strict=True)}:
+        at = np.flatnonzero((planned == n_opt) & (alpha == level))
+        # Most rows count as many: Student's quantile is what takes long.
+        n, which = np.unique(independent[at], return_inverse=True)
+        normal = one_sided_multiplier(n, alpha=level, n_opt=n_opt)
+        multiplier[at] = student_adjusted(normal, n - 1)[which]
     return multiplier
 
 
@@ -100,11 +104,21 @@ def lag_one_autocorrelation(values: FloatArray) -> FloatArray:
     as it would make intervals narrower than those of independent values.
     """
     known = ~np.isnan(values)
-    count = np.maximum(known.sum(axis=1), 1)
-    mean = np.where(known, values, 0.0).sum(axis=1) / count
-    off = np.where(known, values - mean[:, None], 0.0)
-    square = (off**2).sum(axis=1)
+    off = _off_mean(values, known)
+    return _autocorrelation(off, (off**2).sum(axis=1), known.sum(axis=1))
+
+
+def _off_mean(values: FloatArray, known: BoolArray) -> FloatArray:
+    """Each value less its row's mean; 0 where it isn't known: float64[rows, intervals]."""
+    mean = np.where(known, values, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.where(known, values - mean[:, None], 0.0)
+
+
+def _autocorrelation(
+    off: FloatArray, square: FloatArray, count: FloatArray | IntArray
+) -> FloatArray:
+    """lag_one_autocorrelation by differences from the mean and the sums of their squares."""
     product = (off[:, 1:] * off[:, :-1]).sum(axis=1)
     correlation = np.divide(product, square, out=np.zeros_like(square), where=square > 0)
-    varied = np.where(square > 0, correlation + 1 / count, 0.0)
+    varied = np.where(square > 0, correlation + 1 / np.maximum(count, 1), 0.0)
     return np.clip(varied, 0.0, _MOST)

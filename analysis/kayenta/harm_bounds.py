@@ -1,0 +1,89 @@
+"""Bounds of the mean excess of each harm: by means or, where one value decides those, by ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.arrays import BoolArray, FloatArray
+from analysis.kayenta.config import ValuePlan
+from analysis.kayenta.few_values import MOST, beyond_margin
+from analysis.kayenta.harms import Harm, harm_excesses, harm_noise
+from analysis.kayenta.heavy_tails import bounded_by_ranks, have_heavy_tails
+from analysis.kayenta.series_means import SeriesMeans, bounded_means, joined
+
+# Metrics whose series stay in a processor's cache while they are worked on.
+_ROWS = 512
+
+
+def harm_bounds(
+    control: FloatArray,
+    experiment: FloatArray,
+    margins: FloatArray,
+    absolute: FloatArray,
+    tested: BoolArray,
+    *,
+    alphas: FloatArray,
+    plan: ValuePlan,
+) -> tuple[list[SeriesMeans], SeriesMeans]:
+    """Means of the excess of each harm with their bounds, and those of experiment - control.
+
+    control, experiment: float64[metrics, intervals], NaN at the same places. margins:
+    float64[metrics, 2]; absolute: float64[metrics]; see harms.py. tested: bool[harms, metrics].
+    alphas: float64[metrics], of each lower bound.
+    """
+    parts = []
+    for at in range(0, len(control), _ROWS):
+        rows = slice(at, at + _ROWS)
+        sides = control[rows], experiment[rows]
+        excess = harm_excesses(
+            *sides, margins[rows], absolute[rows], tested[:, rows], plan.spread_growth
+        )
+        noise = harm_noise(excess, sides[0], margins[rows])
+        rise = sides[1] - sides[0]
+        parts.append(
+            [
+                bounded_means(
+                    each,
+                    lower_alpha=alphas[rows],
+                    upper_alpha=plan.alpha,
+                    intervals=plan.intervals,
+                    noise=of,
+                )
+                for each, of in (*zip(excess, noise, strict=True), (rise, rise))
+            ]
+        )
+    *bounds, difference = (joined(each) for each in zip(*parts, strict=True))
+    if plan.intervals is None:
+        enough = (~np.isnan(control)).sum(axis=1) > MOST
+        heavy = np.flatnonzero(enough & have_heavy_tails(control)).tolist()
+        bounds = _by_ranks(bounds, heavy, (control, experiment), margins, absolute, alphas, plan)
+    return bounds, difference
+
+
+def _by_ranks(
+    bounds: list[SeriesMeans],
+    rows: Sequence[int],
+    pair: tuple[FloatArray, FloatArray],
+    margins: FloatArray,
+    absolute: FloatArray,
+    alphas: FloatArray,
+    plan: ValuePlan,
+) -> list[SeriesMeans]:
+    """The bounds of a rise and of a fall, of some rows by ranks."""
+    found = list(bounds)
+    for row in rows:
+        control, experiment = (values[row][~np.isnan(values[row])] for values in pair)
+        for at, harm in enumerate((Harm.INCREASE, Harm.DECREASE)):
+            sides = beyond_margin(
+                control,
+                experiment,
+                decrease=harm is Harm.DECREASE,
+                relative=float(margins[row, at]),
+                absolute=float(absolute[row]),
+            )
+            found[at] = bounded_by_ranks(
+                found[at], row, sides, lower_alpha=float(alphas[row]), upper_alpha=plan.alpha
+            )
+    return found
