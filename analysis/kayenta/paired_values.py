@@ -160,8 +160,8 @@ def _judgements(
         return map(Estimate, *(of(name).tolist() for name in ("mean", "lower", "upper")))
 
     def of_worst(name: str) -> FloatArray:
-        of_harms: FloatArray = np.stack([getattr(each, name) for each in bounds])
-        return of_harms[worst, rows]
+        of_harms = np.stack([getattr(each, name) for each in bounds])
+        return np.asarray(of_harms[worst, rows], dtype=np.float64)
 
     numbers = zip(
         configs,
