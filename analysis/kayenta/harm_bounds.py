@@ -11,7 +11,7 @@ from analysis.kayenta.config import ValuePlan
 from analysis.kayenta.few_values import MOST, beyond_margin
 from analysis.kayenta.harms import Harm, harm_excesses, harm_noise
 from analysis.kayenta.heavy_tails import bounded_by_ranks, have_heavy_tails
-from analysis.kayenta.series_means import SeriesMeans, bounded_means, joined
+from analysis.kayenta.series_means import SeriesMeans, bounded_means, joined_moments, series_moments
 
 # Metrics whose series stay in a processor's cache while they are worked on.
 _ROWS = 512
@@ -42,19 +42,17 @@ def harm_bounds(
         )
         noise = harm_noise(excess, sides[0], margins[rows])
         rise = sides[1] - sides[0]
-        parts.append(
-            [
-                bounded_means(
-                    each,
-                    lower_alpha=alphas[rows],
-                    upper_alpha=plan.alpha,
-                    intervals=plan.intervals,
-                    noise=of,
-                )
-                for each, of in (*zip(excess, noise, strict=True), (rise, rise))
-            ]
+        pairs = (*zip(excess, noise, strict=True), (rise, rise))
+        parts.append([series_moments(*pair) for pair in pairs])
+    *bounds, difference = (
+        bounded_means(
+            joined_moments(each),
+            lower_alpha=alphas,
+            upper_alpha=plan.alpha,
+            intervals=plan.intervals,
         )
-    *bounds, difference = (joined(each) for each in zip(*parts, strict=True))
+        for each in zip(*parts, strict=True)
+    )
     if plan.intervals is None:
         enough = (~np.isnan(control)).sum(axis=1) > MOST
         heavy = np.flatnonzero(enough & have_heavy_tails(control)).tolist()

@@ -86,7 +86,7 @@ def judge_values(
     ways = [config.direction for config in configs]
     tested = np.array([(w.harmed_by_increase, w.harmed_by_decrease, True) for w in ways]).T
     absolute = np.array([plan.absolute_of(config.name) for config in configs])
-    metrics = max(1, sum(not config.muted for config in configs))
+    metrics = max(1, sum([not config.muted for config in configs]))
     few = judge_few_values(sides, configs, margins, absolute, plan)
     level = np.array(
         [plan.alpha * (1 - PART_OF_ALPHA * (row in few)) for row in range(len(configs))]
@@ -106,19 +106,26 @@ def _sides(
     series: Sequence[tuple[FloatArray, FloatArray]], configs: Sequence[MetricConfig]
 ) -> FloatArray:
     """Control and experiment: float64[2, metrics, intervals], NaN where nothing is judged."""
-    longest = max(1, *(control.size for control, _ in series))
-    sides = np.full((2, len(series), longest), np.nan)
-    for row, (pair, config) in enumerate(zip(series, configs, strict=True)):
-        if pair[0].size != pair[1].size:
-            raise ValueError(
-                f"metric {config.name!r} has {pair[0].size} control and {pair[1].size} experiment "
-                "values; pairing needs one of each an interval, NaN where nothing was measured"
-            )
-        is_plain = config.nan_strategy is not NanStrategy.REPLACE
-        is_plain = is_plain and config.outliers is not OutlierStrategy.REMOVE
-        for side, values in enumerate(pair):
-            sides[side, row, : values.size] = values if is_plain else _kept(values, config)
+    sizes = np.array([[values.size for values in pair] for pair in series])
+    for row in np.flatnonzero(sizes[:, 0] != sizes[:, 1])[:1].tolist():
+        raise ValueError(
+            f"metric {configs[row].name!r} has {sizes[row, 0]} control and {sizes[row, 1]} "
+            "experiment values; pairing needs one of each an interval, NaN where nothing was "
+            "measured"
+        )
+    sides = np.full((2, len(series), max(1, int(sizes.max()))), np.nan)
+    filled = np.arange(sides.shape[2]) < sizes[:, :1]
+    for side, found in enumerate(sides):
+        found[filled] = np.concatenate([pair[side] for pair in series])
+        for row, config in enumerate(configs):
+            if _is_changed(config):
+                found[row, : sizes[row, 0]] = _kept(series[row][side], config)
     return sides
+
+
+def _is_changed(config: MetricConfig) -> bool:
+    """Whether some values may not be judged as they are."""
+    return config.nan_strategy is NanStrategy.REPLACE or config.outliers is OutlierStrategy.REMOVE
 
 
 def _paired(sides: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -165,7 +172,7 @@ def _judgements(
 
     numbers = zip(
         configs,
-        [[*Harm][at] for at in worst.tolist()],
+        map([*Harm].__getitem__, worst.tolist()),
         fails.tolist(),
         doubts.tolist(),
         estimates(of_worst),

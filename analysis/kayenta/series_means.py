@@ -34,36 +34,54 @@ class SeriesMeans:
         return np.where(self.error == 0, self.mean <= 0, ndtr(-off))
 
 
-def joined(parts: Sequence[SeriesMeans]) -> SeriesMeans:
-    """The means of several groups of metrics, one after the other."""
-    names = [field.name for field in fields(SeriesMeans)]
-    return SeriesMeans(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+@dataclass(frozen=True, slots=True)
+class SeriesMoments:
+    """What bounds of means are made of: float64[metrics] each.
+
+    variance: of what the means' error is of. independent: as how many values they count.
+    """
+
+    mean: FloatArray
+    variance: FloatArray
+    count: FloatArray
+    independent: FloatArray
 
 
-def bounded_means(
-    rows: FloatArray,
-    *,
-    lower_alpha: FloatArray,
-    upper_alpha: float,
-    intervals: int | None,
-    noise: FloatArray | None = None,
-) -> SeriesMeans:
-    """Mean of each row, with bounds that hold at every look of a growing series.
+def series_moments(rows: FloatArray, noise: FloatArray) -> SeriesMoments:
+    """Mean and spread of each row.
 
-    rows: float64[metrics, intervals], NaN where nothing is known. lower_alpha: float64[metrics].
-    intervals: the number at which bounds are tightest; None: of each row, those that are known.
-    noise: what the means' error is of, where it isn't the rows themselves; known where they are.
+    rows: float64[metrics, intervals], NaN where nothing is known. noise: what the means' error is
+    of, which may be the rows themselves; known where they are.
     """
     known = ~np.isnan(rows)
     count = known.sum(axis=1).astype(np.float64)
-    mean = np.where(known, rows, 0.0).sum(axis=1) / np.maximum(count, 1)
-    off = _off_mean(rows if noise is None else noise, known)
+    mean = _known_or_0(rows, known).sum(axis=1) / np.maximum(count, 1)
+    off = _off_mean(noise, known)
     square = (off**2).sum(axis=1)
-    variance = square / np.maximum(count - 1, 1)
     doubt = 1 / np.sqrt(np.maximum(count, 1))
     alike = np.maximum(_autocorrelation(off, square, count) - doubt, 0.0)
     independent = count * (1 - alike) / (1 + alike)
-    error = np.sqrt(variance / np.maximum(independent, 1))
+    return SeriesMoments(mean, square / np.maximum(count - 1, 1), count, independent)
+
+
+def joined_moments(parts: Sequence[SeriesMoments]) -> SeriesMoments:
+    """Those of several groups of metrics, one after the other."""
+    names = [field.name for field in fields(SeriesMoments)]
+    return SeriesMoments(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    )
+
+
+def bounded_means(
+    moments: SeriesMoments, *, lower_alpha: FloatArray, upper_alpha: float, intervals: int | None
+) -> SeriesMeans:
+    """The means, with bounds that hold at every look of a growing series.
+
+    lower_alpha: float64[metrics]. intervals: the number at which bounds are tightest; None: of each
+    metric, those that are known.
+    """
+    mean, count, independent = moments.mean, moments.count, moments.independent
+    error = np.sqrt(moments.variance / np.maximum(independent, 1))
     planned = np.full_like(count, intervals) if intervals else np.maximum(count, 2)
     down = _multiplier(independent, lower_alpha, planned)
     up = _multiplier(independent, np.full_like(count, upper_alpha), planned)
@@ -75,12 +93,13 @@ def bounded_means(
 def _multiplier(independent: FloatArray, alpha: FloatArray, planned: FloatArray) -> FloatArray:
     """Standard errors between a mean and its one-sided bound: float64[metrics]."""
     multiplier = np.empty_like(independent)
-    for n_opt, level in {*zip(planned.tolist(), alpha.tolist(), strict=True)}:
-        at = np.flatnonzero((planned == n_opt) & (alpha == level))
-        # Most rows count as many: Student's quantile is what takes long.
-        n, which = np.unique(independent[at], return_inverse=True)
-        normal = one_sided_multiplier(n, alpha=level, n_opt=n_opt)
-        multiplier[at] = student_adjusted(normal, n - 1)[which]
+    for n_opt in np.unique(planned):
+        for level in np.unique(alpha[planned == n_opt]):
+            at = np.flatnonzero((planned == n_opt) & (alpha == level))
+            # Most metrics count as many: Student's quantile is what takes long.
+            n, which = np.unique(independent[at], return_inverse=True)
+            normal = one_sided_multiplier(n, alpha=level, n_opt=float(n_opt))
+            multiplier[at] = student_adjusted(normal, n - 1)[which]
     return multiplier
 
 
@@ -110,8 +129,12 @@ def lag_one_autocorrelation(values: FloatArray) -> FloatArray:
 
 def _off_mean(values: FloatArray, known: BoolArray) -> FloatArray:
     """Each value less its row's mean; 0 where it isn't known: float64[rows, intervals]."""
-    mean = np.where(known, values, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return np.where(known, values - mean[:, None], 0.0)
+    mean = _known_or_0(values, known).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return _known_or_0(values - mean[:, None], known)
+
+
+def _known_or_0(values: FloatArray, known: BoolArray) -> FloatArray:
+    return values if known.all() else np.where(known, values, 0.0)
 
 
 def _autocorrelation(
