@@ -76,19 +76,22 @@ def classify_metrics(
     judged: dict[int, MetricJudgement] = {}
     alike: defaultdict[tuple[int, int, EffectMeasure], list[int]] = defaultdict(list)
     cleaned = _all_cleaned(series, configs)
-    for index, ((control, experiment), config) in enumerate(zip(cleaned, configs, strict=True)):
+    controls, experiments = cleaned[::2], cleaned[1::2]
+    for index, (control, experiment, config) in enumerate(
+        zip(controls, experiments, configs, strict=True)
+    ):
         if control.size and experiment.size:
             alike[control.size, experiment.size, config.measure].append(index)
         else:
             judged[index] = _no_data(control, experiment, config)
     for rows in alike.values():
-        controls, experiments = (
-            np.concatenate([cleaned[row][side] for row in rows]).reshape(len(rows), -1)
-            for side in (0, 1)
+        control, experiment = (
+            np.concatenate([side[row] for row in rows]).reshape(len(rows), -1)
+            for side in (controls, experiments)
         )
-        found = _classify_alike(controls, experiments, [configs[row] for row in rows])
+        found = _classify_alike(control, experiment, [configs[row] for row in rows])
         judged.update(zip(rows, found, strict=True))
-    return tuple(judged[index] for index in range(len(cleaned)))
+    return tuple(judged[index] for index in range(len(configs)))
 
 
 def _classify_alike(
@@ -122,8 +125,8 @@ def _classify_alike(
 
 def _all_cleaned(
     series: Sequence[tuple[FloatArray, FloatArray]], configs: Sequence[MetricConfig]
-) -> list[tuple[FloatArray, FloatArray]]:
-    """cleaned_values of each pair; where that changes nothing, the arrays as they are."""
+) -> list[FloatArray]:
+    """cleaned_values of each pair's two sides; where that changes nothing, the array as it is."""
     sides = [np.asarray(side, dtype=np.float64) for pair in series for side in pair]
     if not sides:
         return []
@@ -135,7 +138,7 @@ def _all_cleaned(
             changed.update((2 * at, 2 * at + 1))
     for at in sorted(changed):
         sides[at] = cleaned_values(sides[at], configs[at // 2])
-    return list(zip(sides[::2], sides[1::2], strict=True))
+    return sides
 
 
 def cleaned_values(values: FloatArray, config: MetricConfig) -> FloatArray:

@@ -14,7 +14,7 @@ from analysis.kayenta.heavy_tails import bounded_by_ranks, have_heavy_tails
 from analysis.kayenta.series_means import SeriesMeans, bounded_means, joined_moments, series_moments
 
 # Metrics whose series stay in a processor's cache while they are worked on.
-_ROWS = 512
+_ROWS = 1024
 
 
 def harm_bounds(

@@ -113,6 +113,6 @@ def merged_runs(x: Tallies, y: Tallies) -> MergedRuns:
     starts, of_row = np.flatnonzero(begins), begins.sum(axis=1)
     # Both counts in one pass: x's as real part, y's as imaginary one.
     counts = np.concatenate([1j * y.count, x.count], axis=1).ravel()[order].ravel()
-    size = np.add.reduceat(counts, starts)
+    size = counts if starts.size == counts.size else np.add.reduceat(counts, starts)
     first = np.cumsum(of_row) - of_row
     return MergedRuns(x.size, y.size, first, ordered.ravel()[starts], size.real, size.imag)
