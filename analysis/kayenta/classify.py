@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.arrays import FloatArray
 from analysis.kayenta.config import EffectMeasure, MetricConfig, NanStrategy, OutlierStrategy
-from analysis.kayenta.mann_whitney import location_shifts
+from analysis.kayenta.mann_whitney import shifts_of_ordered
 from analysis.kayenta.root_search import stopped_beside_zero
 
 CONFIDENCE = 0.98
@@ -101,13 +101,16 @@ def _classify_alike(
 
     controls: float64[metrics, n]; experiments: float64[metrics, m].
     """
-    judged = _without_test(controls, experiments, configs)
+    ordered = np.sort(experiments, axis=1), np.sort(controls, axis=1)
+    judged = _without_test(*ordered, configs)
     rows = [row for row, early in enumerate(judged) if early is None]
     if rows:
-        pairs = experiments[rows], controls[rows]
-        exact = location_shifts(*pairs, confidence=CONFIDENCE)
+        pairs = ordered[0][rows], ordered[1][rows]
+        exact = shifts_of_ordered(*pairs, confidence=CONFIDENCE)
         shifts = stopped_beside_zero(exact, *pairs, confidence=CONFIDENCE)
-        effects = effect_sizes(configs[0].measure, *pairs, shifts.statistic)
+        effects = effect_sizes(
+            configs[0].measure, experiments[rows], controls[rows], shifts.statistic
+        )
         tests = map(
             ShiftTest,
             shifts.statistic.tolist(),
@@ -157,11 +160,13 @@ def cleaned_values(values: FloatArray, config: MetricConfig) -> FloatArray:
 
 
 def _without_test(
-    controls: FloatArray, experiments: FloatArray, configs: Sequence[MetricConfig]
+    ours: FloatArray, theirs: FloatArray, configs: Sequence[MetricConfig]
 ) -> list[MetricJudgement | None]:
-    """By metric, what is clear without a test, in the order in which Kayenta looks; else None."""
+    """By metric, what is clear without a test, in the order in which Kayenta looks; else None.
+
+    ours: float64[metrics, m], of the experiments; theirs: float64[metrics, n]; each ordered.
+    """
     found: list[MetricJudgement | None] = [None] * len(configs)
-    ours, theirs = np.sort(experiments, axis=1), np.sort(controls, axis=1)
     if ours.shape == theirs.shape:
         for row in np.flatnonzero((ours == theirs).all(axis=1)).tolist():
             reason = "control and experiment hold the same values"

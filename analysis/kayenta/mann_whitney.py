@@ -56,7 +56,12 @@ def location_shifts(experiment: FloatArray, control: FloatArray, *, confidence: 
     Two constant series have one difference, which is the estimate and both ends. R and Kayenta
     can't solve there; Kayenta adds noise of 1e-5 of the value, so its last digits are random.
     """
-    x, y = np.sort(experiment, axis=1), np.sort(control, axis=1)
+    ordered = np.sort(experiment, axis=1), np.sort(control, axis=1)
+    return shifts_of_ordered(*ordered, confidence=confidence)
+
+
+def shifts_of_ordered(x: FloatArray, y: FloatArray, *, confidence: float) -> Shifts:
+    """location_shifts of an experiment and a control whose rows are ascending."""
     found = np.empty((5, len(x)))
     for rows in _alike(x, y):
         found[:, rows] = _shifts(x[rows], y[rows], confidence)

@@ -28,8 +28,8 @@ def stopped_beside_zero(
 ) -> Shifts:
     """The shifts, those of 0 that a label hangs on moved to where Kayenta's search stops.
 
-    experiment: float64[pairs, m]; control: float64[pairs, n]. It is the estimate and an end that
-    are 0: an end elsewhere has a side of 0, however near the search comes to it.
+    experiment: float64[pairs, m]; control: float64[pairs, n]; each ordered. It is the estimate and
+    an end that are 0: an end elsewhere has a side of 0, however near the search comes to it.
     """
     found = np.stack([shifts.estimate, shifts.lower, shifts.upper])
     hangs = (found == 0) & (found[0] == 0) & (found[1:] == 0).any(axis=0)
@@ -38,8 +38,8 @@ def stopped_beside_zero(
         return shifts
     z = float(ndtri(0.5 + confidence / 2))
     hanging, pair = np.unique(rows, return_inverse=True)
-    x, y = np.sort(experiment[hanging], axis=1), np.sort(control[hanging], axis=1)
-    found[ends, rows] = searched_shifts(x, y, np.array([0.0, z, -z])[ends], pair)
+    wanted = np.array([0.0, z, -z])[ends]
+    found[ends, rows] = searched_shifts(experiment[hanging], control[hanging], wanted, pair)
     return replace(shifts, estimate=found[0], lower=found[1], upper=found[2])
 
 
@@ -77,12 +77,16 @@ def _statistics(x: Tallies, y: Tallies, shift: FloatArray) -> FloatArray:
 
 def _statistic(runs: MergedRuns) -> FloatArray:
     """With both corrections, for ties and for continuity: float64[rows]."""
-    w = runs.wins - runs.m * runs.n / 2
-    return np.asarray((w - np.sign(w) * 0.5) / runs.sigma, dtype=np.float64)
+    return _corrected(runs.wins, runs, runs.sigma)
+
+
+def _corrected(wins: FloatArray, runs: MergedRuns, sigma: FloatArray) -> FloatArray:
+    w = wins - runs.m * runs.n / 2
+    return np.asarray((w - np.sign(w) * 0.5) / sigma, dtype=np.float64)
 
 
 class _StatisticOf:
-    """The statistic of pairs, which is a step function: evaluated once on each side of 0.
+    """The statistic of pairs, which is a step function: known on each side of 0 by the ties at 0.
 
     It is constant from 0 to the smallest difference x - y, where most of a search's steps lie.
     """
@@ -100,10 +104,10 @@ class _StatisticOf:
         gap[:-1][~(is_x[:-1] & is_y[1:] | is_y[:-1] & is_x[1:])] = np.inf
         reach = np.minimum.reduceat(gap, runs.first) - self._least
         self._reach = np.where(closest > 2 * self._least, reach, 0.0)
-        between = np.minimum((self._least + self._reach) / 2, np.finfo(np.float64).max)
+        wins, ties, sigma = runs.wins, runs.ties, runs.sigma_off_ties
+        above, below = (_corrected(wins + side * ties / 2, runs, sigma) for side in (-1, 1))
         # By the sign of the shift: of 0, above it, and below it.
-        beside = [_statistics(x, y, side) for side in (between, -between)]
-        self._beside = np.stack([_statistic(runs), *beside])
+        self._beside = np.stack([_statistic(runs), above, below])
 
     def at(self, pair: IntArray, shift: FloatArray) -> FloatArray:
         """Of these pairs, at a shift each: float64[shifts]."""
