@@ -5,7 +5,7 @@
 with scraped as (
     select distinct (epoch_ms(ts) - 1) // $bucket_ms * $bucket_ms as bucket_ms
     from counter_samples
-    where experiment = $experiment and ts > $since and ts <= $until
+    where experiment_id = md5_number_lower($experiment) and ts > $since and ts <= $until
 )
 
 select count(*) * $bucket_ms as covered_ms

@@ -30,7 +30,7 @@ from counter_samples as samples
 inner join pods
     on samples.series_id = pods.series_id
 where
-    samples.experiment = $experiment
+    samples.experiment_id = md5_number_lower($experiment)
     and samples.ts > $since and samples.ts <= $until
     and samples.delta > 0
 group by all

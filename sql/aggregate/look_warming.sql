@@ -14,9 +14,11 @@ with targets as (
             as replaced,
         min(case when samples.ts > $warm_until and samples.reason = 2 then samples.ts end) as born
     from counter_samples as samples
-    inner join series
-        on samples.experiment = series.experiment and samples.series_id = series.series_id
-    where samples.experiment = $experiment and samples.ts <= $until
+    inner join series on samples.series_id = series.series_id
+    where
+        samples.experiment_id = md5_number_lower($experiment)
+        and series.experiment = $experiment
+        and samples.ts <= $until
     group by series.target
     having count(distinct series.variant) = 1
 ),
@@ -35,10 +37,10 @@ select
     cast(sum(samples.delta) as bigint) as at_most
 from begun
 inner join series on begun.target = series.target
-inner join counter_samples as samples
-    on series.experiment = samples.experiment and series.series_id = samples.series_id
+inner join counter_samples as samples on series.series_id = samples.series_id
 where
     begun.began is not null
+    and samples.experiment_id = md5_number_lower($experiment)
     and series.experiment = $experiment and series.role = 'latency'
     and ($cohort is null or series.cohort = $cohort or series.variant = $borrowed)
     and samples.ts > $since and samples.ts <= $until

@@ -8,10 +8,10 @@ with pods as (
         series.target,
         any_value(series.variant) as variant
     from counter_samples as samples
-    inner join series
-        on samples.experiment = series.experiment and samples.series_id = series.series_id
+    inner join series on samples.series_id = series.series_id
     where
-        samples.experiment = $experiment and series.role = 'requests'
+        samples.experiment_id = md5_number_lower($experiment)
+        and series.experiment = $experiment and series.role = 'requests'
         and samples.ts > $since and samples.ts <= $until and samples.delta > 0
     group by series.target
     having count(distinct series.variant) = 1

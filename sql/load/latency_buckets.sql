@@ -1,6 +1,6 @@
 -- one row per (variant, cohort, bucket, edge): requests at most so slow, zero included, and those of them
 -- that somebody stopped waiting for
--- reads: incoming_samples, incoming_series; writes: latency_buckets
+-- reads: incoming_sums, incoming_series; writes: latency_buckets
 -- parameters: experiment
 -- Edges without requests stay: a variant whose every request is slow still has its fast edges. An
 -- edge that a histogram with requests lacks (its pods' bounds differ, or changed) has no row:
@@ -9,20 +9,20 @@ insert into latency_buckets
     (experiment, window_start, bucket_start, variant, cohort, le_ms, requests, cut_off)
 with counted as (
     select
-        samples.window_start,
-        samples.bucket_start,
+        sums.window_start,
+        sums.bucket_start,
         series.variant,
         series.cohort,
         series.histogram,
         series.le_ms,
-        sum(samples.delta) as requests,
-        sum(case when series.cut_off = 1 then samples.delta else 0 end) as cut_off
-    from incoming_samples as samples
-    inner join incoming_series as series on samples.series_id = series.series_id
+        sum(sums.delta) as requests,
+        sum(case when series.cut_off = 1 then sums.delta else 0 end) as cut_off
+    from incoming_sums as sums
+    inner join incoming_series as series on sums.series_id = series.series_id
     where series.role = 'latency'
     group by
-        samples.window_start,
-        samples.bucket_start,
+        sums.window_start,
+        sums.bucket_start,
         series.variant,
         series.cohort,
         series.histogram,

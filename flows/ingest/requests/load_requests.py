@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from analysis.counting.lost_exposure import Cause
 from analysis.requests.outcomes import RequestOutcome
+from flows.ingest.requests.bucket_sums import sums_table
 from flows.ingest.requests.claims import claim_windows, replace_windows
 from flows.ingest.requests.count_spans import SpanCounts
 from flows.ingest.requests.counts import WindowCounts
@@ -30,7 +31,6 @@ from flows.warehouse.statements import Connection, run
 _EDGE_LABEL = re.compile(r'"le": "[^"]*",? ?')
 # Of windows, each with the statement of its name.
 _TABLES = (
-    "counter_samples",
     "exposure_lost",
     "pod_starts",
     "request_buckets",
@@ -94,7 +94,8 @@ def _write(
 ) -> None:
     incoming = {
         "incoming_series": _series_table(span.series.rows),
-        "incoming_samples": _samples_table(spec, span.series.rows, written),
+        "incoming_samples": _samples_table(span.series.rows, written),
+        "incoming_sums": sums_table(span.series.rows, written, bucket_ms(spec)),
         "incoming_losses": _losses_table(lost),
         "incoming_starts": _starts_table(written),
     }
@@ -102,8 +103,8 @@ def _write(
         con.register(name, rows)
     for table_name in _TABLES:
         replace_windows(con, spec, table_name)
-    for name in ("load/forget_series", "load/series"):
-        run(con, name, experiment=spec.experiment)
+    for name in ("forget_samples", "counter_samples", "forget_series", "series"):
+        run(con, f"load/{name}", experiment=spec.experiment)
     for name in ("incoming_windows", *incoming):
         con.unregister(name)
 
@@ -132,19 +133,14 @@ def _histograms(rows: Sequence[SeriesRow]) -> NDArray[np.int64]:
     return np.array([number.setdefault(name, len(number)) for name in names], np.int64)
 
 
-def _samples_table(
-    spec: Experiment, rows: Sequence[SeriesRow], written: Sequence[WindowCounts]
-) -> Any:
+def _samples_table(rows: Sequence[SeriesRow], written: Sequence[WindowCounts]) -> Any:
     ids = np.array([row.series_id for row in rows], np.uint64)
     lengths = [len(counts.ts_ms) for counts in written]
-    ts_ms = np.concatenate([counts.ts_ms for counts in written])
-    width = bucket_ms(spec)
     return table(
         {
             "window_start": instants(np.repeat([w.window.start_ms for w in written], lengths)),
-            "bucket_start": instants((ts_ms - 1) // width * width),
             "series_id": numbers(ids[np.concatenate([counts.series for counts in written])]),
-            "ts": instants(ts_ms),
+            "ts": instants(np.concatenate([counts.ts_ms for counts in written])),
             "value": numbers(np.concatenate([counts.value for counts in written])),
             "delta": numbers(np.concatenate([counts.delta for counts in written])),
             "reason": numbers(np.concatenate([counts.reason for counts in written])),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.counting.counters import CounterSeries
+from flows.ingest.requests.bucket_sums import sums_by_cell
 from flows.ingest.requests.claims import claim_windows, replace_windows
 from flows.ingest.requests.counts import WindowCounts, count_windows
 from flows.ingest.requests.mesh.families import FAMILIES
@@ -127,8 +128,7 @@ def summed(
     first, last = (int(bucket.min()), int(bucket.max())) if len(bucket) else (0, 0)
     buckets = last - first + 1
     cell = np.array([index[one] for one in owners], np.int64)[series] * buckets + bucket - first
-    cells, of_sample = np.unique(cell, return_inverse=True)
-    sums = np.bincount(of_sample, amount, len(cells)).astype(np.float64)
+    cells, sums = sums_by_cell(cell, amount, len(index) * buckets)
     return BucketRows(tuple(index), cells // buckets, (cells % buckets + first) * width, sums)
 
 

@@ -101,7 +101,8 @@ def _warehouse(path: Path, rows: list[Row]) -> Path:
             for seconds, requests in counts:
                 at = START + timedelta(seconds=seconds)
                 con.execute(
-                    "insert into counter_samples values ('checkout', ?, ?, ?, ?, ?, 0)",
+                    "insert into counter_samples "
+                    "values (md5_number_lower('checkout'), ?, ?, ?, ?, ?, 0)",
                     [START, i, at, requests, requests],
                 )
     return path

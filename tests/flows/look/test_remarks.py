@@ -127,7 +127,7 @@ def test_samples_that_arrive_late_are_read_for_a_while_after_the_end(
         with open_reader(warehouse) as con:
             return dict(
                 con.execute("select variant, count(*) from counter_samples join series "
-                "using (experiment, series_id) group by all").fetchall()
+                "using (series_id) group by all").fetchall()
             )  # fmt: skip
 
     assert pull(ended(10))

@@ -46,7 +46,8 @@ def _warming(
             series,
         )
         con.executemany(
-            "insert into counter_samples values ('checkout', ?, ?, ?, 0, ?, ?)", samples
+            "insert into counter_samples values (md5_number_lower('checkout'), ?, ?, ?, 0, ?, ?)",
+            samples,
         )
         return read_warming(con, SPEC, PLAN, BUCKETS, [None, 100.0], of)
 

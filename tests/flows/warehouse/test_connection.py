@@ -218,6 +218,23 @@ def test_older_warehouse_is_brought_up_to_date_also_for_a_reader(tmp_path: Path)
         assert con.execute("select count(*) from user_shifts").fetchall() == [(1,)]
 
 
+def test_samples_of_an_older_warehouse_are_found_by_their_experiment(tmp_path: Path) -> None:
+    path = tmp_path / "older.duckdb"
+    with older_warehouse(path, 23) as con:
+        con.execute(
+            "insert into counter_samples select e, to_timestamp(0), hash(i), to_timestamp(i), "
+            "i * 0.1, 0.1, i % 7 from range(1000) r(i), (values ('one'), ('other')) t(e)"
+        )
+        before = con.execute("select * from counter_samples order by all").fetchall()
+    query = "select * from counter_samples where experiment_id = md5_number_lower(?) order by all"
+    with open_reader(path) as con:
+        for name in ("one", "other"):
+            after = con.execute(query, [name]).fetchall()
+            assert [row[1:] for row in after] == [row[1:] for row in before if row[0] == name]
+        total = con.execute("select count(*) from counter_samples").fetchall()
+    assert total == [(len(before),)]
+
+
 def test_requests_of_an_older_warehouse_have_an_outcome(tmp_path: Path) -> None:
     path = tmp_path / "older.duckdb"
     before = [
