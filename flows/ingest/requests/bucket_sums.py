@@ -28,7 +28,7 @@ def sums_by_cell(
         found, of_sample = np.unique(cell, return_inverse=True)
         return found, np.bincount(of_sample, amount, len(found)).astype(np.float64)
     found = np.flatnonzero(np.bincount(cell, minlength=cells)).astype(np.int64)
-    sums: NDArray[np.float64] = np.bincount(cell, amount, cells)[found]
+    sums = np.bincount(cell, amount, cells)[found].astype(np.float64)
     return found, sums
 
 
