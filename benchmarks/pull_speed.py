@@ -254,12 +254,14 @@ def _whole(url: str, folder: str, start_ms: int, end_ms: int, *, is_json: bool) 
     from flows.ingest.sources.prometheus import PrometheusSamples  # noqa: PLC0415
     from flows.spec.experiment import Experiment  # noqa: PLC0415
     from flows.spec.sources import PrometheusSource  # noqa: PLC0415
+    from flows.warehouse.kept_open import keep_open  # noqa: PLC0415
 
     spec = Experiment.model_validate(_spec(url, start_ms, end_ms))
     source = PrometheusSamples(PrometheusSource(url=url))
     source.remote_read = not is_json
     warehouse = Path(tempfile.mkdtemp(dir=folder)) / "warehouse.duckdb"
-    return pull_requests(spec, source, warehouse, until_ms=end_ms + 1).samples
+    with keep_open(warehouse):  # as `verdict pull` and `verdict run` do
+        return pull_requests(spec, source, warehouse, until_ms=end_ms + 1).samples
 
 
 def _spec(url: str, start_ms: int, end_ms: int) -> dict[str, Any]:
@@ -293,11 +295,13 @@ def _counters(url: str, folder: str, start_ms: int, end_ms: int, own: dict[str, 
     from flows.ingest.sources.prometheus import PrometheusSamples  # noqa: PLC0415
     from flows.spec.experiment import Experiment  # noqa: PLC0415
     from flows.spec.sources import PrometheusSource  # noqa: PLC0415
+    from flows.warehouse.kept_open import keep_open  # noqa: PLC0415
 
     spec = Experiment.model_validate(_spec(url, start_ms, end_ms) | own)
     source = PrometheusSamples(PrometheusSource(url=url))
     warehouse = Path(tempfile.mkdtemp(dir=folder)) / "warehouse.duckdb"
-    pull_measured(spec, source, warehouse, until_ms=end_ms + 1)
+    with keep_open(warehouse):
+        pull_measured(spec, source, warehouse, until_ms=end_ms + 1)
     series = _PODS * (len(_CODES) + 1)  # those of one code are in both counters
     return series * (end_ms - start_ms) // (_STEP_S * 1000)
 

@@ -70,14 +70,14 @@ def lost_exposure(
 
 def _rate_per_ms(series: CounterSeries, differences: Differences, interval: Int) -> Float:
     """float64[series], requests per millisecond over the time that the series was seen."""
-    total = np.concatenate(([0.0], np.cumsum(differences.delta)))
     seen = np.diff(series.offsets) > 0
     first = np.where(seen, series.offsets[:-1], 0)
     last = np.where(seen, series.offsets[1:] - 1, 0)
     if not len(series.ts_ms):
         return np.zeros(len(seen))
     length = series.ts_ms[last] - series.ts_ms[first]
-    counted = total[series.offsets[1:]] - total[series.offsets[:-1]]
+    counted = np.zeros(len(seen))
+    counted[seen] = np.add.reduceat(differences.delta, series.offsets[:-1][seen])
     rate: Float = counted / np.maximum(length, interval)
     return rate
 

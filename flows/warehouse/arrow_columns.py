@@ -26,6 +26,18 @@ def instants(ms: NDArray[np.int64]) -> Any:
     return _column(pa.timestamp("ms", tz="UTC"), ms)
 
 
+def repeated(values: Any, times: NDArray[np.int64]) -> Any:
+    """A column of each value of a column so many times, kept as runs.
+
+    times: int64[values], 0 or more.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    kept = np.flatnonzero(times)
+    ends = numbers(np.cumsum(times[kept]))
+    return pa.RunEndEncodedArray.from_arrays(ends, values.take(numbers(kept)))
+
+
 def texts(values: Sequence[str]) -> Any:
     """A column of strings."""
     import pyarrow as pa  # noqa: PLC0415

@@ -38,13 +38,15 @@ def sums_table(rows: Sequence[SeriesRow], written: Sequence[WindowCounts], width
     Those that all tables of buckets count as the same are one, under the id of the first.
     """
     first: dict[Hashable, int] = {}
-    owner = np.array([first.setdefault(_counted_as(row), i) for i, row in enumerate(rows)])
+    owner = np.array(
+        [first.setdefault(_counted_as(row), i) for i, row in enumerate(rows)], np.int64
+    )
     ids = np.array([row.series_id for row in rows], np.uint64)
     starts, buckets, series, deltas = [], [], [], []
     for counts in written:
         begin_ms, end_ms = counts.window.start_ms, counts.window.end_ms
         in_window = -(-(end_ms - begin_ms) // width_ms)
-        cell = owner.astype(np.int64)[counts.series] * in_window
+        cell = np.repeat(owner * in_window, np.diff(counts.offsets))
         cell += (counts.ts_ms - (begin_ms + 1)) // width_ms
         cells, delta = sums_by_cell(cell, counts.delta, len(rows) * in_window)
         starts.append(np.full(len(cells), begin_ms))

@@ -25,13 +25,14 @@ _MARGIN_SCRAPES = 20
 class WindowCounts:
     """The samples of one window with their differences.
 
-    series: int64[samples], index into the rows of the span; ts_ms, value, delta, reason: per
-    sample. targets_up: good scrapes of the targets in the window. notes: how it was counted, where
-    a person should know. started: by target, when its process started, as last seen.
+    offsets: int64[series + 1]; row i of the span owns samples offsets[i]:offsets[i + 1]. ts_ms,
+    value, delta, reason: per sample. targets_up: good scrapes of the targets in the window. notes:
+    how it was counted, where a person should know. started: by target, when its process started, as
+    last seen.
     """
 
     window: Window
-    series: NDArray[np.int64]
+    offsets: NDArray[np.int64]
     ts_ms: NDArray[np.int64]
     value: NDArray[np.float64]
     delta: NDArray[np.float64]
@@ -40,6 +41,11 @@ class WindowCounts:
     targets_up: int
     notes: tuple[str, ...] = ()
     started: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def series(self) -> NDArray[np.int64]:
+        """int64[samples], the row of the span that each sample belongs to."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
 
 def range_of(windows: Sequence[Window], interval_ms: int) -> tuple[int, int]:
@@ -91,16 +97,16 @@ def count_window(
     differences = difference(part, known)
     losses = lost_exposure(part, differences, known, until_ms=window.end_ms)
     repeats = processes.repeated(part)
-    inside = (part.ts_ms > window.start_ms) & ~repeats.repeated
-    row = np.repeat(np.arange(len(part.target)), np.diff(part.offsets))
+    inside = np.flatnonzero((part.ts_ms > window.start_ms) & ~repeats.repeated)
+    counted_elsewhere = part.of_sample(np.flatnonzero(repeats.repeated))
     return WindowCounts(
         window,
-        series=row[inside],
-        ts_ms=part.ts_ms[inside],
-        value=part.values[inside],
-        delta=differences.delta[inside],
-        reason=differences.reason[inside],
-        losses=tuple(loss.after(window.start_ms).without(row[repeats.repeated]) for loss in losses),
+        offsets=np.searchsorted(inside, part.offsets).astype(np.int64),
+        ts_ms=part.ts_ms.take(inside),
+        value=part.values.take(inside),
+        delta=differences.delta.take(inside),
+        reason=differences.reason.take(inside),
+        losses=tuple(loss.after(window.start_ms).without(counted_elsewhere) for loss in losses),
         targets_up=_good_scrapes(part, known, window),
         notes=processes.describe(repeats),
         started=dict(_starts(processes.targets, known)),
@@ -123,7 +129,9 @@ def _margin_ms(interval_ms: int) -> int:
 
 def _no_counts(window: Window) -> WindowCounts:
     ints, floats = np.zeros(0, np.int64), np.zeros(0)
-    return WindowCounts(window, ints, ints, floats, floats, np.zeros(0, np.uint8), (), 0)
+    return WindowCounts(
+        window, np.zeros(1, np.int64), ints, floats, floats, np.zeros(0, np.uint8), (), 0
+    )
 
 
 def _good_scrapes(part: CounterSeries, evidence: ScrapeEvidence, window: Window) -> int:

@@ -23,7 +23,7 @@ from flows.ingest.requests.mesh.family import UNATTRIBUTED, SeriesRole
 from flows.ingest.requests.series import SeriesRow
 from flows.ingest.requests.windows import NewWindow, bucket_ms, selection_of
 from flows.spec.experiment import Experiment
-from flows.warehouse.arrow_columns import instants, numbers, table, texts
+from flows.warehouse.arrow_columns import instants, numbers, repeated, table, texts
 from flows.warehouse.connection import open_writer, transaction
 from flows.warehouse.statements import Connection, run
 
@@ -135,11 +135,13 @@ def _histograms(rows: Sequence[SeriesRow]) -> NDArray[np.int64]:
 
 def _samples_table(rows: Sequence[SeriesRow], written: Sequence[WindowCounts]) -> Any:
     ids = np.array([row.series_id for row in rows], np.uint64)
-    lengths = [len(counts.ts_ms) for counts in written]
+    starts = np.array([counts.window.start_ms for counts in written])
+    of_window = np.array([len(counts.ts_ms) for counts in written])
+    of_series = np.concatenate([np.diff(counts.offsets) for counts in written])
     return table(
         {
-            "window_start": instants(np.repeat([w.window.start_ms for w in written], lengths)),
-            "series_id": numbers(ids[np.concatenate([counts.series for counts in written])]),
+            "window_start": repeated(instants(starts), of_window),
+            "series_id": repeated(numbers(np.tile(ids, len(written))), of_series),
             "ts": instants(np.concatenate([counts.ts_ms for counts in written])),
             "value": numbers(np.concatenate([counts.value for counts in written])),
             "delta": numbers(np.concatenate([counts.delta for counts in written])),
@@ -207,7 +209,7 @@ def _losses(rows: Sequence[SeriesRow], window: WindowCounts) -> list[tuple[Cause
     is_lost = np.array(
         [r.variant == UNATTRIBUTED and r.outcome == RequestOutcome.FAILURE for r in rows], np.bool_
     )
-    sample = np.flatnonzero(is_lost[window.series]) if len(rows) else np.zeros(0, np.int64)
+    sample = np.flatnonzero(np.repeat(is_lost, np.diff(window.offsets)))
     index, ts_ms = window.series[sample].tolist(), window.ts_ms[sample].tolist()
     amount = window.delta[sample].tolist()
     found += [(Cause.UNATTRIBUTED, i, t, a) for i, t, a in zip(index, ts_ms, amount, strict=True)]

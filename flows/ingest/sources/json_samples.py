@@ -36,12 +36,14 @@ def decode_matrix(body: bytes, *, native: bool = False) -> Samples:
     Raises SourceRefused if the body is no such answer.
     """
     head, *parts = body.split(_VALUES)
-    pairs, rest = [], [head]
+    pairs, rest = list[memoryview](), [head]
     for part in parts:
         # Times and values hold no bracket, so the first two in a row end the series.
-        numbers, _, after = part.partition(b"]]")
-        pairs.append(numbers)
-        rest += [b'"values":[', str(_count(numbers)).encode(), b"]", after]
+        end = part.find(b"]]")
+        end = len(part) if end < 0 else end
+        pairs.append(memoryview(part)[:end])
+        count = part.count(b"]", 0, end) + 1
+        rest += [b'"values":[', str(count).encode(), b"]", part[end + 2 :]]
     answer = _parse(b"".join(rest))
     result = answer["data"]["result"]
     said = (*_said(answer.get("warnings")), *_said(answer.get("infos")))
@@ -63,11 +65,6 @@ def decode_matrix(body: bytes, *, native: bool = False) -> Samples:
         warnings=(*said, *_unread(result)),
     )
     return without_oddities(samples)
-
-
-def _count(numbers: bytes) -> int:
-    """How many pairs the numbers of a series are."""
-    return int(np.count_nonzero(np.frombuffer(numbers, dtype=np.uint8) == ord("]"))) + 1
 
 
 class _Series(TypedDict):
@@ -123,11 +120,12 @@ def _compact(body: bytes) -> bytes:
     return text
 
 
-def _parse_pairs(pairs: list[bytes]) -> Numbers:
+def _parse_pairs(pairs: list[memoryview]) -> Numbers:
     """Times in milliseconds and values of all series, one after the other."""
     if not pairs:
         return np.empty(0, np.int64), np.empty(0, np.float64)
-    text = b"," + b"],[".join(pairs).translate(_LINES, _NO_LINES)
+    joined = b"],[".join([b"," + bytes(pairs[0]), *pairs[1:]])
+    text = joined.translate(_LINES, _NO_LINES)
     try:
         frame = pl.read_csv(text, has_header=False, schema=_SCHEMA, columns=[1, 2], quote_char=None)
     except pl.exceptions.PolarsError as error:

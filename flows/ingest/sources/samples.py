@@ -141,32 +141,33 @@ def join_samples(pieces: Sequence[Samples]) -> Samples:
     pieces: those of one selector in time's order; selectors may overlap, and a sample that was
     read twice is held once.
     """
-    if len(pieces) == 1:
-        return in_order(pieces[0])
+    warnings = tuple(dict.fromkeys(w for piece in pieces for w in piece.warnings))
+    filled = [piece for piece in pieces if piece.labels] or list(pieces[:1])
+    if len(filled) == 1:
+        return in_order(replace(filled[0], warnings=warnings))
     index: dict[frozenset[tuple[str, str]], int] = {}
     owners = [
         np.array([index.setdefault(frozenset(one.items()), len(index)) for one in piece.labels])
-        for piece in pieces
+        for piece in filled
     ]
     sizes = np.zeros(len(index), dtype=np.int64)
-    for piece, owner in zip(pieces, owners, strict=True):
+    for piece, owner in zip(filled, owners, strict=True):
         np.add.at(sizes, owner.astype(np.int64), np.diff(piece.offsets))
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     ts_ms, values = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.float64)
     free = offsets[:-1].copy()
-    for piece, owner in zip(pieces, owners, strict=True):
+    for piece, owner in zip(filled, owners, strict=True):
         for series, begin, end in zip(owner, piece.offsets, piece.offsets[1:], strict=False):
             place = slice(free[series], free[series] + end - begin)
             ts_ms[place], values[place] = piece.ts_ms[begin:end], piece.values[begin:end]
             free[series] = place.stop
-    warnings = tuple(dict.fromkeys(w for piece in pieces for w in piece.warnings))
     labels = tuple(dict(sorted(key)) for key in index)
     return in_order(Samples(labels, offsets, ts_ms, values, warnings))
 
 
 def in_order(samples: Samples) -> Samples:
     """The samples in time's order within each series, no time twice."""
-    falling = np.diff(samples.ts_ms) <= 0
+    falling = samples.ts_ms[1:] <= samples.ts_ms[:-1]
     inner = samples.offsets[(samples.offsets > 0) & (samples.offsets < samples.ts_ms.size)]
     falling[inner - 1] = False  # from one series to the next, time may fall
     if not falling.any():

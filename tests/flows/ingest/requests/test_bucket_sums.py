@@ -56,7 +56,7 @@ def row(number: int, role: SeriesRole = SeriesRole.REQUESTS, code: str = "200") 
 def window(start_ms: int, series: list[int], ts_ms: list[int], delta: list[float]) -> WindowCounts:
     return WindowCounts(
         Window(start_ms, start_ms + HOUR),
-        np.array(series, np.int64),
+        np.searchsorted(series, np.arange(6)).astype(np.int64),
         np.array(ts_ms, np.int64),
         np.zeros(len(series)),
         np.array(delta, np.float64),

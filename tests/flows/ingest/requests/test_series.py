@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flows.ingest.requests.mesh.families import FAMILIES
-from flows.ingest.requests.series import RequestSeries, experiment_series
+from flows.ingest.requests.series import RequestSeries, experiment_series, labels_text
 from flows.ingest.sources.samples import Samples
 from flows.spec.experiment import Mesh
 from tests.flows.ingest.requests.test_pull_requests import experiment, istio
@@ -65,3 +69,8 @@ def test_samples_that_are_no_counts_are_left_out_and_counted() -> None:
 def test_no_series_is_no_error() -> None:
     found = series_of()
     assert (found.rows, dict(found.targets), len(found.counters.ts_ms)) == ((), {}, 0)
+
+
+@given(st.dictionaries(st.text(), st.text(), max_size=6))
+def test_labels_text_is_the_json_that_series_have_been_named_by(labels: dict[str, str]) -> None:
+    assert labels_text(labels) == json.dumps(labels, sort_keys=True, ensure_ascii=False)
