@@ -10,13 +10,7 @@ select
     series.variant,
     series.cohort,
     series.metric as counter,
-    cast(sum(sums.delta) as bigint) as events
+    cast(sums.delta as bigint) as events
 from incoming_sums as sums
 inner join incoming_series as series on sums.series_id = series.series_id
 where series.role = 'optional' and sums.delta > 0
-group by
-    sums.window_start,
-    sums.bucket_start,
-    series.variant,
-    series.cohort,
-    series.metric

@@ -15,17 +15,7 @@ select
     series.response_code,
     series.grpc_status,
     series.response_flags,
-    cast(sum(sums.delta) as bigint) as requests
+    cast(sums.delta as bigint) as requests
 from incoming_sums as sums
 inner join incoming_series as series on sums.series_id = series.series_id
 where series.role = 'requests' and sums.delta > 0
-group by
-    sums.window_start,
-    sums.bucket_start,
-    series.variant,
-    series.cohort,
-    series.route,
-    series.outcome,
-    series.response_code,
-    series.grpc_status,
-    series.response_flags

@@ -67,5 +67,7 @@ def _counted_as(row: SeriesRow) -> Hashable:
     """What decides in which row of a bucket a series counts; a histogram's edges stay apart."""
     if row.role is SeriesRole.LATENCY:
         return row.series_id
+    if row.role is SeriesRole.OPTIONAL:
+        return (row.role, row.variant, row.cohort, row.metric)
     response = (row.outcome, row.response_code, row.grpc_status, row.response_flags)
-    return (row.role, row.metric, row.variant, row.cohort, row.route, *response)
+    return (row.role, row.variant, row.cohort, row.route, *response)

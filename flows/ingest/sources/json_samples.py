@@ -35,16 +35,8 @@ def decode_matrix(body: bytes, *, native: bool = False) -> Samples:
     of the answer is small and goes through the JSON parser, so labels and warnings are exact.
     Raises SourceRefused if the body is no such answer.
     """
-    head, *parts = body.split(_VALUES)
-    pairs, rest = list[memoryview](), [head]
-    for part in parts:
-        # Times and values hold no bracket, so the first two in a row end the series.
-        end = part.find(b"]]")
-        end = len(part) if end < 0 else end
-        pairs.append(memoryview(part)[:end])
-        count = part.count(b"]", 0, end) + 1
-        rest += [b'"values":[', str(count).encode(), b"]", part[end + 2 :]]
-    answer = _parse(b"".join(rest))
+    pairs, rest = _apart(body)
+    answer = _parse(rest)
     result = answer["data"]["result"]
     said = (*_said(answer.get("warnings")), *_said(answer.get("infos")))
     if native:
@@ -65,6 +57,21 @@ def decode_matrix(body: bytes, *, native: bool = False) -> Samples:
         warnings=(*said, *_unread(result)),
     )
     return without_oddities(samples)
+
+
+def _apart(body: bytes) -> tuple[list[memoryview], bytes]:
+    """The pairs of each series, and the answer with how many they are in their place."""
+    whole, pairs, rest, after = memoryview(body), list[memoryview](), list[bytes | memoryview](), 0
+    while (begin := body.find(_VALUES, after)) >= 0:
+        begin += len(_VALUES)
+        # Times and values hold no bracket, so the first two in a row end the series.
+        end = body.find(b"]]", begin)
+        end = len(body) if end < 0 else end
+        pairs.append(whole[begin:end])
+        count = body.count(b"]", begin, end) + 1
+        rest += [whole[after : begin - 1], str(count).encode(), b"]"]
+        after = end + 2
+    return pairs, b"".join([*rest, whole[after:]])
 
 
 class _Series(TypedDict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -155,9 +156,11 @@ def join_samples(pieces: Sequence[Samples]) -> Samples:
         np.add.at(sizes, owner.astype(np.int64), np.diff(piece.offsets))
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     ts_ms, values = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.float64)
-    free = offsets[:-1].copy()
+    free = offsets[:-1].tolist()
     for piece, owner in zip(filled, owners, strict=True):
-        for series, begin, end in zip(owner, piece.offsets, piece.offsets[1:], strict=False):
+        for series, (begin, end) in zip(
+            owner.tolist(), pairwise(piece.offsets.tolist()), strict=True
+        ):
             place = slice(free[series], free[series] + end - begin)
             ts_ms[place], values[place] = piece.ts_ms[begin:end], piece.values[begin:end]
             free[series] = place.stop
