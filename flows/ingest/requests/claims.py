@@ -15,10 +15,14 @@ from flows.warehouse.statements import Connection, run
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Windows that are to be written, and why the others stay as they are."""
+    """Windows that are to be written, and why the others stay as they are.
+
+    has_rows: whether any of them was loaded before, so that rows of it are to be taken away.
+    """
 
     windows: frozenset[Window]
     kept: tuple[str, ...]
+    has_rows: bool
 
 
 def claim_windows(
@@ -54,13 +58,16 @@ def claim_windows(
             warnings=list(warnings),
         )
     return Claimed(
-        frozenset(each.window for each in claimed), tuple(text for text in reasons.values() if text)
+        windows=frozenset(each.window for each in claimed),
+        kept=tuple(text for text in reasons.values() if text),
+        has_rows=any(each.window.start_ms in known for each in claimed),
     )
 
 
-def replace_windows(con: Connection, spec: Experiment, table_name: str) -> None:
+def replace_windows(con: Connection, spec: Experiment, claimed: Claimed, table_name: str) -> None:
     """Empties the claimed windows of a table, and fills them by the statement of its name."""
-    run(con, "load/forget_windows", {"windows": table_name}, experiment=spec.experiment)
+    if claimed.has_rows:
+        run(con, "load/forget_windows", {"windows": table_name}, experiment=spec.experiment)
     run(con, f"load/{table_name}", experiment=spec.experiment)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from analysis.counting.lost_exposure import Cause
 from analysis.requests.outcomes import RequestOutcome
 from flows.ingest.requests.bucket_sums import sums_table
-from flows.ingest.requests.claims import claim_windows, replace_windows
+from flows.ingest.requests.claims import Claimed, claim_windows, replace_windows
 from flows.ingest.requests.count_spans import SpanCounts
 from flows.ingest.requests.counts import WindowCounts
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, SeriesRole
@@ -81,7 +81,7 @@ def load_span(spec: Experiment, span: SpanCounts, warehouse: Path) -> LoadedSpan
         written = tuple(each for each in span.windows if each.window in claimed.windows)
         lost = _lost_rows(spec, span.series.rows, written)
         if written:
-            _write(con, spec, span, written, lost)
+            _write(con, spec, span, claimed, written, lost)
     return LoadedSpan(written, claimed.kept, lost)
 
 
@@ -89,6 +89,7 @@ def _write(
     con: Connection,
     spec: Experiment,
     span: SpanCounts,
+    claimed: Claimed,
     written: Sequence[WindowCounts],
     lost: Sequence[LostRow],
 ) -> None:
@@ -102,8 +103,9 @@ def _write(
     for name, rows in incoming.items():
         con.register(name, rows)
     for table_name in _TABLES:
-        replace_windows(con, spec, table_name)
-    for name in ("forget_samples", "counter_samples", "forget_series", "series"):
+        replace_windows(con, spec, claimed, table_name)
+    forgotten = ["forget_samples"] if claimed.has_rows else []
+    for name in (*forgotten, "counter_samples", "forget_series", "series"):
         run(con, f"load/{name}", experiment=spec.experiment)
     for name in ("incoming_windows", *incoming):
         con.unregister(name)

@@ -156,7 +156,7 @@ def load_buckets(
                 for name in ("load/forget_measured_buckets", "load/measured_buckets"):
                     run(con, name, experiment=spec.experiment, metric=metric)
             else:
-                replace_windows(con, spec, "conversion_buckets")
+                replace_windows(con, spec, claimed, "conversion_buckets")
             for name in ("incoming_windows", "incoming_buckets"):
                 con.unregister(name)
     return LoadedBuckets(written, claimed.kept)
