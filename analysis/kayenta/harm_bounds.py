@@ -13,8 +13,8 @@ from analysis.kayenta.harms import Harm, harm_excesses, harm_noise
 from analysis.kayenta.heavy_tails import bounded_by_ranks, have_heavy_tails
 from analysis.kayenta.series_means import SeriesMeans, bounded_means, joined_moments, series_moments
 
-# Metrics whose series stay in a processor's cache while they are worked on.
-_ROWS = 1024
+# Values of each side that are worked on at once, which stay in a processor's cache.
+_VALUES = 60_000
 
 
 def harm_bounds(
@@ -34,8 +34,9 @@ def harm_bounds(
     alphas: float64[metrics], of each lower bound.
     """
     parts = []
-    for at in range(0, len(control), _ROWS):
-        rows = slice(at, at + _ROWS)
+    step = max(1, _VALUES // control.shape[1])
+    for at in range(0, len(control), step):
+        rows = slice(at, at + step)
         sides = control[rows], experiment[rows]
         excess = harm_excesses(
             *sides, margins[rows], absolute[rows], tested[:, rows], plan.spread_growth

@@ -12,8 +12,8 @@ from analysis.arrays import FloatArray, IntArray
 from analysis.kayenta.merged_runs import begins_of_runs, merged_runs, tallied
 from analysis.kayenta.ranked_differences import ranked, ranked_by_tallies, searched
 
-# Pairs of series judged at once, and differences laid out of one: 32 MB.
-_ROWS = 512
+# Values judged at once, which stay in a processor's cache, and differences laid out: 32 MB.
+_VALUES = 60_000
 _MOST_DIFFERENCES = 4_000_000
 
 
@@ -72,7 +72,8 @@ def _alike(x: FloatArray, y: FloatArray) -> Iterator[IntArray]:
     """Rows with about as many different values, as few at once as stay in a processor's cache."""
     different = begins_of_runs(x).sum(axis=1) * begins_of_runs(y).sum(axis=1)
     order = np.argsort(different, kind="stable")
-    yield from np.array_split(order, -(-order.size // _ROWS))
+    rows = max(1, _VALUES // (x.shape[1] + y.shape[1]))
+    yield from (order[at : at + rows] for at in range(0, order.size, rows))
 
 
 def _shifts(x: FloatArray, y: FloatArray, confidence: float) -> FloatArray:

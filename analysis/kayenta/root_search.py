@@ -19,8 +19,8 @@ from analysis.kayenta.merged_runs import MergedRuns, Tallies, merged_runs, talli
 _ACCURACY = 1e-4
 _EPSILON = float(np.finfo(np.float64).eps)
 _MOST_STEPS = 1001
-# Statistics taken at once, which stay in a processor's cache.
-_ROWS = 1024
+# Values looked at at once, which stay in a processor's cache.
+_VALUES = 30_000
 
 
 def stopped_beside_zero(
@@ -70,7 +70,8 @@ def searched_shifts(
 
 def _statistics(x: Tallies, y: Tallies, shift: FloatArray) -> FloatArray:
     """The rank statistic of each row's x - shift and y: float64[rows], at least one."""
-    blocks = [slice(at, at + _ROWS) for at in range(0, shift.size, _ROWS)]
+    step = max(1, _VALUES // (x.value.shape[1] + y.value.shape[1]))
+    blocks = [slice(at, at + step) for at in range(0, shift.size, step)]
     runs = (merged_runs(x.of(rows).less(shift[rows]), y.of(rows)) for rows in blocks)
     return np.concatenate([_statistic(each) for each in runs])
 

@@ -23,6 +23,6 @@ def test_metrics_are_judged_alike_in_groups_of_any_size(
     configs = [MetricConfig(str(at), direction=[*Direction][at % 3]) for at in range(7)]
     pairs, plan = list(zip(control, experiment, strict=True)), ValuePlan(intervals=intervals)
     together = judge_values(pairs, configs, plan)
-    monkeypatch.setattr(harm_bounds, "_ROWS", rows)
+    monkeypatch.setattr(harm_bounds, "_VALUES", 60 * rows)
     assert repr(judge_values(pairs, configs, plan)) == repr(together)
     assert len({found.label for found in together}) > 1
