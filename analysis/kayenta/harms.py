@@ -33,7 +33,8 @@ def harm_margins(config: MetricConfig, default: float) -> tuple[float, float]:
 
     Limits of cles are no ratios, so the default holds there too.
     """
-    if config.measure is not EffectMeasure.MEAN_RATIO:
+    is_ratio = config.measure is EffectMeasure.MEAN_RATIO
+    if not is_ratio or (config.allowed_increase is None and config.allowed_decrease is None):
         return default, default
     up = config.limit(config.allowed_increase) - 1
     down = 1 - config.limit(config.allowed_decrease)

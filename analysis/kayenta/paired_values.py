@@ -84,7 +84,8 @@ def judge_values(
     control, experiment = _paired(sides)
     margins = np.array([harm_margins(config, plan.margin) for config in configs])
     ways = [config.direction for config in configs]
-    tested = np.array([(w.harmed_by_increase, w.harmed_by_decrease, True) for w in ways]).T
+    rises, falls = [w.harmed_by_increase for w in ways], [w.harmed_by_decrease for w in ways]
+    tested = np.array([rises, falls, [True] * len(ways)])
     absolute = np.array([plan.absolute_of(config.name) for config in configs])
     metrics = max(1, sum([not config.muted for config in configs]))
     few = judge_few_values(sides, configs, margins, absolute, plan)

@@ -11,6 +11,7 @@ from analysis.kayenta.merged_runs import Tallies
 
 # Differences held at once, which stay in a processor's cache.
 _DIFFERENCES = 100_000
+_GOLDEN_RATIO = 0.618
 # Halvings after which an interval of floats holds one difference only.
 _MOST_HALVINGS = 2_100
 
@@ -22,6 +23,8 @@ def ranked(x: FloatArray, y: FloatArray, rank: IntArray) -> FloatArray:
     Yields float64[4, rows].
     """
     m, n = x.shape[1], y.shape[1]
+    # Differences in no order are partitioned a tenth faster.
+    y = np.take(y, np.argsort(np.arange(n) * _GOLDEN_RATIO % 1), axis=1)
     found = np.empty((4, len(x)))
     for rows in _of_one_rank(rank, max(1, _DIFFERENCES // (m * n))):
         differences = (x[rows, :, None] - y[rows, None, :]).reshape(rows.size, m * n)
