@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-_T = TypeVar("_T", bound=np.generic)
 
 
 def numbers(values: NDArray[Any]) -> Any:
@@ -49,24 +47,6 @@ def texts(values: Sequence[str]) -> Any:
     np.cumsum([len(value) for value in encoded], out=offsets[1:])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
     return pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)
-
-
-def one_array(pieces: Sequence[NDArray[_T]]) -> NDArray[_T]:
-    """The pieces one after the other; no copy is made where they lie so in one array's memory.
-
-    pieces: one or more, of one dimension and contiguous.
-    """
-    filled = [piece for piece in pieces if len(piece)]  # an empty one lies at its base's beginning
-    whole = filled[0].base if filled else None
-    if not isinstance(whole, np.ndarray) or any(piece.base is not whole for piece in filled):
-        return np.concatenate(pieces)
-    begins = [(_address(piece) - _address(whole)) // whole.itemsize for piece in filled]
-    ends = [begin + len(piece) for begin, piece in zip(begins, filled, strict=True)]
-    return whole[begins[0] : ends[-1]] if begins[1:] == ends[:-1] else np.concatenate(pieces)
-
-
-def _address(values: NDArray[Any]) -> int:
-    return int(values.__array_interface__["data"][0])
 
 
 def table(columns: dict[str, Any]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,6 @@ from flows.ingest.requests.processes import Processes, processes_of
 from flows.ingest.requests.scrapes import read_scrapes
 from flows.ingest.requests.windows import Window
 from flows.ingest.sources.samples import SampleSource
-
-_T = TypeVar("_T", bound=np.generic)
 
 _LEAST_MARGIN_MS = 300_000
 _MARGIN_SCRAPES = 20
@@ -81,48 +78,20 @@ def count_windows(
     )
     margin_ms = _margin_ms(interval_ms)
     processes = processes_of(tuple(targets), tuple(targets.values()), counted)
-    room = _Room.of(len(counters.ts_ms))
-    found = []
-    for window in windows:
-        found.append(_count_window(window, counters, scrapes, margin_ms, processes, room))
-        room = room.after(len(found[-1].ts_ms))
-    return tuple(found), warnings
+    return (
+        tuple(count_window(w, counters, scrapes, margin_ms, processes) for w in windows),
+        warnings,
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Room:
-    """Memory for the samples of windows: one after the other, they are loaded as they lie there."""
-
-    ts_ms: NDArray[np.int64]
-    value: NDArray[np.float64]
-    delta: NDArray[np.float64]
-    reason: NDArray[np.uint8]
-
-    @classmethod
-    def of(cls, samples: int) -> _Room:
-        """For so many samples."""
-        floats = np.empty(samples), np.empty(samples)
-        return cls(np.empty(samples, np.int64), *floats, np.empty(samples, np.uint8))
-
-    def after(self, taken: int) -> _Room:
-        """What is left when so many samples lie there."""
-        return _Room(
-            self.ts_ms[taken:], self.value[taken:], self.delta[taken:], self.reason[taken:]
-        )
-
-
-def _count_window(
+def count_window(
     window: Window,
     counters: CounterSeries,
     scrapes: ScrapeEvidence,
     margin_ms: int,
     processes: Processes,
-    room: _Room,
 ) -> WindowCounts:
-    """One window from its own range, so that its counts don't depend on what was read with it.
-
-    room: where its samples are put, at the beginning.
-    """
+    """One window from its own range, so that its counts don't depend on what was read with it."""
     part = counters.cut(window.start_ms - margin_ms, window.end_ms)
     known = scrapes.cut(window.start_ms - margin_ms, window.end_ms)
     differences = difference(part, known)
@@ -133,20 +102,15 @@ def _count_window(
     return WindowCounts(
         window,
         offsets=np.searchsorted(inside, part.offsets).astype(np.int64),
-        ts_ms=_taken(part.ts_ms, inside, room.ts_ms),
-        value=_taken(part.values, inside, room.value),
-        delta=_taken(differences.delta, inside, room.delta),
-        reason=_taken(differences.reason, inside, room.reason),
+        ts_ms=part.ts_ms.take(inside),
+        value=part.values.take(inside),
+        delta=differences.delta.take(inside),
+        reason=differences.reason.take(inside),
         losses=tuple(loss.after(window.start_ms).without(counted_elsewhere) for loss in losses),
         targets_up=_good_scrapes(part, known, window),
         notes=processes.describe(repeats),
         started=dict(_starts(processes.targets, known)),
     )
-
-
-def _taken(values: NDArray[_T], index: NDArray[np.int64], room: NDArray[_T]) -> NDArray[_T]:
-    """The values at each index, put at the room's beginning."""
-    return np.take(values, index, out=room[: len(index)], mode="clip")
 
 
 def _starts(targets: Sequence[str], known: ScrapeEvidence) -> Iterator[tuple[str, int]]:

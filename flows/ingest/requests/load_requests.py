@@ -23,7 +23,7 @@ from flows.ingest.requests.mesh.family import UNATTRIBUTED, SeriesRole
 from flows.ingest.requests.series import SeriesRow
 from flows.ingest.requests.windows import NewWindow, bucket_ms, selection_of
 from flows.spec.experiment import Experiment
-from flows.warehouse.arrow_columns import instants, numbers, one_array, repeated, table, texts
+from flows.warehouse.arrow_columns import instants, numbers, repeated, table, texts
 from flows.warehouse.connection import open_writer, transaction
 from flows.warehouse.statements import Connection, run
 
@@ -144,10 +144,10 @@ def _samples_table(rows: Sequence[SeriesRow], written: Sequence[WindowCounts]) -
         {
             "window_start": repeated(instants(starts), of_window),
             "series_id": repeated(numbers(np.tile(ids, len(written))), of_series),
-            "ts": instants(one_array([counts.ts_ms for counts in written])),
-            "value": numbers(one_array([counts.value for counts in written])),
-            "delta": numbers(one_array([counts.delta for counts in written])),
-            "reason": numbers(one_array([counts.reason for counts in written])),
+            "ts": instants(np.concatenate([counts.ts_ms for counts in written])),
+            "value": numbers(np.concatenate([counts.value for counts in written])),
+            "delta": numbers(np.concatenate([counts.delta for counts in written])),
+            "reason": numbers(np.concatenate([counts.reason for counts in written])),
         }
     )
 
