@@ -1,6 +1,6 @@
 -- drops the samples of the windows that are about to be loaded
--- reads: incoming_windows; writes: counter_samples; parameters: experiment
+-- reads: emptied_windows; writes: counter_samples; parameters: experiment
 delete from counter_samples
 where
     experiment_id = md5_number_lower($experiment)
-    and window_start in (select window_start from incoming_windows)
+    and window_start in (select window_start from emptied_windows)

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flows.ingest.requests.windows import NewWindow, Window, kept_because, loaded_windows
+from flows.ingest.requests.windows import (
+    NewWindow,
+    Window,
+    kept_because,
+    loaded_windows,
+    overlapped,
+)
 from flows.spec.experiment import Experiment
 from flows.warehouse.arrow_columns import instants, numbers, table, texts
 from flows.warehouse.statements import Connection, run
@@ -17,7 +23,7 @@ from flows.warehouse.statements import Connection, run
 class Claimed:
     """Windows that are to be written, and why the others stay as they are.
 
-    has_rows: whether any of them was loaded before, so that rows of it are to be taken away.
+    has_rows: whether rows of what was loaded of their time are to be taken away first.
     """
 
     windows: frozenset[Window]
@@ -36,19 +42,33 @@ def claim_windows(
 ) -> Claimed:
     """Writes down what the windows hold from now on, in the caller's transaction.
 
-    Leaves those that were claimed in the relation incoming_windows, for the statements that empty
-    and fill them. selection: what was counted as what; warnings: what the source said.
+    Leaves those that were claimed in the relation incoming_windows and what they take the place of
+    in emptied_windows, for the statements that fill and empty them. selection: what was counted as
+    what; warnings: what the source said.
     """
     known = loaded_windows(con, spec, source)
-    reasons = {
-        each.window: kept_because(
-            each, known.get(each.window.start_ms), selection=selection, warnings=warnings
+    reasons: dict[Window, str] = {}
+    emptied: set[int] = set()
+    for each in counted:
+        replaced = overlapped(each.window, known)
+        if same := known.get(each.window.start_ms):
+            replaced[each.window.start_ms] = same
+        found = (
+            kept_because(each, old, selection=selection, warnings=warnings)
+            for old in replaced.values()
         )
-        for each in counted
-    }
-    claimed = [each for each in counted if reasons[each.window] is None]
+        if reason := next(filter(None, found), None):
+            reasons[each.window] = reason
+        else:
+            emptied |= replaced.keys()
+    claimed = [each for each in counted if each.window not in reasons]
     if claimed:
         con.register("incoming_windows", _windows_table(claimed))
+        con.register(
+            "emptied_windows",
+            table({"window_start": instants(np.array(sorted(emptied), np.int64))}),
+        )
+        run(con, "load/unclaimed_windows", experiment=spec.experiment, source=source)
         run(
             con,
             "load/claimed_windows",
@@ -59,13 +79,13 @@ def claim_windows(
         )
     return Claimed(
         windows=frozenset(each.window for each in claimed),
-        kept=tuple(text for text in reasons.values() if text),
-        has_rows=any(each.window.start_ms in known for each in claimed),
+        kept=tuple(reasons.values()),
+        has_rows=bool(emptied),
     )
 
 
 def replace_windows(con: Connection, spec: Experiment, claimed: Claimed, table_name: str) -> None:
-    """Empties the claimed windows of a table, and fills them by the statement of its name."""
+    """Empties a table's windows, and fills the claimed ones by the statement of its name."""
     if claimed.has_rows:
         run(con, "load/forget_windows", {"windows": table_name}, experiment=spec.experiment)
     run(con, f"load/{table_name}", experiment=spec.experiment)

@@ -107,7 +107,7 @@ def _write(
     forgotten = ["forget_samples"] if claimed.has_rows else []
     for name in (*forgotten, "counter_samples", "forget_series", "series"):
         run(con, f"load/{name}", experiment=spec.experiment)
-    for name in ("incoming_windows", *incoming):
+    for name in ("incoming_windows", "emptied_windows", *incoming):
         con.unregister(name)
 
 

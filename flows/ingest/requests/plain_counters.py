@@ -157,7 +157,7 @@ def load_buckets(
                     run(con, name, experiment=spec.experiment, metric=metric)
             else:
                 replace_windows(con, spec, claimed, "conversion_buckets")
-            for name in ("incoming_windows", "incoming_buckets"):
+            for name in ("incoming_windows", "emptied_windows", "incoming_buckets"):
                 con.unregister(name)
     return LoadedBuckets(written, claimed.kept)
 

@@ -95,14 +95,13 @@ def loaded_windows(con: Connection, spec: Experiment, source: str) -> dict[int, 
 
 
 def kept_because(
-    new: NewWindow, old: LoadedWindow | None, *, selection: str, warnings: Sequence[str]
+    new: NewWindow, old: LoadedWindow, *, selection: str, warnings: Sequence[str]
 ) -> str | None:
-    """Why a window stays as it was loaded; None if it is to be replaced. Less never replaces more.
+    """Why what was loaded stays; None if it is to be replaced. Less never replaces more.
 
-    selection: what the new one was counted for; warnings: what the source said beside its answer.
+    old: the same window, or one of another grid that shares time with it. selection: what the new
+    one was counted for; warnings: what the source said beside its answer.
     """
-    if old is None:
-        return None
     name = f"window {instant(new.window.start_ms):%Y-%m-%d %H:%M} UTC kept as loaded before"
     if warnings and not old.has_warnings:
         return f"{name}: the new answer is marked partial ({'; '.join(warnings)})"
@@ -142,12 +141,22 @@ def pending_windows(
         if old is None:
             pending.append(window)
         elif old.selection != selection:
-            pending.append(Window(window.start_ms, max(window.end_ms, old.end_ms)))
+            known_end = min(old.end_ms, window.start_ms + window_length_ms(spec))
+            pending.append(Window(window.start_ms, max(window.end_ms, known_end)))
         elif old.end_ms > window.end_ms:
             continue
-        elif old.end_ms < window.end_ms or window in again:
+        elif old.end_ms < window.end_ms or window in again or overlapped(window, loaded):
             pending.append(window)
     return pending
+
+
+def overlapped(window: Window, loaded: Mapping[int, LoadedWindow]) -> dict[int, LoadedWindow]:
+    """Loaded windows of another grid (plan.bucket was another) that share time with this one."""
+    return {
+        start: old
+        for start, old in loaded.items()
+        if start != window.start_ms and start < window.end_ms and window.start_ms < old.end_ms
+    }
 
 
 def _doubtful(grid: Sequence[Window], loaded: Mapping[int, LoadedWindow]) -> list[Window]:

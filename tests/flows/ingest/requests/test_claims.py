@@ -40,6 +40,31 @@ def test_what_was_claimed_is_known_from_then_on_by_its_source_alone(warehouse: P
         assert loaded_windows(con, experiment(), "conversions") == {}
 
 
+def test_a_window_that_is_not_known_is_written_whatever_it_holds(warehouse: Path) -> None:
+    with open_writer(warehouse) as con:
+        claimed = _claim(con, NewWindow(FIRST, 0, 0, 0), warnings=("cut short",))
+        assert claimed == Claimed(frozenset({FIRST}), (), has_rows=False)
+
+
+@pytest.mark.parametrize(
+    ("samples", "warnings", "why"),
+    [(9, (), ""), (0, (), "has nothing for the changed spec"), (9, ("cut short",), "partial")],
+)
+def test_a_window_of_another_grid_gives_way_as_one_of_another_selection_does(
+    warehouse: Path, samples: int, warnings: tuple[str, ...], why: str
+) -> None:
+    both = Window(FIRST.start_ms, SECOND.end_ms)
+    with open_writer(warehouse) as con:
+        _claim(con, NewWindow(FIRST, 10, 10, 10), NewWindow(SECOND, 10, 10, 10), selection="old")
+        _claim(con, NewWindow(SECOND, 10, 10, 10), selection="old", source="conversions")
+        claimed = _claim(con, NewWindow(both, samples, samples, 9), warnings=warnings)
+        assert why in "".join(claimed.kept)
+        assert claimed.has_rows == (not why)
+        known = loaded_windows(con, experiment(), "requests")
+        assert known.keys() == ({START, SECOND.start_ms} if why else {START})
+        assert loaded_windows(con, experiment(), "conversions").keys() == {SECOND.start_ms}
+
+
 def test_a_fuller_window_stays_and_the_others_are_claimed(warehouse: Path) -> None:
     with open_writer(warehouse) as con:
         _claim(con, NewWindow(FIRST, 10, 10, 10))

@@ -24,7 +24,7 @@ from flows.ingest.requests.diagnosis import (
 from flows.ingest.requests.mesh.family import VariantsOverlap
 from flows.ingest.requests.pull_requests import RequestPull, pull_requests
 from flows.spec.experiment import Experiment
-from flows.warehouse.connection import open_reader
+from flows.warehouse.connection import open_reader, open_writer
 from tests.builders.scraped_source import ScrapedSource
 
 HOUR = 3_600_000
@@ -317,6 +317,34 @@ def test_partial_first_answer_is_pulled_again(warehouse: Path) -> None:
     source.warnings = ()
     pull(source, warehouse, START + 4 * HOUR)
     assert rows(warehouse, "select count(*) from pulls where len(warnings) > 0") == [(0,)]
+
+
+@pytest.mark.parametrize("before", ["15s", "35s", "25m", "2h"])
+@pytest.mark.parametrize("after", ["15s", "1m", "35s", "45m", "2h"])
+def test_buckets_of_another_width_are_counted_once(
+    warehouse: Path, tmp_path: Path, before: str, after: str
+) -> None:
+    """Windows are whole buckets, so those of another width may begin and end elsewhere."""
+    source, plan = two_versions(), experiment().model_dump()["plan"]
+    pull(source, warehouse, plan=plan | {"bucket": before})
+    pull(source, warehouse, plan=plan | {"bucket": after})
+    pull(source, tmp_path / "fresh.duckdb", plan=plan | {"bucket": after})
+    assert contents(warehouse) == contents(tmp_path / "fresh.duckdb")
+
+
+def test_windows_that_were_counted_in_two_grids_are_mended(warehouse: Path, tmp_path: Path) -> None:
+    source, plan = two_versions(), experiment().model_dump()["plan"]
+    pull(source, tmp_path / "older.duckdb", plan=plan | {"bucket": "15s"})
+    pull(source, warehouse, plan=plan | {"bucket": "35s"})
+    once = contents(warehouse)
+    with open_writer(warehouse) as con:
+        con.execute(f"attach '{tmp_path}/older.duckdb' as older (read_only)")
+        for table in ("pulls", *TABLES[1:]):
+            con.execute(f"insert into {table} from older.{table}")
+        con.execute("detach older")
+    assert contents(warehouse) != once
+    pull(source, warehouse, plan=plan | {"bucket": "35s"})
+    assert contents(warehouse) == once
 
 
 def test_changed_variants_are_counted_anew_in_every_window(warehouse: Path) -> None:

@@ -103,11 +103,6 @@ def test_without_known_scrapes_fewer_samples_never_replace_more() -> None:
     assert kept_because(NewWindow(WINDOW, 9, 9, 1), old, selection=OURS, warnings=()) is None
 
 
-def test_a_window_that_is_not_known_is_written_whatever_it_holds() -> None:
-    new = NewWindow(WINDOW, 0, 0, 0)
-    assert kept_because(new, None, selection=OURS, warnings=("cut short",)) is None
-
-
 def test_a_marked_window_is_replaced_by_one_that_is_marked_again() -> None:
     [old] = _loaded(1, has_warnings=True).values()
     assert kept_because(NewWindow(WINDOW, 10, 10, 10), old, selection=OURS, warnings=("x",)) is None
