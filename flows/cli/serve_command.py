@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flows.cli.arguments import USAGE_ERROR, Commands, command, whole_number
 from flows.cli.lines import complain
+from flows.formats.problems import os_reason
 
 
 def add(commands: Commands) -> None:
@@ -58,9 +59,8 @@ def _serve(options: argparse.Namespace) -> int:
         if tls is not None:
             tls.context()
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or error
         told = getattr(error, "filename", None) or f"{options.certificate} and {options.key}"
-        complain(f"can't serve with {told}: {said}")
+        complain(f"can't serve with {told}: {os_reason(error)}")
         return USAGE_ERROR
     try:
         grants = read_grants(options.grant, os.environ)
@@ -70,7 +70,7 @@ def _serve(options: argparse.Namespace) -> int:
         complain(error)
         return USAGE_ERROR
     except OSError as error:
-        reason = error.strerror or error
+        reason = os_reason(error)
         if error.errno == errno.EADDRINUSE:
             reason = "the port is in use; choose another --port"
         complain(f"can't listen on {options.host} port {options.port}: {reason}")

@@ -17,6 +17,7 @@ from flows.delivery.lease import LEASE, LeaseLost
 from flows.delivery.targets.target import NewerController
 from flows.formats import apart
 from flows.formats.bounded_http import bound
+from flows.formats.problems import os_reason
 from flows.formats.safe_text import safe_text
 from flows.spec.delivery import Hook
 
@@ -100,7 +101,7 @@ def _command(controller: Controller, hook: Hook, told: dict[str, str]) -> str | 
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        return f"{name} can't be run: {getattr(error, 'strerror', None) or error}"
+        return f"{name} can't be run: {os_reason(error)}"
     until = time.monotonic() + hook.timeout.total_seconds()
     try:
         while (left := until - time.monotonic()) > 0:

@@ -22,7 +22,7 @@ from analysis.verdict import Decision, Verdict
 from flows.formats.atomic_file import write_atomically
 from flows.formats.exit_codes import exit_code
 from flows.formats.json_schema import JsonDocument, document_schema
-from flows.formats.problems import UserError
+from flows.formats.problems import UserError, os_reason
 from flows.look.scorecard_document import ScorecardRow
 from flows.workspace.paths import verdict_path
 
@@ -84,7 +84,7 @@ class VerdictDocument(JsonDocument):
             return write_atomically(path, self.to_json())
         except OSError as error:
             raise VerdictNotWritten(
-                f"{self.experiment}: {path} can't be written: {error.strerror or error}. Free some "
+                f"{self.experiment}: {path} can't be written: {os_reason(error)}. Free some "
                 f"space, or make {folder} a folder that this user may write to"
             ) from error
 
