@@ -131,9 +131,12 @@ def pending_windows(
 
     Also the newest of those that the source has marked as partial: so many that a server that goes
     on marking them costs little; once they are whole, the next pull reads those before them. A
-    window that was counted for another selection of series is read again to its known end.
+    window that was counted for another selection of series is read again to its known end, and one
+    that shares time with a loaded window of another grid.
     """
     grid = list(_grid(spec, loaded, until_ms))
+    starts = {window.start_ms for window in grid}
+    others = {start: old for start, old in loaded.items() if start not in starts}
     again = set(_doubtful(grid, loaded)[-_MOST_DOUBTFUL:]) | set(grid[-_READ_AGAIN:])
     pending = []
     for window in grid:
@@ -145,7 +148,7 @@ def pending_windows(
             pending.append(Window(window.start_ms, max(window.end_ms, known_end)))
         elif old.end_ms > window.end_ms:
             continue
-        elif old.end_ms < window.end_ms or window in again or overlapped(window, loaded):
+        elif old.end_ms < window.end_ms or window in again or overlapped(window, others):
             pending.append(window)
     return pending
 
