@@ -46,8 +46,8 @@ _OPTIMUM = 24.0
 _NEGLIGIBLE = 3.0
 # Of a window's excess, what its last quarter has of it at least, and how many buckets that is.
 _STILL_THERE, _LEAST_RECENT = 1 / 3, 4
-# A version that starts may be worse by so much.
-_STARTING_GAP = 0.028
+# A version that starts may be worse by so much, and by so many margins.
+_STARTING_GAP, _STARTING_MARGINS = 0.028, 3.0
 _SMALLEST_TAIL = 1e-300
 
 
@@ -175,8 +175,10 @@ class _Windows:
         )
         found = cls(view, row, which, level, noise, *variants, whole, np.zeros(0))
         warm_up = -(-max(null.warm_up - view.first, 0) // view.width)
-        starting = _STARTING_GAP if buckets * view.width <= null.starting else 0.0
-        value = found.log_e(null, np.maximum(null.gap[row], starting))
+        gap = null.gap[row]
+        if buckets * view.width <= null.starting:
+            gap = _starting_gap(gap, (null.factor[row] - 1) * whole[0].share, gross=null.gross)
+        value = found.log_e(null, gap)
         value[~_still_there(totals, null, row, start, (warm_up, buckets), whole)] = -np.inf
         return cls(view, row, which, level, noise, *variants, whole, value)
 
@@ -220,6 +222,16 @@ class _Windows:
         out = np.full((rows, starts), -np.inf)
         out[self.row, self.which] = self.value
         return out
+
+
+def _starting_gap(gap: FloatArray, relative: FloatArray, *, gross: bool) -> FloatArray:
+    """The gap while versions start; relative: what a relative margin allows beside it.
+
+    A gross gap already is of as many margins.
+    """
+    if not gross:
+        gap = gap + (_STARTING_MARGINS - 1) * (gap + relative)
+    return np.maximum(gap, _STARTING_GAP)
 
 
 def _log_e(z: FloatArray, n: FloatArray, level: FloatArray, view: WatchedBuckets) -> FloatArray:

@@ -208,13 +208,26 @@ def watch(
     on: looks go on after a promote, as false rollbacks are counted.
     """
     plan = plan_of(stream, margin, objective)
-    arms = stream.counts(seed, runs)
+    return watch_counts(plan, as_one_metric(stream.counts(seed, runs)), on=on)
+
+
+def as_one_metric(arms: tuple[BucketCounts, BucketCounts]) -> tuple[BucketCounts, BucketCounts]:
+    """Counts of [runs, buckets] as [runs, metrics, buckets]."""
+    baseline, candidate = (BucketCounts(arm.total[:, None], arm.bad[:, None]) for arm in arms)
+    return baseline, candidate
+
+
+def watch_counts(
+    plan: Plan, arms: tuple[BucketCounts, BucketCounts], *, on: bool = False
+) -> Course:
+    """The same of one metric or several; arms: [runs, metrics, buckets]."""
+    runs, _, buckets = arms[0].total.shape
     rolled, promoted = np.full(runs, np.inf), np.full(runs, np.inf)
-    for end in range(A_MINUTE, stream.buckets + 1, A_MINUTE):
+    for end in range(A_MINUTE, buckets + 1, A_MINUTE):
         left = np.flatnonzero(np.isinf(rolled) & (on | np.isinf(promoted)))
         if not left.size:
             break
-        found = np.array(_classified(plan, arms, left, end))
+        found = _classified(plan, arms, left, end)
         rolled[left[found == ROLLBACK]] = end / A_MINUTE
         if end * BUCKET_MS >= plan.minimum_ms:
             fresh = left[found == PROMOTE]
@@ -222,15 +235,11 @@ def watch(
     return Course(rolled, promoted)
 
 
-_WORDS = {Classification.FAIL: ROLLBACK, Classification.PASS: PROMOTE}
-
-
 def _classified(
     plan: Plan, arms: tuple[BucketCounts, BucketCounts], left: NDArray[np.int64], end: int
-) -> list[int]:
+) -> NDArray[np.int64]:
     """All of these runs at once, without what only a report shows."""
-    (only,) = plan.metrics
-    metrics = [_named(only, str(run)) for run in left]
+    metrics = [_named(metric, f"{run} {metric.name}") for run in left for metric in plan.metrics]
     values = {field.name: getattr(plan, field.name) for field in fields(Plan)}
     many = _ManyRuns(**{**values, "metrics": tuple(metrics)}, single=plan)
     evidence = RequestEvidence(
@@ -240,7 +249,9 @@ def _classified(
         counts=_until(arms, left, end),
     )
     tests = RequestTests.of(many, evidence, metrics, "canary")
-    return [_WORDS.get(tests.classify(i), HOLD) for i in range(len(metrics))]
+    found = np.array([tests.classify(i) for i in range(len(metrics))]).reshape(len(left), -1)
+    fails, passes = (found == Classification.FAIL).any(1), (found == Classification.PASS).all(1)
+    return np.where(fails, ROLLBACK, np.where(passes, PROMOTE, HOLD))
 
 
 def _named(metric: MetricPlan, name: str) -> MetricPlan:
@@ -252,6 +263,6 @@ def _until(
     arms: tuple[BucketCounts, BucketCounts], left: NDArray[np.int64], end: int
 ) -> Mapping[str, BucketCounts]:
     return {
-        name: BucketCounts(counts.total[left, :end], counts.bad[left, :end])
+        name: BucketCounts(*(x[left, :, :end].reshape(-1, end) for x in (counts.total, counts.bad)))
         for name, counts in zip(("stable", "canary"), arms, strict=True)
     }

@@ -1,0 +1,68 @@
+"""Slow requests at the edges of a latency histogram, of a distribution that is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from analysis.plan import Margin
+from tests.builders.changing_streams import Course, Stream, watch_counts
+from tests.builders.latency_streams import EDGES_MS, LatencyStream, Slowed, slow_plan
+
+# Of the edges next to p50, p90 and p99: the defaults.
+MARGINS = (0.10, 0.05, 0.01)
+SLOWER = norm.sf(np.log(EDGES_MS / 40) / 0.8)
+RUNS = 20
+
+
+def _course(stream: LatencyStream) -> Course:
+    return watch_counts(slow_plan(stream.like, MARGINS), stream.counts(3, RUNS), on=True)
+
+
+@pytest.mark.parametrize(
+    ("harm", "median", "log_sd"),
+    [(Slowed(), 40, 0.8), (Slowed(times=1.5), 60, 0.8), (Slowed(spread=1.3), 40, 1.04)],
+)
+def test_streams_have_the_shares_of_their_latencies(
+    harm: Slowed, median: float, log_sd: float
+) -> None:
+    _, canary = LatencyStream(Stream(rate=1000), harm).counts(1, RUNS)
+    share = canary.bad.sum(axis=(0, 2)) / canary.total.sum(axis=(0, 2))
+    assert share == pytest.approx(norm.sf(np.log(EDGES_MS / median) / log_sd), rel=0.02)
+
+
+def test_a_slow_tail_is_seen_at_its_edge_alone() -> None:
+    """Beyond p90 twice as slow: what was slower than 125 ms is slower than 250."""
+    _, canary = LatencyStream(Stream(rate=1000), Slowed(tail=2)).counts(1, RUNS)
+    share = canary.bad.sum(axis=(0, 2)) / canary.total.sum(axis=(0, 2))
+    own = np.array([*EDGES_MS[:2], 125])
+    assert share == pytest.approx(norm.sf(np.log(own / 40) / 0.8), rel=0.02)
+
+
+@pytest.mark.parametrize("harm", [Slowed(times=1.5), Slowed(tail=2), Slowed(spread=1.3)])
+def test_a_slower_candidate_is_found_by_one_of_its_edges(harm: Slowed) -> None:
+    share, minutes = _course(LatencyStream(Stream(buckets=60), harm)).found()
+    assert share == 100
+    assert minutes <= 8
+
+
+@pytest.mark.parametrize("like", [Stream(shock=1), Stream(state=0.5, state_s=30)])
+def test_versions_that_are_as_slow_are_not_rolled_back(like: Stream) -> None:
+    assert _course(LatencyStream(like)).found()[0] == 0
+
+
+@pytest.mark.parametrize("is_relative", [False, True])
+def test_a_version_that_starts_may_be_slower_by_three_margins(is_relative: bool) -> None:
+    """Code that is compiled, for three minutes: 22 points more beyond the median, 16 beyond p90."""
+    stream = LatencyStream(Stream(buckets=24), Slowed(times=1.6, end=3))
+    plan = slow_plan(stream.like, MARGINS)
+    if is_relative:
+        as_large = (Margin(relative=m / b) for m, b in zip(MARGINS, SLOWER, strict=True))
+        metrics = (replace(one, margin=m) for one, m in zip(plan.metrics, as_large, strict=True))
+        plan = replace(plan, metrics=tuple(metrics))
+    assert watch_counts(plan, stream.counts(3, RUNS), on=True).found()[0] == 0
+    lasting = replace(stream, harm=Slowed(times=1.6))
+    assert watch_counts(plan, lasting.counts(3, RUNS), on=True).found() == (100, 4)
