@@ -36,8 +36,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
-from analysis.kayenta.classify import CONFIDENCE, MetricJudgement, classify_metrics
+from analysis.kayenta.classify import classify_metrics
 from analysis.kayenta.config import MetricConfig, ValuePlan
+from analysis.kayenta.judgement import CONFIDENCE, MetricJudgement
 from analysis.kayenta.paired_values import ValueJudgement, ValueLabel, judge_values
 from analysis.requests.paired_buckets import BucketCounts, pair_buckets
 from benchmarks.results import Figure, write_results

@@ -17,8 +17,9 @@ from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.calibration.outcome import HOLD, PROMOTE, ROLLBACK, Decisions
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence
 from analysis.judge.request_tests import RequestTests
-from analysis.kayenta.classify import MetricLabel, classify_metrics
+from analysis.kayenta.classify import classify_metrics
 from analysis.kayenta.config import MetricConfig
+from analysis.kayenta.judgement import MetricLabel
 from analysis.metric_result import Classification
 from analysis.plan import MetricPlan, Plan
 from analysis.requests.paired_buckets import BucketCounts

@@ -2,67 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections import defaultdict
 from collections.abc import Sequence
-from enum import StrEnum
-from typing import NamedTuple
 
 import numpy as np
 
-from analysis.arrays import FloatArray
+from analysis.arrays import BoolArray, FloatArray
 from analysis.kayenta.config import EffectMeasure, MetricConfig, NanStrategy, OutlierStrategy
+from analysis.kayenta.judgement import (
+    CONFIDENCE,
+    TOLERANCE,
+    MetricJudgement,
+    MetricLabel,
+    ShiftTest,
+    judgement_by_test,
+)
 from analysis.kayenta.mann_whitney import shifts_of_ordered
 from analysis.kayenta.root_search import stopped_beside_zero
-
-CONFIDENCE = 0.98
-
-
-# The interval must clear zero by this part of the estimate.
-TOLERANCE = 0.25
-
-
-class MetricLabel(StrEnum):
-    """Kayenta's words. NodataFailMetric counts as a failure within its groups."""
-
-    PASS = "Pass"
-    HIGH = "High"
-    LOW = "Low"
-    NODATA = "Nodata"
-    NODATA_FAIL_METRIC = "NodataFailMetric"
-
-
-# Tuples: thousands of frozen dataclasses take longer to make than their numbers.
-class ShiftTest(NamedTuple):
-    """The test's numbers of one metric; see mann_whitney.Shifts.
-
-    searched: the shift is 0, and the numbers are where Kayenta's search stops beside it.
-    """
-
-    statistic: float
-    p_value: float
-    estimate: float
-    lower: float
-    upper: float
-    confidence: float = CONFIDENCE
-    searched: bool = False
-
-
-class MetricJudgement(NamedTuple):
-    """What the judge says of one metric.
-
-    critical_failure: this label of a critical metric sets the whole score to 0.
-    effect: in the measure's unit; NaN where it can't be said. test: None where none was needed.
-    """
-
-    name: str
-    label: MetricLabel
-    reason: str
-    critical_failure: bool
-    measure: EffectMeasure
-    effect: float
-    test: ShiftTest | None
 
 
 def classify_metrics(
@@ -107,23 +63,32 @@ def _classify_alike(
     if rows:
         pairs = ordered[0][rows], ordered[1][rows]
         exact = shifts_of_ordered(*pairs, confidence=CONFIDENCE)
-        shifts = stopped_beside_zero(exact, *pairs, confidence=CONFIDENCE)
+        harmed = _harmed([configs[row] for row in rows])
+        shifts = stopped_beside_zero(exact, *pairs, confidence=CONFIDENCE, harmed=harmed)
         effects = effect_sizes(
             configs[0].measure, experiments[rows], controls[rows], shifts.statistic
         )
-        tests = map(
-            ShiftTest,
-            shifts.statistic.tolist(),
-            shifts.p_value.tolist(),
-            shifts.estimate.tolist(),
-            shifts.lower.tolist(),
-            shifts.upper.tolist(),
-            itertools.repeat(CONFIDENCE),
-            (shifts.estimate != exact.estimate).tolist(),
-        )
-        for row, test, effect in zip(rows, tests, effects.tolist(), strict=True):
-            judged[row] = _tested(configs[row], test, effect)
+        numbers = shifts.statistic, shifts.p_value, shifts.estimate, shifts.lower, shifts.upper
+        searched = (shifts.lower != exact.lower) | (shifts.upper != exact.upper)
+        columns = (column.tolist() for column in (*numbers, searched))
+        tests = map(ShiftTest._make, zip(*columns, strict=True))
+        bound = TOLERANCE * np.abs(shifts.estimate)
+        clear = ((shifts.lower > bound) | (shifts.upper < -bound)).tolist()
+        for row, test, effect, is_clear in zip(rows, tests, effects.tolist(), clear, strict=True):
+            # Most are not, and pass: what is looked at closer are a few of thousands.
+            judged[row] = (
+                judgement_by_test(configs[row], test, effect)
+                if is_clear
+                else MetricJudgement(configs[row], MetricLabel.PASS, False, effect, test)
+            )
     return [one for one in judged if one is not None]
+
+
+def _harmed(configs: Sequence[MetricConfig]) -> tuple[BoolArray, BoolArray]:
+    """Which metrics an increase harms, and which a decrease: bool[metrics] each."""
+    ways = [config.direction for config in configs]
+    up, down = ([way.harmed_by_increase for way in ways], [way.harmed_by_decrease for way in ways])
+    return np.array(up), np.array(down)
 
 
 def _all_cleaned(
@@ -170,12 +135,12 @@ def _without_test(
     if ours.shape == theirs.shape:
         for row in np.flatnonzero((ours == theirs).all(axis=1)).tolist():
             reason = "control and experiment hold the same values"
-            found[row] = _judgement(configs[row], MetricLabel.PASS, reason)
+            found[row] = MetricJudgement(configs[row], MetricLabel.PASS, untested=reason)
     lowest = theirs[:, 0]
     one = (lowest == theirs[:, -1]) & (lowest == ours[:, 0]) & (lowest == ours[:, -1])
     for row in np.flatnonzero(one).tolist():
         reason = f"every value of both is {lowest[row]:g}"
-        found[row] = _judgement(configs[row], MetricLabel.PASS, reason)
+        found[row] = MetricJudgement(configs[row], MetricLabel.PASS, untested=reason)
     return found
 
 
@@ -185,84 +150,11 @@ def _no_data(control: FloatArray, experiment: FloatArray, config: MetricConfig) 
     reason = f"no value of the {empty}"
     if config.nan_strategy is NanStrategy.REPLACE:
         told = f"{reason}, which counts as zero here"
-        return _judgement(config, MetricLabel.PASS, told)
+        return MetricJudgement(config, MetricLabel.PASS, untested=told)
     if config.must_have_data and not config.critical:
         told = f"{reason}, which must have data"
-        return _judgement(config, MetricLabel.NODATA_FAIL_METRIC, told)
-    return _judgement(config, MetricLabel.NODATA, reason, critical_failure=config.critical)
-
-
-def _tested(config: MetricConfig, test: ShiftTest, effect: float) -> MetricJudgement:
-    """The label by the interval, the tolerance around zero, and the effect size."""
-    bound = TOLERANCE * abs(test.estimate)
-    interval = f"the shift lies between {test.lower:.4g} and {test.upper:.4g}"
-    label, critical = MetricLabel.PASS, False
-    if test.lower > bound:
-        label, critical, reason = _shifted(config, effect, interval, higher=True)
-    elif test.upper < -bound:
-        label, critical, reason = _shifted(config, effect, interval, higher=False)
-    else:
-        reason = f"no clear difference: {interval}, which doesn't clear {bound:.4g} on either side"
-    return MetricJudgement(config.name, label, reason, critical, config.measure, effect, test)
-
-
-def _shifted(
-    config: MetricConfig, effect: float, interval: str, *, higher: bool
-) -> tuple[MetricLabel, bool, str]:
-    """Label, critical failure and reason where the interval clears zero."""
-    harmed, written, critical, label, beyond = (
-        (
-            config.direction.harmed_by_increase,
-            config.allowed_increase,
-            config.critical_increase,
-            MetricLabel.HIGH,
-            _at_least,
-        )
-        if higher
-        else (
-            config.direction.harmed_by_decrease,
-            config.allowed_decrease,
-            config.critical_decrease,
-            MetricLabel.LOW,
-            _at_most,
-        )
-    )
-    told = f"the experiment is {'higher' if higher else 'lower'}"
-    if not harmed:
-        return MetricLabel.PASS, False, f"{told}, which is not harm here: {interval}"
-    size, limit = f"{config.measure.value} is {effect:.4g}", config.limit(written)
-    if beyond(effect, limit):
-        fails = config.critical and beyond(effect, config.limit(critical))
-        return label, fails, f"{told}: {interval}, {size}"
-    within = f"the difference is within what is allowed ({limit:g}): {interval}, {size}"
-    return MetricLabel.PASS, False, within
-
-
-def _at_least(effect: float, limit: float) -> bool:
-    return math.isnan(effect) or effect >= limit
-
-
-def _at_most(effect: float, limit: float) -> bool:
-    return math.isnan(effect) or effect <= limit
-
-
-def _judgement(
-    config: MetricConfig,
-    label: MetricLabel,
-    reason: str,
-    *,
-    critical_failure: bool = False,
-) -> MetricJudgement:
-    """Of a metric that needs no test."""
-    return MetricJudgement(
-        name=config.name,
-        label=label,
-        reason=reason,
-        critical_failure=critical_failure,
-        measure=config.measure,
-        effect=math.nan,
-        test=None,
-    )
+        return MetricJudgement(config, MetricLabel.NODATA_FAIL_METRIC, untested=told)
+    return MetricJudgement(config, MetricLabel.NODATA, config.critical, untested=reason)
 
 
 def effect_sizes(

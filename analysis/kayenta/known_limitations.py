@@ -8,14 +8,9 @@ from enum import StrEnum
 import numpy as np
 
 from analysis.arrays import FloatArray
-from analysis.kayenta.classify import (
-    CONFIDENCE,
-    TOLERANCE,
-    MetricJudgement,
-    MetricLabel,
-    cleaned_values,
-)
+from analysis.kayenta.classify import cleaned_values
 from analysis.kayenta.config import Direction, EffectMeasure, MetricConfig, NanStrategy
+from analysis.kayenta.judgement import CONFIDENCE, TOLERANCE, MetricJudgement, MetricLabel
 from analysis.kayenta.mann_whitney import location_shifts
 from analysis.kayenta.series_means import lag_one_autocorrelation
 
@@ -198,15 +193,16 @@ def _search_error(judged: MetricJudgement, config: MetricConfig) -> str | None:
     """An end so near to its limit that Kayenta's coarse search may fall on either side."""
     if judged.test is None:
         return None
-    bound = TOLERANCE * abs(judged.test.estimate)
-    gaps = []
+    test, ends = judged.test, []
     if config.direction.harmed_by_increase:
-        gaps.append(abs(judged.test.lower - bound))
+        ends.append(test.lower)
     if config.direction.harmed_by_decrease:
-        gaps.append(abs(judged.test.upper + bound))
-    if min(gaps) > _SEARCH_ERROR:
+        ends.append(-test.upper)
+    # Where the shift is 0 and wasn't searched, the search can't stop beyond it.
+    gaps = [abs(end - test.bound) for end in ends if test.searched or test.estimate or end]
+    if min(gaps, default=np.inf) > _SEARCH_ERROR:
         return None
-    if judged.test.searched:
+    if test.searched:
         return (
             "the shift is 0, as most values are tied: the label depends on where Kayenta's search, "
             "to within 1e-4 whatever the unit, stops beside it"

@@ -24,47 +24,65 @@ _VALUES = 30_000
 
 
 def stopped_beside_zero(
-    shifts: Shifts, experiment: FloatArray, control: FloatArray, *, confidence: float
+    shifts: Shifts,
+    experiment: FloatArray,
+    control: FloatArray,
+    *,
+    confidence: float,
+    harmed: tuple[BoolArray, BoolArray],
 ) -> Shifts:
     """The shifts, those of 0 that a label hangs on moved to where Kayenta's search stops.
 
-    experiment: float64[pairs, m]; control: float64[pairs, n]; each ordered. It is the estimate and
-    an end that are 0: an end elsewhere has a side of 0, however near the search comes to it.
+    experiment: float64[pairs, m]; control: float64[pairs, n]; each ordered. harmed: bool[pairs]
+    each, by an increase and by a decrease. A label hangs on the end on the side of harm where that
+    and the estimate are 0 and the search may stop beyond 0; where it does, on the estimate too.
     """
-    found = np.stack([shifts.estimate, shifts.lower, shifts.upper])
-    hangs = (found == 0) & (found[0] == 0) & (found[1:] == 0).any(axis=0)
-    ends, rows = np.nonzero(hangs)
-    if not rows.size:
-        return shifts
     z = float(ndtri(0.5 + confidence / 2))
-    hanging, pair = np.unique(rows, return_inverse=True)
-    wanted = np.array([0.0, z, -z])[ends]
-    found[ends, rows] = searched_shifts(experiment[hanging], control[hanging], wanted, pair)
-    return replace(shifts, estimate=found[0], lower=found[1], upper=found[2])
+    estimate, lower, upper = shifts.estimate.copy(), shifts.lower.copy(), shifts.upper.copy()
+    for end, wanted, is_harmed in ((lower, z, harmed[0]), (upper, -z, harmed[1])):
+        rows = np.flatnonzero(is_harmed & (estimate == 0) & (end == 0))
+        rows = rows[_may_stop_beyond_zero(experiment[rows], control[rows], wanted)]
+        end[rows] = searched_shifts(experiment[rows], control[rows], np.full(rows.size, wanted))
+        rows = rows[np.sign(wanted) * end[rows] > 0]
+        estimate[rows] = searched_shifts(experiment[rows], control[rows], np.zeros(rows.size))
+    return replace(shifts, estimate=estimate, lower=lower, upper=upper)
 
 
-def searched_shifts(
-    experiment: FloatArray,
-    control: FloatArray,
-    wanted: FloatArray,
-    pair: IntArray | None = None,
-) -> FloatArray:
-    """The shifts at which the statistic of a pair of series is the wanted one: float64[shifts].
+def _may_stop_beyond_zero(experiment: FloatArray, control: FloatArray, wanted: float) -> BoolArray:
+    """Whether the search for an end at 0 may stop at a shift of the sign of wanted: bool[pairs].
+
+    Of two points on either side of the root it stops at the one whose statistic is nearer to the
+    wanted one. Beyond 0 the statistic only falls, so the root is at 0 or on the other side where
+    the statistic just beyond 0 has the other sign.
+    """
+    if not len(experiment):
+        return np.zeros(0, dtype=np.bool_)
+    statistic = _StatisticOf(tallied(experiment), tallied(control))
+    at_0, above, below = statistic.beside - wanted
+    beyond, before = (above, below) if wanted > 0 else (below, above)
+    away = (beyond + wanted) * wanted <= 0
+    farther = np.abs(beyond) > np.maximum(
+        np.abs(before), np.where(at_0 * wanted > 0, np.abs(at_0), 0)
+    )
+    return np.asarray(~(away & farther & (statistic.reach > 2 * _ACCURACY)))
+
+
+def searched_shifts(experiment: FloatArray, control: FloatArray, wanted: FloatArray) -> FloatArray:
+    """The shift at which the statistic of each pair of series is the wanted one: float64[pairs].
 
     experiment: float64[pairs, m]; control: float64[pairs, n], each ordered, and the two of a pair
-    differ somewhere. wanted: float64[shifts], 0 for the estimate, z and -z for the interval's ends.
-    pair: int64[shifts], whose they are; None: one of each.
+    differ somewhere. wanted: float64[pairs], 0 for the estimate, z and -z for the interval's ends.
     """
-    pair = np.arange(wanted.size) if pair is None else pair
+    if not wanted.size:
+        return np.empty(0)
     x, y = tallied(experiment), tallied(control)
     low, high = experiment[:, 0] - control[:, -1], experiment[:, -1] - control[:, 0]
-    at_low, at_high = (_statistics(x, y, d)[pair] - wanted for d in (low, high))
-    low, high = low[pair], high[pair]
+    at_low, at_high = (_statistics(x, y, d) - wanted for d in (low, high))
     is_low, is_high = (wanted != 0) & (at_low <= 0), (wanted != 0) & (at_high >= 0)
     found = np.where(is_low | (at_low == 0), low, high)
     left = np.flatnonzero(~(is_low | is_high) & (at_low != 0) & (at_high != 0))
     brackets = _Points(low[left], at_low[left]), _Points(high[left], at_high[left])
-    found[left] = _search(_StatisticOf(x, y), pair[left], wanted[left], *brackets)
+    found[left] = _search(_StatisticOf(x, y), left, wanted[left], *brackets)
     return found
 
 
@@ -104,17 +122,17 @@ class _StatisticOf:
         is_x, is_y = runs.of_x > 0, runs.of_y > 0
         gap[:-1][~(is_x[:-1] & is_y[1:] | is_y[:-1] & is_x[1:])] = np.inf
         reach = np.minimum.reduceat(gap, runs.first) - self._least
-        self._reach = np.where(closest > 2 * self._least, reach, 0.0)
+        self.reach = np.where(closest > 2 * self._least, reach, 0.0)
         wins, ties, sigma = runs.wins, runs.ties, runs.sigma_off_ties
         above, below = (_corrected(wins + side * ties / 2, runs, sigma) for side in (-1, 1))
         # By the sign of the shift: of 0, above it, and below it.
-        self._beside = np.stack([_statistic(runs), above, below])
+        self.beside = np.stack([_statistic(runs), above, below])
 
     def at(self, pair: IntArray, shift: FloatArray) -> FloatArray:
         """Of these pairs, at a shift each: float64[shifts]."""
         size = np.abs(shift)
-        near = (size < self._reach[pair]) & ((size > self._least[pair]) | (size == 0))
-        found = self._beside[np.sign(shift).astype(np.int64), pair]
+        near = (size < self.reach[pair]) & ((size > self._least[pair]) | (size == 0))
+        found = self.beside[np.sign(shift).astype(np.int64), pair]
         far = np.flatnonzero(~near)
         if far.size:
             rows = pair[far]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 
-from analysis.kayenta.classify import MetricJudgement, MetricLabel
 from analysis.kayenta.config import CanaryConfig, MetricConfig
+from analysis.kayenta.judgement import MetricJudgement, MetricLabel
 
 # From this share of metrics without data on, the canary fails.
 MOST_WITHOUT_DATA = 0.5

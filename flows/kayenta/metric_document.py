@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from analysis.kayenta.classify import MetricJudgement
 from analysis.kayenta.config import EffectMeasure, MetricConfig
+from analysis.kayenta.judgement import MetricJudgement
 from analysis.kayenta.known_limitations import KnownLimitation
 from analysis.kayenta.paired_values import ValueJudgement
 from flows.kayenta.values_file import MetricSeries, titled

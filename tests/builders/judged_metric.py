@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.kayenta.classify import MetricJudgement, classify_metrics
+from analysis.kayenta.classify import classify_metrics
 from analysis.kayenta.config import MetricConfig
+from analysis.kayenta.judgement import MetricJudgement
 
 _DEFAULT = MetricConfig.default()
 

@@ -13,7 +13,7 @@ from analysis.calibration.injections import NO_HARM, Injection
 from analysis.calibration.judges import Judge, Runs, decide, evidence_of
 from analysis.calibration.outcome import HOLD, PROMOTE, ROLLBACK
 from analysis.calibration.replay import Replay, simulate
-from analysis.kayenta.classify import MetricLabel
+from analysis.kayenta.judgement import MetricLabel
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.verdict import Decision, reach_verdict
 from tests.builders.judged_metric import classify_metric

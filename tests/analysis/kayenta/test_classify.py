@@ -9,11 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.kayenta.classify import (
-    MetricJudgement,
-    classify_metrics,
-    without_outliers,
-)
+from analysis.kayenta.classify import classify_metrics, without_outliers
 from analysis.kayenta.config import (
     Direction,
     EffectMeasure,
@@ -21,6 +17,7 @@ from analysis.kayenta.config import (
     NanStrategy,
     OutlierStrategy,
 )
+from analysis.kayenta.judgement import MetricJudgement
 from tests.analysis.kayenta.definition import label_by_definition
 from tests.builders.judged_metric import classify_metric
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analysis.kayenta.classify import MetricLabel
 from analysis.kayenta.config import Direction, MetricConfig, NanStrategy
+from analysis.kayenta.judgement import MetricLabel
 from analysis.kayenta.known_limitations import Limitation, known_limitations
 from tests.builders.judged_metric import classify_metric
 

@@ -12,9 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
-from analysis.kayenta.classify import MetricLabel, classify_metrics
+from analysis.kayenta.classify import classify_metrics
 from analysis.kayenta.config import Direction, EffectMeasure, MetricConfig, NanStrategy, ValuePlan
 from analysis.kayenta.harms import Harm
+from analysis.kayenta.judgement import MetricLabel
 from analysis.kayenta.paired_values import ValueJudgement, ValueLabel, judge_values
 from analysis.kayenta.series_means import lag_one_autocorrelation
 from tests.builders.judged_metric import classify_metric

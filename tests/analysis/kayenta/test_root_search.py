@@ -7,7 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from analysis.kayenta.classify import classify_metrics
 from analysis.kayenta.config import Direction, MetricConfig
+from analysis.kayenta.judgement import CONFIDENCE, judgement_by_test
 from analysis.kayenta.known_limitations import Limitation, known_limitations
 from analysis.kayenta.mann_whitney import location_shifts
 from analysis.kayenta.root_search import searched_shifts
@@ -60,7 +62,7 @@ def test_about_as_many_intervals_with_errors_pass(seed: int) -> None:
     judged = classify_metric(control, experiment, EITHER)
     assert judged.label.value == "Pass"
     assert judged.test is not None
-    assert judged.test.lower < 0 < judged.test.upper
+    assert judged.test.lower <= 0 <= judged.test.upper
 
 
 def test_the_label_says_that_it_hangs_on_the_search() -> None:
@@ -72,6 +74,37 @@ def test_the_label_says_that_it_hangs_on_the_search() -> None:
         if spot.kind is Limitation.SEARCH_ERROR
     ]
     assert "depends on where Kayenta's search" in said
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.1, 3e-4, 1e-4, 2e-5])
+@pytest.mark.parametrize("direction", list(Direction))
+def test_labels_are_those_of_searching_every_shift_of_zero(
+    unit: float, direction: Direction
+) -> None:
+    """Where the search can't stop beyond 0 it is left out, which changes no label."""
+    rng = np.random.default_rng(int(1e6 * unit))
+    zeros, more = rng.uniform(0.3, 0.95, (600, 1)), rng.uniform(-0.3, 0.3, (600, 1))
+    mean = rng.uniform(1, 6, (600, 1))
+    sides = [
+        unit * np.where(rng.random((600, n)) < share, 0, rng.poisson(mean, (600, n)))
+        for n, share in ((45, np.clip(zeros + more, 0, 1)), (60, zeros))
+    ]
+    experiment, control = (np.sort(side, axis=1) for side in sides)
+    shifts = location_shifts(experiment, control, confidence=CONFIDENCE)
+    hangs = (shifts.estimate == 0) & ((shifts.lower == 0) | (shifts.upper == 0))
+    hangs &= experiment[:, -1] + control[:, -1] > 0
+    x, y = experiment[hangs], control[hangs]
+    ends = [shifts.estimate[hangs], shifts.lower[hangs], shifts.upper[hangs]]
+    for end, wanted in zip(ends, (0.0, Z, -Z), strict=True):
+        at_0 = end == 0
+        end[at_0] = searched_shifts(x[at_0], y[at_0], np.full(at_0.sum(), wanted))
+    config = MetricConfig(direction=direction)
+    judged = classify_metrics(list(zip(y, x, strict=True)), [config] * len(x))
+    assert len(judged) > 200
+    for one, estimate, lower, upper in zip(judged, *ends, strict=True):
+        assert one.test is not None
+        test = one.test._replace(estimate=estimate, lower=lower, upper=upper)
+        assert one.label is judgement_by_test(config, test, one.effect).label
 
 
 @pytest.mark.parametrize("seed", range(12))

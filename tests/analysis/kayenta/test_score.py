@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.kayenta.classify import MetricJudgement, MetricLabel
-from analysis.kayenta.config import CanaryConfig, EffectMeasure, MetricConfig
+from analysis.kayenta.config import CanaryConfig, MetricConfig
+from analysis.kayenta.judgement import MetricJudgement, MetricLabel
 from analysis.kayenta.score import CanaryScore, ScoreLabel, canary_score
 
 PASS, HIGH, LOW = MetricLabel.PASS, MetricLabel.HIGH, MetricLabel.LOW
@@ -26,7 +26,7 @@ def _score(
         for i, (group, _) in enumerate(labelled)
     )
     judged = [
-        MetricJudgement(f"m{i}", label, "why", i == critical, EffectMeasure.MEAN_RATIO, 1.0, None)
+        MetricJudgement(MetricConfig(name=f"m{i}"), label, i == critical, untested="why")
         for i, (_, label) in enumerate(labelled)
     ]
     return canary_score(CanaryConfig(metrics=metrics, group_weights=weights or {}), judged)
@@ -94,7 +94,7 @@ def test_muted_metric_counts_nowhere() -> None:
 def test_metric_in_two_groups_counts_in_both() -> None:
     metrics = (MetricConfig(name="m", groups=("a", "b")), MetricConfig(name="n", groups=("b",)))
     judged = [
-        MetricJudgement(name, label, "", False, EffectMeasure.MEAN_RATIO, 1.0, None)
+        MetricJudgement(MetricConfig(name=name), label)
         for name, label in (("m", HIGH), ("n", PASS))
     ]
     config = CanaryConfig(metrics=metrics, group_weights={"a": 50, "b": 50})
