@@ -87,6 +87,8 @@ class MetricJudgement(NamedTuple):
         if test is None:
             return self.untested
         interval = f"the shift lies between {test.lower:.4g} and {test.upper:.4g}"
+        if test.lower == test.upper == 0:
+            return "no clear difference: the shift is 0, as most values are tied"
         if not (test.is_higher or test.is_lower):
             return (
                 f"no clear difference: {interval}, "

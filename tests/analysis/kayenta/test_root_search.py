@@ -65,6 +65,14 @@ def test_about_as_many_intervals_with_errors_pass(seed: int) -> None:
     assert judged.test.lower <= 0 <= judged.test.upper
 
 
+def test_a_search_that_cannot_stop_beyond_zero_is_no_limitation() -> None:
+    control, experiment = _sparse(1, 210, 30), _sparse(51, 210, 30)
+    judged = classify_metric(control, experiment, EITHER)
+    assert judged.reason == "no clear difference: the shift is 0, as most values are tied"
+    kinds = {spot.kind for spot in known_limitations(control, experiment, EITHER, judged)}
+    assert Limitation.SEARCH_ERROR not in kinds
+
+
 def test_the_label_says_that_it_hangs_on_the_search() -> None:
     control, experiment = _sparse(1, 210, 17), _sparse(2, 210, 64)
     judged = classify_metric(control, experiment, EITHER)
