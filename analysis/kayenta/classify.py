@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import repeat
 
 import numpy as np
 
-from analysis.arrays import BoolArray, FloatArray
-from analysis.kayenta.config import EffectMeasure, MetricConfig, NanStrategy, OutlierStrategy
+from analysis.arrays import FloatArray
+from analysis.kayenta.config import (
+    Direction,
+    EffectMeasure,
+    MetricConfig,
+    NanStrategy,
+    OutlierStrategy,
+)
 from analysis.kayenta.judgement import (
     CONFIDENCE,
     TOLERANCE,
@@ -59,36 +66,42 @@ def _classify_alike(
     """
     ordered = np.sort(experiments, axis=1), np.sort(controls, axis=1)
     judged = _without_test(*ordered, configs)
-    rows = [row for row, early in enumerate(judged) if early is None]
+    rows = [row for row in range(len(configs)) if row not in judged]
     if rows:
-        pairs = ordered[0][rows], ordered[1][rows]
-        exact = shifts_of_ordered(*pairs, confidence=CONFIDENCE)
-        harmed = _harmed([configs[row] for row in rows])
-        shifts = stopped_beside_zero(exact, *pairs, confidence=CONFIDENCE, harmed=harmed)
-        effects = effect_sizes(
-            configs[0].measure, experiments[rows], controls[rows], shifts.statistic
-        )
-        numbers = shifts.statistic, shifts.p_value, shifts.estimate, shifts.lower, shifts.upper
-        searched = (shifts.lower != exact.lower) | (shifts.upper != exact.upper)
-        columns = (column.tolist() for column in (*numbers, searched))
-        tests = map(ShiftTest._make, zip(*columns, strict=True))
-        bound = TOLERANCE * np.abs(shifts.estimate)
-        clear = ((shifts.lower > bound) | (shifts.upper < -bound)).tolist()
-        for row, test, effect, is_clear in zip(rows, tests, effects.tolist(), clear, strict=True):
-            # Most are not, and pass: what is looked at closer are a few of thousands.
-            judged[row] = (
-                judgement_by_test(configs[row], test, effect)
-                if is_clear
-                else MetricJudgement(configs[row], MetricLabel.PASS, False, effect, test)
-            )
-    return [one for one in judged if one is not None]
+        sides: tuple[FloatArray, ...] = (*ordered, experiments, controls)
+        if judged:
+            sides = tuple(side[rows] for side in sides)
+        judged.update(zip(rows, _by_test([configs[row] for row in rows], *sides), strict=True))
+    return [judged[row] for row in range(len(configs))]
 
 
-def _harmed(configs: Sequence[MetricConfig]) -> tuple[BoolArray, BoolArray]:
-    """Which metrics an increase harms, and which a decrease: bool[metrics] each."""
+def _by_test(
+    configs: Sequence[MetricConfig],
+    ours: FloatArray,
+    theirs: FloatArray,
+    experiments: FloatArray,
+    controls: FloatArray,
+) -> list[MetricJudgement]:
+    """The labels by the rank test. ours, theirs: experiments and controls, ordered."""
+    exact = shifts_of_ordered(ours, theirs, confidence=CONFIDENCE)
     ways = [config.direction for config in configs]
-    up, down = ([way.harmed_by_increase for way in ways], [way.harmed_by_decrease for way in ways])
-    return np.array(up), np.array(down)
+    harmed = (
+        np.array([way is not Direction.DECREASE for way in ways]),
+        np.array([way is not Direction.INCREASE for way in ways]),
+    )
+    shifts = stopped_beside_zero(exact, ours, theirs, confidence=CONFIDENCE, harmed=harmed)
+    effects = effect_sizes(configs[0].measure, experiments, controls, shifts.statistic).tolist()
+    numbers = shifts.statistic, shifts.p_value, shifts.estimate, shifts.lower, shifts.upper
+    searched = (shifts.lower != exact.lower) | (shifts.upper != exact.upper)
+    columns = (column.tolist() for column in (*numbers, searched))
+    tests = map(ShiftTest._make, zip(*columns, strict=True))
+    # Most pass, as their interval doesn't clear 0: a closer look is for the others.
+    passed = zip(configs, repeat(MetricLabel.PASS), repeat(False), effects, tests, repeat(""))
+    found = list(map(MetricJudgement._make, passed))
+    bound = TOLERANCE * np.abs(shifts.estimate)
+    for row in np.flatnonzero((shifts.lower > bound) | (shifts.upper < -bound)).tolist():
+        found[row] = judgement_by_test(found[row])
+    return found
 
 
 def _all_cleaned(
@@ -126,12 +139,12 @@ def cleaned_values(values: FloatArray, config: MetricConfig) -> FloatArray:
 
 def _without_test(
     ours: FloatArray, theirs: FloatArray, configs: Sequence[MetricConfig]
-) -> list[MetricJudgement | None]:
-    """By metric, what is clear without a test, in the order in which Kayenta looks; else None.
+) -> dict[int, MetricJudgement]:
+    """By row, what is clear without a test, in the order in which Kayenta looks.
 
     ours: float64[metrics, m], of the experiments; theirs: float64[metrics, n]; each ordered.
     """
-    found: list[MetricJudgement | None] = [None] * len(configs)
+    found: dict[int, MetricJudgement] = {}
     if ours.shape == theirs.shape:
         for row in np.flatnonzero((ours == theirs).all(axis=1)).tolist():
             reason = "control and experiment hold the same values"

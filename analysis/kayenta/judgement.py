@@ -105,8 +105,11 @@ class MetricJudgement(NamedTuple):
         return f"the difference is within what is allowed ({limit:g}): {interval}, {size}"
 
 
-def judgement_by_test(config: MetricConfig, test: ShiftTest, effect: float) -> MetricJudgement:
+def judgement_by_test(tested: MetricJudgement) -> MetricJudgement:
     """The label by the interval, the tolerance around zero, and the effect size."""
+    config, effect, test = tested.config, tested.effect, tested.test
+    if test is None:
+        return tested
     if test.is_higher and config.direction.harmed_by_increase:
         harm, sign = MetricLabel.HIGH, 1
         allowed, critical = config.allowed_increase, config.critical_increase
@@ -114,9 +117,9 @@ def judgement_by_test(config: MetricConfig, test: ShiftTest, effect: float) -> M
         harm, sign = MetricLabel.LOW, -1
         allowed, critical = config.allowed_decrease, config.critical_decrease
     else:
-        return MetricJudgement(config, MetricLabel.PASS, False, effect, test)
+        return tested
     # An effect that isn't known is beyond any limit.
     if sign * effect < sign * config.limit(allowed):
-        return MetricJudgement(config, MetricLabel.PASS, False, effect, test)
+        return tested
     fails = config.critical and not sign * effect < sign * config.limit(critical)
-    return MetricJudgement(config, harm, fails, effect, test)
+    return tested._replace(label=harm, critical_failure=fails)
