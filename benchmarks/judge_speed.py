@@ -39,7 +39,8 @@ from scipy.stats import mannwhitneyu
 from analysis.kayenta.classify import classify_metrics
 from analysis.kayenta.config import MetricConfig, ValuePlan
 from analysis.kayenta.judgement import CONFIDENCE, MetricJudgement
-from analysis.kayenta.paired_values import ValueJudgement, ValueLabel, judge_values
+from analysis.kayenta.paired_values import judge_values
+from analysis.kayenta.value_judgement import ValueJudgement, ValueLabel
 from analysis.requests.paired_buckets import BucketCounts, pair_buckets
 from benchmarks.results import Figure, write_results
 from tests.analysis.kayenta.definition import label_by_definition

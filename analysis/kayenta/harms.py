@@ -8,12 +8,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 import numpy as np
 
 from analysis.arrays import BoolArray, FloatArray
 from analysis.kayenta.config import EffectMeasure, MetricConfig
+from analysis.kayenta.series_means import known_or_0
 
 # Of the margin; so a control without any spread allows some.
 _SPREAD_SLACK = 0.1
@@ -48,35 +50,49 @@ def harm_excesses(
     absolute: FloatArray,
     tested: BoolArray,
     spread_growth: float,
-) -> FloatArray:
-    """Harm beyond what is allowed: float64[harms, metrics, intervals].
+    *,
+    harms: Collection[Harm],
+) -> dict[Harm, FloatArray]:
+    """Harm beyond what is allowed, of each of the harms.
 
-    control, experiment: float64[metrics, intervals], NaN at the same places. margins:
-    float64[metrics, 2], see harm_margins; absolute: float64[metrics], allowed beside them.
-    tested: bool[harms, metrics].
+    control, experiment, and each of the answer: float64[metrics, intervals], NaN at the same
+    places. margins: float64[metrics, 2], see harm_margins; absolute: float64[metrics], allowed
+    beside them. tested: bool[harms, metrics].
     """
-    rise = experiment - control
-    up, down = (margins[:, side, None] * np.abs(control) + absolute[:, None] for side in (0, 1))
-    center = medians(control)[:, None]
-    harmed_up, harmed_down = tested[0][:, None], tested[1][:, None]
-
-    def distance(values: FloatArray, center: FloatArray) -> FloatArray:
-        above = np.where(harmed_up, np.maximum(values - center, 0), 0)
-        below = np.where(harmed_down, np.maximum(center - values, 0), 0)
-        return np.asarray(above + below)
-
-    theirs = (1 + spread_growth) * distance(control, center)
-    slack = _SPREAD_SLACK * (tested[:2].T * margins).max(axis=1)[:, None] * np.abs(center)
-    slack = slack + absolute[:, None]
-    spread = distance(experiment, medians(experiment)[:, None]) - theirs - slack
+    size = np.abs(control)
     # At the margin to the last digit, rounding decides nothing.
-    least = _ROUNDING * (np.abs(control) + np.abs(experiment))
-    sides = (np.where(np.abs(one) < least, 0.0, one) for one in (rise - up, -rise - down))
-    return np.stack([*sides, spread])
+    least = _ROUNDING * (size + np.abs(experiment))
+    found = {}
+    for side, (harm, worse, better) in enumerate(
+        ((Harm.INCREASE, experiment, control), (Harm.DECREASE, control, experiment))
+    ):
+        if harm in harms:
+            excess = worse - better - (margins[:, side, None] * size + absolute[:, None])
+            excess[np.abs(excess) < least] = 0.0
+            found[harm] = excess
+    center = medians(control)
+    slack = _SPREAD_SLACK * (tested[:2].T * margins).max(axis=1) * np.abs(center) + absolute
+    theirs = (1 + spread_growth) * _distance(control, center, tested)
+    found[Harm.SPREAD] = _distance(experiment, medians(experiment), tested) - theirs
+    found[Harm.SPREAD] -= slack[:, None]
+    return found
 
 
-def harm_noise(excess: FloatArray, control: FloatArray, margins: FloatArray) -> FloatArray:
-    """What the errors of the mean excesses are of: float64[harms, metrics, intervals].
+def _distance(values: FloatArray, center: FloatArray, tested: BoolArray) -> FloatArray:
+    """How far values lie from each row's center on the sides of harm: float64[rows, intervals]."""
+    off = values - center[:, None]
+    up, down = tested[:2]
+    if not down.any():
+        return np.asarray(np.maximum(off, 0))
+    above = np.where(up[:, None], np.maximum(off, 0), 0)
+    below = np.where(down[:, None], np.maximum(-off, 0), 0)
+    return np.asarray(above + below)
+
+
+def harm_noise(
+    excesses: Mapping[Harm, FloatArray], control: FloatArray, margins: FloatArray
+) -> dict[Harm, FloatArray]:
+    """What the errors of the mean excesses are of: float64[metrics, intervals] each.
 
     A margin that follows a swing of the control is no doubt about a change that is less: of it only
     as much is noise as the change itself follows (the residual of a ratio of means). Where harm is
@@ -84,13 +100,15 @@ def harm_noise(excess: FloatArray, control: FloatArray, margins: FloatArray) -> 
     """
     size = np.abs(control)
     known = ~np.isnan(size)
-    whole = np.where(known, size, 0.0).sum(axis=1)
-    noise = excess.copy()
-    for side in (0, 1):
-        change = np.where(known, excess[side] + margins[:, side, None] * size, 0.0).sum(axis=1)
-        follows = np.divide(change, whole, out=np.zeros_like(whole), where=whole > 0)
-        left = margins[:, side] - np.clip(follows, 0.0, margins[:, side])
-        noise[side] += left[:, None] * size
+    whole = known_or_0(size, known).sum(axis=1)
+    noise = dict(excesses)
+    for side, harm in enumerate((Harm.INCREASE, Harm.DECREASE)):
+        if harm in excesses:
+            excess, margin = excesses[harm], margins[:, side]
+            change = known_or_0(excess, known).sum(axis=1) + margin * whole
+            follows = np.divide(change, whole, out=np.zeros_like(whole), where=whole > 0)
+            left = margin - np.clip(follows, 0.0, margin)
+            noise[harm] = excess + left[:, None] * size
     return noise
 
 

@@ -16,56 +16,23 @@ not proven. Anything else is uncertain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from enum import StrEnum
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from itertools import repeat
 
 import numpy as np
 
 from analysis.arrays import BoolArray, FloatArray
 from analysis.kayenta.classify import without_outliers
-from analysis.kayenta.config import MetricConfig, NanStrategy, OutlierStrategy, ValuePlan
+from analysis.kayenta.config import Direction, MetricConfig, NanStrategy, OutlierStrategy, ValuePlan
 from analysis.kayenta.few_values_judge import PART_OF_ALPHA, FewValues, judge_few_values
 from analysis.kayenta.harm_bounds import harm_bounds
 from analysis.kayenta.harms import Harm, harm_margins
 from analysis.kayenta.series_means import FEWEST_TO_PASS, SeriesMeans
-from analysis.metric_result import Estimate
-
-
-class ValueLabel(StrEnum):
-    """high, low: harm beyond the margin is proven; pass: it is excluded."""
-
-    PASS = "pass"
-    HIGH = "high"
-    LOW = "low"
-    UNCERTAIN = "uncertain"
-    NO_DATA = "no_data"
-
+from analysis.kayenta.value_judgement import BoundedMean, ValueJudgement, ValueLabel
 
 DEFAULT_PLAN = ValuePlan()
-
-
-class ValueJudgement(NamedTuple):
-    """What our judge says of one metric.
-
-    difference: mean of experiment - control over pairs, with bounds. excess: of the harm that
-    decided, beyond what is allowed. pairs: intervals that both have values in.
-    independent_pairs: how many independent ones tell as much.
-    """
-
-    name: str
-    label: ValueLabel
-    reason: str
-    critical: bool
-    critical_failure: bool
-    harm: Harm
-    difference: Estimate
-    excess: Estimate
-    margin: float
-    probability_within_margin: float
-    pairs: int
-    independent_pairs: float
+_PASS, _HIGH, _LOW, _UNCERTAIN, _NO_DATA = range(len(ValueLabel))
 
 
 def judge_values(
@@ -82,16 +49,18 @@ def judge_values(
         return ()
     sides = _sides(series, configs)
     control, experiment = _paired(sides)
-    margins = np.array([harm_margins(config, plan.margin) for config in configs])
+    margins = _margins(configs, plan.margin)
     ways = [config.direction for config in configs]
-    rises, falls = [w.harmed_by_increase for w in ways], [w.harmed_by_decrease for w in ways]
+    rises = [way is not Direction.DECREASE for way in ways]
+    falls = [way is not Direction.INCREASE for way in ways]
     tested = np.array([rises, falls, [True] * len(ways)])
-    absolute = np.array([plan.absolute_of(config.name) for config in configs])
+    absolute = np.zeros(len(configs))
+    if plan.absolute:
+        absolute[:] = [plan.absolute_of(config.name) for config in configs]
     metrics = max(1, sum([not config.muted for config in configs]))
     few = judge_few_values(sides, configs, margins, absolute, plan)
-    level = np.array(
-        [plan.alpha * (1 - PART_OF_ALPHA * (row in few)) for row in range(len(configs))]
-    )
+    level = np.full(len(configs), plan.alpha)
+    level[[*few]] *= 1 - PART_OF_ALPHA
     alphas = level / metrics / np.maximum(tested.sum(axis=0), 1)
 
     bounds, difference = harm_bounds(
@@ -101,6 +70,18 @@ def judge_values(
     for row, each in few.items():
         judged[row] = _with_few(judged[row], each)
     return tuple(judged)
+
+
+def _margins(configs: Sequence[MetricConfig], default: float) -> FloatArray:
+    """harm_margins of each: float64[metrics, 2]. Most metrics allow the same."""
+    known: dict[tuple[object, ...], tuple[float, float]] = {}
+    found = []
+    for each in configs:
+        allowed = each.measure, each.allowed_increase, each.allowed_decrease
+        if allowed not in known:
+            known[allowed] = harm_margins(each, default)
+        found.append(known[allowed])
+    return np.array(found)
 
 
 def _sides(
@@ -116,11 +97,11 @@ def _sides(
         )
     sides = np.full((2, len(series), max(1, int(sizes.max()))), np.nan)
     filled = np.arange(sides.shape[2]) < sizes[:, :1]
+    changed = [row for row, config in enumerate(configs) if _is_changed(config)]
     for side, found in enumerate(sides):
         found[filled] = np.concatenate([pair[side] for pair in series])
-        for row, config in enumerate(configs):
-            if _is_changed(config):
-                found[row, : sizes[row, 0]] = _kept(series[row][side], config)
+        for row in changed:
+            found[row, : sizes[row, 0]] = _kept(series[row][side], configs[row])
     return sides
 
 
@@ -162,10 +143,12 @@ def _judgements(
     deciding = np.where(fails, failed, np.where(doubts, undecided, no_spread))
     worst = np.where(deciding, below, np.inf).argmin(axis=0)
     rows = np.arange(worst.size)
-    margin = margins[rows, (worst == 1).astype(np.int64)]
-
-    def estimates(of: Callable[[str], FloatArray]) -> Iterable[Estimate]:
-        return map(Estimate, *(of(name).tolist() for name in ("mean", "lower", "upper")))
+    falls = (worst == 1).astype(np.int64)
+    label = np.select(
+        [difference.count == 0, fails & ((falls == 1) | ~tested[0]), fails, doubts],
+        [_NO_DATA, _LOW, _HIGH, _UNCERTAIN],
+        _PASS,
+    )
 
     def of_worst(name: str) -> FloatArray:
         of_harms = np.stack([getattr(each, name) for each in bounds])
@@ -173,79 +156,47 @@ def _judgements(
 
     numbers = zip(
         configs,
+        map([*ValueLabel].__getitem__, label.tolist()),
         map([*Harm].__getitem__, worst.tolist()),
-        fails.tolist(),
-        doubts.tolist(),
-        estimates(of_worst),
-        estimates(partial(getattr, difference)),
-        margin.tolist(),
+        _means(of_worst),
+        _means(partial(getattr, difference)),
+        margins[rows, falls].tolist(),
         absolute.tolist(),
         below[worst, rows].tolist(),
         difference.count.astype(np.int64).tolist(),
         difference.independent.tolist(),
-        strict=True,
+        repeat(None),
+        strict=False,
     )
-    return [_judgement(*each) for each in numbers]
+    return list(map(ValueJudgement._make, numbers))
 
 
-def _judgement(
-    config: MetricConfig,
-    harm: Harm,
-    failed: bool,
-    undecided: bool,
-    excess: Estimate,
-    difference: Estimate,
-    margin: float,
-    absolute: float,
-    probability: float,
-    pairs: int,
-    independent: float,
-) -> ValueJudgement:
-    """One metric's label by the worst harm and its excess."""
-    if pairs == 0:
-        label = ValueLabel.NO_DATA
-    elif failed:
-        decrease = not config.direction.harmed_by_increase or harm is Harm.DECREASE
-        label = ValueLabel.LOW if decrease else ValueLabel.HIGH
-    else:
-        label = ValueLabel.UNCERTAIN if undecided else ValueLabel.PASS
-    return ValueJudgement(
-        config.name,
-        label,
-        _reason(label, harm, excess, margin, absolute, pairs),
-        config.critical,
-        config.critical and failed,
-        harm,
-        difference,
-        excess,
-        margin,
-        probability,
-        pairs,
-        independent,
+def _means(of: Callable[[str], FloatArray]) -> Iterator[BoundedMean]:
+    return map(
+        BoundedMean._make,
+        zip(of("mean").tolist(), of("lower").tolist(), of("upper").tolist(), strict=True),
     )
 
 
 def _with_few(paired: ValueJudgement, few: FewValues) -> ValueJudgement:
     """The judgement by the exact test of few values, unless the pairs prove harm."""
-    if paired.label in (ValueLabel.HIGH, ValueLabel.LOW):
+    if paired.fails:
         return paired
     spread = paired.harm is Harm.SPREAD and paired.excess.value > 0
     if few.failed:
         label = ValueLabel.LOW if few.harm is Harm.DECREASE else ValueLabel.HIGH
-        said = f"{_HARM_WORDS[few.harm]} exceeds what is allowed"
     elif few.leaning:
-        label, said = ValueLabel.UNCERTAIN, f"{_HARM_WORDS[few.harm]} may exceed what is allowed"
+        label = ValueLabel.UNCERTAIN
     elif spread and paired.probability_within_margin <= few.alpha:
         return paired
     else:
-        label, said = ValueLabel.PASS, f"{_HARM_WORDS[few.harm]} doesn't show"
+        label = ValueLabel.PASS
     return paired._replace(
         label=label,
-        reason=f"{said}: {few.reason}",
-        critical_failure=few.failed and paired.critical,
         harm=few.harm,
-        excess=Estimate(few.sides.shift, -np.inf, np.inf),
+        excess=BoundedMean(few.sides.shift, -np.inf, np.inf),
         probability_within_margin=few.test.p_value,
+        few=few,
     )
 
 
@@ -253,29 +204,3 @@ def _is_excluded(harm: Harm, found: SeriesMeans) -> BoolArray:
     """Whether this harm doesn't stand in the way of a pass: bool[metrics]."""
     largest = found.mean if harm is Harm.SPREAD else found.upper
     return np.asarray((found.count >= FEWEST_TO_PASS) & (largest <= 0))
-
-
-_HARM_WORDS = {
-    Harm.INCREASE: "the experiment's rise",
-    Harm.DECREASE: "the experiment's fall",
-    Harm.SPREAD: "the experiment's spread around its median",
-}
-
-
-def _reason(
-    label: ValueLabel, harm: Harm, excess: Estimate, margin: float, absolute: float, pairs: int
-) -> str:
-    """What decided the label: the worst harm beside what is allowed of it."""
-    if label is ValueLabel.NO_DATA:
-        return "no interval has a value of both the control and the experiment"
-    more = f" and {absolute:g}" if absolute else ""
-    what, allowed = _HARM_WORDS[harm], f"what is allowed ({100 * margin:g} %{more})"
-    if harm is Harm.SPREAD:
-        allowed = "what is allowed"
-    if label is ValueLabel.PASS:
-        return f"{what} stays below {allowed} by at least {-excess.upper:.4g}"
-    if label is ValueLabel.UNCERTAIN and pairs < FEWEST_TO_PASS:
-        return f"{pairs} intervals, fewer than {FEWEST_TO_PASS}, can't exclude harm"
-    if label is ValueLabel.UNCERTAIN:
-        return f"{what} beyond {allowed} lies between {excess.lower:.4g} and {excess.upper:.4g}"
-    return f"{what} exceeds {allowed} by at least {excess.lower:.4g}"

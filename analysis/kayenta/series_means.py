@@ -55,13 +55,18 @@ def series_moments(rows: FloatArray, noise: FloatArray) -> SeriesMoments:
     """
     known = ~np.isnan(rows)
     count = known.sum(axis=1).astype(np.float64)
-    mean = _known_or_0(rows, known).sum(axis=1) / np.maximum(count, 1)
+    mean = known_or_0(rows, known).sum(axis=1) / np.maximum(count, 1)
     off = _off_mean(noise, known)
-    square = (off**2).sum(axis=1)
+    square = _products(off, off)
     doubt = 1 / np.sqrt(np.maximum(count, 1))
     alike = np.maximum(_autocorrelation(off, square, count) - doubt, 0.0)
     independent = count * (1 - alike) / (1 + alike)
     return SeriesMoments(mean, square / np.maximum(count - 1, 1), count, independent)
+
+
+def unknown_means(metrics: int) -> SeriesMeans:
+    """Those of a harm that no metric is tested for."""
+    return SeriesMeans(*np.full((len(fields(SeriesMeans)), metrics), np.nan))
 
 
 def joined_moments(parts: Sequence[SeriesMoments]) -> SeriesMoments:
@@ -124,16 +129,22 @@ def lag_one_autocorrelation(values: FloatArray) -> FloatArray:
     """
     known = ~np.isnan(values)
     off = _off_mean(values, known)
-    return _autocorrelation(off, (off**2).sum(axis=1), known.sum(axis=1))
+    return _autocorrelation(off, _products(off, off), known.sum(axis=1))
+
+
+def _products(a: FloatArray, b: FloatArray) -> FloatArray:
+    """The scalar product of each row of a with that of b: float64[rows]."""
+    return np.asarray(np.einsum("ij,ij->i", a, b))
 
 
 def _off_mean(values: FloatArray, known: BoolArray) -> FloatArray:
     """Each value less its row's mean; 0 where it isn't known: float64[rows, intervals]."""
-    mean = _known_or_0(values, known).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return _known_or_0(values - mean[:, None], known)
+    mean = known_or_0(values, known).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return known_or_0(values - mean[:, None], known)
 
 
-def _known_or_0(values: FloatArray, known: BoolArray) -> FloatArray:
+def known_or_0(values: FloatArray, known: BoolArray) -> FloatArray:
+    """Values with 0 where they aren't known."""
     return values if known.all() else np.where(known, values, 0.0)
 
 
@@ -141,7 +152,7 @@ def _autocorrelation(
     off: FloatArray, square: FloatArray, count: FloatArray | IntArray
 ) -> FloatArray:
     """lag_one_autocorrelation by differences from the mean and the sums of their squares."""
-    product = (off[:, 1:] * off[:, :-1]).sum(axis=1)
+    product = _products(off[:, 1:], off[:, :-1])
     correlation = np.divide(product, square, out=np.zeros_like(square), where=square > 0)
     varied = np.where(square > 0, correlation + 1 / np.maximum(count, 1), 0.0)
     return np.clip(varied, 0.0, _MOST)

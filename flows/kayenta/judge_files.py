@@ -12,7 +12,7 @@ from analysis.kayenta.classify import classify_metrics
 from analysis.kayenta.config import CanaryConfig, ValuePlan
 from analysis.kayenta.few_values import MOST
 from analysis.kayenta.known_limitations import KnownLimitation, Limitation, known_limitations
-from analysis.kayenta.paired_values import ValueJudgement, ValueLabel, judge_values
+from analysis.kayenta.paired_values import judge_values
 from analysis.kayenta.score import (
     MOST_WITHOUT_DATA,
     GroupScore,
@@ -22,6 +22,7 @@ from analysis.kayenta.score import (
     summary,
     weighted_groups,
 )
+from analysis.kayenta.value_judgement import ValueJudgement, ValueLabel
 from flows.formats.problems import FileProblem, InputError, file_error
 from flows.formats.text import counted
 from flows.kayenta.config_file import load_canary_config
@@ -152,7 +153,7 @@ def _mean_probability(judged: Sequence[ValueJudgement]) -> float | None:
 
 def _decision(config: CanaryConfig, judged: Sequence[ValueJudgement]) -> tuple[Judgement, str]:
     """What the metrics say together, and why."""
-    failed = [j for j in judged if j.label in (ValueLabel.HIGH, ValueLabel.LOW)]
+    failed = [j for j in judged if j.fails]
     if failed:
         return Judgement.FAIL, f"{failed[0].name}: {failed[0].reason}"
     needed = {m.name for m in config.metrics if m.critical or m.must_have_data}

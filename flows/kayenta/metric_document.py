@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from analysis.kayenta.config import EffectMeasure, MetricConfig
 from analysis.kayenta.judgement import MetricJudgement
 from analysis.kayenta.known_limitations import KnownLimitation
-from analysis.kayenta.paired_values import ValueJudgement
+from analysis.kayenta.value_judgement import ValueJudgement
 from flows.kayenta.values_file import MetricSeries, titled
 
 

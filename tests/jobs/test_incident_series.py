@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from analysis.kayenta.classify import classify_metrics
 from analysis.kayenta.config import CanaryConfig, Direction, MetricConfig
-from analysis.kayenta.paired_values import ValueLabel, judge_values
+from analysis.kayenta.paired_values import judge_values
 from analysis.kayenta.score import canary_score
+from analysis.kayenta.value_judgement import ValueLabel
 from tests.builders.incident_rows import DATA, MISSING
 
 Window = tuple[NDArray[np.float64], NDArray[np.float64]]

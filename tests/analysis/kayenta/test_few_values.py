@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from analysis.kayenta.config import Direction, MetricConfig, ValuePlan
 from analysis.kayenta.few_values import Sides, few_values_tests
-from analysis.kayenta.paired_values import ValueLabel, judge_values
+from analysis.kayenta.paired_values import judge_values
+from analysis.kayenta.value_judgement import ValueLabel
 
 FloatArray = NDArray[np.float64]
 UP = MetricConfig(direction=Direction.INCREASE)

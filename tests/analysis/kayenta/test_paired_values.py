@@ -16,8 +16,9 @@ from analysis.kayenta.classify import classify_metrics
 from analysis.kayenta.config import Direction, EffectMeasure, MetricConfig, NanStrategy, ValuePlan
 from analysis.kayenta.harms import Harm
 from analysis.kayenta.judgement import MetricLabel
-from analysis.kayenta.paired_values import ValueJudgement, ValueLabel, judge_values
+from analysis.kayenta.paired_values import judge_values
 from analysis.kayenta.series_means import lag_one_autocorrelation
+from analysis.kayenta.value_judgement import ValueJudgement, ValueLabel
 from tests.builders.judged_metric import classify_metric
 
 FloatArray = NDArray[np.float64]
