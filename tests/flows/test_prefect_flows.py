@@ -21,6 +21,7 @@ from flows.publish.marts import latest_marts
 from flows.workspace.experiments import find_spec
 from flows.workspace.paths import Workspace
 from tests.builders.delivery_workspace import canary_share, delivery_workspace
+from tests.lab.processes import Child
 from tests.places import PATIENCE_S, REPOSITORY
 from tests.servers.prefect_server import PrefectServer, prefect_server
 
@@ -81,20 +82,21 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(server: PrefectServer, whole: Path, broken: Path) -> dict[str, dict[str, Any]]:
+def runs(
+    server: PrefectServer, whole: Path, broken: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
     """The first run that each schedule made and that came to an end, by deployment."""
-    serving = subprocess.Popen(
+    # A Child, as Prefect's `serve` at times goes on after SIGTERM: then it is killed.
+    serving = Child(
         [sys.executable, "-c", _SERVE, str(whole), str(broken)],
-        env=dict(server.environment),
+        log=tmp_path_factory.mktemp("serve") / "serve.log",
+        env=server.environment,
         cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
     )
     try:
         return {name: _finished_run(server, name) for name in ("test-whole", "test-broken")}
     finally:
-        serving.terminate()
-        serving.wait(timeout=PATIENCE_S)
+        serving.stop()
 
 
 def _finished_run(server: PrefectServer, deployment: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import requests
 from flows.project.new_project import write_project
 from flows.publish.marts import publish
 from tests.builders.planted_series import Planted, planted_series
-from tests.lab.processes import PortPool, wait_until
+from tests.lab.processes import Child, PortPool, wait_until
 from tests.lab.prometheus_server import PrometheusServer
 from tests.places import PATIENCE_S, REPOSITORY, at_load
 from tests.servers.other_process import HOLD, process
@@ -241,24 +241,20 @@ def worked(
 @contextmanager
 def worker(server: PrefectServer, root: Path, name: str, *, limit: int) -> Iterator[None]:
     """A worker of the pool, with a log called after it in the root."""
-    log = root / f"{name}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "verdict", "--type",
-             "process", "--name", name, "--limit", str(limit)],
-            env={**server.environment, "VERDICT_ROOT": str(REPOSITORY),
-                 "PREFECT_WORKER_QUERY_SECONDS": "1"},
-            cwd=root,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        try:
-            yield
-        except TimeoutError as error:
-            raise AssertionError(log.read_text()) from error
-        finally:
-            process.terminate()
-            process.wait(timeout=PATIENCE_S)
+    running = Child(
+        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "verdict", "--type",
+         "process", "--name", name, "--limit", str(limit)],
+        log=root / f"{name}.log",
+        env={**server.environment, "VERDICT_ROOT": str(REPOSITORY),
+             "PREFECT_WORKER_QUERY_SECONDS": "1"},
+        cwd=root,
+    )  # fmt: skip
+    try:
+        yield
+    except TimeoutError as error:
+        raise AssertionError(running.log.read_text()) from error
+    finally:
+        running.stop()
 
 
 def runs_in(server: PrefectServer, runs: list[str], states: list[str]) -> list[dict[str, Any]]:
@@ -385,25 +381,17 @@ def test_tutorial_leads_to_a_scheduled_run(server: PrefectServer, tmp_path: Path
         )
         assert latest_end(server, ended) == "COMPLETED", (tmp_path / "prefect.log").read_text()
     finally:
-        worker.terminate()
-        worker.wait(timeout=PATIENCE_S)
+        worker.stop()
     assert (tmp_path / "var" / "report" / "index.html").is_file()
     assert any(run["auto_scheduled"] for run in server.post("/flow_runs/filter", **scheduled))
 
 
-def prefect_line(line: str, folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def prefect_line(line: str, folder: Path, environment: dict[str, str]) -> Child:
     """A documented command, as it stands there; what it prints goes to prefect.log."""
     words = shlex.split(line)
     assert words[0] == "prefect"
-    with (folder / "prefect.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", *words],
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+    command = [sys.executable, "-m", *words]
+    return Child(command, log=folder / "prefect.log", env=environment, cwd=folder)
 
 
 def latest_end(server: PrefectServer, ended: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -59,17 +59,28 @@ def wait_until(
 class Child:
     """A process in a group of its own, killed with the thread that started it at the latest."""
 
-    def __init__(self, command: Sequence[str], *, log: Path) -> None:
-        """Starts the command; its output is appended to the log."""
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        """Starts the command; its output is appended to the log. env, cwd: None: our own."""
         self.command = list(command)
         self.log = log
         with log.open("ab") as output:
-            self._process = self._start(output)
+            self._process = self._start(output, env, cwd)
         _alive.add(self)
 
-    def _start(self, output: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _start(
+        self, output: IO[bytes], env: Mapping[str, str] | None, cwd: Path | None
+    ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             self.command,
+            env=env,
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

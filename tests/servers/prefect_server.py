@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Any
 
 import requests
 
+from tests.lab.processes import Child
 from tests.places import PATIENCE_S
 from tests.servers import postgres_server
 
@@ -65,25 +65,21 @@ def serve_on(folder: Path, database: str) -> Iterator[PrefectServer]:
         "PREFECT_RUNNER_POLL_FREQUENCY": "2",
     }
     command = [sys.executable, "-m", "prefect", "server", "start"]
-    log = (folder / "server.log").open("wb")
-    server = subprocess.Popen(
+    server = Child(
         [*command, "--host", "127.0.0.1", "--port", str(port)],
+        log=folder / "server.log",
         env=environment,
-        stdout=log,
-        stderr=subprocess.STDOUT,
     )
     try:
         _await_health(api, server)
         yield PrefectServer(api, environment)
     finally:
-        server.terminate()
-        server.wait(timeout=PATIENCE_S)
-        log.close()
+        server.stop()
 
 
-def _await_health(api: str, server: subprocess.Popen[bytes]) -> None:
+def _await_health(api: str, server: Child) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline and server.poll() is None:
+    while time.monotonic() < deadline and server.is_running:
         try:
             if requests.get(f"{api}/health", timeout=10).ok:
                 return
