@@ -8,34 +8,31 @@ from typing import Any, NotRequired
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
 from flows.formats.safe_text import safe_text
+from flows.ingest.sources.json_pairs import Numbers, Pairs, pairs_apart, read_usual
 from flows.ingest.sources.native_samples import native_samples
 from flows.ingest.sources.samples import Samples, SourceRefused, without_oddities
 
-# Inside a JSON string each quote is escaped, so no label can hold this text.
-_VALUES = b'"values":[['
 # From `1700000015,"6"],[1700000030,"7"` to the lines `,1700000015,6`: one pass over the bytes.
 _LINES = bytes.maketrans(b"]", b"\n")
 _NO_LINES = b'["'
 _SCHEMA = {"nothing": pl.String, "seconds": pl.Float64, "value": pl.Float64}
-
-Numbers = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 def decode_matrix(body: bytes, *, native: bool = False) -> Samples:
     """The samples of a `/api/v1/query` answer whose resultType is matrix.
 
     native: the native histograms instead, as classic buckets; else a warning names them.
-    The pairs of time and value, nearly all of the bytes, go through one CSV parser; what is left
-    of the answer is small and goes through the JSON parser, so labels and warnings are exact.
+    The pairs of time and value, nearly all of the bytes, are read where they are, or go through one
+    CSV parser if any is unusual; what is left of the answer is small and goes through the JSON
+    parser, so labels and warnings are exact.
     Raises SourceRefused if the body is no such answer.
     """
-    pairs, rest = _apart(body)
+    pairs, rest = pairs_apart(body)
     answer = _parse(rest)
     result = answer["data"]["result"]
     said = (*_said(answer.get("warnings")), *_said(answer.get("infos")))
@@ -46,7 +43,7 @@ def decode_matrix(body: bytes, *, native: bool = False) -> Samples:
     counts = [written[0] for _, written in series]
     if any(not isinstance(count, int) for count in counts):
         return decode_matrix(_compact(body))
-    ts_ms, values = _parse_pairs(pairs)
+    ts_ms, values = read_usual(body, pairs) or _parse_pairs(body, pairs)
     if sum(counts) != ts_ms.size:
         raise SourceRefused("the server's answer holds pairs that are not a time and a value")
     samples = Samples(
@@ -57,21 +54,6 @@ def decode_matrix(body: bytes, *, native: bool = False) -> Samples:
         warnings=(*said, *_unread(result)),
     )
     return without_oddities(samples)
-
-
-def _apart(body: bytes) -> tuple[list[memoryview], bytes]:
-    """The pairs of each series, and the answer with how many they are in their place."""
-    whole, pairs, rest, after = memoryview(body), list[memoryview](), list[bytes | memoryview](), 0
-    while (begin := body.find(_VALUES, after)) >= 0:
-        begin += len(_VALUES)
-        # Times and values hold no bracket, so the first two in a row end the series.
-        end = body.find(b"]]", begin)
-        end = len(body) if end < 0 else end
-        pairs.append(whole[begin:end])
-        count = body.count(b"]", begin, end) + 1
-        rest += [whole[after : begin - 1], str(count).encode(), b"]"]
-        after = end + 2
-    return pairs, b"".join([*rest, whole[after:]])
 
 
 class _Series(TypedDict):
@@ -127,11 +109,13 @@ def _compact(body: bytes) -> bytes:
     return text
 
 
-def _parse_pairs(pairs: list[memoryview]) -> Numbers:
+def _parse_pairs(body: bytes, pairs: Pairs) -> Numbers:
     """Times in milliseconds and values of all series, one after the other."""
-    if not pairs:
+    if not pairs.counts.size:
         return np.empty(0, np.int64), np.empty(0, np.float64)
-    joined = b"],[".join([b"," + bytes(pairs[0]), *pairs[1:]])
+    whole = memoryview(body)
+    places = zip(pairs.begins.tolist(), pairs.ends.tolist(), strict=True)
+    joined = b"," + b"],[".join([whole[begin:end] for begin, end in places])
     text = joined.translate(_LINES, _NO_LINES)
     try:
         frame = pl.read_csv(text, has_header=False, schema=_SCHEMA, columns=[1, 2], quote_char=None)
