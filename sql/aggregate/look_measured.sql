@@ -1,11 +1,15 @@
 -- one row per (metric, variant, part, bucket) up to a look that is known: its amount
--- reads: measured_buckets; parameters: experiment, since, until (bucket starts, until excluded)
+-- reads: measured_buckets, measured_parts; parameters: experiment, since, until (bucket starts, until
+--     excluded)
 select
-    metric,
-    variant,
-    part,
-    bucket_start,
-    sum(amount) as amount
-from measured_buckets
-where experiment = $experiment and bucket_start >= $since and bucket_start < $until
-group by metric, variant, part, bucket_start
+    parts.metric,
+    parts.variant,
+    parts.part,
+    buckets.bucket_start,
+    sum(buckets.amount) as amount
+from measured_buckets as buckets
+inner join measured_parts as parts on buckets.part_id = parts.part_id
+where
+    parts.experiment = $experiment
+    and buckets.bucket_start >= $since and buckets.bucket_start < $until
+group by parts.metric, parts.variant, parts.part, buckets.bucket_start

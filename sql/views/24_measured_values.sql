@@ -1,19 +1,20 @@
 -- one row per (metric, variant, bucket) of counters and queries that is known: events, or a value
--- reads: measured_buckets; yields: marts.measured_values
+-- reads: measured_buckets, measured_parts; yields: marts.measured_values
 create view marts.measured_values as
 with parts as (
     select
-        experiment,
-        metric,
-        variant,
-        bucket_start,
-        sum(amount) filter (where part = 'part') as events,
-        sum(amount) filter (where part = 'of') as out_of,
-        sum(amount) filter (where part = 'lost') as lost,
-        sum(amount) filter (where part = 'query') as queried
-    from main.measured_buckets
-    where metric not like '(%'
-    group by experiment, metric, variant, bucket_start
+        named.experiment,
+        named.metric,
+        named.variant,
+        buckets.bucket_start,
+        sum(buckets.amount) filter (where named.part = 'part') as events,
+        sum(buckets.amount) filter (where named.part = 'of') as out_of,
+        sum(buckets.amount) filter (where named.part = 'lost') as lost,
+        sum(buckets.amount) filter (where named.part = 'query') as queried
+    from main.measured_buckets as buckets
+    inner join main.measured_parts as named on buckets.part_id = named.part_id
+    where named.metric not like '(%'
+    group by named.experiment, named.metric, named.variant, buckets.bucket_start
 )
 
 select

@@ -16,6 +16,7 @@ from analysis.requests.latency import Histogram, interpolated_quantile
 from flows.look.user_statistics import read_user_statistics
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer
+from tests.builders.measured_rows import add_measured
 from tests.builders.small_warehouse import BUCKET, INFINITY, QUIZ, START, small_warehouse
 from tests.builders.user_specs import sample_in
 
@@ -225,18 +226,20 @@ def _by_cohort(found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def test_counters_and_queries_are_given_by_bucket(con: duckdb.DuckDBPyConnection) -> None:
-    for metric, part, amount in (
-        ("orders", "part", 3),
-        ("orders", "of", 60),
-        ("orders", "lost", 0.5),
-        ("hits", "part", 7),
-        ("lag", "query", 2.5),
-        ("(sessions)", "part", 9),
-    ):
-        con.execute(
-            "insert into measured_buckets values ('checkout', ?, ?, ?, 'canary', ?, ?)",
-            [metric, START, START, part, amount],
-        )
+    add_measured(
+        con,
+        [
+            ("checkout", metric, START, START, "canary", part, amount)
+            for metric, part, amount in (
+                ("orders", "part", 3),
+                ("orders", "of", 60),
+                ("orders", "lost", 0.5),
+                ("hits", "part", 7),
+                ("lag", "query", 2.5),
+                ("(sessions)", "part", 9),
+            )
+        ],
+    )
     found = rows(
         con, "select metric, events, out_of, value, lost from marts.measured_values order by metric"
     )

@@ -151,28 +151,37 @@ def load_buckets(
         claimed = claim_windows(con, spec, source, new, selection=selection, warnings=warnings)
         written = tuple(each for each in found if each.new.window in claimed.windows)
         if written:
-            con.register("incoming_buckets", _table(written))
+            rows = joined_rows([each.rows for each in written])
+            con.register("incoming_parts", _parts_table(rows.owners))
+            con.register("incoming_buckets", _buckets_table(written, rows))
             if metric:
-                for name in ("load/forget_measured_buckets", "load/measured_buckets"):
-                    run(con, name, experiment=spec.experiment, metric=metric)
+                for name in ("forget_measured_buckets", "measured_parts", "measured_buckets"):
+                    run(con, f"load/{name}", experiment=spec.experiment, metric=metric)
             else:
                 replace_windows(con, spec, claimed, "conversion_buckets")
-            for name in ("incoming_windows", "emptied_windows", "incoming_buckets"):
+            for name in (
+                "incoming_windows",
+                "emptied_windows",
+                "incoming_parts",
+                "incoming_buckets",
+            ):
                 con.unregister(name)
     return LoadedBuckets(written, claimed.kept)
 
 
-def _table(written: Sequence[CountedWindow]) -> object:
-    rows = joined_rows([each.rows for each in written])
+def _parts_table(owners: Sequence[tuple[str, str]]) -> object:
+    variants, parts = (texts([one[i] for one in owners]) for i in (0, 1))
+    owner = numbers(np.arange(len(owners), dtype=np.int64))
+    return table({"owner": owner, "variant": variants, "part": parts})
+
+
+def _buckets_table(written: Sequence[CountedWindow], rows: BucketRows) -> object:
     starts = np.array([each.new.window.start_ms for each in written], np.int64)
-    variants, parts = (texts([one[i] for one in rows.owners]) for i in (0, 1))
-    owner = numbers(rows.owner)
     return table(
         {
             "window_start": instants(np.repeat(starts, [len(each.rows) for each in written])),
             "bucket_start": instants(rows.bucket_start_ms),
-            "variant": variants.take(owner),
-            "part": parts.take(owner),
+            "owner": numbers(rows.owner),
             "amount": numbers(rows.amount),
         }
     )

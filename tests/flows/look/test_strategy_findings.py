@@ -13,6 +13,7 @@ from flows.look.strategy_findings import strategy_findings
 from flows.plan.from_spec import plan_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer
+from tests.builders.measured_rows import add_measured
 
 _START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _BUCKETS = 40
@@ -46,7 +47,7 @@ def _findings(
         if at not in missing.get(key[0], missing.get("/".join(key), ()))
     ]
     with open_writer(path / "warehouse.duckdb") as con:
-        con.executemany("insert into measured_buckets values (?, ?, ?, ?, ?, ?, ?)", rows)
+        add_measured(con, rows)
         start_ms = int(_START.timestamp() * 1000)
         plan = plan_of(spec, start_ms=start_ms)
         found = strategy_findings(con, spec, plan, at_ms=start_ms + _BUCKETS * 15_000)

@@ -235,6 +235,24 @@ def test_samples_of_an_older_warehouse_are_found_by_their_experiment(tmp_path: P
     assert total == [(len(before),)]
 
 
+def test_measured_buckets_of_an_older_warehouse_keep_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "older.duckdb"
+    with older_warehouse(path, 24) as con:
+        con.execute(
+            "insert into measured_buckets select e, m, to_timestamp(0), to_timestamp(i), v, p, "
+            "i * 0.5 from range(40) r(i), "
+            "(values ('one', 'a'), ('one', 'b,a'), ('other', 'a')) t(e, m), "
+            "(values ('canary', 'part'), ('stable', 'part'), ('stable', 'by:\"x\",y')) u(v, p)"
+        )
+        names = "experiment, metric, window_start, bucket_start, variant, part, amount"
+        query = f"select {names} from measured_buckets"
+        before = con.execute(f"{query} order by all").fetchall()
+    with open_reader(path) as con:
+        after = con.execute(f"{query} join measured_parts using (part_id) order by all").fetchall()
+        parts = con.execute("select count(*) from measured_parts").fetchall()
+    assert (after, parts) == (before, [(9,)])
+
+
 def test_requests_of_an_older_warehouse_have_an_outcome(tmp_path: Path) -> None:
     path = tmp_path / "older.duckdb"
     before = [
