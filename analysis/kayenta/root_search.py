@@ -35,16 +35,25 @@ def stopped_beside_zero(
 
     experiment: float64[pairs, m]; control: float64[pairs, n]; each ordered. harmed: bool[pairs]
     each, by an increase and by a decrease. A label hangs on the end on the side of harm where that
-    and the estimate are 0 and the search may stop beyond 0; where it does, on the estimate too.
+    and the estimate are 0 and the search may stop beyond 0; where it does, all three are searched.
     """
     z = float(ndtri(0.5 + confidence / 2))
     estimate, lower, upper = shifts.estimate.copy(), shifts.lower.copy(), shifts.upper.copy()
-    for end, wanted, is_harmed in ((lower, z, harmed[0]), (upper, -z, harmed[1])):
+
+    def search(end: FloatArray, rows: IntArray, wanted: float) -> None:
+        rows = rows[end[rows] == 0]
+        end[rows] = searched_shifts(experiment[rows], control[rows], np.full(rows.size, wanted))
+
+    for end, other, wanted, is_harmed in (
+        (lower, upper, z, harmed[0]),
+        (upper, lower, -z, harmed[1]),
+    ):
         rows = np.flatnonzero(is_harmed & (estimate == 0) & (end == 0))
         rows = rows[_may_stop_beyond_zero(experiment[rows], control[rows], wanted)]
-        end[rows] = searched_shifts(experiment[rows], control[rows], np.full(rows.size, wanted))
-        rows = rows[np.sign(wanted) * end[rows] > 0]
-        estimate[rows] = searched_shifts(experiment[rows], control[rows], np.zeros(rows.size))
+        search(end, rows, wanted)
+        beyond = rows[np.sign(wanted) * end[rows] > 0]
+        search(estimate, beyond, 0.0)
+        search(other, beyond, -wanted)
     return replace(shifts, estimate=estimate, lower=lower, upper=upper)
 
 
