@@ -86,7 +86,9 @@ class MetricJudgement(NamedTuple):
         test, config = self.test, self.config
         if test is None:
             return self.untested
-        interval = f"the shift lies between {test.lower:.4g} and {test.upper:.4g}"
+        # Beside 0 Kayenta's search may stop with its ends in the other order.
+        low, high = sorted((test.lower, test.upper))
+        interval = f"the shift lies between {low:.4g} and {high:.4g}"
         if test.lower == test.upper == 0:
             return "no clear difference: the shift is 0, as most values are tied"
         if not (test.is_higher or test.is_lower):
