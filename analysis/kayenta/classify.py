@@ -21,7 +21,6 @@ from analysis.kayenta.judgement import (
     TOLERANCE,
     MetricJudgement,
     MetricLabel,
-    ShiftTest,
     judgement_by_test,
 )
 from analysis.kayenta.mann_whitney import shifts_of_ordered
@@ -93,8 +92,7 @@ def _by_test(
     effects = effect_sizes(configs[0].measure, experiments, controls, shifts.statistic).tolist()
     numbers = shifts.statistic, shifts.p_value, shifts.estimate, shifts.lower, shifts.upper
     searched = (shifts.lower != exact.lower) | (shifts.upper != exact.upper)
-    columns = (column.tolist() for column in (*numbers, searched))
-    tests = map(ShiftTest._make, zip(*columns, strict=True))
+    tests = zip(*(column.tolist() for column in (*numbers, searched)), strict=True)
     # Most pass, as their interval doesn't clear 0: a closer look is for the others.
     passed = zip(configs, repeat(MetricLabel.PASS), repeat(False), effects, tests, repeat(""))
     found = list(map(MetricJudgement._make, passed))

@@ -59,21 +59,26 @@ class MetricJudgement(NamedTuple):
     """What the judge says of one metric.
 
     critical_failure: this label of a critical metric sets the whole score to 0.
-    effect: in the measure's unit; NaN where it can't be said. test: None where none was needed,
-    for the reason in untested.
+    effect: in the measure's unit; NaN where it can't be said. numbers: of the test; None where none
+    was needed, for the reason in untested.
     """
 
     config: MetricConfig
     label: MetricLabel
     critical_failure: bool = False
     effect: float = math.nan
-    test: ShiftTest | None = None
+    numbers: tuple[float, ...] | None = None
     untested: str = ""
 
     @property
     def name(self) -> str:
         """The metric's."""
         return self.config.name
+
+    @property
+    def test(self) -> ShiftTest | None:
+        """The numbers of the test by their names."""
+        return None if self.numbers is None else ShiftTest._make(self.numbers)
 
     @property
     def measure(self) -> EffectMeasure:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from analysis.arrays import FloatArray, IntArray
-from analysis.kayenta.merged_runs import begins_of_runs, merged_runs, tallied
+from analysis.kayenta.merged_runs import Tallies, begins_of_runs, merged_runs, tallied
 from analysis.kayenta.ranked_differences import ranked, ranked_by_tallies, searched
 
+_EPSILON = float(np.finfo(np.float64).eps)
 # Values judged at once, which stay in a processor's cache, and differences laid out: 32 MB.
 _VALUES = 60_000
 _MOST_DIFFERENCES = 4_000_000
@@ -23,6 +24,9 @@ class Shifts:
 
     statistic: the experiment's U, pairs of values in which it is larger; ties count half.
     p_value: two-sided, of no shift. estimate, lower, upper: of the shift experiment - control.
+    at_0, above_0, below_0: U in standard deviations, corrected for continuity, with no shift and
+    with the least one above and below 0. gap: the least distance between different values, less
+    what is lost in rounding, where the estimate and an end are 0; else 0.
     """
 
     statistic: FloatArray
@@ -30,6 +34,10 @@ class Shifts:
     estimate: FloatArray
     lower: FloatArray
     upper: FloatArray
+    at_0: FloatArray
+    above_0: FloatArray
+    below_0: FloatArray
+    gap: FloatArray
 
 
 def location_shifts(experiment: FloatArray, control: FloatArray, *, confidence: float) -> Shifts:
@@ -62,7 +70,7 @@ def location_shifts(experiment: FloatArray, control: FloatArray, *, confidence: 
 
 def shifts_of_ordered(x: FloatArray, y: FloatArray, *, confidence: float) -> Shifts:
     """location_shifts of an experiment and a control whose rows are ascending."""
-    found = np.empty((5, len(x)))
+    found = np.empty((len(fields(Shifts)), len(x)))
     for rows in _alike(x, y):
         found[:, rows] = _shifts(x[rows], y[rows], confidence)
     return Shifts(*found)
@@ -77,16 +85,17 @@ def _alike(x: FloatArray, y: FloatArray) -> Iterator[IntArray]:
 
 
 def _shifts(x: FloatArray, y: FloatArray, confidence: float) -> FloatArray:
-    """Of ordered rows, the fields of Shifts: float64[5, rows]."""
+    """Of ordered rows, the fields of Shifts: float64[fields, rows]."""
     m, n = x.shape[1], y.shape[1]
     of_x, of_y = tallied(x), tallied(y)
     runs = merged_runs(of_x, of_y)
-    wins = runs.wins
-    reach = 0.5 + float(ndtri(0.5 + confidence / 2)) * runs.sigma_off_ties
+    wins, half = runs.wins, runs.ties / 2
+    sigma, sigma_off_ties = runs.sigma, runs.sigma_off_ties
+    reach = 0.5 + float(ndtri(0.5 + confidence / 2)) * sigma_off_ties
     rank = np.maximum(np.ceil(m * n / 2 - reach), 1).astype(np.int64)
-    at_most_0 = m * n - wins + runs.ties / 2
+    at_most_0 = m * n - wins + half
     # Where the differences of both ranks are 0 all between them are.
-    is_0 = (rank > at_most_0 - runs.ties) & (m * n + 1 - rank <= at_most_0)
+    is_0 = (rank > at_most_0 - 2 * half) & (m * n + 1 - rank <= at_most_0)
     found = np.zeros((4, len(x)))
     rows = np.flatnonzero(~is_0)
     if 4 * of_x.value.shape[1] * of_y.value.shape[1] < min(m * n, _MOST_DIFFERENCES):
@@ -97,12 +106,22 @@ def _shifts(x: FloatArray, y: FloatArray, confidence: float) -> FloatArray:
         found[:, rows] = searched(x[rows], y[rows], rank[rows])
     lower, low_median, high_median, upper = found
     estimate = low_median + (high_median - low_median) / 2
-    p_value = _p_value(wins - m * n / 2, runs.sigma)
-    return np.stack([wins, p_value, estimate, lower, upper])
+    at_0 = runs.deviations(wins, sigma)
+    beside = (runs.deviations(wins + side * half, sigma_off_ties) for side in (-1, 1))
+    p_value = np.minimum(2 * ndtr(-np.abs(at_0)), 1.0)
+    gap = np.zeros(len(x))
+    rows = np.flatnonzero((estimate == 0) & ((lower == 0) | (upper == 0)))
+    gap[rows] = _gap(of_x.of(rows), of_y.of(rows))
+    return np.stack([wins, p_value, estimate, lower, upper, at_0, *beside, gap])
 
 
-def _p_value(w: FloatArray, sigma: FloatArray) -> FloatArray:
-    """Two-sided, with the continuity correction; 1 where every value is tied."""
-    corrected = w - np.sign(w) / 2
-    z = np.divide(corrected, sigma, out=np.zeros_like(w), where=sigma > 0)
-    return np.asarray(np.minimum(2 * ndtr(-np.abs(z)), 1.0))
+def _gap(x: Tallies, y: Tallies) -> FloatArray:
+    """The least distance between different values of a row, less rounding: float64[rows].
+
+    0 where a shift of less may make different values equal.
+    """
+    both = np.sort(np.concatenate([x.value, y.value], axis=1), axis=1)
+    between = np.diff(both, axis=1)
+    gap = np.where(between > 0, between, np.inf).min(axis=1, initial=np.inf)
+    rounding = 4 * _EPSILON * np.maximum(np.abs(both[:, 0]), np.abs(both[:, -1]))
+    return np.where(gap > 2 * rounding, gap - rounding, 0.0)

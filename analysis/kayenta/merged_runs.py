@@ -88,6 +88,15 @@ class MergedRuns:
         """The same of samples shifted to where only ties within each of them are left."""
         return self._sigma(_tied(self.of_x) + _tied(self.of_y))
 
+    def deviations(self, wins: FloatArray, sigma: FloatArray) -> FloatArray:
+        """Such a U less its mean, in standard deviations, corrected for continuity: float64[rows].
+
+        0 where every value is tied.
+        """
+        w = wins - self.m * self.n / 2
+        off = w - np.sign(w) / 2
+        return np.divide(off, sigma, out=np.zeros_like(off), where=sigma > 0)
+
     def _sigma(self, tied: FloatArray) -> FloatArray:
         m, n, total = self.m, self.n, self.m + self.n
         of_rows = self._by_row(tied)

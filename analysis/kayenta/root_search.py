@@ -40,40 +40,37 @@ def stopped_beside_zero(
     z = float(ndtri(0.5 + confidence / 2))
     estimate, lower, upper = shifts.estimate.copy(), shifts.lower.copy(), shifts.upper.copy()
 
-    def search(end: FloatArray, rows: IntArray, wanted: float) -> None:
-        rows = rows[end[rows] == 0]
-        end[rows] = searched_shifts(experiment[rows], control[rows], np.full(rows.size, wanted))
-
     for end, other, wanted, is_harmed in (
         (lower, upper, z, harmed[0]),
         (upper, lower, -z, harmed[1]),
     ):
         rows = np.flatnonzero(is_harmed & (estimate == 0) & (end == 0))
-        rows = rows[_may_stop_beyond_zero(experiment[rows], control[rows], wanted)]
-        search(end, rows, wanted)
+        rows = rows[_may_stop_beyond_zero(shifts, rows, wanted)]
+        end[rows] = searched_shifts(experiment[rows], control[rows], np.full(rows.size, wanted))
         beyond = rows[np.sign(wanted) * end[rows] > 0]
-        search(estimate, beyond, 0.0)
-        search(other, beyond, -wanted)
+        tied = beyond[other[beyond] == 0]
+        both = np.concatenate([beyond, tied])
+        ends = np.repeat([0.0, -wanted], [beyond.size, tied.size])
+        found = searched_shifts(experiment[both], control[both], ends)
+        estimate[beyond], other[tied] = np.split(found, [beyond.size])
     return replace(shifts, estimate=estimate, lower=lower, upper=upper)
 
 
-def _may_stop_beyond_zero(experiment: FloatArray, control: FloatArray, wanted: float) -> BoolArray:
-    """Whether the search for an end at 0 may stop at a shift of the sign of wanted: bool[pairs].
+def _may_stop_beyond_zero(shifts: Shifts, rows: IntArray, wanted: float) -> BoolArray:
+    """Whether the search for an end at 0 may stop at a shift of the sign of wanted: bool[rows].
 
     Of two points on either side of the root it stops at the one whose statistic is nearer to the
     wanted one. Beyond 0 the statistic only falls, so the root is at 0 or on the other side where
     the statistic just beyond 0 has the other sign.
     """
-    if not len(experiment):
-        return np.zeros(0, dtype=np.bool_)
-    statistic = _StatisticOf(tallied(experiment), tallied(control))
-    at_0, above, below = statistic.beside - wanted
-    beyond, before = (above, below) if wanted > 0 else (below, above)
-    away = (beyond + wanted) * wanted <= 0
-    farther = np.abs(beyond) > np.maximum(
-        np.abs(before), np.where(at_0 * wanted > 0, np.abs(at_0), 0)
-    )
-    return np.asarray(~(away & farther & (statistic.reach > 2 * _ACCURACY)))
+    at_0 = shifts.at_0[rows] - wanted
+    sides = shifts.above_0[rows], shifts.below_0[rows]
+    beyond, before = sides if wanted > 0 else sides[::-1]
+    away = beyond * wanted <= 0
+    nearest = np.maximum(np.abs(before - wanted), np.where(at_0 * wanted > 0, np.abs(at_0), 0))
+    # No other root is as near as the search comes to this one.
+    apart = shifts.gap[rows] > 2 * _ACCURACY
+    return np.asarray(~(away & (np.abs(beyond - wanted) > nearest) & apart))
 
 
 def searched_shifts(experiment: FloatArray, control: FloatArray, wanted: FloatArray) -> FloatArray:
@@ -105,12 +102,7 @@ def _statistics(x: Tallies, y: Tallies, shift: FloatArray) -> FloatArray:
 
 def _statistic(runs: MergedRuns) -> FloatArray:
     """With both corrections, for ties and for continuity: float64[rows]."""
-    return _corrected(runs.wins, runs, runs.sigma)
-
-
-def _corrected(wins: FloatArray, runs: MergedRuns, sigma: FloatArray) -> FloatArray:
-    w = wins - runs.m * runs.n / 2
-    return np.asarray((w - np.sign(w) * 0.5) / sigma, dtype=np.float64)
+    return runs.deviations(runs.wins, runs.sigma)
 
 
 class _StatisticOf:
@@ -131,17 +123,17 @@ class _StatisticOf:
         is_x, is_y = runs.of_x > 0, runs.of_y > 0
         gap[:-1][~(is_x[:-1] & is_y[1:] | is_y[:-1] & is_x[1:])] = np.inf
         reach = np.minimum.reduceat(gap, runs.first) - self._least
-        self.reach = np.where(closest > 2 * self._least, reach, 0.0)
+        self._reach = np.where(closest > 2 * self._least, reach, 0.0)
         wins, ties, sigma = runs.wins, runs.ties, runs.sigma_off_ties
-        above, below = (_corrected(wins + side * ties / 2, runs, sigma) for side in (-1, 1))
+        above, below = (runs.deviations(wins + side * ties / 2, sigma) for side in (-1, 1))
         # By the sign of the shift: of 0, above it, and below it.
-        self.beside = np.stack([_statistic(runs), above, below])
+        self._beside = np.stack([_statistic(runs), above, below])
 
     def at(self, pair: IntArray, shift: FloatArray) -> FloatArray:
         """Of these pairs, at a shift each: float64[shifts]."""
         size = np.abs(shift)
-        near = (size < self.reach[pair]) & ((size > self._least[pair]) | (size == 0))
-        found = self.beside[np.sign(shift).astype(np.int64), pair]
+        near = (size < self._reach[pair]) & ((size > self._least[pair]) | (size == 0))
+        found = self._beside[np.sign(shift).astype(np.int64), pair]
         far = np.flatnonzero(~near)
         if far.size:
             rows = pair[far]

@@ -112,7 +112,7 @@ def test_labels_are_those_of_searching_every_shift_of_zero(
     for one, estimate, lower, upper in zip(judged, *ends, strict=True):
         assert one.test is not None
         test = one.test._replace(estimate=estimate, lower=lower, upper=upper)
-        passed = one._replace(test=test, label=MetricLabel.PASS)
+        passed = one._replace(numbers=test, label=MetricLabel.PASS)
         assert one.label is judgement_by_test(passed).label
 
 
