@@ -13,6 +13,8 @@ from analysis.kayenta.merged_runs import Tallies, begins_of_runs, merged_runs, t
 from analysis.kayenta.ranked_differences import ranked, ranked_by_tallies, searched
 
 _EPSILON = float(np.finfo(np.float64).eps)
+# Of shifts: a thousandth of the accuracy of Kayenta's search (root_search.py).
+_NEGLIGIBLE = 1e-7
 # Values judged at once, which stay in a processor's cache, and differences laid out: 32 MB.
 _VALUES = 60_000
 _MOST_DIFFERENCES = 4_000_000
@@ -118,10 +120,11 @@ def _shifts(x: FloatArray, y: FloatArray, confidence: float) -> FloatArray:
 def _gap(x: Tallies, y: Tallies) -> FloatArray:
     """The least distance between different values of a row, less rounding: float64[rows].
 
-    0 where a shift of less may make different values equal.
+    0 where a shift of less may make different values equal, or one that isn't negligible is lost.
     """
     both = np.sort(np.concatenate([x.value, y.value], axis=1), axis=1)
     between = np.diff(both, axis=1)
     gap = np.where(between > 0, between, np.inf).min(axis=1, initial=np.inf)
     rounding = 4 * _EPSILON * np.maximum(np.abs(both[:, 0]), np.abs(both[:, -1]))
-    return np.where(gap > 2 * rounding, gap - rounding, 0.0)
+    known = (gap > 2 * rounding) & (rounding < _NEGLIGIBLE)
+    return np.where(known, gap - rounding, 0.0)

@@ -84,23 +84,26 @@ def test_the_label_says_that_it_hangs_on_the_search() -> None:
     assert "depends on where Kayenta's search" in said
 
 
-@pytest.mark.parametrize("unit", [1.0, 0.1, 3e-4, 1e-4, 2e-5])
+@pytest.mark.parametrize(
+    ("base", "unit"),
+    [(0.0, 1.0), (0.0, 0.1), (0.0, 3e-4), (0.0, 1e-4), (0.0, 2e-5), (5.0, 1e-4), (5e12, 1e4)],
+)
 @pytest.mark.parametrize("direction", list(Direction))
 def test_labels_are_those_of_searching_every_shift_of_zero(
-    unit: float, direction: Direction
+    base: float, unit: float, direction: Direction
 ) -> None:
     """Where the search can't stop beyond 0 it is left out, which changes no label."""
     rng = np.random.default_rng(int(1e6 * unit))
     zeros, more = rng.uniform(0.3, 0.95, (600, 1)), rng.uniform(-0.3, 0.3, (600, 1))
     mean = rng.uniform(1, 6, (600, 1))
     sides = [
-        unit * np.where(rng.random((600, n)) < share, 0, rng.poisson(mean, (600, n)))
+        base + unit * np.where(rng.random((600, n)) < share, 0, rng.poisson(mean, (600, n)))
         for n, share in ((45, np.clip(zeros + more, 0, 1)), (60, zeros))
     ]
     experiment, control = (np.sort(side, axis=1) for side in sides)
     shifts = location_shifts(experiment, control, confidence=CONFIDENCE)
     hangs = (shifts.estimate == 0) & ((shifts.lower == 0) | (shifts.upper == 0))
-    hangs &= experiment[:, -1] + control[:, -1] > 0
+    hangs &= np.maximum(experiment[:, -1], control[:, -1]) > base
     x, y = experiment[hangs], control[hangs]
     ends = [shifts.estimate[hangs], shifts.lower[hangs], shifts.upper[hangs]]
     for end, wanted in zip(ends, (0.0, Z, -Z), strict=True):
