@@ -1,11 +1,13 @@
 """Harm that begins at any time, and health that is recognised: found how often, and how soon.
 
-`python -m benchmarks.late_harm [--runs 300] [--only false|harm|health|kayenta|looks]`: canaries of
-an hour at 5 % of the traffic, and in a ramp (5, 25 and 50 % for 20 minutes each), a look a minute,
-one guardrail with a margin of 0.5 points, alpha 5 %, warm-up 90 s. By the product's tests of
-request metrics (RequestTests). A line a cell, then what must hold; minutes are counted from when
-the harm began. `kayenta`: its judge every five minutes on the same streams, a share a minute.
-`looks`: CPU milliseconds of a look early and late in a plan of eight hours.
+`python -m benchmarks.late_harm [--runs 300] [--only KIND]`: canaries of an hour at 5 % of the
+traffic, and in a ramp (5, 25 and 50 % for 20 minutes each), a look a minute, one guardrail with a
+margin of 0.5 points, alpha 5 %, warm-up 90 s. By the product's tests of request metrics
+(RequestTests). A line a cell, then what must hold; minutes are counted from when the harm began.
+Kinds: `false`, `harm`, `health`; `kayenta`, its judge every five minutes on the same streams, a
+share a minute; `latency`, the same on latencies that are drawn and counted at a histogram's edges
+(latency_streams.py), by the edge next to p99 and by those next to p50, p90 and p99; `looks`, CPU
+milliseconds of a look early and late in a plan of eight hours.
 
 The streams (tests/builders/changing_streams.py): 0.5 % of requests fail. Shocks that both versions
 share and states that each has for itself are log-normal factors of a first-order autoregression;
@@ -29,17 +31,21 @@ from analysis.calibration.judges import Judge, Runs, Setting, decide
 from analysis.calibration.outcome import ROLLBACK
 from analysis.evidence import QualityLimits
 from analysis.judge.started_harm import find_started_harm
+from analysis.plan import Plan
 from analysis.requests.paired_buckets import BucketCounts, pair_buckets
 from tests.builders.changing_streams import (
     A_MINUTE,
     STORM,
     Stream,
+    as_one_metric,
     leak,
     plan_of,
     step,
     warming,
     watch,
+    watch_counts,
 )
+from tests.builders.latency_streams import LatencyStream, Slowed, slow_plan
 
 _SEED = 20261128
 _RATES = (20.0, 100.0, 1000.0)
@@ -70,20 +76,13 @@ def main() -> None:
     """Prints the cells of each kind, and whether the goals are held."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=300)
-    parser.add_argument("--only", choices=("false", "harm", "health", "kayenta", "looks"))
+    parser.add_argument("--only", choices=tuple(_KINDS))
     parser.add_argument("--rate", type=float, choices=_RATES)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     asked = parser.parse_args()
     rates = _RATES if asked.rate is None else (asked.rate,)
-    kinds = {
-        "false": _false,
-        "harm": _harm,
-        "health": _health,
-        "kayenta": _kayenta,
-        "looks": _looks,
-    }
     with ProcessPoolExecutor(asked.processes) as pool:
-        for name, kind in kinds.items():
+        for name, kind in _KINDS.items():
             if asked.only in (None, name):
                 for line in kind(pool, rates, asked.runs):
                     print(line, flush=True)
@@ -140,7 +139,8 @@ def _health(pool: ProcessPoolExecutor, rates: tuple[float, ...], runs: int) -> I
         yield f"  {name:36} {promoted:5.1f}"
 
 
-# Latency as the share of requests above an edge, of log-normal latencies (log-sd 0.8): all of them
+# Latency as the share of requests above one edge at the baseline's median or p99 exactly, all that
+# is simulated of it, as of log-normal latencies (log-sd 0.8) but without states: all of them
 # half as slow again at the median; the tail twice as slow, or the log-sd 0.3 times larger, at p99.
 _BESIDE = {
     "iid": Stream(),
@@ -170,15 +170,15 @@ def _kayenta(pool: ProcessPoolExecutor, rates: tuple[float, ...], runs: int) -> 
 def _by_kayenta(task: tuple[Stream, int, int, bool]) -> tuple[float, float]:
     """Percent rolled back and the median minutes until then, on the streams of _course."""
     stream, seed, runs, _ = task
-    arms = dict(zip(("stable", "canary"), stream.counts(_SEED + seed, runs), strict=True))
-    counts = {
-        name: BucketCounts(arm.total[:, None], arm.bad[:, None]) for name, arm in arms.items()
-    }
-    looks = np.arange(5, stream.buckets // A_MINUTE + 1, 5) * 60_000
-    setting = Setting(plan_of(stream), QualityLimits(), looks, np.ones(1))
-    found = decide(
-        Judge.KAYENTA, setting, Runs({name: arm.total for name, arm in arms.items()}, counts)
-    )
+    return _kayenta_on(plan_of(stream), as_one_metric(stream.counts(_SEED + seed, runs)))
+
+
+def _kayenta_on(plan: Plan, arms: tuple[BucketCounts, BucketCounts]) -> tuple[float, float]:
+    counts = dict(zip(("stable", "canary"), arms, strict=True))
+    looks = np.arange(5, plan.planned_ms // 60_000 + 1, 5) * 60_000
+    setting = Setting(plan, QualityLimits(), looks, np.ones(len(plan.metrics)))
+    requests = {name: arm.total[:, 0] for name, arm in counts.items()}
+    found = decide(Judge.KAYENTA, setting, Runs(requests, counts))
     rolled = found.decision == ROLLBACK
     minutes = np.where(rolled, found.at_ms / 60_000, np.inf)
     return 100 * float(rolled.mean()), float(np.quantile(minutes, 0.5, method="higher"))
@@ -191,6 +191,60 @@ def _course(
     stream, seed, runs, on, *at = task
     course = watch(stream, _SEED + seed, runs, on=on)
     return *course.found(*at), course.healthy
+
+
+# As drawn latencies: margins in points of the edge next to p99, and of those next to p50, p90, p99.
+_MARGINS = ((0.005,), (0.10, 0.05, 0.01))
+_HEALTHY_LATENCY = (
+    "iid",
+    "shared AR(1)",
+    "bursts 3",
+    "bursts 10",
+    "state 30 s",
+    "state 2 min",
+    "state 5 min",
+    "wild state 1 min",
+    "wild state 5 min",
+    "diurnal",
+)
+_LATENCY = {
+    **{name: LatencyStream(_HEALTHY[name]) for name in _HEALTHY_LATENCY},
+    "JIT": LatencyStream(harm=Slowed(times=1.6, end=3)),
+    "median x 1.5": LatencyStream(harm=Slowed(times=1.5)),
+    "p99 doubled": LatencyStream(harm=Slowed(tail=2)),
+    "spread x 1.3": LatencyStream(harm=Slowed(spread=1.3)),
+}
+
+
+def _latency(pool: ProcessPoolExecutor, rates: tuple[float, ...], runs: int) -> Iterator[str]:
+    """Percent of runs rolled back and the median minutes until then, by one edge and by three."""
+    yield f"latencies: percent of {runs} runs rolled back and median minutes, by p99's edge (ours,"
+    yield "  Kayenta every five minutes), then by the edges of p50, p90 and p99 (ours, Kayenta)"
+    cells = [
+        (f"{name}, {rate:g}/s, {'ramp' if ramp else '95/5'}", s, rate, ramp)
+        for (name, s), rate, ramp in product(_LATENCY.items(), rates, (False, True))
+    ]
+    tasks = (
+        (replace(s, like=replace(s.like, rate=rate, ramp=ramp)), 4000 + i, runs)
+        for i, (_, s, rate, ramp) in enumerate(cells)
+    )
+    for (name, *_), found in zip(cells, pool.map(_by_edges, tasks), strict=True):
+        yield f"  {name:36} " + "  ".join(f"{share:5.1f} {at:5.1f}" for share, at in found)
+
+
+def _by_edges(task: tuple[LatencyStream, int, int]) -> list[tuple[float, float]]:
+    """By one edge and by three, of each ours and Kayenta's, on the same streams."""
+    stream, seed, runs = task
+    arms, found = stream.counts(_SEED + seed, runs), []
+    for margins in _MARGINS:
+        plan, last = slow_plan(stream.like, margins), slice(-len(margins), None)
+        own = BucketCounts(arms[0].total[:, last], arms[0].bad[:, last])
+        other = BucketCounts(arms[1].total[:, last], arms[1].bad[:, last])
+        found += [
+            watch_counts(plan, (own, other), on=True).found(),
+            _kayenta_on(plan, (own, other)),
+        ]
+    return found
 
 
 def _looks(pool: ProcessPoolExecutor, rates: tuple[float, ...], runs: int) -> Iterator[str]:
@@ -214,6 +268,16 @@ def _search(stream: Stream, arms: tuple[BucketCounts, BucketCounts], end: int) -
     alpha, margin = np.array([plan.request_alpha(plan.metrics[0])]), np.array([0.005])
     pairs = pair_buckets(*seen)
     find_started_harm(plan, (seen[0], seen[1]), list(plan.metrics), alpha, margin, pairs, 0)
+
+
+_KINDS = {
+    "false": _false,
+    "harm": _harm,
+    "health": _health,
+    "kayenta": _kayenta,
+    "latency": _latency,
+    "looks": _looks,
+}
 
 
 if __name__ == "__main__":
