@@ -201,7 +201,8 @@ class PrometheusConnection:
         unpack = unpacking(response.headers.get("Content-Encoding", ""))
         part = b"."
         while part:
-            part = response.raw.read1(_BLOCK, decode_content=False)
+            # Not read1: chunks come in thousands of small pieces, and each has its price.
+            part = response.raw.read(_BLOCK, decode_content=False)
             for piece in unpack(part, _BLOCK):
                 size += len(piece)
                 if size > _LARGEST:

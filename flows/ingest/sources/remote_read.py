@@ -6,10 +6,12 @@ The protocol's few messages are encoded and decoded here (prometheus/prompb, rem
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import cramjam
 import numpy as np
 
+from analysis.counting.timelines import Timelines
 from flows.ingest.sources.samples import Samples, Selector, in_order, kept_samples, without_oddities
 from flows.ingest.sources.series_frames import NotReadable, find_series
 from flows.ingest.sources.xor_chunks import decode_chunks
@@ -64,16 +66,33 @@ def decode_answer(body: bytes, external: Mapping[str, str], start_ms: int, end_m
         ts_ms=ts_ms,
         values=values,
     )
-    proper = _proper(samples, start_ms, end_ms)
-    return proper if _is_in_order(proper) else in_order(proper)
+    if not _is_in_order(samples):
+        return in_order(_proper(samples, start_ms, end_ms))
+    return _proper(_trimmed(samples, start_ms, end_ms), start_ms, end_ms)
+
+
+def _trimmed(samples: Samples, start_ms: int, end_ms: int) -> Samples:
+    """The samples inside the window, moved together where they lie: chunks reach over its edges.
+
+    Fresh memory for what is kept would cost as much time as decoding.
+    """
+    times, row = Timelines(samples.offsets, samples.ts_ms), np.arange(len(samples.labels))
+    first = times.first_at(row, np.full(len(row), start_ms + 1))
+    sizes = times.first_at(row, np.full(len(row), end_ms + 1)) - first
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+    ts_ms, values = samples.ts_ms, samples.values
+    for at, begin, size in zip(offsets.tolist(), first.tolist(), sizes.tolist(), strict=False):
+        if at != begin:
+            ts_ms[at : at + size] = ts_ms[begin : begin + size]
+            values[at : at + size] = values[begin : begin + size]
+    total = offsets[-1]
+    return replace(samples, offsets=offsets, ts_ms=ts_ms[:total], values=values[:total])
 
 
 def _proper(samples: Samples, start_ms: int, end_ms: int) -> Samples:
     """The samples inside the window without staleness markers and values that no counter has."""
     ts_ms, values = samples.ts_ms, samples.values
     is_finite = bool(np.isfinite(values).all())
-    # Chunks reach over the window's edges; those of blocks that overlap hold a sample twice.
-    # Most windows are met exactly, and fresh memory for what is kept costs as much as decoding.
     is_inside = ts_ms.size > 0 and start_ms < ts_ms.min() and ts_ms.max() <= end_ms
     if is_finite and is_inside and np.diff(samples.offsets).all():
         return samples
@@ -89,7 +108,7 @@ def _is_in_order(samples: Samples) -> bool:
     return bool(np.isin(falls, samples.offsets).all())
 
 
-def _without(labels: dict[str, str], external: Mapping[str, str]) -> dict[str, str]:
+def _without(labels: Mapping[str, str], external: Mapping[str, str]) -> Mapping[str, str]:
     if not external:
         return labels
     return {name: value for name, value in labels.items() if external.get(name) != value}

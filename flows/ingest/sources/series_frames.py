@@ -6,8 +6,9 @@ and types.proto). A series is its labels, then its chunks; one that is long span
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import google_crc32c
 import numpy as np
@@ -40,7 +41,7 @@ class SeriesChunks:
     starts, ends: int64[chunks], bytes of the answer, series after series.
     """
 
-    labels: tuple[dict[str, str], ...]
+    labels: tuple[Mapping[str, str], ...]
     per_series: I64
     starts: I64
     ends: I64
@@ -77,7 +78,7 @@ def find_series(body: bytes) -> SeriesChunks:
     starts, ends = _chunk_data(data, *messages)
     fresh = _first_of_twins(body, series, starts, ends)
     return SeriesChunks(
-        labels=_read_all_labels(index),
+        labels=tuple(map(_read_labels, index)),
         per_series=np.bincount(series[fresh], minlength=len(index)).astype(np.int64),
         starts=starts[fresh],
         ends=ends[fresh],
@@ -154,27 +155,23 @@ def _first_of_twins(body: bytes, series: I64, starts: I64, ends: I64) -> NDArray
     return fresh
 
 
-def _read_all_labels(fields: dict[bytes, int]) -> tuple[dict[str, str], ...]:
-    """The labels of each series by its bytes."""
-    known: dict[bytes, tuple[str, str]] = {}  # most labels come again and again
-    return tuple(_read_labels(one, known) for one in fields)
-
-
-def _read_labels(fields: bytes, known: dict[bytes, tuple[str, str]]) -> dict[str, str]:
+@lru_cache(maxsize=1 << 12)
+def _read_labels(fields: bytes) -> Mapping[str, str]:
+    """The labels of a series by its bytes; a pull reads most series several times."""
     labels, at = {}, 0
     while at < len(fields):
         size, begin = fields[at + 1], at + 2
         if size >= 0x80:
             size, begin = _varint(fields, at + 1)
         at = begin + size
-        pair = fields[begin:at]
-        if (label := known.get(pair)) is None:
-            label = known[pair] = _read_label(pair)
-        labels[label[0]] = label[1]
+        name, value = _read_label(fields[begin:at])
+        labels[name] = value
     return labels
 
 
+@lru_cache(maxsize=1 << 14)
 def _read_label(message: bytes) -> tuple[str, str]:
+    """A label's name and value; most come again and again, in all series of a pod."""
     texts, at = {_NAME: "", _VALUE: ""}, 0
     while at < len(message):
         tag = message[at]

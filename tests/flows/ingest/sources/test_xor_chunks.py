@@ -119,6 +119,31 @@ def test_series_without_a_sample_in_the_window_is_left_out() -> None:
     assert found.offsets.tolist() == [0, 10]
 
 
+_SOME_TIMES = st.lists(st.integers(0, 60), max_size=25, unique=True).map(sorted)
+
+
+@given(st.lists(_SOME_TIMES, min_size=1, max_size=5), st.integers(-1, 60), st.integers(0, 61))
+@settings(deadline=None)
+def test_any_window_holds_what_lies_in_it(times: list[list[int]], after: int, length: int) -> None:
+    scraped = {f"p{i}": [(START + t, t + i / 8) for t in own] for i, own in enumerate(times)}
+    body = b"".join(
+        encode_frame(LABELS | {"pod": pod}, [own[:9], own[9:]] if own[9:] else [own])
+        for pod, own in scraped.items()
+        if own
+    )
+    found = decode_answer(body, {}, START + after, START + after + length)
+    pieces = itertools.pairwise(found.offsets.tolist())
+    pairs = list(zip(found.ts_ms.tolist(), found.values.tolist(), strict=True))
+    inside = {
+        pod: kept
+        for pod, own in scraped.items()
+        if (kept := [one for one in own if after < one[0] - START <= after + length])
+    }
+    assert {
+        labels["pod"]: pairs[a:b] for labels, (a, b) in zip(found.labels, pieces, strict=True)
+    } == inside
+
+
 def test_staleness_markers_go_and_other_nans_are_reported() -> None:
     marker = struct.unpack(">d", (0x7FF0000000000002).to_bytes(8, "big"))[0]
     chunk = [(START, 1.0), (START + 1, marker), (START + 2, float("nan")), (START + 3, 2.0)]
