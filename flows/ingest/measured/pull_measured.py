@@ -12,6 +12,7 @@ import numpy as np
 from analysis.counting.counters import Reason
 from analysis.counting.lost_exposure import Cause
 from analysis.strategies.declaration import PAIR
+from flows.formats.freed_memory import keep_freed_memory
 from flows.formats.text import counted
 from flows.formats.time import milliseconds
 from flows.ingest.measured.asked_series import AskedSeries, asked_of, pulled_as
@@ -86,6 +87,7 @@ def pull_measured(
     A metric without any series is written down as that: nothing is known of it.
     Raises SourceUnavailable, SourceRefused, WarehouseBusy or WarehouseUnusable.
     """
+    keep_freed_memory()
     written, warnings = 0, dict[str, None]()
     for name in spec.pulled_series:
         asked = asked_of(spec, name)

@@ -13,6 +13,7 @@ import numpy as np
 
 from analysis.counting.lost_exposure import Cause
 from analysis.requests.outcomes import RequestOutcome
+from flows.formats.freed_memory import keep_freed_memory
 from flows.formats.text import counted
 from flows.ingest.coverage import BLIND
 from flows.ingest.requests.count_spans import SpanCounts, counted_spans
@@ -76,6 +77,7 @@ def pull_requests(
     Raises SourceUnavailable or SourceRefused (NoSuchMetric, NoSeries, NoVersionLabel,
     NoSuchVersion, WindowInFuture, VariantsOverlap), WarehouseBusy or WarehouseUnusable.
     """
+    keep_freed_memory()
     if spec.mesh is None:
         raise ValueError(f"{spec.experiment}: mesh is needed for request metrics")
     check_not_in_future(spec, until_ms, now_ms or time.time_ns() // 1_000_000)
