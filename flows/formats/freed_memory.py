@@ -23,5 +23,5 @@ def keep_freed_memory() -> bool:
     if name not in getattr(os, "confstr_names", {}) or not os.confstr(name):
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    is_in_heap = mallopt(_M_MMAP_THRESHOLD, _LARGEST_IN_HEAP) == 1
-    return mallopt(_M_TRIM_THRESHOLD, _MOST_UNUSED) == 1 and is_in_heap
+    said = mallopt(_M_MMAP_THRESHOLD, _LARGEST_IN_HEAP), mallopt(_M_TRIM_THRESHOLD, _MOST_UNUSED)
+    return said == (1, 1)
