@@ -84,7 +84,10 @@ def _from_any_bucket(
 ) -> StartedHarm:
     """Since any start after the warm-up, of these rows since any at all; starts are the plan's."""
     parts = []
-    for keep, begin in ((np.flatnonzero(~rows), first), (np.flatnonzero(rows), 0)):
+    for keep, begin, timed in (
+        (np.flatnonzero(~rows), first, True),
+        (np.flatnonzero(rows), 0, False),
+    ):
         baseline, candidate = (
             BucketCounts(one.total[keep, begin:], one.bad[keep, begin:]) for one in variants
         )
@@ -98,6 +101,7 @@ def _from_any_bucket(
                 alpha=null.alpha[keep],
                 warm_up=first - begin,
                 starting=2 * first - begin,
+                timed=timed,
             ),
         )
         parts.append(replace(found, start=np.where(found.start < 0, -1, found.start + begin)))

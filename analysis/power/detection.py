@@ -280,6 +280,7 @@ def _started(variants: Sequence[BucketCounts], rule: Rule, buckets: int) -> Bool
             bounded=False,
             warm_up=rule.warm_up if rule.early else 0,
             starting=rule.warm_up * (1 + rule.early),
+            timed=not rule.early,
         )
         found |= harm_from_any_start(variants[0], variants[1], null).log_e >= 0
     return found

@@ -46,8 +46,8 @@ _OPTIMUM = 24.0
 _NEGLIGIBLE = 3.0
 # Of a window's excess, what its last quarter has of it at least, and how many buckets that is.
 _STILL_THERE, _LEAST_RECENT = 1 / 3, 4
-# A version that starts may be worse by so much, and by so many standard deviations of what decides
-# whether a request is bad: all take 1.6 times as long, where their log varies by 0.8.
+# A version that starts may be worse by so much, and slower by so many standard deviations of its
+# latency's log: all requests take 1.6 times as long, where that varies by 0.8.
 _STARTING_GAP, _STARTING_SHIFT = 0.028, 0.6
 _SMALLEST_TAIL = 1e-300
 
@@ -60,7 +60,8 @@ class Null:
     neither Student's tails nor long-run variance are needed; bursts are believed to be larger than
     seen instead. bounded: whether lower bounds are asked for; they cost more than the rest.
     warm_up: buckets at the start, of which nothing counts that isn't there after them as well;
-    starting: those in which a version that starts may be worse.
+    starting: those in which a version that starts may be worse. timed: whether what is bad is slow,
+    which a version that starts may be in more requests.
     """
 
     gap: FloatArray
@@ -71,6 +72,7 @@ class Null:
     bounded: bool = True
     warm_up: int = 0
     starting: int = 0
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +180,10 @@ class _Windows:
         warm_up = -(-max(null.warm_up - view.first, 0) // view.width)
         gap = null.gap[row]
         if buckets * view.width <= null.starting:
-            starting = ndtr(ndtri(whole[0].share) + _STARTING_SHIFT)
-            gap = np.maximum(gap, starting - null.factor[row] * whole[0].share)
             gap = np.maximum(gap, _STARTING_GAP)
+            if null.timed:
+                starting = ndtr(ndtri(whole[0].share) + _STARTING_SHIFT)
+                gap = np.maximum(gap, starting - null.factor[row] * whole[0].share)
         value = found.log_e(null, gap)
         value[~_still_there(totals, null, row, start, (warm_up, buckets), whole)] = -np.inf
         return cls(view, row, which, level, noise, *variants, whole, value)

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from analysis.plan import Margin
-from tests.builders.changing_streams import Course, Stream, watch_counts
+from tests.builders.changing_streams import Course, Stream, step, watch, watch_counts
 from tests.builders.latency_streams import EDGES_MS, LatencyStream, Slowed, slow_plan
 
 # Of the edges next to p50, p90 and p99: the defaults.
@@ -69,3 +69,12 @@ def test_a_version_that_starts_may_be_slower_whatever_the_margins(
     assert watch_counts(plan, stream.counts(3, RUNS), on=True).found()[0] <= 5
     lasting = replace(stream, harm=Slowed(times=1.6))
     assert watch_counts(plan, lasting.counts(3, RUNS), on=True).found() == (100, 4)
+
+
+@pytest.mark.parametrize(("slow", "latest"), [(False, 2), (True, 4)])
+def test_a_version_that_starts_may_be_slower_but_not_wrong(slow: bool, latest: float) -> None:
+    """9 points more of 10 %, from the start, at 1000 a second."""
+    stream = Stream(base=0.1, harm=step(0, 9), rate=1000.0, slow=slow, buckets=24)
+    found, minute = watch(stream, 7, RUNS, on=True).found()
+    assert found == 100
+    assert minute <= latest
