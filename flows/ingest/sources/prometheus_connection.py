@@ -33,6 +33,7 @@ _BLOCK = 1 << 20
 _LARGEST = 128 << 20
 _WAIT = re.compile(r"[0-9]{1,6}")
 
+
 Form = list[tuple[str, str]]
 
 
@@ -200,8 +201,7 @@ class PrometheusConnection:
         unpack = unpacking(response.headers.get("Content-Encoding", ""))
         part = b"."
         while part:
-            # Not read1: chunks come in thousands of small pieces, and each has its price.
-            part = response.raw.read(_BLOCK, decode_content=False)
+            part = response.raw.read1(_BLOCK, decode_content=False)
             for piece in unpack(part, _BLOCK):
                 size += len(piece)
                 if size > _LARGEST:
