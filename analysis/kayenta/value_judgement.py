@@ -45,8 +45,8 @@ class BoundedMean(NamedTuple):
 class ValueJudgement(NamedTuple):
     """What our judge says of one metric.
 
-    difference: mean of experiment - control over pairs, with bounds. excess: of the harm that
-    decided, beyond what is allowed: relative to the control, and absolute beside it. pairs:
+    excess: of the harm that decided, beyond what is allowed of it: margin, relative to the control,
+    and absolute, in the metric's unit. difference: mean of experiment - control over pairs. pairs:
     intervals that both have values in. independent_pairs: how many independent ones tell as much.
     few: the exact test of few values, where that decided.
     """

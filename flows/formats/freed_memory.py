@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import os
+import platform
 from functools import cache
 
 # Of glibc's malloc.h, with bytes: from what size on a block has a mapping of its own (its largest
@@ -19,8 +19,7 @@ def keep_freed_memory() -> bool:
     It gives arrays back to the system as soon as they are freed, and every 4 kB of the next ones
     is a page fault then: a twelfth of the time of a pull by JSON.
     """
-    name = "CS_GNU_LIBC_VERSION"
-    if name not in getattr(os, "confstr_names", {}) or not os.confstr(name):
+    if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
     said = mallopt(_M_MMAP_THRESHOLD, _LARGEST_IN_HEAP), mallopt(_M_TRIM_THRESHOLD, _MOST_UNUSED)

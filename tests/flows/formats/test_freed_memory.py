@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 
 import pytest
-
-from flows.formats.freed_memory import keep_freed_memory
 
 # Arrays of growing size, as a pull has them, taken and freed again and again.
 _FAULTS = """
@@ -26,7 +25,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-@pytest.mark.skipif(not keep_freed_memory(), reason="only glibc can be told so")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told so")
 def test_arrays_take_the_memory_of_those_before() -> None:
     usual, kept = (
         int(subprocess.check_output([sys.executable, "-c", _FAULTS, how]))
