@@ -53,8 +53,9 @@ def find_started_harm(
     null = Null(absolute, factor, (1 - BOUND_PART) * alpha, plan.planned_buckets)
     wide, level = started_gross_gap(absolute), (1 - EXACT_PART) * alpha
     early = np.array([counts_from_the_first(metric) for metric in metrics])
+    timed = np.array([_is_timed(metric) for metric in metrics])
     found = [
-        _from_any_bucket(variants, one, early, first)
+        _from_any_bucket(variants, one, early, timed, first)
         for one in (null, replace(null, gap=wide, alpha=level, gross=True))
     ]
     margins = [
@@ -69,8 +70,11 @@ def find_started_harm(
 
 def counts_from_the_first(metric: MetricPlan) -> bool:
     """Whether it is of errors, which code that is compiled and caches that fill don't excuse."""
-    timed = metric.above_ms is not None or metric.baseline_quantile is not None
-    return metric.unit is Unit.REQUEST and metric.role.decides and not timed
+    return metric.unit is Unit.REQUEST and metric.role.decides and not _is_timed(metric)
+
+
+def _is_timed(metric: MetricPlan) -> bool:
+    return metric.above_ms is not None or metric.baseline_quantile is not None
 
 
 def started_gross_gap(margin: FloatArray) -> FloatArray:
@@ -80,14 +84,15 @@ def started_gross_gap(margin: FloatArray) -> FloatArray:
 
 
 def _from_any_bucket(
-    variants: tuple[BucketCounts, BucketCounts], null: Null, rows: BoolArray, first: int
+    variants: tuple[BucketCounts, BucketCounts],
+    null: Null,
+    rows: BoolArray,
+    timed: BoolArray,
+    first: int,
 ) -> StartedHarm:
     """Since any start after the warm-up, of these rows since any at all; starts are the plan's."""
     parts = []
-    for keep, begin, timed in (
-        (np.flatnonzero(~rows), first, True),
-        (np.flatnonzero(rows), 0, False),
-    ):
+    for keep, begin in ((np.flatnonzero(~rows), first), (np.flatnonzero(rows), 0)):
         baseline, candidate = (
             BucketCounts(one.total[keep, begin:], one.bad[keep, begin:]) for one in variants
         )
@@ -101,7 +106,7 @@ def _from_any_bucket(
                 alpha=null.alpha[keep],
                 warm_up=first - begin,
                 starting=2 * first - begin,
-                timed=timed,
+                timed=timed[keep],
             ),
         )
         parts.append(replace(found, start=np.where(found.start < 0, -1, found.start + begin)))

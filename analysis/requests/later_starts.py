@@ -60,8 +60,8 @@ class Null:
     neither Student's tails nor long-run variance are needed; bursts are believed to be larger than
     seen instead. bounded: whether lower bounds are asked for; they cost more than the rest.
     warm_up: buckets at the start, of which nothing counts that isn't there after them as well;
-    starting: those in which a version that starts may be worse. timed: whether what is bad is slow,
-    which a version that starts may be in more requests.
+    starting: those in which a version that starts may be worse. timed: of all rows, or bool[rows]:
+    whether what is bad is slow, which a version that starts may be in more requests.
     """
 
     gap: FloatArray
@@ -72,7 +72,7 @@ class Null:
     bounded: bool = True
     warm_up: int = 0
     starting: int = 0
-    timed: bool = False
+    timed: BoolArray | bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +180,9 @@ class _Windows:
         warm_up = -(-max(null.warm_up - view.first, 0) // view.width)
         gap = null.gap[row]
         if buckets * view.width <= null.starting:
-            gap = np.maximum(gap, _STARTING_GAP)
-            if null.timed:
-                starting = ndtr(ndtri(whole[0].share) + _STARTING_SHIFT)
-                gap = np.maximum(gap, starting - null.factor[row] * whole[0].share)
+            shift = _STARTING_SHIFT * np.broadcast_to(null.timed, null.gap.shape)[row]
+            starting = ndtr(ndtri(whole[0].share) + shift) - null.factor[row] * whole[0].share
+            gap = np.fmax(np.maximum(gap, _STARTING_GAP), starting)
         value = found.log_e(null, gap)
         value[~_still_there(totals, null, row, start, (warm_up, buckets), whole)] = -np.inf
         return cls(view, row, which, level, noise, *variants, whole, value)

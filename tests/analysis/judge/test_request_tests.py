@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from analysis.plan import Margin
-from tests.builders.changing_streams import Course, Stream, step, watch, watch_counts
+from analysis.judge.started_harm import find_started_harm
+from analysis.plan import Margin, Role
+from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from tests.builders.changing_streams import (
+    Course,
+    Stream,
+    as_one_metric,
+    plan_of,
+    step,
+    watch,
+    watch_counts,
+)
 from tests.builders.latency_streams import EDGES_MS, LatencyStream, Slowed, slow_plan
 
 # Of the edges next to p50, p90 and p99: the defaults.
@@ -78,3 +88,19 @@ def test_a_version_that_starts_may_be_slower_but_not_wrong(slow: bool, latest: f
     found, minute = watch(stream, 7, RUNS, on=True).found()
     assert found == 100
     assert minute <= latest
+
+
+@pytest.mark.parametrize(("slow", "is_found"), [(False, True), (True, False)])
+def test_a_signal_of_errors_is_excused_by_no_start_either(slow: bool, is_found: bool) -> None:
+    """As a guardrail in test_a_version_that_starts_may_be_slower_but_not_wrong, at minute 3."""
+    stream = Stream(base=0.1, harm=step(0, 9), rate=1000.0, slow=slow, buckets=12)
+    plan = plan_of(stream)
+    plan = replace(plan, metrics=(replace(plan.metrics[0], role=Role.SIGNAL),))
+    arms = as_one_metric(stream.counts(7, 1))
+    baseline, candidate = (BucketCounts(arm.total[0], arm.bad[0]) for arm in arms)
+    pairs = pair_buckets(baseline, candidate)
+    alpha, margin = np.array([0.05]), np.array([0.005])
+    (found,) = find_started_harm(
+        plan, (baseline, candidate), list(plan.metrics), alpha, margin, pairs, 6
+    )
+    assert found.present is is_found
