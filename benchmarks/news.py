@@ -31,6 +31,7 @@ sources:
   outcomes: {{files: ../data/outcomes{which}.parquet}}
 plan: {{start: 2026-10-01T00:00:00Z, duration: 14d}}
 """
+_EXPERIMENTS_OF_GOALS = 1000
 _AT = "2026-11-01T00:00:00Z"
 _IMPORTS = "import numpy, duckdb, pydantic"
 
@@ -45,8 +46,9 @@ def main() -> None:
     experiments = 40 if options.quick else options.experiments
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        figures = [*_many(root, experiments, options.users), _gate(root / "own")]
-    write_results(figures)
+        many, gate = _many(root, experiments, options.users), _gate(root / "own")
+    write_results(many, at_size_of_goals=experiments >= _EXPERIMENTS_OF_GOALS)
+    write_results([gate])
 
 
 def _many(root: Path, experiments: int, users: int) -> list[Figure]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,11 +39,16 @@ class Figure:
         return None if self.floor is None else self.figure / self.floor
 
 
-def write_results(figures: Sequence[Figure], file: Path = FILE) -> None:
-    """Prints the figures, and replaces their rows in the file; other rows stay."""
+def write_results(
+    figures: Sequence[Figure], file: Path = FILE, *, at_size_of_goals: bool = True
+) -> None:
+    """Prints the figures, and replaces their rows in the file; other rows stay.
+
+    at_size_of_goals: fixed costs weigh more in a smaller run, so its rows have no goals.
+    """
     rows = _rows(file)
     for one in figures:
-        rows[one.work] = _row(one)
+        rows[one.work] = _row(one if at_size_of_goals else replace(one, goal=""))
         print(rows[one.work])
     file.write_text(_HEAD + "".join(f"{row}\n" for _, row in sorted(rows.items())))
 
@@ -58,7 +63,7 @@ def _rows(file: Path) -> dict[str, str]:
 
 def _row(one: Figure) -> str:
     floor = "" if one.floor is None else f"{one.floor:.3g} {one.unit} ({one.floor_of})"
-    ratio = "" if one.ratio is None else f"{one.ratio:.2f}"
+    ratio = "" if one.ratio is None else f"{one.ratio:.3g}"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     machine = f"{os.cpu_count()} cores, {memory} GiB, {platform.machine()}"
     figure = f"{one.figure:.3g} {one.unit}"
