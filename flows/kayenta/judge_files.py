@@ -202,7 +202,7 @@ def _infinite(item: MetricSeries) -> tuple[KnownLimitation, ...]:
         return ()
     message = (
         f"{counted(item.infinite, 'value')} of {item.control.size + item.experiment.size} are "
-        "infinite (something was divided by 0), and count as the largest or smallest one"
+        "infinite (something was divided by 0), and count as a thousand times the largest one"
     )
     return (KnownLimitation(Limitation.INFINITE, message),)
 

@@ -11,7 +11,7 @@ Two forms are read:
   side without data Kayenta stores a start and a step of 0, and what it divided by 0 as "Infinity"
 
 A value is a number, or null or "NaN" where nothing was measured. Control and experiment may have
-different numbers of values. An infinite value counts as the largest of the metric, or the smallest.
+different numbers of values. An infinite value counts as a thousand times the metric's largest size.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ Finding = tuple[FieldPath, str]
 
 _LARGEST_FILE = 200_000_000
 _LARGEST_VALUE = 1e100  # its square and sums of such squares are still numbers
+_INFINITE = 1000.0  # of the largest size of a metric's finite values; of 1 where they are all 0
 _MOST_FINDINGS = 20
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200
 # Seconds of one interval: sums of them are still times.
@@ -140,14 +141,15 @@ def _series(item: Any, at: FieldPath, findings: list[Finding]) -> MetricSeries |
 
 
 def _bounded(*sides: FloatArray) -> tuple[FloatArray, ...]:
-    """The values, an infinite one as the largest or smallest finite one of both sides.
+    """The values, an infinite one far beyond every finite one of both sides.
 
-    So it keeps its rank and is no gap, which could count as 0.
+    So it keeps its rank, is no gap, which could count as 0, and is beyond whatever ratio is
+    allowed: a version whose every call fails is one whose errors are divided by no success.
     """
     values = np.concatenate(sides)
     finite = values[np.isfinite(values)]
-    low, high = (finite.min(), finite.max()) if finite.size else (np.nan, np.nan)
-    return tuple(np.where(np.isinf(v), np.where(v > 0, high, low), v) for v in sides)
+    far = _INFINITE * (float(np.abs(finite).max()) or 1.0) if finite.size else np.nan
+    return tuple(np.where(np.isinf(v), np.copysign(far, v), v) for v in sides)
 
 
 def _values(raw: Any, at: FieldPath, findings: list[Finding]) -> FloatArray:

@@ -101,6 +101,30 @@ def test_an_infinite_value_keeps_its_rank_and_is_said(
     assert found["decision"] == "pass"
 
 
+@pytest.mark.parametrize("judge", ["kayenta", "verdict"])
+@pytest.mark.parametrize("control", [[0.0] * 60, [5.0] * 60, _steady(1)])
+@pytest.mark.parametrize("share", [1.0, 0.8])
+@pytest.mark.parametrize("allowed", [None, 1.5, 10.0])
+def test_a_version_whose_values_are_infinite_is_worse_than_any_finite_one(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    judge: str,
+    control: list[float],
+    share: float,
+    allowed: float | None,
+) -> None:
+    """Errors over successes, of which the canary has none: as the largest one they were alike."""
+    harmed: list[Any] = [
+        "Infinity" if i % 10 < 10 * share else value for i, value in enumerate(control)
+    ]
+    size = {"effectSize": {"allowedIncrease": allowed}} if allowed else {}
+    config = canary_config(metric("a", direction="increase", critical=True, **size))
+    found = _judged(tmp_path, capsys, [_pair(control, harmed)], "--judge", judge, config=config)
+    assert found["decision"] == "fail"
+    better = [_pair(harmed, control)]
+    assert _judged(tmp_path, capsys, better, "--judge", judge, config=config)["decision"] == "pass"
+
+
 def test_nothing_but_infinite_values_is_no_data(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
