@@ -20,6 +20,8 @@ from flows.ingest.sources.samples import Samples, SourceRefused, without_odditie
 # From `1700000015,"6"],[1700000030,"7"` to the lines `,1700000015,6`: one pass over the bytes.
 _LINES = bytes.maketrans(b"]", b"\n")
 _NO_LINES = b'["'
+# Of times, in seconds: those beyond it are none, and no milliseconds that a whole number holds.
+_LATEST_S = 1e12
 _SCHEMA = {"nothing": pl.String, "seconds": pl.Float64, "value": pl.Float64}
 
 
@@ -126,15 +128,20 @@ def _parse_pairs(body: bytes, pairs: Pairs) -> Numbers:
         ) from error
     if frame["seconds"].null_count() or frame["value"].null_count():
         raise SourceRefused("the server's answer lacks a time or a value")
-    ts_ms = np.rint(frame["seconds"].to_numpy() * 1000).astype(np.int64)
-    return ts_ms, frame["value"].to_numpy()
+    seconds = frame["seconds"].to_numpy()
+    # The parser skips what a line has beside the two, from the second line on.
+    if text.count(b",") != 2 * len(frame) or not (np.abs(seconds) < _LATEST_S).all():
+        raise SourceRefused(
+            f"the server's answer holds a pair that is no time and value: {_first_wrong(text)}"
+        )
+    return np.rint(seconds * 1000).astype(np.int64), frame["value"].to_numpy()
 
 
 def _first_wrong(text: bytes) -> str:
     """The first pair that is no time and value, shortened: what the server sent."""
     for line in text.decode(errors="replace").split("\n"):
         pair = line.split(",")[1:]
-        if len(pair) != 2 or not all(map(_is_number, pair)):
+        if len(pair) != 2 or not all(map(_is_number, pair)) or not abs(float(pair[0])) < _LATEST_S:
             return f"{', '.join(pair)[:60]!r} in the place of a time and a value"
     return "a time or a value"
 

@@ -122,3 +122,32 @@ def test_native_histograms_are_named_and_the_rest_is_read() -> None:
 def test_what_is_no_matrix_is_refused(body: bytes, words: str) -> None:
     with pytest.raises(SourceRefused, match=words.replace("[", r"\[")):
         decode_matrix(body)
+
+
+@pytest.mark.parametrize("place", range(2))
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'[1700000015,"5,6"]',
+        b'[1700000015,"5","6"]',
+        b'[1700000015,"5",]',
+        b'[1e30,"5"]',
+        b'[-1e30,"5"]',
+        b'[NaN,"5"]',
+        b'[Infinity,"5"]',
+        b'[9300000000000000,"5"]',
+        b'[1700000015]',
+        b'[1700000015,"1.5e"]',
+    ],
+)
+def test_a_pair_that_is_no_time_and_value_is_refused_wherever_it_stands(
+    odd: bytes, place: int
+) -> None:
+    """As 5 at some time it would be counted; from the second line on a CSV parser reads that."""
+    pairs = [b'[1700000000,"4"]', b'[1700000030,"7"]']
+    pairs[place] = odd
+    written = b",".join(pairs)
+    body = _answer([({}, {1000: "1"})]).replace(b'[1,"1"]', written)
+    assert written in body
+    with pytest.raises(SourceRefused):
+        decode_matrix(body)
