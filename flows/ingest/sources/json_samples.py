@@ -15,13 +15,11 @@ from typing_extensions import TypedDict
 from flows.formats.safe_text import safe_text
 from flows.ingest.sources.json_pairs import Numbers, Pairs, pairs_apart, read_usual
 from flows.ingest.sources.native_samples import native_samples
-from flows.ingest.sources.samples import Samples, SourceRefused, without_oddities
+from flows.ingest.sources.samples import LATEST_S, Samples, SourceRefused, without_oddities
 
 # From `1700000015,"6"],[1700000030,"7"` to the lines `,1700000015,6`: one pass over the bytes.
 _LINES = bytes.maketrans(b"]", b"\n")
 _NO_LINES = b'["'
-# Of times, in seconds: those beyond it are none, and no milliseconds that a whole number holds.
-_LATEST_S = 1e12
 _SCHEMA = {"nothing": pl.String, "seconds": pl.Float64, "value": pl.Float64}
 
 
@@ -130,7 +128,7 @@ def _parse_pairs(body: bytes, pairs: Pairs) -> Numbers:
         raise SourceRefused("the server's answer lacks a time or a value")
     seconds = frame["seconds"].to_numpy()
     # The parser skips what a line has beside the two, from the second line on.
-    if text.count(b",") != 2 * len(frame) or not (np.abs(seconds) < _LATEST_S).all():
+    if text.count(b",") != 2 * len(frame) or not (np.abs(seconds) < LATEST_S).all():
         raise SourceRefused(
             f"the server's answer holds a pair that is no time and value: {_first_wrong(text)}"
         )
@@ -141,7 +139,7 @@ def _first_wrong(text: bytes) -> str:
     """The first pair that is no time and value, shortened: what the server sent."""
     for line in text.decode(errors="replace").split("\n"):
         pair = line.split(",")[1:]
-        if len(pair) != 2 or not all(map(_is_number, pair)) or not abs(float(pair[0])) < _LATEST_S:
+        if len(pair) != 2 or not all(map(_is_number, pair)) or not abs(float(pair[0])) < LATEST_S:
             return f"{', '.join(pair)[:60]!r} in the place of a time and a value"
     return "a time or a value"
 

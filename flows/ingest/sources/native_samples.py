@@ -14,7 +14,7 @@ import numpy as np
 
 from analysis.arrays import FloatArray, IntArray
 from analysis.counting.native_histograms import NativeHistogram, cumulative, exponential_edges
-from flows.ingest.sources.samples import Samples, SourceRefused, kept_samples
+from flows.ingest.sources.samples import LATEST_S, Samples, SourceRefused, kept_samples
 
 # Bounds that the meshes' proxies have by default, in milliseconds: a histogram with bounds of its
 # own (classic buckets that a server keeps as a native histogram) lists only buckets that hold
@@ -129,6 +129,8 @@ def _histograms(item: Mapping[str, Any]) -> Iterator[tuple[float, NativeHistogra
             # [boundary rule, left, right, count]; whether a bound itself belongs to a bucket
             # doesn't show in a latency.
             _, left, right, counts = np.array(buckets, dtype=np.float64).reshape(-1, 4).T
+            if not abs(float(seconds)) < LATEST_S:
+                raise ValueError(f"{seconds} is no time")
             yield float(seconds), NativeHistogram(left, right, counts)
         except (TypeError, ValueError, AttributeError) as error:
             name = item["metric"].get("__name__", "?")

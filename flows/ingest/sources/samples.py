@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from flows.formats.problems import UserError
 
+# Seconds from which on a time is none, and no milliseconds that a whole number holds.
+LATEST_S = 1e12
 _REPLICA_LABELS = ("prometheus_replica", "__replica__")
 
 

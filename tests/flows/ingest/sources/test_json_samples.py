@@ -136,7 +136,7 @@ def test_what_is_no_matrix_is_refused(body: bytes, words: str) -> None:
         b'[NaN,"5"]',
         b'[Infinity,"5"]',
         b'[9300000000000000,"5"]',
-        b'[1700000015]',
+        b"[1700000015]",
         b'[1700000015,"1.5e"]',
     ],
 )
@@ -151,3 +151,11 @@ def test_a_pair_that_is_no_time_and_value_is_refused_wherever_it_stands(
     assert written in body
     with pytest.raises(SourceRefused):
         decode_matrix(body)
+
+
+@pytest.mark.parametrize("seconds", ["1e30", "-1e30", "1e999", "NaN", "null", '"now"', "[]"])
+def test_a_native_histogram_at_no_time_is_refused(seconds: str) -> None:
+    entry = f'[{seconds},{{"count":"5","sum":"3","buckets":[[0,"0.5","1","5"]]}}]'
+    body = _answer([({"__name__": "slow"}, {1000: "1"})]).replace(b'"values":[[1,"1"]]', b"%s")
+    with pytest.raises(SourceRefused, match="no native histogram"):
+        decode_matrix(body % f'"histograms":[{entry}]'.encode(), native=True)
