@@ -14,6 +14,7 @@ from analysis.counting.timelines import Timelines
 from flows.ingest.requests.mesh.family import Family, Labels
 from flows.ingest.requests.series_labels import target_of
 from flows.ingest.sources.samples import (
+    LATEST_S,
     Matcher,
     Samples,
     SampleSource,
@@ -88,6 +89,7 @@ def _start_times(
     first, last = _groups(row, ts_ms)
     agreed = last[value[first] == value[last]]
     row, ts_ms, value = row[agreed], ts_ms[agreed], value[agreed]
+    value = np.clip(value, -LATEST_S, LATEST_S)  # in nanoseconds, say
     is_age = np.array([name.endswith("uptime") for name in names], np.bool_)[row]
     started = np.where(is_age, ts_ms - value * 1000, value * 1000).astype(np.int64)
     starts = _timelines(row, ts_ms, len(targets))

@@ -117,8 +117,8 @@ def test_a_version_whose_values_are_infinite_is_worse_than_any_finite_one(
     harmed: list[Any] = [
         "Infinity" if i % 10 < 10 * share else value for i, value in enumerate(control)
     ]
-    size = {"effectSize": {"allowedIncrease": allowed}} if allowed else {}
-    config = canary_config(metric("a", direction="increase", critical=True, **size))
+    size = {"allowedIncrease": allowed}
+    config = canary_config(metric("a", direction="increase", critical=True, effectSize=size))
     found = _judged(tmp_path, capsys, [_pair(control, harmed)], "--judge", judge, config=config)
     assert found["decision"] == "fail"
     better = [_pair(harmed, control)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from analysis.counting.scrape_evidence import ScrapeEvidence
 from flows.ingest.requests.mesh.families import FAMILIES
 from flows.ingest.requests.scrapes import read_scrapes
@@ -37,6 +39,15 @@ def test_start_times_on_which_two_series_of_a_target_disagree_are_none() -> None
     source.add(twin | {"container": "app"}, {TICKS[0]: 1.0, TICKS[1]: START / 1000})
     found, _ = _read(source, "a")
     assert found.started_ms.tolist() == 3 * [START]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("odd", [1e30, -1e30, 1.7e18])
+def test_start_times_of_another_unit_than_seconds_show_no_restart(odd: float) -> None:
+    source = ScrapedSource()
+    add_evidence(source, istio("v1", "a"), dict.fromkeys(TICKS, 1), round(odd))
+    found, _ = _read(source, "a")
+    assert len(set(found.started_ms.tolist())) == 1
 
 
 def test_the_source_is_asked_once_for_the_targets_only_and_its_words_are_handed_on() -> None:
