@@ -27,7 +27,7 @@ _SEARCH_ERROR = 2e-4
 
 
 class Limitation(StrEnum):
-    """What a judge doesn't see; those from DEAD_CONTROL on are of the values, or of ours."""
+    """What a judge doesn't see; those from DEAD_CONTROL on are of the values."""
 
     FEW_VALUES = "few_values"
     DEAD_BASELINE = "dead_baseline"
@@ -61,6 +61,9 @@ def known_limitations(
     dead = _dead_baseline(control, experiment, config)
     if dead:
         return (KnownLimitation(Limitation.DEAD_BASELINE, dead),)
+    gone = _dead_experiment(control, experiment, config)
+    if gone:
+        return (KnownLimitation(Limitation.DEAD_EXPERIMENT, gone),)
     values = cleaned_values(control, config), cleaned_values(experiment, config)
     if min(values[0].size, values[1].size) == 0:
         return ()
@@ -99,6 +102,20 @@ def _dead_baseline(control: FloatArray, experiment: FloatArray, config: MetricCo
     return (
         f"the control has no value at all, {treated}; the experiment has {nonzero} values "
         f"that aren't zero, up to {ours.max():g}"
+    )
+
+
+def _dead_experiment(
+    control: FloatArray, experiment: FloatArray, config: MetricConfig
+) -> str | None:
+    """An experiment without any value, where that counts as zero, while the control has some."""
+    theirs = control[~np.isnan(control)]
+    nonzero = int((theirs != 0).sum())
+    if config.nan_strategy is NanStrategy.REMOVE or not np.isnan(experiment).all() or not nonzero:
+        return None
+    return (
+        "the experiment has no value at all, which counts as zero; the control has "
+        f"{nonzero} values that aren't zero, up to {theirs.max():g}"
     )
 
 

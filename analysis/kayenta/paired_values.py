@@ -118,7 +118,8 @@ def _paired(sides: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _kept(values: FloatArray, config: MetricConfig) -> FloatArray:
     """The values in their places, NaN where they aren't judged."""
-    if config.nan_strategy is NanStrategy.REPLACE:
+    is_dead = config.must_have_data and np.isnan(values).all()
+    if config.nan_strategy is NanStrategy.REPLACE and not is_dead:
         values = np.where(np.isnan(values), 0.0, values)
     if config.outliers is not OutlierStrategy.REMOVE:
         return values

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.kayenta.classify import classify_metrics
-from analysis.kayenta.config import CanaryConfig, ValuePlan
+from analysis.kayenta.config import CanaryConfig, NanStrategy, ValuePlan
 from analysis.kayenta.few_values import MOST
 from analysis.kayenta.known_limitations import KnownLimitation, Limitation, known_limitations
 from analysis.kayenta.paired_values import judge_values
@@ -128,6 +128,8 @@ def _by_verdict(
     groups = weighted_groups(scores, config.group_weights)
     critical = any(found.critical_failure for _, found in counted)
     decision, reason = _decision(config, [found for _, found in counted])
+    if decision is Judgement.PASS and (gone := _gone(config, series)):
+        decision, reason = Judgement.UNCERTAIN, gone
     metrics = [
         JudgedMetric.by_verdict(
             item, metric, found, (*_unpaired(item, found), *_few(item), *_infinite(item))
@@ -167,6 +169,20 @@ def _decision(config: CanaryConfig, judged: Sequence[ValueJudgement]) -> tuple[J
     if open_:
         return Judgement.UNCERTAIN, f"{open_[0].name}: {open_[0].reason}"
     return Judgement.PASS, "every metric's harm is within what is allowed"
+
+
+def _gone(config: CanaryConfig, series: Sequence[MetricSeries]) -> str | None:
+    """Why nothing passes where an experiment lacks values that its control has: it may be dead."""
+    for item, metric in zip(series, config.metrics, strict=True):
+        ours, theirs = (int(np.isnan(side).sum()) for side in (item.experiment, item.control))
+        total = item.control.size
+        counts = not metric.muted and metric.nan_strategy is NanStrategy.REMOVE
+        if counts and ours - theirs >= max(1, _MANY_UNPAIRED * total):
+            return (
+                f"{item.title}: the experiment lacks a value in {ours} of {total} intervals, the "
+                f"control in {theirs}"
+            )
+    return None
 
 
 def _unpaired(item: MetricSeries, judged: ValueJudgement) -> tuple[KnownLimitation, ...]:

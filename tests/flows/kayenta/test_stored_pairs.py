@@ -132,6 +132,69 @@ def test_nothing_but_infinite_values_is_no_data(
     assert found["decision"] == "no_data"
 
 
+@pytest.mark.parametrize(
+    ("gaps_of", "nan_strategy", "decision"),
+    [
+        ((0, 30), "remove", "uncertain"),
+        ((0, 12), "remove", "uncertain"),
+        ((0, 11), "remove", "pass"),
+        ((30, 30), "remove", "pass"),
+        ((30, 0), "remove", "pass"),
+        ((0, 60), "remove", "uncertain"),
+        # A gap is 0 there, which is a value, if that is said.
+        ((0, 60), "replace", "pass"),
+    ],
+)
+def test_a_version_that_stops_to_report_does_not_pass(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    gaps_of: tuple[int, int],
+    nan_strategy: str,
+    decision: str,
+) -> None:
+    """Healthy until it died: in the intervals that both have nothing is wrong."""
+    sides = []
+    for seed, gaps in enumerate(gaps_of):
+        values = _steady(seed)
+        values[60 - gaps :] = ["NaN"] * gaps
+        sides.append(values)
+    whole = {"name": "b", "values": {"control": _steady(3), "experiment": _steady(4)}}
+    second = {"name": "c", "values": {"control": _steady(5), "experiment": _steady(6)}}
+    config = canary_config(metric("a", nanStrategy=nan_strategy), metric("b"), metric("c"))
+    pairs = [_pair(sides[0], sides[1]), whole, second]
+    found = _judged(tmp_path, capsys, pairs, "--judge", "verdict", config=config)
+    assert found["decision"] == decision
+    if decision == "uncertain":
+        assert "a (pod=1): the experiment lacks a value in" in found["reason"]
+    config = canary_config(
+        metric("a", nanStrategy=nan_strategy, muted=True), metric("b"), metric("c")
+    )
+    found = _judged(tmp_path, capsys, pairs, "--judge", "verdict", config=config)
+    assert found["decision"] == "pass"
+
+
+@pytest.mark.parametrize("missing", ["remove", "replace"])
+@pytest.mark.parametrize("direction", ["increase", "decrease", "either"])
+@pytest.mark.parametrize("empty", [[], ["NaN"] * 60])
+@pytest.mark.parametrize("dead", ["control", "experiment"])
+def test_a_metric_that_must_have_data_has_none_where_a_side_is_gaps(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    missing: str,
+    direction: str,
+    empty: list[Any],
+    dead: str,
+) -> None:
+    sides = {"control": _steady(1), "experiment": _steady(2), dead: empty}
+    config = canary_config(metric("a", nanStrategy=missing, direction=direction, mustHaveData=True))
+    pairs = [_pair(sides["control"], sides["experiment"])]
+    found = _judged(tmp_path, capsys, pairs, "--judge", "verdict", config=config)
+    assert found["decision"] == "no_data"
+    found = _judged(tmp_path, capsys, pairs, "--judge", "kayenta", config=config)
+    [said] = found["warnings"] if missing == "replace" or dead == "control" else [f"the {dead} has"]
+    assert f"the {dead} has" in said
+
+
 @pytest.mark.parametrize("judge", ["kayenta", "verdict"])
 def test_what_is_said_of_a_metric_stands_at_the_top_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], judge: str
