@@ -28,7 +28,8 @@ from flows.look.latency_grid import (
     slow_counts,
     unexplained,
 )
-from flows.look.responses import UNANSWERED, ResponseCounts, kinds_in, pod_counts
+from flows.look.pod_requests import read_pod_requests
+from flows.look.responses import UNANSWERED, ResponseCounts, kinds_in
 from flows.look.rows_of import EVERYBODY, RowsOf
 from flows.look.warming_grid import read_warming
 from flows.spec.experiment import Experiment
@@ -281,20 +282,16 @@ class RequestGrid:
         Such a target is a gateway or a client in front of the pods, and says nothing of them.
         """
         stretch = stretch_ms(self.plan.planned_ms)
-        stretches = -(-self.buckets * self.plan.bucket_ms // stretch)
-        rows = self._read("aggregate/look_pods", stretch_ms=stretch)
-        keep = np.isin(rows["variant"], self.variants)
-        rows = {name: column[keep] for name, column in rows.items()}
-        kinds = kinds_in(rows)
-        owners: dict[str, set[str]] = {}
-        for pod, variant in zip(rows["pod"].tolist(), rows["variant"].tolist(), strict=True):
-            owners.setdefault(pod, set()).add(variant)
+        looked_ms = self.buckets * self.plan.bucket_ms
+        span = self.plan.start_ms, self.plan.start_ms + looked_ms
+        found = read_pod_requests(
+            self.con, self.spec, span, stretch, variants=self.variants, of=self.of
+        )
+        owners = found.owners
         if not owners or any(len(variants) > 1 for variants in owners.values()):
             return {}
-        found = {}
-        for name, metric in self.metrics.items():
-            if isinstance(metric, ErrorShare):
-                rule = rule_of(self.spec, metric)
-                outcomes = [kind.outcome_by(rule) for kind in kinds]
-                found[name] = pod_counts(rows, outcomes, stretches)
-        return found
+        return {
+            name: found.counts(rule_of(self.spec, metric), -(-looked_ms // stretch))
+            for name, metric in self.metrics.items()
+            if isinstance(metric, ErrorShare)
+        }

@@ -11,14 +11,11 @@ from numpy.typing import NDArray
 
 from analysis.arrays import FloatArray
 from analysis.requests.outcomes import (
-    ANSWERED,
     FailureRule,
     RequestOutcome,
     Response,
     shown_response,
 )
-from analysis.requests.paired_buckets import BucketCounts
-from analysis.requests.pods import PodCounts
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -113,23 +110,3 @@ class ResponseCounts:
 
     def _sum(self, keep: list[bool]) -> FloatArray:
         return np.asarray(self.counts[np.array(keep, np.bool_)].sum(axis=0))
-
-
-def pod_counts(
-    rows: Columns, outcomes: list[RequestOutcome], stretches: int
-) -> dict[str, PodCounts]:
-    """By variant, from rows with variant, pod, stretch and requests, each with its outcome."""
-    answered = np.array([outcome in ANSWERED for outcome in outcomes], np.bool_)
-    failed = np.array([outcome is RequestOutcome.FAILURE for outcome in outcomes], np.bool_)
-    requests = rows["requests"].astype(float)
-    found = {}
-    for variant in sorted(set(rows["variant"][answered].tolist())):
-        own = answered & (rows["variant"] == variant)
-        names, row = np.unique(rows["pod"][own].astype(str), return_inverse=True)
-        at = row, rows["stretch"][own].astype(np.int64)
-        total, bad = np.zeros((names.size, stretches)), np.zeros((names.size, stretches))
-        np.add.at(total, at, requests[own])
-        np.add.at(bad, at, requests[own] * failed[own])
-        summed = total.sum(axis=1), bad.sum(axis=1)
-        found[variant] = PodCounts(tuple(names.tolist()), *summed, BucketCounts(total, bad))
-    return found

@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.plan import Plan
 from analysis.requests.paired_buckets import BucketCounts
-from flows.formats.time import instant
+from flows.formats.time import instant, milliseconds_of
 from flows.look.rows_of import EVERYBODY, RowsOf
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
@@ -29,13 +29,26 @@ def read_warming(
     """
     if not plan.warm_up_ms or not any(edge is not None for edge in edges):
         return {}
+    until_ms = plan.start_ms + buckets * plan.bucket_ms
+    begun = run(
+        con,
+        "aggregate/begun_targets",
+        experiment=spec.experiment,
+        until=instant(until_ms),
+        warm_until=instant(plan.start_ms + plan.warm_up_buckets * plan.bucket_ms),
+    ).fetchall()
+    if not begun:
+        return {}
+    times_ms = [milliseconds_of(began) for _, began in begun]
     rows: Mapping[str, np.ndarray] = run(
         con,
         "aggregate/look_warming",
         experiment=spec.experiment,
-        since=instant(plan.start_ms),
-        until=instant(plan.start_ms + buckets * plan.bucket_ms),
-        warm_until=instant(plan.start_ms + plan.warm_up_buckets * plan.bucket_ms),
+        targets=[target for target, _ in begun],
+        began=[began for _, began in begun],
+        # Only as much as can be of a warm-up: the rest of the samples isn't read.
+        since=instant(max(plan.start_ms, min(times_ms) - 1)),
+        until=instant(min(until_ms, max(times_ms) + plan.warm_up_ms)),
         warm_up_ms=plan.warm_up_ms,
         bucket_ms=plan.bucket_ms,
         cohort=of.cohort,

@@ -22,6 +22,7 @@ from dashboards.report_view import (
     TrafficSeries,
 )
 from flows.formats.time import instant, milliseconds_of
+from flows.look.pod_requests import read_pod_requests
 from flows.look.responses import ResponseKind, kinds_in
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
@@ -190,25 +191,15 @@ def _pods(
     con: Connection, spec: Experiment, plan: Plan, verdict: Verdict, names: tuple[str, ...]
 ) -> Iterator[PodCount]:
     """Each version's pods; none where one target answers for several versions."""
-    window = {"since": instant(plan.start_ms), "until": verdict.look_at}
-    whole_ms = max(1, milliseconds_of(verdict.look_at) - plan.start_ms)
-    rows: Any = run(
-        con,
-        "aggregate/look_pods",
-        experiment=spec.experiment,
-        stretch_ms=whole_ms,
-        cohort=None,
-        borrowed=None,
-        **window,
-    ).fetchnumpy()
+    until_ms = milliseconds_of(verdict.look_at)
+    whole_ms = max(1, until_ms - plan.start_ms)
+    seen = read_pod_requests(con, spec, (plan.start_ms, until_ms), whole_ms, variants=names)
     rule = None if spec.failures is None else spec.failures.rule
     found: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
-    columns = (rows["variant"].tolist(), rows["pod"].tolist(), rows["requests"].tolist())
-    for variant, pod, requests, kind in zip(*columns, kinds_in(rows), strict=True):
-        if variant in names:
-            sums = found[variant, pod]
-            sums[0] += requests
-            sums[1] += requests * (kind.outcome_by(rule) is RequestOutcome.FAILURE)
+    for series, requests in zip(seen.series.tolist(), seen.requests.tolist(), strict=True):
+        sums = found[seen.variants[series], seen.pods[series]]
+        sums[0] += requests
+        sums[1] += requests * (seen.kinds[series].outcome_by(rule) is RequestOutcome.FAILURE)
     if len({pod for _, pod in found}) < len(found):
         return
     bad = {(pod.variant, pod.pod) for metric in verdict.metrics for pod in metric.bad_pods}

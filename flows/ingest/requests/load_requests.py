@@ -20,6 +20,7 @@ from flows.ingest.requests.claims import Claimed, claim_windows, replace_windows
 from flows.ingest.requests.count_spans import SpanCounts
 from flows.ingest.requests.counts import WindowCounts
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, SeriesRole
+from flows.ingest.requests.pod_sums import series_requests_table, target_times_table
 from flows.ingest.requests.series import SeriesRow
 from flows.ingest.requests.windows import NewWindow, bucket_ms, selection_of
 from flows.spec.experiment import Experiment
@@ -33,6 +34,8 @@ _EDGE_LABEL = re.compile(r'"le": "[^"]*",? ?')
 _TABLES = (
     "exposure_lost",
     "pod_starts",
+    "series_requests",
+    "target_times",
     "request_buckets",
     "latency_buckets",
     "optional_counters",
@@ -99,6 +102,8 @@ def _write(
         "incoming_sums": sums_table(span.series.rows, written, bucket_ms(spec)),
         "incoming_losses": _losses_table(lost),
         "incoming_starts": _starts_table(written),
+        "incoming_series_requests": series_requests_table(span.series.rows, written),
+        "incoming_target_times": target_times_table(span.series.rows, written),
     }
     for name, rows in incoming.items():
         con.register(name, rows)

@@ -12,6 +12,7 @@ from flows.look.read_evidence import read_evidence
 from flows.plan.from_spec import plan_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader, open_writer, transaction
+from tests.builders.kept_for_pods import keep_for_pods
 from tests.builders.small_warehouse import BUCKET, CHECKOUT, START, small_warehouse
 
 SPEC = Experiment.model_validate(CHECKOUT)
@@ -105,6 +106,7 @@ def _warehouse(path: Path, rows: list[Row]) -> Path:
                     "values (md5_number_lower('checkout'), ?, ?, ?, ?, ?, 0)",
                     [START, i, at, requests, requests],
                 )
+        keep_for_pods(con)
     return path
 
 

@@ -15,6 +15,7 @@ from flows.look.warming_grid import read_warming
 from flows.plan.from_spec import plan_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer, transaction
+from tests.builders.kept_for_pods import keep_for_pods
 from tests.builders.small_warehouse import BUCKET, CHECKOUT, INFINITY, START
 
 SPEC = Experiment.model_validate(CHECKOUT | {"plan": {"start": START, "warm_up": "30s"}})
@@ -49,6 +50,7 @@ def _warming(
             "insert into counter_samples values (md5_number_lower('checkout'), ?, ?, ?, 0, ?, ?)",
             samples,
         )
+        keep_for_pods(con)
         return read_warming(con, SPEC, PLAN, BUCKETS, [None, 100.0], of)
 
 

@@ -37,6 +37,8 @@ TABLES = (
     "latency_buckets",
     "optional_counters",
     "exposure_lost",
+    "series_requests",
+    "target_times",
 )
 
 

@@ -1,0 +1,113 @@
+"""Requests by pod up to a look: from sums of five minutes, and from samples at both ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.arrays import FloatArray, IntArray
+from analysis.requests.outcomes import ANSWERED, FailureRule, RequestOutcome
+from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.pods import PodCounts
+from flows.formats.time import instant
+from flows.ingest.requests.pod_sums import FIVE_MINUTES_MS
+from flows.look.responses import Columns, ResponseKind, kinds_in
+from flows.look.rows_of import EVERYBODY, RowsOf
+from flows.spec.experiment import Experiment
+from flows.warehouse.statements import Connection, run
+
+
+@dataclass(frozen=True, slots=True)
+class PodRequests:
+    """Requests of series by stretch of time.
+
+    variants, pods, kinds: of each series. series, stretch: int64[rows], index of the series, and
+    number of the stretch; requests: float64[rows].
+    """
+
+    variants: tuple[str, ...]
+    pods: tuple[str, ...]
+    kinds: tuple[ResponseKind, ...]
+    series: IntArray
+    stretch: IntArray
+    requests: FloatArray
+
+    @property
+    def owners(self) -> dict[str, set[str]]:
+        """By pod that had requests, the variants that it answered for."""
+        found: dict[str, set[str]] = {}
+        for index in np.unique(self.series).tolist():
+            found.setdefault(self.pods[index], set()).add(self.variants[index])
+        return found
+
+    def counts(self, rule: FailureRule | None, stretches: int) -> dict[str, PodCounts]:
+        """By variant: answered requests of each pod, and failures by the spec's rule."""
+        outcomes = [kind.outcome_by(rule) for kind in self.kinds]
+        answered = np.array([outcome in ANSWERED for outcome in outcomes], np.bool_)
+        failed = np.array([outcome is RequestOutcome.FAILURE for outcome in outcomes], np.bool_)
+        variants = np.array(self.variants, object)
+        found = {}
+        for variant in sorted({self.variants[i] for i in np.unique(self.series).tolist()}):
+            own = (answered & (variants == variant))[self.series]
+            if not own.any():
+                continue
+            series = self.series[own]
+            names = sorted({self.pods[i] for i in np.unique(series).tolist()})
+            position = {name: row for row, name in enumerate(names)}
+            at = np.array([position.get(pod, 0) for pod in self.pods])[series], self.stretch[own]
+            total, bad = np.zeros((len(names), stretches)), np.zeros((len(names), stretches))
+            np.add.at(total, at, self.requests[own])
+            np.add.at(bad, at, self.requests[own] * failed[series])
+            summed = total.sum(axis=1), bad.sum(axis=1)
+            found[variant] = PodCounts(tuple(names), *summed, BucketCounts(total, bad))
+        return found
+
+
+def read_pod_requests(
+    con: Connection,
+    spec: Experiment,
+    span_ms: tuple[int, int],
+    stretch_ms: int,
+    *,
+    variants: tuple[str, ...],
+    of: RowsOf = EVERYBODY,
+) -> PodRequests:
+    """Of the given variants, in stretches from the span's begin on.
+
+    span_ms: begin, excluded, and end. Five minutes of the clock belong to the stretch in which they
+    begin. of: whose requests are read.
+    """
+    since_ms, until_ms = span_ms
+    # No column is a Categorical: no enum is read.
+    series: Columns = run(  # type: ignore[assignment]
+        con,
+        "aggregate/request_series",
+        experiment=spec.experiment,
+        cohort=of.cohort,
+        borrowed=of.borrowed,
+    ).fetchnumpy()
+    first_ms = min(-(-since_ms // FIVE_MINUTES_MS) * FIVE_MINUTES_MS, until_ms)
+    last_ms = max(until_ms // FIVE_MINUTES_MS * FIVE_MINUTES_MS, first_ms)
+    rows: Columns = run(  # type: ignore[assignment]
+        con,
+        "aggregate/pod_requests",
+        experiment=spec.experiment,
+        since=instant(since_ms),
+        until=instant(until_ms),
+        whole_from=instant(first_ms),
+        whole_until=instant(last_ms),
+        stretch_ms=stretch_ms,
+    ).fetchnumpy()
+    ids = series["series_id"]
+    at = np.searchsorted(ids, rows["series_id"])
+    is_known = np.append(np.isin(series["variant"], variants), False)[at]
+    is_known &= np.append(ids, 0)[at] == rows["series_id"]
+    return PodRequests(
+        variants=tuple(series["variant"].tolist()),
+        pods=tuple(series["pod"].tolist()),
+        kinds=kinds_in(series),
+        series=at[is_known],
+        stretch=rows["stretch"][is_known].astype(np.int64),
+        requests=rows["requests"][is_known].astype(np.float64),
+    )
