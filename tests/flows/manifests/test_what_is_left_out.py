@@ -9,7 +9,7 @@ import pytest
 
 from flows.manifests.new_spec import CannotInit
 from flows.spec.experiment import Mesh
-from tests.flows.manifests.test_new_spec import destination, object_of, spec_of, text_of
+from tests.builders.cluster_objects import destination, object_of, spec_of, text_of
 
 ISTIO, GATEWAY = "networking.istio.io/v1", "gateway.networking.k8s.io/v1"
 SUBSETS = {"http": [{"route": [destination("exam", 90, "a"), destination("exam", 10, "b")]}]}
