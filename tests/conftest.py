@@ -12,12 +12,17 @@ from typing import Any
 import duckdb
 import pytest
 import vl_convert
+from hypothesis import settings
 
 from flows.formats import safe_text
 from tests.builders.empty_warehouse import made_once
 
 # xdist tells its workers how wide the terminal is; what a command prints is to be as in a pipe.
 os.environ.pop("COLUMNS", None)
+
+# How long an example takes is the machine's load.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 # Garbage is looked for after the imports, which leave none: a quarter of a collection's time.
 gc.disable()

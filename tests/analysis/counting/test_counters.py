@@ -206,7 +206,7 @@ def pods(draw: st.DrawFn) -> Pod:
     return Pod(scrapes, failed, lives, tuple(events), dead)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(pods(), min_size=1, max_size=3))
 def test_everything_a_scrape_saw_is_counted_exactly_once(some: list[Pod]) -> None:
     series, evidence = scraped(some, START - MARGIN)
@@ -218,7 +218,7 @@ def test_everything_a_scrape_saw_is_counted_exactly_once(some: list[Pod]) -> Non
     assert total(series, evidence) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(pods(), min_size=1, max_size=3), st.integers(1, 4))
 def test_windows_add_up_to_the_whole(some: list[Pod], windows: int) -> None:
     series, evidence = scraped(some, START - MARGIN)
@@ -233,7 +233,7 @@ def test_windows_add_up_to_the_whole(some: list[Pod], windows: int) -> None:
         assert difference(part, known).delta[counted].tolist() == whole[inside].tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(pods(), min_size=1, max_size=3), st.integers(0, 99))
 def test_order_of_series_does_not_matter(some: list[Pod], seed: int) -> None:
     series, evidence = scraped(some, START - MARGIN)

@@ -49,7 +49,7 @@ def test_edges_that_differ_by_rounding_are_one() -> None:
     values=st.lists(st.floats(0.001, 1000), min_size=1, max_size=60),
     schemas=st.tuples(st.integers(0, 5), st.integers(0, 5)),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_counts_at_the_edges_of_a_coarser_schema_are_what_was_observed(
     values: list[float], schemas: tuple[int, int]
 ) -> None:

@@ -35,7 +35,7 @@ def _fieller(c: float, b: float, v_c: float, v_b: float) -> tuple[float, float]:
     denominator=st.floats(0.001, 0.9),
     errors=st.tuples(st.floats(1e-4, 0.3), st.floats(1e-4, 0.3)),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_bounds_are_those_of_fieller(
     numerator: float, denominator: float, errors: tuple[float, float]
 ) -> None:

@@ -46,7 +46,7 @@ def test_neighbours_that_alternate_are_no_reason_to_trust_more() -> None:
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), st.floats(0, 50))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_inflation_is_a_number_of_at_least_one(values: list[float], factor: float) -> None:
     row = np.array([values])
     off = row - row.mean()

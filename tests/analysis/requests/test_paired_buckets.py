@@ -68,7 +68,7 @@ def test_ramp_with_a_drifting_base_rate_is_no_effect() -> None:
 
 
 @given(pair=_pairs())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_relative_and_absolute_bounds_never_contradict(
     pair: tuple[BucketCounts, BucketCounts],
 ) -> None:
@@ -94,7 +94,7 @@ def test_failures_against_none_are_a_rise_of_unknown_size() -> None:
 
 
 @given(pair=_pairs(), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_reversed_time_and_empty_buckets_change_nothing_and_the_order_no_estimate(
     pair: tuple[BucketCounts, BucketCounts], seed: int
 ) -> None:

@@ -30,7 +30,7 @@ def _pair(ts_ms: int, value: str) -> str:
 
 
 @given(st.lists(_SERIES, min_size=1, max_size=5), _LABEL)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_usual_pairs_are_what_a_json_parser_reads(series: list[dict[int, int]], label: str) -> None:
     written = [",".join(_pair(t, str(v)) for t, v in one.items()) for one in series]
     body = _answer(written, label)

@@ -48,7 +48,7 @@ def _answer(series: list[tuple[dict[str, str], dict[int, str]]], **more: Any) ->
 
 
 @given(st.lists(_SERIES, max_size=4))
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_answers_with_any_labels_decode_as_a_json_parser_reads_them(
     series: list[tuple[dict[str, str], dict[int, str]]],
 ) -> None:

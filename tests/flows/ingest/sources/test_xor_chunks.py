@@ -59,7 +59,7 @@ def _bits(samples: list[Sample]) -> list[tuple[int, bytes]]:
 
 
 @given(st.lists(_POINTS, min_size=1, max_size=6))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_chunks_of_any_lengths_decode_to_what_was_encoded(
     points: list[list[tuple[int, float]]],
 ) -> None:
@@ -123,7 +123,6 @@ _SOME_TIMES = st.lists(st.integers(0, 60), max_size=25, unique=True).map(sorted)
 
 
 @given(st.lists(_SOME_TIMES, min_size=1, max_size=5), st.integers(-1, 60), st.integers(0, 61))
-@settings(deadline=None)
 def test_any_window_holds_what_lies_in_it(times: list[list[int]], after: int, length: int) -> None:
     scraped = {f"p{i}": [(START + t, t + i / 8) for t in own] for i, own in enumerate(times)}
     body = b"".join(
@@ -173,7 +172,7 @@ def test_answer_that_breaks_off_anywhere_is_no_answer() -> None:
 
 
 @given(st.binary(max_size=60), st.integers(0, 200))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_garbage_is_no_answer_or_empty_but_never_a_crash(noise: bytes, at: int) -> None:
     body = encode_frame(LABELS, [_counter(0, 5)])
     at = min(at, len(body))
