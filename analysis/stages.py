@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from analysis.arrays import BoolArray, IntArray, np
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -43,3 +45,8 @@ class RequestCohort:
         if not self.shares:
             return tuple(stages)
         return tuple(replace(stage, shares=self.shares) for stage in stages)
+
+
+def are_without(variant: str, stages: Sequence[Stage], stage: IntArray) -> BoolArray:
+    """bool[buckets]: whether the variant has no traffic; stage: int64[buckets], each one's."""
+    return np.array([each.is_without(variant) for each in stages], np.bool_)[stage]

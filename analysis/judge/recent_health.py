@@ -18,6 +18,7 @@ from analysis.requests.paired_buckets import (
 )
 from analysis.requests.recent import last_part, recent_excess, since_bucket
 from analysis.requests.storms import stormy_buckets, without_buckets
+from analysis.stages import are_without
 
 # The last part has at least so many milliseconds.
 _LEAST_LAST_PART_MS = 600_000
@@ -35,7 +36,7 @@ def watched_from(plan: Plan, stage: IntArray) -> int | None:
 
     stage: int64[buckets], each bucket's. Nothing is compared there: objectives alone speak.
     """
-    compared = np.flatnonzero([not plan.stages[int(s)].is_without(plan.baseline) for s in stage])
+    compared = np.flatnonzero(~are_without(plan.baseline, plan.stages, stage))
     begin = int(compared[-1]) + 1 if compared.size else len(stage)
     return begin if 0 < begin < len(stage) else None
 

@@ -9,6 +9,7 @@ from analysis.evidence import RequestEvidence
 from analysis.plan import MetricPlan, Plan
 from analysis.requests.gross_failure import gross_failure_path, gross_share_log_e
 from analysis.requests.paired_buckets import BucketCounts
+from analysis.stages import are_without
 
 # The exact test's null hypothesis lies this far beyond the margin: bursts don't reach it.
 _GROSS_GAP_FLOOR = 0.1
@@ -53,10 +54,7 @@ def gross_failures_alone(
     Without an objective it is an outage beside what the baseline had before: times differ, but by
     less than that.
     """
-    alone = np.array(
-        [plan.stages[int(stage)].is_without(plan.baseline) for stage in evidence.stage],
-        dtype=np.bool_,
-    )
+    alone = are_without(plan.baseline, plan.stages, evidence.stage)
     before, bad = baseline.total[:, ~alone].sum(axis=1), baseline.bad[:, ~alone].sum(axis=1)
     wanted = np.array([m.objective is not None for m in metrics]) | (before > 0)
     if not alone.any() or not wanted.any():
