@@ -106,7 +106,8 @@ def harm_noise(
         if harm in excesses:
             excess, margin = excesses[harm], margins[:, side]
             change = known_or_0(excess, known).sum(axis=1) + margin * whole
-            follows = np.divide(change, whole, out=np.zeros_like(whole), where=whole > 0)
+            with np.errstate(over="ignore"):  # of values next to 0 infinite, which is the margin
+                follows = np.divide(change, whole, out=np.zeros_like(whole), where=whole > 0)
             left = margin - np.clip(follows, 0.0, margin)
             noise[harm] = excess + left[:, None] * size
     return noise
