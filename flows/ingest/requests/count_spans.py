@@ -42,13 +42,19 @@ class SpanCounts:
 
 
 def counted_spans(
-    family: Family, spec: Experiment, source: SampleSource, pending: Sequence[Window]
+    family: Family,
+    spec: Experiment,
+    source: SampleSource,
+    pending: Sequence[Window],
+    *,
+    largest: int = 0,
 ) -> Iterator[SpanCounts]:
-    """All pending windows, so many at once as fit; at first one, for its size is unknown.
+    """All pending windows, so many at once as fit; at first one, if its size is unknown.
 
+    largest: samples of the largest window that was read before, 0 if none was.
     Raises SourceUnavailable or SourceRefused (VariantsOverlap among them).
     """
-    most, done = 1, 0
+    most, done = _next_most(1, _MOST_SAMPLES // largest) if largest else 1, 0
     while done < len(pending):
         windows = next_span(pending[done:], most)
         try:
@@ -60,8 +66,11 @@ def counted_spans(
             continue
         yield span
         done += len(windows)
-        fitting = _MOST_SAMPLES * len(windows) // max(span.samples, 1)
-        most = max(1, min(16 * most, fitting))
+        most = _next_most(most, _MOST_SAMPLES * len(windows) // max(span.samples, 1))
+
+
+def _next_most(most: int, fitting: int) -> int:
+    return max(1, min(16 * most, fitting))
 
 
 def _count_span(

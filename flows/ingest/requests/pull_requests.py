@@ -82,14 +82,16 @@ def pull_requests(
         raise ValueError(f"{spec.experiment}: mesh is needed for request metrics")
     check_not_in_future(spec, until_ms, now_ms or time.time_ns() // 1_000_000)
     family = FAMILIES[spec.mesh]
-    is_known, pending = known_and_pending(
+    loaded, pending = known_and_pending(
         warehouse, spec, "requests", until_ms, selection=selection_of(spec)
     )
+    is_known = bool(loaded)
+    largest = max((window.row_count for window in loaded.values()), default=0)
     # Windows before the first request are written with it: a spec that matches nothing at all
     # leaves no trace.
     waiting: list[SpanCounts] = []
     reports: list[_SpanReport] = []
-    for span in counted_spans(family, spec, source, pending):
+    for span in counted_spans(family, spec, source, pending, largest=largest):
         is_known = is_known or bool(span.variants)
         waiting.append(span)
         while is_known and waiting:

@@ -117,11 +117,11 @@ def kept_because(
 
 def known_and_pending(
     warehouse: Path, spec: Experiment, source: str, until_ms: int, *, selection: str
-) -> tuple[bool, list[Window]]:
-    """Whether any window of the source is in the warehouse, and those that are to be read."""
+) -> tuple[dict[int, LoadedWindow], list[Window]]:
+    """The windows of the source that are in the warehouse, and those that are to be read."""
     with open_writer(warehouse) as con:
         loaded = loaded_windows(con, spec, source)
-    return bool(loaded), pending_windows(spec, loaded, until_ms, selection=selection)
+    return loaded, pending_windows(spec, loaded, until_ms, selection=selection)
 
 
 def pending_windows(

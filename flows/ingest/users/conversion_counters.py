@@ -52,9 +52,10 @@ def pull_conversions(
         raise ValueError(f"{spec.experiment}: the spec has no sources.conversions")
     interval_ms = milliseconds(counters.prometheus.scrape_interval)
     selection = _selection(spec, counters)
-    has_series, pending = known_and_pending(
+    loaded, pending = known_and_pending(
         warehouse, spec, "conversions", until_ms, selection=selection
     )
+    has_series = bool(loaded)
     selector = Selector(counters.metric, (Matcher("experiment", "=", spec.experiment),))
     users, warnings = Counter[tuple[str, str]](), dict[str, None]()
     foreign = written = 0

@@ -27,6 +27,22 @@ def test_the_first_window_is_read_alone_and_then_as_many_as_fit() -> None:
     assert [[w.window for w in span.windows] for span in spans] == [HOURS[:1], HOURS[1:]]
 
 
+@pytest.mark.parametrize(("fitting", "sizes"), [(6, [6]), (2, [2, 2, 2]), (0.5, [1] * 6)])
+def test_where_windows_were_read_before_the_first_span_holds_as_many_as_fit(
+    monkeypatch: pytest.MonkeyPatch, fitting: float, sizes: list[int]
+) -> None:
+    [_, second] = _spans(two_versions(START + 6 * HOUR), HOURS[:2])
+    monkeypatch.setattr(count_spans, "_MOST_SAMPLES", int(fitting * second.samples))
+    spans = counted_spans(
+        FAMILIES[Mesh.ISTIO],
+        experiment(),
+        two_versions(START + 6 * HOUR),
+        HOURS,
+        largest=second.samples,
+    )
+    assert [len(span.windows) for span in spans] == sizes
+
+
 def test_spans_never_hold_more_than_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     [first, *_] = _spans(two_versions(START + 6 * HOUR), HOURS)
     monkeypatch.setattr(count_spans, "_MOST_SAMPLES", 3 * first.samples)

@@ -380,10 +380,13 @@ def test_variant_without_series_is_a_finding_that_names_what_exists(warehouse: P
     assert pulled.foreign_series == 4
 
 
-def test_failing_source_leaves_the_warehouse_as_it_was(warehouse: Path) -> None:
+@pytest.mark.parametrize("answers", [0, 1])
+def test_failing_source_leaves_the_warehouse_as_it_was(warehouse: Path, answers: int) -> None:
+    """At once, and where it has answered for the requests but not for the scrapes."""
+
     class Failing(ScrapedSource):
         def read(self, *args: Any) -> Any:
-            if len(self.reads) >= 3:
+            if len(self.reads) >= answers:
                 raise ConnectionError
             return super().read(*args)
 
