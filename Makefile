@@ -26,7 +26,7 @@ lint: $(VENV)/dev ## formatting, lint, types, the direction of imports, known ad
 	@$(BIN)/python scripts/audit.py
 
 bench: $(VENV)/dev servers spark ## print ratios of speed and memory, in their short form
-	@for name in "news --quick" "many_users --quick" warehouse_opening "judge_speed --metrics 2000" \
+	@for name in "news --quick" "many_users --quick" warehouse_opening look_cost "judge_speed --metrics 2000" \
 		"spark_engine --quick"; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; done
 
