@@ -106,6 +106,7 @@ def commands_page() -> Iterator[str]:
     for decision in Decision:
         said[exit_code(decision)].append(decision.value)
     said[ExitCode.FAILED].append("error: nothing was decided")
+    said[ExitCode.INTERRUPTED].append("interrupted (Ctrl-C)")
     yield "| exit code | decision |\n| --- | --- |"
     yield from (f"| {code} | {', '.join(words)} |" for code, words in said.items())
     (commands,) = (

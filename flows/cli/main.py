@@ -34,8 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.filterwarnings("ignore", category=RuntimeWarning)
     try:
         return _run(arguments)
-    except KeyboardInterrupt:
-        raise
+    except KeyboardInterrupt as error:
+        show_fault(error, debug=debug)
+        complain("interrupted; verdicts that were reached are recorded")
+        return ExitCode.INTERRUPTED
     except BaseException as error:  # nothing is hidden: --debug prints all of it
         # argparse's own ends. A library's is none of ours, nor is the panic of one in Rust.
         if isinstance(error, SystemExit) and error.code in _ENDS:

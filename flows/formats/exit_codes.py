@@ -15,6 +15,8 @@ class ExitCode(IntEnum):
     UNDECIDED = 3
     UNUSABLE = 4
     """The data can't be judged."""
+    INTERRUPTED = 130
+    """Ended by Ctrl-C, as shells have it."""
 
 
 _OF_DECISIONS = {

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from flows.formats.problems import UserError, os_reason
-from flows.warehouse.engines import attached
+from flows.warehouse.engines import attached, interrupt_told
 from flows.warehouse.file_lock import LockHeld, file_lock
 from flows.warehouse.kept_open import KEPT, Opened, stays_open
 from flows.warehouse.migrations import SchemaMismatch, bring_up_to_date, is_up_to_date
@@ -158,7 +158,8 @@ def _locked(path: Path, *, shared: bool, deadline: float, wait_s: float) -> Iter
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WarehouseUnusable(
-            f"{path} can't be made, its folder can't be: {os_reason(error)}. Name another file"
+            f"{path} can't be made, its folder can't be: {os_reason(error)}. Make it writable "
+            "for this user, or name another --root"
         ) from error
     try:
         lock = path.with_name(f"{path.name}.lock")
@@ -203,7 +204,9 @@ def _not_opened(path: Path, error: duckdb.Error) -> Exception:
     if any(reason in text for reason in (*_FULL, *_DENIED)):
         return error
     if "not a valid DuckDB database file" in text:
-        return WarehouseUnusable(f"{path} is not a DuckDB file: move it away, or name another file")
+        return WarehouseUnusable(
+            f"{path} is not a DuckDB file: move it away, or name another --root"
+        )
     return _damaged(path, error)
 
 
@@ -273,7 +276,8 @@ def _told_apart(path: Path) -> Iterator[None]:
     DuckDB says them in several exceptions: IO errors, failed commits, errors without a kind.
     """
     try:
-        yield
+        with interrupt_told():
+            yield
     except (duckdb.Error, OSError) as error:
         text = str(error)
         if isinstance(error, duckdb.OutOfMemoryException):

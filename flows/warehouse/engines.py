@@ -21,6 +21,21 @@ _MOST_IDLE = 2  # a pull has one for the warehouse, and one for the rows that co
 
 
 @contextmanager
+def interrupt_told() -> Iterator[None]:
+    """Raises KeyboardInterrupt where DuckDB makes a RuntimeError of a signal during a query.
+
+    Left as it is, whoever goes on after a failure (the next experiment, the next look of a
+    delivery) would go on after Ctrl-C.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":
+            raise
+        raise KeyboardInterrupt from error
+
+
+@contextmanager
 def attached(
     file: Path | None, spilled: Path, settings: Mapping[str, str], *, read_only: bool = False
 ) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -36,7 +51,8 @@ def attached(
         engine.execute(f"attach {source} as opened{' (read_only)' if read_only else ''}")
         con = session(engine)
         try:
-            yield con
+            with interrupt_told():
+                yield con
         finally:
             con.close()
         is_as_new = _detached(engine) and not Path(folder).exists()

@@ -106,7 +106,7 @@ def _applied(con: Connection) -> dict[int, tuple[str, str]]:
     if tables:
         raise SchemaMismatch(
             f"is a DuckDB file, but not a warehouse: it has the tables "
-            f"{', '.join(sorted(tables))}. Name another file"
+            f"{', '.join(sorted(tables))}. Move it away, or name another --root"
         )
     return {}
 

@@ -17,8 +17,12 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main as cli
+from flows.cli import main_job
+from flows.formats.exit_codes import ExitCode
 from flows.look.look_time import TimeInFuture, look_time
 from flows.prefect_flows import pull_one, score_one
+from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_writer
 from tests.places import PATIENCE_S, REPOSITORY
 from tests.servers import own_process
 from tests.servers.small_disk import small_disk
@@ -323,3 +327,22 @@ def test_metric_without_a_direction_is_remarked(
     said = capsys.readouterr().out
     assert said.startswith(f"{spec}: ok\n")
     assert ("metrics.refunded: no `better`, so lower values are harm" in said) == is_remarked
+
+
+def test_interrupted_run_judges_nothing_more_and_says_so_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C during a query: DuckDB makes a failure of it, after which others would go on."""
+    root = workspace(tmp_path, REQUESTS, USERS)
+    pulled: list[str] = []
+
+    def pull(spec: Experiment, warehouse: Path, **_: object) -> None:
+        pulled.append(spec.experiment)
+        with open_writer(warehouse):
+            raise RuntimeError("Query interrupted")
+
+    monkeypatch.setattr(main_job, "pull_experiment", pull)
+    assert cli.main(["--root", str(root), "run"]) == ExitCode.INTERRUPTED
+    assert pulled == [REQUESTS]
+    said = capsys.readouterr().err
+    assert said == "interrupted; verdicts that were reached are recorded\n"

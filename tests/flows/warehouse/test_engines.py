@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -110,3 +112,13 @@ def test_a_checkpoint_may_put_few_row_groups_together(tmp_path: Path) -> None:
     """What that saves a pull of a large table benchmarks/many_users.py shows."""
     with attached(tmp_path / "w.duckdb", tmp_path / "spilled", {}) as con:
         assert con.sql("select current_setting('max_vacuum_tasks')").fetchall() == [(8,)]
+
+
+def test_signal_during_a_query_is_an_interrupt(tmp_path: Path) -> None:
+    """DuckDB raises a RuntimeError of its own, which looks like a failure that one goes on after."""
+    with (
+        pytest.raises(KeyboardInterrupt),
+        attached(None, tmp_path / "spilled", {"threads": "1"}) as con,
+    ):
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        con.execute("select sum(hash(range)) from range(100_000_000_000)")
