@@ -199,6 +199,7 @@ class IndexEntry:
     """One experiment in the index.
 
     scores: of its latest looks, oldest first. asks: what a person is to decide; "" if nothing is.
+    is_over: the look is at the plan's end, so that no later one is missing.
     """
 
     experiment: str
@@ -210,6 +211,7 @@ class IndexEntry:
     look_at: datetime
     scores: tuple[float | None, ...] = ()
     asks: str = ""
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@
       const age = since(time);
       if (age < 0) continue;
       time.textContent = `${span(age)} ago`;
-      time.parentElement.classList.toggle("old", age >= 86400);
+      time.parentElement.classList.toggle("old", age >= 86400 && time.dataset.age !== "over");
     }
     for (const note of document.querySelectorAll("[data-now]")) {
       const age = since(note.previousElementSibling);

@@ -12,7 +12,8 @@ from urllib3.exceptions import HTTPError
 
 from flows.delivery.targets.open_target import open_target
 from flows.doctor.health_finding import Health, HealthFinding
-from flows.formats.safe_text import hide, read_secret, safe_text
+from flows.formats.network_words import network_words
+from flows.formats.safe_text import hide, read_secret
 from flows.formats.urls import endpoint_of
 from flows.ingest.sources.login import Bearer, SpecSession
 from flows.ingest.sources.user_postgres import describe_query
@@ -68,7 +69,7 @@ def check_prefect(environment: Mapping[str, str] = os.environ) -> Sequence[Healt
             version = str(json.loads(answer.raw.read(_MOST_READ, decode_content=True)))[:40]
             pool = _get(session, f"{server.url}/work_pools/{_POOL}")
         except (requests.RequestException, HTTPError, ValueError, RecursionError) as error:
-            said = safe_text(f"{type(error).__name__}: {error}")
+            said = network_words(error)
             remedy = "start it (prefect server start), or correct PREFECT_API_URL"
             return [HealthFinding(subject, Health.FAIL, said, remedy)]
     if pool.status_code != requests.codes.ok:

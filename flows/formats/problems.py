@@ -20,22 +20,24 @@ class Finding:
     message: str
 
 
-def nearest(name: str, known: Sequence[str], *, likeness: float = 0.5) -> str | None:
+def nearest(name: str, known: Sequence[str], *, likeness: float = 0.6) -> str | None:
     """The known name that is most like this one, if one is. likeness: 0 of any, 1 of the same."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=likeness)
     return near[0] if near else None
 
 
-def did_you_mean(name: str, known: Sequence[str]) -> str:
+def did_you_mean(name: str, known: Sequence[str], *, likeness: float = 0.6) -> str:
     """The nearest name as a question in brackets; empty without one."""
-    near = nearest(name, known)
+    near = nearest(name, known, likeness=likeness)
     return f" (did you mean {near!r}?)" if near else ""
 
 
 def unknown_field(name: str, known: Sequence[str], belongs_to: Sequence[str] = ()) -> str:
     """What is said of a field that isn't known where it stands, and what would be right."""
     if belongs_to:
-        return f"unknown field {name!r}; it belongs to {', or to '.join(belongs_to)}"
+        # One letter off is rather a slip than a field of another place.
+        near = did_you_mean(name, known, likeness=0.9)
+        return f"unknown field {name!r}{near}; it belongs to {', or to '.join(belongs_to)}"
     listed = f"; there are {', '.join(known)}" if known else ""
     return f"unknown field {name!r}{did_you_mean(name, known) or listed}"
 

@@ -9,6 +9,7 @@ import requests
 import urllib3
 
 from flows.formats.bounded_http import bound
+from flows.formats.network_words import network_words
 
 # Bytes of an answer that a message quotes.
 _MOST_SAID = 2048
@@ -63,7 +64,7 @@ def push_text(
                 said = b"" if answer.is_redirect else raw.read1(_MOST_SAID, decode_content=True)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         # ValueError: the length of a chunk is negative.
-        raise PushFailed(f"Pushgateway {url} can't be reached: {error}") from error
+        raise PushFailed(f"Pushgateway {url} can't be reached: {network_words(error)}") from error
     if answer.is_redirect:
         raise PushFailed(f"Pushgateway {url} redirects to another address: name that one")
     words = " ".join(said.decode(errors="replace").split())

@@ -110,10 +110,11 @@ class _Judged:
 
 
 def _entry(spec: Experiment, latest: _Latest, judged: _Judged | None) -> IndexEntry:
-    asks = ""
+    asks, is_over = "", False
     if judged is not None:
         end, verdict = judged.report.plan_end, judged.report.verdict
-        asks = asks_of(verdict, plan_ended=end is not None and end <= verdict.look_at)
+        is_over = end is not None and end <= verdict.look_at
+        asks = asks_of(verdict, plan_ended=is_over)
     return IndexEntry(
         experiment=latest.name,
         service=spec.service,
@@ -124,6 +125,7 @@ def _entry(spec: Experiment, latest: _Latest, judged: _Judged | None) -> IndexEn
         look_at=latest.look_at.astimezone(UTC),
         scores=tuple(latest.scores),
         asks=asks,
+        is_over=is_over,
     )
 
 

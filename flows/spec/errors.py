@@ -75,6 +75,9 @@ def finding_of(detail: ErrorDetails, path: FieldPath, text: str | None = None) -
         return Finding(path, "is missing")
     if kind == "extra_forbidden":
         return Finding(path, _unknown_field(str(path[-1]), fields_for(detail)))
+    if detail["loc"][-1] == "[key]" and kind == "literal_error":
+        known = re.findall(r"'(\w+)'", detail["ctx"]["expected"])
+        return Finding(path, unknown_field(str(value), known))
     # What is no variable's name may be what the variable is to hold.
     is_secret = detail.get("ctx", {}).get("pattern") == VARIABLE_PATTERN
     shown = "" if is_secret else _shown(value, text)

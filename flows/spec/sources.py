@@ -95,8 +95,9 @@ _TIME_FORMAT: Any = Field(
 Role = Literal["user", "variant", "outcome", "value", "at", "experiment"]
 _COLUMNS: Any = Field(
     default_factory=dict,
-    description="Column names, where they differ from the defaults; `experiment: null` where a "
-    "column of that name doesn't name experiments.",
+    description="The column of `user`, `variant`, `outcome`, `value`, `at` or `experiment`, where "
+    "it isn't called user_id, variant, outcome, value, exposed_at (outcomes: occurred_at) or "
+    "experiment; `experiment: null` where a column of that name doesn't name experiments.",
 )
 
 

@@ -323,6 +323,15 @@ def test_index_begins_with_what_needs_somebody() -> None:
     assert "No verdicts yet." in Page(index_page([])).text
 
 
+def test_experiment_that_is_over_is_not_old() -> None:
+    """No look of it is missing: its last one is at the plan's end."""
+    over = entry("over", look_at=START - timedelta(days=5), is_over=True)
+    text = index_page([over, entry("new")])
+    assert 'class="old"' not in text
+    assert 'data-age="over"' in text
+    assert "the plan's end" in text
+
+
 def test_old_verdict_does_not_look_like_todays() -> None:
     old = entry("old", look_at=START - timedelta(days=5))
     page = Page(index_page([old, entry("new")]))

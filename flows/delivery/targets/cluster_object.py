@@ -21,6 +21,7 @@ from flows.delivery.targets.kubeconfig import (
 from flows.delivery.targets.target import SplitChanged, TargetRefused, TargetUnavailable
 from flows.formats import apart
 from flows.formats.bounded_http import proxy_problem
+from flows.formats.network_words import network_words
 from flows.formats.problems import UserError
 from flows.formats.safe_text import hide
 
@@ -179,8 +180,9 @@ class ClusterObject:
                 yield client
         except (HTTPError, ValueError) as error:
             # ValueError: the length of a chunk is negative.
+            said = network_words(error)
             raise TargetUnavailable(
-                f"the API server of {self.title} can't be reached: {error}"
+                f"the API server of {self.title} can't be reached: {said}"
             ) from error
 
     def _told(self, status: int, message: str, verb: str) -> Exception:

@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from pydantic import BaseModel, ValidationError
 
 from flows.delivery.targets.target import TargetRefused, TargetUnavailable
+from flows.formats.network_words import network_words
 from flows.formats.urls import endpoint_of
 
 _WAIT_S = 10.0
@@ -113,7 +114,8 @@ def _get(admin: str, page: str, **query: str) -> bytes:
                 raise requests.ReadTimeout(f"{len(body)} bytes in {_WAIT_S:g} s, and more")
     except (requests.RequestException, ValueError) as error:
         # ValueError: the length of a chunk is negative.
+        said = network_words(error)
         raise TargetUnavailable(
-            f"Envoy's admin at {server.shown} doesn't answer: {error}"
+            f"Envoy's admin at {server.shown} doesn't answer: {said}"
         ) from error
     return bytes(body)

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from flows.formats.bounded_http import bound
-from flows.formats.safe_text import safe_text
+from flows.formats.network_words import network_words
 from flows.formats.text import counted
 from flows.formats.text_file import STREAM, is_stream
 from flows.formats.urls import endpoint_of
@@ -173,7 +173,8 @@ class PrometheusConnection:
             raise self._too_late(path, began) from error
         except requests.exceptions.SSLError as error:
             raise SourceRefused(
-                f"{self.url}: no trusted connection (is ca_file right?): {_said(error)}"
+                f"{self.url}: no trusted connection (are https and ca_file right?): "
+                f"{network_words(error)}"
             ) from error
         except (OtherHost, requests.exceptions.InvalidProxyURL) as error:
             raise SourceRefused(f"{self.url}: {error}") from error
@@ -186,7 +187,7 @@ class PrometheusConnection:
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             if time.monotonic() > began + self.patience.whole_s:
                 raise self._too_late(path, began) from error
-            raise _AskLater(f"{type(error).__name__}: {_said(error)}") from error
+            raise _AskLater(f"{type(error).__name__}: {network_words(error)}") from error
         return self._judged(response, body)
 
     def _too_late(self, path: str, began: float) -> SourceUnavailable:
@@ -222,7 +223,9 @@ class PrometheusConnection:
         if remedy is Remedy.HALVE:
             raise AskForLess(words)
         if remedy is Remedy.REFUSE:
-            raise SourceRefused(f"{self.url} refused ({response.status_code}): {words}")
+            is_elsewhere = response.status_code == requests.codes.not_found
+            hint = f"; is {self.url} the address to which /api/v1 is added?" if is_elsewhere else ""
+            raise SourceRefused(f"{self.url} refused ({response.status_code}): {words}{hint}")
         asked = response.headers.get("Retry-After", "")
         raise _AskLater(
             f"{response.status_code} {words}",
@@ -236,23 +239,6 @@ class _AskLater(Exception):
     def __init__(self, trouble: str, wait_s: float = 0.0) -> None:
         super().__init__(trouble)
         self.wait_s = wait_s
-
-
-def _said(error: BaseException) -> str:
-    """What the system says in the end, without the layers in between; else the error's own words.
-
-    A TLS error's own words say more.
-    """
-    is_tls = isinstance(error, requests.exceptions.SSLError)
-    said, cause = str(error), error.__cause__ or error.__context__
-    seen: list[BaseException] = []
-    # A library may raise an error from itself.
-    while cause is not None and not is_tls and cause not in seen:
-        if isinstance(cause, OSError) and cause.strerror:
-            said = cause.strerror
-        seen.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    return safe_text(said)
 
 
 class Remedy(StrEnum):

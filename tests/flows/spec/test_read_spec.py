@@ -144,6 +144,14 @@ def test_a_stage_may_give_a_variant_nothing(tmp_path: Path) -> None:
             "metrics: {slow: {kind: slow_share, above: 1s, quantil: 0.9}}",
             "10: metrics.slow.quantil: unknown field 'quantil' (did you mean 'quantile'?)",
         ),
+        (
+            "metric: {a: {kind: error_share}}",
+            "10: metric: unknown field 'metric' (did you mean 'metrics'?); it belongs to sources.",
+        ),
+        (
+            "metrics: {a: {kind: average, outcome: paid}}",
+            "10: metrics.a: unknown kind 'average'; there are 'error_share'",
+        ),
         ("plan: {scrape_intervl: 1s}", "10: plan.scrape_intervl: unknown field 'scrape_intervl'"),
     ],
 )

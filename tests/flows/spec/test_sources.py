@@ -38,3 +38,22 @@ def test_password_in_a_url_is_neither_kept_nor_shown(tmp_path: Path) -> None:
 def test_one_way_to_log_in_is_complete(tmp_path: Path, fields: str, said: str) -> None:
     text = SHORTEST.replace('9090"}', f'9090", {fields}}}')
     assert any(said in problem for problem in problems_of(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("user_id: uid", "columns.user_id: unknown field 'user_id' (did you mean 'user'?)"),
+        (
+            "exposed_at: seen",
+            "columns.exposed_at: unknown field 'exposed_at'; there are user, variant, outcome, "
+            "value, at, experiment",
+        ),
+    ],
+)
+def test_column_that_is_named_by_its_default_name_is_told_by_the_right_one(
+    tmp_path: Path, written: str, said: str
+) -> None:
+    rows = f"  exposures: {{files: e.csv, columns: {{{written}}}}}\n  outcomes: {{files: o.csv}}\n"
+    (found,) = problems_of(tmp_path, SHORTEST.replace("sources:\n", f"sources:\n{rows}"))
+    assert said in found

@@ -88,7 +88,9 @@ def test_truncated_and_damaged_files_are_told(warehouse: Path) -> None:
 
 def test_folder_that_is_a_file_is_told(warehouse: Path) -> None:
     with (
-        pytest.raises(WarehouseUnusable, match="Make it writable for this user, or name another --root"),
+        pytest.raises(
+            WarehouseUnusable, match="Make it writable for this user, or name another --root"
+        ),
         open_writer(warehouse / "w.duckdb"),
     ):
         pass

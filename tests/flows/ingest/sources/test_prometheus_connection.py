@@ -57,7 +57,7 @@ def _error(kind: str, text: str) -> bytes:
         (Reply(401, b"Unauthorized"), r"401.*Unauthorized"),
         (Reply(403, b"<html>forbidden</html>"), r"403.*forbidden"),
         (Reply(200, b"<!DOCTYPE html><title>Log in</title>"), "no Prometheus answer.*Log in"),
-        (Reply(404, b"404 page not found"), "404 page not found"),
+        (Reply(404, b"404 page not found"), "404 page not found; is http.* the address to which"),
         (Reply(500, _error("internal", "corrupt block")), "corrupt block"),
     ],
 )
