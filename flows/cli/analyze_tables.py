@@ -24,8 +24,9 @@ def show(document: ScorecardDocument) -> None:
     table = Table(title="candidate against baseline, relative", title_justify="left")
     for heading in ("metric", "lift", f"{level} at one look", f"{level} at all looks", "wins"):
         table.add_column(heading, overflow="fold")
+    several = len({row.experiment for row in document.rows}) > 1
     for row in document.rows:
-        table.add_row(*_cells(row))
+        table.add_row(*_cells(row, names_experiment=several))
     plain_console().print(table)
     say("wins: chance that the candidate is larger; *: found by e-BH, however often one looks")
     for limit in document.limits:
@@ -69,10 +70,10 @@ def _side(interval: Interval) -> str:
     return "smaller" if interval.upper < 0 else ""
 
 
-def _cells(row: ScorecardRow) -> list[str]:
+def _cells(row: ScorecardRow, *, names_experiment: bool) -> list[str]:
     name = " / ".join(p for p in (row.metric, row.segment) if p)
     return [
-        f"{row.experiment}\n{name}: {row.candidate}",
+        f"{row.experiment}\n" * names_experiment + f"{name}: {row.candidate}",
         f"{_percent(row.relative)}\nof {row.estimate_baseline:.4g}",
         f"{_range(row.fixed)}\np = {row.p_value:.2g}",
         f"{_range(row.anytime)}\np = {row.anytime_p:.2g}" + (" *" if row.discovery else ""),

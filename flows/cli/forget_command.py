@@ -35,13 +35,16 @@ def _run(options: argparse.Namespace) -> int:
     from datetime import UTC, datetime  # noqa: PLC0415
 
     from flows.ingest.users.forget_users import forget_users  # noqa: PLC0415
-    from flows.workspace.experiments import select_readable  # noqa: PLC0415
+    from flows.workspace.experiments import NoSpecs, no_specs, select_readable  # noqa: PLC0415
 
     workspace = options.workspace
     users = [*options.users, *_of_file(options.file)]
     if not users:
         raise NobodyNamed("name at least one user: verdict forget USER ..., or --from FILE")
     specs = select_readable(workspace).experiments
+    if not specs and not workspace.warehouse.exists():
+        # In another folder nobody would be forgotten where the users are.
+        raise NoSpecs(no_specs(workspace.experiments))
     gone = forget_users(workspace.warehouse, specs, users, at=datetime.now(UTC))
     for experiment, rows in gone.items():
         print(f"{experiment}: {counted(rows, 'row')} removed")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flows.doctor.health_finding import Health, HealthFinding
 from flows.formats.problems import FileProblem
-from flows.formats.text import counted
+from flows.formats.text import counted, said_size
 from flows.look.basis import data_files
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import WarehouseBusy, open_reader
@@ -58,8 +58,8 @@ def check_files(spec: Experiment, path: Path) -> Sequence[HealthFinding]:
     absent = [str(file) for file in files if not file.is_file()]
     if absent:
         return [HealthFinding(subject, Health.FAIL, f"{', '.join(absent)}: no such file")]
-    size = sum(file.stat().st_size for file in files) / 1e6
-    return [HealthFinding(subject, Health.OK, f"{counted(len(files), 'file')}, {size:,.1f} MB")]
+    size = said_size(sum(file.stat().st_size for file in files))
+    return [HealthFinding(subject, Health.OK, f"{counted(len(files), 'file')}, {size}")]
 
 
 def check_warehouse(workspace: Workspace) -> Sequence[HealthFinding]:
@@ -67,7 +67,7 @@ def check_warehouse(workspace: Workspace) -> Sequence[HealthFinding]:
     path = workspace.warehouse
     if not path.exists():
         return [HealthFinding("warehouse", Health.OK, f"{path} is made by the first look")]
-    size = f"{path}, {path.stat().st_size / 1e6:,.1f} MB"
+    size = f"{path}, {said_size(path.stat().st_size)}"
     try:
         with open_reader(path, wait_s=_WAIT_S) as con:
             con.execute("select 1")
@@ -86,12 +86,10 @@ def check_disk(workspace: Workspace) -> Sequence[HealthFinding]:
         return [HealthFinding("disk", Health.FAIL, f"{folder} is not writable", remedy)]
     size = workspace.warehouse.stat().st_size if workspace.warehouse.exists() else 0
     free, needed = shutil.disk_usage(folder).free, max(_LEAST_DISK, 3 * size)
-    said = f"{free / _GB:,.1f} GB free in {folder}"
+    said = f"{said_size(free)} free in {folder}"
     if free >= needed:
         return [HealthFinding("disk", Health.OK, said)]
-    remedy = (
-        f"free some: runs want {needed / _GB:,.1f} GB (three times the warehouse, 1 GB at least)"
-    )
+    remedy = f"free some: runs want {said_size(needed)} (three times the warehouse, 1 GB at least)"
     return [HealthFinding("disk", Health.WARN, said, remedy)]
 
 
@@ -100,7 +98,7 @@ def check_memory() -> Sequence[HealthFinding]:
     free = _available()
     if free is None:
         return [HealthFinding("memory", Health.UNUSED, "this system doesn't tell")]
-    said = f"{free / _GB:,.1f} GB available"
+    said = f"{said_size(free)} available"
     if free >= _LEAST_MEMORY:
         return [HealthFinding("memory", Health.OK, said)]
     remedy = "a run takes up to 1 GB: give it more, or fewer experiments at once"

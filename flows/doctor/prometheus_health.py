@@ -63,7 +63,10 @@ def _on_series(
     if not found.labels:
         error = nothing_to_count(family, spec, samples, **span)
         yield HealthFinding(
-            subject, Health.FAIL, str(error), "correct the spec, or start the traffic"
+            subject,
+            Health.FAIL,
+            str(error).removeprefix(f"{spec.experiment}: "),
+            "correct the spec, or start the traffic",
         )
         return
     metrics = sorted({labels["__name__"] for labels in found.labels})

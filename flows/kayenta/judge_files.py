@@ -65,6 +65,9 @@ def judge_files(
     if judge is JudgeKind.VERDICT:
         series = tuple(map(_with_both_sides, series))
         _check_pairs(values_path, series)
+    elif not any(metric.groups for metric in metrics):
+        told = "none is in a group (`groups`), so the score is 0 whatever the values are"
+        raise file_error(config_path, 1, told, "metrics")
     plan = plan or ValuePlan()
     unknown = [name for name in plan.absolute if name and name not in by_name]
     if unknown:

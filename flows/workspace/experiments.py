@@ -116,6 +116,11 @@ def find_spec(folder: Path, name: str) -> tuple[Path, Experiment]:
         return path, load_spec(path)
     if path.is_dir():
         raise file_error(path, 1, "is a folder, must be a spec file")
+    named = folder / name
+    if named.is_dir():
+        raise file_error(named, 0, "is a folder; name an experiment, and its folder by --root")
+    if named.is_file():
+        raise file_error(named, 0, "is no spec: a spec's name ends in .yaml")
     known = sorted(item.stem for item in folder.glob("*.yaml") if item.is_file())
     message = f"there is no experiment {name!r}{did_you_mean(name, known)}"
     listed = f"; known: {', '.join(known)}" if known else f"; {no_specs(folder)}"
@@ -127,5 +132,7 @@ def find_spec(folder: Path, name: str) -> tuple[Path, Experiment]:
 def no_specs(folder: Path) -> str:
     """That a folder has no specs, and what to do."""
     other = next((item.name for item in sorted(folder.glob("*.yml"))), None)
-    remedy = f"rename {other} to {other[:-3]}yaml" if other else "run `verdict init`"
-    return f"{folder} has no specs (*.yaml): {remedy}"
+    if other:
+        return f"{folder} has no specs (*.yaml): rename {other} to {other[:-3]}yaml"
+    there = "has no specs (*.yaml)" if folder.is_dir() else "is not there"
+    return f"{folder} {there}: run `verdict init`, or name the project's folder by --root"

@@ -235,19 +235,23 @@ def _no_metric(
         if _labels(source, [Selector(metric) for metric in other.requests], start_ms, until_ms)
     ]
     there = f"; there are series of mesh {_values(others)}" if others else "; nor of any other mesh"
-    there += _similar_metrics(source, family.requests[0])
+    there += _metrics_there(source, family.requests)
     return NoSuchMetric(
         f"{spec.experiment}: the source has no series of {' or '.join(family.requests)} "
         f"(mesh {family.mesh}) between {_time(start_ms)} and {_time(until_ms)}{there}"
     )
 
 
-def _similar_metrics(source: SampleSource, wanted: str) -> str:
+def _metrics_there(source: SampleSource, wanted: Sequence[str]) -> str:
     """The metrics that the source does have: a relabelling may have given them a prefix."""
     # What the server has to say of this is of no use to who reads what is missing.
     with suppress(SourceUnavailable, SourceRefused):
-        if names := source.metric_names():
-            return f". The metrics it has that are most like that are {_closest(names, wanted)}"
+        names = source.metric_names()
+        if there := [name for name in wanted if name in names]:
+            return f". It has {there[0]} of another time: is there traffic, and is it scraped?"
+        if names:
+            near = _closest(names, wanted[0])
+            return f". The metrics it has that are most like that are {near}"
         return ". It has no metrics at all"
     return ""
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from flows.ingest.requests.diagnosis import check_not_in_future, missing_variant
 from flows.ingest.requests.load_requests import LoadedSpan, load_span
 from flows.ingest.requests.mesh.families import FAMILIES
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, Family, SeriesRole
-from flows.ingest.requests.windows import Window, known_and_pending, selection_of
+from flows.ingest.requests.windows import NOTHING_NOW, Window, known_and_pending, selection_of
 from flows.ingest.sources.samples import SampleSource
 from flows.spec.experiment import Experiment
 
@@ -96,11 +96,16 @@ def pull_requests(
         waiting.append(span)
         while is_known and waiting:
             reports.append(_reported(waiting[0], load_span(spec, waiting.pop(0), warehouse)))
+    is_lost = any(line.endswith(NOTHING_NOW) for report in reports for line in report.warnings)
+    if not waiting and not is_lost:
+        return _combined(family, spec, reports)
+    why = nothing_to_count(
+        family, spec, source, start_ms=pending[0].start_ms, until_ms=pending[-1].end_ms
+    )
     if waiting:
-        raise nothing_to_count(
-            family, spec, source, start_ms=pending[0].start_ms, until_ms=pending[-1].end_ms
-        )
-    return _combined(family, spec, reports)
+        raise why
+    pulled = _combined(family, spec, reports)
+    return replace(pulled, findings=(*pulled.findings, str(why)))
 
 
 @dataclass(frozen=True, slots=True)

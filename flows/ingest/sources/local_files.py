@@ -21,6 +21,11 @@ def find_files(pattern: str, spec_dir: Path) -> dict[str, Path]:
     """
     names = sorted(_matching(pattern, spec_dir))
     files = {name: spec_dir / name for name in names if (spec_dir / name).is_file()}
+    folder = next((name for name in names if (spec_dir / name).is_dir()), None)
+    if not files and folder is not None:
+        raise UserDataRefused(
+            f"{spec_dir / folder}: is a folder; name its files, such as {folder}/*.csv"
+        )
     if not files:
         raise UserDataRefused(
             f"{spec_dir / pattern}: no such file; `files` is a path or a glob, relative to the spec"

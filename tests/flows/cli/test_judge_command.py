@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from flows.cli import judge_command
+from flows.formats.problems import InputError
 from tests.builders.canary_files import canary_config, metric, problems_of
 
 SPIKES = [100, 1, 100, 100, 1, 100, 100, 100, 1, 100]
@@ -188,6 +189,15 @@ def test_lost_weights_and_metrics_without_a_group_are_warned_of(
     shown = capsys.readouterr().out
     assert "! group 'gone' has a weight but no metric" in shown
     assert "! metric 'b' is in no group" in shown
+
+
+def test_config_without_any_group_is_no_rollback(files: Files) -> None:
+    """Nothing counts in its score, as when the file of values is given as the config."""
+    config = canary_config({**metric("a"), "groups": []})
+    steady = {"a": (_normal(1, 9, 0.2), _normal(2, 9, 0.2))}
+    with pytest.raises(InputError, match=r"metrics: none is in a group \(`groups`\), so the score"):
+        _run(*files(config, steady))
+    assert _run(*files(config, steady), "--judge", "verdict") == 0
 
 
 @pytest.mark.parametrize("kind", ["kayenta", "verdict"])

@@ -346,3 +346,12 @@ def test_interrupted_run_judges_nothing_more_and_says_so_in_one_line(
     assert pulled == [REQUESTS]
     said = capsys.readouterr().err
     assert said == "interrupted; verdicts that were reached are recorded\n"
+
+
+def test_nobody_is_forgotten_in_a_folder_that_is_no_project(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the wrong one it would say that users are excluded, and their project would keep them."""
+    assert cli.main(["--root", str(tmp_path), "forget", "1234"]) == 2
+    assert "name the project's folder by --root" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

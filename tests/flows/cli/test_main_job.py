@@ -91,7 +91,8 @@ def test_pull_goes_on_after_a_broken_spec(verdict: Commands) -> None:
 def test_folder_without_specs_is_no_success(verdict: Commands, command: str) -> None:
     said = verdict(command)
     assert said.code == 2
-    assert said.err == f"{verdict.root}/experiments has no specs (*.yaml): run `verdict init`\n"
+    remedy = "run `verdict init`, or name the project's folder by --root"
+    assert said.err == f"{verdict.root}/experiments has no specs (*.yaml): {remedy}\n"
     assert said.out == ""
     assert not (verdict.root / "var").exists()
 

@@ -205,6 +205,12 @@ def test_folder_in_a_specs_place_is_called_one(tmp_path: Path) -> None:
         find_spec(tmp_path, "exam")
     with pytest.raises(InputError, match=r"there is no experiment 'exan'; .* has no specs"):
         find_spec(tmp_path, "exan")
+    (tmp_path / "shop").mkdir()
+    with pytest.raises(InputError, match="shop: is a folder; name an experiment, and its folder"):
+        find_spec(tmp_path, "shop")
+    (tmp_path / "rows.csv").touch()
+    with pytest.raises(InputError, match=r"rows\.csv: is no spec: a spec's name ends in \.yaml"):
+        find_spec(tmp_path, "rows.csv")
     (tmp_path / "exan.yml").touch()
     with pytest.raises(InputError, match=r"'exan'; rename exan\.yml to exan\.yaml$") as error:
         find_spec(tmp_path, "exan")

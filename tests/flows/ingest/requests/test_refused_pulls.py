@@ -55,6 +55,23 @@ def test_empty_source_says_so(warehouse: Path) -> None:
     assert message.endswith("nor of any other mesh. It has no metrics at all")
 
 
+def test_changed_spec_that_matches_nothing_any_more_is_told_what_there_is(warehouse: Path) -> None:
+    """As one that never matched anything; what was loaded before stays."""
+    source = two_versions()
+    assert pull(source, warehouse).samples > 0
+    pulled = pull(source, warehouse, namespace="nowhere")
+    assert any("kept as loaded before" in text for text in pulled.warnings)
+    assert "destination_service_namespace is shop (set `namespace`)" in pulled.findings[-1]
+
+
+def test_metric_whose_traffic_is_over_is_not_called_unknown(warehouse: Path) -> None:
+    source = ScrapedSource()
+    add_pod(source, istio("v1", "a"), START - 3 * HOUR, START - 2 * HOUR)
+    message = _refused(source, warehouse, NoSuchMetric)
+    assert ". It has istio_requests_total of another time: is there traffic" in message
+    assert "most like" not in message
+
+
 def test_metric_that_was_renamed_is_suggested(warehouse: Path) -> None:
     source = ScrapedSource()
     for name in ("mesh:istio_requests_total", "go_goroutines"):

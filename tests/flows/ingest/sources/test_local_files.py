@@ -71,3 +71,8 @@ def test_pipe_is_no_file(folder: Path) -> None:
     os.mkfifo(folder / "pipe.csv")
     with pytest.raises(UserDataRefused, match="no such file"):
         find_files("*.csv", folder)
+
+
+def test_folder_in_the_place_of_files_is_called_one(folder: Path) -> None:
+    with pytest.raises(UserDataRefused, match=r"\.\./data: is a folder; name its files, such as"):
+        find_files("../data", folder)
