@@ -152,3 +152,26 @@ def test_order_in_time_is_what_counts() -> None:
         for b in (bad, bad[:, rng.permutation(60)])
     ]
     assert errors[0] > 2 * errors[1]
+
+
+@pytest.mark.parametrize("buckets", [0, 1, 2, 3, 5, 60, 257])
+def test_lagged_products_are_sums_of_products_so_many_buckets_apart(buckets: int) -> None:
+    rng = np.random.default_rng(buckets)
+    one, other = rng.normal(size=(2, 3, buckets))
+    found = lagged_products(one, other, np.full(3, float(buckets)))
+    for lag in range(len(found.both)):
+        late, early = slice(lag, None), slice(0, buckets - lag)
+        both = one[:, late] * other[:, early] + other[:, late] * one[:, early]
+        for products, expected in (
+            (found.baseline, one[:, late] * one[:, early]),
+            (found.candidate, other[:, late] * other[:, early]),
+            (found.both, both / 2),
+        ):
+            np.testing.assert_allclose(products[lag], expected.sum(axis=1), rtol=0, atol=1e-12)
+
+
+def test_nothing_is_left_of_what_is_the_same_in_both_versions() -> None:
+    values = np.random.default_rng(1).normal(size=(2, 50))
+    found = lagged_products(values, values, np.full(2, 50.0))
+    assert (found.candidate[0] - 2 * found.both[0] + found.baseline[0] == 0).all()
+    assert found.inflation().tolist() == [1.0, 1.0]
