@@ -100,14 +100,12 @@ def read_pod_requests(
         stretch_ms=stretch_ms,
     ).fetchnumpy()
     ids = series["series_id"]
-    at = np.searchsorted(ids, rows["series_id"])
-    is_known = np.append(np.isin(series["variant"], variants), False)[at]
-    is_known &= np.append(ids, 0)[at] == rows["series_id"]
+    own = np.isin(rows["series_id"], ids[np.isin(series["variant"], variants)])
     return PodRequests(
         variants=tuple(series["variant"].tolist()),
         pods=tuple(series["pod"].tolist()),
         kinds=kinds_in(series),
-        series=at[is_known],
-        stretch=rows["stretch"][is_known].astype(np.int64),
-        requests=rows["requests"][is_known].astype(np.float64),
+        series=np.searchsorted(ids, rows["series_id"][own]),
+        stretch=rows["stretch"][own].astype(np.int64),
+        requests=rows["requests"][own].astype(np.float64),
     )
