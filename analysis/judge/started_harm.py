@@ -53,7 +53,7 @@ def find_started_harm(
     null = Null(absolute, factor, (1 - BOUND_PART) * alpha, plan.planned_buckets)
     wide, level = started_gross_gap(absolute), (1 - EXACT_PART) * alpha
     early = np.array([counts_from_the_first(metric) for metric in metrics])
-    timed = np.array([_is_timed(metric) for metric in metrics])
+    timed = np.array([is_timed(metric) for metric in metrics])
     found = [
         _from_any_bucket(variants, one, early, timed, first)
         for one in (null, replace(null, gap=wide, alpha=level, gross=True))
@@ -70,10 +70,11 @@ def find_started_harm(
 
 def counts_from_the_first(metric: MetricPlan) -> bool:
     """Whether it is of errors, which code that is compiled and caches that fill don't excuse."""
-    return metric.unit is Unit.REQUEST and metric.role.decides and not _is_timed(metric)
+    return metric.unit is Unit.REQUEST and metric.role.decides and not is_timed(metric)
 
 
-def _is_timed(metric: MetricPlan) -> bool:
+def is_timed(metric: MetricPlan) -> bool:
+    """Whether it is of slow requests."""
     return metric.above_ms is not None or metric.baseline_quantile is not None
 
 

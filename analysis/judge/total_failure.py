@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from analysis.arrays import BoolArray, FloatArray
 from analysis.evidence import RequestEvidence
+from analysis.judge.started_harm import is_timed
 from analysis.plan import MetricPlan, Plan
 from analysis.requests.gross_failure import gross_failure_path, gross_share_log_e
+from analysis.requests.own_states import reach_of_states
 from analysis.requests.paired_buckets import BucketCounts
 from analysis.stages import are_without
 
@@ -27,12 +30,23 @@ def gross_failures(
     alpha: FloatArray,
     overdispersion: FloatArray,
 ) -> BoolArray:
+    """Whether the candidate was ever grossly worse than the baseline at the time: bool[metrics].
+
+    A version's own states slow all of its requests for minutes, and of a share that is large by
+    definition, as half of all beyond the median, they move tens of points. So no slowness within
+    the reach of such states is gross.
+    """
     allowed = [metric.allowed_harm for metric in metrics]
+    gap = np.array([gross_gap(margin.absolute) for margin in allowed])
+    factor = np.array([1 + margin.relative for margin in allowed])
+    timed = np.array([is_timed(metric) for metric in metrics])
+    share = (baseline.bad.sum(axis=1) + 1) / (baseline.total.sum(axis=1) + 2)
+    slower = ndtr(ndtri(share) + reach_of_states(baseline, candidate)) - factor * share
     path = gross_failure_path(
         baseline,
         candidate,
-        gap=np.array([gross_gap(margin.absolute) for margin in allowed]),
-        factor=np.array([1 + margin.relative for margin in allowed]),
+        gap=np.where(timed, np.maximum(gap, slower), gap),
+        factor=factor,
         alpha=alpha,
         planned_buckets=plan.planned_buckets,
         overdispersion=overdispersion,

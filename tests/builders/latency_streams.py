@@ -32,13 +32,14 @@ _TAIL = 1.2816
 
 @dataclass(frozen=True, slots=True)
 class Slowed:
-    """How a candidate is slower, until a minute: all requests take so many times as long, their log
-    spreads so many times as far, those beyond p90 take so many times as long."""
+    """How a candidate is slower, from a minute until another: all requests take so many times as
+    long, their log spreads so many times as far, those beyond p90 take so many times as long."""
 
     times: float = 1.0
     spread: float = 1.0
     tail: float = 1.0
     end: float = np.inf
+    begin: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ def _slower_than(
     harmed = (healthy - np.log(harm.times) / LOG_SD) / harm.spread
     if harm.tail > 1:
         harmed = np.minimum(harmed, np.maximum(harmed - np.log(harm.tail) / LOG_SD, _TAIL))
-    return np.asarray(ndtr(-np.where(minutes < harm.end, harmed, healthy)))
+    there = (minutes > harm.begin) & (minutes < harm.end)
+    return np.asarray(ndtr(-np.where(there, harmed, healthy)))
 
 
 def _counted(

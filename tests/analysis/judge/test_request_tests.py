@@ -63,6 +63,28 @@ def test_versions_that_are_as_slow_are_not_rolled_back(like: Stream) -> None:
     assert _course(LatencyStream(like)).found()[0] == 0
 
 
+@pytest.mark.parametrize(("rate", "ramp"), [(1000.0, True), (100.0, False)])
+def test_states_of_minutes_that_the_baseline_has_too_are_no_gross_failure(
+    rate: float, ramp: bool
+) -> None:
+    """All requests 1.35 times as long, or 0.74, in one standard deviation: 40 points for a while.
+
+    Of 100 runs 6 are rolled back at 1000 a second in a ramp, 26 without regard to the states.
+    """
+    like = Stream(state=1.0, state_s=300, rate=rate, ramp=ramp)
+    assert _course(LatencyStream(like)).found()[0] <= 15
+
+
+@pytest.mark.parametrize("like", [Stream(rate=20), Stream(state=1.0, state_s=300)])
+@pytest.mark.parametrize("at", [3.0, 10.0])
+def test_a_version_that_hangs_is_found_within_a_minute_in_states_too(
+    like: Stream, at: float
+) -> None:
+    stream = LatencyStream(replace(like, buckets=56), Slowed(times=25, begin=at))
+    rolled = _course(stream).rolled_back
+    assert (np.sort(rolled[rolled > at])[: RUNS * 3 // 4] == at + 1).all()
+
+
 TIGHT = (Margin(0.02), Margin(0.01), Margin(0.005))
 RELATIVE = (Margin(relative=0.1),) * 3
 
