@@ -13,11 +13,12 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import ndtri
 
-from analysis.arrays import BoolArray, FloatArray
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.judge.started_harm import FoundHarm
 from analysis.metric_result import HarmSince
 from analysis.plan import MetricPlan, Plan, Unit
 from analysis.requests.bounds import Estimator
+from analysis.requests.fixed_starts import LEAST_BUCKETS, SinceStarts, harm_since_starts
 from analysis.requests.paired_buckets import (
     BucketCounts,
     PairedBuckets,
@@ -27,8 +28,8 @@ from analysis.requests.paired_buckets import (
 from analysis.requests.recent import last_part, since_bucket
 from analysis.sequential.confidence_sequence import student_adjusted
 
-# With fewer buckets the skewness of their mean isn't known.
-_LEAST_BUCKETS = 30.0
+# Of the plan, where the late starts are; and of this test's alpha, the level that each has.
+_LATE, _LATE_PARTS = (1 / 2, 2 / 3), (0.1, 0.45)
 _TINY = 1e-300
 
 
@@ -64,27 +65,63 @@ def find_final_harm(
     variants = since_bucket(judged[0], 0, end), since_bucket(judged[1], 0, end)
     known = pairs.pods is not None
     alpha = np.array([final_alpha(plan, m, pods=known) if m.role.decides else 0.5 for m in metrics])
-    lower = final_lower(variants, factor, alpha, pairs)
-    proven = (lower > absolute) & still_beyond(judged, factor, absolute)
-    baseline, candidate = (pair_buckets(*variants).baseline, pair_buckets(*variants).candidate)
-    start_ms = plan.start_ms + first * plan.bucket_ms
-    return [
-        FoundHarm(
-            HarmSince(
-                start_ms=start_ms,
-                from_start=True,
-                baseline=float(baseline[i]),
-                candidate=float(candidate[i]),
-                lower=float(lower[i] + margins[1][i] * baseline[i]),
-                margin=float(absolute[i] + margins[1][i] * baseline[i]),
-            ),
-            present=True,
-            log_e=-np.inf,
+    starts = late_starts(plan.planned_buckets) - first
+    proven = proven_at_end(variants, starts, factor, absolute, alpha, pairs)
+    lower = proven.lower
+    if judged[0].total.shape[1] > end:
+        lower = np.where(still_beyond(judged, factor, absolute), lower, -np.inf)
+    begun = [first, *(np.maximum(starts, 0) + first).tolist()]
+    found: list[FoundHarm | None] = [None] * len(metrics)
+    for i, best in enumerate(lower.argmax(axis=0).tolist()):
+        if not metrics[i].role.decides or not np.isfinite(lower[best, i]):
+            continue
+        baseline = float(proven.baseline[best, i])
+        allowed = float(margins[1][i]) * baseline
+        since = HarmSince(
+            start_ms=plan.start_ms + begun[best] * plan.bucket_ms,
+            from_start=best == 0,
+            baseline=baseline,
+            candidate=float(proven.candidate[best, i]),
+            lower=float(lower[best, i]) + allowed,
+            margin=float(absolute[i]) + allowed,
         )
-        if proven[i] and metric.role.decides
-        else None
-        for i, metric in enumerate(metrics)
-    ]
+        found[i] = FoundHarm(since, present=True, log_e=-np.inf)
+    return found
+
+
+def late_starts(planned_buckets: int) -> IntArray:
+    """The buckets of a plan from which on the planned end looks too, besides from its start."""
+    return np.array([int(planned_buckets * part) for part in _LATE], dtype=np.int64)
+
+
+def proven_at_end(
+    variants: tuple[BucketCounts, BucketCounts],
+    starts: IntArray,
+    factor: FloatArray,
+    margin: FloatArray,
+    alpha: FloatArray | float,
+    pods: PairedBuckets | None = None,
+) -> SinceStarts:
+    """What one look proves since the first bucket, and since each start: [1 + starts, rows].
+
+    margin: what candidate - factor * baseline may be; a lower bound within it is -inf.
+    alpha, pods: as final_lower has them.
+    """
+    whole, lower = pair_buckets(*variants), final_lower(variants, factor, alpha, pods)
+    proven = (lower > margin) & still_beyond(variants, factor, margin)
+    level = np.multiply.outer(_LATE_PARTS, np.broadcast_to(alpha, margin.shape))
+    late = harm_since_starts(variants, starts, factor=factor, gap=margin, alpha=level)
+    if pods is not None and pods.pods is not None:
+        error = pods.pods.of_contrast(factor, pods.baseline)
+        estimate = late.candidate - factor * late.baseline
+        with np.errstate(invalid="ignore"):
+            held = error.lower(estimate, estimate - late.lower, level)
+            late = replace(late, lower=np.where(held > margin, held, -np.inf))
+    return SinceStarts(
+        baseline=np.vstack([whole.baseline, late.baseline]),
+        candidate=np.vstack([whole.candidate, late.candidate]),
+        lower=np.vstack([np.where(proven, lower, -np.inf), late.lower]),
+    )
 
 
 def final_lower(
@@ -105,7 +142,7 @@ def final_lower(
     student = student_adjusted(-ndtri(alpha), excess.degrees)
     skew = _third_cumulant(variants, factor, excess) / np.maximum(error, _TINY) ** 3
     width = _hall(student, skew) * error
-    known = (excess.buckets >= _LEAST_BUCKETS) & np.isfinite(width)
+    known = (excess.buckets >= LEAST_BUCKETS) & np.isfinite(width)
     lower = excess.estimate - width
     if excess.between is not None:
         lower = excess.between.lower(excess.estimate, width, alpha)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
-from analysis.judge.planned_end import final_lower, still_beyond
+from analysis.judge.planned_end import late_starts, proven_at_end
 from analysis.judge.started_harm import BOUND_PART, EXACT_PART, started_gross_gap
 from analysis.judge.total_failure import gross_gap
 from analysis.power.time_cells import TimeCells
@@ -239,9 +239,7 @@ def _classify(
     since = variants if rule.early else (baseline, candidate)
     fails |= _started(since, rule, len(cells.ends))
     if variants[0].total.shape[1] == len(cells.ends):
-        factor = np.full(len(baseline.total), 1 + rule.margin_relative)
-        final = final_lower((baseline, candidate), factor, rule.final_alpha) > margin
-        fails |= final & still_beyond((baseline, candidate), factor, margin)
+        fails |= _final((baseline, candidate), cells, rule)
     passes = (excess.upper(**up) <= margin) & (seen >= rule.minimum_exposure)
     if rule.objective is not None:
         ours = estimate_share(candidate, pairs.overdispersion_candidate)
@@ -260,6 +258,15 @@ def _classify(
         )
         passes[healthy] = recent.stays_below(margin, **up)
     return np.asarray(fails), np.asarray(passes)
+
+
+def _final(variants: tuple[BucketCounts, BucketCounts], cells: TimeCells, rule: Rule) -> BoolArray:
+    """Whether the test at the planned end proves harm: bool[runs]."""
+    one = np.ones(len(variants[0].total))
+    factor, margin = (1 + rule.margin_relative) * one, rule.margin_absolute * one
+    starts = np.searchsorted(cells.ends, late_starts(rule.buckets), side="right") - rule.warm_up
+    found = proven_at_end(variants, starts, factor, margin, rule.final_alpha)
+    return np.asarray(np.isfinite(found.lower).any(axis=0))
 
 
 def _started(variants: Sequence[BucketCounts], rule: Rule, buckets: int) -> BoolArray:

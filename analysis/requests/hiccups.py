@@ -19,6 +19,7 @@ def worst_as_third(
     gap: FloatArray,
     row: IntArray,
     start: IntArray,
+    fixed: bool = False,
 ) -> tuple[IntArray, FloatArray]:
     """Buckets of each window and how many times more they count: int64, float64[3, windows].
 
@@ -26,7 +27,8 @@ def worst_as_third(
     start: int64[windows]. The two that speak most against the candidate count as the third does
     (Winsor's way): a hiccup of two buckets decides nothing, and a harm that lasts loses little.
     Since the first bucket they do so only where one of them stands out, as of few failures the
-    worst buckets have many by chance; a later start is chosen afterwards, where the worst begins.
+    worst buckets have many by chance; a later start is chosen afterwards, where the worst begins,
+    unless all are fixed beforehand.
     Without a third the worst is left out.
     """
     share = candidate.share - factor[:, None] * baseline.share
@@ -41,7 +43,7 @@ def worst_as_third(
     length = candidate.total.shape[1] - start
     out = _stand_out(baseline, candidate, factor, row, start, found[:2])
     times = times[np.where(length > 2, 0, 1)].T
-    return found, np.where((start == 0) & (length > 2) & ~out, 0.0, times)
+    return found, np.where((fixed | (start == 0)) & (length > 2) & ~out, 0.0, times)
 
 
 def _stand_out(

@@ -35,7 +35,7 @@ from analysis.requests.started_windows import (
     start_weights,
     watched_buckets,
 )
-from analysis.sequential.confidence_sequence import normal_of_student, one_sided_log_e
+from analysis.sequential.confidence_sequence import one_sided_log_e
 from analysis.sequential.roots import bracket_root
 
 # Weight of the comparison from the start.
@@ -193,16 +193,13 @@ class _Windows:
             return np.zeros(0)
         noise, factor = self.noise, null.factor[self.row]
         ratio, roots = likelihood_ratio(self.baseline, self.candidate, gap, factor)
-        # Bursts of random sizes have heavier tails than as many single failures.
-        likely = ratio / noise.bursts + roots * (1 - 1 / noise.bursts)
         if null.gross:
             free = np.maximum(noise.buckets - 1, 1.0)
             larger = free / chdtri(free, 1 - LARGER)
-            z = np.sqrt(2 * np.maximum(likely, 0.0) / (noise.bursts * larger + noise.states))
+            likely = np.maximum(noise.likely(ratio, roots), 0.0)
+            z = np.sqrt(2 * likely / (noise.bursts * larger + noise.states))
         else:
-            z = normal_of_student(
-                np.sqrt(2 * np.maximum(likely, 0.0) / noise.persistent), noise.degrees
-            )
+            z = noise.standard_errors(ratio, roots)
         n = (self.view.baseline.total.shape[1] - self.view.starts[self.which]).astype(np.float64)
         value = _log_e(z, n, self.level, self.view)
         harmed = self.candidate.share > factor * self.baseline.share + gap

@@ -17,6 +17,7 @@ from scipy.special import chdtri
 from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.requests.long_run_variance import of_what_persists, variance_inflation
 from analysis.requests.paired_buckets import BucketCounts, information
+from analysis.sequential.confidence_sequence import normal_of_student
 
 _TINY = 1e-300
 # Buckets before a start that belong to neither side: the change is near it, not exactly there.
@@ -55,6 +56,18 @@ class LevelNoise:
     persistent: FloatArray
     degrees: FloatArray
     buckets: FloatArray
+
+    def likely(self, ratio: FloatArray, roots: FloatArray) -> FloatArray:
+        """Log of a likelihood ratio, or what root counts have as far as there are bursts.
+
+        Bursts of random sizes have heavier tails than as many single failures.
+        """
+        return np.asarray(ratio / self.bursts + roots * (1 - 1 / self.bursts))
+
+    def standard_errors(self, ratio: FloatArray, roots: FloatArray) -> FloatArray:
+        """Its signed root over all that the difference varies by, as a normal value."""
+        likely = np.maximum(self.likely(ratio, roots), 0.0)
+        return normal_of_student(np.sqrt(2 * likely / self.persistent), self.degrees)
 
     def only(self, chosen: IntArray) -> LevelNoise:
         """That of some windows."""

@@ -11,7 +11,7 @@ from analysis.requests.paired_buckets import BucketCounts
 BASELINE = BucketCounts(np.full((1, 14), 1425.0), np.full((1, 14), 14.0))
 
 
-def _times(bad: list[int], start: int) -> list[float]:
+def _times(bad: list[int], start: int, *, fixed: bool = False) -> list[float]:
     """How many times more the two worst buckets and the third count."""
     own = BucketCounts(np.full((1, len(bad)), 75.0), np.array([bad], dtype=np.float64))
     baseline = BucketCounts(BASELINE.total[:, : len(bad)], BASELINE.bad[:, : len(bad)])
@@ -23,6 +23,7 @@ def _times(bad: list[int], start: int) -> list[float]:
         gap=0.005 * one,
         row=np.zeros(1, dtype=np.int64),
         start=np.array([start]),
+        fixed=fixed,
     )
     return [float(x) for x in times[:, 0]]
 
@@ -43,6 +44,12 @@ def test_the_worst_of_a_harm_that_lasts_count_as_they_are() -> None:
 def test_since_a_later_start_they_count_as_the_third() -> None:
     """A start that is chosen afterwards is one at which the worst begins."""
     assert _times([3, 2, 5, 1, 3, 4, 2, 6, 0, 3, 2, 3, 1, 4], 2) == [-1, -1, 2]
+
+
+def test_since_a_start_that_is_fixed_beforehand_only_what_stands_out_does() -> None:
+    lasting = [3, 2, 5, 1, 3, 4, 2, 6, 0, 3, 2, 3, 1, 4]
+    assert _times(lasting, 2, fixed=True) == [0, 0, 0]
+    assert _times([*lasting[:10], 15, 15, 1, 2], 2, fixed=True) == [-1, -1, 2]
 
 
 @pytest.mark.parametrize("start", [0, 1])
