@@ -38,6 +38,7 @@ def add(commands: Commands) -> None:
 
 def _validate(options: argparse.Namespace) -> int:
     from flows.formats.problems import InputError  # noqa: PLC0415
+    from flows.spec.unread_sources import unread_sources  # noqa: PLC0415
     from flows.workspace.experiments import load_spec, no_specs  # noqa: PLC0415
 
     folder = options.workspace.experiments
@@ -48,7 +49,8 @@ def _validate(options: argparse.Namespace) -> int:
             spec = load_spec(path)
             if not options.quiet:
                 print(f"{path}: ok")
-            for remark in (*_on_directions(spec), *_on_manifests(spec, path)):
+            remarks = (*unread_sources(spec), *_on_directions(spec), *_on_manifests(spec, path))
+            for remark in remarks:
                 print(f"  {remark}")
         except InputError as error:
             problems += len(error.problems)

@@ -23,6 +23,7 @@ from flows.look.seen import standing_looks
 from flows.look.verdict_document import VerdictDocument
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
+from flows.spec.unread_sources import unread_sources
 from flows.warehouse.connection import open_reader
 from flows.workspace.experiments import find_spec
 from flows.workspace.paths import Workspace
@@ -91,7 +92,7 @@ def score_with_notes(
     Raises WarehouseBusy or WarehouseUnusable.
     """
     about = about_data(spec, warehouse, spec_dir=spec_dir, at=at)
-    remarks = (*remarks_on_manifests(spec, spec_dir), *about.remarks)
+    remarks = (*unread_sources(spec), *remarks_on_manifests(spec, spec_dir), *about.remarks)
     return score_experiment(
         spec,
         warehouse,
