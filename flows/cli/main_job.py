@@ -92,6 +92,8 @@ def _run_chosen(
                     looks.append(known)
     if looks:
         _show(looks)
+        if failed:
+            print(f"{len(failed)} failed: {', '.join(failed)}")
         written = [workspace.warehouse, workspace.verdicts]
         with _apart("publish", failed, debug=debug):
             written += publish_all(workspace, _all_readable(workspace, chosen))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,8 +86,13 @@ class InputError(UserError):
 
 
 def os_reason(error: Exception) -> str:
-    """What the system said, without its number and the file, which the message names itself."""
-    return getattr(error, "strerror", None) or str(error)
+    """What the system said, without its number and the file, which the message names itself.
+
+    DuckDB writes the number into its own text.
+    """
+    of_duckdb = re.search(r'"errno":"([0-9]{1,3})"', str(error))
+    said = getattr(error, "strerror", None) or (of_duckdb and os.strerror(int(of_duckdb[1])))
+    return said or str(error)
 
 
 def file_error(path: Path | str, line: int, message: str, field: str = "") -> InputError:

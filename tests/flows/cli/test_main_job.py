@@ -54,6 +54,7 @@ def test_broken_spec_stops_neither_the_others_nor_what_is_published(verdict: Com
     assert run.code == 2
     assert f"{broken}:2: variants: " in run.err
     assert "1 promote" in run.out
+    assert "1 failed: broken\n" in run.out
     assert (verdict.root / "verdicts" / REQUESTS).is_dir()
     marts = latest_marts(verdict.root / "var" / "marts")
     assert f"  {marts}" in run.out.splitlines()
