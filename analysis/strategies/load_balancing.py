@@ -34,9 +34,7 @@ class LoadBalancing:
     kind: ClassVar[str] = "load-balancing"
     largest: float = number(1.5, "An endpoint's largest share, in fair shares.")
     variation: float = number(0.5, "Largest coefficient of variation of the endpoints' requests.")
-    endpoints: float = number(
-        1.0, "How many each variant has at least; as many as any shows, if that is more."
-    )
+    endpoints: float = number(1.0, "How many each variant has; more if any shows more.")
     label: str = text("pod", "The label of the endpoint.")
     arrivals: str = selector(ISTIO_ATTEMPTS, "The counter of requests at a variant's endpoints.")
     key: str = text("", "The label of a hashing policy's key; without it no check of keys.")
