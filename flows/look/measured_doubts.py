@@ -11,10 +11,12 @@ from analysis.arrays import BoolArray, FloatArray
 from analysis.requests.value_pairs import BucketValues
 from flows.formats.time import milliseconds
 from flows.spec.experiment import Experiment
-from flows.spec.measured import CounterRate, CounterRatio
+from flows.spec.measured import CounterRate, CounterRatio, Gauge
 
 # Bad events beyond all events: as many may be of what began before the plan.
 _FEW, _FEW_OF_ALL = 5.0, 0.01
+# Buckets that one hiccup may spoil, as of requests (analysis/requests/hiccups.py).
+_HICCUP = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,22 @@ def gap_in(spec: Experiment, whose: str, is_known: BoolArray, expected: BoolArra
             "less often, set a longer plan.bucket"
         )
     return None
+
+
+def more_infinite_ones(metric: Gauge, candidate: str, ours: Seen, theirs: Seen) -> str | None:
+    """A sentence on a candidate's values that no average holds; None if the baseline has as many.
+
+    Errors are divided by no success where every request failed.
+    """
+    worst = np.inf if metric.better == "lower" else -np.inf
+    queried = [seen.parts.get("query", np.zeros(0)) for seen in (ours, theirs)]
+    own, others = (int((values == worst).sum()) for values in queried)
+    if own <= others + _HICCUP:
+        return None
+    return (
+        f"the query is infinite for {candidate} in {own} buckets, for the baseline in {others}: "
+        "something was divided by 0, and no average says how much worse that is"
+    )
 
 
 def _lost(spec: Experiment, arm: str, seen: Seen) -> str | None:

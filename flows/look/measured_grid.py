@@ -17,7 +17,7 @@ from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.value_pairs import BucketValues
 from flows.formats.time import instant
 from flows.ingest.measured.asked_series import asked_of
-from flows.look.measured_doubts import Seen, doubt_about
+from flows.look.measured_doubts import Seen, doubt_about, more_infinite_ones
 from flows.spec.experiment import Experiment
 from flows.spec.measured import SESSIONS, CounterRate, CounterRatio, Gauge, MeasuredMetric
 from flows.warehouse.statements import Connection, run
@@ -167,6 +167,10 @@ class _Grid:
 
     def doubt(self, name: str, candidate: str, seen: Mapping[tuple[str, str], Seen]) -> str | None:
         """Why nothing may be concluded from a metric's health; None if something may."""
+        metric, baseline = self.spec.measured_metrics[name], self.plan.baseline
+        both = seen[name, candidate], seen[name, baseline]
+        if isinstance(metric, Gauge) and (why := more_infinite_ones(metric, candidate, *both)):
+            return why
         asked = asked_of(self.spec, name).texts
         with_traffic = ~(self.shares(candidate) == 0) & ~(self.shares(self.plan.baseline) == 0)
         for arm in (candidate, self.plan.baseline):

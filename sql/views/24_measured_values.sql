@@ -10,7 +10,7 @@ with parts as (
         sum(buckets.amount) filter (where named.part = 'part') as events,
         sum(buckets.amount) filter (where named.part = 'of') as out_of,
         sum(buckets.amount) filter (where named.part = 'lost') as lost,
-        sum(buckets.amount) filter (where named.part = 'query') as queried
+        sum(buckets.amount) filter (where named.part = 'query' and isfinite(buckets.amount)) as queried
     from main.measured_buckets as buckets
     inner join main.measured_parts as named on buckets.part_id = named.part_id
     where named.metric not like '(%'

@@ -84,6 +84,26 @@ def where(keep: Values, values: Values) -> Values:
     return np.where(keep, values, np.nan)
 
 
+def _divided(n: str, *, stable: int, canary: int, decision: str, better: str = "lower") -> Case:
+    """A query that divides by 0 in so many buckets of each, spread over the plan."""
+    by = [np.ones(len(TIMES)) for _ in range(2)]
+    for values, zeros in zip(by, (stable, canary), strict=True):
+        values[np.linspace(40, 120, zeros).astype(int)] = 0
+    query = f"{gauge(n)['query']} / {gauge(f'{n}_by')['query']}"
+    said = "infinite for canary in" if decision == "hold" else "harm"
+    series = {n: both(noisy(500, 10), noisy(500, 10)), f"{n}_by": both(*by)}
+    return Case({**gauge(n, better=better), "query": query}, series, decision, said)
+
+
+def _of_nothing(n: str) -> Case:
+    """A query that divides 0 by 0 in two buckets of each after a quarter of an hour."""
+    by = np.ones(len(TIMES))
+    by[[100, 120]] = 0
+    query = f"{gauge(n)['query']} / {gauge(f'{n}_by')['query']}"
+    series = {n: both(by * noisy(500, 10), by * noisy(500, 10)), f"{n}_by": both(by, by)}
+    return Case({**gauge(n), "query": query}, series, "promote", "harm")
+
+
 ALL = counted(40)
 CASES: dict[str, Callable[[str], Case]] = {
     "ratio_good": lambda n: Case(
@@ -259,6 +279,16 @@ CASES: dict[str, Callable[[str], Case]] = {
         "hold",
         "no single finite",
     ),
+    # What a query divides by 0, each for so many of 120 buckets: in healthy ones nothing is wrong.
+    "gauge_infinite_in_few": lambda n: _divided(n, stable=0, canary=2, decision="promote"),
+    "gauge_infinite_in_more": lambda n: _divided(n, stable=0, canary=4, decision="hold"),
+    "gauge_infinite_in_many": lambda n: _divided(n, stable=0, canary=40, decision="hold"),
+    "gauge_infinite_in_both": lambda n: _divided(n, stable=5, canary=5, decision="promote"),
+    "gauge_infinite_in_stable": lambda n: _divided(n, stable=5, canary=0, decision="promote"),
+    "gauge_infinite_is_good": lambda n: _divided(
+        n, stable=0, canary=5, decision="promote", better="higher"
+    ),
+    "gauge_of_nothing": _of_nothing,
     "gauge_missing": lambda n: Case(
         gauge(n), {n: {"v1": noisy(500, 10)}}, "hold", "no single finite value for canary"
     ),
@@ -384,6 +414,18 @@ def test_every_kind_of_data_ends_as_it_should(scene: Scene, name: str) -> None:
     assert (found.decision, case.said in "\n".join(found.reasons)) == (case.decision, True), (
         found.reasons
     )
+
+
+@pytest.mark.parametrize("name", ["gauge_of_nothing", "gauge_infinite_in_few"])
+def test_values_that_are_none_keep_out_none_of_the_next_pull(scene: Scene, name: str) -> None:
+    """As an answer that the server marks as partial does."""
+    file = scene.root / "experiments" / f"{name.replace('_', '-')}.yaml"
+    again = file.with_stem(f"again-{file.stem}")
+    again.write_text(file.read_text().replace(file.stem, again.stem, 1))
+    first = instant(START_MS) + timedelta(minutes=11)
+    look_at_experiment(Workspace(scene.root), again.stem, at=first)
+    found, whole = scene.look(again.stem), scene.look(name)
+    assert (found.decision, found.metrics) == (whole.decision, whole.metrics)
 
 
 def test_a_query_that_is_refused_is_named_with_its_metric(scene: Scene) -> None:

@@ -23,10 +23,11 @@ _NO_LINES = b'["'
 _SCHEMA = {"nothing": pl.String, "seconds": pl.Float64, "value": pl.Float64}
 
 
-def decode_matrix(body: bytes, *, native: bool = False) -> Samples:
+def decode_matrix(body: bytes, *, native: bool = False, of_query: bool = False) -> Samples:
     """The samples of a `/api/v1/query` answer whose resultType is matrix.
 
     native: the native histograms instead, as classic buckets; else a warning names them.
+    of_query: values needn't be finite, which else a warning counts and leaves out.
     The pairs of time and value, nearly all of the bytes, are read where they are, or go through one
     CSV parser if any is unusual; what is left of the answer is small and goes through the JSON
     parser, so labels and warnings are exact.
@@ -42,7 +43,7 @@ def decode_matrix(body: bytes, *, native: bool = False) -> Samples:
     series = [(item["metric"], written) for item in result if (written := item.get("values"))]
     counts = [written[0] for _, written in series]
     if any(not isinstance(count, int) for count in counts):
-        return decode_matrix(_compact(body))
+        return decode_matrix(_compact(body), of_query=of_query)
     ts_ms, values = read_usual(body, pairs) or _parse_pairs(body, pairs)
     if sum(counts) != ts_ms.size:
         raise SourceRefused("the server's answer holds pairs that are not a time and a value")
@@ -53,7 +54,7 @@ def decode_matrix(body: bytes, *, native: bool = False) -> Samples:
         values=values,
         warnings=(*said, *_unread(result)),
     )
-    return without_oddities(samples)
+    return samples if of_query else without_oddities(samples)
 
 
 class _Series(TypedDict):

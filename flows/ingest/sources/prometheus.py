@@ -102,6 +102,8 @@ class PrometheusSamples:
     def read_query(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> Samples:
         """What a PromQL query says at start_ms, and every step_ms up to end_ms; NaN left out.
 
+        What it divides by 0 is infinite.
+
         A value that no scrape confirmed for two steps is none, where the server can be told so
         (older ones carry it for five minutes), nor what stands for "no limit". Raises as read does.
         """
@@ -118,10 +120,11 @@ class PrometheusSamples:
             ]
             answer = self._connection.answer("/api/v1/query_range", form)
             try:
-                samples = decode_matrix(answer.body)
+                samples = decode_matrix(answer.body, of_query=True)
             except SourceRefused as error:
                 raise SourceRefused(f"{self.url}: {error}") from error
-            pieces.append(kept_samples(samples, np.abs(samples.values) < _LARGEST_VALUE))
+            is_value = (np.abs(samples.values) < _LARGEST_VALUE) | np.isinf(samples.values)
+            pieces.append(kept_samples(samples, is_value))
         return join_samples(pieces)
 
     def server_time(self) -> datetime | None:
