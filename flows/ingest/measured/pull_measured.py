@@ -62,7 +62,9 @@ _OF_TARGETS = frozenset(
     ]
 )
 
-Read = Callable[[Sequence[Window]], tuple[list[CountedWindow], tuple[str, ...]]]
+# Windows, what makes the answer partial, and what else is to be known of it.
+_Answer = tuple[list[CountedWindow], tuple[str, ...], tuple[str, ...]]
+Read = Callable[[Sequence[Window]], _Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def pull_measured(
         )
         read = _reader(spec, source, asked)
         for windows in spans_of(pending):
-            found, said = read(windows)
+            found, said, of_answer = read(windows)
             done = load_buckets(
                 warehouse,
                 spec,
@@ -108,7 +110,9 @@ def pull_measured(
             )
             written += len(done.windows)
             notes = (note for each in found for note in each.new.notes)
-            warnings |= dict.fromkeys(f"{name}: {one}" for one in (*said, *done.kept, *notes))
+            warnings |= dict.fromkeys(
+                f"{name}: {one}" for one in (*said, *of_answer, *done.kept, *notes)
+            )
     return MeasuredPull(len(spec.pulled_series), written, tuple(warnings))
 
 
@@ -124,12 +128,13 @@ def _reader(spec: Experiment, source: SampleSource, asked: AskedSeries) -> Read:
 
 def _query(
     spec: Experiment, source: PrometheusSamples, asked: AskedSeries, windows: Sequence[Window]
-) -> tuple[list[CountedWindow], tuple[str, ...]]:
+) -> _Answer:
     """The value of each bucket is what the query says at its end."""
     width = bucket_ms(spec)
     rows = defaultdict[int, list[tuple[int, int, float]]](list)
     owners = tuple(asked.texts)
-    notes, said = defaultdict[int, dict[str, None]](dict), dict[str, None]()
+    notes = defaultdict[int, dict[str, None]](dict)
+    said, of_answer = dict[str, None](), dict[str, None]()
     starts = np.array([window.start_ms for window in windows])
     for owner, ((variant, _), text) in enumerate(asked.texts.items()):
         begin, end = windows[0].start_ms + width, windows[-1].end_ms
@@ -138,6 +143,7 @@ def _query(
         except SourceRefused as error:
             raise SourceRefused(f"{asked.metric}: {error}; the query is {text}") from error
         said |= dict.fromkeys(samples.warnings)
+        of_answer |= dict.fromkeys(samples.notes)
         times, how_many = np.unique(samples.ts_ms, return_counts=True)
         values = samples.values[np.argsort(samples.ts_ms, kind="stable")]
         single = values[np.cumsum(how_many) - 1]
@@ -150,24 +156,28 @@ def _query(
                 ] = None
                 continue
             rows[window].append((owner, at - width, float(value)))
-    return [
-        CountedWindow(
-            NewWindow(w, len(found), len(found), 0, tuple(notes[w.start_ms])),
-            BucketRows(
-                owners,
-                np.array([one[0] for one in found], np.int64),
-                np.array([one[1] for one in found], np.int64),
-                np.array([one[2] for one in found], np.float64),
-            ),
-        )
-        for w in windows
-        for found in (rows[w.start_ms],)
-    ], tuple(said)
+    return (
+        [
+            CountedWindow(
+                NewWindow(w, len(found), len(found), 0, tuple(notes[w.start_ms])),
+                BucketRows(
+                    owners,
+                    np.array([one[0] for one in found], np.int64),
+                    np.array([one[1] for one in found], np.int64),
+                    np.array([one[2] for one in found], np.float64),
+                ),
+            )
+            for w in windows
+            for found in (rows[w.start_ms],)
+        ],
+        tuple(said),
+        tuple(of_answer),
+    )
 
 
 def _count(
     spec: Experiment, source: SampleSource, asked: AskedSeries, windows: Sequence[Window]
-) -> tuple[list[CountedWindow], tuple[str, ...]]:
+) -> _Answer:
     """Every window's differences by variant and part, in the bucket in which they were scraped."""
     server = spec.metrics_server
     interval_ms = milliseconds(server.scrape_interval) if server else 0
@@ -193,9 +203,8 @@ def _count(
     counts, said = count_plain(
         source, samples, windows, counted=counted_by, interval_ms=interval_ms
     )
-    return [_of_window(spec, owners, one) for one in counts], tuple(
-        dict.fromkeys((*samples.warnings, *samples.notes, *said))
-    )
+    said = tuple(dict.fromkeys((*samples.warnings, *said)))
+    return [_of_window(spec, owners, one) for one in counts], said, samples.notes
 
 
 def _values_of(labels: Mapping[str, str], by: str) -> str:

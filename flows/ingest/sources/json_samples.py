@@ -27,7 +27,8 @@ def decode_matrix(body: bytes, *, native: bool = False, of_query: bool = False) 
     """The samples of a `/api/v1/query` answer whose resultType is matrix.
 
     native: the native histograms instead, as classic buckets; else a warning names them.
-    of_query: values needn't be finite, which else a warning counts and leaves out.
+    of_query: values needn't be finite; others are left out with a note. The server's infos are
+    notes, too: they say what may be meant otherwise, not that something is missing.
     The pairs of time and value, nearly all of the bytes, are read where they are, or go through one
     CSV parser if any is unusual; what is left of the answer is small and goes through the JSON
     parser, so labels and warnings are exact.
@@ -36,10 +37,10 @@ def decode_matrix(body: bytes, *, native: bool = False, of_query: bool = False) 
     pairs, rest = pairs_apart(body)
     answer = _parse(rest)
     result = answer["data"]["result"]
-    said = (*_said(answer.get("warnings")), *_said(answer.get("infos")))
+    said, notes = (tuple(_said(texts)) for texts in (answer.get("warnings"), answer.get("infos")))
     if native:
         found = native_samples(result)
-        return replace(found, warnings=(*said, *found.warnings))
+        return replace(found, warnings=(*said, *found.warnings), notes=notes)
     series = [(item["metric"], written) for item in result if (written := item.get("values"))]
     counts = [written[0] for _, written in series]
     if any(not isinstance(count, int) for count in counts):
@@ -53,6 +54,7 @@ def decode_matrix(body: bytes, *, native: bool = False, of_query: bool = False) 
         ts_ms=ts_ms,
         values=values,
         warnings=(*said, *_unread(result)),
+        notes=notes,
     )
     return samples if of_query else without_oddities(samples)
 

@@ -97,18 +97,15 @@ class PrometheusSamples:
                 return chunks  # in order already
             pieces += self._read_json(selector, start_ms, end_ms) if chunks is None else [chunks]
         joined = join_samples(pieces)
-        return replace(joined, notes=self._notes)
+        return replace(joined, notes=(*joined.notes, *self._notes))
 
     def read_query(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> Samples:
-        """What a PromQL query says at start_ms, and every step_ms up to end_ms; NaN left out.
+        """What a PromQL query says, infinite or not, every step_ms from start_ms to end_ms.
 
-        What it divides by 0 is infinite.
-
-        A value that no scrape confirmed for two steps is none, where the server can be told so
+        NaN is no value, nor what no scrape confirmed for two steps, where the server can be told so
         (older ones carry it for five minutes), nor what stands for "no limit". Raises as read does.
         """
-        longest_ms = _MOST_POINTS * step_ms
-        pieces = []
+        longest_ms, pieces = _MOST_POINTS * step_ms, list[Samples]()
         for begin in range(start_ms, end_ms + 1, longest_ms):
             form = [
                 ("query", query),

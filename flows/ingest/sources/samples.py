@@ -59,7 +59,7 @@ class Samples:
         no time twice in a series.
     values: float64[samples], as scraped; staleness markers are removed.
     warnings: what the server said beside its answer, never empty text: the answer may be partial.
-    notes: what a person should know of how it was read; the answer is whole.
+    notes: what a person should know of how it was read or asked for; the answer is whole.
     """
 
     labels: tuple[Mapping[str, str], ...]
@@ -145,9 +145,10 @@ def join_samples(pieces: Sequence[Samples]) -> Samples:
     read twice is held once.
     """
     warnings = tuple(dict.fromkeys(w for piece in pieces for w in piece.warnings))
+    notes = tuple(dict.fromkeys(note for piece in pieces for note in piece.notes))
     filled = [piece for piece in pieces if piece.labels] or list(pieces[:1])
     if len(filled) == 1:
-        return in_order(replace(filled[0], warnings=warnings))
+        return in_order(replace(filled[0], warnings=warnings, notes=notes))
     index: dict[frozenset[tuple[str, str]], int] = {}
     owners = [
         np.array([index.setdefault(frozenset(one.items()), len(index)) for one in piece.labels])
@@ -167,7 +168,7 @@ def join_samples(pieces: Sequence[Samples]) -> Samples:
             ts_ms[place], values[place] = piece.ts_ms[begin:end], piece.values[begin:end]
             free[series] = place.stop
     labels = tuple(dict(sorted(key)) for key in index)
-    return in_order(Samples(labels, offsets, ts_ms, values, warnings))
+    return in_order(Samples(labels, offsets, ts_ms, values, warnings, notes))
 
 
 def in_order(samples: Samples) -> Samples:
@@ -202,10 +203,10 @@ def kept_samples(samples: Samples, keep: NDArray[np.bool_]) -> Samples:
 
 
 def without_oddities(samples: Samples) -> Samples:
-    """The samples without NaN and infinite values, which no counter has; a warning counts them."""
+    """The samples without NaN and infinite values, which no counter has; a note counts them."""
     odd = ~np.isfinite(samples.values)
     if not odd.any():
         return samples
     names = sorted({samples.labels[i].get("__name__", "?") for i in samples.series_of_sample[odd]})
-    warning = f"{int(odd.sum())} samples of {', '.join(names)} were not finite and are left out"
-    return kept_samples(replace(samples, warnings=(*samples.warnings, warning)), ~odd)
+    note = f"{int(odd.sum())} samples of {', '.join(names)} were not finite and are left out"
+    return kept_samples(replace(samples, notes=(*samples.notes, note)), ~odd)

@@ -78,12 +78,14 @@ def test_values_that_no_counter_has_are_left_out_and_named() -> None:
     )
     assert found.labels == ({"__name__": "a"},)
     assert found.values.tolist() == [1, 2]
-    assert found.warnings == ("4 samples of a, only_nan were not finite and are left out",)
+    assert found.notes == ("4 samples of a, only_nan were not finite and are left out",)
+    assert found.warnings == ()
 
 
 def test_warnings_and_infos_are_kept() -> None:
     body = _answer([], warnings=["a store is down"], infos=["not a counter"])
-    assert decode_matrix(body).warnings == ("a store is down", "not a counter")
+    found = decode_matrix(body)
+    assert (found.warnings, found.notes) == (("a store is down",), ("not a counter",))
     assert decode_matrix(_answer([], warnings=None)).warnings == ()
 
 

@@ -148,7 +148,7 @@ def test_staleness_markers_go_and_other_nans_are_reported() -> None:
     chunk = [(START, 1.0), (START + 1, marker), (START + 2, float("nan")), (START + 3, 2.0)]
     found = decode_answer(encode_frame(LABELS, [chunk]), {}, START - 1, START + 9)
     assert found.values.tolist() == [1, 2]
-    assert found.warnings == ("1 samples of requests_total were not finite and are left out",)
+    assert found.notes == ("1 samples of requests_total were not finite and are left out",)
 
 
 def test_external_labels_are_taken_off() -> None:
