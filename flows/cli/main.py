@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flows.cli.arguments import Commands
 
 # Their text is all they are for.
-_DECIDES_NOTHING = ("completion", "export", "schema")
+_DECIDES_NOTHING = ("analyze", "calibrate", "completion", "export", "plan", "schema")
 _ENDS = (None, ExitCode.GOOD, ExitCode.FAILED)
 
 

@@ -151,7 +151,13 @@ def test_crash_whose_traceback_can_not_be_printed_is_no_rollback(
 
 
 @pytest.mark.parametrize(
-    "command", [("completion", "bash"), ("schema",), ("export", "--dictionary")]
+    "command",
+    [
+        ("completion", "bash"),
+        ("schema",),
+        ("export", "--dictionary"),
+        ("analyze", str(REPOSITORY / "flows" / "project" / "template" / "sums.csv"), "--json"),
+    ],
 )
 def test_text_whose_reader_has_seen_enough_is_no_trouble(command: tuple[str, ...]) -> None:
     """`| head`; a full disk is."""
