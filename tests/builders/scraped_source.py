@@ -15,11 +15,12 @@ from flows.ingest.sources.samples import Matcher, Samples, Selector
 class ScrapedSource:
     """Series by their labels; `add` puts samples in, `read` answers like a server.
 
-    warnings: given with every answer; reads: the selectors of every question so far.
+    warnings, notes: given with every answer; reads: the selectors of every question so far.
     """
 
     series: dict[frozenset[tuple[str, str]], dict[int, float]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     reads: list[tuple[Selector, ...]] = field(default_factory=list)
 
     def add(self, labels: Mapping[str, str], samples: Mapping[int, float]) -> None:
@@ -43,6 +44,7 @@ class ScrapedSource:
             np.array(times, np.int64),
             np.array(values, np.float64),
             self.warnings,
+            self.notes,
         )
 
     def metric_names(self) -> list[str]:

@@ -18,9 +18,12 @@ import pytest
 import yaml
 
 from flows.formats.time import instant
+from flows.ingest.measured.pull_measured import pull_measured
 from flows.ingest.sources.samples import SourceRefused
 from flows.look.look import look_at_experiment
 from flows.look.verdict_document import VerdictDocument
+from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_reader
 from flows.workspace.paths import Workspace
 from tests.builders.scraped_source import ScrapedSource
 from tests.servers.backfilled_prometheus import backfilled
@@ -426,6 +429,32 @@ def test_values_that_are_none_keep_out_none_of_the_next_pull(scene: Scene, name:
     look_at_experiment(Workspace(scene.root), again.stem, at=first)
     found, whole = scene.look(again.stem), scene.look(name)
     assert (found.decision, found.metrics) == (whole.decision, whole.metrics)
+
+
+@pytest.mark.parametrize(("said", "is_whole"), [("notes", True), ("warnings", False)])
+def test_only_a_partial_answer_is_kept_out(tmp_path: Path, said: str, is_whole: bool) -> None:
+    case = CASES["ratio_good"]("ratio_good")
+    source = build({"ratio_good": case})
+    spec = Experiment.model_validate(
+        {
+            "experiment": "told",
+            "service": "shop",
+            "variants": {"stable": {"version": "v1"}, "canary": {"version": "v2"}},
+            "split": {"stable": 80, "canary": 20},
+            "metrics": {"measured": dict(case.metric)},
+            "plan": {"start": instant(START_MS).isoformat(), "duration": "30m"},
+            "sources": {"metrics": {"url": "http://localhost:9090"}},
+        }
+    )
+    for minutes in (11, 30):
+        pulled = pull_measured(
+            spec, source, tmp_path / "w.duckdb", until_ms=START_MS + minutes * 60_000
+        )
+        setattr(source, said, ("of the answer",))
+    assert any("of the answer" in text for text in pulled.warnings)
+    with open_reader(tmp_path / "w.duckdb") as con:
+        (last,) = con.execute("select max(bucket_start) from measured_buckets").fetchall()
+    assert (last[0] > instant(START_MS) + timedelta(minutes=11)) is is_whole
 
 
 def test_a_query_that_is_refused_is_named_with_its_metric(scene: Scene) -> None:
