@@ -16,7 +16,7 @@ from flows.formats.freed_memory import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 def take():
-    return [np.ones(1 << size) for size in (14, 16, 17, 18) for _ in range(6)]
+    return [np.ones(1 << size) for size in (14, 15, 16) for _ in range(6)]
 take()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(10):
