@@ -30,8 +30,11 @@ _PERSISTS = 1.5
 
 @dataclass(frozen=True, slots=True)
 class SinceStarts:
-    """float64[starts, rows] each: both shares since then, and what candidate - factor * baseline is
-    at least; -inf where it isn't proven to be beyond the gap."""
+    """Both shares since each start, float64[starts, rows].
+
+    lower: what candidate - factor * baseline is at least; -inf where it isn't proven to be beyond
+    the gap.
+    """
 
     baseline: FloatArray
     candidate: FloatArray
@@ -49,9 +52,9 @@ def harm_since_starts(
     """Lower bounds for one look, at which the last half is beyond the gap as well.
 
     variants: the baseline's and the candidate's [rows, buckets]; a start before them is the first.
-    factor, gap: float64[rows], of the
-    null hypothesis "the candidate is at most factor times the baseline plus the gap".
-    alpha: float64[starts, rows]. What is over by the last half since a start is no harm.
+    factor, gap: float64[rows], of the null hypothesis "the candidate is at most factor times the
+    baseline plus the gap". alpha: float64[starts, rows]. What is over by the last half since a
+    start is no harm.
     """
     rows, buckets = variants[0].total.shape
     which, row = (x.ravel() for x in np.indices((len(starts), rows)))

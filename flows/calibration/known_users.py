@@ -16,7 +16,7 @@ from flows.ingest.users.final_values import make_final_values
 from flows.ingest.users.quantities import Cohort, cohorts_of
 from flows.ingest.users.scales import scales_of
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import Connection, run
+from flows.warehouse.statements import Connection, columns_of
 
 # Fewer users with a final value say nothing of what a test can see.
 LEAST_USERS = 100
@@ -44,7 +44,7 @@ def read_users(con: Connection, spec: Experiment, period: Period = ALL_KNOWN) ->
         return None
     make_users_at(con, spec, known_until)
     span = {"since": period.start, "until": period.end}
-    rows = run(con, "aggregate/calibration_arrivals", **span).fetchnumpy()
+    rows = columns_of(con, "aggregate/calibration_arrivals", **span)
     arrivals = np.asarray(rows["exposed_ms"], dtype=np.int64)
     if not arrivals.size:
         return None
@@ -73,7 +73,7 @@ def _histories(
     """The histories of one cohort's metrics, each with the quantities that it is made of."""
     names = [f"q{i}" for i in range(len(cohort.quantities))]
     lists = {"values": ", ".join(f"v.{n}" for n in names)}
-    rows = run(con, "aggregate/calibration_users", lists, **span).fetchnumpy()
+    rows = columns_of(con, "aggregate/calibration_users", lists, **span)
     if len(rows["exposed_ms"]) < LEAST_USERS:
         return {}
     exposed = np.asarray(rows["exposed_ms"], dtype=np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -20,9 +20,7 @@ from flows.look.responses import ResponseKind, kinds_in
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import ErrorShare
 from flows.spec.signals import default_signals
-from flows.warehouse.statements import Connection, run
-
-Columns = Mapping[str, NDArray[Any]]
+from flows.warehouse.statements import Columns, Connection, columns_of, run
 
 LEAST_BUCKETS = 20
 
@@ -129,8 +127,7 @@ def _read(con: Connection, spec: Experiment, name: str, period: Period) -> Colum
         "since": period.start,
         "until": period.end,
     }
-    columns: Columns = run(con, name, **parameters).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
-    return columns
+    return columns_of(con, name, **parameters)
 
 
 def _times(column: NDArray[Any]) -> IntArray:
@@ -147,9 +144,7 @@ def _known_buckets(con: Connection, spec: Experiment, at: IntArray) -> IntArray:
     """Starts of the buckets from the first to the last row that a pull covers, or have a row."""
     width = milliseconds(spec.plan.bucket)
     grid = np.arange(at.min(), at.max() + 1, width)
-    windows: Columns = run(
-        con, "aggregate/calibration_windows", experiment=spec.experiment
-    ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
+    windows = columns_of(con, "aggregate/calibration_windows", experiment=spec.experiment)
     begin, end = _times(windows["window_start"]), _times(windows["window_end"])
     covered = np.isin(grid, at)
     for start_ms, end_ms in zip(begin, end, strict=True):

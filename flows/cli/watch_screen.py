@@ -22,7 +22,7 @@ from flows.plan.effective import plan_at
 from flows.publish.report import past_looks
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
-from flows.warehouse.statements import Connection, run
+from flows.warehouse.statements import Connection, columns_of, run
 from flows.workspace.experiments import find_spec
 from flows.workspace.paths import Workspace
 
@@ -97,11 +97,9 @@ def _variants(
     if not spec.request_metrics or covered_s <= 0:
         return ()
     window = {"experiment": spec.experiment, "since": instant(begin_ms), "until": instant(at_ms)}
-    rows = run(con, "aggregate/look_requests", **window, cohort=None, borrowed=None).fetchnumpy()
-    histograms = run(con, "aggregate/look_histogram", **window).fetchnumpy()
-    responses: Any = run(
-        con, "aggregate/look_responses", **window, cohort=None, borrowed=None
-    ).fetchnumpy()
+    rows = columns_of(con, "aggregate/look_requests", **window, cohort=None, borrowed=None)
+    histograms = columns_of(con, "aggregate/look_histogram", **window)
+    responses = columns_of(con, "aggregate/look_responses", **window, cohort=None, borrowed=None)
     names = (plan.baseline, *plan.candidates)
     rule = None if spec.failures is None else spec.failures.rule
     outcomes = [kind.outcome_by(rule) for kind in kinds_in(responses)]

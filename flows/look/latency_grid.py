@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.arrays import FloatArray, IntArray
 from analysis.requests.latency import LatencyCounts
 from analysis.requests.outcomes import RequestOutcome
 from analysis.requests.unanswered import unended
 from flows.look.responses import ResponseCounts
+from flows.warehouse.statements import Columns
 
-Columns = Mapping[str, NDArray[Any]]
 # Total, bad and unknown requests: float64[buckets] each.
 Counts = tuple[FloatArray, FloatArray, FloatArray]
 

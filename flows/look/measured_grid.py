@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.evidence import MeasuredEvidence, RequestEvidence
@@ -20,7 +18,7 @@ from flows.ingest.measured.asked_series import asked_of
 from flows.look.measured_doubts import Seen, doubt_about, more_infinite_ones
 from flows.spec.experiment import Experiment
 from flows.spec.measured import SESSIONS, CounterRate, CounterRatio, Gauge, MeasuredMetric
-from flows.warehouse.statements import Connection, run
+from flows.warehouse.statements import Connection, columns_of
 
 # By part, its amounts with NaN where nothing is known: float64[buckets].
 Parts = Mapping[str, FloatArray]
@@ -87,13 +85,13 @@ def amounts_of(
     con: Connection, spec: Experiment, plan: Plan, buckets: int
 ) -> Mapping[tuple[str, str], dict[str, FloatArray]]:
     """By metric and variant, the parts that have any row."""
-    rows: Mapping[str, NDArray[Any]] = run(
+    rows = columns_of(
         con,
         "aggregate/look_measured",
         experiment=spec.experiment,
         since=instant(plan.start_ms),
         until=instant(plan.start_ms + buckets * plan.bucket_ms),
-    ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
+    )
     start = rows["bucket_start"].astype("datetime64[ms]").astype(np.int64)
     index = (start - plan.start_ms) // plan.bucket_ms
     found = defaultdict[tuple[str, str], dict[str, FloatArray]](dict)

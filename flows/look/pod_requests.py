@@ -12,10 +12,10 @@ from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.pods import PodCounts
 from flows.formats.time import instant
 from flows.ingest.requests.pod_sums import FIVE_MINUTES_MS
-from flows.look.responses import Columns, ResponseKind, kinds_in
+from flows.look.responses import ResponseKind, kinds_in
 from flows.look.rows_of import EVERYBODY, RowsOf
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import Connection, run
+from flows.warehouse.statements import Connection, columns_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +79,16 @@ def read_pod_requests(
     begin. of: whose requests are read.
     """
     since_ms, until_ms = span_ms
-    # No column is a Categorical: no enum is read.
-    series: Columns = run(  # type: ignore[assignment]
+    series = columns_of(
         con,
         "aggregate/request_series",
         experiment=spec.experiment,
         cohort=of.cohort,
         borrowed=of.borrowed,
-    ).fetchnumpy()
+    )
     first_ms = min(-(-since_ms // FIVE_MINUTES_MS) * FIVE_MINUTES_MS, until_ms)
     last_ms = max(until_ms // FIVE_MINUTES_MS * FIVE_MINUTES_MS, first_ms)
-    rows: Columns = run(  # type: ignore[assignment]
+    rows = columns_of(
         con,
         "aggregate/pod_requests",
         experiment=spec.experiment,
@@ -98,7 +97,7 @@ def read_pod_requests(
         whole_from=instant(first_ms),
         whole_until=instant(last_ms),
         stretch_ms=stretch_ms,
-    ).fetchnumpy()
+    )
     ids = series["series_id"]
     own = np.isin(rows["series_id"], ids[np.isin(series["variant"], variants)])
     return PodRequests(

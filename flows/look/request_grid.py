@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.evidence import CauseCounts, Coverage, RequestEvidence
@@ -35,9 +31,7 @@ from flows.look.warming_grid import read_warming
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import ErrorShare, SlowShare
 from flows.spec.signals import BaselineEdge, Unmeasured, Watched, watched
-from flows.warehouse.statements import Connection, run
-
-Columns = Mapping[str, NDArray[Any]]
+from flows.warehouse.statements import Columns, Connection, columns_of
 
 _UNATTRIBUTED = "unattributed"
 # A request may be in flight for so long; of one that began earlier and never ended, nobody waits.
@@ -117,7 +111,7 @@ class RequestGrid:
         )
 
     def _read(self, name: str, **more: object) -> Columns:
-        columns: Columns = run(
+        return columns_of(
             self.con,
             name,
             experiment=self.spec.experiment,
@@ -126,8 +120,7 @@ class RequestGrid:
             cohort=self.of.cohort,
             borrowed=self.of.borrowed,
             **more,
-        ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
-        return columns
+        )
 
     def _responses(self) -> dict[str, ResponseCounts]:
         """By variant, and of no version: requests by kind, those without an answer among them."""

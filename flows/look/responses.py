@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.arrays import FloatArray
 from analysis.requests.outcomes import (
@@ -16,8 +14,7 @@ from analysis.requests.outcomes import (
     Response,
     shown_response,
 )
-
-Columns = Mapping[str, NDArray[Any]]
+from flows.warehouse.statements import Columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from analysis.requests.paired_buckets import BucketCounts
 from flows.formats.time import instant, milliseconds_of
 from flows.look.rows_of import EVERYBODY, RowsOf
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import Connection, run
+from flows.warehouse.statements import Connection, columns_of, run
 
 
 def read_warming(
@@ -40,7 +40,7 @@ def read_warming(
     if not begun:
         return {}
     times_ms = [milliseconds_of(began) for _, began in begun]
-    rows: Mapping[str, np.ndarray] = run(
+    rows = columns_of(
         con,
         "aggregate/look_warming",
         experiment=spec.experiment,
@@ -53,7 +53,7 @@ def read_warming(
         bucket_ms=plan.bucket_ms,
         cohort=of.cohort,
         borrowed=of.borrowed,
-    ).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
+    )
     start = rows["bucket_start"].astype("datetime64[ms]").astype(np.int64)
     index = (start - plan.start_ms) // plan.bucket_ms
     found = {}

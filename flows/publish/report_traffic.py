@@ -25,7 +25,7 @@ from flows.formats.time import instant, milliseconds_of
 from flows.look.pod_requests import read_pod_requests
 from flows.look.responses import ResponseKind, kinds_in
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import Connection, run
+from flows.warehouse.statements import Connection, columns_of
 
 _STEPS = 60
 _QUANTILES = (0.5, 0.9, 0.99)
@@ -56,11 +56,11 @@ def read_traffic(con: Connection, spec: Experiment, plan: Plan, verdict: Verdict
         "since": instant(plan.start_ms),
         "until": instant(until_ms),
     }
-    rows = run(con, "aggregate/report_requests", step_ms=step_ms, **window).fetchnumpy()
+    rows = columns_of(con, "aggregate/report_requests", step_ms=step_ms, **window)
     counts = _Counts(rows, spec)
-    latencies = run(con, "aggregate/report_latency", step_ms=step_ms, **window).fetchnumpy()
+    latencies = columns_of(con, "aggregate/report_latency", step_ms=step_ms, **window)
     histograms = _histograms(latencies, names)
-    whole = run(con, "aggregate/look_histogram", **window).fetchnumpy()
+    whole = columns_of(con, "aggregate/look_histogram", **window)
     points = tuple(_points(plan, names, step_ms, counts, histograms, until_ms))
     return ToldTraffic(
         traffic=TrafficSeries(step_ms / 1000, points),

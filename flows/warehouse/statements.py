@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import duckdb
+    from numpy.typing import NDArray
 
     Connection: TypeAlias = duckdb.DuckDBPyConnection
+    Columns: TypeAlias = Mapping[str, NDArray[Any]]
 else:
-    Connection = object  # DuckDB takes long to import, which annotations don't need
+    # DuckDB and numpy take long to import, which annotations don't need.
+    Connection = Columns = object
 
 
 def run(
@@ -25,6 +28,14 @@ def run(
     lists: see statement.
     """
     return con.execute(statement(name, **lists), parameters)
+
+
+def columns_of(
+    con: Connection, name: str, lists: Mapping[str, str] = {}, /, **parameters: Any
+) -> Columns:
+    """All rows of a statement as run executes it, an array by the name of each column."""
+    found: Columns = run(con, name, lists, **parameters).fetchnumpy()  # type: ignore[assignment]  # no column is a Categorical: no enum is read
+    return found
 
 
 @contextmanager

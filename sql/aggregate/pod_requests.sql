@@ -20,16 +20,8 @@ with counted as (
     from counter_samples
     where
         experiment_id = md5_number_lower($experiment)
-        and ts > $since and ts <= $whole_from and delta > 0
-    union all
-    select
-        series_id,
-        epoch_ms(ts) - 1 as after_ms,
-        delta as requests
-    from counter_samples
-    where
-        experiment_id = md5_number_lower($experiment)
-        and ts > $whole_until and ts <= $until and delta > 0
+        and ((ts > $since and ts <= $whole_from) or (ts > $whole_until and ts <= $until))
+        and delta > 0
 )
 
 select

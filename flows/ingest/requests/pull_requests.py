@@ -21,7 +21,7 @@ from flows.ingest.requests.diagnosis import check_not_in_future, missing_variant
 from flows.ingest.requests.load_requests import LoadedSpan, load_span
 from flows.ingest.requests.mesh.families import FAMILIES
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, Family, SeriesRole
-from flows.ingest.requests.windows import NOTHING_NOW, Window, known_and_pending, selection_of
+from flows.ingest.requests.windows import Window, known_and_pending, selection_of
 from flows.ingest.sources.samples import SampleSource
 from flows.spec.experiment import Experiment
 
@@ -82,10 +82,13 @@ def pull_requests(
         raise ValueError(f"{spec.experiment}: mesh is needed for request metrics")
     check_not_in_future(spec, until_ms, now_ms or time.time_ns() // 1_000_000)
     family = FAMILIES[spec.mesh]
-    loaded, pending = known_and_pending(
-        warehouse, spec, "requests", until_ms, selection=selection_of(spec)
-    )
+    selection = selection_of(spec)
+    loaded, pending = known_and_pending(warehouse, spec, "requests", until_ms, selection=selection)
     is_known = bool(loaded)
+    of_another_spec = any(
+        (old := loaded.get(window.start_ms)) and old.row_count and old.selection != selection
+        for window in pending
+    )
     largest = max((window.row_count for window in loaded.values()), default=0)
     # Windows before the first request are written with it: a spec that matches nothing at all
     # leaves no trace.
@@ -96,7 +99,7 @@ def pull_requests(
         waiting.append(span)
         while is_known and waiting:
             reports.append(_reported(waiting[0], load_span(spec, waiting.pop(0), warehouse)))
-    is_lost = any(line.endswith(NOTHING_NOW) for report in reports for line in report.warnings)
+    is_lost = of_another_spec and not any(report.variants for report in reports)
     if not waiting and not is_lost:
         return _combined(family, spec, reports)
     why = nothing_to_count(

@@ -35,9 +35,6 @@ class Window:
     end_ms: int
 
 
-NOTHING_NOW = "the source has nothing for the changed spec"
-
-
 @dataclass(frozen=True, slots=True)
 class LoadedWindow:
     """What the warehouse holds of a window.
@@ -110,7 +107,7 @@ def kept_because(
         return f"{name}: the new answer is marked partial ({'; '.join(warnings)})"
     if old.selection != selection:
         gone = old.row_count > 0 and not new.samples
-        return f"{name}: {NOTHING_NOW}" if gone else None
+        return f"{name}: the source has nothing for the changed spec" if gone else None
     if new.targets_up < old.targets_up:
         return f"{name}: {new.targets_up} good scrapes now, {old.targets_up} then"
     if new.targets_up == 0 and new.row_count < old.row_count:

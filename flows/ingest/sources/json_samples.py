@@ -27,8 +27,8 @@ def decode_matrix(body: bytes, *, native: bool = False, of_query: bool = False) 
     """The samples of a `/api/v1/query` answer whose resultType is matrix.
 
     native: the native histograms instead, as classic buckets; else a warning names them.
-    of_query: values needn't be finite; others are left out with a note. The server's infos are
-    notes, too: they say what may be meant otherwise, not that something is missing.
+    of_query: infinite values and NaN are kept; else they are left out, with a note. The server's
+    infos are notes, too: they say what may be meant otherwise, not that something is missing.
     The pairs of time and value, nearly all of the bytes, are read where they are, or go through one
     CSV parser if any is unusual; what is left of the answer is small and goes through the JSON
     parser, so labels and warnings are exact.

@@ -33,7 +33,6 @@ _BLOCK = 1 << 20
 _LARGEST = 128 << 20
 _WAIT = re.compile(r"[0-9]{1,6}")
 
-
 Form = list[tuple[str, str]]
 
 

@@ -64,6 +64,18 @@ def test_changed_spec_that_matches_nothing_any_more_is_told_what_there_is(wareho
     assert "destination_service_namespace is shop (set `namespace`)" in pulled.findings[-1]
 
 
+def test_changed_spec_whose_older_windows_are_gone_has_no_fault(warehouse: Path) -> None:
+    """What is there matches it: that the source keeps no more is no mistake of the spec."""
+    source = two_versions()
+    pull(source, warehouse)
+    newer = ScrapedSource()
+    for labels, samples in source.series.items():
+        newer.add(dict(labels), {t: v for t, v in samples.items() if t > START + HOUR})
+    pulled = pull(newer, warehouse, match={"destination_workload": "checkout-v2"})
+    assert any("kept as loaded before" in text for text in pulled.warnings)
+    assert not any("has no series" in text for text in pulled.findings)
+
+
 def test_metric_whose_traffic_is_over_is_not_called_unknown(warehouse: Path) -> None:
     source = ScrapedSource()
     add_pod(source, istio("v1", "a"), START - 3 * HOUR, START - 2 * HOUR)
