@@ -53,6 +53,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     from flows.cli.stdout import lost_output, printable_output  # noqa: PLC0415
     from flows.formats.problems import UserError  # noqa: PLC0415
     from flows.formats.safe_text import make_logs_safe  # noqa: PLC0415
+    from flows.warehouse.interrupts import queries_end_on_signals  # noqa: PLC0415
 
     make_logs_safe()
     # Plug-ins of pydantic are looked for in all that is installed; none is ours.
@@ -66,7 +67,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         # What is said beside an answer is said to nobody where quiet is asked for.
         is_silent = options.quiet and options.narrates and not getattr(options, "json", False)
         label = None if options.quiet or not options.shows_time else _label(options)
-        with printable_output(is_silent=is_silent, label=label):
+        with queries_end_on_signals(), printable_output(is_silent=is_silent, label=label):
             options.workspace = workspace_of(options)
             code = action(options)
         # What is only printed while Python ends would end with a code of its own.

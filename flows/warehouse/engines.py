@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from flows.warehouse.interrupts import interruptible
 from flows.warehouse.statements import literal, run
 
 _Engine = tuple[Mapping[str, str], duckdb.DuckDBPyConnection]  # with its settings
@@ -22,15 +23,15 @@ _MOST_IDLE = 2  # a pull has one for the warehouse, and one for the rows that co
 
 @contextmanager
 def interrupt_told() -> Iterator[None]:
-    """Raises KeyboardInterrupt where DuckDB makes a RuntimeError of a signal during a query.
+    """Raises KeyboardInterrupt where DuckDB makes another error of a signal during a query.
 
     Left as it is, whoever goes on after a failure (the next experiment, the next look of a
     delivery) would go on after Ctrl-C.
     """
     try:
         yield
-    except RuntimeError as error:
-        if str(error) != "Query interrupted":
+    except (RuntimeError, duckdb.InterruptException) as error:
+        if isinstance(error, RuntimeError) and str(error) != "Query interrupted":
             raise
         raise KeyboardInterrupt from error
 
@@ -67,7 +68,7 @@ def attached(
 
 def session(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     """One more connection to what con's was attached to, with none of its temporary tables."""
-    another = con.cursor()
+    another = interruptible(con.cursor())
     another.execute("use opened")
     return run(another, "schema/session")
 
