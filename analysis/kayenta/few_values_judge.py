@@ -50,10 +50,12 @@ class FewValues:
         """What was counted."""
         sizes = f"{self.sides.control.size} and {self.sides.experiment.size} values"
         if not self.sides.can_be_tested:
-            return f"{sizes}, too few for a test: whether all lie apart from the control's counts"
+            return (
+                f"{sizes}, too few for a test (harm is that all lie clearly beyond the control's)"
+            )
         return (
-            f"{sizes}: as much in {self.test.p_value:.2g} of the {self.sides.ways:,} ways "
-            "to share them out (exact rank test over all metrics)"
+            f"p = {self.test.p_value:.2g} of the {self.sides.ways:,} ways to share {sizes} out "
+            "(exact rank test over all metrics)"
         )
 
 

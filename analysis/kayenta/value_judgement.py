@@ -27,7 +27,7 @@ _HARM_WORDS = {
     Harm.SPREAD: "the experiment's spread around its median",
 }
 _FEW_WORDS = {
-    ValueLabel.PASS: "doesn't show",
+    ValueLabel.PASS: "isn't shown to exceed what is allowed",
     ValueLabel.UNCERTAIN: "may exceed what is allowed",
     ValueLabel.HIGH: "exceeds what is allowed",
     ValueLabel.LOW: "exceeds what is allowed",

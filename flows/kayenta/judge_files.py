@@ -171,6 +171,9 @@ def _decision(config: CanaryConfig, judged: Sequence[ValueJudgement]) -> tuple[J
     open_ = [j for j in judged if j.label is ValueLabel.UNCERTAIN]
     if open_:
         return Judgement.UNCERTAIN, f"{open_[0].name}: {open_[0].reason}"
+    if few := [j.name for j in judged if j.few is not None]:
+        who = f"{few[0]} has" if len(few) == 1 else f"{len(few)} metrics have"
+        return Judgement.PASS, f"no harm is proven; {who} too few values to bound it"
     return Judgement.PASS, "every metric's harm is within what is allowed"
 
 
@@ -212,7 +215,8 @@ def _few(item: MetricSeries) -> tuple[KnownLimitation, ...]:
     known = [int((~np.isnan(values)).sum()) for values in (item.control, item.experiment)]
     if not 0 < min(known) <= max(known) <= MOST:
         return ()
-    message = f"{min(known)} values a side: only a large shift is found, and a pass says only that"
+    said = counted(min(known), "value")
+    message = f"{said} a side: only a large shift is found, a pass doesn't exclude a smaller one"
     return (KnownLimitation(Limitation.FEW_VALUES, message),)
 
 

@@ -147,6 +147,26 @@ def test_few_intervals_are_judged_by_their_ranks(files: Files) -> None:
     assert _run("--judge", "verdict", *files(config, {"a": ([1], [9])})) == 3
 
 
+@pytest.mark.parametrize(
+    ("few", "said"),
+    [
+        (["a"], "no harm is proven; a has too few values to bound it"),
+        (["a", "b"], "no harm is proven; 2 metrics have too few values to bound it"),
+        ([], "every metric's harm is within what is allowed"),
+    ],
+)
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_a_pass_on_few_values_claims_no_bound(
+    files: Files, capsys: pytest.CaptureFixture[str], count: int, few: list[str], said: str
+) -> None:
+    short, long = ([5.0, 5.2] * 5)[:count], [1.0, 1.02] * 60
+    values = {name: (short, short[::-1]) if name in few else (long, long[::-1]) for name in "ab"}
+    paths = files(canary_config(metric("a"), metric("b")), values)
+    assert _run("--judge", "verdict", *paths) == 0
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert (": pass (" in first, second) == (True, f"  {said}")
+
+
 def test_muted_metric_is_shown_but_decides_nothing(
     files: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:
