@@ -13,6 +13,7 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,67 @@ _WAIT_S, _WHOLE_S = 20.0, 40.0
 _SENT, _REFUSED = "sent", "refused"
 _WHY = {_REFUSED: "refused by URL", "unknown": "no service of Apprise has URL"}
 _CHILD = str(Path(__file__).with_name("notify_child.py"))
+
+
+@dataclass(frozen=True, slots=True)
+class WrongUrl:
+    """One of the services' URLs that Apprise can't read, and what to write; no part of its own."""
+
+    found: str
+    remedy: str
+
+
+def warn_of_wrong_urls(warehouse: Path, warn: Callable[[str], None]) -> None:
+    """Warns of services' URLs that can't be read before a message is due. Never raises.
+
+    A service that has taken a message isn't asked of again: it takes Apprise half a second.
+    """
+    if not services():
+        return
+    try:
+        reached: list[str] = []
+        if warehouse.exists():
+            with open_reader(warehouse) as con:
+                asked = {"services": list(services())}
+                rows = run(con, "aggregate/reached_services", **asked).fetchall()
+                reached = [service for (service,) in rows]
+        for wrong in wrong_urls(reached):
+            warn(f"{wrong.found}: {wrong.remedy}")
+    except Exception as error:  # noqa: BLE001 - words to people never end what they tell of
+        warn(f"notifications: {type(error).__name__}: {error}")
+
+
+def wrong_urls(reached: Sequence[str] = ()) -> list[WrongUrl]:
+    """What is wrong with the URLs of services that haven't been reached.
+
+    Raises OSError or subprocess.SubprocessError if Apprise can't be asked.
+    """
+    named = enumerate(services().items(), 1)
+    urls = {place: url for place, (service, url) in named if service not in reached}
+    if not urls:
+        return []
+    answer = subprocess.run(
+        [sys.executable, "-P", _CHILD, "check"],
+        input=f"{json.dumps([*urls.values()])}\n",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        timeout=_WAIT_S,
+        check=True,
+    )
+    forms: list[str | None] = json.loads(answer.stdout)
+    return [
+        _wrong(place, form) for place, form in zip(urls, forms, strict=True) if form is not None
+    ]
+
+
+def _wrong(place: int, form: str) -> WrongUrl:
+    url = f"URL {place} of {SERVICES}"
+    if form:
+        return WrongUrl(f"{url} lacks something that its service needs", f"write {form}")
+    known = "slack://, mailtos:// or json://, https://github.com/caronc/apprise/wiki"
+    return WrongUrl(f"{url} has no scheme of Apprise", f"begin it with one, such as {known}")
 
 
 def send_notifications(warehouse: Path, warn: Callable[[str], None]) -> int:

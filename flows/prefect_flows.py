@@ -28,13 +28,8 @@ from flows.ingest.sources.samples import SourceUnavailable
 from flows.look.look import look_at_experiment
 from flows.look.look_time import look_time
 from flows.look.side_by_side import look_apart
-from flows.notify import note_failure, send_notifications
-from flows.prefect_artifacts import (
-    show_dashboard,
-    show_published,
-    show_table,
-    show_verdict,
-)
+from flows.notify import note_failure, send_notifications, warn_of_wrong_urls
+from flows.prefect_artifacts import show_dashboard, show_published, show_table, show_verdict
 from flows.publish.publish_all import publish_all
 from flows.publish.run_metrics import measured_run
 from flows.warehouse.connection import WRITERS_TURN, WarehouseBusy
@@ -229,6 +224,7 @@ def run_experiments(root: str = ".", at: datetime | None = None) -> State[list[d
     workspace = Workspace(Path(root))
     chosen = select(workspace)
     names = [spec.experiment for spec in chosen.experiments]
+    warn_of_wrong_urls(workspace.warehouse, get_run_logger().warning)
     with measured_run(workspace, get_run_logger().warning) as notes:
         notes.experiments = len(names) + len(chosen.broken)
         documents, failed = _run_named(names, chosen.broken, root, at)

@@ -52,6 +52,7 @@ def add(commands: Commands) -> None:
 
 def _deliver(options: argparse.Namespace) -> int:
     from flows.delivery.deliver import deliver  # noqa: PLC0415
+    from flows.notify import warn_of_wrong_urls  # noqa: PLC0415
     from flows.warehouse.delivery_log import DeliveryOutcome  # noqa: PLC0415
 
     workspace = options.workspace
@@ -61,6 +62,7 @@ def _deliver(options: argparse.Namespace) -> int:
         for line in preview(workspace, options.experiment):
             say(line, indent="  ")
         return 0
+    warn_of_wrong_urls(workspace.warehouse, lambda said: complain(f"warning: {said}"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     step = None
     steps = deliver(workspace, options.experiment, again=options.again, once=options.once)

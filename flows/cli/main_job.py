@@ -25,7 +25,7 @@ from flows.look.look import score_with_notes
 from flows.look.look_time import look_time
 from flows.look.seen import StandingLook, standing_looks
 from flows.look.verdict_document import VerdictDocument
-from flows.notify import note_failure, send_notifications
+from flows.notify import note_failure, send_notifications, warn_of_wrong_urls
 from flows.plan.effective import plan_at
 from flows.publish.publish_all import publish_all
 from flows.publish.run_metrics import measured_run
@@ -57,6 +57,7 @@ def run_all(
     with measured_run(workspace, _warn) as notes, keep_open(workspace.warehouse):
         notes.experiments = len(chosen.specs) + len(chosen.broken)
         notes.failed += _tell_broken(chosen)
+        warn_of_wrong_urls(workspace.warehouse, _warn)
         _run_chosen(workspace, chosen, look_at, notes.failed, replay=replay, debug=debug)
     return ExitCode.FAILED if notes.failed else ExitCode.GOOD
 

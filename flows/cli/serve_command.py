@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import errno
+from functools import partial
 from pathlib import Path
 
 from flows.cli.arguments import USAGE_ERROR, Commands, command, whole_number
 from flows.cli.lines import complain
+from flows.formats import apart
 from flows.formats.problems import os_reason
 
 
@@ -47,6 +49,7 @@ def _serve(options: argparse.Namespace) -> int:
     import logging  # noqa: PLC0415
     import os  # noqa: PLC0415
 
+    from flows.notify import warn_of_wrong_urls  # noqa: PLC0415
     from flows.service.authentication import TokenRefused, token_for  # noqa: PLC0415
     from flows.service.grants import read_grants  # noqa: PLC0415
     from flows.service.server import ServerIdentity, listen, serve  # noqa: PLC0415
@@ -75,6 +78,8 @@ def _serve(options: argparse.Namespace) -> int:
             reason = "the port is in use; choose another --port"
         complain(f"can't listen on {options.host} port {options.port}: {reason}")
         return USAGE_ERROR
+    log = logging.getLogger(__name__)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    apart.begin(partial(warn_of_wrong_urls, options.workspace.warehouse, log.warning))
     serve(options.workspace, listening, token=token, grants=grants, tls=tls)
     return 0

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from flows.doctor.health_finding import Check, Health, HealthFinding, begin
-from flows.doctor.machine import check_disk, check_files, check_memory, check_specs, check_warehouse
+from flows.doctor.machine import (
+    check_disk,
+    check_files,
+    check_memory,
+    check_notifications,
+    check_specs,
+    check_warehouse,
+)
 from flows.spec.experiment import Experiment
 from flows.spec.sources import PrometheusSource
 from flows.workspace.experiments import Selection
@@ -44,6 +51,7 @@ def _checks(workspace: Workspace, chosen: Selection) -> Iterator[tuple[str, Chec
     yield "warehouse", partial(check_warehouse, workspace), ""
     yield "disk", partial(check_disk, workspace), ""
     yield "memory", check_memory, ""
+    yield "notifications", check_notifications, ""
     for path, spec in chosen.specs:
         yield f"files of {spec.experiment}", partial(check_files, spec, path), ""
     yield from _prometheus_checks(chosen.experiments)

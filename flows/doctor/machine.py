@@ -11,8 +11,10 @@ from flows.doctor.health_finding import Health, HealthFinding
 from flows.formats.problems import FileProblem
 from flows.formats.text import counted, said_size
 from flows.look.basis import data_files
+from flows.notify import wrong_urls
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import WarehouseBusy, open_reader
+from flows.warehouse.outbox import SERVICES, services
 from flows.workspace.experiments import Selection
 from flows.workspace.paths import Workspace
 
@@ -74,6 +76,15 @@ def check_warehouse(workspace: Workspace) -> Sequence[HealthFinding]:
     except WarehouseBusy:
         return [HealthFinding("warehouse", Health.OK, f"{size}, in use by another process")]
     return [HealthFinding("warehouse", Health.OK, size)]
+
+
+def check_notifications() -> Sequence[HealthFinding]:
+    """Whether services could read the URLs that people are told by; none of them is asked."""
+    subject = "notifications"
+    if not services():
+        return [HealthFinding(subject, Health.UNUSED, f"{SERVICES} is not set")]
+    wrong = [HealthFinding(subject, Health.WARN, one.found, one.remedy) for one in wrong_urls()]
+    return wrong or [HealthFinding(subject, Health.OK, counted(len(services()), "URL"))]
 
 
 def check_disk(workspace: Workspace) -> Sequence[HealthFinding]:

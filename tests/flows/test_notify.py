@@ -192,6 +192,72 @@ def test_which_service_does_not_take_it_is_told(
     assert SECRET not in told
 
 
+WRONG = {
+    f"slak://{SECRET}": "URL {} of VERDICT_NOTIFY_URLS has no scheme of Apprise",
+    SECRET: "URL {} of VERDICT_NOTIFY_URLS has no scheme of Apprise",
+    f"https://hooks.a.example/{SECRET}": "URL {} of VERDICT_NOTIFY_URLS has no scheme of Apprise",
+    f"slack://{SECRET}": "URL {} of VERDICT_NOTIFY_URLS lacks something that its service needs: "
+    "write slack://{{token_a}}/{{token_b}}/{{token_c}}, https://",
+    f"jsons://[{SECRET}": "URL {} of VERDICT_NOTIFY_URLS lacks something that its service needs: "
+    "write jsons://{{host}}, https://",
+}
+
+
+@pytest.mark.parametrize("place", [1, 3])
+@pytest.mark.parametrize("url", WRONG)
+def test_a_url_that_cannot_be_read_is_told_before_a_message_is_due(
+    workspace: Path,
+    post: Post,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    url: str,
+    place: int,
+) -> None:
+    urls = os.environ[SERVICES].split()
+    monkeypatch.setenv(SERVICES, " ".join([*urls[: place - 1], url, *urls[place - 1 :]]))
+    assert run(workspace, START + timedelta(days=1)) == 0  # a hold, of which nobody is told
+    told = capfd.readouterr().err
+    [line] = (line for line in told.splitlines() if SERVICES in line)
+    assert line.startswith(f"warning: {WRONG[url].format(place)}")
+    assert main(["--root", str(workspace), "doctor"]) == 0
+    out = capfd.readouterr()
+    assert f"warn    notifications: {WRONG[url].format(place).split(': ')[0]}" in out.out
+    assert SECRET not in told + out.out + out.err
+
+
+def test_only_services_that_no_message_has_reached_are_read_at_the_start(
+    workspace: Path, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    real = subprocess.run
+
+    def noted(*words: Any, **how: Any) -> Any:
+        asked.append(len(json.loads(how["input"])))
+        return real(*words, **how)
+
+    monkeypatch.setattr(subprocess, "run", noted)
+    run(workspace, END)
+    assert (len(post.posts), asked) == (1, [2])
+    run(workspace, END)
+    monkeypatch.setenv(SERVICES, f"{os.environ[SERVICES]} nosuch://{SECRET}")
+    run(workspace, END)
+    assert asked == [2, 1]
+
+
+def test_judgement_goes_on_where_urls_cannot_be_read_at_all(
+    workspace: Path,
+    post: Post,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(notify, "_CHILD", "/no/such/script.py")
+    assert run(workspace, START + timedelta(days=1)) == 0
+    out = capfd.readouterr()
+    assert "warning: notifications: CalledProcessError" in out.err
+    assert "quiz" in out.out
+    assert SECRET not in out.out + out.err
+
+
 def _let_time_pass(warehouse: Path) -> None:
     """Claims and pauses are over."""
     with open_writer(warehouse) as con:
