@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from analysis.counting.lost_exposure import Cause
 from analysis.requests.outcomes import RequestOutcome
 from flows.ingest.requests.bucket_sums import sums_table
-from flows.ingest.requests.claims import Claimed, claim_windows, replace_windows
+from flows.ingest.requests.claims import Claimed, claim_windows, empty_windows, replace_windows
 from flows.ingest.requests.count_spans import SpanCounts
 from flows.ingest.requests.counts import WindowCounts
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, SeriesRole
@@ -30,16 +30,16 @@ from flows.warehouse.statements import Connection, run
 
 # In the labels of a series, as JSON with sorted names.
 _EDGE_LABEL = re.compile(r'"le": "[^"]*",? ?')
-# Of windows, each with the statement of its name.
-_TABLES = (
-    "exposure_lost",
-    "pod_starts",
-    "series_requests",
-    "target_times",
-    "request_buckets",
-    "latency_buckets",
-    "optional_counters",
-)
+# Of windows, each with the statement of its name, and the time of its rows.
+_TABLES = {
+    "exposure_lost": "bucket_start",
+    "pod_starts": None,
+    "series_requests": "five_minutes",
+    "target_times": "ts",
+    "request_buckets": "bucket_start",
+    "latency_buckets": "bucket_start",
+    "optional_counters": "bucket_start",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +107,18 @@ def _write(
     }
     for name, rows in incoming.items():
         con.register(name, rows)
-    for table_name in _TABLES:
-        replace_windows(con, spec, claimed, table_name)
-    forgotten = ["forget_samples"] if claimed.has_rows else []
-    for name in (*forgotten, "counter_samples", "forget_series", "series"):
+    for table_name, time in _TABLES.items():
+        replace_windows(con, spec, claimed, table_name, time)
+    empty_windows(
+        con,
+        claimed,
+        "counter_samples",
+        {"experiment": spec.experiment},
+        forget="forget_samples",
+        owner="experiment_id = md5_number_lower($experiment)",
+        time="ts",
+    )
+    for name in ("counter_samples", "forget_series", "series"):
         run(con, f"load/{name}", experiment=spec.experiment)
     for name in ("incoming_windows", "emptied_windows", *incoming):
         con.unregister(name)

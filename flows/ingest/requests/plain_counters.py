@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analysis.counting.counters import CounterSeries
 from flows.ingest.requests.bucket_sums import sums_by_cell
-from flows.ingest.requests.claims import claim_windows, replace_windows
+from flows.ingest.requests.claims import claim_windows, empty_windows, replace_windows
 from flows.ingest.requests.counts import WindowCounts, count_windows
 from flows.ingest.requests.mesh.families import FAMILIES
 from flows.ingest.requests.series_labels import target_of
@@ -24,6 +24,10 @@ from flows.warehouse.statements import run
 
 # Of a family only the start metrics matter here: plain client libraries export that of Linkerd's.
 _PLAIN = FAMILIES[Mesh.LINKERD]
+_OF_METRIC = (
+    "part_id in (select part_id from measured_parts where experiment = $experiment and "
+    "metric = $metric)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +159,17 @@ def load_buckets(
             con.register("incoming_parts", _parts_table(rows.owners))
             con.register("incoming_buckets", _buckets_table(written, rows))
             if metric:
-                for name in ("forget_measured_buckets", "measured_parts", "measured_buckets"):
-                    run(con, f"load/{name}", experiment=spec.experiment, metric=metric)
+                own = {"experiment": spec.experiment, "metric": metric}
+                empty_windows(
+                    con,
+                    claimed,
+                    "measured_buckets",
+                    own,
+                    forget="forget_measured_buckets",
+                    owner=_OF_METRIC,
+                )
+                for name in ("measured_parts", "measured_buckets"):
+                    run(con, f"load/{name}", **own)
             else:
                 replace_windows(con, spec, claimed, "conversion_buckets")
             for name in (

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pytest
 
 from flows.ingest.requests.claims import Claimed, claim_windows
+from flows.ingest.requests.plain_counters import BucketRows, CountedWindow, load_buckets
 from flows.ingest.requests.windows import LoadedWindow, NewWindow, Window, loaded_windows
 from flows.warehouse.connection import open_writer
 from flows.warehouse.engines import session
@@ -63,6 +65,57 @@ def test_a_window_of_another_grid_gives_way_as_one_of_another_selection_does(
         known = loaded_windows(con, experiment(), "requests")
         assert known.keys() == ({START, SECOND.start_ms} if why else {START})
         assert loaded_windows(con, experiment(), "conversions").keys() == {SECOND.start_ms}
+
+
+MINUTE = HOUR // 60
+
+
+@pytest.mark.parametrize(("metric", "source"), [("", "conversions"), ("errors", "metric errors")])
+def test_buckets_that_no_new_window_covers_stay(warehouse: Path, metric: str, source: str) -> None:
+    """Those of 20 minutes from minute 40 and 100 are covered in part."""
+
+    def load(name: str, width: int, selection: str, *windows: tuple[int, int]) -> None:
+        found = []
+        for begin, end in windows:
+            starts = np.arange(begin, end, width)
+            rows = BucketRows(
+                (("canary", "of"),),
+                np.zeros(len(starts), np.int64),
+                START + starts * MINUTE,
+                np.ones(len(starts)),
+            )
+            window = Window(START + begin * MINUTE, START + end * MINUTE)
+            found.append(CountedWindow(NewWindow(window, len(starts), len(starts), 9), rows))
+        load_buckets(
+            warehouse,
+            experiment(experiment=name),
+            source,
+            found,
+            metric=metric,
+            selection=selection,
+            warnings=(),
+        )
+
+    for name in ("checkout", "other"):
+        load(name, 20, "old", (0, 60), (60, 120))
+    load("checkout", 10, "new", (50, 110))
+    table = (
+        "measured_buckets join measured_parts using (part_id)" if metric else "conversion_buckets"
+    )
+    query = """
+        select (epoch_ms(pulls.window_start) - {0}) // 60000, selection,
+            list((epoch_ms(bucket_start) - {0}) // 60000 order by bucket_start)
+        from {1} join pulls using (experiment, window_start)
+        where experiment = '{2}' group by all order by 1
+    """
+    with open_writer(warehouse) as con:
+        found = con.execute(query.format(START, table, "checkout")).fetchall()
+        assert found == [(0, "old", [0, 20]), (50, "new", [50, 60, 70, 80, 90, 100])]
+        found = con.execute(query.format(START, table, "other")).fetchall()
+        assert found == [(0, "old", [0, 20, 40]), (60, "old", [60, 80, 100])]
+        known = loaded_windows(con, experiment(), source)
+    ends = {(start - START) // MINUTE: (w.end_ms - START) // MINUTE for start, w in known.items()}
+    assert ends == {0: 50, 50: 110, 110: 120}
 
 
 def test_a_fuller_window_stays_and_the_others_are_claimed(warehouse: Path) -> None:

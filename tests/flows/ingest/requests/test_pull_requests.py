@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flows.formats.time import parse_duration
+from flows.ingest.coverage import watermark
 from flows.ingest.requests.pull_requests import RequestPull, pull_requests
+from flows.ingest.requests.windows import selection_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader, open_writer
 from tests.builders.scraped_source import ScrapedSource
@@ -119,6 +122,18 @@ def contents(warehouse: Path) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of the tables that a pull writes, and of pulls but its generation."""
     found = {t: rows(warehouse, f"select * from {t} order by all") for t in TABLES}
     control = "select * exclude (generation) from pulls order by all"
+    return found | {"pulls": rows(warehouse, control)}
+
+
+def counted_for(warehouse: Path, **changes: Any) -> dict[str, list[tuple[Any, ...]]]:
+    """Of contents what is in windows that were counted for a spec."""
+    selection = selection_of(experiment(**changes))
+    windows = f"(select window_start from pulls where selection = '{selection}')"
+    of_tables = f"select * from {{}} where window_start in {windows} order by all"
+    found = {t: rows(warehouse, of_tables.format(t)) for t in TABLES if t != "series"}
+    control = (
+        f"select * exclude (generation) from pulls where window_start in {windows} order by all"
+    )
     return found | {"pulls": rows(warehouse, control)}
 
 
@@ -323,22 +338,97 @@ def test_buckets_of_another_width_are_counted_once(
     pull(source, warehouse, plan=plan | {"bucket": before})
     pull(source, warehouse, plan=plan | {"bucket": after})
     pull(source, tmp_path / "fresh.duckdb", plan=plan | {"bucket": after})
-    assert contents(warehouse) == contents(tmp_path / "fresh.duckdb")
+    anew = counted_for(warehouse, plan=plan | {"bucket": after})
+    assert contents(tmp_path / "fresh.duckdb") == {**anew, "series": contents(warehouse)["series"]}
+    check_windows(warehouse)
 
 
 def test_windows_that_were_counted_in_two_grids_are_mended(warehouse: Path, tmp_path: Path) -> None:
     source, plan = two_versions(), experiment().model_dump()["plan"]
     pull(source, tmp_path / "older.duckdb", plan=plan | {"bucket": "15s"})
     pull(source, warehouse, plan=plan | {"bucket": "35s"})
-    once = contents(warehouse)
+    once = counted_for(warehouse, plan=plan | {"bucket": "35s"})
     with open_writer(warehouse) as con:
         con.execute(f"attach '{tmp_path}/older.duckdb' as older (read_only)")
         for table in ("pulls", *TABLES[1:]):
             con.execute(f"insert into {table} from older.{table}")
         con.execute("detach older")
-    assert contents(warehouse) != once
+    assert contents(warehouse)["counter_samples"] != once["counter_samples"]
     pull(source, warehouse, plan=plan | {"bucket": "35s"})
-    assert contents(warehouse) == once
+    assert counted_for(warehouse, plan=plan | {"bucket": "35s"}) == once
+    check_windows(warehouse)
+
+
+def check_windows(warehouse: Path) -> None:
+    """Windows follow each other, each row is in that of its time, and no sample is there twice."""
+    inside = """
+        select count(*) from {0} as r left join pulls as p on r.window_start = p.window_start
+        where p.window_end is null or not {1}
+    """
+    for name in ("request_buckets", "latency_buckets", "exposure_lost", "series_requests"):
+        begin = "five_minutes" if name == "series_requests" else "bucket_start"
+        within = f"r.{begin} < p.window_end and r.{begin} > p.window_start - interval 5 minutes"
+        assert rows(warehouse, inside.format(name, within)) == [(0,)], name
+    for name in ("counter_samples", "target_times"):
+        within = "r.ts > p.window_start and r.ts <= p.window_end"
+        assert rows(warehouse, inside.format(name, within)) == [(0,)], name
+    before = "lag(window_end, 1, window_start) over (order by window_start)"
+    windows = rows(warehouse, f"select window_start, {before} from pulls")
+    assert all(start == end for start, end in windows)
+    twice = "select count(*) - count(distinct (series_id, ts)) from counter_samples"
+    assert rows(warehouse, twice) == [(0,)]
+
+
+MINUTE = 60_000
+LOADED = {"all": 0, "a window's end": 60, "part of a window": 100, "the last": 200, "none": 600}
+
+
+@pytest.mark.parametrize("lost", LOADED.values(), ids=LOADED)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("15s", "7m"), ("7m", "15s"), ("5m", "7m"), ("2h", "15s"), ("15s", "2h"), ("45m", "25m")],
+)
+def test_windows_of_another_width_take_away_only_what_they_cover(
+    warehouse: Path, before: str, after: str, lost: int
+) -> None:
+    """Windows of 60, 63, 75, 90 and 120 minutes; the source lacks so many minutes by then."""
+    end = START + 4 * HOUR
+    source, plan = two_versions(end), experiment().model_dump()["plan"]
+    samples = "select series_id, ts, delta from counter_samples"
+    pull(source, warehouse, end, plan=plan | {"bucket": before})
+    loaded = set(rows(warehouse, samples))
+    for labels, values in source.series.items():
+        kept = {t: v for t, v in values.items() if t > START + lost * MINUTE}
+        source.series[labels] = kept
+    pull(source, warehouse, end, plan=plan | {"bucket": after})
+
+    check_windows(warehouse)
+    anew = counted_for(warehouse, plan=plan | {"bucket": after})["pulls"]
+    covered = [(row[2], row[3]) for row in anew]
+    uncovered = {s for s in loaded if not any(begin < s[1] <= to for begin, to in covered)}
+    assert uncovered <= set(rows(warehouse, samples))
+    # A bucket that a new window covers in part is gone, at either end of an old one.
+    of_requests = "join series using (series_id) where role = 'requests'"
+    [(seen,)] = rows(warehouse, f"select sum(delta) from counter_samples {of_requests}")
+    [(old,)] = rows(warehouse, f"select count(*) - {len(anew)} from pulls")
+    width = parse_duration(before) / timedelta(minutes=1) * (before != "15s")
+    assert 0 <= seen - sum(requests(warehouse).values()) <= 2 * old * width * 80
+    with open_reader(warehouse) as con:
+        assert (watermark(con, experiment(), "requests") or 0) >= end - 2 * HOUR
+
+
+def test_a_start_after_what_cannot_be_counted_again_is_known_without_a_hole(
+    warehouse: Path,
+) -> None:
+    """As a verdict on such windows advises: the first new window begins within an old one."""
+    end = START + 4 * HOUR
+    source, plan = two_versions(end), experiment().model_dump()["plan"]
+    pull(source, warehouse, end, plan=plan | {"bucket": "15s"})
+    later = datetime.fromtimestamp(START / 1000 + 130 * 60, UTC)
+    pull(source, warehouse, end, plan=plan | {"bucket": "7m", "start": later})
+    check_windows(warehouse)
+    with open_reader(warehouse) as con:
+        assert watermark(con, experiment(), "requests") == end
 
 
 def test_changed_variants_are_counted_anew_in_every_window(warehouse: Path) -> None:
