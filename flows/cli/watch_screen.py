@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -97,13 +98,24 @@ def _variants(
     if not spec.request_metrics or covered_s <= 0:
         return ()
     window = {"experiment": spec.experiment, "since": instant(begin_ms), "until": instant(at_ms)}
-    rows = columns_of(con, "aggregate/look_requests", **window, cohort=None, borrowed=None)
+    names = (plan.baseline, *plan.candidates)
+    rows = columns_of(
+        con,
+        "aggregate/look_requests",
+        **window,
+        variants=list(names),
+        bucket_ms=plan.bucket_ms,
+        cohort=None,
+        borrowed=None,
+    )
     histograms = columns_of(con, "aggregate/look_histogram", **window)
     responses = columns_of(con, "aggregate/look_responses", **window, cohort=None, borrowed=None)
-    names = (plan.baseline, *plan.candidates)
     rule = None if spec.failures is None else spec.failures.rule
-    outcomes = [kind.outcome_by(rule) for kind in kinds_in(responses)]
-    counts = {name: _sums(rows, outcomes, name) for name in names}
+    outcomes = {
+        number: kind.outcome_by(rule)
+        for number, kind in zip(responses["response"].tolist(), kinds_in(responses), strict=True)
+    }
+    counts = {name: _sums(rows, outcomes, place) for place, name in enumerate(names, 1)}
     total = sum(requests for requests, _, _ in counts.values())
     return tuple(
         VariantNow(
@@ -120,17 +132,17 @@ def _variants(
 
 
 def _sums(
-    rows: Any, outcomes: Sequence[RequestOutcome], variant: str
+    rows: Any, outcomes: Mapping[int, RequestOutcome], variant: int
 ) -> tuple[float, float, float]:
     """Requests of the variant: all, those that got an answer, and those that failed."""
     keep = rows["variant"] == variant
-    # Responses are numbered from 1.
-    each = np.bincount(rows["response"][keep], rows["requests"][keep], minlength=len(outcomes) + 1)
-    answered = sum(each[i] for i, outcome in enumerate(outcomes, 1) if outcome in ANSWERED)
-    failed = sum(
-        each[i] for i, outcome in enumerate(outcomes, 1) if outcome is RequestOutcome.FAILURE
-    )
-    return float(each.sum()), float(answered), float(failed)
+    each: Counter[RequestOutcome] = Counter()
+    for response, requests in zip(
+        rows["response"][keep].tolist(), rows["requests"][keep].tolist(), strict=True
+    ):
+        each[outcomes[response]] += requests
+    answered = sum(each[outcome] for outcome in ANSWERED)
+    return float(each.total()), float(answered), float(each[RequestOutcome.FAILURE])
 
 
 def _quantile(rows: Any, variant: str, share: float, plan: Plan) -> QuantileRange | None:

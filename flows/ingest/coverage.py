@@ -21,8 +21,15 @@ def complete_until_ms(scrape_interval: timedelta, now: datetime | None = None) -
 
 def watermark(con: Connection, spec: Experiment, source: str) -> int | None:
     """Up to when the source is known without a hole, in milliseconds; None before a pull."""
-    row = run(con, "aggregate/watermark", experiment=spec.experiment, source=source).fetchone()
-    return milliseconds_of(row[0]) if row and row[0] else None
+    rows = run(
+        con, "aggregate/source_windows", experiment=spec.experiment, source=source
+    ).fetchall()
+    reach = before = None
+    for start_ms, end_ms in rows:
+        if before is not None and before < start_ms:
+            break
+        reach, before = end_ms if reach is None else max(reach, end_ms), end_ms
+    return reach
 
 
 def users_known_until(con: Connection, spec: Experiment) -> datetime | None:

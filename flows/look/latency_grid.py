@@ -7,10 +7,11 @@ from functools import reduce
 
 import numpy as np
 
-from analysis.arrays import FloatArray, IntArray
+from analysis.arrays import FloatArray
 from analysis.requests.latency import LatencyCounts
 from analysis.requests.outcomes import RequestOutcome
 from analysis.requests.unanswered import unended
+from flows.look.on_grid import on_grid
 from flows.look.responses import ResponseCounts
 from flows.warehouse.statements import Columns
 
@@ -19,37 +20,27 @@ Counts = tuple[FloatArray, FloatArray, FloatArray]
 
 
 def latency_counts(
-    rows: Columns, variants: Sequence[str], *, start_ms: int, bucket_ms: int, buckets: int
+    rows: Columns, variants: Sequence[str], buckets: int
 ) -> dict[str, LatencyCounts]:
     """By variant, from the rows of aggregate/look_latency; one without a request is left out."""
-    start = rows["bucket_start"].astype("datetime64[ms]").astype(np.int64)
-    index = (start - start_ms) // bucket_ms
-    le_ms, at_most, cut_off = (
-        rows[name].astype(np.float64) for name in ("le_ms", "at_most", "cut_off")
-    )
     found = {}
-    for variant in variants:
-        keep = rows["variant"] == variant
-        counts = _laid_out(le_ms[keep], index[keep], at_most[keep], cut_off[keep], buckets)
+    for place, variant in enumerate(variants, 1):
+        own = rows["variant"] == place
+        counts = _laid_out({name: column[own] for name, column in rows.items()}, buckets)
         if counts.total.sum() > 0:
             found[variant] = counts
     return found
 
 
-def _laid_out(
-    le_ms: FloatArray,
-    index: IntArray,
-    at_most: FloatArray,
-    cut_off: FloatArray,
-    buckets: int,
-) -> LatencyCounts:
-    edges, row = np.unique(np.append(le_ms, np.inf), return_inverse=True)
-    laid, cut = np.full((edges.size, buckets), np.nan), np.zeros((edges.size, buckets))
-    laid[row[:-1], index] = at_most
-    cut[row[:-1], index] = cut_off
+def _laid_out(rows: Columns, buckets: int) -> LatencyCounts:
+    edges = np.unique(np.append(rows["le_ms"], np.inf))
+    at = np.searchsorted(edges, rows["le_ms"]), rows["bucket"]
+    shape = (edges.size, buckets)
+    known = on_grid(np.ones(len(rows["le_ms"])), at, shape) > 0
+    laid = np.where(known, on_grid(rows["at_most"], at, shape), np.nan)
     # Without its total nothing is known of a bucket; mostly nothing happened in it.
     laid[:, np.isnan(laid[-1])] = 0.0
-    return LatencyCounts(edges, laid, cut)
+    return LatencyCounts(edges, laid, on_grid(rows["cut_off"], at, shape))
 
 
 def shared_edges(latency: Mapping[str, LatencyCounts], variants: Sequence[str]) -> FloatArray:

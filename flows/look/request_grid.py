@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from analysis.arrays import BoolArray, FloatArray, IntArray
+from analysis.arrays import BoolArray, FloatArray
 from analysis.evidence import CauseCounts, Coverage, RequestEvidence
 from analysis.plan import Plan
 from analysis.requests.latency import LatencyCounts
@@ -24,6 +26,7 @@ from flows.look.latency_grid import (
     slow_counts,
     unexplained,
 )
+from flows.look.on_grid import on_grid
 from flows.look.pod_requests import read_pod_requests
 from flows.look.responses import UNANSWERED, ResponseCounts, kinds_in
 from flows.look.rows_of import EVERYBODY, RowsOf
@@ -50,16 +53,14 @@ class RequestGrid:
         self.con, self.spec, self.plan, self.buckets, self.of = con, spec, plan, buckets, of
         self.variants = (plan.baseline, *plan.candidates)
         self.metrics = watched(spec)
-        self.losses = self._read("aggregate/look_lost")
+        self.unseen, self.over_gaps = self._losses()
         self.shared_gaps = self._shared_gaps()
         self.begun = self._begun()
         self.responses = self._responses()
         self.latency = latency_counts(
-            self._read("aggregate/look_latency"),
+            self._read("aggregate/look_latency", **self._places(self.variants)),
             self.variants,
-            start_ms=plan.start_ms,
-            bucket_ms=plan.bucket_ms,
-            buckets=buckets,
+            buckets,
         )
         self.shared = shared_edges(self.latency, self.variants)
         self.edges = self._edges()
@@ -122,19 +123,27 @@ class RequestGrid:
             **more,
         )
 
+    def _places(self, variants: Sequence[str]) -> dict[str, object]:
+        """Parameters of statements whose rows have numbers for variants and buckets."""
+        return {"variants": list(variants), "bucket_ms": self.plan.bucket_ms}
+
     def _responses(self) -> dict[str, ResponseCounts]:
         """By variant, and of no version: requests by kind, those without an answer among them."""
-        rows = self._read("aggregate/look_requests")
-        kinds = (*kinds_in(self._read("aggregate/look_responses")), UNANSWERED)
+        variants = (*self.variants, _UNATTRIBUTED)
+        rows = self._read("aggregate/look_requests", **self._places(variants))
+        named = self._read("aggregate/look_responses")
+        kinds, order = (*kinds_in(named), UNANSWERED), np.argsort(named["response"])
+        response = order[np.searchsorted(named["response"][order], rows["response"])]
+        laid = on_grid(
+            rows["requests"],
+            (rows["variant"], response, rows["bucket"]),
+            (1 + len(variants), len(kinds), self.buckets),
+        )
         found = {}
-        for variant in (*self.variants, _UNATTRIBUTED):
-            keep = rows["variant"] == variant
-            laid = np.zeros((len(kinds), self.buckets))
-            at = rows["response"][keep].astype(np.int64) - 1, self._index(rows)[keep]
-            np.add.at(laid, at, rows["requests"][keep].astype(np.float64))
+        for place, variant in enumerate(variants, 1):
             if variant in self.begun:
-                laid[-1] = unended(self.begun[variant], laid.sum(axis=0))
-            found[variant] = ResponseCounts(kinds, laid)
+                laid[place, -1] = unended(self.begun[variant], laid[place].sum(axis=0))
+            found[variant] = ResponseCounts(kinds, laid[place])
         return found
 
     def _begun(self) -> dict[str, FloatArray]:
@@ -142,25 +151,31 @@ class RequestGrid:
         signs = {} if self.spec.mesh is None else FAMILIES[self.spec.mesh].begun
         if not signs:
             return {}
-        rows = self._read("aggregate/look_begun", counters=list(signs))
-        found = {}
-        for variant in self.variants:
-            keep = rows["variant"] == variant
-            if keep.any():
-                weight = np.array([signs[name] for name in rows["counter"][keep].tolist()])
-                found[variant] = np.zeros(self.buckets)
-                events = weight * rows["events"][keep].astype(np.float64)
-                np.add.at(found[variant], self._index(rows)[keep], events)
-        return found
+        rows = self._read(
+            "aggregate/look_begun", counters=list(signs), **self._places(self.variants)
+        )
+        sign = np.array([0, *signs.values()])[rows["counter"].astype(np.int64)]
+        at = rows["variant"], rows["bucket"]
+        laid = on_grid(sign * rows["events"], at, (1 + len(self.variants), self.buckets))
+        seen = np.unique(rows["variant"]).tolist()
+        return {v: laid[i] for i, v in enumerate(self.variants, 1) if i in seen}
+
+    def _losses(self) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+        """By variant, requests that nobody saw, and those that were counted over a gap."""
+        rows = self._read("aggregate/look_lost", **self._places(self.variants))
+        at, shape = (rows["variant"], rows["bucket"]), (1 + len(self.variants), self.buckets)
+        unseen, over_gaps = (on_grid(rows[name], at, shape) for name in ("unseen", "over_gaps"))
+        return (
+            dict(zip(self.variants, unseen[1:], strict=True)),
+            dict(zip(self.variants, over_gaps[1:], strict=True)),
+        )
 
     def _lost(self) -> dict[str, float]:
         """Requests by variant that nobody saw, or saw at another time than the other variants'."""
         apart = ~self.shared_gaps
-        unseen, gaps = (
-            {v: self._column(self.losses, v, name) for v in self.variants}
-            for name in ("unseen", "over_gaps")
-        )
-        return {v: float(unseen[v].sum() + gaps[v][apart].sum()) for v in self.variants}
+        return {
+            v: float(self.unseen[v].sum() + self.over_gaps[v][apart].sum()) for v in self.variants
+        }
 
     def _shared_gaps(self) -> BoolArray:
         """Where a gap in the scrapes of all variants ended (Prometheus was down): bool[buckets].
@@ -170,7 +185,7 @@ class RequestGrid:
         """
         shared = np.ones(self.buckets, dtype=np.bool_)
         for variant in self.variants:
-            ended = self._column(self.losses, variant, "over_gaps") > 0
+            ended = self.over_gaps[variant] > 0
             near = ended.copy()
             near[1:] |= ended[:-1]
             near[:-1] |= ended[1:]
@@ -183,18 +198,6 @@ class RequestGrid:
         In one bucket they would outweigh all others, and divide the traffic as no stage does.
         """
         return np.where(self.shared_gaps, 0.0, values)
-
-    def _index(self, rows: Columns) -> IntArray:
-        """The bucket of each row."""
-        start = rows["bucket_start"].astype("datetime64[ms]").astype(np.int64)
-        return np.asarray((start - self.plan.start_ms) // self.plan.bucket_ms)
-
-    def _column(self, rows: Columns, variant: str, column: str) -> FloatArray:
-        """One column of one variant's rows on the grid; 0 where there is no row."""
-        keep = rows["variant"] == variant
-        values = np.zeros(self.buckets)
-        np.add.at(values, self._index(rows)[keep], rows[column][keep].astype(np.float64))
-        return values
 
     def _edges(self) -> dict[str, float | None]:
         """By metric that counts slow requests, the edge at which it does; None without any.

@@ -26,6 +26,9 @@ from flows.formats.problems import UserError, os_reason
 from flows.look.scorecard_document import ScorecardRow
 from flows.workspace.paths import verdict_path
 
+# The metadata of a package is a file that would be parsed at every look.
+_version = cache(version)
+
 
 class VerdictNotWritten(UserError):
     """The verdict's file can't be written; the verdict itself is recorded in the warehouse."""
@@ -71,7 +74,7 @@ class VerdictDocument(JsonDocument):
             exit_code=exit_code(verdict.decision),
             scorecard=scorecard,
             spec_hash=spec_hash,
-            software_version=version("split-verdict"),
+            software_version=_version("split-verdict"),
         )
 
     def write(self, folder: Path) -> Path:

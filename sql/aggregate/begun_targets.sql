@@ -13,19 +13,11 @@ with targets as (
     from target_times
     where experiment = $experiment and ts <= $until
     group by target
-    having count(distinct variant) = 1
-),
-
-begun as (
-    select
-        target,
-        least(replaced, case when born = first_ts then born end) as began
-    from targets
+    having min(variant) = max(variant)
 )
 
 select
     target,
-    began
-from begun
-where began is not null
-order by target
+    least(replaced, case when born = first_ts then born end) as began
+from targets
+where replaced is not null or born = first_ts

@@ -1,33 +1,16 @@
--- one row per (variant, bucket, kind of response) up to a look: requests
--- reads: request_buckets; parameters: experiment, since, until (bucket starts, until excluded),
---     cohort (null for all), borrowed (a variant of
---     which all are read, or null)
--- response: the kind's number in look_responses, which counts over the same rows.
-with looked as (
-    select
-        variant,
-        bucket_start,
-        outcome,
-        response_code,
-        grpc_status,
-        response_flags,
-        requests
-    from request_buckets
-    where
-        experiment = $experiment
-        and bucket_start >= $since and bucket_start < $until
-        and ($cohort is null or cohort = $cohort or variant = $borrowed)
-)
-
+-- one row per row of request_buckets up to a look: variant, bucket, kind of response, requests
+-- reads: request_buckets; parameters: experiment, since, until (bucket starts, until excluded), variants (list;
+--     a row has the place of its variant in it, from 1 on, 0 for another), bucket_ms, cohort (null
+--     for all), borrowed (a variant of which all are read, or null)
+-- response: the kind's number in look_responses.
+-- Numbers only, and no order or sum: strings and sorts of all rows cost more than all the rest.
 select
-    variant,
-    bucket_start,
-    numbered.response,
-    sum(requests) as requests
-from (
-    select
-        *,
-        dense_rank() over (order by outcome, response_code, grpc_status, response_flags) as response
-    from looked
-) as numbered
-group by variant, bucket_start, response
+    coalesce(list_position($variants, variant), 0) as variant,
+    (epoch_ms(bucket_start) - epoch_ms($since)) // $bucket_ms as bucket,
+    hash(outcome, response_code, grpc_status, response_flags) as response,
+    requests
+from request_buckets
+where
+    experiment = $experiment
+    and bucket_start >= $since and bucket_start < $until
+    and ($cohort is null or cohort = $cohort or variant = $borrowed)
