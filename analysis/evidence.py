@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fixed.comparison import Pair
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.latency import LatencyCounts
-from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.pods import PodCounts
 from analysis.requests.value_pairs import BucketValues
 from analysis.users.outcome_reach import OutcomeReach

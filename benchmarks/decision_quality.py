@@ -46,7 +46,7 @@ from analysis.calibration.judges import Judge, Runs, Setting, decide
 from analysis.calibration.outcome import HOLD, PROMOTE, ROLLBACK, Decisions
 from analysis.evidence import QualityLimits
 from analysis.plan import Plan
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.sequential.confidence_sequence import one_sided_multiplier
 from analysis.verdict import Decision, reach_verdict
 from tests.builders.streams import (

@@ -41,7 +41,8 @@ from analysis.kayenta.config import MetricConfig, ValuePlan
 from analysis.kayenta.judgement import CONFIDENCE, MetricJudgement
 from analysis.kayenta.paired_values import judge_values
 from analysis.kayenta.value_judgement import ValueJudgement, ValueLabel
-from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.paired_buckets import pair_buckets
 from benchmarks.results import Figure, write_results
 from tests.analysis.kayenta.definition import label_by_definition
 

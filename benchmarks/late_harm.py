@@ -32,7 +32,8 @@ from analysis.calibration.outcome import ROLLBACK
 from analysis.evidence import QualityLimits
 from analysis.judge.started_harm import find_started_harm
 from analysis.plan import Plan
-from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.paired_buckets import pair_buckets
 from tests.builders.changing_streams import (
     A_MINUTE,
     STORM,

@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from analysis.judge.total_failure import gross_gap
 from analysis.plan import Plan
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.gross_failure import gross_failure_path
-from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from analysis.requests.paired_buckets import pair_buckets
 from analysis.sequential.confidence_sequence import one_sided_multiplier
 from tests.builders.streams import Traffic, plan_for, simulate, until
 

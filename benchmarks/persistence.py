@@ -23,7 +23,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.requests.paired_buckets import BucketCounts, PairedBuckets, pair_buckets
+from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.paired_buckets import PairedBuckets, pair_buckets
 from tests.builders.streams import FirstDecisions, Traffic, first_decisions
 
 _ALPHA, _MARGIN = 0.025, 0.005

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.arrays import FloatArray, IntArray
 from analysis.calibration.history import FAILED, GOOD, LATENCY, History
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 
 _FEW_POINTS = 0.05
 _SLOWER = 1.5

@@ -22,7 +22,7 @@ from analysis.kayenta.config import MetricConfig
 from analysis.kayenta.judgement import MetricLabel
 from analysis.metric_result import Classification
 from analysis.plan import MetricPlan, Plan
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.verdict import Decision, reach_verdict
 
 _WINDOW_MS = 300_000

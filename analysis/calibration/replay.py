@@ -22,7 +22,7 @@ from analysis.calibration.judges import Judge, Runs, Setting, decide
 from analysis.calibration.outcome import Decisions, Outcome
 from analysis.calibration.resample import draw_timeline, thin
 from analysis.plan import MetricPlan, Plan
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 
 # Cells of an array that a group of runs may have: keeps memory small and progress visible.
 _MOST_CELLS = 400_000

@@ -24,7 +24,7 @@ from analysis.judge.request_metrics import judge_requests
 from analysis.judge.together import judge_together
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Plan, RequestCohort, Role, Unit
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.stratified import stratified_counts
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.evidence import CauseCounts
 from analysis.metric_result import ResponseShare
-from analysis.requests.paired_buckets import BucketCounts, pair_weights
+from analysis.requests.bucket_counts import BucketCounts, pair_weights
 
 # So many are named; what the others add together is smaller.
 _NAMED = 3

@@ -24,8 +24,9 @@ from analysis.arrays import FloatArray
 from analysis.evidence import RequestEvidence
 from analysis.metric_result import Estimate
 from analysis.plan import Plan
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.latency import Histogram, LatencyCounts, QuantileRange, interpolated_quantile
-from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from analysis.requests.paired_buckets import pair_buckets
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 # Nobody waits for proof at an edge that fewer requests are beyond, or within.

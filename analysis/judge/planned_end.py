@@ -18,13 +18,9 @@ from analysis.judge.started_harm import FoundHarm
 from analysis.metric_result import HarmSince
 from analysis.plan import MetricPlan, Plan, Unit
 from analysis.requests.bounds import Estimator
+from analysis.requests.bucket_counts import BucketCounts, pair_weights
 from analysis.requests.fixed_starts import LEAST_BUCKETS, SinceStarts, harm_since_starts
-from analysis.requests.paired_buckets import (
-    BucketCounts,
-    PairedBuckets,
-    pair_buckets,
-    pair_weights,
-)
+from analysis.requests.paired_buckets import PairedBuckets, pair_buckets
 from analysis.requests.recent import last_part, since_bucket
 from analysis.sequential.confidence_sequence import student_adjusted
 

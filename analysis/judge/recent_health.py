@@ -10,12 +10,8 @@ from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.judge.levels import Levels, side_of_zero
 from analysis.metric_result import Classification, Estimate, Objective, Recent
 from analysis.plan import MetricPlan, Plan
-from analysis.requests.paired_buckets import (
-    BucketCounts,
-    PairedBuckets,
-    estimate_share,
-    pair_buckets,
-)
+from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.paired_buckets import PairedBuckets, estimate_share, pair_buckets
 from analysis.requests.recent import last_part, recent_excess, since_bucket
 from analysis.requests.storms import stormy_buckets, without_buckets
 from analysis.stages import are_without
@@ -62,9 +58,12 @@ def find_recent(
     for end in set(watched):
         rows = np.flatnonzero(np.array(within) & np.array([one == end for one in watched]))
         _fill(out, levels, judged, first, margins, rows, end)
-    open_yet = [excess.lower <= 0 and excess.value <= 0 < excess.upper for excess in excesses]
-    storms = stormy_buckets(judged[0]) | _starting(levels.plan, judged[0].total.shape[1])
-    spoiled = np.flatnonzero(np.array(open_yet) & storms.any(axis=1))
+    open_yet = np.array([e.lower <= 0 and e.value <= 0 < e.upper for e in excesses], np.bool_)
+    storms = np.zeros_like(judged[0].total, dtype=np.bool_)
+    storms[open_yet] = stormy_buckets(
+        BucketCounts(judged[0].total[open_yet], judged[0].bad[open_yet])
+    ) | _starting(levels.plan, judged[0].total.shape[1])
+    spoiled = np.flatnonzero(storms.any(axis=1))
     if spoiled.size:
         calm = without_buckets(judged[0], storms), without_buckets(judged[1], storms)
         paired = replace(pair_buckets(*calm), pods=pairs.pods)
@@ -138,6 +137,8 @@ def judge_objectives(
     well, and so must its last minutes as they are: harm that has only begun is little of a mean.
     Without an objective it is what the baseline had before, and the margins: absolute and relative.
     """
+    if watched is None and all(metric.objective is None for metric in metrics):
+        return [None] * len(metrics)
     theirs, ours = (
         levels.bounded(estimate_share(variant, overdispersion))
         for variant, overdispersion in zip(

@@ -17,7 +17,7 @@ from analysis.judge.warming_pods import agreed, warming_metrics, without_warming
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import MetricPlan, Plan, Unit
 from analysis.requests.bounds import Estimator
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 
 
 def judge_requests(

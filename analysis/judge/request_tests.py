@@ -23,7 +23,8 @@ from analysis.judge.total_failure import gross_failures, gross_failures_alone
 from analysis.metric_result import Classification, Estimate, Objective, Recent
 from analysis.plan import MetricPlan, Plan, PodPolicy
 from analysis.requests.bounds import Estimator
-from analysis.requests.paired_buckets import BucketCounts, PairedBuckets, pair_buckets
+from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.paired_buckets import PairedBuckets, pair_buckets
 from analysis.requests.pods import BadPod
 from analysis.requests.recent import since_bucket
 

@@ -9,8 +9,9 @@ import numpy as np
 from analysis.arrays import BoolArray, FloatArray
 from analysis.metric_result import HarmSince
 from analysis.plan import Margin, MetricPlan, Plan, Unit
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.later_starts import Null, StartedHarm, harm_from_any_start
-from analysis.requests.paired_buckets import BucketCounts, PairedBuckets
+from analysis.requests.paired_buckets import PairedBuckets
 
 # A harm beyond the margin by so much, or by so many margins, needs no long-run variance.
 _GROSS_FLOOR, _GROSS_MARGINS = 0.01, 2.0

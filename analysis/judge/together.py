@@ -21,8 +21,9 @@ from analysis.judge.warming_pods import warming_metrics, without_warming
 from analysis.metric_result import Classification, Estimate, HarmPart, MetricResult
 from analysis.plan import MetricPlan, Plan, Role, Unit
 from analysis.requests.bounds import Estimator
+from analysis.requests.bucket_counts import BucketCounts, information
 from analysis.requests.joint_harm import joint_harm
-from analysis.requests.paired_buckets import BucketCounts, information, pair_buckets
+from analysis.requests.paired_buckets import pair_buckets
 from analysis.requests.recent import since_bucket
 
 # In margins: what is allowed together, and what a metric must have to be named as one that leans.

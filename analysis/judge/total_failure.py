@@ -9,9 +9,9 @@ from analysis.arrays import BoolArray, FloatArray
 from analysis.evidence import RequestEvidence
 from analysis.judge.started_harm import is_timed
 from analysis.plan import MetricPlan, Plan
-from analysis.requests.gross_failure import gross_failure_path, gross_share_log_e
+from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.gross_failure import ever_gross, gross_share_log_e
 from analysis.requests.own_states import reach_of_states
-from analysis.requests.paired_buckets import BucketCounts
 from analysis.stages import are_without
 
 # The exact test's null hypothesis lies this far beyond the margin: bursts don't reach it.
@@ -40,18 +40,19 @@ def gross_failures(
     gap = np.array([gross_gap(margin.absolute) for margin in allowed])
     factor = np.array([1 + margin.relative for margin in allowed])
     timed = np.array([is_timed(metric) for metric in metrics])
-    share = (baseline.bad.sum(axis=1) + 1) / (baseline.total.sum(axis=1) + 2)
-    slower = ndtr(ndtri(share) + reach_of_states(baseline, candidate)) - factor * share
-    path = gross_failure_path(
+    slow = [BucketCounts(one.total[timed], one.bad[timed]) for one in (baseline, candidate)]
+    share = (slow[0].bad.sum(axis=1) + 1) / (slow[0].total.sum(axis=1) + 2)
+    slower = ndtr(ndtri(share) + reach_of_states(*slow)) - factor[timed] * share
+    gap[timed] = np.maximum(gap[timed], slower)
+    return ever_gross(
         baseline,
         candidate,
-        gap=np.where(timed, np.maximum(gap, slower), gap),
+        gap=gap,
         factor=factor,
         alpha=alpha,
         planned_buckets=plan.planned_buckets,
         overdispersion=overdispersion,
     )
-    return np.asarray(path.max(axis=-1, initial=0.0) >= -np.log(alpha))
 
 
 def gross_failures_alone(
@@ -95,14 +96,14 @@ def is_outage(plan: Plan, evidence: RequestEvidence, candidate: str, metric: Met
     if not metric.may_be_outage or not evidence.outage:
         return False
     alpha = np.array([plan.request_alpha(metric)])
-    path = gross_failure_path(
+    found = ever_gross(
         evidence.outage[plan.baseline],
         evidence.outage[candidate],
         gap=np.array([_OUTAGE_GAP]),
         alpha=alpha,
         planned_buckets=plan.planned_buckets,
     )
-    return bool(path.max(initial=0.0) >= -np.log(alpha[0]))
+    return bool(found[0])
 
 
 def gross_gap(margin: float) -> float:

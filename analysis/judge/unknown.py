@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.evidence import RequestEvidence
 from analysis.metric_result import Classification, Estimate, MetricResult
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 
 # Where more than so much of a version is unknown, nothing that rests on the rest is a pass.
 _MOST_UNKNOWN = 0.5

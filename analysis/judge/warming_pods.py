@@ -15,7 +15,7 @@ import numpy as np
 
 from analysis.evidence import RequestEvidence
 from analysis.metric_result import Classification, MetricResult
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 
 # Of a version's requests, beyond which starting is how it runs.
 _MOST_WARMING = 0.5

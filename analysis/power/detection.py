@@ -18,9 +18,10 @@ from analysis.judge.planned_end import late_starts, proven_at_end
 from analysis.judge.started_harm import BOUND_PART, EXACT_PART, started_gross_gap
 from analysis.judge.total_failure import gross_gap
 from analysis.power.time_cells import TimeCells
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.gross_failure import gross_failure_path
 from analysis.requests.later_starts import Null, harm_from_any_start
-from analysis.requests.paired_buckets import BucketCounts, estimate_share, pair_buckets
+from analysis.requests.paired_buckets import estimate_share, pair_buckets
 from analysis.requests.recent import recent_excess, since_bucket
 
 _RUNS = 200

@@ -14,10 +14,10 @@ import numpy as np
 from scipy.special import ndtri
 
 from analysis.arrays import FloatArray, IntArray
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.gross_failure import likelihood_ratio
 from analysis.requests.hiccups import worst_as_third
 from analysis.requests.level_noise import noise_around
-from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.started_windows import RunningTotals
 from analysis.sequential.roots import bracket_root
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import betaln, xlog1py, xlogy
 
 from analysis.arrays import BoolArray, FloatArray
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 
 _MOST_STEPS, _NEAR = 60, 1e-14
 # Beyond it an outage under heavy shocks would be found minutes late.
@@ -53,6 +53,38 @@ def gross_failure_path(
     factor_column = np.broadcast_to(factor, gap.shape)[:, None]
     log_e = _bucket_log_e(baseline, candidate, gap[:, None], factor_column)
     return _from_any_bucket(log_e / _burst(overdispersion, gap), seen, alpha, planned_buckets)
+
+
+def ever_gross(
+    baseline: BucketCounts,
+    candidate: BucketCounts,
+    *,
+    gap: FloatArray,
+    alpha: FloatArray,
+    planned_buckets: int,
+    factor: FloatArray | float = 1.0,
+    overdispersion: FloatArray | float = 1.0,
+) -> BoolArray:
+    """Whether gross_failure_path, which is given the same, ever reaches its level: bool[metrics].
+
+    No likelihood is above the largest one, so a bucket in which the candidate isn't grossly worse
+    has a log e-value of 0 at most: where no other bucket is, nothing need be worked out.
+    """
+    allowed = np.broadcast_to(factor, gap.shape)[:, None] * baseline.share + gap[:, None]
+    rows = np.flatnonzero((candidate.share > allowed).any(axis=1))
+    found = np.zeros(len(gap), dtype=np.bool_)
+    if rows.size:
+        path = gross_failure_path(
+            BucketCounts(baseline.total[rows], baseline.bad[rows]),
+            BucketCounts(candidate.total[rows], candidate.bad[rows]),
+            gap=gap[rows],
+            alpha=alpha[rows],
+            planned_buckets=planned_buckets,
+            factor=np.broadcast_to(factor, gap.shape)[rows],
+            overdispersion=np.broadcast_to(overdispersion, gap.shape)[rows],
+        )
+        found[rows] = path.max(axis=-1, initial=0.0) >= -np.log(alpha[rows])
+    return found
 
 
 def gross_share_log_e(

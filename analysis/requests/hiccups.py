@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
-from analysis.requests.paired_buckets import BucketCounts, information
+from analysis.requests.bucket_counts import BucketCounts, information
 
 # Standard errors beyond the rest of its window from which on a bucket stands out.
 _STANDS_OUT = 3.0

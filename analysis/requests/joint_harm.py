@@ -14,12 +14,13 @@ import numpy as np
 
 from analysis.arrays import FloatArray
 from analysis.requests.bounds import Estimator, PodError, degrees_left
+from analysis.requests.bucket_counts import BucketCounts, information
 from analysis.requests.long_run_variance import (
     lagged_products,
     most_inflation,
     of_what_persists,
 )
-from analysis.requests.paired_buckets import BucketCounts, PairedBuckets, information
+from analysis.requests.paired_buckets import PairedBuckets
 
 _TINY = 1e-300
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from analysis.arrays import FloatArray
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ import numpy as np
 from scipy.special import chdtri, logsumexp, ndtr, ndtri
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.gross_failure import likelihood_ratio
 from analysis.requests.hiccups import worst_as_third
 from analysis.requests.level_noise import LARGER, LevelNoise, noise_around
-from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.started_windows import (
     RunningTotals,
     WatchedBuckets,

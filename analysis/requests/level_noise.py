@@ -15,8 +15,8 @@ import numpy as np
 from scipy.special import chdtri
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
+from analysis.requests.bucket_counts import BucketCounts, information
 from analysis.requests.long_run_variance import of_what_persists, variance_inflation
-from analysis.requests.paired_buckets import BucketCounts, information
 from analysis.sequential.confidence_sequence import normal_of_student
 
 _TINY = 1e-300

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from analysis.arrays import BoolArray, FloatArray
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 
 # So many standard deviations of two versions' states apart, and no further: a total failure, which
 # takes all requests five times as long or more (2.0 by a log-sd of 0.8), stays beyond.

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri, stdtrit
 
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.gross_failure import worse_log_e
-from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.pods import PodCounts, most_named, relative_spread
 from analysis.requests.started_windows import RunningTotals
 

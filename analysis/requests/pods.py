@@ -14,8 +14,8 @@ from scipy.special import betaincinv, chdtri
 
 from analysis.arrays import BoolArray, FloatArray
 from analysis.requests.bounds import BetweenPods
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.gross_failure import worse_log_e
-from analysis.requests.paired_buckets import BucketCounts
 
 # Pods differ for sure where their spread is beyond this tail of what sampling gives.
 _CHANCE = 0.04

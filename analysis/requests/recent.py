@@ -16,7 +16,8 @@ import numpy as np
 
 from analysis.arrays import BoolArray, FloatArray
 from analysis.requests.bounds import Estimator, pooled_degrees
-from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.paired_buckets import pair_buckets
 
 # The last part is half of the time so far.
 _PARTS = 2

@@ -7,11 +7,12 @@ A start is followed for as long as its window is short beside the step that it i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from analysis.arrays import FloatArray, IntArray
-from analysis.requests.paired_buckets import BucketCounts, information
+from analysis.requests.bucket_counts import BucketCounts, information
 
 # Buckets between two starts.
 _STEP = 2
@@ -36,6 +37,7 @@ def active_starts(buckets: int) -> IntArray:
     return np.array(sorted(found), dtype=np.int64)
 
 
+@cache
 def start_weights(planned_buckets: int, first: float) -> FloatArray:
     """Of each start of a plan, 0 where none is: float64[planned_buckets]; together 1 at most.
 
@@ -49,6 +51,7 @@ def start_weights(planned_buckets: int, first: float) -> FloatArray:
     multiple = later // _STEP
     _, kind, many = np.unique(multiple & -multiple, return_inverse=True, return_counts=True)
     weights[later] = (1 - first) / (len(many) * many[kind])
+    weights.flags.writeable = False  # the next one is given the same
     return weights
 
 

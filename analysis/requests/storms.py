@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 
 # A storm: so many times the usual failures, and more than chance by so many standard errors.
 _TIMES, _ERRORS = 4.0, 6.0

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.arrays import FloatArray
-from analysis.requests.paired_buckets import BucketCounts, information
+from analysis.requests.bucket_counts import BucketCounts, information
 
 _TINY = 1e-300
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.arrays import BoolArray, FloatArray
+from analysis.requests.bucket_counts import pair_weights
 from analysis.requests.long_run_variance import lagged_products
-from analysis.requests.paired_buckets import PairedBuckets, pair_weights
+from analysis.requests.paired_buckets import PairedBuckets
 
 # A query that never changes is known to so much of its size, not for certain.
 _ROUNDING = 1e-6

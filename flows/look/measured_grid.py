@@ -11,7 +11,7 @@ import numpy as np
 from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.evidence import MeasuredEvidence, RequestEvidence
 from analysis.plan import Plan
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.value_pairs import BucketValues
 from flows.formats.time import instant
 from flows.ingest.measured.asked_series import asked_of

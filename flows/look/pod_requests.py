@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.arrays import FloatArray, IntArray
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.outcomes import ANSWERED, FailureRule, RequestOutcome
-from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.pods import PodCounts
 from flows.formats.time import instant
 from flows.ingest.requests.pod_sums import FIVE_MINUTES_MS

@@ -9,9 +9,9 @@ import numpy as np
 from analysis.arrays import BoolArray, FloatArray
 from analysis.evidence import CauseCounts, Coverage, RequestEvidence
 from analysis.plan import Plan
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.latency import LatencyCounts
 from analysis.requests.outcomes import RequestOutcome
-from analysis.requests.paired_buckets import BucketCounts
 from analysis.requests.pods import PodCounts, stretch_ms
 from analysis.requests.unanswered import surely_unended, unended
 from flows.formats.time import instant, milliseconds

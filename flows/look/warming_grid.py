@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.plan import Plan
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from flows.formats.time import instant, milliseconds_of
 from flows.look.rows_of import EVERYBODY, RowsOf
 from flows.spec.experiment import Experiment

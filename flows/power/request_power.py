@@ -23,7 +23,7 @@ from analysis.power.detection import (
     overdispersion_of,
     simulate_detection,
 )
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from flows.formats.time import milliseconds_of
 from flows.look.dependencies import waits_for, waits_for_first_verdict
 from flows.look.expected_users import rate_of_arrivals

@@ -11,7 +11,7 @@ import pytest
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence
 from analysis.plan import Plan, Stage
 from analysis.quality.checks import QualityCheck
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.verdict import Decision, Verdict, reach_verdict
 from tests.builders.streams import BUCKET_MS, plan_for
 

@@ -9,7 +9,7 @@ import pytest
 
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.stage_progression import Move, StageNow, next_move
 from analysis.strategies.declaration import Found, StrategyFinding
 from analysis.verdict import Decision, Verdict, reach_verdict

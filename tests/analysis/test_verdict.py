@@ -9,7 +9,7 @@ import pytest
 
 from analysis.evidence import Coverage, Evidence, QualityLimits
 from analysis.plan import Plan, Role
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.verdict import Decision, Verdict, reach_verdict
 from flows.formats.exit_codes import exit_code
 from tests.builders.streams import (

@@ -13,7 +13,7 @@ from analysis.evidence import RequestEvidence
 from analysis.judge.request_tests import RequestTests
 from analysis.metric_result import Classification
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from tests.builders.streams import autoregression
 
 FloatArray = NDArray[np.float64]

@@ -12,7 +12,7 @@ from analysis.evidence import RequestEvidence
 from analysis.judge.request_metrics import judge_requests
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from tests.places import SHARED
 
 DATA = SHARED / "data"

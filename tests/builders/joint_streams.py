@@ -11,7 +11,7 @@ from analysis.judge.request_metrics import judge_requests
 from analysis.judge.together import judge_together
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from tests.builders.changing_streams import A_MINUTE, BUCKET_MS, WARM_UP_MS, bursty, lasting_factor
 
 NAMES = ("errors", "slow", "abandoned")

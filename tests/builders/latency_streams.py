@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from analysis.plan import Margin, MetricPlan, Plan, Role, Unit
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from tests.builders.changing_streams import (
     A_MINUTE,
     BUCKET_MS,

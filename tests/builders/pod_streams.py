@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.pod_harm import harmful_pods
 from analysis.requests.pods import PodCounts
 from tests.builders.changing_streams import A_MINUTE, NOTHING, Added, bursty, lasting_factor

@@ -13,9 +13,10 @@ from analysis.judge.recent_health import least_last_part
 from analysis.judge.started_harm import started_gross_gap
 from analysis.judge.total_failure import gross_gap
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.gross_failure import gross_failure_path
 from analysis.requests.later_starts import Null, harm_from_any_start
-from analysis.requests.paired_buckets import BucketCounts, PairedBuckets, pair_buckets
+from analysis.requests.paired_buckets import PairedBuckets, pair_buckets
 from analysis.requests.pods import PodCounts
 from analysis.requests.recent import recent_excess
 

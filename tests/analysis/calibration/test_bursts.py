@@ -14,7 +14,7 @@ from analysis.calibration.injections import NO_HARM
 from analysis.calibration.judges import Judge, Runs, decide
 from analysis.calibration.outcome import ROLLBACK
 from analysis.calibration.replay import Replay, groups_of, simulate
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from tests.builders.replays import BUCKET_MS, bursty_history, plan_of, replay_of
 
 TOTAL = 1500

@@ -14,7 +14,7 @@ from analysis.calibration.judges import Judge, Runs, decide, evidence_of
 from analysis.calibration.outcome import HOLD, PROMOTE, ROLLBACK
 from analysis.calibration.replay import Replay, simulate
 from analysis.kayenta.judgement import MetricLabel
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.verdict import Decision, reach_verdict
 from tests.builders.judged_metric import classify_metric
 from tests.builders.replays import plan_of, replay_of, without_split

@@ -7,7 +7,8 @@ import pytest
 
 from analysis.evidence import QualityLimits
 from analysis.metric_result import Classification
-from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.paired_buckets import pair_buckets
 from analysis.verdict import Decision, Verdict, reach_verdict
 from tests.builders.streams import (
     BUCKET_MS,

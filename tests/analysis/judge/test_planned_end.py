@@ -17,7 +17,8 @@ from analysis.judge.planned_end import (
     still_beyond,
 )
 from analysis.plan import Plan, Stage
-from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.paired_buckets import pair_buckets
 from analysis.requests.recent import since_bucket
 from analysis.verdict import Decision, Verdict, reach_verdict
 from tests.builders.changing_streams import BUCKET_MS, Added, Stream, plan_of, step

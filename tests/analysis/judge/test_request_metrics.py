@@ -17,7 +17,7 @@ from analysis.explain.time_to_decision import missing_for_decision
 from analysis.judge.request_metrics import judge_requests
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from tests.builders.streams import plan_for
 
 

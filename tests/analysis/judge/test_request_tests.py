@@ -10,7 +10,8 @@ from scipy.stats import norm
 
 from analysis.judge.started_harm import find_started_harm
 from analysis.plan import Margin, Role
-from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.paired_buckets import pair_buckets
 from tests.builders.changing_streams import (
     Course,
     Stream,

@@ -11,7 +11,7 @@ from analysis.evidence import CauseCounts, Coverage, Evidence, QualityLimits, Re
 from analysis.judge.judge_metrics import health_score, judge_metrics
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.verdict import Decision, reach_verdict
 
 BUCKETS, BUCKET_MS = 120, 15_000

@@ -11,7 +11,7 @@ from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence
 from analysis.judge.started_harm import started_gross_gap
 from analysis.metric_result import Classification
 from analysis.plan import Plan, Role
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.pods import PodCounts
 from analysis.verdict import Decision, Verdict, reach_verdict
 from tests.builders.changing_streams import (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.verdict import Decision, Verdict, reach_verdict
 from tests.builders.changing_streams import A_MINUTE, BUCKET_MS, Added, Stream, plan_of, step
 

@@ -20,7 +20,7 @@ from analysis.power.detection import (
     overdispersion_of,
     simulate_detection,
 )
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.verdict import Decision, reach_verdict
 from tests.builders.streams import may_decide
 

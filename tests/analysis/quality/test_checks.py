@@ -16,7 +16,7 @@ from analysis.judge.judge_metrics import health_bounds, health_score
 from analysis.metric_result import Classification, Estimate
 from analysis.plan import Plan, Stage, Unit
 from analysis.quality.checks import QualityCheck, check_quality
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.verdict import Decision, reach_verdict
 from tests.builders.metric_results import ERRORS
 from tests.builders.streams import BUCKET_MS, plan_for

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from analysis.arrays import FloatArray
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.fixed_starts import SinceStarts, harm_since_starts
-from analysis.requests.paired_buckets import BucketCounts
 from tests.builders.changing_streams import A_MINUTE, Added, Stream, step
 
 GAP, ALPHA = 0.005, 0.0169

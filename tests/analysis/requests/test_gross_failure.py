@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from analysis.arrays import FloatArray
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.gross_failure import gross_failure_path, gross_share_log_e
-from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from analysis.requests.paired_buckets import pair_buckets
 from tests.builders.streams import Traffic, simulate, until
 
 ALPHA, PLANNED = 0.008, 120

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.hiccups import worst_as_third
-from analysis.requests.paired_buckets import BucketCounts
 
 BASELINE = BucketCounts(np.full((1, 14), 1425.0), np.full((1, 14), 14.0))
 

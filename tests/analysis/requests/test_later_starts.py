@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.later_starts import Null, StartedHarm, harm_from_any_start
-from analysis.requests.paired_buckets import BucketCounts
 from analysis.sequential.confidence_sequence import one_sided_log_e, one_sided_multiplier
 from tests.builders.changing_streams import A_MINUTE, STORM, Stream, leak, step, warming, watch
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.long_run_variance import LaggedProducts, lagged_products
-from analysis.requests.paired_buckets import BucketCounts, estimate_share, pair_buckets
+from analysis.requests.paired_buckets import estimate_share, pair_buckets
 from tests.builders.streams import Traffic, autoregression, first_decisions, simulate
 
 ALPHA, MARGIN = 0.025, 0.005

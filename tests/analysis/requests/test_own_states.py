@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from analysis.arrays import FloatArray
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.own_states import reach_of_states
-from analysis.requests.paired_buckets import BucketCounts
 from tests.builders.changing_streams import Stream
 from tests.builders.latency_streams import LOG_SD, LatencyStream, Slowed
 

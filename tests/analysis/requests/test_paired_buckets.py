@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from analysis.requests.bounds import Estimator
-from analysis.requests.paired_buckets import BucketCounts, estimate_share, pair_buckets
+from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.paired_buckets import estimate_share, pair_buckets
 from tests.builders.streams import Traffic, simulate, until
 
 ALPHA, PLANNED, MARGIN = 0.025, 120, 0.005

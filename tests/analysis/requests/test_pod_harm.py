@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.pod_harm import harmful_pods
 from analysis.requests.pods import PodCounts, bad_pods, stretch_ms
 from tests.builders.changing_streams import A_MINUTE, Added, step

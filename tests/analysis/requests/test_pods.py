@@ -9,7 +9,8 @@ import pytest
 
 from analysis.evidence import Evidence, QualityLimits
 from analysis.metric_result import Classification, MetricResult
-from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.paired_buckets import pair_buckets
 from analysis.requests.pods import BadPod, PodCounts, bad_pods, between_pods, stack_between
 from analysis.verdict import Decision, Verdict, reach_verdict
 from tests.builders.streams import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.requests.paired_buckets import BucketCounts, pair_buckets
+from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.paired_buckets import pair_buckets
 from analysis.requests.started_windows import RunningTotals, active_starts, merged
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.requests.paired_buckets import BucketCounts, information
+from analysis.requests.bucket_counts import BucketCounts, information
 from analysis.requests.stratified import stratified_counts
 
 COUNTS = st.tuples(st.integers(0, 10_000), st.floats(0, 1))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.counting.counters import Reason
-from analysis.requests.paired_buckets import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts
 from flows.formats.time import milliseconds_of
 from flows.look.rows_of import EVERYBODY, RowsOf
 from flows.look.warming_grid import read_warming
