@@ -144,7 +144,7 @@ class RequestTests:
 
     def persists(self, i: int) -> bool:
         """Whether a version's own states last for so long that they look like harm, or hide it."""
-        n = float(self.excess.buckets[i])
+        n = float(self.pairs.buckets[i])
         lasting = n / max(float(self.excess.degrees[i]) + 1, 1.0)
         return n >= _BUCKETS_TO_SEE_STATES and lasting > _LASTING
 

@@ -21,8 +21,12 @@ from analysis.requests.long_run_variance import (
     most_inflation,
     of_what_persists,
 )
+from analysis.requests.started_windows import merged
 
 _TINY = 1e-300  # keeps a division finite where a metric has no data; its result is masked
+# More buckets than these are merged, so that a look's cost doesn't grow with the plan: the variance
+# is then that of batch means (Conway 1963).
+_MOST_BUCKETS = 512
 # So many failures of a version say as much of its bursts as the other version's do.
 _FAILURES_TO_KNOW_BURSTS = 40.0
 
@@ -39,6 +43,7 @@ class PairedBuckets:
     cumulants_*: second and third that bursts give each mean.
     overdispersion_*: variance of failures over the binomial one, shared shocks taken off: the
     baseline's by itself alone, the candidate's by both versions.
+    buckets: their effective number, each of which is so many (width) of the plan's.
     pods: what pods add, where they are known.
     """
 
@@ -56,6 +61,7 @@ class PairedBuckets:
     overdispersion_baseline: FloatArray
     overdispersion_candidate: FloatArray
     buckets: FloatArray
+    width: int
     products: LaggedProducts
     pods: BetweenPods | None = None
 
@@ -84,7 +90,7 @@ class PairedBuckets:
         estimate = self.candidate - f * self.baseline
         errors = np.sqrt(lower), np.sqrt(upper)
         skew = _skew(self.cumulants_candidate, self.cumulants_baseline, f)
-        return Estimator(estimate, errors, self.buckets, degrees, skew, between)
+        return Estimator(estimate, errors, self.buckets * self.width, degrees, skew, between)
 
     def relative_bounds(
         self,
@@ -121,8 +127,13 @@ def pair_buckets(baseline: BucketCounts, candidate: BucketCounts) -> PairedBucke
 
     A bucket weighs n_b n_c / (n_b + n_c), the information it has about a difference. So stages
     with another split are strata; pooled over a ramp, a drifting base rate would pass for an
-    effect. Buckets in which one version had no request weigh nothing.
+    effect. Buckets in which one version had no request weigh nothing. Of more than 512 buckets
+    neighbours are merged, with the same means; the time that a sequence has run for stays that of
+    the plan's buckets.
     """
+    width = _width(baseline)
+    if width > 1:
+        baseline, candidate = merged(baseline, candidate, width)
     weights = pair_weights(baseline.total, candidate.total)
     mean_b, mean_c = (weights * baseline.share).sum(-1), (weights * candidate.share).sum(-1)
     off_b = weights * (baseline.share - mean_b[..., None])
@@ -157,6 +168,7 @@ def pair_buckets(baseline: BucketCounts, candidate: BucketCounts) -> PairedBucke
         overdispersion_baseline=alone_b,
         overdispersion_candidate=phi_c,
         buckets=buckets,
+        width=width,
         products=lagged_products(off_b, off_c, buckets),
     )
 
@@ -190,6 +202,9 @@ def estimate_share(counts: BucketCounts, overdispersion: FloatArray) -> Estimato
 
     overdispersion: float64[metrics], of the version's own failures, as PairedBuckets has it.
     """
+    width = _width(counts)
+    if width > 1:
+        counts, _ = merged(counts, counts, width)
     weights = counts.total / np.maximum(counts.total.sum(axis=-1, keepdims=True), _TINY)
     mean = (weights * counts.share).sum(-1)
     seen = weights.sum(-1) > 0
@@ -208,4 +223,10 @@ def estimate_share(counts: BucketCounts, overdispersion: FloatArray) -> Estimato
     degrees = degrees_left(buckets, inflation, spread, np.minimum(least, most))
     nobody = (np.zeros_like(mean), np.zeros_like(mean))
     skew = _skew(counts.burst_cumulants(weights, overdispersion), nobody, 1.0)
-    return Estimator(np.where(seen, mean, np.nan), (lower, upper), buckets, degrees, skew)
+    return Estimator(np.where(seen, mean, np.nan), (lower, upper), buckets * width, degrees, skew)
+
+
+def _width(counts: BucketCounts) -> int:
+    """How many buckets are taken as one."""
+    buckets = max(counts.total.shape[1], 1)
+    return 1 << max(0, int(np.ceil(np.log2(buckets / _MOST_BUCKETS))))

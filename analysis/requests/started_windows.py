@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from analysis.arrays import FloatArray, IntArray
-from analysis.requests.bucket_counts import BucketCounts, information
+from analysis.requests.bucket_counts import BucketCounts
 
 # Buckets between two starts.
 _STEP = 2
@@ -72,15 +72,12 @@ class RunningTotals:
     @classmethod
     def of(cls, baseline: BucketCounts, candidate: BucketCounts) -> RunningTotals:
         """Over all buckets of both versions."""
-        weight = information(baseline, candidate)
-        terms = (
-            weight,
-            weight * baseline.share,
-            weight * candidate.share,
-            weight**2 / np.maximum(baseline.total, 1),
-            weight**2 / np.maximum(candidate.total, 1),
-        )
-        return cls(*(np.concatenate([np.zeros_like(x[:, :1]), x.cumsum(-1)], -1) for x in terms))
+        sums = []
+        for term in _summed(baseline, candidate):
+            total = np.zeros((term.shape[0], term.shape[1] + 1))
+            np.cumsum(term, axis=-1, out=total[:, 1:])
+            sums.append(total)
+        return cls(*sums)
 
     def between(
         self,
@@ -115,6 +112,14 @@ class RunningTotals:
         return _effective(weight, baseline, noise_b), _effective(weight, candidate, noise_c)
 
 
+def _summed(baseline: BucketCounts, candidate: BucketCounts) -> list[FloatArray]:
+    """By bucket what RunningTotals sums."""
+    each = 1 / np.maximum(baseline.total + candidate.total, 1)
+    part_b, part_c = baseline.total * each, candidate.total * each
+    weight = baseline.total * part_c
+    return [weight, part_c * baseline.bad, part_b * candidate.bad, weight * part_c, weight * part_b]
+
+
 def _effective(weight: FloatArray, weighted: FloatArray, noise: FloatArray) -> BucketCounts:
     total = np.where(weight > 0, weight**2 / np.maximum(noise, _TINY), 0.0)
     share = np.clip(weighted / np.maximum(weight, _TINY), 0.0, 1.0)
@@ -125,10 +130,10 @@ def merged(
     baseline: BucketCounts, candidate: BucketCounts, width: int
 ) -> tuple[BucketCounts, BucketCounts]:
     """So many buckets as one, the last one cut: [rows, blocks] of each version."""
-    rows, buckets = baseline.total.shape
-    edges = np.append(np.arange(0, buckets, width), buckets)
-    row = np.arange(rows)[:, None]
-    return RunningTotals.of(baseline, candidate).between(edges[:-1], edges[1:], row)
+    edges = np.arange(0, baseline.total.shape[1], width)
+    terms = [np.add.reduceat(term, edges, axis=1) for term in _summed(baseline, candidate)]
+    weight, of_baseline, of_candidate, noise_b, noise_c = terms
+    return _effective(weight, of_baseline, noise_b), _effective(weight, of_candidate, noise_c)
 
 
 @dataclass(frozen=True, slots=True)

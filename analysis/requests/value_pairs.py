@@ -89,5 +89,6 @@ def pair_values(baseline: BucketValues, candidate: BucketValues) -> PairedBucket
         overdispersion_baseline=np.ones(1),
         overdispersion_candidate=np.ones(1),
         buckets=buckets,
+        width=1,
         products=lagged_products(off[0], off[1], buckets),
     )

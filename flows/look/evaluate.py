@@ -11,6 +11,7 @@ from pathlib import Path
 from analysis.metric_result import MetricResult
 from analysis.quality.checks import QualityCheck
 from analysis.verdict import Decision, reach_verdict
+from flows.formats.freed_memory import keep_freed_memory
 from flows.formats.time import milliseconds_of
 from flows.ingest.pull import counted_otherwise
 from flows.look.decision_news import note_decision
@@ -56,6 +57,7 @@ def score_experiment(
     spec_dir: where the specs are that it comes after.
     Raises WarehouseBusy or WarehouseUnusable.
     """
+    keep_freed_memory()
     look = _Look(spec, at, notes, remarks, checks, inputs, evidence, spec_dir)
     judged = None
     # The writer's turn is for the write: the evidence tells whether what was read still holds.
