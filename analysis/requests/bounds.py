@@ -195,64 +195,60 @@ def pooled_degrees(
     return np.asarray(1 / np.maximum(doubt, _TINY))
 
 
-# rejects(ratios float64[k, metrics]) -> bool[k, metrics]
+# rejects(ratios float64[k, 2, metrics]) -> bool[k, 2, metrics], as accepted_ratios has it
 RatioTest = Callable[[FloatArray], BoolArray]
 
-
-# Steps of a bracket, and how often it is narrowed: to 4e-8 of it with the fewest tests.
-_INTERIOR, _ROUNDS = 16, 6
-
-
+# Steps of a bracket, and how often it is narrowed: to 1e-7 of it with the fewest tests.
+_INTERIOR, _ROUNDS = 24, 5
 _LARGEST = 1e9  # a ratio beyond it is as good as infinite
 
 
-def lowest_accepted(rejects: RatioTest, point: FloatArray, anchors: FloatArray) -> FloatArray:
-    """The lowest ratio that a test against larger ones doesn't reject: float64[metrics].
+def accepted_ratios(
+    rejects: RatioTest, point: FloatArray, anchors: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The lowest and the highest ratio that two one-sided tests don't reject: float64[metrics].
 
+    rejects: [:, 0] by the test against larger ratios, [:, 1] by the one against smaller ones; both
+    are asked at once, as what they share costs the most.
     point: float64[metrics], the estimated ratio, accepted; infinite or NaN without a denominator.
-    anchors: float64[k, metrics], ratios at which test and answer must agree exactly.
-    0 where no ratio is rejected: shares have no negative ratio.
+    anchors: float64[k, metrics], ratios at which tests and answers must agree exactly.
+    0 and infinity where no ratio is rejected: shares have no negative ratio.
     """
     end = _position(np.where(np.isfinite(point), point, _LARGEST))
-    start = np.zeros_like(end)
+    ends = np.stack([np.zeros_like(end), np.full_like(end, _position(np.array(_LARGEST)))])
     ordered = _position(np.sort(anchors, axis=0))
-    *refused, at_zero = rejects(_ratio(np.concatenate([ordered, start[None]])))
+    both = np.broadcast_to(ordered[:, None], (len(ordered), 2, end.size))
+    *refused, at_ends = rejects(_ratio(np.concatenate([both, ends[None]])))
     steps = list(zip(ordered, refused, strict=True))
+    low, low_end = ends[0], end
     for anchor, is_refused in steps:
-        start = np.where(is_refused & (anchor < end), anchor, start)
+        low = np.where(is_refused[0] & (anchor < end), anchor, low)
     for anchor, is_refused in steps[::-1]:
-        end = np.where((anchor > start) & (anchor < end) & ~is_refused, anchor, end)
-    end = np.where(at_zero | (start > 0), end, 0.0)
-    return _ratio(_narrowed(rejects, start, end))
-
-
-def highest_accepted(rejects: RatioTest, point: FloatArray, anchors: FloatArray) -> FloatArray:
-    """The highest ratio that a test against smaller ones doesn't reject; infinite without one."""
-    end = _position(np.where(np.isfinite(point), point, _LARGEST))
-    largest = np.full_like(end, _position(np.array(_LARGEST)))
-    start, bounded = largest, np.zeros(end.shape, dtype=np.bool_)
-    ordered = _position(np.sort(anchors, axis=0))
-    *refused, at_largest = rejects(_ratio(np.concatenate([ordered, largest[None]])))
-    steps = list(zip(ordered, refused, strict=True))
+        low_end = np.where((anchor > low) & (anchor < low_end) & ~is_refused[0], anchor, low_end)
+    low_end = np.where(at_ends[0] | (low > 0), low_end, 0.0)
+    high, high_end, bounded = ends[1], end, at_ends[1]
     for anchor, is_refused in steps[::-1]:
-        moved = is_refused & (anchor > end)
-        start, bounded = np.where(moved, anchor, start), bounded | moved
+        moved = is_refused[1] & (anchor > end)
+        high, bounded = np.where(moved, anchor, high), bounded | moved
     for anchor, is_refused in steps:
-        end = np.where((anchor < start) & (anchor > end) & ~is_refused, anchor, end)
-    return np.where(bounded | at_largest, _ratio(_narrowed(rejects, start, end)), np.inf)
+        within = (anchor < high) & (anchor > high_end) & ~is_refused[1]
+        high_end = np.where(within, anchor, high_end)
+    lowest, highest = _ratio(
+        _narrowed(rejects, np.stack([low, high]), np.stack([low_end, high_end]))
+    )
+    return lowest, np.where(bounded, highest, np.inf)
 
 
 def _narrowed(rejects: RatioTest, rejected: FloatArray, accepted: FloatArray) -> FloatArray:
-    """The accepted end of a bracket, moved towards the rejected one until they all but meet."""
-    steps = np.arange(1, _INTERIOR + 1)[:, None] / (_INTERIOR + 1)
-    columns = np.arange(accepted.size)
+    """The accepted ends of brackets, moved towards the rejected ones until they all but meet."""
+    steps = np.arange(1, _INTERIOR + 1)[:, None, None] / (_INTERIOR + 1)
     for _ in range(_ROUNDS):
         inner = rejected + (accepted - rejected) * steps
         grid = np.concatenate([rejected[None], inner, accepted[None]])
         refused = rejects(_ratio(inner))
         # The first step that is accepted, counted from the rejected end.
-        first = np.where(refused.all(axis=0), _INTERIOR, (~refused).argmax(axis=0)) + 1
-        rejected, accepted = grid[first - 1, columns], grid[first, columns]
+        first = np.where(refused.all(axis=0), _INTERIOR, (~refused).argmax(axis=0))[None] + 1
+        rejected, accepted = (np.take_along_axis(grid, i, axis=0)[0] for i in (first - 1, first))
     return accepted
 
 

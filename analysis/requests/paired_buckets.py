@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.arrays import FloatArray
+from analysis.arrays import BoolArray, FloatArray
 from analysis.requests.bounds import (
     BetweenPods,
     Estimator,
+    accepted_ratios,
     degrees_left,
-    highest_accepted,
-    lowest_accepted,
 )
 from analysis.requests.bucket_counts import BucketCounts, pair_weights
 from analysis.requests.long_run_variance import (
@@ -107,16 +106,14 @@ class PairedBuckets:
         """
         point = self.candidate / np.where(self.baseline > 0, self.baseline, np.nan)
         anchors = np.stack([np.ones_like(point), np.broadcast_to(factor, point.shape)])
-        low = lowest_accepted(
-            lambda f: self.contrast(f).lower(alpha=lower_alpha, n_opt=lower_n_opt) > 0,
-            point,
-            anchors,
-        )
-        high = highest_accepted(
-            lambda f: self.contrast(f).upper(alpha=upper_alpha, n_opt=upper_n_opt) < 0,
-            point,
-            anchors,
-        )
+
+        def rejects(ratios: FloatArray) -> BoolArray:
+            excess = self.contrast(ratios)
+            too_low = excess.lower(alpha=lower_alpha, n_opt=lower_n_opt)[:, 0] > 0
+            too_high = excess.upper(alpha=upper_alpha, n_opt=upper_n_opt)[:, 1] < 0
+            return np.stack([too_low, too_high], axis=1)
+
+        low, high = accepted_ratios(rejects, point, anchors)
         known = np.isfinite(self.contrast().lower(alpha=lower_alpha, n_opt=lower_n_opt))
         nothing = ~known | ((low == 0) & ~np.isfinite(point))
         return np.where(nothing, -np.inf, low - 1), np.where(known, high - 1, np.inf)

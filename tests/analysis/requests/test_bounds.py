@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from analysis.requests.bounds import RatioTest, highest_accepted, lowest_accepted
+from analysis.requests.bounds import RatioTest, accepted_ratios
 
 Float = NDArray[np.float64]
 Z = 2.5
+_Test = Callable[[Float], NDArray[np.bool_]]
 
 
-def _tests(numerator: Float, denominator: Float, variances: Float) -> tuple[RatioTest, RatioTest]:
+def _tests(numerator: Float, denominator: Float, variances: Float) -> tuple[_Test, _Test]:
     def distance(ratio: Float) -> Float:
         error = np.sqrt(variances[0] + ratio**2 * variances[1])
         return np.asarray((numerator - ratio * denominator) / error)
 
     return (lambda ratio: distance(ratio) > Z), (lambda ratio: distance(ratio) < -Z)
+
+
+def _both(low_test: _Test, high_test: _Test) -> RatioTest:
+    return lambda ratios: np.stack([low_test(ratios[:, 0]), high_test(ratios[:, 1])], axis=1)
 
 
 def _fieller(c: float, b: float, v_c: float, v_b: float) -> tuple[float, float]:
@@ -43,8 +50,7 @@ def test_bounds_are_those_of_fieller(
     variances = np.square(np.array(errors))[:, None]
     low_test, high_test = _tests(c, b, variances)
     anchors = np.array([[1.0], [1.5]])
-    low = lowest_accepted(low_test, c / b, anchors)
-    high = highest_accepted(high_test, c / b, anchors)
+    low, high = accepted_ratios(_both(low_test, high_test), c / b, anchors)
     expected = _fieller(numerator, denominator, float(variances[0, 0]), float(variances[1, 0]))
     assert low[0] == pytest.approx(expected[0], rel=1e-4, abs=1e-5)
     if expected[1] < 1e5:
@@ -61,12 +67,14 @@ def test_nothing_in_the_denominator_leaves_the_ratio_open_above() -> None:
     with np.errstate(divide="ignore"):
         point = c / b
     # 0.1 - z sqrt(1e-4 + r^2 1e-6) = 0 at r = 38.73.
-    assert lowest_accepted(low_test, point, anchors)[0] == pytest.approx(38.73, rel=1e-3)
-    assert highest_accepted(high_test, point, anchors)[0] == np.inf
+    low, high = accepted_ratios(_both(low_test, high_test), point, anchors)
+    assert low[0] == pytest.approx(38.73, rel=1e-3)
+    assert high[0] == np.inf
 
 
 def test_ratios_that_are_all_accepted_start_at_zero() -> None:
     low_test, high_test = _tests(np.array([0.1]), np.array([0.1]), np.array([[1.0], [1.0]]))
     anchors, point = np.ones((1, 1)), np.ones(1)
-    assert lowest_accepted(low_test, point, anchors)[0] == 0
-    assert highest_accepted(high_test, point, anchors)[0] == np.inf
+    low, high = accepted_ratios(_both(low_test, high_test), point, anchors)
+    assert low[0] == 0
+    assert high[0] == np.inf
