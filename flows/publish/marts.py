@@ -18,6 +18,7 @@ from flows.formats.atomic_file import write_atomically
 from flows.formats.problems import UserError
 from flows.warehouse.connection import open_reader
 from flows.warehouse.file_lock import LockHeld, file_lock
+from flows.warehouse.migrations import view_comments
 from flows.warehouse.statements import literal, quoted, run
 
 LATEST = "LATEST"
@@ -177,13 +178,10 @@ def _detach(con: duckdb.DuckDBPyConnection) -> None:
 
 def _copy_views(con: duckdb.DuckDBPyConnection) -> None:
     """One table per view of the schema marts, sorted, with the comments of the view."""
-    for view, comment in run(con, "schema/mart_views").fetchall():
+    for view, _ in run(con, "schema/mart_views").fetchall():
         table = f"published.main.{quoted(view)}"
         con.execute(f"create table {table} as from marts.{quoted(view)} order by all")
-        con.execute(f"comment on table {table} is {literal(comment)}")
-        columns = run(con, "schema/mart_columns", view=view).fetchall()
-        for column, column_comment in columns:
-            con.execute(f"comment on column {table}.{quoted(column)} is {literal(column_comment)}")
+    con.execute(view_comments("table", "published.main"))
 
 
 def _renew_rows(con: duckdb.DuckDBPyConnection, experiments: Sequence[str]) -> None:

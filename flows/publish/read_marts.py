@@ -15,6 +15,7 @@ import duckdb
 from flows.formats.problems import UserError, did_you_mean, os_reason
 from flows.publish.marts import latest_marts
 from flows.warehouse.connection import open_writer
+from flows.warehouse.migrations import view_comments
 from flows.warehouse.statements import quoted, run
 from flows.workspace.paths import Workspace
 
@@ -130,6 +131,7 @@ def data_dictionary() -> Iterator[str]:
         tempfile.TemporaryDirectory() as folder,
         open_writer(Path(folder) / "empty.duckdb") as con,
     ):
+        con.execute(view_comments())
         for view, comment in run(con, "schema/mart_views").fetchall():
             yield f"## {view}\n"
             yield f"{comment}\n"

@@ -52,10 +52,29 @@ def schema_migrations() -> tuple[Migration, ...]:
 
 @cache
 def views() -> Migration:
-    """sql/views/*.sql as one step, in the order of their names."""
+    """sql/views/*.sql as one step, in the order of their names; without the comments.
+
+    These are hundreds of statements, which take longer than all tables, and are for who reads what
+    is published.
+    """
+    made = [text for text, _ in _view_texts()]
+    return Migration(_VIEWS, "views", "\n".join([statement("schema/drop_views"), *made]))
+
+
+def view_comments(kind: str = "view", schema: str = "marts") -> str:
+    """The statements that put the comments of sql/views on views, or on tables made of them."""
+    said = "\n".join(comments for _, comments in _view_texts())
+    said = said.replace("comment on view marts.", f"comment on {kind} {schema}.")
+    return said.replace("comment on column marts.", f"comment on column {schema}.")
+
+
+@cache
+def _view_texts() -> tuple[tuple[str, str], ...]:
+    """Of each file the statement that makes the view, and its comments."""
     names = sorted(entry.name for entry in files("sql").joinpath("views").iterdir())
     texts = [statement(f"views/{n.removesuffix('.sql')}") for n in names if n.endswith(".sql")]
-    return Migration(_VIEWS, "views", "\n".join([statement("schema/drop_views"), *texts]))
+    parts = [text.partition("\ncomment on ") for text in texts]
+    return tuple((made, mark + comments) for made, mark, comments in parts)
 
 
 def is_up_to_date(con: Connection) -> bool:

@@ -16,6 +16,7 @@ from analysis.requests.latency import Histogram, interpolated_quantile
 from flows.look.user_statistics import read_user_statistics
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer
+from flows.warehouse.migrations import view_comments
 from tests.builders.measured_rows import add_measured
 from tests.builders.small_warehouse import BUCKET, INFINITY, QUIZ, START, small_warehouse
 from tests.builders.user_specs import sample_in
@@ -41,6 +42,7 @@ def rows(con: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
 
 
 def test_every_view_and_column_has_a_comment(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(view_comments())
     uncommented = rows(
         con,
         "select view_name, '' from duckdb_views() "
