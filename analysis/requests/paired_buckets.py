@@ -24,8 +24,9 @@ from analysis.requests.started_windows import merged
 
 _TINY = 1e-300  # keeps a division finite where a metric has no data; its result is masked
 # More buckets than these are merged, so that a look's cost doesn't grow with the plan: the variance
-# is then that of batch means (Conway 1963).
-_MOST_BUCKETS = 512
+# is then that of batch means (Conway 1963); but never to fewer effective ones than Student's tail
+# forgives, as where a last stage with much traffic weighs more than all hours before it.
+_MOST_BUCKETS, _LEAST_LEFT = 512, 128
 # So many failures of a version say as much of its bursts as the other version's do.
 _FAILURES_TO_KNOW_BURSTS = 40.0
 
@@ -128,10 +129,11 @@ def pair_buckets(baseline: BucketCounts, candidate: BucketCounts) -> PairedBucke
     neighbours are merged, with the same means; the time that a sequence has run for stays that of
     the plan's buckets.
     """
-    width = _width(baseline)
+    weights = pair_weights(baseline.total, candidate.total)
+    width = _width(weights)
     if width > 1:
         baseline, candidate = merged(baseline, candidate, width)
-    weights = pair_weights(baseline.total, candidate.total)
+        weights = pair_weights(baseline.total, candidate.total)
     mean_b, mean_c = (weights * baseline.share).sum(-1), (weights * candidate.share).sum(-1)
     off_b = weights * (baseline.share - mean_b[..., None])
     off_c = weights * (candidate.share - mean_c[..., None])
@@ -199,10 +201,10 @@ def estimate_share(counts: BucketCounts, overdispersion: FloatArray) -> Estimato
 
     overdispersion: float64[metrics], of the version's own failures, as PairedBuckets has it.
     """
-    width = _width(counts)
+    width = _width(weights := _by_requests(counts))
     if width > 1:
         counts, _ = merged(counts, counts, width)
-    weights = counts.total / np.maximum(counts.total.sum(axis=-1, keepdims=True), _TINY)
+        weights = _by_requests(counts)
     mean = (weights * counts.share).sum(-1)
     seen = weights.sum(-1) > 0
     buckets = np.where(seen, 1 / np.maximum((weights**2).sum(-1), _TINY), 0.0)
@@ -223,7 +225,16 @@ def estimate_share(counts: BucketCounts, overdispersion: FloatArray) -> Estimato
     return Estimator(np.where(seen, mean, np.nan), (lower, upper), buckets * width, degrees, skew)
 
 
-def _width(counts: BucketCounts) -> int:
-    """How many buckets are taken as one."""
-    buckets = max(counts.total.shape[1], 1)
-    return 1 << max(0, int(np.ceil(np.log2(buckets / _MOST_BUCKETS))))
+def _by_requests(counts: BucketCounts) -> FloatArray:
+    return np.asarray(counts.total / np.maximum(counts.total.sum(axis=-1, keepdims=True), _TINY))
+
+
+def _width(weights: FloatArray) -> int:
+    """How many buckets are taken as one, of those that weigh so much: a power of 2."""
+    buckets = weights.shape[1]
+    if buckets <= _MOST_BUCKETS:
+        return 1
+    squares = (weights**2).sum(axis=-1)
+    effective = 1 / np.max(squares, initial=_TINY)
+    wanted = int(np.ceil(np.log2(buckets / _MOST_BUCKETS)))
+    return 1 << max(0, min(wanted, int(np.floor(np.log2(effective / _LEAST_LEFT)))))

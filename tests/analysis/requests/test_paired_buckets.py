@@ -257,3 +257,12 @@ def test_versions_alike_to_the_bit_differ_by_nothing_in_merged_buckets() -> None
     arm, _ = simulate(np.random.default_rng(5), Traffic(shock=1.0, buckets=3000))
     contrast = pair_buckets(arm, arm).contrast()
     assert contrast.estimate[0] == 0.0
+
+
+def test_buckets_are_not_merged_where_a_last_stage_weighs_more_than_all_before_it() -> None:
+    # 8 hours of 0.1 % and 10 minutes of 50 %: 57 buckets' worth, which few blocks would hold.
+    rng, split = np.random.default_rng(6), np.repeat([0.001, 0.5], [1920, 40])
+    total = [rng.poisson(1500 * share).astype(float) for share in (1 - split, split)]
+    pairs = pair_buckets(*(_counts(n, rng.binomial(n.astype(int), 0.01)) for n in total))
+    assert pairs.width == 1
+    assert pairs.contrast().degrees[0] > 25
