@@ -205,7 +205,8 @@ class PrometheusConnection:
             for piece in unpack(part, _BLOCK):
                 size += len(piece)
                 if size > _LARGEST:
-                    parts.clear()  # the error keeps this frame while less and less is asked for
+                    # The error keeps this frame while less and less is asked for.
+                    del parts, part, piece
                     raise AskForLess(f"an answer of more than {_LARGEST >> 20} MB")
                 parts.append(piece)
             # After the end, too: one that was cut off then is no whole answer.
