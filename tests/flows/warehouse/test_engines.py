@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,13 +113,35 @@ def test_a_checkpoint_may_put_few_row_groups_together(tmp_path: Path) -> None:
         assert con.sql("select current_setting('max_vacuum_tasks')").fetchall() == [(8,)]
 
 
-def test_signal_during_a_query_is_an_interrupt(tmp_path: Path) -> None:
-    """DuckDB raises a RuntimeError of its own, that looks like any failure.
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_interrupted_query_is_an_interrupt(tmp_path: Path, threads: str) -> None:
+    """DuckDB raises an error of its own, that looks like any failure."""
+    settings = {"threads": threads}
+    with (
+        pytest.raises(KeyboardInterrupt),
+        attached(None, tmp_path / "spilled", settings) as con,
+        _told_again(con.interrupt),
+    ):
+        # Deaf, it would end by itself, and the test would fail.
+        con.execute("select sum(hash(range)) from range(4_000_000_000)")
 
-    Raised here by hand: whether DuckDB looks at signals during a query is left to its threads.
-    """
-    with pytest.raises(KeyboardInterrupt), attached(None, tmp_path / "spilled", {}):
-        raise RuntimeError("Query interrupted")
+
+@contextmanager
+def _told_again(told: Callable[[], None]) -> Iterator[None]:
+    """Tells it every tenth of a second."""
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(0.1):
+            told()
+
+    telling = threading.Thread(target=tell)
+    telling.start()
+    try:
+        yield
+    finally:
+        over.set()
+        telling.join()
 
 
 def test_other_failures_stay_what_they_are(tmp_path: Path) -> None:
