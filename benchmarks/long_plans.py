@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from analysis.judge.total_failure import gross_gap
 from analysis.plan import Plan
 from analysis.requests.bucket_counts import BucketCounts
-from analysis.requests.gross_failure import gross_failure_path
+from analysis.requests.gross_failure import GrossNull, gross_failure_path
 from analysis.requests.paired_buckets import pair_buckets
 from analysis.sequential.confidence_sequence import one_sided_multiplier
 from tests.builders.streams import Traffic, plan_for, simulate, until
@@ -128,12 +128,8 @@ def _rows(
 def _first_gross(arms: tuple[BucketCounts, BucketCounts], buckets: int) -> FloatArray:
     """Looks at which the exact test has found a failure."""
     runs, alpha = len(arms[0].total), _ALPHA / 2
-    path = gross_failure_path(
-        *arms,
-        gap=np.full(runs, gross_gap(0.0)),
-        alpha=np.full(runs, alpha),
-        planned_buckets=buckets,
-    )
+    null = GrossNull(np.full(runs, gross_gap(0.0)), np.full(runs, alpha), buckets)
+    path = gross_failure_path(*arms, null)
     crossed = path >= -np.log(alpha)
     first = np.where(crossed.any(axis=1), crossed.argmax(axis=1) + 1.0, np.inf)
     return np.asarray(np.ceil(first / _MINUTE) * _MINUTE)

@@ -10,7 +10,7 @@ from analysis.evidence import RequestEvidence
 from analysis.judge.started_harm import is_timed
 from analysis.plan import MetricPlan, Plan
 from analysis.requests.bucket_counts import BucketCounts
-from analysis.requests.gross_failure import ever_gross, gross_share_log_e
+from analysis.requests.gross_failure import GrossNull, ever_gross, gross_share_log_e
 from analysis.requests.own_states import reach_of_states
 from analysis.stages import are_without
 
@@ -44,15 +44,8 @@ def gross_failures(
     share = (slow[0].bad.sum(axis=1) + 1) / (slow[0].total.sum(axis=1) + 2)
     slower = ndtr(ndtri(share) + reach_of_states(*slow)) - factor[timed] * share
     gap[timed] = np.maximum(gap[timed], slower)
-    return ever_gross(
-        baseline,
-        candidate,
-        gap=gap,
-        factor=factor,
-        alpha=alpha,
-        planned_buckets=plan.planned_buckets,
-        overdispersion=overdispersion,
-    )
+    null = GrossNull(gap, alpha, plan.planned_buckets, factor, overdispersion)
+    return ever_gross(baseline, candidate, null)
 
 
 def gross_failures_alone(
@@ -96,14 +89,8 @@ def is_outage(plan: Plan, evidence: RequestEvidence, candidate: str, metric: Met
     if not metric.may_be_outage or not evidence.outage:
         return False
     alpha = np.array([plan.request_alpha(metric)])
-    found = ever_gross(
-        evidence.outage[plan.baseline],
-        evidence.outage[candidate],
-        gap=np.array([_OUTAGE_GAP]),
-        alpha=alpha,
-        planned_buckets=plan.planned_buckets,
-    )
-    return bool(found[0])
+    null = GrossNull(np.array([_OUTAGE_GAP]), alpha, plan.planned_buckets)
+    return bool(ever_gross(evidence.outage[plan.baseline], evidence.outage[candidate], null)[0])
 
 
 def gross_gap(margin: float) -> float:

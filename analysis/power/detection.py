@@ -19,7 +19,7 @@ from analysis.judge.started_harm import BOUND_PART, EXACT_PART, started_gross_ga
 from analysis.judge.total_failure import gross_gap
 from analysis.power.time_cells import TimeCells
 from analysis.requests.bucket_counts import BucketCounts
-from analysis.requests.gross_failure import gross_failure_path
+from analysis.requests.gross_failure import GrossNull, gross_failure_path
 from analysis.requests.later_starts import Null, harm_from_any_start
 from analysis.requests.paired_buckets import estimate_share, pair_buckets
 from analysis.requests.recent import recent_excess, since_bucket
@@ -209,15 +209,14 @@ def _bursts(
 def _gross(variants: Sequence[BucketCounts], rule: Rule, traffic: Traffic) -> BoolArray:
     """Whether the exact test had refuted health by each cell: bool[runs, cells]."""
     runs, alpha = len(variants[0].total), EXACT_PART * rule.harm_alpha
-    path = gross_failure_path(
-        variants[0],
-        variants[1],
+    null = GrossNull(
         gap=np.full(runs, gross_gap(rule.margin_absolute)),
-        factor=np.full(runs, 1 + rule.margin_relative),
+        factor=1 + rule.margin_relative,
         alpha=np.full(runs, alpha),
         planned_buckets=rule.buckets,
         overdispersion=max(traffic.overdispersion, 1.0),
     )
+    path = gross_failure_path(variants[0], variants[1], null)
     return np.asarray(np.maximum.accumulate(path, axis=-1) >= -np.log(alpha))
 
 

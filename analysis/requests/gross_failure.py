@@ -7,10 +7,12 @@ far beyond the margin, and no single bucket can decide alone.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.special import betaln, xlog1py, xlogy
 
-from analysis.arrays import BoolArray, FloatArray
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.requests.bucket_counts import BucketCounts
 
 _MOST_STEPS, _NEAR = 60, 1e-14
@@ -19,22 +21,48 @@ _LARGEST_BURST = 5.0
 _SMALLEST_SHARE = 1e-16  # keeps a division finite at the edge of the interval
 
 
-def gross_failure_path(
-    baseline: BucketCounts,
-    candidate: BucketCounts,
-    *,
-    gap: FloatArray,
-    alpha: FloatArray,
-    planned_buckets: int,
-    factor: FloatArray | float = 1.0,
-    overdispersion: FloatArray | float = 1.0,
-) -> FloatArray:
-    """Log e-value after each bucket against "in no bucket is the candidate grossly worse".
+@dataclass(frozen=True, slots=True)
+class GrossNull:
+    """The hypothesis "in no bucket is the candidate grossly worse", of each metric, and its level.
 
     Grossly worse: its share is above factor times the baseline's, plus gap.
-    baseline, candidate: counts [metrics, buckets]. gap, factor, alpha: float64[metrics].
-    overdispersion: float64[metrics], at least 1: so many failures in a burst say as much as one,
-        up to a limit.
+    gap, alpha: float64[metrics], as factor and overdispersion may be. overdispersion: at least 1,
+        so many failures in a burst say as much as one, up to a limit.
+    """
+
+    gap: FloatArray
+    alpha: FloatArray
+    planned_buckets: int
+    factor: FloatArray | float = 1.0
+    overdispersion: FloatArray | float = 1.0
+
+    def allowed(self, baseline: BucketCounts) -> FloatArray:
+        """The largest share of the candidate in each bucket: float64[metrics, buckets]."""
+        return np.asarray(self.factors[:, None] * baseline.share + self.gap[:, None])
+
+    @property
+    def factors(self) -> FloatArray:
+        """factor as float64[metrics]."""
+        return np.broadcast_to(self.factor, self.gap.shape)
+
+    def only(self, rows: IntArray) -> GrossNull:
+        """Of some metrics."""
+        overdispersion = np.broadcast_to(self.overdispersion, self.gap.shape)
+        return GrossNull(
+            self.gap[rows],
+            self.alpha[rows],
+            self.planned_buckets,
+            self.factors[rows],
+            overdispersion[rows],
+        )
+
+
+def gross_failure_path(
+    baseline: BucketCounts, candidate: BucketCounts, null: GrossNull
+) -> FloatArray:
+    """Log e-value after each bucket against the hypothesis.
+
+    baseline, candidate: counts [metrics, buckets].
     Returns float64[metrics, buckets], at most the planned ones; the hypothesis is refuted at level
     alpha where it reaches log(1 / alpha), at whatever look.
 
@@ -45,45 +73,31 @@ def gross_failure_path(
     that bucket (uniform over the planned ones). One bucket's e-value is capped so that at least
     two are needed; capping keeps an e-value.
     """
+    planned = null.planned_buckets
     baseline, candidate = (
-        BucketCounts(c.total[:, :planned_buckets], c.bad[:, :planned_buckets])
-        for c in (baseline, candidate)
+        BucketCounts(c.total[:, :planned], c.bad[:, :planned]) for c in (baseline, candidate)
     )
     seen = (baseline.total > 0) & (candidate.total > 0)
-    factor_column = np.broadcast_to(factor, gap.shape)[:, None]
-    log_e = _bucket_log_e(baseline, candidate, gap[:, None], factor_column)
-    return _from_any_bucket(log_e / _burst(overdispersion, gap), seen, alpha, planned_buckets)
+    log_e = _bucket_log_e(baseline, candidate, null.gap[:, None], null.factors[:, None])
+    burst = _burst(null.overdispersion, null.gap)
+    return _from_any_bucket(log_e / burst, seen, null.alpha, planned)
 
 
-def ever_gross(
-    baseline: BucketCounts,
-    candidate: BucketCounts,
-    *,
-    gap: FloatArray,
-    alpha: FloatArray,
-    planned_buckets: int,
-    factor: FloatArray | float = 1.0,
-    overdispersion: FloatArray | float = 1.0,
-) -> BoolArray:
-    """Whether gross_failure_path, which is given the same, ever reaches its level: bool[metrics].
+def ever_gross(baseline: BucketCounts, candidate: BucketCounts, null: GrossNull) -> BoolArray:
+    """Whether gross_failure_path ever reaches its level: bool[metrics].
 
     No likelihood is above the largest one, so a bucket in which the candidate isn't grossly worse
     has a log e-value of 0 at most: where no other bucket is, nothing need be worked out.
     """
-    allowed = np.broadcast_to(factor, gap.shape)[:, None] * baseline.share + gap[:, None]
-    rows = np.flatnonzero((candidate.share > allowed).any(axis=1))
-    found = np.zeros(len(gap), dtype=np.bool_)
+    rows = np.flatnonzero((candidate.share > null.allowed(baseline)).any(axis=1))
+    found = np.zeros(len(null.gap), dtype=np.bool_)
     if rows.size:
         path = gross_failure_path(
             BucketCounts(baseline.total[rows], baseline.bad[rows]),
             BucketCounts(candidate.total[rows], candidate.bad[rows]),
-            gap=gap[rows],
-            alpha=alpha[rows],
-            planned_buckets=planned_buckets,
-            factor=np.broadcast_to(factor, gap.shape)[rows],
-            overdispersion=np.broadcast_to(overdispersion, gap.shape)[rows],
+            null.only(rows),
         )
-        found[rows] = path.max(axis=-1, initial=0.0) >= -np.log(alpha[rows])
+        found[rows] = path.max(axis=-1, initial=0.0) >= -np.log(null.alpha[rows])
     return found
 
 

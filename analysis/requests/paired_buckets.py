@@ -125,9 +125,9 @@ def pair_buckets(baseline: BucketCounts, candidate: BucketCounts) -> PairedBucke
 
     A bucket weighs n_b n_c / (n_b + n_c), the information it has about a difference. So stages
     with another split are strata; pooled over a ramp, a drifting base rate would pass for an
-    effect. Buckets in which one version had no request weigh nothing. Of more than 512 buckets
-    neighbours are merged, with the same means; the time that a sequence has run for stays that of
-    the plan's buckets.
+    effect. Buckets in which one version had no request weigh nothing. Of many buckets neighbours
+    are merged (_width), with the same means; the time that a sequence has run for stays that of the
+    plan's buckets.
     """
     weights = pair_weights(baseline.total, candidate.total)
     width = _width(weights)

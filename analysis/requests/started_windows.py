@@ -113,7 +113,7 @@ class RunningTotals:
 
 
 def _summed(baseline: BucketCounts, candidate: BucketCounts) -> list[FloatArray]:
-    """By bucket what RunningTotals sums."""
+    """By bucket what RunningTotals sums, its weight as information() has it; no share is needed."""
     each = 1 / np.maximum(baseline.total + candidate.total, 1)
     part_b, part_c = baseline.total * each, candidate.total * each
     weight = baseline.total * part_c

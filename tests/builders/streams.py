@@ -14,7 +14,7 @@ from analysis.judge.started_harm import started_gross_gap
 from analysis.judge.total_failure import gross_gap
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.requests.bucket_counts import BucketCounts
-from analysis.requests.gross_failure import gross_failure_path
+from analysis.requests.gross_failure import GrossNull, gross_failure_path
 from analysis.requests.later_starts import Null, harm_from_any_start
 from analysis.requests.paired_buckets import PairedBuckets, pair_buckets
 from analysis.requests.pods import PodCounts
@@ -235,10 +235,12 @@ def may_decide(
         gross_failure_path(
             baseline,
             candidate,
-            gap=np.full(len(alpha), gross_gap(margin)),
-            alpha=alpha,
-            planned_buckets=plan.planned_buckets,
-            overdispersion=burst,
+            GrossNull(
+                gap=np.full(len(alpha), gross_gap(margin)),
+                alpha=alpha,
+                planned_buckets=plan.planned_buckets,
+                overdispersion=burst,
+            ),
         ).max(axis=-1, initial=0.0)
         > -np.log(alpha) / 2
         for burst in (1.0, 5.0)

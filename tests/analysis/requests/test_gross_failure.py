@@ -7,16 +7,24 @@ import pytest
 
 from analysis.arrays import FloatArray
 from analysis.requests.bucket_counts import BucketCounts
-from analysis.requests.gross_failure import gross_failure_path, gross_share_log_e
+from analysis.requests.gross_failure import (
+    GrossNull,
+    ever_gross,
+    gross_failure_path,
+    gross_share_log_e,
+)
 from analysis.requests.paired_buckets import pair_buckets
 from tests.builders.streams import Traffic, simulate, until
 
 ALPHA, PLANNED = 0.008, 120
 
 
-def gross_failure_log_e(*counts: BucketCounts, **asked: Any) -> FloatArray:
+def gross_failure_log_e(
+    baseline: BucketCounts, candidate: BucketCounts, **asked: Any
+) -> FloatArray:
     """Largest log e-value so far."""
-    return np.asarray(gross_failure_path(*counts, **asked).max(axis=-1, initial=0.0))
+    path = gross_failure_path(baseline, candidate, GrossNull(**asked))
+    return np.asarray(path.max(axis=-1, initial=0.0))
 
 
 def _alarm_after(baseline: BucketCounts, candidate: BucketCounts) -> int | None:
@@ -145,3 +153,30 @@ def test_a_candidate_alone_at_the_limit_alarms_seldom_over_all_looks() -> None:
     )
     alarmed = log_e >= -np.log(ALPHA)
     assert alarmed.mean() <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / runs)
+
+
+@pytest.mark.parametrize("rate", [50.0, 200.0, 2000.0])
+def test_what_is_ever_gross_is_what_the_path_reaches(rate: float) -> None:
+    # Harms from none to a total failure, which begin at any time, beside metrics without a request.
+    rng, runs, buckets = np.random.default_rng(11), 600, 40
+    total = [rng.poisson(rate * share, (runs, buckets)).astype(float) for share in (0.9, 0.1)]
+    total[1][::50] = 0.0
+    begun = np.arange(buckets) >= rng.integers(0, buckets, (runs, 1))
+    harm = np.where(begun, rng.choice([0.0, 0.12, 0.25, 0.5, 0.98], (runs, 1)), 0.0)
+    bad = [
+        rng.binomial(n.astype(int), 0.02 + h)
+        for n, h in zip(total, (np.zeros(1), harm), strict=True)
+    ]
+    baseline, candidate = (
+        BucketCounts(n, x.astype(float)) for n, x in zip(total, bad, strict=True)
+    )
+    null = GrossNull(
+        gap=np.full(runs, 0.1),
+        alpha=rng.choice([0.001, 0.01, 0.4], runs),
+        planned_buckets=PLANNED,
+        factor=rng.choice([1.0, 2.0], runs),
+        overdispersion=rng.choice([1.0, 3.0], runs),
+    )
+    reached = gross_failure_path(baseline, candidate, null).max(axis=-1) >= -np.log(null.alpha)
+    assert (ever_gross(baseline, candidate, null) == reached).all()
+    assert 0.1 < reached.mean() < 0.9
