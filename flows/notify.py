@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,35 +44,40 @@ class WrongUrl:
 def warn_of_wrong_urls(warehouse: Path, warn: Callable[[str], None]) -> None:
     """Warns of services' URLs that can't be read before a message is due. Never raises.
 
-    A service that has taken a message isn't asked of again: it takes Apprise half a second.
+    One that could be read isn't asked of again: it takes Apprise as long as a run without news.
     """
-    if not services():
+    named = set(services())
+    if not named:
         return
     try:
-        reached: list[str] = []
+        known: set[str] = set()
         if warehouse.exists():
             with open_reader(warehouse) as con:
-                asked = {"services": list(services())}
-                rows = run(con, "aggregate/reached_services", **asked).fetchall()
-                reached = [service for (service,) in rows]
-        for wrong in wrong_urls(reached):
-            warn(f"{wrong.found}: {wrong.remedy}")
+                rows = run(con, "aggregate/readable_services", services=[*named]).fetchall()
+                known = {service for (service,) in rows}
+        wrong = wrong_urls(known)
+        readable = named - known - wrong.keys()
+        if readable and warehouse.exists():
+            with open_writer(warehouse) as con:
+                run(con, "load/readable_services", services=[*readable])
+        for one in wrong.values():
+            warn(f"{one.found}: {one.remedy}")
     except Exception as error:  # noqa: BLE001 - words to people never end what they tell of
         warn(f"notifications: {type(error).__name__}: {error}")
 
 
-def wrong_urls(reached: Sequence[str] = ()) -> list[WrongUrl]:
-    """What is wrong with the URLs of services that haven't been reached.
+def wrong_urls(known: Set[str] = frozenset()) -> dict[str, WrongUrl]:
+    """What is wrong with the URLs of services, but for those that are known to be readable.
 
     Raises OSError or subprocess.SubprocessError if Apprise can't be asked.
     """
     named = enumerate(services().items(), 1)
-    urls = {place: url for place, (service, url) in named if service not in reached}
-    if not urls:
-        return []
+    asked = [(place, service, url) for place, (service, url) in named if service not in known]
+    if not asked:
+        return {}
     answer = subprocess.run(
         [sys.executable, "-P", _CHILD, "check"],
-        input=f"{json.dumps([*urls.values()])}\n",
+        input=f"{json.dumps([url for _, _, url in asked])}\n",
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -81,9 +86,11 @@ def wrong_urls(reached: Sequence[str] = ()) -> list[WrongUrl]:
         check=True,
     )
     forms: list[str | None] = json.loads(answer.stdout)
-    return [
-        _wrong(place, form) for place, form in zip(urls, forms, strict=True) if form is not None
-    ]
+    return {
+        service: _wrong(place, form)
+        for (place, service, _), form in zip(asked, forms, strict=True)
+        if form is not None
+    }
 
 
 def _wrong(place: int, form: str) -> WrongUrl:

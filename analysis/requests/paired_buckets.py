@@ -203,6 +203,7 @@ def estimate_share(counts: BucketCounts, overdispersion: FloatArray) -> Estimato
     """
     width = _width(weights := _by_requests(counts))
     if width > 1:
+        # Beside itself a version's buckets weigh as its requests.
         counts, _ = merged(counts, counts, width)
         weights = _by_requests(counts)
     mean = (weights * counts.share).sum(-1)

@@ -83,7 +83,9 @@ def check_notifications() -> Sequence[HealthFinding]:
     subject = "notifications"
     if not services():
         return [HealthFinding(subject, Health.UNUSED, f"{SERVICES} is not set")]
-    wrong = [HealthFinding(subject, Health.WARN, one.found, one.remedy) for one in wrong_urls()]
+    wrong = [
+        HealthFinding(subject, Health.WARN, one.found, one.remedy) for one in wrong_urls().values()
+    ]
     return wrong or [HealthFinding(subject, Health.OK, counted(len(services()), "URL"))]
 
 
