@@ -51,6 +51,8 @@ def check_parts(
 
     parts: by name, its stages as check_sample_ratio takes them.
     """
+    if len(parts) < 2:
+        return None
     level = BEYOND_TOLERANCE_LEVEL / max(len(parts), round(1 / _OFF))
     ratios = check_sample_ratios(list(parts.values()), tolerance=tolerance, level=level)
     found = {name: ratio for name, ratio in zip(parts, ratios, strict=True) if ratio is not None}

@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import chdtri, logsumexp, ndtr, ndtri
+from scipy.special import chdtri, ndtr, ndtri
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.requests.bucket_counts import BucketCounts
@@ -36,6 +36,7 @@ from analysis.requests.started_windows import (
     watched_buckets,
 )
 from analysis.sequential.confidence_sequence import one_sided_log_e
+from analysis.sequential.e_values import log_total
 from analysis.sequential.roots import bracket_root
 
 # Weight of the comparison from the start.
@@ -110,7 +111,7 @@ def harm_from_any_start(baseline: BucketCounts, candidate: BucketCounts, null: N
         nothing = np.full(rows, np.nan)
         return StartedHarm(np.full(rows, -np.inf), np.full(rows, -1), *[nothing] * 4)
     best = values.argmax(axis=1)
-    total = logsumexp(values, axis=1)
+    total = log_total(values)
     start = np.where(np.isfinite(values.max(axis=1)), all_starts[best], -1)
     return _described(kept, total, start, null)
 

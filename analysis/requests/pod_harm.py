@@ -13,12 +13,13 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp, ndtri, stdtrit
+from scipy.special import ndtri, stdtrit
 
 from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.gross_failure import worse_log_e
 from analysis.requests.pods import PodCounts, most_named, relative_spread
 from analysis.requests.started_windows import RunningTotals
+from analysis.sequential.e_values import log_total
 
 # Weight of the comparison from the start; later ones share the rest.
 _FIRST = 0.6
@@ -123,4 +124,4 @@ def _log_e(siblings: BucketCounts, pod: BucketCounts, gap: float) -> float:
     both = RunningTotals.of(siblings, pod).between(starts, np.full_like(starts, stretches), rows)
     log_e = worse_log_e(*(BucketCounts(one.total[None], one.bad[None]) for one in both), gap=gap)[0]
     later = (1 - _FIRST) / np.maximum(starts * (starts + 1), 1)
-    return float(logsumexp(log_e + np.log(np.where(starts == 0, _FIRST, later))))
+    return float(log_total(log_e + np.log(np.where(starts == 0, _FIRST, later))))

@@ -13,10 +13,10 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, logit, logsumexp
+from scipy.special import expit, logit
 
 from analysis.arrays import FloatArray
-from analysis.sequential.e_values import SequentialTest, log_average
+from analysis.sequential.e_values import SequentialTest, log_average, log_total
 from analysis.sequential.roots import bracket_root
 
 _NODES = 40
@@ -124,7 +124,7 @@ def _mixtures(steps: _Steps, modes: FloatArray, precisions: FloatArray) -> Float
     z, log_weights = _gauss_hermite()
     d = modes[..., None] + np.sqrt(2 / curvature)[..., None] * z
     values = wide.widened().log_likelihood(d) - precisions[:, None] * d**2 / 2
-    total = logsumexp(values + z**2 + log_weights, axis=-1)
+    total = log_total(values + z**2 + log_weights)
     return np.asarray(total + np.log(precisions / curvature) / 2 - np.log(np.pi) / 2)
 
 
