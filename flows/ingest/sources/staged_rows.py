@@ -54,11 +54,13 @@ def stage(
         name_rows(incoming)
     has_experiment = wanted.names.get("experiment") in relation.columns
     found = _stage(con, wanted, path, has_experiment=has_experiment)
-    others: list[str] = found["other_names"]
+    others: list[str] = found.get("other_names", [])
     if has_experiment and not found["row_count"] and wanted.names_no_experiment(others):
         found = _stage(con, wanted, path, has_experiment=False)
-    _refuse_unreadable(wanted, found, where)
-    left_out = LeftOut(*(int(str(found[f.name])) for f in fields(LeftOut)))
+    left_out = LeftOut()
+    if found["noted"]:
+        _refuse_unreadable(wanted, found, where)
+        left_out = LeftOut(*(int(str(found[f.name])) for f in fields(LeftOut)))
     return StagedPart(
         part,
         state,
@@ -101,7 +103,13 @@ def _stage(
 ) -> dict[str, Any]:
     """Writes the incoming rows to a file, and returns what was found in them."""
     _write(con, wanted, path, has_experiment=has_experiment)
-    answer = run(con, "aggregate/staged_part", staged=str(path))
+    found = _one_row(con, "aggregate/staged_part", path)
+    return found | _one_row(con, "aggregate/left_out_rows", path) if found["noted"] else found
+
+
+def _one_row(con: DuckDBPyConnection, name: str, path: Path) -> dict[str, Any]:
+    """The one row of a statement on a staged part, by column."""
+    answer = run(con, name, staged=str(path))
     columns = [column[0] for column in answer.description or ()]
     return dict(zip(columns, answer.fetchall()[0], strict=True))
 
