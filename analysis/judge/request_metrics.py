@@ -54,13 +54,16 @@ def _whatever_is_unknown(
 ) -> list[MetricResult]:
     """What holds of every metric whether requests of which nothing is known are bad or not."""
     results = _judge(plan, metrics, evidence, candidate)
-    if evidence.unknown:
-        variants = (plan.baseline, candidate)
-        shares = [unknown_shares(evidence, metric.name, variants) for metric in metrics]
-        compared = [replace(metric, objective=None) for metric in metrics]
-        worst = _judge(plan, compared, worst_case(evidence), candidate)
-        results = [with_unknown(*row) for row in zip(results, worst, shares, strict=True)]
-    return results
+    variants = (plan.baseline, candidate)
+    shares = {metric.name: unknown_shares(evidence, metric.name, variants) for metric in metrics}
+    doubtful = [replace(metric, objective=None) for metric in metrics if any(shares[metric.name])]
+    if not doubtful:
+        return results
+    worst = {one.metric: one for one in _judge(plan, doubtful, worst_case(evidence), candidate)}
+    return [
+        with_unknown(one, worst[one.metric], shares[one.metric]) if one.metric in worst else one
+        for one in results
+    ]
 
 
 def _judge(

@@ -35,8 +35,6 @@ def with_unknown(
     taken to be as bad as the other's: a version that has no more of them than the other isn't worse
     for it. unknown: their share of the baseline's and the candidate's requests.
     """
-    if not any(unknown):
-        return found
     agreed = _agreed(found, worst, unknown)
     return replace(
         found,

@@ -130,10 +130,18 @@ def merged(
     baseline: BucketCounts, candidate: BucketCounts, width: int
 ) -> tuple[BucketCounts, BucketCounts]:
     """So many buckets as one, the last one cut: [rows, blocks] of each version."""
-    edges = np.arange(0, baseline.total.shape[1], width)
-    terms = [np.add.reduceat(term, edges, axis=1) for term in _summed(baseline, candidate)]
+    terms = [_blocks(term, width) for term in _summed(baseline, candidate)]
     weight, of_baseline, of_candidate, noise_b, noise_c = terms
     return _effective(weight, of_baseline, noise_b), _effective(weight, of_candidate, noise_c)
+
+
+def _blocks(term: FloatArray, width: int) -> FloatArray:
+    """Sums of so many neighbours, a power of 2; numpy's reduceat takes thrice as long."""
+    while width > 1:
+        if term.shape[1] % 2:
+            term = np.concatenate([term, np.zeros((len(term), 1))], axis=1)
+        term, width = term[:, ::2] + term[:, 1::2], width // 2
+    return term
 
 
 @dataclass(frozen=True, slots=True)
