@@ -42,7 +42,7 @@ def always_valid_p(log_e: ArrayLike) -> FloatArray:
 def log_average(log_e: ArrayLike, *, axis: int = -1) -> FloatArray:
     """Log of the mean of e-values: an e-value however they depend (Vovk, Wang 2021)."""
     array = np.asarray(log_e, dtype=np.float64)
-    return log_total(array, axis=axis) - np.log(array.shape[axis])
+    return np.asarray(log_total(array, axis=axis) - np.log(array.shape[axis]))
 
 
 def log_total(logs: FloatArray, *, axis: int = -1) -> FloatArray:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from flows.formats.text import counted
 from flows.formats.time import instant, milliseconds_of
-from flows.ingest.coverage import complete_until_ms, doubtful_windows, watermark
+from flows.ingest.coverage import complete_until_ms
+from flows.ingest.pulled_windows import PulledWindows
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.spec.sources import PrometheusSource, RecordingSource
 from flows.warehouse.connection import open_reader
-from flows.warehouse.statements import Connection, run
+from flows.warehouse.statements import Connection
 
 if TYPE_CHECKING:
     from flows.ingest.measured.pull_measured import MeasuredPull
@@ -161,17 +162,17 @@ def open_source(
 
 
 def counted_otherwise(
-    con: Connection, spec: Experiment, *, start_ms: int, until_ms: int
+    spec: Experiment, pulled: PulledWindows, *, start_ms: int, until_ms: int
 ) -> tuple[str, ...]:
     """A sentence per source of counters of which windows are of another spec or recording.
 
     Such windows are read again by the next pull; they stay where the source has nothing for it now.
     """
-    found = _otherwise(con, spec, _counters(spec), start_ms, until_ms)
+    found = pulled.counted_otherwise(_selections(spec, _counters(spec)), start_ms, until_ms)
     return tuple(
         f"{source} of {counted(windows, 'window')} were counted for an earlier spec or recording, "
         "and can't be counted again: set plan.start after them, or the spec as it was"
-        for source, windows in found
+        for source, windows in found.items()
     )
 
 
@@ -179,25 +180,16 @@ def _counters(spec: Experiment) -> list[str]:
     return [*(["requests"] if spec.request_metrics else []), *_measured(spec)]
 
 
-def _otherwise(
-    con: Connection, spec: Experiment, sources: Sequence[str], start_ms: int, until_ms: int
-) -> list[tuple[str, int]]:
+def _selections(spec: Experiment, sources: Sequence[str]) -> dict[str, str]:
+    """What each source is asked for."""
     if not sources:
-        return []
+        return {}
     from flows.ingest.measured.asked_series import asked_of, pulled_as  # noqa: PLC0415
     from flows.ingest.requests.windows import selection_of  # noqa: PLC0415
 
     now = {pulled_as(name): asked_of(spec, name).selection for name in spec.pulled_series}
     now["requests"] = selection_of(spec)
-    return run(
-        con,
-        "aggregate/counted_otherwise",
-        experiment=spec.experiment,
-        sources=sources,
-        selections=[now[source] for source in sources],
-        since=instant(start_ms),
-        until=instant(until_ms),
-    ).fetchall()
+    return {source: now[source] for source in sources}
 
 
 def _behind(
@@ -219,18 +211,20 @@ def is_behind(con: Connection, spec: Experiment, at: datetime) -> bool:
 def _behind_of(
     con: Connection, spec: Experiment, at: datetime, sources: Sequence[str]
 ) -> datetime | None:
-    ends = [watermark(con, spec, source) for source in sources]
+    pulled = PulledWindows.of(con, spec)
+    ends = [pulled.known_until(source) for source in sources]
     plan = plan_at(con, spec, at=at)
     seen_ms = min(milliseconds_of(at), plan.end_ms)
-    doubtful = doubtful_windows(con, spec, start_ms=plan.start_ms, until_ms=seen_ms)
     known = min((end for end in ends if end is not None), default=0)
     if None in ends or known < seen_ms:
         return at
     # A start that is observed is so from what may have been counted for another spec.
-    if _otherwise(con, spec, sources, plan.start_ms if spec.plan.start else 0, seen_ms):
+    start_ms = plan.start_ms if spec.plan.start else 0
+    if pulled.counted_otherwise(_selections(spec, sources), start_ms, seen_ms):
         return instant(max(known, seen_ms))
     # A server that has healed heals the verdict: what it marked as partial is asked for again, as
     # far as it is known, so that the last window is not cut short.
+    doubtful = pulled.doubtful(plan.start_ms, seen_ms)
     is_partial = any(window.source in sources and window.warnings for window in doubtful)
     return instant(known) if is_partial or _may_still_arrive(spec, seen_ms) else None
 

@@ -14,6 +14,7 @@ from analysis.verdict import Decision, reach_verdict
 from flows.formats.freed_memory import keep_freed_memory
 from flows.formats.time import milliseconds_of
 from flows.ingest.pull import counted_otherwise
+from flows.ingest.pulled_windows import PulledWindows
 from flows.look.decision_news import note_decision
 from flows.look.dependencies import waits_for
 from flows.look.expected_users import with_expected_users
@@ -135,7 +136,8 @@ def _judge(
 ) -> _Judged:
     plan = plan_at(con, spec, at=at)
     at_ms = look_time_of(plan, milliseconds_of(at))
-    evidence = read_evidence(con, spec, plan, at_ms=at_ms)
+    pulled = PulledWindows.of(con, spec)
+    evidence = read_evidence(con, spec, plan, pulled, at_ms=at_ms)
     plan, rate = with_expected_users(con, spec, plan, evidence.users, at_ms=at_ms)
     verdict = reach_verdict(
         plan,
@@ -145,7 +147,7 @@ def _judge(
         checks=(*checks, *check_judged_once(con, spec, plan, at_ms=at_ms)),
         waits=(
             *waits,
-            *counted_otherwise(con, spec, start_ms=plan.start_ms, until_ms=at_ms),
+            *counted_otherwise(spec, pulled, start_ms=plan.start_ms, until_ms=at_ms),
         ),
         findings=strategy_findings(con, spec, plan, at_ms=at_ms),
     )

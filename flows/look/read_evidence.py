@@ -8,7 +8,7 @@ from datetime import datetime
 from analysis.evidence import CohortEvidence, Coverage, Evidence
 from analysis.plan import Plan, RequestCohort
 from flows.formats.time import instant
-from flows.ingest.coverage import watermark
+from flows.ingest.pulled_windows import PulledWindows
 from flows.ingest.users.plan_splits import split_starts
 from flows.look.measured_grid import read_measured, read_sessions
 from flows.look.request_grid import RequestGrid
@@ -18,16 +18,19 @@ from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
 
 
-def read_evidence(con: Connection, spec: Experiment, plan: Plan, *, at_ms: int) -> Evidence:
+def read_evidence(
+    con: Connection, spec: Experiment, plan: Plan, pulled: PulledWindows, *, at_ms: int
+) -> Evidence:
     """Everything that a look at at_ms sees; only whole buckets inside the plan."""
     requests, coverage = None, Coverage()
     buckets = max(0, min(at_ms, plan.end_ms) - plan.start_ms) // plan.bucket_ms
     if spec.request_metrics:
         grid = RequestGrid(con, spec, plan, int(buckets))
-        requests, coverage = grid.evidence(), grid.coverage(watermark(con, spec, "requests"))
+        requests, coverage = grid.evidence(), grid.coverage(pulled.known_until("requests"))
         requests = replace(requests, sessions=read_sessions(con, spec, plan, int(buckets)))
     cohorts = {
-        cohort.name: _of_cohort(con, spec, plan, cohort, int(buckets)) for cohort in plan.cohorts
+        cohort.name: _of_cohort(con, spec, plan, pulled, cohort, int(buckets))
+        for cohort in plan.cohorts
     }
     measured = None
     if spec.measured_metrics:
@@ -40,14 +43,20 @@ def read_evidence(con: Connection, spec: Experiment, plan: Plan, *, at_ms: int) 
 
 
 def _of_cohort(
-    con: Connection, spec: Experiment, plan: Plan, cohort: RequestCohort, buckets: int
+    con: Connection,
+    spec: Experiment,
+    plan: Plan,
+    pulled: PulledWindows,
+    cohort: RequestCohort,
+    buckets: int,
 ) -> CohortEvidence:
     grid = RequestGrid(con, spec, plan, buckets, RowsOf(cohort.name))
     beside = None
     if cohort.is_without(plan.baseline):
         borrowed = RequestGrid(con, spec, plan, buckets, RowsOf(cohort.name, plan.baseline))
         beside = borrowed.evidence()
-    return CohortEvidence(grid.evidence(), grid.coverage(watermark(con, spec, "requests")), beside)
+    coverage = grid.coverage(pulled.known_until("requests"))
+    return CohortEvidence(grid.evidence(), coverage, beside)
 
 
 def _failed_before(

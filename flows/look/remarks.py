@@ -11,8 +11,9 @@ from pathlib import Path
 from analysis.quality.checks import QualityCheck
 from flows.formats.problems import InputError
 from flows.formats.time import instant, milliseconds_of
-from flows.ingest.coverage import BLIND, DoubtfulWindow, counting_notes, doubtful_windows
+from flows.ingest.coverage import BLIND
 from flows.ingest.pull import open_source
+from flows.ingest.pulled_windows import PulledWindow, PulledWindows
 from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.known_aggregates import notes_on_aggregates, read_known_aggregates
@@ -190,15 +191,16 @@ def about_data(spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetim
         evidence = evidence_at(con, spec, spec_dir, look_at, at)
         # A look after the end is the look at the end, and says the same.
         until_ms = min(milliseconds_of(at), plan.end_ms)
-        windows = doubtful_windows(con, spec, start_ms=plan.start_ms, until_ms=until_ms)
-        notes = counting_notes(con, spec, start_ms=plan.start_ms, until_ms=until_ms)
+        pulled = PulledWindows.of(con, spec)
+        windows = pulled.doubtful(plan.start_ms, until_ms)
+        notes = pulled.notes(plan.start_ms, until_ms)
         pods = unlike_pods_seen(con, spec, until_ms)
         sources = known_sources(con, spec) if spec.user_metrics and spec.sources.rows else ()
         remarks = (*_on_windows(windows), *notes, *pods, *_on_users(con, spec, sources))
         return AboutData(remarks, _check_variant_names(spec, sources), evidence)
 
 
-def _on_windows(windows: Sequence[DoubtfulWindow]) -> Iterator[str]:
+def _on_windows(windows: Sequence[PulledWindow]) -> Iterator[str]:
     """A sentence per source and warning, with the time from its first to its last window."""
     said = dict.fromkeys((w.source, text) for w in windows for text in w.warnings)
     for source, text in said:

@@ -25,6 +25,7 @@ from analysis.power.detection import (
 )
 from analysis.requests.bucket_counts import BucketCounts
 from flows.formats.time import milliseconds_of
+from flows.ingest.pulled_windows import PulledWindows
 from flows.look.dependencies import waits_for, waits_for_first_verdict
 from flows.look.expected_users import rate_of_arrivals
 from flows.look.pods_seen import unlike_pods_seen
@@ -116,7 +117,7 @@ def _history(
     with open_reader(workspace.warehouse) as con:
         plan = plan_at(con, spec, at=at)
         at_ms = min(milliseconds_of(at), plan.last_look_ms)
-        evidence = read_evidence(con, spec, plan, at_ms=at_ms)
+        evidence = read_evidence(con, spec, plan, PulledWindows.of(con, spec), at_ms=at_ms)
         rate = rate_of_arrivals(con, spec, plan, evidence.users, at_ms=at_ms)
         waits = tuple(waits_for(con, spec, folder, at))
         return plan, evidence, rate, tuple(unlike_pods_seen(con, spec, at_ms)), waits

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis.evidence import Evidence
+from flows.ingest.pulled_windows import PulledWindows
 from flows.look.read_evidence import read_evidence
 from flows.plan.from_spec import plan_of
 from flows.spec.experiment import Experiment
@@ -37,7 +38,9 @@ def lost_share(path: Path, **gaps: list[tuple[int, float]]) -> dict[str, float]:
 def evidence_of(path: Path) -> Evidence:
     plan = plan_of(SPEC, start_ms=START_MS)
     with open_reader(path) as con:
-        return read_evidence(con, SPEC, plan, at_ms=START_MS + 9 * BUCKET.seconds * 1000)
+        return read_evidence(
+            con, SPEC, plan, PulledWindows.of(con, SPEC), at_ms=START_MS + 9 * BUCKET.seconds * 1000
+        )
 
 
 def test_what_was_counted_over_a_shared_gap_is_not_compared(tmp_path: Path) -> None:
@@ -113,7 +116,9 @@ def _warehouse(path: Path, rows: list[Row]) -> Path:
 def _pods(path: Path, at: datetime) -> dict[str, dict[str, tuple[float, float]]]:
     plan = plan_of(SPEC, start_ms=START_MS)
     with open_reader(path) as con:
-        evidence = read_evidence(con, SPEC, plan, at_ms=round(at.timestamp() * 1000))
+        evidence = read_evidence(
+            con, SPEC, plan, PulledWindows.of(con, SPEC), at_ms=round(at.timestamp() * 1000)
+        )
     assert evidence.requests is not None
     assert set(evidence.requests.pods) <= {"errors"}
     return {
@@ -142,7 +147,9 @@ def test_pods_are_counted_in_stretches_of_five_minutes(tmp_path: Path) -> None:
     path = _warehouse(tmp_path / "w.duckdb", [*ROWS, late])
     plan = plan_of(SPEC, start_ms=START_MS)
     with open_reader(path) as con:
-        evidence = read_evidence(con, SPEC, plan, at_ms=START_MS + 330_000)
+        evidence = read_evidence(
+            con, SPEC, plan, PulledWindows.of(con, SPEC), at_ms=START_MS + 330_000
+        )
     assert evidence.requests is not None
     found = evidence.requests.pods["errors"]["canary"].stretches
     assert found is not None
@@ -180,7 +187,9 @@ def test_requests_are_not_slow_while_a_version_lacks_the_edge(tmp_path: Path) ->
         )
     plan = plan_of(SPEC, start_ms=START_MS)
     with open_reader(tmp_path / "w.duckdb") as con:
-        evidence = read_evidence(con, SPEC, plan, at_ms=START_MS + 30_000)
+        evidence = read_evidence(
+            con, SPEC, plan, PulledWindows.of(con, SPEC), at_ms=START_MS + 30_000
+        )
     assert evidence.requests is not None
     slow = evidence.requests.metrics.index("p99")
     canary, stable = (evidence.requests.counts[name] for name in ("canary", "stable"))

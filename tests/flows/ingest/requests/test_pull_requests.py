@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from flows.formats.time import parse_duration
-from flows.ingest.coverage import watermark
+from flows.ingest.pulled_windows import PulledWindows
 from flows.ingest.requests.pull_requests import RequestPull, pull_requests
 from flows.ingest.requests.windows import selection_of
 from flows.spec.experiment import Experiment
@@ -414,7 +414,7 @@ def test_windows_of_another_width_take_away_only_what_they_cover(
     width = parse_duration(before) / timedelta(minutes=1) * (before != "15s")
     assert 0 <= seen - sum(requests(warehouse).values()) <= 2 * old * width * 80
     with open_reader(warehouse) as con:
-        assert (watermark(con, experiment(), "requests") or 0) >= end - 2 * HOUR
+        assert (PulledWindows.of(con, experiment()).known_until("requests") or 0) >= end - 2 * HOUR
 
 
 def test_a_start_after_what_cannot_be_counted_again_is_known_without_a_hole(
@@ -428,7 +428,7 @@ def test_a_start_after_what_cannot_be_counted_again_is_known_without_a_hole(
     pull(source, warehouse, end, plan=plan | {"bucket": "7m", "start": later})
     check_windows(warehouse)
     with open_reader(warehouse) as con:
-        assert watermark(con, experiment(), "requests") == end
+        assert PulledWindows.of(con, experiment()).known_until("requests") == end
 
 
 def test_changed_variants_are_counted_anew_in_every_window(warehouse: Path) -> None:
