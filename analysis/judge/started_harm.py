@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from analysis.arrays import BoolArray, FloatArray
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.metric_result import HarmSince
 from analysis.plan import Margin, MetricPlan, Plan, Unit
 from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.later_starts import Null, StartedHarm, harm_from_any_start
 from analysis.requests.paired_buckets import PairedBuckets
+from analysis.requests.started_windows import watched_buckets
 
 # A harm beyond the margin by so much, or by so many margins, needs no long-run variance.
 _GROSS_FLOOR, _GROSS_MARGINS = 0.01, 2.0
@@ -55,10 +57,8 @@ def find_started_harm(
     wide, level = started_gross_gap(absolute), (1 - EXACT_PART) * alpha
     early = np.array([counts_from_the_first(metric) for metric in metrics])
     timed = np.array([is_timed(metric) for metric in metrics])
-    found = [
-        _from_any_bucket(variants, one, early, timed, first)
-        for one in (null, replace(null, gap=wide, alpha=level, gross=True))
-    ]
+    nulls = (null, replace(null, gap=wide, alpha=level, gross=True))
+    found = _from_any_bucket(variants, nulls, early, timed, first)
     margins = [
         Margin(float(a), m.allowed_harm.relative) for a, m in zip(absolute, metrics, strict=True)
     ]
@@ -87,21 +87,20 @@ def started_gross_gap(margin: FloatArray) -> FloatArray:
 
 def _from_any_bucket(
     variants: tuple[BucketCounts, BucketCounts],
-    null: Null,
+    nulls: Sequence[Null],
     rows: BoolArray,
     timed: BoolArray,
     first: int,
-) -> StartedHarm:
+) -> list[StartedHarm]:
     """Since any start after the warm-up, of these rows since any at all; starts are the plan's."""
-    parts = []
+    parts: list[list[StartedHarm]] = [[] for _ in nulls]
     for keep, begin in ((np.flatnonzero(~rows), first), (np.flatnonzero(rows), 0)):
         baseline, candidate = (
             BucketCounts(one.total[keep, begin:], one.bad[keep, begin:]) for one in variants
         )
-        found = harm_from_any_start(
-            baseline,
-            candidate,
-            replace(
+        views = watched_buckets(baseline, candidate)
+        for null, of_null in zip(nulls, parts, strict=True):
+            own = replace(
                 null,
                 gap=null.gap[keep],
                 factor=null.factor[keep],
@@ -109,10 +108,16 @@ def _from_any_bucket(
                 warm_up=first - begin,
                 starting=2 * first - begin,
                 timed=timed[keep],
-            ),
-        )
-        parts.append(replace(found, start=np.where(found.start < 0, -1, found.start + begin)))
+            )
+            found = harm_from_any_start(views, own)
+            starts = np.where(found.start < 0, -1, found.start + begin)
+            of_null.append(replace(found, start=starts))
     order = np.argsort(np.concatenate([np.flatnonzero(~rows), np.flatnonzero(rows)]))
+    return [_in_order(each, order) for each in parts]
+
+
+def _in_order(parts: Sequence[StartedHarm], order: IntArray) -> StartedHarm:
+    """Rows of several as those of one."""
     return StartedHarm(
         *(
             np.concatenate([getattr(part, field.name) for part in parts])[order]

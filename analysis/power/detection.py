@@ -23,6 +23,7 @@ from analysis.requests.gross_failure import GrossNull, gross_failure_path
 from analysis.requests.later_starts import Null, harm_from_any_start
 from analysis.requests.paired_buckets import estimate_share, pair_buckets
 from analysis.requests.recent import recent_excess, since_bucket
+from analysis.requests.started_windows import watched_buckets
 
 _RUNS = 200
 _MOST_LOOKS = 40
@@ -276,7 +277,7 @@ def _started(variants: Sequence[BucketCounts], rule: Rule, buckets: int) -> Bool
         (rule.margin_absolute * one, 1 - BOUND_PART, False),
         (started_gross_gap(rule.margin_absolute * one), 1 - EXACT_PART, True),
     )
-    found = np.zeros(len(one), dtype=np.bool_)
+    found, views = np.zeros(len(one), dtype=np.bool_), watched_buckets(*variants)
     for gap, level, gross in tests:
         null = Null(
             gap,
@@ -289,5 +290,5 @@ def _started(variants: Sequence[BucketCounts], rule: Rule, buckets: int) -> Bool
             starting=rule.warm_up * (1 + rule.early),
             timed=not rule.early,
         )
-        found |= harm_from_any_start(variants[0], variants[1], null).log_e >= 0
+        found |= harm_from_any_start(views, null).log_e >= 0
     return found

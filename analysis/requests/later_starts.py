@@ -19,6 +19,7 @@ the last quarter of the window must be beyond the margin as well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,7 +34,6 @@ from analysis.requests.started_windows import (
     RunningTotals,
     WatchedBuckets,
     start_weights,
-    watched_buckets,
 )
 from analysis.sequential.confidence_sequence import one_sided_log_e
 from analysis.sequential.e_values import log_total
@@ -94,14 +94,14 @@ class StartedHarm:
     level: FloatArray
 
 
-def harm_from_any_start(baseline: BucketCounts, candidate: BucketCounts, null: Null) -> StartedHarm:
+def harm_from_any_start(views: Sequence[WatchedBuckets], null: Null) -> StartedHarm:
     """Evidence that the candidate is worse than the null has it, since any start.
 
-    baseline, candidate: [rows, buckets], all so far.
+    views: both versions' buckets so far, as watched_buckets has them; none without a bucket.
     """
-    rows = len(baseline.total)
+    rows = len(null.gap)
     log_e, starts, kept = [np.full((rows, 0), -np.inf)], [np.zeros(0, np.int64)], []
-    for view in watched_buckets(baseline, candidate):
+    for view in views:
         found = _Windows.of(view, null)
         kept.append(found)
         log_e.append(found.spread(rows, len(view.starts)))
@@ -137,7 +137,7 @@ class _Windows:
     @classmethod
     def of(cls, view: WatchedBuckets, null: Null) -> _Windows:
         rows, buckets = view.baseline.total.shape
-        totals = RunningTotals.of(view.baseline, view.candidate)
+        totals = view.totals
         row, which = (x.ravel() for x in np.indices((rows, len(view.starts))))
         start = view.starts[which]
         at = start * view.width + view.first

@@ -150,6 +150,7 @@ class WatchedBuckets:
 
     baseline: BucketCounts
     candidate: BucketCounts
+    totals: RunningTotals
     starts: IntArray
     first: int
     width: int
@@ -162,13 +163,22 @@ def watched_buckets(baseline: BucketCounts, candidate: BucketCounts) -> list[Wat
     if not buckets:
         return []
     if buckets <= _MOST_BUCKETS:
-        return [WatchedBuckets(baseline, candidate, starts, 0, 1)]
+        return [_watched((baseline, candidate), starts, 0, 1)]
     first = buckets - _MOST_BUCKETS
     near = starts >= buckets - _MOST_BUCKETS // 2
-    recent = [BucketCounts(c.total[:, first:], c.bad[:, first:]) for c in (baseline, candidate)]
+    recent = (
+        BucketCounts(baseline.total[:, first:], baseline.bad[:, first:]),
+        BucketCounts(candidate.total[:, first:], candidate.bad[:, first:]),
+    )
     width = 2 ** int(np.ceil(np.log2(buckets / _MOST_BUCKETS)))
     far = starts[~near & (starts % width == 0)] // width
     return [
-        WatchedBuckets(recent[0], recent[1], starts[near] - first, first, 1),
-        WatchedBuckets(*merged(baseline, candidate, width), far, 0, width),
+        _watched(recent, starts[near] - first, first, 1),
+        _watched(merged(baseline, candidate, width), far, 0, width),
     ]
+
+
+def _watched(
+    variants: tuple[BucketCounts, BucketCounts], starts: IntArray, first: int, width: int
+) -> WatchedBuckets:
+    return WatchedBuckets(*variants, RunningTotals.of(*variants), starts, first, width)

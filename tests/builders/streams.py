@@ -19,6 +19,7 @@ from analysis.requests.later_starts import Null, harm_from_any_start
 from analysis.requests.paired_buckets import PairedBuckets, pair_buckets
 from analysis.requests.pods import PodCounts
 from analysis.requests.recent import recent_excess
+from analysis.requests.started_windows import watched_buckets
 
 BUCKET_MS = 15_000
 
@@ -207,10 +208,10 @@ def may_decide(
     baseline, candidate = until(baseline, buckets), until(candidate, buckets)
     excess, margin = pair_buckets(baseline, candidate).contrast(), metric.margin.absolute
     proven = excess.lower(alpha=plan.harm_alpha(metric), n_opt=plan.harm_buckets) > margin
+    views = watched_buckets(baseline, candidate)
     started = [
         harm_from_any_start(
-            baseline,
-            candidate,
+            views,
             Null(gap, np.ones(len(alpha)), alpha, plan.planned_buckets, coarse),
         ).log_e
         >= 0

@@ -7,6 +7,7 @@ import pytest
 
 from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.later_starts import Null, StartedHarm, harm_from_any_start
+from analysis.requests.started_windows import watched_buckets
 from analysis.sequential.confidence_sequence import one_sided_log_e, one_sided_multiplier
 from tests.builders.changing_streams import A_MINUTE, STORM, Stream, leak, step, warming, watch
 
@@ -20,7 +21,7 @@ def _judged(arms: Arms, buckets: int, *, gross: bool = False) -> StartedHarm:
     one = np.ones(len(arms[0].total))
     gap = 0.015 if gross else MARGIN
     null = Null(gap * one, one, ALPHA * one, buckets, gross)
-    return harm_from_any_start(arms[0], arms[1], null)
+    return harm_from_any_start(watched_buckets(*arms), null)
 
 
 def _until(arms: Arms, end: int) -> Arms:
