@@ -24,7 +24,7 @@ from analysis.judge.user_metrics import judge_segments
 from analysis.judge.warming_pods import notes_on_warming
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Plan
-from analysis.quality.checks import QualityCheck, check_quality
+from analysis.quality.checks import QualityCheck, check_quality, without_requests
 from analysis.strategies.declaration import Found, StrategyFinding
 
 
@@ -48,8 +48,8 @@ class Verdict:
     notes: what decides nothing, but a reader of the verdict should know.
     segments: user metrics by segment; exploratory.
     latency: a table per candidate, where latencies are known; decides nothing.
-    waits: what must change before the candidate may get more traffic: other experiments, and what
-        a strategy's check doesn't know yet.
+    waits: what must change before the candidate may get more traffic: other experiments, what a
+        strategy's check doesn't know yet, and requests that have ended.
     """
 
     experiment: str
@@ -89,7 +89,11 @@ def reach_verdict(
         *(_checked(one) for one in findings if one.found in (Found.GOOD, Found.UNFIT)),
     )
     metrics = judge_metrics(plan, evidence, at_ms=at_ms)
-    waits = (*waits, *(one.detail for one in findings if one.found is Found.WAIT))
+    waits = (
+        *waits,
+        *(one.detail for one in findings if one.found is Found.WAIT),
+        *without_requests(plan, evidence.requests, limits.stale_ms),
+    )
     missing = (*waits, *missing_for_decision(plan, metrics, at_ms=at_ms))
     harms = tuple(one.detail for one in findings if one.found is Found.HARM)
     decision = _decide(metrics, quality, missing, harms)

@@ -223,10 +223,11 @@ def describe_recent(result: MetricResult, recent: Recent) -> str:
     """Why the last part, or the trend, is not yet within the margin though the whole is."""
     if not recent.excess.upper <= 0:
         low, high = _with_margin(result, recent.excess)
-        return (
-            f"within the margin over the whole time, but since {clock(recent.start_ms)} harm "
-            f"between {amount(result, low)} and {amount(result, high)} {describe_margin(result)}"
-        )
+        since = f"within the margin over the whole time, but since {clock(recent.start_ms)}"
+        if not (math.isfinite(low) or math.isfinite(high)):
+            return f"{since} too few requests were seen to compare both versions"
+        found = f"harm between {amount(result, low)} and {amount(result, high)}"
+        return f"{since} {found} {describe_margin(result)}"
     high = math.nan if recent.ahead is None else _with_margin(result, recent.ahead)[1]
     return (
         f"within the margin so far, but a trend is not excluded that leads to harm of up to "

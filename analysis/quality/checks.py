@@ -20,7 +20,7 @@ from analysis.quality.outcome_checks import check_outcomes
 from analysis.quality.quality_check import QualityCheck
 from analysis.quality.split_checks import check_request_split, check_user_split
 
-__all__ = ["QualityCheck", "check_quality"]
+__all__ = ["QualityCheck", "check_quality", "without_requests"]
 
 # So many requests expected and none seen is no chance, even if they come in bursts.
 _SURELY_SOME = 50.0
@@ -153,25 +153,58 @@ def _is_moving(plan: Plan, requests: RequestEvidence, window_ms: int) -> Quality
     A counter that stands still beside one that moves (a dead pod that is still scraped, a mesh
     that no longer reports) would otherwise look like a version without errors.
     """
-    kept = max(1, window_ms // plan.bucket_ms)
+    shares = plan.stages[int(requests.stage[-1])].shares if len(requests.stage) else {}
+    frozen = _stand_still(requests, _kept(plan, window_ms), shares)
+    detail = f"frozen counters: {_described(plan, frozen, window_ms)}" if frozen else ""
+    return QualityCheck("moving counters", not frozen, detail or "all counters move", tuple(frozen))
+
+
+def without_requests(plan: Plan, requests: RequestEvidence | None, window_ms: int) -> Iterator[str]:
+    """Candidates that no longer have requests, where no split says how many they should have.
+
+    Test traffic may be over, so their data is good; but nothing is known of now, and a promote is.
+    """
+    if requests is None or not len(requests.stage):
+        return
+    if plan.stages[int(requests.stage[-1])].shares:
+        return
+    kept = _kept(plan, window_ms)
+    before = {name: float(n[:-kept].sum()) for name, n in requests.requests.items()}
+    shares = {name: before[name] / max(sum(before.values()), 1.0) for name in plan.candidates}
+    gone = _stand_still(requests, kept, shares)
+    if gone:
+        yield (
+            f"{_described(plan, gone, window_ms)} by its share before; a promote needs requests up "
+            "to the look"
+        )
+
+
+def _kept(plan: Plan, window_ms: int) -> int:
+    """Buckets of a window that ends at the look."""
+    return max(1, window_ms // plan.bucket_ms)
+
+
+def _stand_still(
+    requests: RequestEvidence, kept: int, shares: Mapping[str, float]
+) -> dict[str, float]:
+    """Versions that had requests and have none in the last buckets: how many were expected."""
     recent = {name: float(n[-kept:].sum()) for name, n in requests.requests.items()}
     total = sum(recent.values())
-    shares = plan.stages[int(requests.stage[-1])].shares if len(requests.stage) else {}
-    expected = {name: share * total for name, share in shares.items()}
-    began = {name for name, n in requests.requests.items() if float(n.sum()) > 0}
-    frozen = [
-        name
-        for name, count in expected.items()
-        if name in began and recent.get(name) == 0 and count > _SURELY_SOME
-    ]
-    seconds = kept * plan.bucket_ms // 1000
-    detail = (
-        f"frozen counters: no request of {' and '.join(frozen)} in the last {seconds} s, where "
-        f"{expected[frozen[0]]:.0f} were expected"
-        if frozen
-        else "all counters move"
+    return {
+        name: share * total
+        for name, share in shares.items()
+        if recent.get(name) == 0
+        and share * total > _SURELY_SOME
+        and float(requests.requests[name].sum()) > 0
+    }
+
+
+def _described(plan: Plan, expected: Mapping[str, float], window_ms: int) -> str:
+    seconds = _kept(plan, window_ms) * plan.bucket_ms // 1000
+    return (
+        f"no request of {' and '.join(expected)} in the last {seconds} s, where "
+        f"{next(iter(expected.values())):.0f} were expected"
     )
-    return QualityCheck("moving counters", not frozen, detail, tuple(frozen))
 
 
 def _sessions_begin(plan: Plan, sessions: Mapping[str, FloatArray], window_ms: int) -> QualityCheck:

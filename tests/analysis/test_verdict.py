@@ -100,6 +100,36 @@ def test_no_traffic_is_invalid() -> None:
     assert "no requests of canary up to the look" in verdict.reasons
 
 
+@pytest.mark.parametrize("rate", [400, 100])
+def test_candidate_that_no_longer_has_requests_is_not_promoted(rate: int) -> None:
+    plan = plan_for()
+    plan = replace(plan, stages=(replace(plan.stages[0], shares={}),))
+    baseline, candidate = simulate(np.random.default_rng(1), Traffic(rate=rate))
+
+    def verdict(last: int) -> Verdict:
+        until = np.arange(120) < last
+        ended = BucketCounts(candidate.total * until, candidate.bad * until)
+        evidence = evidence_until(baseline, ended, 120)
+        return reach_verdict(plan, evidence, LIMITS, at_ms=120 * BUCKET_MS)
+
+    assert verdict(last=105).waits == ()
+    found = verdict(last=80)
+    assert found.decision is Decision.HOLD
+    assert found.reasons[0].startswith("no request of canary in the last 300 s, where ")
+    assert "a promote needs requests up to the look" in found.reasons[0]
+
+
+def test_last_part_without_requests_to_compare_is_said() -> None:
+    baseline, candidate = (
+        BucketCounts(one.total * (np.arange(120) < 50), one.bad * (np.arange(120) < 50))
+        for one in simulate(np.random.default_rng(1), Traffic(rate=400))
+    )
+    evidence = evidence_until(baseline, candidate, 120)
+    found = reach_verdict(plan_for(), evidence, LIMITS, at_ms=120 * BUCKET_MS)
+    assert found.decision is Decision.HOLD
+    assert found.reasons[0].endswith("too few requests were seen to compare both versions")
+
+
 @pytest.mark.parametrize(
     ("coverage", "reason"),
     [
