@@ -288,4 +288,6 @@ def _failure_alone(result: MetricResult) -> str:
             f"{level(result, own.candidate.value)} of all requests do since it has the traffic "
             f"alone ({what}: at most {level(result, own.limit)})"
         )
-    return "a gross failure: far more than chance or a burst explains"
+    # The shares are of the whole time after the warm-up.
+    when = " in the warm-up or for a while" if result.excess.value <= 0 else ""
+    return f"a gross failure{when}: far more than chance or a burst explains"

@@ -51,8 +51,13 @@ def _objective(state: Classification, *, shared: bool = False) -> Objective:
             VALUES + "share at least 4.50 % (objective: at most 5.00 %)",
         ),
         (
-            replace(ERRORS, classification=FAIL, gross=True),
+            replace(ERRORS, classification=FAIL, gross=True, excess=Estimate(0.02, -0.01, 0.05)),
             VALUES + "a gross failure: far more than chance or a burst explains",
+        ),
+        (
+            replace(ERRORS, classification=FAIL, gross=True, excess=Estimate(-0.003, -0.01, 0.05)),
+            VALUES + "a gross failure in the warm-up or for a while: far more than chance or a "
+            "burst explains",
         ),
         (
             replace(ERRORS, classification=PASS, edge_ms=1000.0, excess=Estimate(-1, -1, -0.005)),
