@@ -149,7 +149,8 @@ def _split(
     detail = f"{name}: {_received(plan, found, what)}{where} ({_p(found.p_value)})"
     if found.mismatch:
         detail += f": {_remedy(plan, stages)}"
-        if found.worst_variant in plan.candidates and not found.configured_share:
+        is_test = what == "requests" and found.worst_variant in plan.candidates
+        if is_test and not found.configured_share:
             detail += "; test traffic is allowed by `quality.test_traffic`"
     yield QualityCheck(name, not found.mismatch, detail)
 

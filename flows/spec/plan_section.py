@@ -90,11 +90,13 @@ class Quality(Strict):
     injected_faults: Annotated[Share, Field(gt=0, le=1)] = Field(
         0.01, description="Largest share of requests in which the mesh may have injected a fault."
     )
-    test_traffic: Annotated[Share, Field(lt=1)] = Field(
+    test_traffic: Annotated[Share, Field(ge=0, lt=1)] = Field(
         0.0,
         description="Largest share of requests that a candidate may have though its weight is 0: "
-        "tests of the new version by a route of their own. By default a fifth of split_tolerance, "
-        "as odds.",
+        "tests of the new version by a route of their own. A fifth of split_tolerance, as odds, is "
+        "allowed anyway (4.8 % of requests by default): 0 and any share below that change nothing. "
+        "It is not for new sessions, which have the same fifth, nor for users, who have that of "
+        "user_split_tolerance (0.2 % of users by default).",
     )
     stale_after: Duration = Field(
         timedelta(minutes=5), description="Data that ends this long before the look is stale."

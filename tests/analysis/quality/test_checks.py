@@ -131,6 +131,23 @@ def test_users_of_a_variant_configured_at_0_are_found() -> None:
     assert _named(*_users(_staged(none), 9500, 0), "split of users").passed
 
 
+def test_allowed_test_traffic_is_advised_only_where_it_is_looked_at() -> None:
+    """`quality.test_traffic` is of requests: it changes nothing for users and new sessions."""
+    plan = _long({"stable": 1.0, "canary": 0.0}, buckets=10)
+    evidence = _requests([950.0] * 10, [950.0] * 10, [0] * 10)
+    advice = "test traffic is allowed by `quality.test_traffic`"
+    assert advice in _named(plan, evidence, "split of requests").detail
+    assert evidence.requests is not None
+    sticky = replace(evidence.requests, sessions=evidence.requests.requests)
+    for which, (asked, seen) in {
+        "split of users": _users(plan, 9500, 500),
+        "split of new sessions": (plan, replace(evidence, requests=sticky)),
+    }.items():
+        found = _named(asked, seen, which)
+        assert not found.passed
+        assert advice not in found.detail, which
+
+
 def _users(plan: Plan, a: int, b: int, mixed: int = 0) -> tuple[Plan, Evidence]:
     metric = replace(plan.metrics[0], unit=Unit.USER)
     exposed = {"stable": a, "canary": b}

@@ -15,10 +15,13 @@ import jsonschema
 import pytest
 import yaml
 
+from analysis.evidence import StageCounts
+from analysis.quality.zero_share import check_zero_share
 from flows.aggregates.analyzed_document import scorecard_schema
 from flows.calibration.calibration_document import calibration_schema
 from flows.ingest.sources.aggregate_rows import aggregates_schema
 from flows.look.verdict_document import verdict_schema
+from flows.spec.plan_section import Quality
 from flows.spec.schema import experiment_schema
 from flows.workspace.experiments import load_spec
 from tests.builders.spec_texts import SHORTEST
@@ -38,6 +41,21 @@ def test_published_schemas_are_current() -> None:
     assert (schemas / "aggregates.schema.json").read_text() == aggregates_schema()
     assert (schemas / "calibration.schema.json").read_text() == calibration_schema()
     assert (schemas / "scorecard.schema.json").read_text() == scorecard_schema()
+
+
+def test_test_traffic_is_described_as_it_is_by_default() -> None:
+    """The shares that are named are those which the check allows where the spec is silent."""
+    quality = Quality()
+    said = json.loads(experiment_schema())["$defs"]["Quality"]["properties"]["test_traffic"]
+    for tolerance, what in (
+        (quality.split_tolerance, "requests"),
+        (quality.user_split_tolerance, "users"),
+    ):
+        counts = StageCounts({"a": 50.0, "b": 50.0}, {"a": 1.0, "b": 0.0}, tests={"b": 0.0})
+        found = check_zero_share([counts], tolerance=tolerance, alpha=0.05)
+        assert found is not None
+        allowed = 1 / (1 + found.odds_ratio)  # its odds are 1, over the largest allowed
+        assert f"{100 * allowed:.1f} % of {what} by default" in said["description"]
 
 
 def _check_by_schema(text: str) -> None:
