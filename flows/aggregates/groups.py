@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.users.sums import Moments, Sums
-from flows.formats.problems import FileProblem, InputError
+from flows.formats.problems import FileProblem, InputError, RowFault, each_once
 from flows.ingest.sources.aggregate_rows import AggregateRow
 
 Shape = tuple[str, bool, bool, int]
@@ -61,7 +61,7 @@ def groups_of(rows: Sequence[AggregateRow], path: Path, baseline: str | None) ->
         look = looks.setdefault((place_of(row), row.as_of), {})
         look.setdefault(row.variant, []).append(row)
     timeless = {place for place, as_of in looks if as_of is None}
-    problems, found = [], []
+    faults, found = list[tuple[int, RowFault]](), []
     for (place, as_of), variants in looks.items():
         experiment, metric, segment = place
         name = " ".join(part for part in place if part)
@@ -70,7 +70,7 @@ def groups_of(rows: Sequence[AggregateRow], path: Path, baseline: str | None) ->
             wrong = "has an as_of in some rows only; give it in all or none"
         if wrong is not None:
             number = _row_number(rows, variants)
-            problems.append(FileProblem(str(path), number, name, wrong, is_row=True))
+            faults.append((number, RowFault("", f"{name}: {wrong}", wrong)))
             continue
         first = baseline or next(iter(variants))
         order = (first, *(each for each in variants if each != first))
@@ -93,8 +93,9 @@ def groups_of(rows: Sequence[AggregateRow], path: Path, baseline: str | None) ->
                 any_row.planned_users or float("nan"),
             )
         )
-    if problems:
-        raise InputError(problems)
+    if faults:
+        once = each_once(faults, f"of {len(looks):,} comparisons")
+        raise InputError([FileProblem(str(path), n, "", said, is_row=True) for n, _, said in once])
     return found
 
 

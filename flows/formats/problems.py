@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from flows.formats.safe_text import safe_text
 
 FieldPath = tuple[str | int, ...]
+Where = TypeVar("Where", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,35 @@ class FileProblem:
         where = f"{self.field}: " if self.field else ""
         line = (f": row {self.line}" if self.is_row else f":{self.line}") if self.line else ""
         return safe_text(f"{self.file}{line}: {where}{self.message}")
+
+
+@dataclass(frozen=True, slots=True)
+class RowFault:
+    """What is wrong with a field of one row among many, and what would be right.
+
+    cause: what it has in common with the same fault of other rows, whose values differ.
+    """
+
+    field: str
+    said: str
+    cause: str
+
+
+def each_once(faults: Iterable[tuple[Where, RowFault]], among: str) -> list[tuple[Where, str, str]]:
+    """Each fault where it is first: the place, its fields, and what is said of it.
+
+    faults: of all rows, each with its place. among: what follows the number of those that have the
+    fault, if several do, such as "of 300 rows". Fields of which the same is said there are one.
+    """
+    alike: dict[tuple[str, str], list[tuple[Where, RowFault]]] = {}
+    for where, fault in faults:
+        alike.setdefault((fault.field, fault.cause), []).append((where, fault))
+    together: dict[tuple[Where, str], list[str]] = {}
+    for same in alike.values():
+        (where, fault), count = same[0], len(same)
+        said = f"{fault.said} ({count:,} {among})" if count > 1 else fault.said
+        together.setdefault((where, said), []).append(fault.field)
+    return [(where, ", ".join(fields), said) for (where, said), fields in together.items()]
 
 
 class UserError(Exception):

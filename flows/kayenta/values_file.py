@@ -28,7 +28,7 @@ import numpy as np
 
 from analysis.arrays import FloatArray
 from flows.formats.json_file import JsonFile, read_json
-from flows.formats.problems import FieldPath, did_you_mean
+from flows.formats.problems import FieldPath, RowFault, did_you_mean, each_once
 
 Finding = tuple[FieldPath, str]
 
@@ -94,6 +94,7 @@ def load_metric_values(path: Path, names: Sequence[str]) -> tuple[MetricSeries, 
         for index, item in enumerate(items)
         if (found := _series(item, (*root, index), findings)) is not None
     ]
+    findings = [(where, said) for where, _, said in each_once(map(_fault, findings), "places")]
     if not findings:
         findings += _mismatches(series, root, names)
     if findings:
@@ -101,6 +102,13 @@ def load_metric_values(path: Path, names: Sequence[str]) -> tuple[MetricSeries, 
         shown = findings[:_MOST_FINDINGS]
         raise file.error([*shown, (root, f"has {more} more problems")] if more > 0 else shown)
     return tuple(sorted(series, key=lambda item: names.index(item.name)))
+
+
+def _fault(finding: Finding) -> tuple[FieldPath, RowFault]:
+    """A finding, which other values and metrics may share: what would be right ends it."""
+    path, said = finding
+    names = ".".join(part for part in path if isinstance(part, str))
+    return path, RowFault("", said, f"{names}: {said.rpartition(', ')[2]}")
 
 
 def _items(file: JsonFile) -> tuple[FieldPath, list[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
@@ -13,7 +14,14 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from analysis.users.sums import Sums
-from flows.formats.problems import FileProblem, InputError, file_error, unknown_field
+from flows.formats.problems import (
+    FileProblem,
+    InputError,
+    RowFault,
+    did_you_mean,
+    each_once,
+    file_error,
+)
 from flows.ingest.sources.aggregate_checks import Summed, contradictions
 from flows.ingest.sources.user_files import read_records
 from flows.ingest.sources.user_rows import UserDataRefused
@@ -22,6 +30,7 @@ SCHEMA_ID = "https://split-verdict.invalid/aggregates.schema.json"
 _MOST_PROBLEMS = 20
 # Where a row's quantities stand in its sums.
 VALUE, DENOMINATOR, COVARIATE = range(3)
+_NUMBER = re.compile(r"-?\d[\d.e+-]*")
 
 
 def _text(value: object) -> object:
@@ -188,18 +197,17 @@ def read_aggregates(path: Path) -> tuple[AggregateRow, ...]:
         said = str(error).removeprefix(f"{path}: ")
         raise file_error(path, 0, f"can't be read: {said}") from error
     found: list[AggregateRow] = []
-    problems: list[FileProblem] = []
-    unknown = set[tuple[str, str]]()
+    faults: list[tuple[int, RowFault]] = []
     for number, record in enumerate(records, start=1):
         row = row_of(record)
         if isinstance(row, AggregateRow):
             found.append(row)
-            continue
-        # Of a column that isn't known each row says the same.
-        new = [each for each in row if each not in unknown]
-        known = ("", *AggregateRow.model_fields)
-        unknown |= {(field, said) for field, said in new if field not in known}
-        problems += [FileProblem(str(path), number, *problem, is_row=True) for problem in new]
+        else:
+            faults += [(number, fault) for fault in row]
+    problems = [
+        FileProblem(str(path), number, fields, said, is_row=True)
+        for number, fields, said in each_once(faults, f"of {len(records):,} rows")
+    ]
     if problems:
         rest = len(problems) - _MOST_PROBLEMS
         more = [FileProblem(str(path), problems[-1].line, "", f"{rest} more problems", is_row=True)]
@@ -209,24 +217,30 @@ def read_aggregates(path: Path) -> tuple[AggregateRow, ...]:
     return tuple(found)
 
 
-def row_of(record: Mapping[str, Any]) -> AggregateRow | list[tuple[str, str]]:
+def row_of(record: Mapping[str, Any]) -> AggregateRow | list[RowFault]:
     """The row, or what is wrong with it: fields, and what would be right."""
     try:
         return AggregateRow.model_validate(dict(record))
     except ValidationError as error:
-        return [_problem(detail) for detail in error.errors()]
+        return [_fault(detail) for detail in error.errors()]
 
 
-def _problem(detail: Any) -> tuple[str, str]:
-    field = ".".join(str(part) for part in detail["loc"])
-    message = str(detail["msg"]).removeprefix("Value error, ")
-    if detail["type"] == "missing":
-        message = "is missing"
-    elif detail["type"] == "extra_forbidden":
-        message = unknown_field(field, list(AggregateRow.model_fields))
-    elif detail["type"] != "value_error":
-        message = f"is {detail['input']!r}: {message}"
-    return field, message
+def _fault(detail: Any) -> RowFault:
+    field, kind = ".".join(str(part) for part in detail["loc"]), str(detail["type"])
+    said = str(detail["msg"]).removeprefix("Value error, ")
+    if kind == "missing":
+        said = "missing"
+    elif kind == "extra_forbidden":
+        known = list(AggregateRow.model_fields)
+        near = did_you_mean(field, known)
+        said = f"unknown field{near}" if near else f"unknown field; there are {', '.join(known)}"
+    elif kind != "value_error":
+        # "a valid number, unable to parse string as a number" says nothing more.
+        right = said.replace("Input should be", "must be").replace("valid ", "")
+        right = right.partition(", unable")[0]
+        said = f"is {detail['input']!r}, {right}"
+    # Ours have the row's numbers in their text.
+    return RowFault(field, said, _NUMBER.sub("", said) if kind == "value_error" else kind)
 
 
 def aggregates_schema() -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from flows.formats.problems import RowFault, each_once
 from flows.ingest.sources.aggregate_rows import AggregateRow, row_of
 from flows.ingest.sources.staged_rows import one_form
 from flows.ingest.users.pull_aggregates import StoredRow, stored_rows, vanished_groups
@@ -92,24 +93,31 @@ def _parsed(
         one_form(name if variant.value is None else variant.value): name
         for name, variant in spec.variants.items()
     }
-    found, faults, others, unknown = list[VariantRow](), list[str](), 0, Counter[str]()
+    found, wrong = list[VariantRow](), list[tuple[str, RowFault]]()
+    others, unknown = 0, Counter[str]()
     for each in stored:
         where, row = f"{each.part}, row {each.row_number}", row_of(each.record)
         if not isinstance(row, AggregateRow):
-            named = (f"{field}: {said}" if field else said for field, said in row)
-            faults.append(f"{where}: {'; '.join(named)}")
+            wrong += [(where, fault) for fault in row]
         elif "experiment" in row.model_fields_set and row.experiment != spec.experiment:
             others += 1
         elif one_form(row.variant) not in called:
             unknown[row.variant] += 1
         else:
             found.append(VariantRow(called[one_form(row.variant)], row, where))
+    faults = _said_once(wrong, len(stored))
     for name, count in unknown.items():
         faults.append(
             f"{count:,} rows of sums are of a variant {name!r}, which the spec doesn't have "
             f"({', '.join(called)}): name it there, or leave it out of the sums"
         )
     return found, faults, others
+
+
+def _said_once(faults: Sequence[tuple[str, RowFault]], rows: int) -> list[str]:
+    """What is wrong with rows, as sentences: each with the first row, and how many there are."""
+    once = each_once(faults, f"of {rows:,} rows")
+    return [": ".join(filter(None, (where, fields, said))) for where, fields, said in once]
 
 
 def _is_early(spec: Experiment, row: AggregateRow) -> bool:
@@ -156,17 +164,11 @@ def _of_metric(spec: Experiment, name: str, rows: Sequence[VariantRow]) -> Itera
     kind = {"retention": "proportion"}.get(
         spec.user_metrics[name].kind, spec.user_metrics[name].kind
     )
+    wrong = [(each.where, fault) for each in rows for fault in _of_row(spec, name, kind, each.row)]
+    yield from _said_once(wrong, len(rows))
     users, parts = defaultdict[str, float](float), defaultdict[tuple[str, str], float](float)
     for each in rows:
         row = each.row
-        if row.type != kind:
-            yield f"{each.where}: type is {row.type}, the spec's metric {name} needs {kind}"
-        if not spec.sources.is_timeless and row.day is None:
-            yield f"{each.where}: has no day, which sources.users.by_day says every row has"
-        if row.type == "count" and row.sum + row.n * row.shift < 0:
-            yield f"{each.where}: sum is {row.sum:g}: there can't be fewer than 0 events"
-        if row.segment and not row.segment.replace("=", "").strip():
-            yield f"{each.where}: segment is {row.segment!r}, which names none; of all users: empty"
         if row.segment:
             parts[each.variant, row.segment] += row.n
         else:
@@ -187,6 +189,20 @@ def _of_metric(spec: Experiment, name: str, rows: Sequence[VariantRow]) -> Itera
                 f"{name}, {variant}: {count:,.0f} users of {segment!r} of {users[variant]:,.0f} in "
                 "all: a row without segment has all users"
             )
+
+
+def _of_row(spec: Experiment, name: str, kind: str, row: AggregateRow) -> Iterator[RowFault]:
+    """What doesn't fit the spec's metric in a row by itself."""
+    if row.type != kind:
+        said = f"type is {row.type}, the spec's metric {name} needs {kind}"
+        yield RowFault("", said, "type")
+    if not spec.sources.is_timeless and row.day is None:
+        yield RowFault("", "has no day, which sources.users.by_day says every row has", "day")
+    if row.type == "count" and row.sum + row.n * row.shift < 0:
+        yield RowFault("", f"sum is {row.sum:g}: there can't be fewer than 0 events", "sum")
+    if row.segment and not row.segment.replace("=", "").strip():
+        said = f"segment is {row.segment!r}, which names none; of all users: empty"
+        yield RowFault("", said, "segment")
 
 
 def _incomplete(spec: Experiment, by_metric: Mapping[str, Sequence[VariantRow]]) -> Iterator[str]:

@@ -147,13 +147,13 @@ def test_a_wrong_split_and_a_covariate_are_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "change", "problem"),
     [
-        (0, {"type": "rate"}, "1: type: is 'rate': Input should be 'proportion'"),
-        (0, {"n": None}, "1: n: is missing"),
+        (0, {"type": "rate"}, "1: type: is 'rate', must be 'proportion'"),
+        (0, {"n": None}, "1: n: missing"),
         (2, {"sum_squares": None}, "3: sum_squares is missing: type mean needs it"),
         (4, {"denominator_product": None}, "5: denominator_product is missing: type ratio"),
         (0, {"sum": 2001}, "1: sum is 2001, a proportion's must lie between 0 and n"),
         (2, {"sum_squares": 1.0}, "3: sum_squares is 1, must be at least sum^2 / n"),
-        (0, {"clicks": 3}, "1: clicks: unknown field 'clicks'"),
+        (0, {"clicks": 3}, "1: clicks: unknown field; there are experiment, metric"),
         (3, {"variant": "a"}, "3: experiment spend: has only the variant 'a'"),
         (3, {"type": "count"}, "3: experiment spend: is of several types: count, mean"),
         (3, {"covariate_sum": None}, "3: experiment spend: has a covariate in some rows only"),
@@ -168,6 +168,17 @@ def test_what_is_wrong_is_named(
     assert done.returncode == 2
     assert f"sums.json: row {problem}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_baseline_that_no_metric_has_is_said_once(tmp_path: Path) -> None:
+    rows = [
+        {"metric": f"m{i}", "type": "proportion", "variant": v, "n": 90, "sum": 9}
+        for i in range(30)
+        for v in "ab"
+    ]
+    path = _written(tmp_path, rows)
+    said = "experiment m0: has no variant 'c', the baseline; there are a, b (30 of 30 comparisons)"
+    assert _run(path, "--baseline", "c").stderr == f"{path}: row 1: {said}\n"
 
 
 def test_a_missing_a_foreign_and_a_truncated_file_are_refused(tmp_path: Path) -> None:

@@ -98,9 +98,21 @@ def test_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     assert "byte 2 is not UTF-8" in problems_of(lambda: load_metric_values(gone, ["a"]))[0]
 
 
+def test_a_mistake_of_many_values_or_metrics_is_said_once(tmp_path: Path) -> None:
+    path = tmp_path / "values.json"
+    path.write_text(json.dumps([{"title": "a", "control": ["x", 1, 2e200, "y", 1e300]}] * 100))
+    assert problems_of(lambda: load_metric_values(path, ["a"])) == [
+        "1: [0].control[0]: is 'x', must be a number, null or \"NaN\" (200 places)",
+        "1: [0].control[2]: is 2e+200, beyond 1e+100 nothing is judged (200 places)",
+        "1: [0].experiment: is missing, must be a list of numbers (100 places)",
+        "1: [0].name: is null, must be the metric's name (100 places)",
+    ]
+
+
 def test_hundreds_of_mistakes_are_cut_short(tmp_path: Path) -> None:
     path = tmp_path / "values.json"
-    path.write_text(json.dumps([{"name": "a", "control": ["x"] * 500, "experiment": []}]))
+    others = [{"name": f"b{i}", "control": [], "experiment": []} for i in range(499)]
+    path.write_text(json.dumps(others))
     said = problems_of(lambda: load_metric_values(path, ["a"]))
     assert len(said) == 21
     assert "has 480 more problems" in "\n".join(said)

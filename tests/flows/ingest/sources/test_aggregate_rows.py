@@ -193,3 +193,61 @@ def test_an_index_of_pandas_is_no_column_and_an_unknown_one_is_said_once(tmp_pat
     with pytest.raises(InputError) as caught:
         read_aggregates(path)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "said"),
+    [
+        (
+            "user_id,variant,exposed_at",
+            "u{i},{v},2026-01-{i:02d}",
+            (
+                "row 1: metric, type, n, sum: missing (40 of 40 rows)",
+                "row 1: user_id, exposed_at: unknown field; there are experiment, metric, variant",
+            ),
+        ),
+        (
+            "metric,variant,typ,n,sum",
+            "m{i},{v},mean,10,{i}",
+            (
+                "row 1: typ: unknown field (did you mean 'type'?) (40 of 40 rows)",
+                "row 1: type: missing (40 of 40 rows)",
+            ),
+        ),
+        (
+            "metric,variant,type,n,sum",
+            'm{i},{v},proportion,many {i},"{i},5"',
+            (
+                "row 1: n: is 'many 0', must be a number (40 of 40 rows)",
+                "row 1: sum: is '0,5', must be a number (40 of 40 rows)",
+            ),
+        ),
+        (
+            "metric,variant,type,n,sum",
+            "m{i},{v},mean,10,{i}",
+            ("row 1: sum_squares is missing: type mean needs it (40 of 40 rows)",),
+        ),
+        (
+            "metric,variant,type,n,sum",
+            "m{i},{v},proportion,10,{i}",
+            ("row 12: sum is 11, a proportion's must lie between 0 and n (18 of 40 rows)",),
+        ),
+        (
+            "metric,variant,type,n,sum,sum_squares",
+            "m{i},{v},mean,1e2,{i},0.{i}",
+            ("row 11: sum_squares is 0.1, must be at least sum^2 / n (1) (20 of 40 rows)",),
+        ),
+    ],
+)
+def test_a_fault_of_many_rows_is_said_once(
+    tmp_path: Path, header: str, row: str, said: tuple[str, ...]
+) -> None:
+    path = tmp_path / "sums.csv"
+    rows = [row.format(i=i, v=v) for v in "ab" for i in range(20)]
+    path.write_text("\n".join([header, *rows]))
+    with pytest.raises(InputError) as caught:
+        read_aggregates(path)
+    found = str(caught.value).splitlines()
+    assert len(found) == len(said)
+    for line, beginning in zip(found, said, strict=True):
+        assert line.startswith(f"{path}: {beginning}")

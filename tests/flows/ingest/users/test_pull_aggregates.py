@@ -98,7 +98,7 @@ def test_folders_name_the_variant(tmp_path: Path) -> None:
         ([*HEALTHY, paid("b", 505)], "the sums of paid b are there already (sums.json, row 2)"),
         ([*HEALTHY, paid("c", 500)], "1 rows of sums are of a variant 'c'"),
         ([*HEALTHY[:3], spent("b", 10.1) | {"variant": "B"}], "of a variant 'B'"),
-        ([*HEALTHY[:3], spent("b", 10.1, kind="mean")], "unknown field 'kind'"),
+        ([*HEALTHY[:3], spent("b", 10.1, kind="mean")], "kind: unknown field; there are"),
         ([*HEALTHY[:3], spent("b", 10.1, type="count")], "the spec's metric spent needs mean"),
         ([*HEALTHY[:3], spent("b", 10.1, n=600)], "of 100.0% of a's and 60.0% of b's users"),
         ([*HEALTHY[:3]], "of 100.0% of a's and 0.0% of b's users"),
@@ -125,6 +125,21 @@ def test_sums_that_can_not_be_right_are_invalid(
     document = judge_sums(tmp_path, rows)
     assert document.decision.value == "invalid"
     assert said in " ".join(document.reasons)
+
+
+def test_a_fault_of_all_rows_is_said_once(tmp_path: Path) -> None:
+    """Of the file, and beside the spec: the first row, and how many there are."""
+    parts = [(f"country={name}", v) for name in ("de", "fr", "it", "es", "pl") for v in "ab"]
+    wrong = [paid(v, 50, 100, segment=part) | {"type": "rate"} for part, v in parts]
+    said = " ".join(judge_sums(tmp_path, [*HEALTHY, *wrong]).reasons)
+    assert "sums.json, row 5: type: is 'rate', must be 'proportion', " in said
+    assert "(10 of 14 rows)" in said
+    assert "row 6" not in said
+    other = [paid(v, 50, 100, segment=part) | {"type": "count"} for part, v in parts]
+    listed = [{"sum_squares": 50, **row} for row in other]
+    said = " ".join(judge_sums(tmp_path, [*HEALTHY, *listed]).reasons)
+    assert "sums.json, row 5: type is count, the spec's metric paid needs proportion (10 of" in said
+    assert "row 6" not in said
 
 
 FEWER = {"paid": PAID | {"better": "lower"}, "spent": SPENT}
