@@ -74,7 +74,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except UserError as error:
-        complain(error)
+        complain(_of_experiment(error, getattr(options, "experiment", "")))
         return ExitCode.FAILED
     except (OSError, SystemExit) as error:
         lost = lost_output(error)
@@ -87,6 +87,15 @@ def _run(arguments: Sequence[str] | None) -> int:
         complain(f"the output can't be printed: {lost}; a verdict that was reached is recorded")
         return ExitCode.FAILED
     return code
+
+
+def _of_experiment(error: Exception, name: str) -> str:
+    """What is wrong, with the experiment whose source it is wrong with."""
+    from flows.ingest.sources.source_error import SourceError  # noqa: PLC0415
+
+    said = str(error)
+    is_named = not isinstance(error, SourceError) or said.startswith(f"{name}: ")
+    return said if is_named or not name else f"{name}: {said}"
 
 
 def _label(options: argparse.Namespace) -> str:

@@ -12,6 +12,7 @@ from flows.formats.text import counted
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.coverage import complete_until_ms
 from flows.ingest.pulled_windows import PulledWindows
+from flows.ingest.sources.source_error import named_in_spec
 from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.spec.sources import PrometheusSource, RecordingSource
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 # For so long after its time a sample may still arrive at the server.
 _LATEST_SAMPLES = timedelta(hours=1)
+_REQUESTS = "sources.requests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ def pull_if_behind(
 def _see_recordings(spec: Experiment, warehouse: Path, spec_dir: Path) -> None:
     from flows.ingest.requests.recordings import see_recordings  # noqa: PLC0415
 
-    see_recordings(spec, warehouse, spec_dir)
+    with named_in_spec(spec.experiment, _REQUESTS):
+        see_recordings(spec, warehouse, spec_dir)
 
 
 def _measured(spec: Experiment) -> list[str]:
@@ -110,8 +113,9 @@ def _pull_requests(
 ) -> RequestPull:
     from flows.ingest.requests.pull_requests import pull_requests  # noqa: PLC0415
 
-    source, end_ms = open_source(spec, spec_dir, until)
-    return pull_requests(spec, source, warehouse, until_ms=end_ms)
+    with named_in_spec(spec.experiment, _REQUESTS):
+        source, end_ms = open_source(spec, spec_dir, until)
+        return pull_requests(spec, source, warehouse, until_ms=end_ms)
 
 
 def _pull_measured(
@@ -119,8 +123,9 @@ def _pull_measured(
 ) -> MeasuredPull:
     from flows.ingest.measured.pull_measured import pull_measured  # noqa: PLC0415
 
-    source, end_ms = open_source(spec, spec_dir, until, spec.metrics_server)
-    return pull_measured(spec, source, warehouse, until_ms=end_ms)
+    with named_in_spec(spec.experiment, "sources.metrics" if spec.sources.metrics else _REQUESTS):
+        source, end_ms = open_source(spec, spec_dir, until, spec.metrics_server)
+        return pull_measured(spec, source, warehouse, until_ms=end_ms)
 
 
 def _pull_users(

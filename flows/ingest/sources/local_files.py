@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from flows.formats.safe_text import safe_url
 from flows.ingest.sources.user_rows import UserDataRefused
 
 # A file can change twice within one tick of the file system's clock.
@@ -26,9 +27,12 @@ def find_files(pattern: str, spec_dir: Path) -> dict[str, Path]:
         raise UserDataRefused(
             f"{spec_dir / folder}: is a folder; name its files, such as {folder}/*.csv"
         )
+    if not files and "://" in pattern:
+        said = "must be a path or a glob, relative to the spec; only an `engine` reads a URL"
+        raise UserDataRefused(f"is {safe_url(pattern)}, {said}")
     if not files:
         raise UserDataRefused(
-            f"{spec_dir / pattern}: no such file; `files` is a path or a glob, relative to the spec"
+            f"{spec_dir / pattern}: no such file; write a path or a glob, relative to the spec"
         )
     return files
 

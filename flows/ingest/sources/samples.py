@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.formats.problems import UserError
+from flows.ingest.sources.source_error import SourceError
 
 # Seconds from which on a time is none, and no milliseconds that a whole number holds.
 LATEST_S = 1e12
@@ -126,11 +126,11 @@ class SampleSource(Protocol):
         ...
 
 
-class SourceUnavailable(UserError):
+class SourceUnavailable(SourceError):
     """The source can't be reached or kept failing after the retries: later may help."""
 
 
-class SourceRefused(UserError):
+class SourceRefused(SourceError):
     """The source understood and said no (selector, rights, limits): again won't help."""
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from flows.formats.problems import UserError
+from flows.ingest.sources.source_error import SourceError
 
 TIME_WANTED = "a time such as 2026-01-31T09:30:00Z (without a zone it is UTC)"
 
@@ -18,7 +18,7 @@ _ELSEWHERE_ROWS = 20_000
 _TRUTH = ("true", "false", "t", "f", "0", "1", "yes", "no", "on", "off")
 
 
-class UserDataRefused(UserError):
+class UserDataRefused(SourceError):
     """Exposures or outcomes can't be taken in as they are; the message says where and why."""
 
 

@@ -18,6 +18,7 @@ from flows.ingest.engine.remote_rows import ROW_TABLES, RemoteAnswer, RemoteRows
 from flows.ingest.engine.spark_cluster import SparkCluster, spark_cluster
 from flows.ingest.engine.views import RemoteView, written
 from flows.ingest.sources.local_files import file_state, find_files
+from flows.ingest.sources.source_error import named_in_spec
 from flows.ingest.sources.staged_rows import make_macros, stage
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.forget_users import leave_out_forgotten
@@ -62,7 +63,7 @@ def pull_by_engine(
     answers: dict[str, RemoteAnswer] = {}
     with spark_cluster(engine) as cluster:
         files = {
-            kind: _files(source, spec_dir, cluster)
+            kind: _files(spec, kind, source, spec_dir, cluster)
             for kind, source in sources.items()
             if isinstance(source, FileSource | UsersFile)
         }
@@ -88,7 +89,7 @@ def describe_engine(spec: Experiment, engine: Engine, spec_dir: Path) -> str:
         found = []
         for kind, source in spec.sources.rows.items():
             if isinstance(source, FileSource | UsersFile):
-                files = _files(source, spec_dir, cluster)
+                files = _files(spec, UserRows(kind), source, spec_dir, cluster)
                 columns = cluster.schema(RemoteView("", files=files.paths)).names
                 found.append(f"{kind} {source.files} ({', '.join(columns)})")
         return f"{cluster.where} sees {'; '.join(found)}"
@@ -135,10 +136,17 @@ class _Files:
     state: str
 
 
-def _files(source: FileSource | UsersFile, spec_dir: Path, cluster: SparkCluster) -> _Files:
+def _files(
+    spec: Experiment,
+    kind: UserRows,
+    source: FileSource | UsersFile,
+    spec_dir: Path,
+    cluster: SparkCluster,
+) -> _Files:
     if "://" in source.files:
         return _Files(source, (source.files,), cluster.state([source.files]))
-    paths = [path.resolve() for path in find_files(source.files, spec_dir).values()]
+    with named_in_spec(spec.experiment, wanted_rows(spec, kind, source).section):
+        paths = [path.resolve() for path in find_files(source.files, spec_dir).values()]
     states = [file_state(path) for path in paths]
     known = hashlib.sha256(repr(states).encode()).hexdigest() if all(states) else ""
     return _Files(source, tuple(path.as_uri() for path in paths), known)

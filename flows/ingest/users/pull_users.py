@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.ingest.coverage import complete_until_ms, users_known_until
+from flows.ingest.sources.source_error import named_in_spec
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.forget_users import leave_out_forgotten
 from flows.ingest.users.kept_sums import keep_sums
@@ -16,7 +17,7 @@ from flows.ingest.users.load_users import LoadedUsers, load_readings, see_again
 from flows.ingest.users.parts import KnownPart, known_parts
 from flows.ingest.users.pull_aggregates import pull_aggregates
 from flows.ingest.users.pull_report import SourcePull, UserPull
-from flows.ingest.users.staging import Reading, Staging, stage_source
+from flows.ingest.users.staging import Reading, Staging, stage_source, wanted_rows
 from flows.spec.experiment import Experiment
 from flows.spec.sources import RowSource
 from flows.warehouse.connection import open_reader, open_writer, transaction
@@ -48,9 +49,10 @@ def pull_users(
     WarehouseUnusable; then nothing of the source in question was written.
     """
     if spec.sources.sums is not None:
-        sums = pull_aggregates(
-            spec, spec.sources.sums, warehouse, spec_dir=spec_dir, until_ms=until_ms
-        )
+        with named_in_spec(spec.experiment, "sources.users"):
+            sums = pull_aggregates(
+                spec, spec.sources.sums, warehouse, spec_dir=spec_dir, until_ms=until_ms
+            )
         return UserPull(spec.experiment, (), sums=sums)
     rows = {UserRows(kind): source for kind, source in spec.sources.rows.items()}
     sources = _pull_rows(spec, warehouse, rows, spec_dir, until_ms, staging) if rows else ()
@@ -58,13 +60,14 @@ def pull_users(
         return UserPull(spec.experiment, sources)
     from flows.ingest.users.conversion_counters import pull_conversions  # noqa: PLC0415
 
-    if counters is None:
-        from flows.ingest.sources.prometheus import PrometheusSamples  # noqa: PLC0415
+    with named_in_spec(spec.experiment, "sources.conversions"):
+        if counters is None:
+            from flows.ingest.sources.prometheus import PrometheusSamples  # noqa: PLC0415
 
-        counters = PrometheusSamples(spec.sources.conversions.prometheus)
-        interval = spec.sources.conversions.prometheus.scrape_interval
-        until_ms = min(until_ms, complete_until_ms(interval, counters.server_time()))
-    conversions = pull_conversions(spec, counters, warehouse, until_ms=until_ms)
+            counters = PrometheusSamples(spec.sources.conversions.prometheus)
+            interval = spec.sources.conversions.prometheus.scrape_interval
+            until_ms = min(until_ms, complete_until_ms(interval, counters.server_time()))
+        conversions = pull_conversions(spec, counters, warehouse, until_ms=until_ms)
     return UserPull(spec.experiment, sources, conversions)
 
 
@@ -80,9 +83,10 @@ def _pull_rows(
     if spec.engine is not None:
         from flows.ingest.users.engine_pull import pull_by_engine  # noqa: PLC0415
 
-        return pull_by_engine(
-            spec, spec.engine, warehouse, sources, spec_dir=spec_dir, until_ms=until_ms
-        )
+        with named_in_spec(spec.experiment, "engine"):
+            return pull_by_engine(
+                spec, spec.engine, warehouse, sources, spec_dir=spec_dir, until_ms=until_ms
+            )
     # A reader waits for no other reader; a new warehouse is made first.
     opened = open_reader if warehouse.exists() else open_writer
     with opened(warehouse) as con:
@@ -94,9 +98,11 @@ def _pull_rows(
         folder, shared = stack.enter_context(staging.place())
 
         def stage(kind: UserRows, known: Mapping[str, KnownPart]) -> Reading:
-            return stage_source(
-                spec, kind, sources[kind], known, spec_dir=spec_dir, folder=folder, shared=shared
-            )
+            source = sources[kind]
+            with named_in_spec(spec.experiment, wanted_rows(spec, kind, source).section):
+                return stage_source(
+                    spec, kind, source, known, spec_dir=spec_dir, folder=folder, shared=shared
+                )
 
         readings = [stage(kind, known[kind]) for kind in sources]
         with open_writer(warehouse) as con, transaction(con):

@@ -175,7 +175,7 @@ def test_json_and_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     ("source", "files", "line"),
     [
         ("users: {aggregates: ../s*.csv}", ["s1.csv", "s2.csv"], "ok      files of exam: 2 files"),
-        ("users: {aggregates: ../t*.csv}", ["s1.csv"], "t*.csv: no such file; `files` is a path"),
+        ("users: {aggregates: ../t*.csv}", ["s1.csv"], "t*.csv: no such file; write a path"),
         ("requests: {recording: ../r.parquet}", [], "experiments/../r.parquet: no such file"),
         ("requests: {recording: ../r.parquet}", ["r.parquet"], "ok      files of exam: 1 file, 0."),
     ],

@@ -226,7 +226,7 @@ def test_a_connection_that_is_lost_leaves_the_warehouse_as_it_was(
     with cut_after(sail, answered) as way, pytest.raises(SourceUnavailable) as lost:
         pull_users(_spec(way), warehouse, spec_dir=data, until_ms=milliseconds_of(AT))
     assert "\n" not in str(lost.value)
-    assert str(lost.value).startswith("Spark at sc://127.0.0.1:")
+    assert str(lost.value).startswith("engine: Spark at sc://127.0.0.1:")
     assert _contents(warehouse) == before
 
 
