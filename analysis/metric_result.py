@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -117,7 +118,8 @@ class MetricResult:
     excess: harm beyond what is allowed, in the metric's unit: above 0 is too much. Its lower
         bound holds at the metric's share of the harm half of alpha, its upper bound at the level
         of a promote; both hold at every look.
-    margin: the allowed harm in the metric's unit.
+    margin: the allowed harm in the metric's unit. margin_relative: that as a part of the baseline's
+        size, where the spec says it so; else 0.
     exposure_*: requests or users seen.
     gross: the exact test found a gross failure; alone: where the candidate had all the traffic.
     edge_ms: for slow requests, the bucket edge at which they are counted.
@@ -185,6 +187,23 @@ class MetricResult:
     approved: float | None = None
     parts: tuple[HarmPart, ...] = ()
     together_since_ms: int | None = None
+    margin_relative: float = 0.0
+
+    @property
+    def relative_harm(self) -> Estimate | None:
+        """The harm as a part of the baseline's size; None unless the margin is one.
+
+        By inversion of the test of the excess its bounds lie on the same side of the margin; where
+        they don't, or there are none, as the baseline may be 0, it is None too.
+        """
+        rise, allowed = self.relative, self.margin_relative
+        has_bound = math.isfinite(rise.lower) or math.isfinite(rise.upper)
+        if not allowed or not has_bound or not math.isfinite(rise.value):
+            return None
+        turned = Estimate(-rise.value, -rise.upper, -rise.lower)
+        harm = turned if self.higher_is_better else rise
+        sides = (harm.lower > allowed, harm.upper <= allowed)
+        return harm if sides == (self.excess.lower > 0, self.excess.upper <= 0) else None
 
     @property
     def rolls_back(self) -> bool:

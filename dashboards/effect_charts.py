@@ -91,12 +91,15 @@ def _sequence(report: ExperimentReport, metric: MetricResult) -> Iterator[Chart]
         for harm in look.harms
         if (harm.metric, harm.candidate) == (metric.metric, metric.candidate_variant)
     ]
+    # Looks without relative bounds, as those of older software, have another unit.
+    found = [one for one in found if one[1].is_relative == found[-1][1].is_relative]
     if not any(math.isfinite(harm.harm.value) for _, harm in found):
         return
     last = found[-1][1]
-    factor = 100.0 if last.is_share else 1.0
+    factor = 100.0 if last.is_share or last.is_relative else 1.0
     word = "gain" if last.is_goal else "harm"
     unit = "points" if last.is_share else "in its unit"
+    unit = "% of the baseline" if last.is_relative else unit
     ends = [last.shown.lower, last.shown.upper, *(harm.limit for _, harm in found), 0.0]
     values = [*ends, *(harm.shown.value for _, harm in found)]
     known = [factor * value for value in values if math.isfinite(value)]
@@ -119,12 +122,9 @@ def _sequence(report: ExperimentReport, metric: MetricResult) -> Iterator[Chart]
     ]
     several = len(report.variants) > 2
     title = f"{metric.metric} of {metric.candidate_variant}" if several else metric.metric
-    said = numbers.interval(last.shown, is_share=last.is_share)
-    label = (
-        f"{title}: {word} look by look; at last "
-        f"{numbers.difference(last.shown, is_share=last.is_share)}, {said}, limit "
-        f"{_limit(last)}"
-    )
+    said = numbers.interval(last.shown, is_share=last.is_share, is_relative=last.is_relative)
+    value = numbers.difference(last.shown, is_share=last.is_share, is_relative=last.is_relative)
+    label = f"{title}: {word} look by look; at last {value}, {said}, limit {_limit(last)}"
     layers = [*stage_bands(report), *_sequence_layers(rows, f"{word}, {unit}")]
     marks = look_marks([look for look, _ in found])
     svg = drawn([*layers, *marks], label, lowest=domain[0], highest=domain[1])
@@ -132,7 +132,7 @@ def _sequence(report: ExperimentReport, metric: MetricResult) -> Iterator[Chart]
 
 
 def _limit(harm: PastHarm) -> str:
-    return numbers.limit(harm.limit, is_share=harm.is_share)
+    return numbers.limit(harm.limit, is_share=harm.is_share, is_relative=harm.is_relative)
 
 
 def _sequence_layers(rows: Sequence[Layer], axis: str) -> list[Layer]:

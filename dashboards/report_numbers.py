@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from analysis.explain.reasons import level
@@ -64,15 +65,18 @@ def signed(value: float, *, is_share: bool) -> str:
     return text.replace("-", MINUS)
 
 
-def limit(value: float, *, is_share: bool) -> str:
+def limit(value: float, *, is_share: bool, is_relative: bool = False) -> str:
     """What harm or gain is held against; a margin relative to an unknown baseline is unknown."""
-    return "not known yet" if math.isnan(value) else signed(value, is_share=is_share)
+    if math.isnan(value):
+        return "not known yet"
+    return f"{signed(value, is_share=True)} %" if is_relative else signed(value, is_share=is_share)
 
 
-def interval(estimate: Estimate, *, is_share: bool) -> str:
-    """The difference's bounds, in a sentence's words."""
-    unit = " points" if is_share else ""
-    low, high = (signed(end, is_share=is_share) for end in (estimate.lower, estimate.upper))
+def interval(estimate: Estimate, *, is_share: bool, is_relative: bool = False) -> str:
+    """The difference's bounds, in a sentence's words; is_relative: in parts of the baseline."""
+    unit = " %" if is_relative else " points" if is_share else ""
+    ends = (estimate.lower, estimate.upper)
+    low, high = (signed(end, is_share=is_share or is_relative) for end in ends)
     if math.isfinite(estimate.lower) and math.isfinite(estimate.upper):
         return f"between {low} and {high}{unit}"
     if math.isfinite(estimate.lower):
@@ -91,10 +95,12 @@ def possible(estimate: Estimate, *, is_share: bool) -> Estimate:
     return Estimate(estimate.value, *ends)
 
 
-def difference(estimate: Estimate, *, is_share: bool) -> str:
-    """The difference itself."""
+def difference(estimate: Estimate, *, is_share: bool, is_relative: bool = False) -> str:
+    """The difference itself; is_relative: as a part of the baseline."""
     if not math.isfinite(estimate.value):
         return "unknown"
+    if is_relative:
+        return f"{signed(estimate.value, is_share=True)} %"
     return signed(estimate.value, is_share=is_share) + (" points" if is_share else "")
 
 
@@ -145,16 +151,32 @@ def of_metric(metric: MetricResult, value: float, exposure: float) -> str:
     return unbroken(level(metric, value))
 
 
-def allowed_difference(metric: MetricResult) -> float | None:
-    """What is allowed, as a difference: below zero where more is better; None where nothing is."""
-    if not metric.margin or not math.isfinite(metric.margin):
-        return None
-    return -metric.margin if metric.higher_is_better else metric.margin
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The difference whose bounds decide, in the unit of its margin, and what is allowed.
+
+    allowed: below zero where more is better; None where nothing is. is_relative: both are parts of
+    the baseline. beside: the difference in the other unit, in brackets; "" where it isn't known.
+    """
+
+    found: Estimate
+    allowed: float | None
+    is_relative: bool
+    beside: str
 
 
-def lift(relative: Estimate) -> str:
-    """The relative difference; "" where it isn't known."""
-    return f"({signed_percent(relative.value)})" if math.isfinite(relative.value) else ""
+def compared(metric: MetricResult) -> Compared:
+    """What the verdict of a metric rests on."""
+    is_relative = metric.relative_harm is not None
+    margin = metric.margin_relative if is_relative else metric.margin
+    known = margin if margin and math.isfinite(margin) else None
+    allowed = -known if known and metric.higher_is_better else known
+    lift = signed_percent(metric.relative.value) if math.isfinite(metric.relative.value) else ""
+    if is_relative:
+        beside = difference(metric.difference, is_share=metric.is_share)
+        return Compared(metric.relative, allowed, is_relative, f"({beside})")
+    found = possible(metric.difference, is_share=metric.is_share)
+    return Compared(found, allowed, is_relative, lift and f"({lift})")
 
 
 def loss(value: float, *, is_share: bool) -> str:

@@ -12,8 +12,9 @@ from analysis.verdict import Decision, Verdict
 
 @dataclass(frozen=True, slots=True)
 class PastHarm:
-    """The harm of one metric and candidate at a look, beside what was allowed, in its unit.
+    """The harm of one metric and candidate at a look, and what was allowed, in the margin's unit.
 
+    is_relative: that is the baseline's size, of which both are parts; else the metric's own.
     is_share: the unit is a share of requests or users. is_goal: what is wanted is a gain, which is
     harm with the other sign. decides: it can promote or roll back. exposure_*: requests or users.
     """
@@ -27,6 +28,7 @@ class PastHarm:
     decides: bool = True
     exposure_baseline: float = 0.0
     exposure_candidate: float = 0.0
+    is_relative: bool = False
 
     @property
     def shown(self) -> Estimate:

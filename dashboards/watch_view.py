@@ -126,7 +126,7 @@ def _looks(looks: Sequence[PastLook]) -> Table:
         name = f"{harm.metric} of {harm.candidate}" if several else harm.metric
         name += " (gain)" if harm.is_goal else ""
         then = [] if earlier is None else [known.get(_key(harm), "-")]
-        limit = numbers.limit(harm.limit, is_share=harm.is_share).removeprefix("+")
+        limit = numbers.limit(harm.limit, **_unit(harm)).removeprefix("+")
         table.add_row(name, _effect(harm), limit, *then)
     return table
 
@@ -137,7 +137,11 @@ def _key(harm: PastHarm) -> tuple[str, str]:
 
 def _difference(harm: PastHarm) -> str:
     known = math.isfinite(harm.shown.value)
-    return numbers.difference(harm.shown, is_share=harm.is_share) if known else "-"
+    return numbers.difference(harm.shown, **_unit(harm)) if known else "-"
+
+
+def _unit(harm: PastHarm) -> dict[str, bool]:
+    return {"is_share": harm.is_share, "is_relative": harm.is_relative}
 
 
 def _effect(harm: PastHarm) -> str:
@@ -146,9 +150,10 @@ def _effect(harm: PastHarm) -> str:
         return said
     ends = harm.shown.lower, harm.shown.upper
     if not all(map(math.isfinite, ends)):
-        return f"{said}, {numbers.interval(harm.shown, is_share=harm.is_share)}"
+        return f"{said}, {numbers.interval(harm.shown, **_unit(harm))}"
     # 80 columns have room for the unit once.
-    low, high = (numbers.signed(end, is_share=harm.is_share) for end in ends)
+    is_share = harm.is_share or harm.is_relative
+    low, high = (numbers.signed(end, is_share=is_share) for end in ends)
     return f"{said}, {low} to {high}"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
+from analysis.explain.spans import clock
 from analysis.metric_result import Classification, Estimate, HarmSince, MetricResult, Recent
 from analysis.plan import Role, Unit
 from analysis.requests.pods import BadPod
@@ -129,8 +129,20 @@ def describe_harm(result: MetricResult) -> str:
         low, high = (amount(result, 0.0 - bound) for bound in reversed(_harm_bounds(result)))
         wanted = amount(result, -result.margin) if result.margin else "0"
         return f"gain between {low} and {high} so far (wanted: above {wanted})"
-    low, high = (amount(result, bound) for bound in _harm_bounds(result))
-    return f"harm between {low} and {high} so far {describe_margin(result)}"
+    (low, high), of_what, margin = _against_margin(result)
+    return f"harm between {low} and {high}{of_what} so far {margin}"
+
+
+def _against_margin(result: MetricResult, least: float = -math.inf) -> tuple[list[str], str, str]:
+    """In the margin's unit: the harm's bounds (high from least on), of what, and the margin."""
+    harm = result.relative_harm
+    low, high = _harm_bounds(result) if harm is None else (harm.lower, harm.upper)
+    ends = (low, max(high, least))
+    if harm is None:
+        return [amount(result, end) for end in ends], "", describe_margin(result)
+    bounds = [f"{100 * e:.2f} %" if math.isfinite(e) else amount(result, e) for e in ends]
+    margin = f"(margin {100 * result.margin_relative:g} %)"
+    return bounds, f" of {result.baseline_variant}'s", margin
 
 
 def _harm_bounds(result: MetricResult) -> tuple[float, float]:
@@ -235,20 +247,15 @@ def describe_recent(result: MetricResult, recent: Recent) -> str:
     )
 
 
-def clock(ms: int) -> str:
-    """The time of day of an instant in milliseconds since the epoch."""
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%H:%M} UTC"
-
-
 def _finding(result: MetricResult) -> str:
     if result.classification is Classification.FAIL or result.outage:
         return _failure(result)
     _, high = _harm_bounds(result)
     if result.role is Role.GOAL and high < 0:
         return f"gain at least {amount(result, -high)}"
-    found = f"harm at most {amount(result, max(0.0, high))} {describe_margin(result)}"
+    (_, most), of_what, margin = _against_margin(result, 0.0)
     if result.recent is None or result.recent.calm is None:
-        return found
+        return f"harm at most {most}{of_what} {margin}"
     high = max(0.0, _with_margin(result, result.recent.calm)[1])
     return (
         f"harm at most {amount(result, high)} {describe_margin(result)} outside of the time in "
@@ -259,8 +266,8 @@ def _finding(result: MetricResult) -> str:
 def _failure(result: MetricResult) -> str:
     """The strongest of what failed: the margin, the objective, or the exact test alone."""
     if result.excess.lower > 0 and not result.outage:
-        least = amount(result, _harm_bounds(result)[0])
-        return f"harm at least {least} {describe_margin(result)}"
+        (least, _), of_what, margin = _against_margin(result)
+        return f"harm at least {least}{of_what} {margin}"
     if result.since is not None and not result.gross:
         since = result.since
         return f"harm at least {amount(result, since.lower)} {_margin(result, since.margin)}"

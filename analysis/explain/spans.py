@@ -1,8 +1,14 @@
-"""Spans of time as people say them."""
+"""Times and spans of time as people say them."""
 
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
+
+
+def clock(ms: int) -> str:
+    """The time of day of an instant in milliseconds since the epoch."""
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%H:%M} UTC"
 
 
 def span(ms: float) -> str:

@@ -170,6 +170,7 @@ class _Values:
             recent=recent,
             counted=self.metric.counted,
             approved=self.plan.approved.get((self.metric.name, self.names[1])),
+            margin_relative=0.0 if self.absolute else self.metric.allowed_harm.relative,
         )
 
     def _pair(self, begin: int, end: int) -> PairedBuckets:

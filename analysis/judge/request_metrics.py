@@ -131,6 +131,8 @@ def _result(
         ),
         outage=is_outage(plan, evidence, candidate, metric),
         approved=plan.approved.get((metric.name, candidate)),
+        # What a person has approved is absolute.
+        margin_relative=0.0 if tests.absolute[i] else float(tests.relative_margin[i]),
     )
 
 

@@ -100,6 +100,7 @@ def _judge(
         tightest_at_users=tightest,
         approved=approved,
         unknown=unknown,
+        margin_relative=margin.relative,
     )
 
 

@@ -248,17 +248,23 @@ def past_looks(
 
 
 def _harm_of(metric: MetricResult) -> PastHarm:
-    """Harm is what it is beyond the allowed, and the allowed."""
+    """Harm is what it is beyond the allowed, and the allowed; of a relative margin relative too."""
     excess, allowed = metric.excess, metric.margin
-    harm = Estimate(excess.value + allowed, excess.lower + allowed, excess.upper + allowed)
+    harm = metric.relative_harm
+    if harm is not None:
+        allowed = metric.margin_relative
+    else:
+        ends = (excess.value + allowed, excess.lower + allowed, excess.upper + allowed)
+        harm = possible(Estimate(*ends), is_share=metric.is_share)
     return PastHarm(
         metric.metric,
         metric.candidate_variant,
-        possible(harm, is_share=metric.is_share),
+        harm,
         allowed,
         metric.is_share,
         is_goal=metric.role is Role.GOAL,
         decides=metric.role.decides,
         exposure_baseline=metric.exposure_baseline,
         exposure_candidate=metric.exposure_candidate,
+        is_relative=metric.relative_harm is not None,
     )

@@ -187,6 +187,38 @@ def test_where_more_is_better_the_allowed_harm_lies_below_zero() -> None:
     assert "allowed \N{MINUS SIGN}0.50" in page.text
 
 
+def test_harm_against_a_margin_relative_has_one_bound_in_its_unit() -> None:
+    """The table, its picture, the looks and the chart: nowhere a second one in another unit."""
+    spent = replace(
+        metric(),
+        classification=Classification.UNCERTAIN,
+        higher_is_better=True,
+        is_share=False,
+        difference=Estimate(0.8641, -1.7777, 3.3333),
+        relative=Estimate(0.0439, -0.0834, 0.1688),
+        excess=Estimate(-1.8, -4.4444, 0.6666),
+        margin=0.98,
+        margin_relative=0.05,
+    )
+    harm = Estimate(-0.0439, -0.1688, 0.0834)
+    past = PastHarm("errors", "canary", harm, 0.05, is_share=False, is_relative=True)
+    unlike = replace(past, harm=Estimate(-0.8, -3.3333, 1.7777), allowed=0.98, is_relative=False)
+    seen = tuple(
+        PastLook(START + i * timedelta(minutes=1), Decision.HOLD, 50.0, (each,))
+        for i, each in enumerate((unlike, past, past))
+    )
+    of_spent = replace(report(metrics=(spent,), reasons=("a reason",)), looks=seen)
+    text = Page(experiment_page(of_spent)).text.replace("\N{MINUS SIGN}", "-")
+    assert "+4.39 % (+0.8641)" in text
+    assert "between -8.34 and +16.88 %; allowed -5.00 %" in text
+    assert "harm between -16.88 and +8.34 %, limit +5.00 %" in text
+    for other in ("1.7777", "1.778", "0.6666", "1.647", "0.98"):
+        assert other not in text.replace("harm between -3.333 and +1.778, limit +0.98", ""), other
+    (chart,) = confidence_sequences(of_spent)
+    assert chart.note.replace("\N{MINUS SIGN}", "-") == "between -16.88 and +8.34 %; limit +5.00 %"
+    assert ">harm, % of the baseline</text>" in chart.svg
+
+
 def test_unknown_ends_run_to_the_rim_without_a_cap() -> None:
     bar = interval_bar(Estimate(0.01, 0.005, INF), None)
     assert bar is not None

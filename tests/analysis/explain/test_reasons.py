@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from analysis.explain.reasons import explain
+from analysis.explain.reasons import describe_harm, explain
 from analysis.explain.time_to_decision import missing_for_decision
 from analysis.metric_result import Classification, Estimate, MetricResult, Objective
 from analysis.plan import Role, Unit
@@ -28,6 +29,16 @@ CLICKS = replace(
     candidate=2.5,
     excess=Estimate(-0.5, -0.8, -0.2),
 )
+
+
+def _spent(rise: Estimate, excess: Estimate) -> MetricResult:
+    """Of a guardrail that may fall by 5 % of the baseline's 2."""
+    state = FAIL if excess.lower > 0 else PASS
+    guardrail = replace(CLICKS, role=Role.GUARDRAIL, margin=0.1, margin_relative=0.05)
+    return replace(guardrail, classification=state, relative=rise, excess=excess)
+
+
+SPENT = "clicks: canary has 2.5 per user, stable 2; "
 VALUES = "errors: canary has 0.70 % of requests failed, stable 0.50 %; "
 
 
@@ -74,10 +85,36 @@ def _objective(state: Classification, *, shared: bool = False) -> Objective:
             replace(CLICKS, classification=FAIL, excess=Estimate(0.5, 0.2, 0.8)),
             "clicks: canary has 2.5 per user, stable 2; harm at least 0.2 (margin 0)",
         ),
+        (
+            _spent(Estimate(0.04, -0.0134, 0.114), Estimate(-0.18, -0.4, -0.07)),
+            SPENT + "harm at most 1.34 % of stable's (margin 5 %)",
+        ),
+        (
+            _spent(Estimate(0.04, 0.01, 0.114), Estimate(-0.18, -0.4, -0.12)),
+            SPENT + "harm at most 0.00 % of stable's (margin 5 %)",
+        ),
+        (
+            _spent(Estimate(-0.2, -0.3, -0.08), Estimate(0.3, 0.06, 0.5)),
+            SPENT + "harm at least 8.00 % of stable's (margin 5 %)",
+        ),
+        (
+            # The baseline may be 0: there is no part of it, and the harm in its unit decides.
+            _spent(Estimate(-0.2, -np.inf, np.inf), Estimate(0.3, 0.06, 0.5)),
+            "clicks: canary has 2.5 per user, stable 2; harm at least 0.16 (margin 0.1)",
+        ),
     ],
 )
 def test_decided_metric_is_explained(result: MetricResult, sentence: str) -> None:
     assert explain(result) == sentence
+
+
+def test_harm_so_far_is_in_the_unit_of_its_margin() -> None:
+    found = _spent(Estimate(0.04, -0.08, 0.16), Estimate(-0.18, -0.4, 0.06))
+    said = "harm between -16.00 % and 8.00 % of stable's so far (margin 5 %)"
+    assert describe_harm(found) == said
+    unbounded = _spent(Estimate(0.04, -np.inf, np.inf), found.excess)
+    for absolute in (replace(found, margin_relative=0.0), unbounded):
+        assert describe_harm(absolute) == "harm between -0.3 and 0.16 so far (margin 0.1)"
 
 
 UNKNOWN = Estimate(float("nan"), float("nan"), float("nan"))

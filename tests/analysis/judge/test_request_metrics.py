@@ -38,6 +38,18 @@ def _judge(plan: Plan, stable: float, canary: float, buckets: int = 120) -> Metr
     return judge_requests(plan, evidence, "canary")[0]
 
 
+@pytest.mark.parametrize("canary", [0.1, 0.105, 0.11, 0.12, 0.13, 0.2])
+def test_relative_harm_of_requests_is_on_the_side_of_its_margin_that_decides(canary: float) -> None:
+    found = _judge(_plan(Margin(relative=0.2)), 0.1, canary)
+    harm = found.relative_harm
+    assert harm is not None
+    assert (harm.lower > 0.2, harm.upper <= 0.2) == (
+        found.excess.lower > 0,
+        found.excess.upper <= 0,
+    )
+    assert _judge(_plan(Margin(absolute=0.02)), 0.1, canary).relative_harm is None
+
+
 @pytest.mark.parametrize(
     ("stable", "canary", "objective", "expected"),
     [

@@ -46,6 +46,29 @@ RISE = {"a": proportion_sample(4000, 400), "b": proportion_sample(4000, 480)}
 FALL = {"a": proportion_sample(4000, 480), "b": proportion_sample(4000, 280)}
 
 
+@pytest.mark.parametrize("higher_is_better", [True, False])
+@pytest.mark.parametrize("margin", [0.02, 0.05, 0.2])
+def test_relative_harm_is_on_the_side_of_a_margin_relative_that_decides(
+    margin: float, higher_is_better: bool
+) -> None:
+    """From a certain fall over nothing known to a certain rise."""
+    metric = _metric(Role.GUARDRAIL, Margin(relative=margin), higher_is_better=higher_is_better)
+    sides = set()
+    for successes in range(250, 750, 10):
+        samples = {"a": proportion_sample(4000, 480), "b": proportion_sample(4000, successes)}
+        found = _judge(metric, samples, share=True)
+        harm = found.relative_harm
+        assert found.margin_relative == margin
+        assert harm is not None
+        assert (harm.lower > margin) is (found.classification is Classification.FAIL)
+        assert (harm.upper <= margin) is (found.classification is Classification.PASS)
+        assert harm.value * 0.12 == pytest.approx(found.excess.value + found.margin)
+        sides.add(found.classification)
+    assert len(sides) == 3
+    absolute = _judge(_metric(Role.GUARDRAIL, Margin(absolute=0.01)), RISE, share=True)
+    assert absolute.relative_harm is None
+
+
 def test_gain_is_decided_at_the_planned_end_only() -> None:
     early = _judge(_metric(), RISE, at_ms=END - 1, share=True)
     late = _judge(_metric(), RISE, share=True)
@@ -114,7 +137,7 @@ def test_an_estimate_of_unknown_variance_decides_nothing() -> None:
             assert (found.relative.lower, found.relative.upper) == (-math.inf, math.inf)
 
 
-def test_relative_margin_of_a_loss_is_a_part_of_its_size() -> None:
+def test_margin_relative_of_a_loss_is_a_part_of_its_size() -> None:
     metric = _metric(Role.GUARDRAIL, Margin(relative=0.1))
     samples = {"a": mean_sample(9e5, -10.0, 4.0), "b": mean_sample(9e5, -10.5, 4.0)}
     found = _judge(metric, samples)
@@ -189,7 +212,7 @@ def test_plan_tuned_at_the_first_look_alarms_at_most_as_often_as_promised() -> N
 
 
 @pytest.mark.parametrize(("higher_is_better", "factor"), [(True, 0.9), (False, 1.1)])
-def test_a_relative_margin_moves_with_the_baselines_mean(
+def test_a_margin_relative_moves_with_the_baselines_mean(
     higher_is_better: bool, factor: float
 ) -> None:
     """Harm is the candidate less the scaled baseline, whose error is scaled alike."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from flows.look.evaluate import score_experiment
 from flows.look.verdict_document import restored
 from flows.publish.marts import PublishFailed, latest_marts
 from flows.publish.publish_all import publish_all
-from flows.publish.report import ReportViews, report_views
+from flows.publish.report import ReportViews, _harm_of, report_views
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer, transaction
 from flows.workspace.experiments import select
 from flows.workspace.paths import Workspace
+from tests.builders.metric_results import ERRORS
 from tests.builders.small_warehouse import BUCKET, CHECKOUT, INFINITY, START
 
 SPEC = Experiment.model_validate(CHECKOUT | {"plan": {"start": START}})
@@ -143,6 +144,15 @@ def test_report_says_what_the_verdict_says(tmp_path: Path) -> None:
     for harm, metric in zip(last.harms, document.metrics, strict=True):
         assert harm.harm.value == metric.excess.value + metric.margin
         assert harm.allowed == metric.margin
+
+
+def test_past_harm_is_in_the_unit_of_its_margin() -> None:
+    relative = Estimate(0.4, -0.6, 0.9)
+    found = replace(ERRORS, relative=relative, margin_relative=1.0, excess=Estimate(-1, -2, 0))
+    past = _harm_of(found)
+    assert (past.harm, past.allowed, past.is_relative) == (relative, 1.0, True)
+    absolute = _harm_of(replace(found, margin_relative=0.0))
+    assert (absolute.allowed, absolute.is_relative) == (found.margin, False)
 
 
 def test_more_looks_than_a_picture_holds_are_counted(
