@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analysis.fixed.comparison import Pair
 from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.latency import LatencyCounts
-from analysis.requests.pods import PodCounts
+from analysis.requests.pod_counts import PodCounts
 from analysis.requests.value_pairs import BucketValues
 from analysis.users.outcome_reach import OutcomeReach
 

@@ -17,7 +17,8 @@ from scipy.special import ndtri, stdtrit
 
 from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.gross_failure import worse_log_e
-from analysis.requests.pods import PodCounts, most_named, relative_spread
+from analysis.requests.pod_counts import PodCounts
+from analysis.requests.pods import most_named, relative_spread
 from analysis.requests.started_windows import RunningTotals
 from analysis.sequential.e_values import log_total
 

@@ -12,10 +12,11 @@ from dataclasses import astuple, dataclass, replace
 import numpy as np
 from scipy.special import betaincinv, chdtri
 
-from analysis.arrays import BoolArray, FloatArray
+from analysis.arrays import BoolArray
 from analysis.requests.bounds import BetweenPods
 from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.gross_failure import worse_log_e
+from analysis.requests.pod_counts import PodCounts
 
 # Pods differ for sure where their spread is beyond this tail of what sampling gives.
 _CHANCE = 0.04
@@ -25,39 +26,7 @@ _MANY = 1e9  # degrees of freedom of a variance that is known to be none
 # Standard deviation of pods' shares over their mean, at the most that is plausible among pods of
 # one version that are well: exp(0.6 z), z normal, has that.
 _PLAUSIBLE = 0.66
-_STRETCH_MS, _MOST_STRETCHES = 300_000, 96
 _UNLIKELY = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class PodCounts:
-    """One version's requests by pod: names, and float64[pods] of requests and failures each.
-
-    stretches: the same as [pods, stretches of time], where times are known.
-    """
-
-    names: tuple[str, ...]
-    total: FloatArray
-    bad: FloatArray
-    stretches: BucketCounts | None = None
-
-    @property
-    def share(self) -> float:
-        """Share of failures over all pods; 0 without a request."""
-        return float(self.bad.sum() / max(self.total.sum(), 1.0))
-
-    def without(self, left_out: BoolArray) -> PodCounts:
-        """The other pods."""
-        names = tuple(n for n, out in zip(self.names, left_out, strict=True) if not out)
-        kept = self.stretches and BucketCounts(
-            self.stretches.total[~left_out], self.stretches.bad[~left_out]
-        )
-        return PodCounts(names, self.total[~left_out], self.bad[~left_out], kept)
-
-
-def stretch_ms(planned_ms: int) -> int:
-    """How long the stretches of pods' counts are: five minutes, longer in a long plan."""
-    return max(_STRETCH_MS, planned_ms // _MOST_STRETCHES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +73,17 @@ def between_pods(
 ) -> tuple[PodVariance, PodVariance]:
     """What pods add to the variance of each version's share.
 
-    Only what surely is between pods. Both versions' pods are taken to differ alike, so that a
-    version with one or two of them is judged by all; unless one version's differ far more.
+    Only what surely is between pods; of those of the same stretches of time, where there are such.
+    Both versions' pods are taken to differ alike, so that a version with one or two of them is
+    judged by all; unless one version's differ far more.
     overdispersion: of each version's failures, at least 1: bursts are no difference of pods.
     """
-    spreads = [
-        _spread(counts, phi)
-        for counts, phi in zip((baseline, candidate), overdispersion, strict=True)
-    ]
+    both = baseline, candidate
+    spreads = [_spread(*one) for one in zip(both, overdispersion, strict=True)]
+    if not any(spread.degrees for spread in spreads):
+        # Of versions with one pod at a time the only siblings are those of other times.
+        at_any_time = [replace(counts, stretches=None) for counts in both]
+        spreads = [_spread(*one) for one in zip(at_any_time, overdispersion, strict=True)]
     if not any(spread.sure for spread in spreads):
         return _NOTHING, _NOTHING
     degrees = sum(spread.degrees for spread in spreads)
@@ -168,10 +140,10 @@ def _spread(counts: PodCounts, overdispersion: float) -> _Spread:
         return _Spread(0.0, 0.0, sure=False, concentration=0.0, share=0.0)
     weights = total / total.sum()
     concentration = float((weights**2).sum())
-    degrees = total.size - 1.0
+    degrees = float(total.size - counts.groups)
     if not degrees:
         return _Spread(0.0, 0.0, False, concentration, counts.share)
-    off = counts.bad[counts.total > 0] / total - counts.share
+    off = counts.bad[counts.total > 0] / total - counts.expected[counts.total > 0]
     raw = float((weights**2 * off**2).sum()) * total.size / degrees
     share = (counts.bad.sum() + 1) / (total.sum() + 2)
     sampling = overdispersion * share * (1 - share) / total.sum()
@@ -226,17 +198,15 @@ def bad_pods(
             variant=variant,
             pod=counts.names[i],
             share=float(counts.bad[i] / counts.total[i]),
-            siblings_share=siblings.share,
-            siblings=len(siblings.names),
+            siblings_share=(siblings := counts.beside(i).without(out)).share,
+            siblings=int((siblings.total > 0).sum()),
             requests=float(counts.total[i]),
             difference_without=difference,
             gross=_log_e(counts, i, out, gross_gap) >= limit,
             harms=bool(sure[i]),
             harm_up_to=_largest_share(counts, i) - siblings.share,
         )
-        for variant, counts, out, siblings, sure in zip(
-            names, both, named, left, harms, strict=True
-        )
+        for variant, counts, out, sure in zip(names, both, named, harms, strict=True)
         for i in np.flatnonzero(out).tolist()
     )
 
@@ -264,7 +234,7 @@ def most_named(pods: int) -> int:
 
 def _log_e(counts: PodCounts, pod: int, named: BoolArray, gap: float) -> float:
     """Log e-value against "this pod's share is at most its siblings' plus gap"."""
-    others = ~named
+    counts, others = counts.beside(pod), ~named
     others[pod] = False
     both = [
         BucketCounts(counts.total[[at]].sum(axis=1)[:, None], counts.bad[[at]].sum(axis=1)[:, None])

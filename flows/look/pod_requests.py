@@ -9,7 +9,7 @@ import numpy as np
 from analysis.arrays import FloatArray, IntArray
 from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.outcomes import ANSWERED, FailureRule, RequestOutcome
-from analysis.requests.pods import PodCounts
+from analysis.requests.pod_counts import PodCounts
 from flows.formats.time import instant
 from flows.ingest.requests.pod_sums import FIVE_MINUTES_MS
 from flows.look.responses import ResponseKind, kinds_in

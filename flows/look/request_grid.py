@@ -12,7 +12,7 @@ from analysis.plan import Plan
 from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.latency import LatencyCounts
 from analysis.requests.outcomes import RequestOutcome
-from analysis.requests.pods import PodCounts, stretch_ms
+from analysis.requests.pod_counts import PodCounts, stretch_ms
 from analysis.requests.unanswered import surely_unended, unended
 from flows.formats.time import instant, milliseconds
 from flows.ingest.requests.mesh.families import FAMILIES

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.pod_counts import PodCounts
 from analysis.requests.pod_harm import harmful_pods
-from analysis.requests.pods import PodCounts
 from tests.builders.changing_streams import A_MINUTE, NOTHING, Added, bursty, lasting_factor
 
 _MARGIN, _ALPHA = 0.005, 0.05 * 0.1

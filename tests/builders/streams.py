@@ -17,7 +17,7 @@ from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.gross_failure import GrossNull, gross_failure_path
 from analysis.requests.later_starts import Null, harm_from_any_start
 from analysis.requests.paired_buckets import PairedBuckets, pair_buckets
-from analysis.requests.pods import PodCounts
+from analysis.requests.pod_counts import PodCounts
 from analysis.requests.recent import recent_excess
 from analysis.requests.started_windows import watched_buckets
 

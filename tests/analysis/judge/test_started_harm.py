@@ -12,7 +12,7 @@ from analysis.judge.started_harm import started_gross_gap
 from analysis.metric_result import Classification
 from analysis.plan import Plan, Role
 from analysis.requests.bucket_counts import BucketCounts
-from analysis.requests.pods import PodCounts
+from analysis.requests.pod_counts import PodCounts
 from analysis.verdict import Decision, Verdict, reach_verdict
 from tests.builders.changing_streams import (
     A_MINUTE,

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.pod_counts import PodCounts, stretch_ms
 from analysis.requests.pod_harm import harmful_pods
-from analysis.requests.pods import PodCounts, bad_pods, stretch_ms
+from analysis.requests.pods import bad_pods
 from tests.builders.changing_streams import A_MINUTE, Added, step
 from tests.builders.pod_streams import PodStream, pods_until, watch_pods
 

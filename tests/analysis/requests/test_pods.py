@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,8 @@ from analysis.evidence import Evidence, QualityLimits
 from analysis.metric_result import Classification, MetricResult
 from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.paired_buckets import pair_buckets
-from analysis.requests.pods import BadPod, PodCounts, bad_pods, between_pods, stack_between
+from analysis.requests.pod_counts import PodCounts
+from analysis.requests.pods import BadPod, bad_pods, between_pods, stack_between
 from analysis.verdict import Decision, Verdict, reach_verdict
 from tests.builders.streams import (
     BUCKET_MS,
@@ -43,6 +45,48 @@ def _named(baseline: PodCounts, candidate: PodCounts, phi: float = 1.0) -> tuple
         alpha=0.0125,
         overdispersion=phi,
     )
+
+
+def _in_time(total: Sequence[Sequence[float]], share: Sequence[Sequence[float]]) -> PodCounts:
+    """[pods, stretches] each."""
+    n, p = np.array(total, np.float64), np.array(share, np.float64)
+    names = tuple(f"exam-{i}" for i in range(len(n)))
+    return PodCounts(names, n.sum(axis=1), (n * p).sum(axis=1), BucketCounts(n, n * p))
+
+
+def test_pods_that_were_there_at_other_times_differ_by_time_alone() -> None:
+    there = [[1000, 1000, 0, 0]] * 3 + [[0, 0, 1000, 1000]] * 3
+    replaced = _in_time(there, [[0.003, 0.003, 0.3, 0.3]] * 6)
+    assert between_pods(HEALTHY, replaced, (1.0, 1.0))[1].variance == 0.0
+    unknown = replace(replaced, stretches=None)
+    assert between_pods(HEALTHY, unknown, (1.0, 1.0))[1].variance > 0.0
+    assert _named(HEALTHY, replaced) == ()
+    assert [pod.pod for pod in _named(HEALTHY, unknown)] == ["exam-3", "exam-4"]
+
+
+def test_pods_that_are_there_together_differ_and_are_named_beside_those() -> None:
+    there = [[1000, 1000, 0, 0]] * 3 + [[0, 0, 1000, 1000]] * 3
+    shares = [[0.003] * 4] * 3 + [[0.053] * 4] * 2 + [[0.4] * 4]
+    replaced = _in_time(there, shares)
+    assert between_pods(HEALTHY, replaced, (1.0, 1.0))[1].variance > 0.0
+    (found,) = _named(HEALTHY, replaced)
+    assert (found.pod, found.siblings) == ("exam-5", 2)
+    assert found.siblings_share == pytest.approx(0.053)
+
+
+def test_pods_that_follow_one_another_are_joined_by_those_that_saw_both() -> None:
+    rolling = _in_time([[9, 9, 0, 0], [0, 9, 9, 0], [0, 0, 9, 9], [0, 0, 0, 0]], [[0.1] * 4] * 4)
+    assert rolling.groups == 1
+    assert _in_time([[9, 9, 0, 0], [0, 0, 9, 0], [0, 0, 9, 9]], [[0.1] * 4] * 3).groups == 2
+
+
+def test_one_pod_at_a_time_is_compared_with_those_before_where_no_version_has_siblings() -> None:
+    there, shares = [[9000, 9000, 0, 0], [0, 0, 9000, 9000]], [[0.003] * 4, [0.053] * 4]
+    one = _in_time(there, shares)
+    alone = _in_time([[9000] * 4], [[0.003] * 4])
+    assert between_pods(alone, one, (1.0, 1.0))[1].variance > 0.0
+    beside = _in_time([[9000] * 4] * 3, [[0.003] * 4] * 3)
+    assert between_pods(beside, one, (1.0, 1.0))[1].variance == 0.0
 
 
 HEALTHY = _pods("stable", [20000] * 5, [60] * 5)
