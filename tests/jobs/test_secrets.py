@@ -174,7 +174,10 @@ def test_no_secret_among_the_arguments_is_shown(root: Path, arguments: tuple[str
 
 
 FILES = {
-    "a URL with a password": (f"files: 's3://k:{CANARY}@bucket/e.parquet'", "no such file"),
+    "a URL with a password": (
+        f"files: 's3://k:{CANARY}@bucket/e.parquet'",
+        "only an `engine` reads a URL",
+    ),
     "a connection string": (f"dsn_env: 'host=h password={CANARY}', query: select 1", "variable"),
     "a password": (f"dsn_env: {PLAIN}, query: select 1", "is not set"),
 }
