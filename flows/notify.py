@@ -56,12 +56,12 @@ def warn_of_wrong_urls(warehouse: Path, warn: Callable[[str], None]) -> None:
                 rows = run(con, "aggregate/readable_services", services=[*named]).fetchall()
                 known = {service for (service,) in rows}
         wrong = wrong_urls(known)
+        for one in wrong.values():
+            warn(f"{one.found}: {one.remedy}")
         readable = named - known - wrong.keys()
         if readable and warehouse.exists():
             with open_writer(warehouse) as con:
                 run(con, "load/readable_services", services=[*readable])
-        for one in wrong.values():
-            warn(f"{one.found}: {one.remedy}")
     except Exception as error:  # noqa: BLE001 - words to people never end what they tell of
         warn(f"notifications: {type(error).__name__}: {error}")
 

@@ -24,6 +24,8 @@ __all__ = ["QualityCheck", "check_quality", "without_requests"]
 
 # So many requests expected and none seen is no chance, even if they come in bursts.
 _SURELY_SOME = 50.0
+# What a promote must have been compared in.
+_NOW_MS = 60_000
 
 
 def check_quality(
@@ -154,29 +156,33 @@ def _is_moving(plan: Plan, requests: RequestEvidence, window_ms: int) -> Quality
     that no longer reports) would otherwise look like a version without errors.
     """
     shares = plan.stages[int(requests.stage[-1])].shares if len(requests.stage) else {}
-    frozen = _stand_still(requests, _kept(plan, window_ms), shares)
-    detail = f"frozen counters: {_described(plan, frozen, window_ms)}" if frozen else ""
+    kept = _kept(plan, window_ms)
+    frozen = _stand_still(requests, kept, shares)
+    detail = f"frozen counters: {_described(plan, frozen, kept)}" if frozen else ""
     return QualityCheck("moving counters", not frozen, detail or "all counters move", tuple(frozen))
 
 
 def without_requests(plan: Plan, requests: RequestEvidence | None, window_ms: int) -> Iterator[str]:
-    """Candidates that no longer have requests, where no split says how many they should have.
+    """Versions that no longer have requests: a promote is about now, of which nothing is known.
 
-    Test traffic may be over, so their data is good; but nothing is known of now, and a promote is.
+    A candidate, where no split says how many it should have: test traffic may be over, so its data
+    is good. The baseline, beside which the candidate's requests since then aren't compared: sooner
+    than its counters are called frozen.
     """
     if requests is None or not len(requests.stage):
         return
-    if plan.stages[int(requests.stage[-1])].shares:
-        return
-    kept = _kept(plan, window_ms)
+    declared = plan.stages[int(requests.stage[-1])].shares
+    kept, now = _kept(plan, window_ms), _kept(plan, min(window_ms, _NOW_MS))
     before = {name: float(n[:-kept].sum()) for name, n in requests.requests.items()}
-    shares = {name: before[name] / max(sum(before.values()), 1.0) for name in plan.candidates}
-    gone = _stand_still(requests, kept, shares)
-    if gone:
-        yield (
-            f"{_described(plan, gone, window_ms)} by its share before; a promote needs requests up "
-            "to the look"
-        )
+    usual = {name: count / max(sum(before.values()), 1.0) for name, count in before.items()}
+    baseline = {plan.baseline: (declared or usual).get(plan.baseline, 0.0)}
+    for buckets, shares in ((now, baseline), (kept, {} if declared else usual)):
+        if gone := _stand_still(requests, buckets, shares):
+            yield (
+                f"{_described(plan, gone, buckets)} by its share; a promote needs requests of both "
+                "versions up to the look"
+            )
+            return
 
 
 def _kept(plan: Plan, window_ms: int) -> int:
@@ -199,11 +205,10 @@ def _stand_still(
     }
 
 
-def _described(plan: Plan, expected: Mapping[str, float], window_ms: int) -> str:
-    seconds = _kept(plan, window_ms) * plan.bucket_ms // 1000
+def _described(plan: Plan, expected: Mapping[str, float], kept: int) -> str:
     return (
-        f"no request of {' and '.join(expected)} in the last {seconds} s, where "
-        f"{next(iter(expected.values())):.0f} were expected"
+        f"no request of {' and '.join(expected)} in the last {kept * plan.bucket_ms // 1000} s, "
+        f"where {next(iter(expected.values())):.0f} were expected"
     )
 
 

@@ -65,8 +65,10 @@ class PodCounts:
         """Groups of pods with requests that no stretch joins: none is seen beside another's."""
         if self.stretches is None:
             return 1
-        there = (self.stretches.total[self.total > 0] > 0).astype(np.float64)
-        joined = there @ there.T > 0
+        # Stretches are joined by pods as pods by stretches, and few however many pods there were.
+        there = (self.stretches.total > 0).astype(np.float64)
+        there = there[:, there.any(axis=0)]
+        joined = there.T @ there > 0
         for _ in range(len(joined).bit_length()):
             joined = joined.astype(np.float64) @ joined > 0
         return len(np.unique(joined, axis=0))

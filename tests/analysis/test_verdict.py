@@ -116,7 +116,30 @@ def test_candidate_that_no_longer_has_requests_is_not_promoted(rate: int) -> Non
     found = verdict(last=80)
     assert found.decision is Decision.HOLD
     assert found.reasons[0].startswith("no request of canary in the last 300 s, where ")
-    assert "a promote needs requests up to the look" in found.reasons[0]
+    assert "a promote needs requests of both versions up to the look" in found.reasons[0]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("last", [116, 110, 100])
+def test_candidate_whose_baseline_no_longer_has_requests_is_not_promoted(
+    last: int, declared: bool
+) -> None:
+    """Most of its requests fail since then, which nothing is beside."""
+    plan = plan_for()
+    if not declared:
+        plan = replace(plan, stages=(replace(plan.stages[0], shares={}),))
+    before = np.arange(120) < last
+    for seed in range(5):
+        baseline, candidate = simulate(np.random.default_rng(seed), Traffic(rate=400))
+        ended = BucketCounts(baseline.total * before, baseline.bad * before)
+        bad = np.where(before, candidate.bad, 0.9 * candidate.total)
+        evidence = evidence_until(ended, BucketCounts(candidate.total, bad), 120)
+        found = reach_verdict(plan, evidence, LIMITS, at_ms=120 * BUCKET_MS)
+        is_frozen = declared and last == 100
+        assert found.decision is (Decision.INVALID if is_frozen else Decision.HOLD)
+        waits = "no request of stable in the last 60 s, where "
+        assert [wait.startswith(waits) for wait in found.waits] == [True]
+        assert sum("no request of stable" in reason for reason in found.reasons) == 1
 
 
 def test_last_part_without_requests_to_compare_is_said() -> None:

@@ -187,7 +187,7 @@ def test_where_more_is_better_the_allowed_harm_lies_below_zero() -> None:
     assert "allowed \N{MINUS SIGN}0.50" in page.text
 
 
-def test_harm_against_a_margin_relative_has_one_bound_in_its_unit() -> None:
+def test_harm_against_a_relative_margin_has_one_bound_in_its_unit() -> None:
     """The table, its picture, the looks and the chart: nowhere a second one in another unit."""
     spent = replace(
         metric(),

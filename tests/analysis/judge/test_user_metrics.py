@@ -48,7 +48,7 @@ FALL = {"a": proportion_sample(4000, 480), "b": proportion_sample(4000, 280)}
 
 @pytest.mark.parametrize("higher_is_better", [True, False])
 @pytest.mark.parametrize("margin", [0.02, 0.05, 0.2])
-def test_relative_harm_is_on_the_side_of_a_margin_relative_that_decides(
+def test_relative_harm_is_on_the_side_of_a_relative_margin_that_decides(
     margin: float, higher_is_better: bool
 ) -> None:
     """From a certain fall over nothing known to a certain rise."""
@@ -137,7 +137,7 @@ def test_an_estimate_of_unknown_variance_decides_nothing() -> None:
             assert (found.relative.lower, found.relative.upper) == (-math.inf, math.inf)
 
 
-def test_margin_relative_of_a_loss_is_a_part_of_its_size() -> None:
+def test_relative_margin_of_a_loss_is_a_part_of_its_size() -> None:
     metric = _metric(Role.GUARDRAIL, Margin(relative=0.1))
     samples = {"a": mean_sample(9e5, -10.0, 4.0), "b": mean_sample(9e5, -10.5, 4.0)}
     found = _judge(metric, samples)
@@ -212,7 +212,7 @@ def test_plan_tuned_at_the_first_look_alarms_at_most_as_often_as_promised() -> N
 
 
 @pytest.mark.parametrize(("higher_is_better", "factor"), [(True, 0.9), (False, 1.1)])
-def test_a_margin_relative_moves_with_the_baselines_mean(
+def test_a_relative_margin_moves_with_the_baselines_mean(
     higher_is_better: bool, factor: float
 ) -> None:
     """Harm is the candidate less the scaled baseline, whose error is scaled alike."""

@@ -9,24 +9,25 @@ from flows.ingest.pulled_windows import PulledWindow, PulledWindows
 from flows.ingest.requests.claims import claim_windows
 from flows.ingest.requests.windows import NewWindow, Window
 from flows.warehouse.connection import open_writer
+from flows.warehouse.statements import Connection
 from tests.flows.ingest.requests.test_pull_requests import HOUR, START, experiment
 
 SOUND = PulledWindow("requests", START, START + HOUR, 9, 9, (), "now", "")
 
 
-def _window(number: int) -> NewWindow:
-    return NewWindow(Window(START + number * HOUR, START + (number + 1) * HOUR), 1, 1, 1)
+def _claim(con: Connection, number: int) -> None:
+    window = NewWindow(Window(START + number * HOUR, START + (number + 1) * HOUR), 1, 1, 1)
+    claim_windows(con, experiment(), "requests", [window], selection="", warnings=())
 
 
 def test_a_source_is_known_up_to_the_first_hole_and_apart_from_others(tmp_path: Path) -> None:
     with open_writer(tmp_path / "w.duckdb") as con:
         assert PulledWindows.of(con, experiment()).known_until("requests") is None
-        chosen = {"selection": "", "warnings": ()}
         for number in (0, 1, 3):
-            claim_windows(con, experiment(), "requests", [_window(number)], **chosen)  # type: ignore[arg-type]
+            _claim(con, number)
         assert PulledWindows.of(con, experiment()).known_until("requests") == START + 2 * HOUR
         assert PulledWindows.of(con, experiment()).known_until("conversions") is None
-        claim_windows(con, experiment(), "requests", [_window(2)], **chosen)  # type: ignore[arg-type]
+        _claim(con, 2)
         assert PulledWindows.of(con, experiment()).known_until("requests") == START + 4 * HOUR
 
 
