@@ -152,12 +152,14 @@ def _too_wide(plan: Plan, metric: MetricResult, at_ms: int) -> str:
 
 
 def _without_margin(plan: Plan, metric: MetricResult) -> str:
-    """What to set where the margin is a share of a baseline's value that is 0."""
+    """What to set where the margin is 0, or a share of a baseline's value that is 0."""
     shares = {one.name: one.allowed_harm.relative for one in plan.metrics}
-    share = shares.get(metric.metric, 0.0)
-    if not share or metric.margin != 0:
+    if metric.role is Role.GOAL or metric.margin != 0:
         return ""
-    return f"; {share:.0%} of {metric.baseline_variant}'s 0 allows nothing: set an absolute margin"
+    if not (share := shares.get(metric.metric, 0.0)):
+        return "; a margin of 0 is met only by what is surely better: set one above 0"
+    of_nothing = f"{100 * share:g}% of {metric.baseline_variant}'s 0"
+    return f"; {of_nothing} allows nothing: set an absolute margin"
 
 
 def _time_needed(plan: Plan, metric: MetricResult, at_ms: int) -> str:

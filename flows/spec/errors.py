@@ -107,8 +107,9 @@ def _what_is_right(detail: ErrorDetails, text: str | None) -> str:
             kinds = [*strategy_kinds()] if detail["loc"][0] == "strategy" else _kinds()
             right = _right_kind(detail["input"], kinds)
         case "float_type" | "int_type":
-            whole = "whole " * (kind == "int_type")
-            right = f"must be a {whole}number{_as_number(detail['input'])}"
+            whole = kind == "int_type"
+            written = _as_number(detail["input"], detail["loc"], whole=whole)
+            right = f"must be a {'whole ' * whole}number{written}"
         case "string_type":
             right = f'must be text; put it in quotes: "{text}"' if text else "must be text"
         case "model_type" | "model_attributes_type":
@@ -140,15 +141,16 @@ def _fields_of(model_name: str | None) -> str:
     return f": {', '.join(needed)}" + (f"; if wanted also {', '.join(wanted)}" if wanted else "")
 
 
-def _as_number(value: object) -> str:
-    """How a text would be written as the number that is meant."""
+def _as_number(value: object, loc: FieldPath, *, whole: bool) -> str:
+    """How a text would be written as the number that is meant; a split is in percent itself."""
     if not isinstance(value, str):
         return ""
-    if re.fullmatch(PERCENT_PATTERN, value):
-        return f": {float(value[:-1]):g}"
-    if re.fullmatch(r"[0-9.]+ +%", value):
-        return f" or a percentage without a blank: {value.replace(' ', '')}"
-    is_number = re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value)
+    if not whole and re.fullmatch(PERCENT_PATTERN, percentage := value.replace(" ", "")):
+        unit = 1 if loc[-2] in ("split", "weights") else 100
+        return f": {float(percentage[:-1]) / unit:g}"
+    if not whole and re.fullmatch(r"-?[0-9.]+[eE][+-]?[0-9]+", value):  # YAML wants 1.0e-3
+        return f": {float(value):g}"
+    is_number = re.fullmatch(r"-?[0-9]+" if whole else r"-?[0-9]+(\.[0-9]+)?", value)
     return f", without quotes: {value}" if is_number else ""
 
 

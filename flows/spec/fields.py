@@ -56,6 +56,9 @@ def parse_share(value: object) -> object:
     """A text like 5% is the share 0.05; anything else stays what it is."""
     if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, value):
         return float(value[:-1]) / 100
+    if isinstance(value, str) and re.fullmatch(r"[0-9.]+ +%", value):
+        right = value.replace(" ", "")
+        raise ValueError(f"must be a number or a percentage without a blank: {right}")
     return value
 
 

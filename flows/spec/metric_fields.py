@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from analysis.plan import Role
-from flows.spec.fields import PERCENT_PATTERN, Number, Percent, Strict
+from flows.spec.fields import PERCENT_PATTERN, Number, Percent, Share, Strict
 
 
 def _parse_margin(value: object) -> object:
@@ -31,9 +31,18 @@ class MarginSpec(Strict):
     absolute: Annotated[Number, Field(ge=0)] | None = Field(
         None, description="In the metric's unit; of a share 0.02 is 2 points."
     )
-    relative: Annotated[Number, Field(ge=0, lt=1)] | None = Field(
+    relative: Annotated[Share, Field(ge=0, lt=1)] | None = Field(
         None, description="As a share of the baseline's value."
     )
+
+    @field_validator("absolute", mode="before")
+    @classmethod
+    def _no_percentage(cls, value: object) -> object:
+        """Points of a share, or a part of the baseline's value: which is meant, isn't said."""
+        if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, one := value.replace(" ", "")):
+            share = f"{float(one[:-1]) / 100:g}"
+            raise ValueError(f"must be a number: {share} of a share, else {{relative: {one}}}")
+        return value
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:

@@ -10,7 +10,7 @@ import pytest
 from analysis.explain.reasons import describe_harm, explain
 from analysis.explain.time_to_decision import missing_for_decision
 from analysis.metric_result import Classification, Estimate, MetricResult, Objective
-from analysis.plan import Role, Unit
+from analysis.plan import Margin, Role, Unit
 from analysis.requests.pods import BadPod
 from tests.builders.metric_results import ERRORS
 from tests.builders.streams import BUCKET_MS, plan_for
@@ -276,6 +276,31 @@ def test_open_metric_says_what_is_missing(
 ) -> None:
     found = missing_for_decision(plan_for(), [result], at_ms=minutes * 4 * BUCKET_MS)
     assert found == (f"errors: {sentence}",)
+
+
+@pytest.mark.parametrize(
+    ("margin", "advice"),
+    [
+        (Margin(), "a margin of 0 is met only by what is surely better: set one above 0"),
+        (Margin(0.0, 0.005), "0.5% of stable's 0 allows nothing: set an absolute margin"),
+        (Margin(0.0, 0.075), "7.5% of stable's 0 allows nothing: set an absolute margin"),
+    ],
+)
+@pytest.mark.parametrize("minutes", [8, 100])
+def test_margin_of_nothing_is_told_what_would_help(
+    margin: Margin, advice: str, minutes: int
+) -> None:
+    """Where neither version ever fails no time excludes harm beyond it."""
+    plan = replace(plan_for(), metrics=(replace(plan_for().metrics[0], margin=margin),))
+    none = Estimate(0.0, -0.0003, 0.0003)
+    result = replace(ERRORS, baseline=0.0, candidate=0.0, margin=0.0, excess=none)
+    (found,) = missing_for_decision(plan, [result], at_ms=minutes * 4 * BUCKET_MS)
+    assert f"harm between -0.03 points and 0.03 points so far (margin 0); {advice}" in found
+
+
+def test_goal_of_no_size_is_told_nothing_of_its_margin() -> None:
+    (found,) = missing_for_decision(plan_for(), [replace(CLICKS, margin=0.0)], at_ms=40 * BUCKET_MS)
+    assert "margin" not in found
 
 
 def test_candidates_are_told_apart() -> None:

@@ -49,6 +49,53 @@ def test_number_that_is_none_is_refused(tmp_path: Path, added: str, said: str) -
     assert said in found
 
 
+@pytest.mark.parametrize("written", ["5%", "5 %", '"5"', '"0.5"', "5e-1", "0.5%"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "split: {stable: @, canary: 95}",
+        "plan: {stages: [{duration: 30m, weights: {stable: @, canary: 95}}]}",
+        "plan: {alpha: @}",
+        "plan: {users: @}",
+        "quality: {split_tolerance: @}",
+        "metrics: {e: {kind: error_share, weight: @}}",
+        "metrics: {e: {kind: error_share, objective: @}}",
+        "metrics: {e: {kind: error_share, margin: {relative: @}}}",
+        "metrics: {e: {kind: error_share, margin: {absolute: @}}}",
+        "metrics: {e: {kind: rate, counter: a_total, better: lower, margin: {absolute: @}}}",
+        "metrics: {e: {kind: gauge, query: a, better: lower, objective: @}}",
+    ],
+)
+def test_number_that_a_message_names_is_accepted(tmp_path: Path, field: str, written: str) -> None:
+    """`relative: 5%` was to be 5, which is refused; `5 %` of a split was to be 5%."""
+
+    def said(value: str) -> str:
+        text = f"{SHORTEST}{field.replace('@', value)}\n"
+        # What else is wrong with these short specs is not what this is about.
+        found = problems_of(tmp_path, f"{text}after: [UNKNOWN]\n")
+        return " ".join(one for one in found if re.search(r": is .*must be a (whole )?number", one))
+
+    named = re.search(r"(?:number|quotes|blank): ([0-9.]+%?)", said(written))
+    assert named is None or said(named[1]) == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("{absolute: 5%}", "must be a number: 0.05 of a share, else {relative: 5%}"),
+        ("{absolute: 5e-3}", "must be a number: 0.005"),
+        ("{relative: 5 %}", "a percentage without a blank: 5%"),
+        ("{relative: 150%}", "is '150%', must be less than 1"),
+    ],
+)
+def test_margin_that_is_none_is_refused_with_one_that_is(
+    tmp_path: Path, written: str, said: str
+) -> None:
+    metrics = f"metrics: {{e: {{kind: error_share, margin: {written}}}}}"
+    (found,) = problems_of(tmp_path, f"{SHORTEST}{metrics}\n")
+    assert said in found
+
+
 TIME = "must be a time such as 2026-01-31T12:00:00Z, without a zone UTC"
 
 
