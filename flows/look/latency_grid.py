@@ -44,8 +44,8 @@ def _laid_out(rows: Columns, buckets: int) -> LatencyCounts:
 
 
 def shared_edges(latency: Mapping[str, LatencyCounts], variants: Sequence[str]) -> FloatArray:
-    """The bucket edges that every variant exports: only those can be compared."""
-    if set(latency) != set(variants):
+    """The edges that every variant with latencies exports: only those can be compared."""
+    if not _are_comparable(latency, variants):
         return np.array([])
     return reduce(np.intersect1d, (found.edges_ms for found in latency.values()))
 
@@ -55,14 +55,19 @@ def edge_from(
 ) -> float | None:
     """The baseline's edge at a bound, or its next one above it; None without any.
 
-    variants: the baseline first; all must have latencies. An edge that a candidate doesn't have is
-    not left for a higher one that both have: what was slow there would be fast here.
+    variants: the baseline first. An edge that a candidate doesn't have is not left for a higher one
+    that both have: what was slow there would be fast here.
     """
-    if set(latency) != set(variants):
+    if not _are_comparable(latency, variants):
         return None
     edges = latency[variants[0]].edges_ms
     usable = edges[np.isfinite(edges) & (edges >= bound_ms)]
     return float(usable.min()) if usable.size else None
+
+
+def _are_comparable(latency: Mapping[str, LatencyCounts], variants: Sequence[str]) -> bool:
+    """Whether the baseline and a candidate have latencies; others have none of their own."""
+    return variants[0] in latency and len(latency) > 1
 
 
 def edge_near(quantile: float, counts: LatencyCounts, edges: FloatArray) -> float | None:

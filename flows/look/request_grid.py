@@ -53,10 +53,12 @@ class RequestGrid:
         self.con, self.spec, self.plan, self.buckets, self.of = con, spec, plan, buckets, of
         self.variants = (plan.baseline, *plan.candidates)
         self.metrics = watched(spec)
+        starts = plan.start_ms + np.arange(buckets) * plan.bucket_ms
+        self.stage = np.searchsorted([s.start_ms for s in plan.stages], starts, "right") - 1
         self.unseen, self.over_gaps = self._losses()
-        self.shared_gaps = self._shared_gaps()
         self.begun = self._begun()
         self.responses = self._responses()
+        self.shared_gaps = self._shared_gaps()
         self.latency = latency_counts(
             self._read("aggregate/look_latency", **self._places(self.variants)),
             self.variants,
@@ -67,7 +69,6 @@ class RequestGrid:
 
     def evidence(self) -> RequestEvidence:
         """Counts by variant for every request metric of the spec, and every signal."""
-        starts = self.plan.start_ms + np.arange(self.buckets) * self.plan.bucket_ms
         counts = {
             v: [self._counts(v, n, m) for n, m in self.metrics.items()] for v in self.variants
         }
@@ -77,7 +78,7 @@ class RequestGrid:
         )
         finite = int(np.isfinite(self.shared).sum())
         return RequestEvidence(
-            stage=np.searchsorted([s.start_ms for s in self.plan.stages], starts, "right") - 1,
+            stage=self.stage,
             requests={v: self._timed(self.responses[v].requests) for v in self.variants},
             metrics=tuple(self.metrics),
             counts={v: BucketCounts(total[v], bad[v]) for v in self.variants},
@@ -181,7 +182,7 @@ class RequestGrid:
         """Where a gap in the scrapes of all variants ended (Prometheus was down): bool[buckets].
 
         What was counted over it is known but for its time. Targets are scraped one after the other,
-        so that the next bucket is the same time.
+        so the next bucket is the same time. A candidate that a stage has no request of shows none.
         """
         shared = np.ones(self.buckets, dtype=np.bool_)
         for variant in self.variants:
@@ -189,8 +190,14 @@ class RequestGrid:
             near = ended.copy()
             near[1:] |= ended[:-1]
             near[:-1] |= ended[1:]
-            shared &= near
+            shared &= near if variant == self.plan.baseline else near | self._is_idle(variant)
         return shared
+
+    def _is_idle(self, variant: str) -> BoolArray:
+        """Buckets of stages in which a variant has no request: bool[buckets]."""
+        requests = self.responses[variant].requests
+        seen = np.bincount(self.stage, requests, minlength=len(self.plan.stages))
+        return np.asarray((seen == 0)[self.stage])
 
     def _timed(self, values: FloatArray) -> FloatArray:
         """Counts with nothing where minutes came at once, maybe of several stages.

@@ -63,6 +63,8 @@ def test_the_edge_is_the_baselines_whatever_the_candidate_has() -> None:
     assert edge_from(1000, latency, ("canary", "stable")) == 2500
     assert edge_from(5000, latency, ("stable", "canary")) is None
     assert edge_from(1000, {"stable": latency["stable"]}, ("stable", "canary")) is None
+    assert edge_from(1000, {"canary": latency["canary"]}, ("stable", "canary")) is None
+    assert edge_from(1000, latency, ("stable", "canary", "later")) == 1000
 
 
 def _histogram(source: ScrapedSource, pod: str, edges: dict[str, int]) -> None:

@@ -17,12 +17,17 @@ from tests.builders.kept_for_pods import keep_for_pods
 from tests.builders.small_warehouse import BUCKET, CHECKOUT, START, small_warehouse
 
 SPEC = Experiment.model_validate(CHECKOUT)
+# With a candidate that has no traffic yet.
+VARIANTS = {"stable": {"version": "v1"}, "canary": {"version": "v2"}, "later": {"version": "v3"}}
+THREE = Experiment.model_validate({**CHECKOUT, "variants": VARIANTS, "plan": {"duration": "30m"}})
 START_MS = round(START.timestamp() * 1000)
 # What small_warehouse has seen, cancelled and injected ones included.
 STABLE, CANARY, UNSEEN = 212.0, 104.0, 12.5
 
 
-def lost_share(path: Path, **gaps: list[tuple[int, float]]) -> dict[str, float]:
+def lost_share(
+    path: Path, spec: Experiment = SPEC, /, **gaps: list[tuple[int, float]]
+) -> dict[str, float]:
     """gaps: by variant, in which bucket each ended, and the requests that were counted over it."""
     small_warehouse(path)
     with open_writer(path) as con, transaction(con):
@@ -32,14 +37,14 @@ def lost_share(path: Path, **gaps: list[tuple[int, float]]) -> dict[str, float]:
                     "insert into exposure_lost values ('checkout', ?, ?, ?, 'gap', 1, ?, '')",
                     [START, START + bucket * BUCKET, variant, requests],
                 )
-    return dict(evidence_of(path).coverage.lost_share)
+    return dict(evidence_of(path, spec).coverage.lost_share)
 
 
-def evidence_of(path: Path) -> Evidence:
-    plan = plan_of(SPEC, start_ms=START_MS)
+def evidence_of(path: Path, spec: Experiment = SPEC) -> Evidence:
+    plan = plan_of(spec, start_ms=START_MS)
     with open_reader(path) as con:
         return read_evidence(
-            con, SPEC, plan, PulledWindows.of(con, SPEC), at_ms=START_MS + 9 * BUCKET.seconds * 1000
+            con, spec, plan, PulledWindows.of(con, spec), at_ms=START_MS + 9 * BUCKET.seconds * 1000
         )
 
 
@@ -79,6 +84,38 @@ def test_gaps_at_other_times_are_not_shared(tmp_path: Path) -> None:
         "canary": pytest.approx((UNSEEN + 10) / (CANARY + UNSEEN + 10)),
         "unattributed": pytest.approx(3 / (STABLE + CANARY + 3)),
     }
+
+
+def test_a_candidate_without_requests_hides_nothing_of_another(tmp_path: Path) -> None:
+    """Slow requests of no version were known until every candidate had some."""
+    two, three = (
+        evidence_of(small_warehouse(tmp_path / name), spec).requests
+        for name, spec in (("two.duckdb", SPEC), ("three.duckdb", THREE))
+    )
+    assert two is not None
+    assert three is not None
+    assert two.edges_ms["p99"] == 100
+    assert (three.metrics, three.edges_ms, three.choices) == (
+        two.metrics,
+        two.edges_ms,
+        two.choices,
+    )
+    for variant in ("stable", "canary"):
+        assert three.counts[variant].total.tolist() == two.counts[variant].total.tolist()
+        assert three.counts[variant].bad.tolist() == two.counts[variant].bad.tolist()
+    assert three.counts["later"].total.sum() == 0
+
+
+def test_a_candidate_without_requests_shows_no_gap(tmp_path: Path) -> None:
+    gaps = {"stable": [(2, 100.0)], "canary": [(2, 10.0)]}
+    found = lost_share(tmp_path / "w.duckdb", THREE, **gaps)
+    assert found["stable"] == 0
+    assert found["canary"] == pytest.approx(UNSEEN / (CANARY + UNSEEN))
+
+
+def test_a_gap_of_the_baseline_alone_counts_as_lost_whatever_another_has(tmp_path: Path) -> None:
+    found = lost_share(tmp_path / "w.duckdb", THREE, stable=[(2, 100)])
+    assert found["stable"] == pytest.approx(100 / (STABLE + 100))
 
 
 # variant, pod, outcome, flags, then (seconds after the start, requests)
