@@ -26,6 +26,7 @@ __all__ = ["QualityCheck", "check_quality", "without_requests"]
 _SURELY_SOME = 50.0
 # What a promote must have been compared in.
 _NOW_MS = 60_000
+_NEEDED = "a promote needs requests of both versions up to the look"
 
 
 def check_quality(
@@ -167,7 +168,7 @@ def without_requests(plan: Plan, requests: RequestEvidence | None, window_ms: in
 
     A candidate, where no split says how many it should have: test traffic may be over, so its data
     is good. The baseline, beside which the candidate's requests since then aren't compared: sooner
-    than its counters are called frozen.
+    than its counters are called frozen. And all together, as in an outage of the whole service.
     """
     if requests is None or not len(requests.stage):
         return
@@ -178,11 +179,25 @@ def without_requests(plan: Plan, requests: RequestEvidence | None, window_ms: in
     baseline = {plan.baseline: (declared or usual).get(plan.baseline, 0.0)}
     for buckets, shares in ((now, baseline), (kept, {} if declared else usual)):
         if gone := _stand_still(requests, buckets, shares):
-            yield (
-                f"{_described(plan, gone, buckets)} by its share; a promote needs requests of both "
-                "versions up to the look"
-            )
+            yield f"{_described(plan, gone, buckets)} by its share; {_NEEDED}"
             return
+    silent, expected = _silence(requests)
+    if silent >= kept and expected > _SURELY_SOME:
+        none = f"no request of any version in the last {silent * plan.bucket_ms // 1000} s"
+        yield f"{none}, where {expected:.0f} were expected by the time before; {_NEEDED}"
+
+
+def _silence(requests: RequestEvidence) -> tuple[int, float]:
+    """Buckets without any request up to the look, and how many requests were expected in them.
+
+    None are where traffic comes and goes: where it paused for as long before.
+    """
+    every = np.sum(list(requests.requests.values()), axis=0)
+    seen = np.flatnonzero(every > 0)
+    silent = len(every) - 1 - int(seen[-1]) if seen.size else 0
+    if silent < np.diff(seen).max(initial=1):
+        return silent, 0.0
+    return silent, float(every[seen[0] :].sum()) / max(int(seen[-1] - seen[0]), 1) * silent
 
 
 def _kept(plan: Plan, window_ms: int) -> int:

@@ -150,7 +150,40 @@ def test_last_part_without_requests_to_compare_is_said() -> None:
     evidence = evidence_until(baseline, candidate, 120)
     found = reach_verdict(plan_for(), evidence, LIMITS, at_ms=120 * BUCKET_MS)
     assert found.decision is Decision.HOLD
-    assert found.reasons[0].endswith("too few requests were seen to compare both versions")
+    assert found.reasons[0].startswith("no request of any version in the last 1050 s, where ")
+    assert found.reasons[1].endswith("too few requests were seen to compare both versions")
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize(
+    ("ends", "pause", "said"),
+    [
+        (100, None, True),
+        (101, None, False),  # not yet for as long as data may be stale
+        (100, (60, 79), True),
+        (100, (60, 80), False),  # it comes and goes
+        (110, (60, 90), False),
+    ],
+)
+def test_all_versions_without_requests_are_not_promoted(
+    ends: int, pause: tuple[int, int] | None, said: bool, declared: bool
+) -> None:
+    """An outage of the whole service, maybe by the candidate, was a promote on what was before."""
+    plan, at = plan_for(), np.arange(120)
+    if not declared:
+        plan = replace(plan, stages=(replace(plan.stages[0], shares={}),))
+    begin, end = pause or (0, 0)
+    seen = (at < ends) & ~((begin <= at) & (at < end))
+    baseline, candidate = (
+        BucketCounts(one.total * seen, one.bad * seen)
+        for one in simulate(np.random.default_rng(1), Traffic(rate=1000))
+    )
+    evidence = evidence_until(baseline, candidate, 120)
+    found = reach_verdict(plan, evidence, LIMITS, at_ms=120 * BUCKET_MS)
+    assert found.decision is (Decision.HOLD if said else Decision.PROMOTE)
+    assert [w.startswith("no request of any version in the last 300 s") for w in found.waits] == (
+        [True] if said else []
+    )
 
 
 @pytest.mark.parametrize(
