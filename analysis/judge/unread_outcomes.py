@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from difflib import SequenceMatcher
 
 from scipy.special import ndtr
@@ -30,8 +31,10 @@ _HARDLY_ANY = 0.2
 # So much of the rows of one kind, by users, lies on one side; so many rows are surely some.
 _ONE_SIDED, _SOME_ROWS = 0.9, 5
 _ALIKE_NAMES = 0.8
-# Of the rows of a name, or of a variant, so many at most may lack what says whose they are.
+# Of the rows of a name, or of a variant, so many at most may lack what says whose they are; and
+# of users, so many may have come after the last outcome, though so many more were expected.
 _LOST_SHARE = 0.1
+_SURELY_SOME = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,27 @@ def why_lost(evidence: UserEvidence, metric: MetricPlan) -> str | None:
                 f"{lost:,} of {lost + rows:,} {what} have no user, no name or no time and count "
                 f"for nobody (limit {_LOST_SHARE:.0%}), so harm may be among them. Complete these "
                 "rows, or leave them out of the source if they are nobody's"
+            )
+    return None
+
+
+def why_stopped(evidence: UserEvidence, metric: MetricPlan) -> str | None:
+    """Why a metric that passes doesn't, where an outcome is no longer seen of any variant's users.
+
+    Those who came since then dilute whatever harm there is.
+    """
+    for reach in evidence.reach.get(metric.name, ()):
+        users = sum(each.users for each in reach.by_variant.values())
+        if reach.last_ms is None or reach.users_later <= _LOST_SHARE * users:
+            continue
+        happened = sum(each.happened for each in reach.by_variant.values())
+        expected = reach.users_later * happened / max(users - reach.users_later, 1)
+        if expected > _SURELY_SOME:
+            last = datetime.fromtimestamp(reach.last_ms / 1000, UTC)
+            return (
+                f"there is no outcome {reach.outcome!r} after {last:%Y-%m-%d %H:%M} UTC, where "
+                f"{expected:,.0f} were expected of the {reach.users_later:,} of {users:,} users "
+                f"who came later: has its source stopped? {_REMEDY}"
             )
     return None
 

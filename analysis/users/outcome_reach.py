@@ -59,6 +59,8 @@ class OutcomeReach:
     strangers: rows of nobody who was exposed, since the first exposure and beyond as many as before
     it; strange: of these, those whose ids are of a shape that no exposed user's has.
     exposures_dated: whether all exposures have the same time of day.
+    last_ms: milliseconds since the epoch of the last row up to the look, where users with a final
+    value came later: users_later, of all variants.
     """
 
     outcome: str
@@ -71,6 +73,8 @@ class OutcomeReach:
     without_user: int = 0
     strangers: float = 0.0
     strange: float = 0.0
+    last_ms: int | None = None
+    users_later: int = 0
 
     @property
     def alike(self) -> int:

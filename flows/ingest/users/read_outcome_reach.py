@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
+from flows.formats.time import milliseconds_of
 from flows.ingest.users.exposed_users import users_of
 from flows.ingest.users.reach_by_day import DayReach, ReachBefore, by_day, closed, together
 from flows.ingest.users.read_unread_outcomes import read_unread_outcomes
@@ -62,7 +63,7 @@ def read_outcome_reach(
     is_kept: whether the kept users are those of the look; else users_at_look has them. before: of
     kept users, what needs not be read again.
     """
-    names, latest = outcome_names(con, spec, known_until)
+    names, latest, seen = outcome_names(con, spec, known_until)
     later = max(known_until, pulled_until)
     metrics = {
         name: metric
@@ -72,7 +73,7 @@ def read_outcome_reach(
     }
     if not metrics:
         return FoundReach({}, names, {})
-    look = _Look(con, spec, known_until, users_of(is_kept=is_kept), names, before)
+    look = _Look(con, spec, known_until, users_of(is_kept=is_kept), names, seen, before)
     unread = read_unread_outcomes(
         look.rows,
         {outcome for metric in metrics.values() for outcome in _outcomes_of(metric)},
@@ -94,13 +95,15 @@ def read_outcome_reach(
 
 def outcome_names(
     con: Connection, spec: Experiment, known_until: datetime
-) -> tuple[dict[str, int], datetime]:
-    """How many rows of each name there are up to a look, and when the last one of all was."""
+) -> tuple[dict[str, int], datetime, dict[str, datetime]]:
+    """How many rows of each name there are up to a look, and when the last ones were: of all, and
+    of each name up to the look."""
     rows = run(
         con, "aggregate/outcome_names", experiment=spec.experiment, look_at=known_until
     ).fetchall()
     latest = max((row[2] for row in rows), default=known_until)
-    return {name: count for name, count, _ in rows if count}, latest
+    counts = {row[0]: row[1] for row in rows if row[1]}
+    return counts, latest, {row[0]: row[3] for row in rows if row[1]}
 
 
 def _outcomes_of(metric: UserMetric) -> tuple[str, ...]:
@@ -133,6 +136,7 @@ class _Look:
     known_until: datetime
     users: str
     totals: Mapping[str, int]
+    seen: Mapping[str, datetime]
     before: ReachBefore | None
     days: dict[str, list[DayReach]] = field(default_factory=dict)
 
@@ -182,10 +186,20 @@ class _Look:
                 exposures_dated=bool(finals) and all(row[2] for row in finals),
                 strangers=strangers.get(outcome, _NO_STRANGERS)[0],
                 strange=strangers.get(outcome, _NO_STRANGERS)[1],
+                **self._since_the_last(outcome, window["exposed_until"], sum(users.values())),
             )
             for outcome in asked.outcomes
         }
         return self._with_examples(found, names)
+
+    def _since_the_last(self, outcome: str, exposed_until: datetime, users: int) -> dict[str, Any]:
+        """When the last of an outcome was, and how many of the users came after it."""
+        last = self.seen.get(outcome, exposed_until)
+        if last >= exposed_until:
+            return {}
+        earlier = self.rows("aggregate/final_users", {"exposed_until": last})
+        users_later = users - sum(row[1] for row in earlier)
+        return {"last_ms": milliseconds_of(last), "users_later": users_later}
 
     def _reached(self, asked: _Asked, window: dict[str, Any]) -> dict[tuple[str, str], DayReach]:
         """Where the outcomes of each name and variant lie: of users of other days than those that

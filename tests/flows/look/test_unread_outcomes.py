@@ -234,6 +234,25 @@ def test_outcomes_that_are_yet_to_come_are_said(tmp_path: Path) -> None:
     assert any("later than the last pull count for nothing" in note for note in document.notes)
 
 
+@pytest.mark.parametrize("better", ["lower", "higher"])
+@pytest.mark.parametrize("kind", ["proportion", "count", "mean"])
+def test_an_outcome_that_is_no_longer_seen_hides_no_harm(
+    tmp_path: Path, kind: str, better: str
+) -> None:
+    """Those who came since then dilute it: half of them halve it."""
+    rows = [row for row in complaints(share_of_b=0.1) if row["user_id"] <= 1000]
+    document = look(tmp_path, rows, {**KINDS[kind], "better": better})
+    assert document.decision.value == "hold"
+    (reason,) = document.reasons
+    assert "there is no outcome 'complaint' after 2026-01-04 12:50 UTC, where 95 " in reason
+    assert "of 2,000 users who came later: has its source stopped?" in reason
+
+
+def test_an_outcome_that_the_last_users_have_not_is_no_obstacle(tmp_path: Path) -> None:
+    rows = [row for row in complaints(share_of_b=0.1) if row["user_id"] <= 1850]
+    assert look(tmp_path, rows).decision.value == "promote"
+
+
 def test_a_person_can_say_that_fewer_are_right(tmp_path: Path) -> None:
     rows = [row for row in complaints(share_of_b=0.1) if not is_lost(row, 0.95)]
     workspace = Workspace(tmp_path)
