@@ -202,7 +202,7 @@ def _reasons(
         alone = (metric for metric in metrics if _fails_by_itself(metric, quality))
         return (*map(explain_alone, alone), *(f"nothing is compared: {why}" for why in failed))
     if decision is Decision.HOLD:
-        return (*explain_signals(metrics, plan.experiment), *missing)
+        return (*explain_signals(plan, metrics), *missing)
     if decision is Decision.ROLLBACK:
         harms = tuple(explain(metric) for metric in metrics if metric.rolls_back)
         outages = {metric.metric for metric in metrics if metric.outage}

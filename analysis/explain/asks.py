@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 from analysis.explain.reasons import describe_margin, describe_pod, explain, listed
 from analysis.metric_result import MetricResult
+from analysis.plan import Plan
 from analysis.requests.pods import BadPod
 
 
-def explain_signals(results: Sequence[MetricResult], experiment: str) -> tuple[str, ...]:
+def explain_signals(plan: Plan, results: Sequence[MetricResult]) -> tuple[str, ...]:
     """The same of each signal that holds, and then what a person can do; empty where none does.
 
     Pods that harm their users come first.
     """
     pods = tuple(
-        _ask_about(result, pod, experiment)
+        _ask_about(result, pod, plan.experiment)
         for result in results
         if result.asks_about_pods
         for pod in result.bad_pods
@@ -28,10 +29,13 @@ def explain_signals(results: Sequence[MetricResult], experiment: str) -> tuple[s
     what, them = ("a signal", "it") if len(names) == 1 else ("signals", "them")
     ask = (
         f"{listed(names)}: {what} that a person must decide about: approve {them} (verdict "
-        f"approve {experiment})"
+        f"approve {plan.experiment})"
     )
-    if not all(result.parts for result in held):
+    by_default = {metric.name: metric.is_default for metric in plan.metrics}
+    if any(by_default.get(name) for name in names):
         ask += f", or name {them} in the spec's metrics"
+    elif any(name in by_default for name in names):
+        ask += f", or give {them} the role guardrail in the spec"
     return (*pods, *(explain(result) for result in held), ask)
 
 

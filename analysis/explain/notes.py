@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 from analysis.evidence import RequestEvidence, UserEvidence
 from analysis.explain.latency_notes import latency_notes
-from analysis.explain.reasons import amount
+from analysis.explain.reasons import amount, named
 from analysis.judge.latency_table import LatencyTable
 from analysis.judge.segments import SegmentTable
 from analysis.metric_result import MetricResult
@@ -52,9 +52,11 @@ def take_notes(
         if metric.unit is Unit.USER:
             found += _doubts(plan, users, metric)
     for table in segments:
-        found += _interactions(table)
-        found += _notable(table)
-    return tuple(found)
+        name = named(plan, table.metric, table.candidate)
+        found += _interactions(name, table)
+        found += _notable(name, table)
+    # What is of all variants is found with each candidate.
+    return tuple(dict.fromkeys(found))
 
 
 def notes_on_edges(plan: Plan, requests: RequestEvidence | None) -> Iterator[str]:
@@ -132,23 +134,24 @@ def _adjustments(plan: Plan, metrics: tuple[MetricResult, ...]) -> Iterator[str]
 def _doubts(plan: Plan, users: UserEvidence, metric: MetricResult) -> Iterator[str]:
     """Whether the effect rests on one user, changes with time, or is too large to be true."""
     variants = (metric.baseline_variant, metric.candidate_variant)
+    name = named(plan, metric.metric, metric.candidate_variant)
     largest = users.largest.get(metric.metric, {})
     if metric.variance_removed is None and all(variant in largest for variant in variants):
         baseline, candidate = users.samples[metric.metric][metric.candidate_variant]
         one = largest_user(baseline, candidate, (largest[variants[0]], largest[variants[1]]))
         if one is not None and one.influential:
             yield (
-                f"{metric.metric}: the difference is {amount(metric, one.difference)}, without the "
+                f"{name}: the difference is {amount(metric, one.difference)}, without the "
                 f"one largest user of each variant {amount(metric, one.without)}; a cap would help"
             )
-    yield from _trend(users, metric)
+    yield from _trend(users, metric, name)
     yield from _nobody(users, metric)
     yield from _ahead(users, metric)
     yield from _one_sided(users, metric)
     prior_sd = next(m.prior_sd for m in plan.metrics if m.name == metric.metric)
     if too_large_to_be_true(metric.relative.lower, metric.relative.upper, prior_sd):
         yield (
-            f"{metric.metric}: a change of {metric.relative.value:+.0%} is too large to be true, "
+            f"{name}: a change of {metric.relative.value:+.0%} is too large to be true, "
             f"where {prior_sd:.0%} is typical; look for a fault in the data first (Twyman's law)"
         )
 
@@ -195,7 +198,7 @@ def _one_sided(users: UserEvidence, metric: MetricResult) -> Iterator[str]:
                 )
 
 
-def _trend(users: UserEvidence, metric: MetricResult) -> Iterator[str]:
+def _trend(users: UserEvidence, metric: MetricResult, name: str) -> Iterator[str]:
     variants = users.trends.get(metric.metric, {}).get(metric.candidate_variant)
     if variants is None or any(float(variant.n) < 2 for variant in variants):
         return
@@ -208,34 +211,34 @@ def _trend(users: UserEvidence, metric: MetricResult) -> Iterator[str]:
         return
     cause = "novelty" if trend.kind == "fading" else "learning"
     yield (
-        f"{metric.metric}: the effect is {trend.kind} with the days since a user's first exposure "
+        f"{name}: the effect is {trend.kind} with the days since a user's first exposure "
         f"(p = {trend.p_value:.1g}), as {cause} does; in the long run it may be another"
     )
 
 
-def _interactions(table: SegmentTable) -> Iterator[str]:
+def _interactions(name: str, table: SegmentTable) -> Iterator[str]:
     for found in table.interactions:
         if found.reversed:
             yield (
-                f"{table.metric}: pooled, the difference is {found.pooled:+.3g}, but within "
+                f"{name}: pooled, the difference is {found.pooled:+.3g}, but within "
                 f"{found.dimension} it is {found.stratified:+.3g}: the variants have different "
                 f"users (Simpson's paradox); trust the second"
             )
         elif found.p_value < _INTERACTION_LEVEL:
             yield (
-                f"{table.metric}: the effect differs by {found.dimension} "
+                f"{name}: the effect differs by {found.dimension} "
                 f"(p = {found.p_value:.1g}); one number for all users hides it"
             )
 
 
-def _notable(table: SegmentTable) -> Iterator[str]:
+def _notable(name: str, table: SegmentTable) -> Iterator[str]:
     shown: dict[str, list[str]] = {}
     for effect in table.effects:
         if effect.notable:
-            name = f"{effect.segment or 'none'} {effect.difference.value:+.3g}"
-            shown.setdefault(effect.dimension, []).append(name)
+            said = f"{effect.segment or 'none'} {effect.difference.value:+.3g}"
+            shown.setdefault(effect.dimension, []).append(said)
     for dimension, effects in shown.items():
         yield (
-            f"{table.metric}: by {dimension}, an effect stands out in {', '.join(effects)} "
+            f"{name}: by {dimension}, an effect stands out in {', '.join(effects)} "
             f"(exploratory; e-BH over the segments)"
         )

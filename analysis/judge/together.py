@@ -66,9 +66,12 @@ def judge_together(
 
 
 def _joined(plan: Plan, known: dict[str, MetricResult]) -> list[MetricPlan]:
-    """One metric of each outcome, and one of slow requests that the spec names."""
+    """One metric of each outcome, and one of slow requests that the spec names.
+
+    One that decides comes before a signal of the same.
+    """
     chosen: dict[str, MetricPlan] = {}
-    for metric in plan.metrics:
+    for metric in sorted(plan.metrics, key=lambda one: not one.role.decides):
         kind = metric.outcome if metric.above_ms is None else "slow"
         usable = metric.role is not Role.INFO and metric.unit is Unit.REQUEST
         if not usable or metric.name not in known or kind not in ("slow", *_OUTCOMES):

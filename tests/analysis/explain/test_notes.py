@@ -12,6 +12,7 @@ from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvid
 from analysis.explain.notes import notes_on_arrivals, notes_on_edges
 from analysis.fixed.comparison import Pair, mean_sample, proportion_sample
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
+from analysis.users.outcome_reach import OutcomeReach, VariantReach
 from analysis.verdict import Decision, Verdict, reach_verdict
 
 DAY = 86_400_000
@@ -124,6 +125,37 @@ def test_segments_that_users_are_compared_within_may_have_splits_of_their_own() 
         plan = replace(_plan(), metrics=(replace(first, strata=strata), *others))
         found = reach_verdict(plan, Evidence(None, users), QualityLimits(), at_ms=7 * DAY)
         assert (found.decision is Decision.INVALID) is is_checked
+
+
+def test_notes_of_several_candidates_name_theirs_and_come_once() -> None:
+    first = mean_sample(20_000, 0.0, 9.0)
+    fading = first, mean_sample(20_000, -0.5, 9.0)
+    ahead = OutcomeReach("bought", 9, 0, {v: VariantReach(20_000, ahead=3) for v in "abc"})
+    users = UserEvidence(
+        samples={
+            "bought": dict.fromkeys(
+                "bc", (proportion_sample(20_000, 2000), proportion_sample(20_000, 6000))
+            ),
+            "spend": dict.fromkeys("bc", _samples()["spend"]["b"]),
+        },
+        proportions=frozenset({"bought"}),
+        exposed=dict.fromkeys("abc", 20_000),
+        trends={"bought": {"b": fading, "c": (first, first)}},
+        trend_days={"bought": 7},
+        reach={"bought": (ahead,)},
+    )
+    stage = replace(_plan().stages[0], shares=dict.fromkeys("abc", 1 / 3))
+    plan = replace(_plan(), candidates=("b", "c"), stages=(stage,))
+    found = reach_verdict(plan, Evidence(None, users), QualityLimits(), at_ms=7 * DAY).notes
+    assert [note.split(":")[0] for note in found] == [
+        "bought of b",
+        "bought",
+        "bought of b",
+        "bought of c",
+    ]
+    assert "the effect is fading" in found[0]
+    assert "later than the last pull" in found[1]
+    assert "too large to be true" in found[3]
 
 
 def test_covariates_one_user_trend_and_a_miracle_are_noted() -> None:

@@ -81,6 +81,21 @@ def test_a_proven_signal_holds_and_neither_rolls_back_nor_promotes() -> None:
     assert reasons[1].startswith("abandoned: a signal that a person must decide about")
 
 
+@pytest.mark.parametrize(
+    ("is_default", "advice"),
+    [
+        (True, "or name it in the spec's metrics"),
+        (False, "or give it the role guardrail in the spec"),
+    ],
+)
+def test_what_else_would_help_than_to_approve_is_said(is_default: bool, advice: str) -> None:
+    """A signal that the spec names was to be named in the spec."""
+    signal = replace(ABANDONED, is_default=is_default)
+    found = evidence((ERRORS, signal), counts(0.003, 0.001), counts(0.003, 0.05))
+    _, reasons = decide(plan(ERRORS, signal), found)
+    assert reasons[1].endswith(f"approve it (verdict approve web), {advice}")
+
+
 def test_a_signal_within_its_margin_is_no_hindrance_and_no_reason() -> None:
     setting = plan(ERRORS, ABANDONED)
     found = evidence((ERRORS, ABANDONED), counts(0.003, 0.01), counts(0.003, 0.01))

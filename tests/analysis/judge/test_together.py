@@ -14,6 +14,7 @@ from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence
 from analysis.explain.reasons import explain
 from analysis.metric_result import Classification
 from analysis.plan import Plan, Role
+from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.joint_harm import joint_harm
 from analysis.requests.paired_buckets import pair_buckets
 from analysis.verdict import Decision, Verdict, reach_verdict
@@ -75,6 +76,20 @@ def test_metrics_of_one_outcome_count_once() -> None:
     errors, slow, other = plan.metrics
     twice = replace(plan, metrics=(errors, slow, replace(other, outcome="failure")))
     assert len(_verdict(_evidence(HALVES), twice).metrics) == 3
+
+
+def test_a_signal_of_the_same_outcome_takes_no_guardrails_place() -> None:
+    """A spec's signal before the guardrail: harm of both guardrails was for a person to decide."""
+    evidence, plan = _evidence(HALVES), joint_plan()
+    errors = replace(plan.metrics[0], name="all-errors", role=Role.SIGNAL)
+    counts = {
+        name: BucketCounts(arm.total[[0, 0, 1, 2]], arm.bad[[0, 0, 1, 2]])
+        for name, arm in evidence.counts.items()
+    }
+    more = replace(evidence, metrics=("all-errors", *NAMES), counts=counts)
+    found = _verdict(more, replace(plan, metrics=(errors, *plan.metrics)))
+    assert found.decision is Decision.ROLLBACK
+    assert TOGETHER in [metric.metric for metric in found.metrics]
 
 
 def test_nothing_is_found_of_requests_that_may_be_as_bad_in_the_baseline() -> None:
