@@ -9,6 +9,7 @@ pods plausibly do, whichever is less, and never nearer than the margin.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -30,6 +31,8 @@ _PLAUSIBLE_LOG = 0.6
 # Before any is seen, pods are taken to differ by a usual standard deviation of that log, as if so
 # many degrees of freedom had shown it; chosen by benchmarks/pod_harm.py.
 _USUAL_LOG, _USUAL_DEGREES = 0.3, 4
+# Of two pods at the level of many metrics and candidates Student's quantiles are beyond any double.
+_LARGEST_LOG = 700.0
 # What a pod shows is still there if its last stretches show it.
 _LAST_STRETCHES = 2
 
@@ -79,8 +82,9 @@ def _differ_by(baseline: PodCounts, level: float) -> float:
     seen, usual = float(np.log1p(spread**2)), _USUAL_LOG**2
     degrees = np.array([pods - 1, pods - 1 + _USUAL_DEGREES])
     variance = ((pods - 1) * seen + (degrees - pods + 1) * usual) / degrees
-    likely = np.exp(-stdtrit(degrees, level) * np.sqrt(variance * (1 + 1 / pods))).min()
-    return min(float(likely), plausible) if variance[1] <= _PLAUSIBLE_LOG**2 else float(likely)
+    log_times = float((-stdtrit(degrees, level) * np.sqrt(variance * (1 + 1 / pods))).min())
+    likely = math.exp(min(log_times, _LARGEST_LOG))
+    return min(likely, plausible) if variance[1] <= _PLAUSIBLE_LOG**2 else likely
 
 
 def _latest(counts: PodCounts, shares: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -60,6 +60,16 @@ def _harmful(
     return [name for name, harms in zip(candidate.names, found, strict=True) if harms]
 
 
+@pytest.mark.parametrize("shares", [(0.003, 0.003), (0.001, 0.4)])
+def test_two_pods_at_a_small_level_say_nothing(shares: tuple[float, float]) -> None:
+    """Of four candidates with many metrics: a warning of an overflow was printed at each look."""
+    total = np.full(2, 10_000.0)
+    pods = PodCounts(("one", "two"), total, total * shares)
+    for alpha in (1e-3, 1e-5, 1e-7, 1e-9):
+        harms = harmful_pods(pods, pods, margin=0.005, approved={}, alpha=alpha, overdispersion=1.0)
+        assert not harms.any()
+
+
 def _looks(stream: PodStream, minute: int) -> tuple[PodCounts, PodCounts]:
     stable, canary = (pods_until(arm, 0, minute * A_MINUTE) for arm in stream.counts(3, 1))
     return stable, canary
