@@ -83,6 +83,7 @@ class UserEvidence:
     reach: by metric that is made of users' outcomes, which of these reach whom. outcome_names: rows
         up to the look by name; empty where there are none at all. lost_outcomes: rows that lack a
         user, a name or a time.
+    counted: by metric that counters, or sums by day, tell: the same, as far as these know it.
     are_sums: whether sums came from elsewhere, and no rows of users. faults: what can't be right in
         them.
     """
@@ -109,6 +110,7 @@ class UserEvidence:
     reach: Mapping[str, tuple[OutcomeReach, ...]] = field(default_factory=dict)
     outcome_names: Mapping[str, int] = field(default_factory=dict)
     lost_outcomes: int = 0
+    counted: Mapping[str, OutcomeReach] = field(default_factory=dict)
     are_sums: bool = False
     faults: tuple[str, ...] = ()
 

@@ -168,6 +168,10 @@ class Plan:
         """The end of the last whole bucket: where the plan is at its end for every look."""
         return self.start_ms + (self.end_ms - self.start_ms) // self.bucket_ms * self.bucket_ms
 
+    def named(self, metric: str, candidate: str) -> str:
+        """A metric in a sentence: with its candidate where there are several."""
+        return f"{metric} of {candidate}" if len(self.candidates) > 1 else metric
+
     @property
     def planned_buckets(self) -> int:
         """How many buckets the whole plan has."""

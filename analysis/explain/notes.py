@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 from analysis.evidence import RequestEvidence, UserEvidence
 from analysis.explain.latency_notes import latency_notes
-from analysis.explain.reasons import amount, named
+from analysis.explain.reasons import amount
 from analysis.judge.latency_table import LatencyTable
 from analysis.judge.segments import SegmentTable
 from analysis.metric_result import MetricResult
@@ -52,7 +52,7 @@ def take_notes(
         if metric.unit is Unit.USER:
             found += _doubts(plan, users, metric)
     for table in segments:
-        name = named(plan, table.metric, table.candidate)
+        name = plan.named(table.metric, table.candidate)
         found += _interactions(name, table)
         found += _notable(name, table)
     # What is of all variants is found with each candidate.
@@ -134,7 +134,7 @@ def _adjustments(plan: Plan, metrics: tuple[MetricResult, ...]) -> Iterator[str]
 def _doubts(plan: Plan, users: UserEvidence, metric: MetricResult) -> Iterator[str]:
     """Whether the effect rests on one user, changes with time, or is too large to be true."""
     variants = (metric.baseline_variant, metric.candidate_variant)
-    name = named(plan, metric.metric, metric.candidate_variant)
+    name = plan.named(metric.metric, metric.candidate_variant)
     largest = users.largest.get(metric.metric, {})
     if metric.variance_removed is None and all(variant in largest for variant in variants):
         baseline, candidate = users.samples[metric.metric][metric.candidate_variant]

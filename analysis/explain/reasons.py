@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from analysis.explain.spans import clock
 from analysis.metric_result import Classification, Estimate, HarmSince, MetricResult, Recent
-from analysis.plan import Plan, Role, Unit
+from analysis.plan import Role, Unit
 from analysis.requests.pods import BadPod
 
 # How requests ended, as in "3 % of requests ...".
@@ -59,11 +59,6 @@ def describe_unknown(result: MetricResult) -> tuple[str, ...]:
     ours, theirs = (level(result, share) for share in shares)
     said = f"Of {result.candidate_variant} {ours} {what}, of {result.baseline_variant} {theirs}"
     return (f"{said}: whether these are bad isn't known",)
-
-
-def named(plan: Plan, metric: str, candidate: str) -> str:
-    """The metric, with its candidate where there are several."""
-    return f"{metric} of {candidate}" if len(plan.candidates) > 1 else metric
 
 
 def listed(names: Sequence[str]) -> str:

@@ -14,7 +14,6 @@ from analysis.explain.reasons import (
     describe_unknown,
     level,
     listed,
-    named,
 )
 from analysis.explain.spans import span
 from analysis.metric_result import Classification, Estimate, MetricResult
@@ -87,7 +86,7 @@ def _users_count_after(plan: Plan, names: Sequence[str]) -> str:
 
 def _undecided(plan: Plan, metric: MetricResult, at_ms: int) -> str:
     """One sentence on one metric; it names the candidate where there are several."""
-    name = named(plan, metric.metric, metric.candidate_variant)
+    name = plan.named(metric.metric, metric.candidate_variant)
     why = f"{name}: {_why_undecided(plan, metric, at_ms)}"
     return ". ".join((why, *describe_unknown(metric), *describe_pods(metric)))
 

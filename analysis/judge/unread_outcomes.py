@@ -95,7 +95,8 @@ def why_stopped(evidence: UserEvidence, metric: MetricPlan) -> str | None:
 
     Those who came since then dilute whatever harm there is.
     """
-    for reach in evidence.reach.get(metric.name, ()):
+    counted = evidence.counted.get(metric.name)
+    for reach in evidence.reach.get(metric.name, () if counted is None else (counted,)):
         users = sum(each.users for each in reach.by_variant.values())
         if reach.last_ms is None or reach.users_later <= _LOST_SHARE * users:
             continue

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from analysis.evidence import UserEvidence
 from analysis.fixed.comparison import proportion_sample
+from analysis.users.outcome_reach import OutcomeReach, VariantReach
+from flows.formats.time import milliseconds_of
 from flows.ingest.users.aggregates_at_look import read_aggregates_at_look
 from flows.ingest.users.exposed_users import BySplit, ExposedUsers
 from flows.ingest.users.parts import lost_outcomes
@@ -20,6 +23,8 @@ from flows.spec.sources import CounterSource
 from flows.warehouse.statements import Connection, run
 
 _MICROSECOND = timedelta(microseconds=1)
+# Users by variant and outcome.
+Counts = defaultdict[tuple[str, str], int]
 
 
 def read_user_statistics(
@@ -37,21 +42,21 @@ def read_user_statistics(
     for name, why in seen.unknown.items():
         found.withdraw(name, why)
     contradictions: tuple[str, ...] = ()
+    counted = dict(seen.counted)
     users = exposed.users
     counters = spec.sources.conversions
     if counters is not None:
-        counts = _counted(con, spec, at)
+        counts, latest = _counted(con, spec, _whole_buckets(spec, at))
         if not spec.sources.rows:
             users = {variant: counts[variant, counters.exposed] for variant in spec.variants}
         for name, metric in _proportions(spec):
+            exposures = {v: counts[v, counters.exposed] for v in spec.variants}
             arms = {
-                variant: proportion_sample(
-                    counts[variant, counters.exposed], counts[variant, metric.outcome]
-                )
-                for variant in spec.variants
+                v: proportion_sample(n, counts[v, metric.outcome]) for v, n in exposures.items()
             }
             found.samples[name] = {v: (arms[spec.baseline], arms[v]) for v in spec.candidates}
             found.final_users[name] = {v: float(arm.n) for v, arm in arms.items()}
+            counted[name] = _reach(con, spec, counters, metric.outcome, counts, latest)
         contradictory = dict(_contradictions(spec, counters, counts))
         for name, why in contradictory.items():
             found.withdraw(name, why)
@@ -78,6 +83,7 @@ def read_user_statistics(
         reach=seen.reach,
         outcome_names=seen.outcome_names,
         lost_outcomes=lost_outcomes(con, spec),
+        counted=counted,
         are_sums=spec.sources.sums is not None,
         faults=seen.faults,
     )
@@ -98,17 +104,52 @@ def _proportions(spec: Experiment) -> Iterator[tuple[str, UserMetric]]:
     return ((k, m) for k, m in spec.user_metrics.items() if m.kind == "proportion")
 
 
-def _counted(con: Connection, spec: Experiment, at: datetime) -> defaultdict[tuple[str, str], int]:
-    """Users by variant and outcome from counters, in whole buckets up to the look."""
-    until = at - spec.plan.bucket + _MICROSECOND
+def _whole_buckets(spec: Experiment, at: datetime) -> datetime:
+    """Before when a bucket has begun that has ended by the look."""
+    return at - spec.plan.bucket + _MICROSECOND
+
+
+def _counted(
+    con: Connection, spec: Experiment, until: datetime
+) -> tuple[Counts, dict[tuple[str, str], datetime]]:
+    """Users by variant and outcome from counters, and the last bucket that has some."""
     rows = run(
         con, "aggregate/user_conversions", experiment=spec.experiment, until=until
     ).fetchall()
-    return defaultdict(int, {(variant, outcome): int(users) for variant, outcome, users in rows})
+    counts = defaultdict(
+        int, {(variant, outcome): int(users) for variant, outcome, users, _ in rows}
+    )
+    return counts, {(variant, outcome): latest for variant, outcome, _, latest in rows}
+
+
+def _reach(
+    con: Connection,
+    spec: Experiment,
+    counters: CounterSource,
+    outcome: str,
+    counts: Counts,
+    latest: Mapping[tuple[str, str], datetime],
+) -> OutcomeReach:
+    """When an outcome was counted last, and how many users were exposed since then."""
+    seen = [latest[v, outcome] for v in spec.variants if (v, outcome) in latest]
+    reach = OutcomeReach(
+        outcome,
+        rows=sum(counts[v, outcome] for v in spec.variants),
+        foreign=0,
+        by_variant={
+            v: VariantReach(users=counts[v, counters.exposed], happened=counts[v, outcome])
+            for v in spec.variants
+        },
+    )
+    if not seen:
+        return reach
+    earlier, _ = _counted(con, spec, max(seen) + _MICROSECOND)
+    later = (counts[v, counters.exposed] - earlier[v, counters.exposed] for v in spec.variants)
+    return replace(reach, last_ms=milliseconds_of(max(seen)), users_later=sum(later))
 
 
 def _contradictions(
-    spec: Experiment, counters: CounterSource, counts: Mapping[tuple[str, str], int]
+    spec: Experiment, counters: CounterSource, counts: Counts
 ) -> Iterator[tuple[str, str]]:
     """Metrics whose counters can't both be right, and why."""
     for name, metric in _proportions(spec):

@@ -1,9 +1,11 @@
--- one row per (variant, outcome) up to a look: users as counted by the service itself
+-- one row per (variant, outcome) up to a look: users as counted by the service itself, and the last
+--   bucket that has any
 -- reads: conversion_buckets; parameters: experiment, until (bucket starts, until excluded)
 select
     variant,
     outcome,
-    sum(users) as users
+    sum(users) as users,
+    max(bucket_start) as latest
 from conversion_buckets
 where experiment = $experiment and bucket_start < $until
 group by variant, outcome

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from analysis.users.estimates import Quantity
+from analysis.users.outcome_reach import OutcomeReach, VariantReach
 from analysis.users.sums import Sums
+from flows.formats.time import milliseconds_of
 from flows.ingest.coverage import users_known_until
 from flows.ingest.sources.aggregate_rows import COVARIATE, DENOMINATOR, VALUE
 from flows.ingest.users.cohort_sums import CohortSums, Part
@@ -39,7 +42,7 @@ def read_aggregates_at_look(con: Connection, spec: Experiment, at: datetime) -> 
     """
     known_until = min(at, users_known_until(con, spec) or at)
     known = read_known_aggregates(con, spec)
-    cohorts, unknown = [], {}
+    cohorts, unknown, counted = [], {}, {}
     for name, rows in known.by_metric.items():
         window = _window(spec, name)
         cohort = _cohort(name, spec.user_metrics[name], window)
@@ -48,6 +51,8 @@ def read_aggregates_at_look(con: Connection, spec: Experiment, at: datetime) -> 
         why = _why_unknown(spec, name, final, known)
         if why is not None:
             unknown[name] = why
+        if spec.user_metrics[name].is_share and not spec.sources.is_timeless:
+            counted[name] = _reach(spec, name, final)
     return SumsAtLook(
         known_until=known_until,
         splits=1,
@@ -57,8 +62,39 @@ def read_aggregates_at_look(con: Connection, spec: Experiment, at: datetime) -> 
         reach={},
         outcome_names={},
         unknown=unknown,
+        counted=counted,
         faults=known.faults,
     )
+
+
+def _reach(spec: Experiment, name: str, rows: Sequence[VariantRow]) -> OutcomeReach:
+    """How many users did it, on which day the last of them came, and how many came later."""
+    of_day: dict[tuple[date, str], tuple[int, int]] = {}
+    for each in rows:
+        if each.row.segment or each.row.day is None:
+            continue
+        users, did = of_day.get((each.row.day, each.variant), (0, 0))
+        sums = each.row.sums
+        more = float(sums.n), float(sums.total[VALUE] + sums.n * sums.shift[VALUE])
+        of_day[each.row.day, each.variant] = users + round(more[0]), did + round(more[1])
+    last = max((day for (day, _), (_, did) in of_day.items() if did), default=None)
+    found = OutcomeReach(
+        spec.user_metrics[name].outcome,
+        rows=sum(did for _, did in of_day.values()),
+        foreign=0,
+        by_variant={
+            variant: VariantReach(
+                users=sum(n for (_, v), (n, _) in of_day.items() if v == variant),
+                happened=sum(did for (_, v), (_, did) in of_day.items() if v == variant),
+            )
+            for variant in spec.variants
+        },
+    )
+    if last is None:
+        return found
+    later = sum(n for (day, _), (n, _) in of_day.items() if day > last)
+    ended = datetime(last.year, last.month, last.day, tzinfo=UTC) + _DAY
+    return replace(found, last_ms=milliseconds_of(ended), users_later=later)
 
 
 def _until(spec: Experiment, rows: Iterable[VariantRow], until: datetime) -> Iterator[VariantRow]:

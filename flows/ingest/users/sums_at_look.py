@@ -45,7 +45,8 @@ class SumsAtLook:
     known_until: the look, or the last pull if that was earlier. cohorts: the sums of each;
     quantiles: by metric. splits: how many the plan has by then. reach: by metric, which outcomes
     reach whom; outcome_names: rows by name. unknown: by metric of which nothing is known, why.
-    faults: what can't be right in the data, as sentences.
+    counted: of sums by day, by metric, what they tell of its outcome. faults: what can't be right
+    in the data, as sentences.
     """
 
     known_until: datetime
@@ -56,6 +57,7 @@ class SumsAtLook:
     reach: Mapping[str, tuple[OutcomeReach, ...]]
     outcome_names: Mapping[str, int]
     unknown: Mapping[str, str] = field(default_factory=dict)
+    counted: Mapping[str, OutcomeReach] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
 
 

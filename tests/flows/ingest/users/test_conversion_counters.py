@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from analysis.plan import Role
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.sources.samples import SourceRefused
 from flows.ingest.users.conversion_counters import pull_conversions
@@ -15,6 +16,7 @@ from flows.ingest.users.pull_report import ConversionPull
 from flows.ingest.users.pull_users import pull_users
 from flows.look.evaluate import score_experiment
 from flows.spec.experiment import Experiment
+from flows.spec.metric_fields import MarginSpec
 from tests.builders.scraped_source import ScrapedSource
 from tests.builders.user_specs import START, arms_of, read, rows_of, sample_in, spec_of
 
@@ -199,6 +201,29 @@ def test_more_outcomes_than_exposures_are_noted_and_nothing_is_claimed(
     )
     assert note in found.notes
     assert [metric.classification.value for metric in found.metrics] == ["no_data"]
+
+
+@pytest.mark.parametrize("finishing", [20, 40])
+def test_a_counter_that_stops_beside_exposures_hides_no_harm(
+    tmp_path: Path, finishing: int
+) -> None:
+    """Users since then count as not finished, in both variants: they dilute whatever harm is."""
+    service, metric = Service(), counter_spec().metrics["done"]
+    for minute in range(41):
+        done = 50 * min(minute, finishing)
+        counts = {"exposed": 100.0 * minute, "finished": float(done)}
+        service.scrape({(v, o): n for v in "ab" for o, n in counts.items()}, times=4)
+        if not minute:
+            service.scrape({(v, o): 0.0 for v in "ab" for o in counts}, times=20)
+    margin = MarginSpec(absolute=0.1)
+    guardrail = metric.model_copy(update={"role": Role.GUARDRAIL, "margin": margin})
+    plan = {"start": START.isoformat(), "duration": "50m", "minimum_duration": "5m"}
+    spec = counter_spec(plan=plan, metrics={"done": guardrail})
+    pull(service, tmp_path, spec)
+    (found,) = score_experiment(spec, tmp_path / "w.duckdb", at=instant(service.now_ms)).metrics
+    is_stopped = "of 8,000 users who came later: has its source stopped?" in (found.unknown or "")
+    assert is_stopped == (finishing == 20)
+    assert found.classification.value == ("no_data" if is_stopped else "pass")
 
 
 def test_misspelt_metric_is_refused_and_leaves_no_trace(tmp_path: Path) -> None:

@@ -208,6 +208,21 @@ def test_a_metric_renamed_midway_hides_no_harm(
     assert (twice in " ".join(document.reasons)) == (decision == "invalid")
 
 
+@pytest.mark.parametrize(("last", "decision"), [(6, "hold"), (11, "promote"), (12, "promote")])
+def test_a_share_of_which_no_day_has_any_more_is_not_promoted(
+    tmp_path: Path, last: int, decision: str
+) -> None:
+    """Days of users without it dilute whatever harm there was."""
+    days = [
+        paid(v, 500 * (d <= last), 1000, day=f"2026-01-{d:02}") for d in range(1, 13) for v in "ab"
+    ]
+    spec = sums_spec({"by_day": True}, metrics={"paid": PAID | {"window": "1d"}})
+    document = judge_sums(tmp_path, days, spec)
+    assert document.decision.value == decision
+    stopped = "there is no outcome 'paid' after 2026-01-07 00:00 UTC, where 6,000 were expected of"
+    assert (stopped in " ".join(document.reasons)) == (decision == "hold")
+
+
 def test_what_sums_can_not_tell_is_named(tmp_path: Path) -> None:
     notes = " ".join(judge_sums(tmp_path, HEALTHY).notes)
     assert "the source has only sums: that no user is in two variants" in notes
