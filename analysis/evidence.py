@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fixed.comparison import Pair
-from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts, merged
 from analysis.requests.latency import LatencyCounts
 from analysis.requests.pod_counts import PodCounts
 from analysis.requests.value_pairs import BucketValues
@@ -58,6 +58,25 @@ class RequestEvidence:
     warming: Mapping[str, BucketCounts] = field(default_factory=dict)
     choices: Mapping[str, int] = field(default_factory=dict)
     sessions: Mapping[str, NDArray[np.float64]] | None = None
+
+    def merged(self, width: int) -> RequestEvidence:
+        """The same on a grid of so many buckets as one, of the stage that it begins in."""
+        causes = {
+            metric: tuple(replace(one, bad=_merged(one.bad, width)) for one in of_metric)
+            for metric, of_metric in self.causes.items()
+        }
+        return replace(
+            self,
+            stage=self.stage[::width],
+            requests=_merged(self.requests, width),
+            counts={name: one.merged(width) for name, one in self.counts.items()},
+            latency={name: one.merged(width) for name, one in self.latency.items()},
+            unknown=_merged(self.unknown, width),
+            causes=causes,
+            outage={name: one.merged(width) for name, one in self.outage.items()},
+            warming={name: one.merged(width) for name, one in self.warming.items()},
+            sessions=None if self.sessions is None else _merged(self.sessions, width),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +151,14 @@ class MeasuredEvidence:
     values: Mapping[str, Mapping[str, BucketValues]] = field(default_factory=dict)
     unknown: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
+    def merged(self, width: int) -> MeasuredEvidence:
+        """The same on a grid of so many buckets as one."""
+        values = {
+            metric: {name: one.merged(width) for name, one in of_metric.items()}
+            for metric, of_metric in self.values.items()
+        }
+        return replace(self, events=self.events.merged(width), values=values)
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
@@ -159,6 +186,11 @@ class CohortEvidence:
     requests: RequestEvidence
     coverage: Coverage
     beside: RequestEvidence | None = None
+
+    def merged(self, width: int) -> CohortEvidence:
+        """The same on a grid of so many buckets as one."""
+        beside = None if self.beside is None else self.beside.merged(width)
+        return replace(self, requests=self.requests.merged(width), beside=beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +220,21 @@ class Evidence:
     measured: MeasuredEvidence | None = None
     cohorts: Mapping[str, CohortEvidence] = field(default_factory=dict)
 
+    @property
+    def buckets(self) -> int:
+        """How many buckets of time there are so far; 0 where all is of users."""
+        found = self.requests or (self.measured and self.measured.events)
+        return len(found.stage) if found else 0
+
+    def merged(self, width: int) -> Evidence:
+        """The same on a grid of so many buckets as one, the last one of those that there are."""
+        return replace(
+            self,
+            requests=self.requests and self.requests.merged(width),
+            measured=self.measured and self.measured.merged(width),
+            cohorts={name: one.merged(width) for name, one in self.cohorts.items()},
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class StageCounts:
@@ -202,3 +249,9 @@ class StageCounts:
     shares: Mapping[str, float]
     settled: Mapping[str, float] | None = None
     tests: Mapping[str, float] = field(default_factory=dict)
+
+
+def _merged(
+    by_variant: Mapping[str, NDArray[np.float64]], width: int
+) -> dict[str, NDArray[np.float64]]:
+    return {name: merged(values, width) for name, values in by_variant.items()}

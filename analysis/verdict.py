@@ -22,6 +22,7 @@ from analysis.judge.latency_table import LatencyTable, compare_latencies
 from analysis.judge.segments import SegmentTable
 from analysis.judge.user_metrics import judge_segments
 from analysis.judge.warming_pods import notes_on_warming
+from analysis.judge.wide_buckets import in_wide_buckets
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Plan
 from analysis.quality.checks import QualityCheck, check_quality, without_requests
@@ -88,7 +89,8 @@ def reach_verdict(
         *check_quality(plan, evidence, limits, at_ms=at_ms),
         *(_checked(one) for one in findings if one.found in (Found.GOOD, Found.UNFIT)),
     )
-    metrics = judge_metrics(plan, evidence, at_ms=at_ms)
+    wide, judged = in_wide_buckets(plan, evidence)
+    metrics = judge_metrics(wide, judged, at_ms=at_ms)
     waits = (
         *waits,
         *(one.detail for one in findings if one.found is Found.WAIT),
@@ -99,7 +101,7 @@ def reach_verdict(
     decision = _decide(metrics, quality, missing, harms)
     segments = judge_segments(plan, evidence.users)
     # Pooled over cohorts, versions would differ by whose requests they have.
-    latency = compare_latencies(plan, None if plan.cohorts else evidence.requests)
+    latency = compare_latencies(wide, None if plan.cohorts else judged.requests)
     watermark_ms = evidence.coverage.watermark_ms
     return Verdict(
         experiment=plan.experiment,

@@ -4,7 +4,8 @@
 traffic, and in a ramp (5, 25 and 50 % for 20 minutes each), a look a minute, one guardrail with a
 margin of 0.5 points, alpha 5 %, warm-up 90 s. By the product's tests of request metrics
 (RequestTests). A line a cell, then what must hold; minutes are counted from when the harm began.
-Kinds: `false`, `harm`, `health`; `kayenta`, its judge every five minutes on the same streams, a
+Kinds: `false`, `harm`, `health`; `buckets`, false rollbacks by states and how soon harm is found
+by a `plan.bucket` of 1 to 60 s; `kayenta`, its judge every five minutes on the same streams, a
 share a minute; `latency`, the same on latencies that are drawn and counted at a histogram's edges
 (latency_streams.py), by the edge next to p99 and by those next to p50, p90 and p99; `looks`, CPU
 milliseconds of a look early and late in a plan of eight hours.
@@ -50,6 +51,7 @@ from tests.builders.latency_streams import LatencyStream, Slowed, slow_plan
 
 _SEED = 20261128
 _RATES = (20.0, 100.0, 1000.0)
+_BUCKETS_S = (1, 2, 5, 10, 15, 60)
 _LOOKS = (4, 40, 400, 1920)
 # A margin that allows as little as Kayenta does without an allowedIncrease.
 _NEXT_TO_NOTHING = 0.0005
@@ -71,6 +73,8 @@ _HEALTHY = {
     "JIT": Stream(base=0.01, harm=warming(3)),
     "restarts": Stream(restarts=0.05),
 }
+_BY_BUCKETS = ("iid", "state 5 min", "wild state 1 min", "wild state 5 min")
+_STEPS_BY_BUCKETS = ((2, 20), (5, 0), (5, 30), (99, 30))
 _PROMOTED = ("iid", "shared AR(1)", "diurnal", "storm", "JIT")
 Cell = tuple[str, Stream, float]
 
@@ -155,6 +159,26 @@ _BESIDE = {
     "p99 doubled": Stream(slow=True, base=0.01, harm=step(0, 6.2)),
     "spread x 1.3": Stream(slow=True, base=0.01, harm=step(0, 2.7)),
 }
+
+
+def _buckets(pool: ProcessPoolExecutor, rates: tuple[float, ...], runs: int) -> Iterator[str]:
+    """As `harm`, of healthy versions with states as well, by the width of a bucket."""
+    kinds: list[Cell] = [(name, _HEALTHY[name], 0) for name in _BY_BUCKETS]
+    kinds += [(f"+{p:g} from minute {t}", Stream(harm=step(t, p)), t) for p, t in _STEPS_BY_BUCKETS]
+    yield f"buckets: percent of {runs} runs rolled back, median minutes, percent promoted"
+    cells = [
+        (
+            f"{name}, {rate:g}/s, {width} s",
+            replace(s, rate=rate, bucket_ms=1000 * width, buckets=3600 // width),
+            at,
+        )
+        for (name, s, at), rate, width in product(kinds, rates, _BUCKETS_S)
+    ]
+    tasks = ((s, 3000 + i, runs, True, at) for i, (_, s, at) in enumerate(cells))
+    for (name, _, _), (found, median, promoted) in zip(
+        cells, pool.map(_course, tasks), strict=True
+    ):
+        yield f"  {name:36} {found:5.1f} {median:5.1f} {promoted:6.1f}"
 
 
 def _kayenta(pool: ProcessPoolExecutor, rates: tuple[float, ...], runs: int) -> Iterator[str]:
@@ -284,6 +308,7 @@ _KINDS = {
     "false": _false,
     "harm": _harm,
     "health": _health,
+    "buckets": _buckets,
     "kayenta": _kayenta,
     "latency": _latency,
     "looks": _looks,

@@ -17,6 +17,7 @@ from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.calibration.outcome import HOLD, PROMOTE, ROLLBACK, Decisions
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence
 from analysis.judge.request_tests import RequestTests
+from analysis.judge.wide_buckets import width_of, with_width
 from analysis.kayenta.classify import classify_metrics
 from analysis.kayenta.config import MetricConfig
 from analysis.kayenta.judgement import MetricLabel
@@ -165,7 +166,8 @@ def _screened(
 
     Signals are left out: they keep a promote back, and never fail a run.
     """
-    plan, kept = setting.plan, len(setting.deciding)
+    width, kept = width_of(setting.plan, buckets), len(setting.deciding)
+    plan = with_width(setting.plan, width)
     metrics = tuple(
         replace(metric, name=f"{run} {metric.name}", quantile=None)
         for run in left
@@ -182,7 +184,7 @@ def _screened(
             name: BucketCounts(*(x[left, :kept, :buckets].reshape(shape) for x in (c.total, c.bad)))
             for name, c in runs.counts.items()
         },
-    )
+    ).merged(width)
     tests = [RequestTests.of(many, evidence, list(metrics), name) for name in plan.candidates]
     found = [[one.classify(i) for i in range(len(metrics))] for one in tests]
     labels = np.array(found).reshape(len(plan.candidates), len(left), kept)

@@ -102,10 +102,7 @@ class _Values:
                 values[names[0]].between(first or 0, buckets),
                 values[names[1]].between(first or 0, buckets),
             ),
-            seen=(
-                int((values[names[0]].weight > 0).sum()),
-                int((values[candidate].weight > 0).sum()),
-            ),
+            seen=(values[names[0]].known, values[candidate].known),
             names=names,
             first=first or 0,
             levels=Levels(plan, np.array([plan.request_alpha(metric)]), known=first is not None),

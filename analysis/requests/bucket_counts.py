@@ -23,6 +23,10 @@ class BucketCounts:
     total: FloatArray
     bad: FloatArray
 
+    def merged(self, width: int) -> BucketCounts:
+        """So many buckets as one: [metrics, buckets / width, rounded up]."""
+        return BucketCounts(merged(self.total, width), merged(self.bad, width))
+
     @property
     def share(self) -> FloatArray:
         """Share of bad requests in each bucket; 0 where there is no request."""
@@ -66,6 +70,12 @@ class BucketCounts:
     ) -> FloatArray:
         p = (self.bad.sum(axis=-1) + added) / (self.total.sum(axis=-1) + 2 * np.asarray(added))
         return np.asarray((overdispersion * p * (1 - p))[..., None] / np.maximum(self.total, 1))
+
+
+def merged(values: FloatArray, width: int) -> FloatArray:
+    """Sums of so many neighbouring buckets, the last one of those that there are: [..., blocks]."""
+    starts = np.arange(0, values.shape[-1], width)
+    return np.asarray(np.add.reduceat(values, starts, axis=-1)) if starts.size else values
 
 
 def pair_weights(n_b: FloatArray, n_c: FloatArray) -> FloatArray:

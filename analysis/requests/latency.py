@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from analysis.arrays import FloatArray
-from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts, merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,11 @@ class LatencyCounts:
     def total(self) -> FloatArray:
         """All requests with a known latency: float64[buckets]."""
         return np.asarray(self.at_most[-1])
+
+    def merged(self, width: int) -> LatencyCounts:
+        """So many buckets as one; NaN where the variant lacked an edge in one of them."""
+        cut_off = None if self.cut_off is None else merged(self.cut_off, width)
+        return LatencyCounts(self.edges_ms, merged(self.at_most, width), cut_off)
 
     def at(self, edges_ms: FloatArray) -> LatencyCounts:
         """The same on some of the edges: cumulative counts stay exact when edges are left out."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.arrays import BoolArray, FloatArray
-from analysis.requests.bucket_counts import pair_weights
+from analysis.requests.bucket_counts import merged, pair_weights
 from analysis.requests.long_run_variance import lagged_products
 from analysis.requests.paired_buckets import PairedBuckets
 
@@ -28,15 +28,27 @@ class BucketValues:
     weight: what a value is of (seconds, requests; 1 of a query's); 0 where it is not known.
     amount: events over that; of a query the value itself.
     is_counted: whether amounts are counted events, which vary at least as independent ones.
+    of_plan: how many of the plan's buckets are known, where these are several as one.
     """
 
     weight: FloatArray
     amount: FloatArray
     is_counted: bool
+    of_plan: int | None = None
+
+    @property
+    def known(self) -> int:
+        """How many of the plan's buckets have a value."""
+        return int((self.weight > 0).sum()) if self.of_plan is None else self.of_plan
 
     def between(self, begin: int, end: int) -> BucketValues:
         """The buckets from one on, up to another."""
         return BucketValues(self.weight[begin:end], self.amount[begin:end], self.is_counted)
+
+    def merged(self, width: int) -> BucketValues:
+        """So many buckets as one, whose value is their mean by weight."""
+        weight, amount = merged(self.weight, width), merged(self.amount, width)
+        return BucketValues(weight, amount, self.is_counted, of_plan=self.known)
 
     def only(self, known: BoolArray) -> BucketValues:
         """The same where only some buckets are known."""

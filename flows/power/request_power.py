@@ -14,6 +14,7 @@ from analysis.evidence import Evidence
 from analysis.judge.planned_end import final_alpha
 from analysis.judge.recent_health import least_last_part
 from analysis.judge.started_harm import counts_from_the_first
+from analysis.judge.wide_buckets import width_of, with_width
 from analysis.plan import MetricPlan, Plan, Unit
 from analysis.power.detection import (
     Detection,
@@ -67,7 +68,10 @@ def plan_experiment(
     expected = replace(expected, shares=frozenset(is_share))
     look = at or datetime.now(UTC)
     plan, evidence, rate, seen, waits = _history(workspace, spec, path.parent, look)
-    requests = tuple(_request_plans(plan, evidence, expected))
+    # As they will be judged once most of the plan is over.
+    width = width_of(plan, plan.planned_buckets)
+    wide, seen_wide = with_width(plan, width), evidence and evidence.merged(width)
+    requests = tuple(_request_plans(wide, seen_wide, expected))
     users = tuple(user_plans(plan, evidence.users if evidence else None, expected, rate))
     if not requests and not users:
         raise NoHistory(
@@ -159,7 +163,7 @@ def _request_plans(
             bad=traffic.bad,
             overdispersion=traffic.overdispersion,
             margin=margin,
-            plan_minutes=rule.buckets * bucket_s / 60,
+            plan_minutes=plan.planned_ms / 60_000,
             rows=tuple(rows),
             detectable=tuple(
                 DetectableHarm(

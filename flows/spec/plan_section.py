@@ -49,7 +49,9 @@ class PlanSpec(Strict):
         timedelta(minutes=1), description="How often a run looks at the experiment."
     )
     bucket: Duration = Field(
-        timedelta(seconds=15), description="The unit of time; not shorter than a scrape interval."
+        timedelta(seconds=15),
+        description="The unit of time; not shorter than a scrape interval. Buckets shorter than "
+        "15s are judged several as one, once there are 48 of these.",
     )
     alpha: Annotated[Share, Field(gt=0, le=0.5)] = Field(
         0.05, description="Error rate of the whole experiment, over all looks and metrics."

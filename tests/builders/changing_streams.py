@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from analysis.calibration.outcome import HOLD, PROMOTE, ROLLBACK
 from analysis.evidence import RequestEvidence
 from analysis.judge.request_tests import RequestTests
+from analysis.judge.wide_buckets import width_of, with_width
 from analysis.metric_result import Classification
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.requests.bucket_counts import BucketCounts
@@ -88,6 +89,7 @@ class Stream:
     harm: Added = NOTHING
     both: Added = NOTHING
     buckets: int = 240
+    bucket_ms: int = BUCKET_MS
 
     def shares(self) -> FloatArray:
         """The candidate's share of the traffic in each bucket."""
@@ -99,12 +101,14 @@ class Stream:
         """The baseline's and the candidate's: [runs, buckets]."""
         rng = np.random.default_rng(seed)
         shape = runs, self.buckets
-        minutes = (np.arange(self.buckets) + 0.5) / A_MINUTE
+        minutes = (np.arange(self.buckets) + 0.5) * self.bucket_ms / 60_000
         swing = 1 + self.diurnal * np.sin(2 * np.pi * (minutes / 240 + rng.random((runs, 1))))
-        common = self.base * swing * lasting_factor(rng, shape, self.shock, self.shock_s)
+        common = (
+            self.base * swing * lasting_factor(rng, shape, self.shock, self.shock_s, self.bucket_ms)
+        )
         arms = []
         for share, harm in ((1 - self.shares(), NOTHING), (self.shares(), self.harm)):
-            p = common * lasting_factor(rng, shape, self.state, self.state_s)
+            p = common * lasting_factor(rng, shape, self.state, self.state_s, self.bucket_ms)
             if self.pods:
                 p = p * lasting_factor(rng, (runs, self.pods), self.spread, 0.0).mean(
                     1, keepdims=True
@@ -112,20 +116,24 @@ class Stream:
             p = p + self.both.at(minutes) + harm.at(minutes)
             for begin in rng.integers(0, self.buckets, (3, runs)) if self.restarts else ():
                 after = np.arange(self.buckets) - begin[:, None]
-                p = p + self.restarts * ((after >= 0) & (after < 2))
-            total = rng.poisson(self.rate * BUCKET_MS / 1000 * share * swing, shape)
+                p = p + self.restarts * ((after >= 0) & (after < 30_000 // self.bucket_ms))
+            total = rng.poisson(self.rate * self.bucket_ms / 1000 * share * swing, shape)
             bad = bursty(rng, total, np.clip(p, 0, 0.999), self.bursts)
             arms.append(BucketCounts(total.astype(np.float64), bad.astype(np.float64)))
         return arms[0], arms[1]
 
 
 def lasting_factor(
-    rng: np.random.Generator, shape: tuple[int, int], spread: float, lasting_s: float
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    spread: float,
+    lasting_s: float,
+    bucket_ms: int = BUCKET_MS,
 ) -> FloatArray:
     """A log-normal factor of mean 1, like its neighbour by how long it lasts."""
     if not spread:
         return np.ones(shape)
-    coefficient = float(np.exp(-BUCKET_MS / 1000 / lasting_s)) if lasting_s else 0.0
+    coefficient = float(np.exp(-bucket_ms / 1000 / lasting_s)) if lasting_s else 0.0
     return np.exp(spread * autoregression(rng, shape, coefficient) - spread**2 / 2)
 
 
@@ -184,8 +192,8 @@ def plan_of(stream: Stream, margin: float = 0.005, objective: float | None = Non
         baseline="stable",
         candidates=("canary",),
         metrics=(metric,),
-        stages=(Stage(0, stream.buckets * BUCKET_MS, {}),),
-        bucket_ms=BUCKET_MS,
+        stages=(Stage(0, stream.buckets * stream.bucket_ms, {}),),
+        bucket_ms=stream.bucket_ms,
         alpha=0.05,
         minimum_ms=300_000,
         minimum_exposure=100,
@@ -223,15 +231,16 @@ def watch_counts(
     """The same of one metric or several; arms: [runs, metrics, buckets]."""
     runs, _, buckets = arms[0].total.shape
     rolled, promoted = np.full(runs, np.inf), np.full(runs, np.inf)
-    for end in range(A_MINUTE, buckets + 1, A_MINUTE):
+    a_minute = 60_000 // plan.bucket_ms
+    for end in range(a_minute, buckets + 1, a_minute):
         left = np.flatnonzero(np.isinf(rolled) & (on | np.isinf(promoted)))
         if not left.size:
             break
         found = _classified(plan, arms, left, end)
-        rolled[left[found == ROLLBACK]] = end / A_MINUTE
-        if end * BUCKET_MS >= plan.minimum_ms:
+        rolled[left[found == ROLLBACK]] = end / a_minute
+        if end * plan.bucket_ms >= plan.minimum_ms:
             fresh = left[found == PROMOTE]
-            promoted[fresh] = np.minimum(promoted[fresh], end / A_MINUTE)
+            promoted[fresh] = np.minimum(promoted[fresh], end / a_minute)
     return Course(rolled, promoted)
 
 
@@ -240,6 +249,8 @@ def _classified(
 ) -> NDArray[np.int64]:
     """All of these runs at once, without what only a report shows."""
     metrics = [_named(metric, f"{run} {metric.name}") for run in left for metric in plan.metrics]
+    width = width_of(plan, end)
+    plan = with_width(plan, width)
     values = {field.name: getattr(plan, field.name) for field in fields(Plan)}
     many = _ManyRuns(**{**values, "metrics": tuple(metrics)}, single=plan)
     evidence = RequestEvidence(
@@ -247,7 +258,7 @@ def _classified(
         requests={},
         metrics=tuple(metric.name for metric in metrics),
         counts=_until(arms, left, end),
-    )
+    ).merged(width)
     tests = RequestTests.of(many, evidence, metrics, "canary")
     found = np.array([tests.classify(i) for i in range(len(metrics))]).reshape(len(left), -1)
     fails, passes = (found == Classification.FAIL).any(1), (found == Classification.PASS).all(1)
