@@ -7,7 +7,6 @@ from scipy.special import ndtr, ndtri
 
 from analysis.arrays import BoolArray, FloatArray
 from analysis.evidence import RequestEvidence
-from analysis.judge.started_harm import is_timed
 from analysis.plan import MetricPlan, Plan
 from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.gross_failure import GrossNull, ever_gross, gross_share_log_e
@@ -32,18 +31,16 @@ def gross_failures(
 ) -> BoolArray:
     """Whether the candidate was ever grossly worse than the baseline at the time: bool[metrics].
 
-    A version's own states slow all of its requests for minutes, and of a share that is large by
-    definition, as half of all beyond the median, they move tens of points. So no slowness within
-    the reach of such states is gross.
+    A version's own states slow or fail its requests for minutes, and of a share that is large, as
+    half of all beyond the median, they move tens of points. So nothing within the reach of such
+    states is gross.
     """
     allowed = [metric.allowed_harm for metric in metrics]
     gap = np.array([gross_gap(margin.absolute) for margin in allowed])
     factor = np.array([1 + margin.relative for margin in allowed])
-    timed = np.array([is_timed(metric) for metric in metrics])
-    slow = [BucketCounts(one.total[timed], one.bad[timed]) for one in (baseline, candidate)]
-    share = (slow[0].bad.sum(axis=1) + 1) / (slow[0].total.sum(axis=1) + 2)
-    slower = ndtr(ndtri(share) + reach_of_states(*slow)) - factor[timed] * share
-    gap[timed] = np.maximum(gap[timed], slower)
+    share = (baseline.bad.sum(axis=1) + 1) / (baseline.total.sum(axis=1) + 2)
+    reached = ndtr(ndtri(share) + reach_of_states(baseline, candidate)) - factor * share
+    gap = np.maximum(gap, reached)
     null = GrossNull(gap, alpha, plan.planned_buckets, factor, overdispersion)
     return ever_gross(baseline, candidate, null)
 

@@ -1,6 +1,6 @@
-"""How far a version's own states may slow its requests, as the baseline's are seen to.
+"""How far a version's own states may slow or fail its requests, as the baseline's are seen to.
 
-In standard deviations of a normal quantile of the share of slow requests: if all requests take so
+In standard deviations of a normal quantile of the share of bad requests: if all requests take so
 many times as long, the quantiles of shares at any edge shift alike, and in a bell-shaped logarithm
 of latency by the same, whether half of the requests are slow or one in a hundred.
 """

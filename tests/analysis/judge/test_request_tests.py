@@ -76,6 +76,25 @@ def test_states_of_minutes_that_the_baseline_has_too_are_no_gross_failure(
     assert _course(LatencyStream(like)).found()[0] <= 15
 
 
+@pytest.mark.parametrize(
+    ("base", "state", "margin", "most"), [(0.1, 0.5, 0.02, 2), (0.02, 1.0, 0.01, 3)]
+)
+def test_states_that_fail_many_requests_are_no_gross_failure(
+    base: float, state: float, margin: float, most: int
+) -> None:
+    """Of 50 runs 31 and 8 were rolled back without regard to the states."""
+    like = Stream(rate=1000, ramp=True, base=base, state=state, state_s=60)
+    rolled = watch(like, 21, 50, margin=margin, on=True).rolled_back
+    assert np.isfinite(rolled).sum() <= most
+
+
+@pytest.mark.parametrize(("points", "minutes"), [(50.0, 2.0), (99.0, 1.0)])
+def test_errors_beyond_any_state_are_found_at_once(points: float, minutes: float) -> None:
+    wild = Stream(base=0.02, state=1.0, state_s=60, harm=step(30, points))
+    share, median = watch(wild, 21, 50, margin=0.01, on=True).found(30)
+    assert (share, median) == (100, minutes)
+
+
 @pytest.mark.parametrize("like", [Stream(rate=20), Stream(state=1.0, state_s=300)])
 @pytest.mark.parametrize("at", [3.0, 10.0])
 def test_a_version_that_hangs_is_found_within_a_minute_in_states_too(
