@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime
 
 from analysis.evidence import RequestEvidence, UserEvidence
 from analysis.explain.latency_notes import latency_notes
-from analysis.explain.reasons import amount
+from analysis.explain.reasons import amount, explain
 from analysis.judge.latency_table import LatencyTable
 from analysis.judge.segments import SegmentTable
-from analysis.metric_result import MetricResult
-from analysis.plan import Plan, Unit
+from analysis.metric_result import Classification, MetricResult
+from analysis.plan import Plan, Role, Unit
 from analysis.quality.split_checks import user_stages
 from analysis.users.plausibility import effect_trend, largest_user, too_large_to_be_true
 
@@ -34,6 +34,7 @@ def take_notes(
     """All that applies, as sentences."""
     found = [note for table in latency for note in latency_notes(table)]
     found += _approved(metrics)
+    found += _of_no_weight(metrics)
     if users is None:
         return tuple(found)
     if plan.is_users_fixed_horizon:
@@ -115,6 +116,13 @@ def _approved(metrics: tuple[MetricResult, ...]) -> Iterator[str]:
                 f"{metric.metric} of {metric.candidate_variant}: a person has approved up to "
                 f"{amount(metric, metric.approved)}"
             )
+
+
+def _of_no_weight(metrics: tuple[MetricResult, ...]) -> Iterator[str]:
+    """Proven harm of what the spec says decides nothing: it also takes a signal's place."""
+    for metric in metrics:
+        if metric.role is Role.INFO and metric.classification is Classification.FAIL:
+            yield f"{explain(metric)}; by its role, info, it decides nothing"
 
 
 def _adjustments(plan: Plan, metrics: tuple[MetricResult, ...]) -> Iterator[str]:

@@ -96,6 +96,20 @@ def test_what_else_would_help_than_to_approve_is_said(is_default: bool, advice: 
     assert reasons[1].endswith(f"approve it (verdict approve web), {advice}")
 
 
+@pytest.mark.parametrize("bad", [0.003, 0.5])
+def test_proven_harm_of_an_info_is_noted(bad: float) -> None:
+    """Half of a candidate's requests failed, and its promote didn't say so."""
+    errors = replace(ERRORS, name="all-errors", role=Role.INFO)
+    found = evidence((ABANDONED, errors), counts(0.001, 0.003), counts(0.001, bad))
+    setting = plan(replace(ABANDONED, role=Role.GUARDRAIL), errors)
+    whole = Evidence(found, None, Coverage(watermark_ms=END))
+    verdict = reach_verdict(setting, whole, QualityLimits(), at_ms=END)
+    assert verdict.decision is Decision.PROMOTE
+    said = [note for note in verdict.notes if note.startswith("all-errors: canary has")]
+    assert len(said) == (bad > 0.1)
+    assert all(note.endswith("by its role, info, it decides nothing") for note in said)
+
+
 def test_a_signal_within_its_margin_is_no_hindrance_and_no_reason() -> None:
     setting = plan(ERRORS, ABANDONED)
     found = evidence((ERRORS, ABANDONED), counts(0.003, 0.01), counts(0.003, 0.01))
