@@ -11,12 +11,12 @@ import yaml
 from flows.formats.problems import Finding, InputError
 from flows.formats.text_file import read_utf8
 from flows.formats.yaml_file import LARGEST_FILE, YamlDocument, parse_yaml
-from flows.formats.yaml_nodes import YamlRules
+from flows.formats.yaml_nodes import PLAIN_TAG, YamlRules
 
 
 def _value(node: yaml.ScalarNode) -> object:
-    """A number, a time or a truth value as Python has it."""
-    if node.tag == "tag:yaml.org,2002:str":
+    """A number, a time or a truth value as Python has it; << and = are but text here."""
+    if node.tag.removeprefix(PLAIN_TAG) in ("str", "merge", "value"):
         return node.value
     return yaml.constructor.SafeConstructor().construct_object(node)
 

@@ -102,7 +102,7 @@ class UserMetric(MetricFields):
     kind: Literal["proportion", "count", "mean", "ratio", "retention", "quantile"]
     outcome: str = Field(description="The outcome's name in the rows.")
     per: str | None = Field(None, description="ratio: the outcome whose total is divided by.")
-    day: Annotated[Whole, Field(ge=1)] | None = Field(
+    day: Annotated[Whole, Field(ge=1, le=3650)] | None = Field(
         None, description="retention: the day after the first exposure, which is day 0."
     )
     quantile: Annotated[Share, Field(gt=0, lt=1)] | None = Field(

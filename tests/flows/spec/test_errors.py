@@ -14,7 +14,7 @@ import pytest
 from flows.spec.errors import _PATTERNS
 from flows.spec.fields import DURATION_PATTERN, PERCENT_PATTERN
 from flows.spec.schema import experiment_schema
-from tests.builders.spec_texts import SHORTEST, problems_of
+from tests.builders.spec_texts import SHORTEST, USERS, problems_of
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,8 @@ from tests.builders.spec_texts import SHORTEST, problems_of
         ("plan: {users: 10.5}", "plan.users: is 10.5, must be a whole number"),
         ("quality: {split_tolerance: .inf}", "split_tolerance: is .inf, must be a finite number"),
         (f"plan: {{duration: {'9' * 400}s}}", "must be at most 520w, ten years"),
+        ("plan: {users: <<}", "plan.users: is '<<', must be a whole number"),
+        ("plan: {users: =}", "plan.users: is '=', must be a whole number"),
     ],
 )
 def test_number_that_is_none_is_refused(tmp_path: Path, added: str, said: str) -> None:
@@ -94,6 +96,14 @@ def test_margin_that_is_none_is_refused_with_one_that_is(
     metrics = f"metrics: {{e: {{kind: error_share, margin: {written}}}}}"
     (found,) = problems_of(tmp_path, f"{SHORTEST}{metrics}\n")
     assert said in found
+
+
+@pytest.mark.parametrize("days", [3651, 999_999_999, 10**30])
+def test_day_that_no_time_has_is_refused(tmp_path: Path, days: int) -> None:
+    """A traceback was all that was said of a day beyond the longest time span."""
+    spec = USERS.replace("kind: proportion,", f"kind: retention, day: {days},")
+    (found,) = problems_of(tmp_path, spec)
+    assert f"metrics.done.day: is {days}, must be less than or equal to 3650" in found
 
 
 TIME = "must be a time such as 2026-01-31T12:00:00Z, without a zone UTC"
