@@ -7,10 +7,11 @@ from scipy.special import ndtr, ndtri
 
 from analysis.arrays import BoolArray, FloatArray
 from analysis.evidence import RequestEvidence
+from analysis.judge.started_harm import is_timed
 from analysis.plan import MetricPlan, Plan
 from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.gross_failure import GrossNull, ever_gross, gross_share_log_e
-from analysis.requests.own_states import reach_of_states
+from analysis.requests.own_states import FURTHEST_FAILED, FURTHEST_SLOW, reach_of_states
 from analysis.stages import are_without
 
 # The exact test's null hypothesis lies this far beyond the margin: bursts don't reach it.
@@ -39,8 +40,9 @@ def gross_failures(
     gap = np.array([gross_gap(margin.absolute) for margin in allowed])
     factor = np.array([1 + margin.relative for margin in allowed])
     share = (baseline.bad.sum(axis=1) + 1) / (baseline.total.sum(axis=1) + 2)
-    reached = ndtr(ndtri(share) + reach_of_states(baseline, candidate)) - factor * share
-    gap = np.maximum(gap, reached)
+    furthest = [FURTHEST_SLOW if is_timed(metric) else FURTHEST_FAILED for metric in metrics]
+    reach = reach_of_states(baseline, candidate, furthest=np.array(furthest))
+    gap = np.maximum(gap, ndtr(ndtri(share) + reach) - factor * share)
     null = GrossNull(gap, alpha, plan.planned_buckets, factor, overdispersion)
     return ever_gross(baseline, candidate, null)
 

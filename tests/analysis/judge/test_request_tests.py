@@ -88,11 +88,10 @@ def test_states_that_fail_many_requests_are_no_gross_failure(
     assert np.isfinite(rolled).sum() <= most
 
 
-@pytest.mark.parametrize(("points", "minutes"), [(50.0, 2.0), (99.0, 1.0)])
-def test_errors_beyond_any_state_are_found_at_once(points: float, minutes: float) -> None:
+@pytest.mark.parametrize("points", [50.0, 99.0])
+def test_errors_beyond_any_state_are_found_within_a_minute(points: float) -> None:
     wild = Stream(base=0.02, state=1.0, state_s=60, harm=step(30, points))
-    share, median = watch(wild, 21, 50, margin=0.01, on=True).found(30)
-    assert (share, median) == (100, minutes)
+    assert watch(wild, 21, 50, margin=0.01, on=True).found(30) == (100, 1)
 
 
 @pytest.mark.parametrize("like", [Stream(rate=20), Stream(state=1.0, state_s=300)])

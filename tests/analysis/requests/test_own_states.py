@@ -7,7 +7,7 @@ import pytest
 
 from analysis.arrays import FloatArray
 from analysis.requests.bucket_counts import BucketCounts
-from analysis.requests.own_states import reach_of_states
+from analysis.requests.own_states import FURTHEST_FAILED, FURTHEST_SLOW, reach_of_states
 from tests.builders.changing_streams import Stream
 from tests.builders.latency_streams import LOG_SD, LatencyStream, Slowed
 
@@ -17,12 +17,10 @@ RUNS = 40
 def _reach(like: Stream, harm: Slowed | None = None) -> FloatArray:
     """By edge and run: float64[edges, runs]."""
     arms = LatencyStream(like, harm or Slowed()).counts(4, RUNS)
-    return np.stack(
-        [
-            reach_of_states(*(BucketCounts(one.total[:, edge], one.bad[:, edge]) for one in arms))
-            for edge in range(3)
-        ]
+    by_edge = (
+        [BucketCounts(one.total[:, edge], one.bad[:, edge]) for one in arms] for edge in range(3)
     )
+    return np.stack([reach_of_states(*both, furthest=FURTHEST_SLOW) for both in by_edge])
 
 
 @pytest.mark.parametrize("like", [Stream(), Stream(bursts=10), Stream(shock=1, shock_s=300)])
@@ -52,5 +50,15 @@ def test_no_states_reach_a_total_failure() -> None:
 
 def test_buckets_without_requests_say_nothing() -> None:
     silent = BucketCounts(np.zeros((1, 60)), np.zeros((1, 60)))
-    assert reach_of_states(silent, silent) == 0
-    assert reach_of_states(*(BucketCounts(x[:, :0], x[:, :0]) for x in (silent.total,) * 2)) == 0
+    none = BucketCounts(np.zeros((1, 0)), np.zeros((1, 0)))
+    assert reach_of_states(silent, silent, furthest=1.0) == 0
+    assert reach_of_states(none, none, furthest=1.0) == 0
+
+
+def test_states_of_errors_reach_less_than_of_slow_requests() -> None:
+    """Each row has its own limit."""
+    wild = LatencyStream(Stream(rate=1000, state=3.0, state_s=300)).counts(4, 2)
+    both = (BucketCounts(one.total[:, 0], one.bad[:, 0]) for one in wild)
+    limits = np.array([FURTHEST_SLOW, FURTHEST_FAILED])
+    found = reach_of_states(*(BucketCounts(x.total[:2], x.bad[:2]) for x in both), furthest=limits)
+    assert found == pytest.approx(limits)
