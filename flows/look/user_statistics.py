@@ -24,7 +24,7 @@ from flows.warehouse.statements import Connection, run
 
 _MICROSECOND = timedelta(microseconds=1)
 # Users by variant and outcome.
-Counts = defaultdict[tuple[str, str], int]
+_Counts = defaultdict[tuple[str, str], int]
 
 
 def read_user_statistics(
@@ -111,7 +111,7 @@ def _whole_buckets(spec: Experiment, at: datetime) -> datetime:
 
 def _counted(
     con: Connection, spec: Experiment, until: datetime
-) -> tuple[Counts, dict[tuple[str, str], datetime]]:
+) -> tuple[_Counts, dict[tuple[str, str], datetime]]:
     """Users by variant and outcome from counters, and the last bucket that has some."""
     rows = run(
         con, "aggregate/user_conversions", experiment=spec.experiment, until=until
@@ -127,7 +127,7 @@ def _reach(
     spec: Experiment,
     counters: CounterSource,
     outcome: str,
-    counts: Counts,
+    counts: _Counts,
     latest: Mapping[tuple[str, str], datetime],
 ) -> OutcomeReach:
     """When an outcome was counted last, and how many users were exposed since then."""
@@ -149,7 +149,7 @@ def _reach(
 
 
 def _contradictions(
-    spec: Experiment, counters: CounterSource, counts: Counts
+    spec: Experiment, counters: CounterSource, counts: _Counts
 ) -> Iterator[tuple[str, str]]:
     """Metrics whose counters can't both be right, and why."""
     for name, metric in _proportions(spec):

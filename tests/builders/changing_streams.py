@@ -70,7 +70,8 @@ class Stream:
     that both versions share, and of one that each has for itself; *_s: how long they last. pods:
     of each version, spread: sd of the log of a pod's own factor. restarts: what is added for half
     a minute, three times, in either version. diurnal: relative swing of load and failures.
-    slow: whether they are slow requests, as of a version that warms up, and no errors.
+    slow: whether they are slow requests, as of a version that warms up, and no errors. buckets of
+        bucket_ms each make the hour.
     """
 
     rate: float = 100.0
