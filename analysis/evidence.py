@@ -129,7 +129,7 @@ class UserEvidence:
     reach: Mapping[str, tuple[OutcomeReach, ...]] = field(default_factory=dict)
     outcome_names: Mapping[str, int] = field(default_factory=dict)
     lost_outcomes: int = 0
-    counted: Mapping[str, OutcomeReach] = field(default_factory=dict)
+    counted: Mapping[str, tuple[OutcomeReach, ...]] = field(default_factory=dict)
     are_sums: bool = False
     faults: tuple[str, ...] = ()
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from difflib import SequenceMatcher
 
 from scipy.special import ndtr
@@ -21,20 +20,19 @@ from analysis.plan import MetricPlan
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
 
 # Fewer are missing by chance, in bursts too: so many rows, and standard deviations of a Poisson's.
-_SURELY_MISSING, _BEYOND_CHANCE = 20, 5.0
+SURELY_MISSING, BEYOND_CHANCE = 20, 5.0
 # How unlikely a difference of users' shares must be, at every look and for every metric.
 _P_VALUE = 1e-5
 # So much of what is missing makes rows elsewhere the likely cause, however good a variant is.
 _CAUSE_SHARE = 0.2
 # So little of what was expected is more likely lost than mended, and is for a person to say.
-_HARDLY_ANY = 0.2
+HARDLY_ANY = 0.2
 # So much of the rows of one kind, by users, lies on one side; so many rows are surely some.
 _ONE_SIDED, _SOME_ROWS = 0.9, 5
 _ALIKE_NAMES = 0.8
-# Of the rows of a name, or of a variant, so many at most may lack what says whose they are; and
-# of users, so many may have come after the last outcome, though so many more were expected.
+REMEDY = "Correct the source, or approve the metric"
+# Of the rows of a name, or of a variant, so many at most may lack what says whose they are.
 _LOST_SHARE = 0.1
-_SURELY_SOME = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,28 +88,6 @@ def why_lost(evidence: UserEvidence, metric: MetricPlan) -> str | None:
     return None
 
 
-def why_stopped(evidence: UserEvidence, metric: MetricPlan) -> str | None:
-    """Why a metric that passes doesn't, where an outcome is no longer seen of any variant's users.
-
-    Those who came since then dilute whatever harm there is.
-    """
-    counted = evidence.counted.get(metric.name)
-    for reach in evidence.reach.get(metric.name, () if counted is None else (counted,)):
-        users = sum(each.users for each in reach.by_variant.values())
-        if reach.last_ms is None or reach.users_later <= _LOST_SHARE * users:
-            continue
-        happened = sum(each.happened for each in reach.by_variant.values())
-        expected = reach.users_later * happened / max(users - reach.users_later, 1)
-        if expected > _SURELY_SOME:
-            last = datetime.fromtimestamp(reach.last_ms / 1000, UTC)
-            return (
-                f"there is no outcome {reach.outcome!r} after {last:%Y-%m-%d %H:%M} UTC, where "
-                f"{expected:,.0f} were expected of the {reach.users_later:,} of {users:,} users "
-                f"who came later: has its source stopped? {_REMEDY}"
-            )
-    return None
-
-
 def _why(
     reach: OutcomeReach, short: str, full: str, *, by_less: bool, room: float, value: float
 ) -> str | None:
@@ -124,8 +100,10 @@ def _why(
         return None
     expected = many.happened * few.users / many.users
     missing = expected - few.happened
-    spread = math.sqrt(expected * few.users / many.users + few.happened)
-    is_missing = missing > max(_SURELY_MISSING, _BEYOND_CHANCE * spread)
+    # Users come at random, each with all rows: a compound Poisson's variance.
+    noise = (few.users / many.users) ** 2 * many.squares * many.each + few.squares * few.each
+    spread = math.sqrt(noise)
+    is_missing = missing > max(SURELY_MISSING, BEYOND_CHANCE * spread)
     found = list(_unread(reach, short, full))
     sure = sum(each.rows for each in found if each.sure)
     said = (
@@ -136,19 +114,16 @@ def _why(
     harm = sure * (value / few.happened if few.happened else math.inf)
     if sure and harm > room:
         named = "; ".join(each.what for each in found if each.sure)
-        return f"{said}, and {named}: with these, harm may be beyond the margin. {_REMEDY}"
+        return f"{said}, and {named}: with these, harm may be beyond the margin. {REMEDY}"
     if not is_missing or not by_less:
         return None
     possible = [each for each in found if each.rows >= _CAUSE_SHARE * missing]
     if possible:
         named = "; ".join(each.what for each in possible)
-        return f"{said}, and {named}: are these the missing ones? {_REMEDY}"
-    if few.happened <= _HARDLY_ANY * expected:
-        return f"{said}: are they better, or not recorded? {_REMEDY}"
+        return f"{said}, and {named}: are these the missing ones? {REMEDY}"
+    if few.happened <= HARDLY_ANY * expected:
+        return f"{said}: are they better, or not recorded? {REMEDY}"
     return None
-
-
-_REMEDY = "Correct the source, or approve the metric"
 
 
 def _unread(reach: OutcomeReach, short: str, full: str) -> Iterator[UnreadRows]:

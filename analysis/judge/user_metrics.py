@@ -11,7 +11,8 @@ from scipy.special import ndtr
 from analysis.evidence import UserEvidence
 from analysis.fixed.comparison import Sample
 from analysis.judge.segments import SegmentTable, compare_segments
-from analysis.judge.unread_outcomes import why_lost, why_stopped, why_unread
+from analysis.judge.stopped_outcomes import why_stopped
+from analysis.judge.unread_outcomes import why_lost, why_unread
 from analysis.judge.user_harm import UserHarm, bound_harm
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import Margin, MetricPlan, Plan, Role, Unit
@@ -148,7 +149,7 @@ def _why_no_pass(
     return (
         _why_contradicted(evidence, metric, candidate)
         or why_lost(evidence, metric)
-        or why_stopped(evidence, metric)
+        or why_stopped(evidence, metric, arms)
         or _why_ambiguous(evidence, metric)
         or (_why_everybody(metric, arms, values) if is_share else None)
         or why_unread(evidence, metric, arms, room=room, values=values)

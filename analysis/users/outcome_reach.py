@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class DayCounts(NamedTuple):
+    """Users of a variant who came on a day (ISO), and how many of a sample did it."""
+
+    day: str
+    users: int
+    did: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +28,12 @@ class VariantReach:
     after the window, how many would lie nearer than the nearest of them.
     Of a sample, one user in `each`: users_before, with a row just before; users_outside: with a row
     at any time outside the window; sampled: rows within the window, repeated: of these, those that
-    equal another one.
+    equal another one; squares: of each user's rows within the window; did: users
+    with a row within it that did happen.
     lost: rows that lack a name or a time; elsewhere: those that name another experiment; and of how
     many users. ahead: rows later than the last pull.
+    last_ms: milliseconds since the epoch of the last row that happened; users_later: who came after
+    it. days: those who came on each day.
     """
 
     users: int = 0
@@ -41,11 +53,16 @@ class VariantReach:
     users_outside: int = 0
     sampled: int = 0
     repeated: int = 0
+    squares: float = 0.0
+    did: int = 0
     lost: int = 0
     users_lost: int = 0
     elsewhere: int = 0
     users_elsewhere: int = 0
     ahead: int = 0
+    last_ms: int | None = None
+    users_later: int = 0
+    days: tuple[DayCounts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +76,6 @@ class OutcomeReach:
     strangers: rows of nobody who was exposed, since the first exposure and beyond as many as before
     it; strange: of these, those whose ids are of a shape that no exposed user's has.
     exposures_dated: whether all exposures have the same time of day.
-    last_ms: milliseconds since the epoch of the last row up to the look, where users with a final
-    value came later: users_later, of all variants.
     """
 
     outcome: str
@@ -73,10 +88,28 @@ class OutcomeReach:
     without_user: int = 0
     strangers: float = 0.0
     strange: float = 0.0
-    last_ms: int | None = None
-    users_later: int = 0
 
     @property
     def alike(self) -> int:
         """Rows of no exposed user whose id is that of one but for its form."""
         return sum(each.alike for each in self.by_variant.values())
+
+
+def reach_of_counts(
+    outcome: str, days: Mapping[str, Sequence[DayCounts]], last: Mapping[str, tuple[int, int]]
+) -> OutcomeReach:
+    """Of users who were counted elsewhere. last: by variant, when the last of them did it, and how
+    many came later."""
+    by_variant = {
+        variant: VariantReach(
+            users=sum(day.users for day in counts),
+            happened=sum(day.did for day in counts),
+            did=sum(day.did for day in counts),
+            last_ms=last[variant][0] if variant in last else None,
+            users_later=last[variant][1] if variant in last else 0,
+            days=tuple(counts),
+        )
+        for variant, counts in days.items()
+    }
+    rows = sum(each.happened for each in by_variant.values())
+    return OutcomeReach(outcome, rows=rows, foreign=0, by_variant=by_variant)

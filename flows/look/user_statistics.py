@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from analysis.evidence import UserEvidence
 from analysis.fixed.comparison import proportion_sample
-from analysis.users.outcome_reach import OutcomeReach, VariantReach
+from analysis.users.outcome_reach import DayCounts, OutcomeReach, reach_of_counts
 from flows.formats.time import milliseconds_of
 from flows.ingest.users.aggregates_at_look import read_aggregates_at_look
 from flows.ingest.users.exposed_users import BySplit, ExposedUsers
@@ -25,6 +25,16 @@ from flows.warehouse.statements import Connection, run
 _MICROSECOND = timedelta(microseconds=1)
 # Users by variant and outcome.
 _Counts = defaultdict[tuple[str, str], int]
+
+
+class _Counted(NamedTuple):
+    """Users whom counters counted on a day, and the last bucket that has some."""
+
+    variant: str
+    outcome: str
+    day: date
+    users: float
+    latest: datetime
 
 
 def read_user_statistics(
@@ -46,7 +56,8 @@ def read_user_statistics(
     users = exposed.users
     counters = spec.sources.conversions
     if counters is not None:
-        counts, latest = _counted(con, spec, _whole_buckets(spec, at))
+        rows = _counted(con, spec, _whole_buckets(spec, at))
+        counts = _users(rows)
         if not spec.sources.rows:
             users = {variant: counts[variant, counters.exposed] for variant in spec.variants}
         for name, metric in _proportions(spec):
@@ -56,7 +67,7 @@ def read_user_statistics(
             }
             found.samples[name] = {v: (arms[spec.baseline], arms[v]) for v in spec.candidates}
             found.final_users[name] = {v: float(arm.n) for v, arm in arms.items()}
-            counted[name] = _reach(con, spec, counters, metric.outcome, counts, latest)
+            counted[name] = (_reach(con, spec, counters, metric.outcome, rows),)
         contradictory = dict(_contradictions(spec, counters, counts))
         for name, why in contradictory.items():
             found.withdraw(name, why)
@@ -109,17 +120,18 @@ def _whole_buckets(spec: Experiment, at: datetime) -> datetime:
     return at - spec.plan.bucket + _MICROSECOND
 
 
-def _counted(
-    con: Connection, spec: Experiment, until: datetime
-) -> tuple[_Counts, dict[tuple[str, str], datetime]]:
-    """Users by variant and outcome from counters, and the last bucket that has some."""
-    rows = run(
-        con, "aggregate/user_conversions", experiment=spec.experiment, until=until
-    ).fetchall()
-    counts = defaultdict(
-        int, {(variant, outcome): int(users) for variant, outcome, users, _ in rows}
-    )
-    return counts, {(variant, outcome): latest for variant, outcome, _, latest in rows}
+def _counted(con: Connection, spec: Experiment, until: datetime) -> list[_Counted]:
+    """Users from counters, of buckets that begin before a time."""
+    key = spec.experiment
+    rows = run(con, "aggregate/user_conversions", experiment=key, until=until).fetchall()
+    return [_Counted(*row) for row in rows]
+
+
+def _users(rows: Iterable[_Counted]) -> _Counts:
+    counts: _Counts = defaultdict(int)
+    for row in rows:
+        counts[row.variant, row.outcome] += int(row.users)
+    return counts
 
 
 def _reach(
@@ -127,25 +139,29 @@ def _reach(
     spec: Experiment,
     counters: CounterSource,
     outcome: str,
-    counts: _Counts,
-    latest: Mapping[tuple[str, str], datetime],
+    rows: Sequence[_Counted],
 ) -> OutcomeReach:
-    """When an outcome was counted last, and how many users were exposed since then."""
-    seen = [latest[v, outcome] for v in spec.variants if (v, outcome) in latest]
-    reach = OutcomeReach(
-        outcome,
-        rows=sum(counts[v, outcome] for v in spec.variants),
-        foreign=0,
-        by_variant={
-            v: VariantReach(users=counts[v, counters.exposed], happened=counts[v, outcome])
-            for v in spec.variants
-        },
+    """When an outcome was counted last of each variant, and how many users were exposed since."""
+    exposed, did = (
+        {(r.variant, r.day): int(r.users) for r in rows if r.outcome == o}
+        for o in (counters.exposed, outcome)
     )
-    if not seen:
-        return reach
-    earlier, _ = _counted(con, spec, max(seen) + _MICROSECOND)
-    later = (counts[v, counters.exposed] - earlier[v, counters.exposed] for v in spec.variants)
-    return replace(reach, last_ms=milliseconds_of(max(seen)), users_later=sum(later))
+    days = {
+        variant: [
+            DayCounts(day.isoformat(), users, did.get((variant, day), 0))
+            for (v, day), users in exposed.items()
+            if v == variant
+        ]
+        for variant in spec.variants
+    }
+    last = {}
+    for variant in spec.variants:
+        seen = [r.latest for r in rows if (r.variant, r.outcome) == (variant, outcome)]
+        if seen:
+            earlier = _users(_counted(con, spec, max(seen) + _MICROSECOND))
+            later = sum(day.users for day in days[variant]) - earlier[variant, counters.exposed]
+            last[variant] = milliseconds_of(max(seen) + spec.plan.bucket), later
+    return reach_of_counts(outcome, days, last)
 
 
 def _contradictions(

@@ -5,7 +5,7 @@
 --   until_us (the window after the exposure, in microseconds); filled in: which (of the outcomes)
 -- variant is '' for users seen in two variants or without a final value yet. Times are microseconds
 -- after the exposure, and since midnight; before: rows before the exposure, after: after the window.
--- Disjoint rows' numbers add up, or are the least or the greatest of both.
+-- last_happened: since the epoch. Disjoint rows' numbers add up, or are the least or the greatest of both.
 with placed as (
     select
         u.exposed_on,
@@ -15,6 +15,7 @@ with placed as (
             when u.variant is null or u.exposed_at > $exposed_until then ''
             else u.variant
         end as variant,
+        epoch_us(o.occurred_at) as occurred_us,
         epoch_us(o.occurred_at) - epoch_us(u.exposed_at) as after_us,
         epoch_us(o.occurred_at) % 86400000000 as time_of_day
     from outcomes as o
@@ -43,7 +44,10 @@ select
     min(after_us) filter (after_us >= $until_us) as first_after,
     max(time_of_day) as latest,
     max(after_us) filter (after_us < 0) as last_before,
-    max(after_us) filter (after_us >= $until_us) as last_after
+    max(after_us) filter (after_us >= $until_us) as last_after,
+    max(occurred_us) filter (
+        after_us >= $from_us and after_us < $until_us and value is distinct from 0
+    ) as last_happened
 from placed
 group by exposed_on, outcome, variant
 order by exposed_on, outcome, variant

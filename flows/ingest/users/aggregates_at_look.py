@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
+import numpy as np
+
 from analysis.users.estimates import Quantity
-from analysis.users.outcome_reach import OutcomeReach, VariantReach
+from analysis.users.outcome_reach import DayCounts, OutcomeReach, reach_of_counts
 from analysis.users.sums import Sums
 from flows.formats.time import milliseconds_of
 from flows.ingest.coverage import users_known_until
@@ -51,8 +52,8 @@ def read_aggregates_at_look(con: Connection, spec: Experiment, at: datetime) -> 
         why = _why_unknown(spec, name, final, known)
         if why is not None:
             unknown[name] = why
-        if spec.user_metrics[name].is_share and not spec.sources.is_timeless:
-            counted[name] = _reach(spec, name, final)
+        if not spec.sources.is_timeless:
+            counted[name] = tuple(_reaches(spec, name, final))
     return SumsAtLook(
         known_until=known_until,
         splits=1,
@@ -67,34 +68,51 @@ def read_aggregates_at_look(con: Connection, spec: Experiment, at: datetime) -> 
     )
 
 
-def _reach(spec: Experiment, name: str, rows: Sequence[VariantRow]) -> OutcomeReach:
-    """How many users did it, on which day the last of them came, and how many came later."""
-    of_day: dict[tuple[date, str], tuple[int, int]] = {}
+def _reaches(spec: Experiment, name: str, rows: Sequence[VariantRow]) -> Iterator[OutcomeReach]:
+    """Of each quantity: how many users did it, on which day the last came, how many came later."""
+    metric = spec.user_metrics[name]
+    of_day: dict[tuple[str, date], Sums] = {}
     for each in rows:
         if each.row.segment or each.row.day is None:
             continue
-        users, did = of_day.get((each.row.day, each.variant), (0, 0))
-        sums = each.row.sums
-        more = float(sums.n), float(sums.total[VALUE] + sums.n * sums.shift[VALUE])
-        of_day[each.row.day, each.variant] = users + round(more[0]), did + round(more[1])
-    last = max((day for (day, _), (_, did) in of_day.items() if did), default=None)
-    found = OutcomeReach(
-        spec.user_metrics[name].outcome,
-        rows=sum(did for _, did in of_day.values()),
-        foreign=0,
-        by_variant={
-            variant: VariantReach(
-                users=sum(n for (_, v), (n, _) in of_day.items() if v == variant),
-                happened=sum(did for (_, v), (_, did) in of_day.items() if v == variant),
-            )
-            for variant in spec.variants
-        },
-    )
-    if last is None:
-        return found
-    later = sum(n for (day, _), (n, _) in of_day.items() if day > last)
-    ended = datetime(last.year, last.month, last.day, tzinfo=UTC) + _DAY
-    return replace(found, last_ms=milliseconds_of(ended), users_later=later)
+        sums, key = each.row.sums.at(np.zeros(3)), (each.variant, each.row.day)
+        of_day[key] = of_day[key] + sums if key in of_day else sums
+    quantities = ((VALUE, metric.outcome), (DENOMINATOR, metric.per))
+    for quantity, outcome in quantities:
+        if outcome is not None:
+            did = {key: _did(sums, quantity) for key, sums in sorted(of_day.items())}
+            yield _reach(spec, outcome, {key: float(s.n) for key, s in of_day.items()}, did)
+
+
+def _reach(
+    spec: Experiment,
+    outcome: str,
+    users: Mapping[tuple[str, date], float],
+    did: Mapping[tuple[str, date], float],
+) -> OutcomeReach:
+    days, last = {}, {}
+    for variant in spec.variants:
+        of_variant = {day: n for (v, day), n in did.items() if v == variant}
+        days[variant] = [
+            DayCounts(day.isoformat(), round(users[variant, day]), round(n))
+            for day, n in of_variant.items()
+        ]
+        seen = max((day for day, n in of_variant.items() if n), default=None)
+        if seen is not None:
+            ended = datetime(seen.year, seen.month, seen.day, tzinfo=UTC) + _DAY
+            later = sum(users[variant, day] for day in of_variant if day > seen)
+            last[variant] = milliseconds_of(ended), round(later)
+    return reach_of_counts(outcome, days, last)
+
+
+def _did(sums: Sums, quantity: int) -> float:
+    """At least so many users have a value, by its mean and its square's (Cauchy 1821)."""
+    moments, n = sums.moments, float(sums.n)
+    mean, spread = float(moments.mean[quantity]), float(moments.covariance[quantity, quantity])
+    if not n or not mean:
+        return 0.0
+    square = mean**2 + (spread * (n - 1) / n if n > 1 else 0.0)
+    return n * mean**2 / square if np.isfinite(square) else 1.0
 
 
 def _until(spec: Experiment, rows: Iterable[VariantRow], until: datetime) -> Iterator[VariantRow]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from analysis.users.outcome_reach import OutcomeReach, VariantReach
+from analysis.users.outcome_reach import DayCounts, OutcomeReach, VariantReach
 from flows.ingest.coverage import users_known_until
 from flows.ingest.users.kept_users import asked_of
 from flows.ingest.users.reach_by_day import DayReach, ReachBefore, read_days, written
@@ -94,16 +94,18 @@ def read_reach(con: Connection, spec: Experiment, known_until: datetime, *, is_k
 
 
 def _reach_of(written: dict[str, Any]) -> OutcomeReach:
-    variants = {v: VariantReach(**numbers) for v, numbers in written["by_variant"].items()}
+    variants = {
+        v: VariantReach(**{**numbers, "days": tuple(DayCounts(*day) for day in numbers["days"])})
+        for v, numbers in written["by_variant"].items()
+    }
     examples = None if written["examples"] is None else (*written["examples"],)
     return OutcomeReach(**{**written, "by_variant": variants, "examples": examples})
 
 
 def _identity(spec: Experiment) -> str:
     """Tells apart what was asked: users, the metrics' outcomes and windows, and which counts."""
-    counts = [
-        field.name for kind in (OutcomeReach, VariantReach, DayReach) for field in fields(kind)
-    ]
+    kinds = (OutcomeReach, VariantReach, DayReach)
+    counts = [field.name for kind in kinds for field in fields(kind)]
     metrics = {
         name: (metric.kind, metric.outcome, metric.per, str(spec.span_of(metric)))
         for name, metric in spec.user_metrics.items()

@@ -36,6 +36,7 @@ class DayReach:
     latest: int
     last_before: int | None
     last_after: int | None
+    last_happened: int | None
 
     def __add__(self, other: DayReach) -> DayReach:
         """Of both rows' outcomes, which no outcome is in twice; the day says nothing then."""
@@ -56,6 +57,7 @@ class DayReach:
             without_value=self.without_value,
             just_before=self.just_before,
             same_day=self.same_day,
+            last_ms=None if self.last_happened is None else self.last_happened // 1000,
             expected_before=_nearer(
                 self.before, self.first_before, self.last_before, -(self.last_before or 0), until_us
             ),

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
-from flows.formats.time import milliseconds_of
 from flows.ingest.users.exposed_users import users_of
+from flows.ingest.users.final_users import FinalUsers, final_users
 from flows.ingest.users.reach_by_day import DayReach, ReachBefore, by_day, closed, together
 from flows.ingest.users.read_unread_outcomes import read_unread_outcomes
+from flows.ingest.users.sampled_reach import by_name, of_sample
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import UserMetric
 from flows.warehouse.statements import Connection, joined_as_written, run
 
 _NO_STRANGERS = (0.0, 0.0, False)
-_SAMPLED = ("sampled", "repeated", "users_before", "users_outside")
 _MICROSECOND = timedelta(microseconds=1)
 # What has to be told user by user is told of a sample of about so many outcomes.
 _SAMPLED_ROWS = 200_000
@@ -63,7 +63,7 @@ def read_outcome_reach(
     is_kept: whether the kept users are those of the look; else users_at_look has them. before: of
     kept users, what needs not be read again.
     """
-    names, latest, seen = outcome_names(con, spec, known_until)
+    names, latest = outcome_names(con, spec, known_until)
     later = max(known_until, pulled_until)
     metrics = {
         name: metric
@@ -73,7 +73,7 @@ def read_outcome_reach(
     }
     if not metrics:
         return FoundReach({}, names, {})
-    look = _Look(con, spec, known_until, users_of(is_kept=is_kept), names, seen, before)
+    look = _Look(con, spec, known_until, users_of(is_kept=is_kept), names, before)
     unread = read_unread_outcomes(
         look.rows,
         {outcome for metric in metrics.values() for outcome in _outcomes_of(metric)},
@@ -95,15 +95,13 @@ def read_outcome_reach(
 
 def outcome_names(
     con: Connection, spec: Experiment, known_until: datetime
-) -> tuple[dict[str, int], datetime, dict[str, datetime]]:
-    """How many rows of each name there are up to a look, and when the last ones were: of all, and
-    of each name up to the look."""
+) -> tuple[dict[str, int], datetime]:
+    """How many rows of each name there are up to a look, and when the last of all was."""
     rows = run(
         con, "aggregate/outcome_names", experiment=spec.experiment, look_at=known_until
     ).fetchall()
     latest = max((row[2] for row in rows), default=known_until)
-    counts = {row[0]: row[1] for row in rows if row[1]}
-    return counts, latest, {row[0]: row[3] for row in rows if row[1]}
+    return {row[0]: row[1] for row in rows if row[1]}, latest
 
 
 def _outcomes_of(metric: UserMetric) -> tuple[str, ...]:
@@ -136,7 +134,6 @@ class _Look:
     known_until: datetime
     users: str
     totals: Mapping[str, int]
-    seen: Mapping[str, datetime]
     before: ReachBefore | None
     days: dict[str, list[DayReach]] = field(default_factory=dict)
 
@@ -150,16 +147,10 @@ class _Look:
             "until_us": until_us,
             "exposed_until": self.known_until - asked.span[1],
         }
-        finals = self.rows("aggregate/final_users", {"exposed_until": window["exposed_until"]})
+        finals = self._finals(window["exposed_until"])
         reached = self._reached(asked, window)
         each = 1 + sum(self.totals.get(name, 0) for name in asked.outcomes) // _SAMPLED_ROWS
-        sample = {
-            (outcome, variant): numbers
-            for outcome, variant, *numbers in self.rows(
-                "aggregate/outcome_reach_sample", {**window, "each": each}
-            )
-        }
-        users = {variant: count for variant, count, _ in finals}
+        sample = by_name(self.rows("aggregate/outcome_reach_sample", {**window, "each": each}))
         foreign = {name: self.totals.get(name, 0) for name in asked.outcomes}
         for (outcome, _), row in reached.items():
             foreign[outcome] -= row.rows
@@ -173,33 +164,40 @@ class _Look:
                 foreign=foreign[outcome],
                 by_variant={
                     v: replace(
-                        reached[outcome, v].reach(users.get(v, 0), *asked.span_us)
-                        if (outcome, v) in reached
-                        else VariantReach(users=users.get(v, 0)),
+                        self._of_variant(v, reached.get((outcome, v)), finals, asked),
                         alike=alike.get((outcome, v), 0),
                         each=each,
-                        **dict(zip(_SAMPLED, sample.get((outcome, v), ()), strict=False)),
+                        **of_sample(sample[outcome, v], finals.by_day.get(v, {})),
                     )
                     for v in self.spec.variants
                 },
                 examples=examples.get(outcome),
-                exposures_dated=bool(finals) and all(row[2] for row in finals),
+                exposures_dated=finals.are_dated,
                 strangers=strangers.get(outcome, _NO_STRANGERS)[0],
                 strange=strangers.get(outcome, _NO_STRANGERS)[1],
-                **self._since_the_last(outcome, window["exposed_until"], sum(users.values())),
             )
             for outcome in asked.outcomes
         }
         return self._with_examples(found, names)
 
-    def _since_the_last(self, outcome: str, exposed_until: datetime, users: int) -> dict[str, Any]:
-        """When the last of an outcome was, and how many of the users came after it."""
-        last = self.seen.get(outcome, exposed_until)
-        if last >= exposed_until:
-            return {}
-        earlier = self.rows("aggregate/final_users", {"exposed_until": last})
-        users_later = users - sum(row[1] for row in earlier)
-        return {"last_ms": milliseconds_of(last), "users_later": users_later}
+    def _of_variant(
+        self, variant: str, outcomes: DayReach | None, finals: FinalUsers, asked: _Asked
+    ) -> VariantReach:
+        """What is known of a variant's users from where their outcomes of one name lie."""
+        users = finals.of(variant)
+        if outcomes is None:
+            return VariantReach(users=users)
+        found = outcomes.reach(users, *asked.span_us)
+        if found.last_ms is None:
+            return found
+        last = datetime.fromtimestamp(found.last_ms / 1000, UTC)
+        if last >= self.known_until - asked.span[1]:
+            return found
+        return replace(found, users_later=users - self._finals(last).of(variant))
+
+    def _finals(self, exposed_until: datetime) -> FinalUsers:
+        """The users who came by then."""
+        return final_users(self.rows("aggregate/final_users", {"exposed_until": exposed_until}))
 
     def _reached(self, asked: _Asked, window: dict[str, Any]) -> dict[tuple[str, str], DayReach]:
         """Where the outcomes of each name and variant lie: of users of other days than those that

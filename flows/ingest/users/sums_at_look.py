@@ -57,7 +57,7 @@ class SumsAtLook:
     reach: Mapping[str, tuple[OutcomeReach, ...]]
     outcome_names: Mapping[str, int]
     unknown: Mapping[str, str] = field(default_factory=dict)
-    counted: Mapping[str, OutcomeReach] = field(default_factory=dict)
+    counted: Mapping[str, tuple[OutcomeReach, ...]] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
 
 

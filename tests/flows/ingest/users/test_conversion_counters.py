@@ -226,6 +226,31 @@ def test_a_counter_that_stops_beside_exposures_hides_no_harm(
     assert found.classification.value == ("no_data" if is_stopped else "pass")
 
 
+@pytest.mark.parametrize("better", ["higher", "lower"])
+def test_a_counter_that_stops_for_one_variant_flatters_nobody(tmp_path: Path, better: str) -> None:
+    """Half of a's users finish and a quarter of b's, or the other way round."""
+    service, metric = Service(), counter_spec().metrics["done"]
+    stops, goes_on = ("a", "b") if better == "higher" else ("b", "a")
+    for minute in range(41):
+        counts = {
+            (stops, "finished"): 50.0 * min(minute, 20),
+            (goes_on, "finished"): 25.0 * minute,
+            **{(v, "exposed"): 100.0 * minute for v in "ab"},
+        }
+        service.scrape(counts, times=4)
+        if not minute:
+            service.scrape(dict.fromkeys(counts, 0.0), times=20)
+    changed = {"role": Role.GUARDRAIL, "margin": MarginSpec(absolute=0.1), "better": better}
+    plan = {"start": START.isoformat(), "duration": "50m", "minimum_duration": "5m"}
+    spec = counter_spec(plan=plan, metrics={"done": metric.model_copy(update=changed)})
+    pull(service, tmp_path, spec)
+    (found,) = score_experiment(spec, tmp_path / "w.duckdb", at=instant(service.now_ms)).metrics
+    assert found.classification.value == "no_data"
+    said = found.unknown or ""
+    assert f"no outcome 'finished' of {stops}'s users after 2026-01-01 00:20 UTC" in said
+    assert "of 4,000 users who came later: has its source stopped?" in said
+
+
 def test_misspelt_metric_is_refused_and_leaves_no_trace(tmp_path: Path) -> None:
     service = Service()
     service.scrape({}, times=30)

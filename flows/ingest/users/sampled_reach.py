@@ -1,0 +1,46 @@
+"""What is told of outcomes user by user, of a sample of the users of each day."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+from analysis.users.outcome_reach import DayCounts
+
+
+class SampledReach(NamedTuple):
+    """The columns of sql/aggregate/outcome_reach_sample."""
+
+    outcome: str
+    variant: str
+    exposed_on: date
+    sampled: int
+    repeated: int
+    squares: float
+    users_before: int
+    users_outside: int
+    did: int
+
+
+_COUNTS = SampledReach._fields[3:]
+
+
+def by_name(rows: Iterable[Sequence[Any]]) -> Mapping[tuple[str, str], list[SampledReach]]:
+    """By outcome and variant, the rows of all days."""
+    found: defaultdict[tuple[str, str], list[SampledReach]] = defaultdict(list)
+    for row in rows:
+        each = SampledReach(*row)
+        found[each.outcome, each.variant].append(each)
+    return found
+
+
+def of_sample(rows: Sequence[SampledReach], users: Mapping[date, int]) -> dict[str, Any]:
+    """A variant's counts as VariantReach names them: of all days together, and who did it on each.
+
+    users: all whose values are final, by day.
+    """
+    did = {row.exposed_on: row.did for row in rows}
+    days = tuple(DayCounts(d.isoformat(), users[d], did.get(d, 0)) for d in sorted(users))
+    return {"days": days} | {name: sum(getattr(row, name) for row in rows) for name in _COUNTS}
