@@ -80,6 +80,15 @@ class RequestEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class LateUsers:
+    """By candidate, both variants' estimates of users who came since a day (ISO), and before it."""
+
+    since: str
+    late: Mapping[str, Pair]
+    before: Mapping[str, Pair]
+
+
+@dataclass(frozen=True, slots=True)
 class UserEvidence:
     """Users by variant, each with a final value.
 
@@ -102,6 +111,7 @@ class UserEvidence:
     reach: by metric that is made of users' outcomes, which of these reach whom. outcome_names: rows
         up to the look by name; empty where there are none at all. lost_outcomes: rows that lack a
         user, a name or a time.
+    late: by metric, users who came since several days, apart from those who came before.
     counted: by metric that counters, or sums by day, tell: the same, as far as these know it.
     are_sums: whether sums came from elsewhere, and no rows of users. faults: what can't be right in
         them.
@@ -130,6 +140,7 @@ class UserEvidence:
     outcome_names: Mapping[str, int] = field(default_factory=dict)
     lost_outcomes: int = 0
     counted: Mapping[str, tuple[OutcomeReach, ...]] = field(default_factory=dict)
+    late: Mapping[str, tuple[LateUsers, ...]] = field(default_factory=dict)
     are_sums: bool = False
     faults: tuple[str, ...] = ()
 

@@ -10,6 +10,7 @@ from scipy.special import ndtr
 
 from analysis.evidence import UserEvidence
 from analysis.fixed.comparison import Sample
+from analysis.judge.late_users import why_late
 from analysis.judge.segments import SegmentTable, compare_segments
 from analysis.judge.stopped_outcomes import why_stopped
 from analysis.judge.unread_outcomes import why_lost, why_unread
@@ -150,6 +151,7 @@ def _why_no_pass(
         _why_contradicted(evidence, metric, candidate)
         or why_lost(evidence, metric)
         or why_stopped(evidence, metric, arms)
+        or why_late(plan, evidence, metric, candidate)
         or _why_ambiguous(evidence, metric)
         or (_why_everybody(metric, arms, values) if is_share else None)
         or why_unread(evidence, metric, arms, room=room, values=values)

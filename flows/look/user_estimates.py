@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.evidence import LateUsers
 from analysis.fixed.comparison import Pair, Sample, mean_sample, proportion_sample
 from analysis.users.splits import combine_within_splits
 from flows.ingest.users.cohort_sums import CohortSums
@@ -30,6 +31,7 @@ class Estimates:
     trend_days: dict[str, int]
     largest: dict[str, Mapping[str, float]]
     removed: dict[str, float]
+    late: dict[str, tuple[LateUsers, ...]]
     unknown: dict[str, str]
 
     def withdraw(self, metric: str, why: str) -> None:
@@ -39,7 +41,7 @@ class Estimates:
             candidate: (Sample(pair[0].n, nan, nan), Sample(pair[1].n, nan, nan))
             for candidate, pair in self.samples[metric].items()
         }
-        for by_metric in (self.trends, self.trend_days, self.largest, self.removed):
+        for by_metric in (self.trends, self.trend_days, self.largest, self.removed, self.late):
             by_metric.pop(metric, None)
         for segments in self.segments.values():
             for segment in segments.values():
@@ -49,7 +51,7 @@ class Estimates:
 
 def estimate_metrics(spec: Experiment, users: SumsAtLook) -> Estimates:
     """Every metric that is made of users' values."""
-    found = Estimates({}, {}, {}, {}, {}, {}, {}, {})
+    found = Estimates({}, {}, {}, {}, {}, {}, {}, {}, {})
     for cohort, sums in users.cohorts:
         for name, places in cohort.metrics.items():
             _add_metric(spec, name, places, sums, found)
@@ -72,6 +74,14 @@ def _add_metric(
     if places.covariates or strata:
         found.removed[name] = removed
     found.largest[name] = _largest(places, sums)
+    found.late[name] = tuple(
+        LateUsers(
+            part.since.isoformat(),
+            _samples(spec, name, places, part.late)[0],
+            _samples(spec, name, places, part.before)[0],
+        )
+        for part in sums.late
+    )
     if places.trend is not None and sums.whole:
         found.trends[name] = compare_users(spec, MetricQuantities(places.trend), sums)[0]
         found.trend_days[name] = places.trend_days

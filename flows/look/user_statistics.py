@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from analysis.evidence import UserEvidence
-from analysis.fixed.comparison import proportion_sample
+from analysis.evidence import LateUsers, UserEvidence
+from analysis.fixed.comparison import Pair, proportion_sample
 from analysis.users.outcome_reach import DayCounts, OutcomeReach, reach_of_counts
 from flows.formats.time import milliseconds_of
 from flows.ingest.users.aggregates_at_look import read_aggregates_at_look
+from flows.ingest.users.cohort_sums import late_days
 from flows.ingest.users.exposed_users import BySplit, ExposedUsers
 from flows.ingest.users.parts import lost_outcomes
 from flows.ingest.users.plan_splits import SplitStarts
@@ -68,6 +69,7 @@ def read_user_statistics(
             found.samples[name] = {v: (arms[spec.baseline], arms[v]) for v in spec.candidates}
             found.final_users[name] = {v: float(arm.n) for v, arm in arms.items()}
             counted[name] = (_reach(con, spec, counters, metric.outcome, rows),)
+            found.late[name] = _late(spec, counted[name][0])
         contradictory = dict(_contradictions(spec, counters, counts))
         for name, why in contradictory.items():
             found.withdraw(name, why)
@@ -95,6 +97,7 @@ def read_user_statistics(
         outcome_names=seen.outcome_names,
         lost_outcomes=lost_outcomes(con, spec),
         counted=counted,
+        late=found.late,
         are_sums=spec.sources.sums is not None,
         faults=seen.faults,
     )
@@ -162,6 +165,25 @@ def _reach(
             later = sum(day.users for day in days[variant]) - earlier[variant, counters.exposed]
             last[variant] = milliseconds_of(max(seen) + spec.plan.bucket), later
     return reach_of_counts(outcome, days, last)
+
+
+def _late(spec: Experiment, reach: OutcomeReach) -> tuple[LateUsers, ...]:
+    """Users whom counters counted since several days, apart from those before."""
+    days = {v: reach.by_variant[v].days for v in spec.variants}
+
+    def pairs(since: str, *, is_late: bool) -> dict[str, Pair]:
+        of = {v: [d for d in found if (d.day >= since) == is_late] for v, found in days.items()}
+        arms = {
+            v: proportion_sample(sum(d.users for d in found), sum(d.did for d in found))
+            for v, found in of.items()
+        }
+        return {v: (arms[spec.baseline], arms[v]) for v in spec.candidates}
+
+    starts = late_days(date.fromisoformat(d.day) for found in days.values() for d in found)
+    return tuple(
+        LateUsers(since, pairs(since, is_late=True), pairs(since, is_late=False))
+        for since in map(date.isoformat, starts)
+    )
 
 
 def _contradictions(

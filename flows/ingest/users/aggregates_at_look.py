@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
@@ -14,7 +16,7 @@ from analysis.users.sums import Sums
 from flows.formats.time import milliseconds_of
 from flows.ingest.coverage import users_known_until
 from flows.ingest.sources.aggregate_rows import COVARIATE, DENOMINATOR, VALUE
-from flows.ingest.users.cohort_sums import CohortSums, Part
+from flows.ingest.users.cohort_sums import CohortSums, LateSums, Part, late_days
 from flows.ingest.users.exposed_users import BySplit, ExposedUsers
 from flows.ingest.users.final_values import midnight
 from flows.ingest.users.known_aggregates import (
@@ -48,7 +50,7 @@ def read_aggregates_at_look(con: Connection, spec: Experiment, at: datetime) -> 
         window = _window(spec, name)
         cohort = _cohort(name, spec.user_metrics[name], window)
         final = list(_until(spec, rows, known_until - window))
-        cohorts.append((cohort, _cohort_sums(final)))
+        cohorts.append((cohort, replace(_cohort_sums(final), late=_late_sums(spec, final))))
         why = _why_unknown(spec, name, final, known)
         if why is not None:
             unknown[name] = why
@@ -152,6 +154,23 @@ def _cohort_sums(rows: Sequence[VariantRow]) -> CohortSums:
         if each.row.stratum:
             add((each.variant, "stratum", each.row.stratum), sums)
     return CohortSums(found, {}, {}, frozenset())
+
+
+def _late_sums(spec: Experiment, rows: Sequence[VariantRow]) -> tuple[LateSums, ...]:
+    """Those of users who came lately apart, where sums are by day."""
+    of_day: defaultdict[date, list[VariantRow]] = defaultdict(list)
+    for each in rows:
+        if each.row.day is not None and not each.row.segment and not spec.sources.is_timeless:
+            of_day[each.row.day].append(each)
+
+    def of(days: Iterable[date]) -> CohortSums:
+        return _cohort_sums([each for day in days for each in of_day[day]])
+
+    days = sorted(of_day)
+    return tuple(
+        LateSums(since, of(d for d in days if d >= since), of(d for d in days if d < since))
+        for since in late_days(days)
+    )
 
 
 def _exposed(spec: Experiment, known: KnownAggregates, until: datetime) -> ExposedUsers:

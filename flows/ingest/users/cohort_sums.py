@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from flows.ingest.users.daily_sums import SumsRow
 from flows.ingest.users.quantities import Cohort
 from flows.ingest.users.scales import Scales
 
+# Harm is looked for in so many parts of the days, the last one of each.
+_LATE_PARTS = 2, 4, 8
 # A variant, dimension and segment; the last two are empty for all users.
 Part = tuple[str, str, str]
 
@@ -21,17 +24,49 @@ class CohortSums:
     """The sums of all days: of each part of the users, whole and by split (its number).
 
     largest: by variant, the largest value of the quantities that one user can carry.
-    refused: quantities whose cap is 0, so that their sums say nothing.
+    refused: quantities whose cap is 0, so that their sums say nothing. late: those who came lately
+    apart from those who came before, by several days since when.
     """
 
     whole: Mapping[Part, Sums]
     by_split: Mapping[int, Mapping[Part, Sums]]
     largest: Mapping[str, Mapping[int, float]]
     refused: frozenset[int]
+    late: tuple[LateSums, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LateSums:
+    """The sums of users who came since a day, and of those who came before it."""
+
+    since: date
+    late: CohortSums
+    before: CohortSums
+
+
+def late_days(days: Iterable[date]) -> list[date]:
+    """Since when users are looked at apart: of the days, the last half, quarter and eighth."""
+    ordered = sorted(set(days))
+    lengths = {len(ordered) // part for part in _LATE_PARTS} - {0}
+    return [ordered[-length] for length in sorted(lengths, reverse=True)]
 
 
 def add_days(rows: Iterable[SumsRow], cohort: Cohort, scales: Scales) -> CohortSums:
-    """Sums over all days."""
+    """Sums over all days, and those of users who came late."""
+    found = list(rows)
+    of_all = [row for row in found if not row.dimension]
+    late = tuple(
+        LateSums(
+            since,
+            _added([row for row in of_all if row.exposed_on >= since], cohort, scales),
+            _added([row for row in of_all if row.exposed_on < since], cohort, scales),
+        )
+        for since in late_days(row.exposed_on for row in of_all)
+    )
+    return replace(_added(found, cohort, scales), late=late)
+
+
+def _added(rows: Iterable[SumsRow], cohort: Cohort, scales: Scales) -> CohortSums:
     by_part: dict[tuple[int, Part], list[SumsRow]] = {}
     maxima: dict[str, list[Sequence[float]]] = {}
     # DuckDB hands groups back in any order, and sums of floats depend on it.

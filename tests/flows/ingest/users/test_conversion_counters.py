@@ -17,11 +17,14 @@ from flows.ingest.users.pull_users import pull_users
 from flows.look.evaluate import score_experiment
 from flows.spec.experiment import Experiment
 from flows.spec.metric_fields import MarginSpec
+from flows.warehouse.connection import open_writer
 from tests.builders.scraped_source import ScrapedSource
-from tests.builders.user_specs import START, arms_of, read, rows_of, sample_in, spec_of
+from tests.builders.user_specs import START, arms_of, day, read, rows_of, sample_in, spec_of
 
 SCRAPE = 15_000
 BEGIN = milliseconds_of(START)
+# What b's users do more of on the last day.
+LATE = ("b", "finished")
 BUCKETS = "select bucket_start, variant, outcome, users from conversion_buckets order by all"
 
 
@@ -249,6 +252,28 @@ def test_a_counter_that_stops_for_one_variant_flatters_nobody(tmp_path: Path, be
     said = found.unknown or ""
     assert f"no outcome 'finished' of {stops}'s users after 2026-01-01 00:20 UTC" in said
     assert "of 4,000 users who came later: has its source stopped?" in said
+
+
+def test_users_of_the_last_days_are_known_apart(service: Service, tmp_path: Path) -> None:
+    """Of counts of four days; the first has those that were pulled as well."""
+    pull(service, tmp_path)
+    of_day = {"exposed": 100, "finished": 10}
+    rows = [
+        (day(number), variant, outcome, users + 40 * (number == 3 and (variant, outcome) == LATE))
+        for number in range(4)
+        for variant in "ab"
+        for outcome, users in of_day.items()
+    ]
+    with open_writer(tmp_path / "w.duckdb") as con:
+        for start, *counted in rows:
+            values = ["quiz", start, start, *counted]
+            con.execute("insert into conversion_buckets values (?, ?, ?, ?, ?, ?)", values)
+    found = read(counter_spec(), tmp_path, day(4)).late["done"]
+    assert [each.since for each in found] == ["2026-01-03", "2026-01-04"]
+    (_, last), (_, before) = found[1].late["b"], found[1].before["b"]
+    assert (float(last.n), float(last.mean)) == (100, 0.5)
+    assert float(before.n) >= 300
+    assert float(found[0].late["b"][1].mean) == pytest.approx(0.3)
 
 
 def test_misspelt_metric_is_refused_and_leaves_no_trace(tmp_path: Path) -> None:

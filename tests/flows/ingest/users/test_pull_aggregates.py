@@ -468,3 +468,15 @@ def test_sums_of_one_variant_that_stop_flatter_nobody(
     else:
         assert f"no outcome 'paid' of {stops}'s users after 2026-01-07 00:00 UTC, where " in reason
     assert "were expected" in reason
+
+
+@pytest.mark.parametrize("kind", ["proportion", "mean", "ratio"])
+def test_harm_of_the_last_days_is_not_diluted_by_those_before(tmp_path: Path, kind: str) -> None:
+    metric, row = KINDS_BY_DAY[kind]
+    days = [row("a", 100, day) for day in range(1, 13)]
+    days += [row("b", 100 if day <= 9 else 400, day) for day in range(1, 13)]
+    spec = sums_spec({"by_day": True}, metrics={"paid": {**metric, "better": "lower"}})
+    document = judge_sums(tmp_path, days, spec)
+    assert document.decision.value == "hold"
+    reason = " ".join(document.reasons)
+    assert "harm is beyond the margin among the users who came since 2026-01-10: b has" in reason
