@@ -77,7 +77,7 @@ def test_healthy_candidates_are_seldom_held(role: Role, course: FloatArray, shar
 
 @pytest.mark.parametrize(
     ("role", "late", "days"),
-    [(Role.GUARDRAIL, 0.17, 2), (Role.GUARDRAIL, 0.22, 1), (Role.GOAL, 0.15, 3)],
+    [(Role.GUARDRAIL, 0.18, 2), (Role.GUARDRAIL, 0.22, 1), (Role.GOAL, 0.15, 3)],
 )
 def test_harm_that_began_late_is_held(role: Role, late: float, days: int) -> None:
     early = 0.1 if role is Role.GUARDRAIL else 0.07
