@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from datetime import datetime
 
-from analysis.evidence import LateUsers, UserEvidence
-from analysis.fixed.comparison import Pair, proportion_sample
-from analysis.users.outcome_reach import DayCounts, OutcomeReach, reach_of_counts
-from flows.formats.time import milliseconds_of
+from analysis.evidence import UserEvidence
 from flows.ingest.users.aggregates_at_look import read_aggregates_at_look
-from flows.ingest.users.cohort_sums import late_days
 from flows.ingest.users.exposed_users import BySplit, ExposedUsers
 from flows.ingest.users.parts import lost_outcomes
 from flows.ingest.users.plan_splits import SplitStarts
 from flows.ingest.users.sums_at_look import read_sums_at_look
+from flows.look.counted_users import count_users
 from flows.look.user_estimates import estimate_metrics
 from flows.spec.experiment import Experiment
-from flows.spec.metrics import UserMetric
-from flows.spec.sources import CounterSource
-from flows.warehouse.statements import Connection, run
-
-_MICROSECOND = timedelta(microseconds=1)
-# Users by variant and outcome.
-_Counts = defaultdict[tuple[str, str], int]
-
-
-class _Counted(NamedTuple):
-    """Users whom counters counted on a day, and the last bucket that has some."""
-
-    variant: str
-    outcome: str
-    day: date
-    users: float
-    latest: datetime
+from flows.warehouse.statements import Connection
 
 
 def read_user_statistics(
@@ -52,28 +30,9 @@ def read_user_statistics(
     found, exposed = estimate_metrics(spec, seen), seen.exposed
     for name, why in seen.unknown.items():
         found.withdraw(name, why)
-    contradictions: tuple[str, ...] = ()
-    counted = dict(seen.counted)
-    users = exposed.users
     counters = spec.sources.conversions
-    if counters is not None:
-        rows = _counted(con, spec, _whole_buckets(spec, at))
-        counts = _users(rows)
-        if not spec.sources.rows:
-            users = {variant: counts[variant, counters.exposed] for variant in spec.variants}
-        for name, metric in _proportions(spec):
-            exposures = {v: counts[v, counters.exposed] for v in spec.variants}
-            arms = {
-                v: proportion_sample(n, counts[v, metric.outcome]) for v, n in exposures.items()
-            }
-            found.samples[name] = {v: (arms[spec.baseline], arms[v]) for v in spec.candidates}
-            found.final_users[name] = {v: float(arm.n) for v, arm in arms.items()}
-            counted[name] = (_reach(con, spec, counters, metric.outcome, rows),)
-            found.late[name] = _late(spec, counted[name][0])
-        contradictory = dict(_contradictions(spec, counters, counts))
-        for name, why in contradictory.items():
-            found.withdraw(name, why)
-        contradictions = tuple(contradictory.values())
+    counted = None if counters is None else count_users(con, spec, counters, at, found)
+    only_counted = None if counted is None or spec.sources.rows else counted.exposed
     return UserEvidence(
         samples={name: found.samples[name] for name in spec.user_metrics},
         proportions=frozenset(
@@ -81,10 +40,10 @@ def read_user_statistics(
             for name, metric in spec.user_metrics.items()
             if metric.is_share and name not in found.removed
         ),
-        exposed=users,
+        exposed=exposed.users if only_counted is None else only_counted,
         mixed=exposed.mixed,
         final_users=found.final_users,
-        exposed_by_split=exposed.by_split if users is exposed.users else (),
+        exposed_by_split=exposed.by_split if only_counted is None else (),
         exposed_by_part=_parts(exposed),
         segments=found.segments,
         trends=found.trends,
@@ -92,11 +51,11 @@ def read_user_statistics(
         largest=found.largest,
         variance_removed=found.removed,
         unknown=found.unknown,
-        contradictions=contradictions,
+        contradictions=() if counted is None else counted.contradictions,
         reach=seen.reach,
         outcome_names=seen.outcome_names,
         lost_outcomes=lost_outcomes(con, spec),
-        counted=counted,
+        counted={**seen.counted, **({} if counted is None else counted.reach)},
         late=found.late,
         are_sums=spec.sources.sums is not None,
         faults=seen.faults,
@@ -112,90 +71,3 @@ def _parts(exposed: ExposedUsers) -> dict[str, dict[str, BySplit]]:
         name = f"segment {dimension}" if dimension in parts else dimension
         parts[name] = {part or "none": users for part, users in sorted(segments.items())}
     return parts
-
-
-def _proportions(spec: Experiment) -> Iterator[tuple[str, UserMetric]]:
-    return ((k, m) for k, m in spec.user_metrics.items() if m.kind == "proportion")
-
-
-def _whole_buckets(spec: Experiment, at: datetime) -> datetime:
-    """Before when a bucket has begun that has ended by the look."""
-    return at - spec.plan.bucket + _MICROSECOND
-
-
-def _counted(con: Connection, spec: Experiment, until: datetime) -> list[_Counted]:
-    """Users from counters, of buckets that begin before a time."""
-    key = spec.experiment
-    rows = run(con, "aggregate/user_conversions", experiment=key, until=until).fetchall()
-    return [_Counted(*row) for row in rows]
-
-
-def _users(rows: Iterable[_Counted]) -> _Counts:
-    counts: _Counts = defaultdict(int)
-    for row in rows:
-        counts[row.variant, row.outcome] += int(row.users)
-    return counts
-
-
-def _reach(
-    con: Connection,
-    spec: Experiment,
-    counters: CounterSource,
-    outcome: str,
-    rows: Sequence[_Counted],
-) -> OutcomeReach:
-    """When an outcome was counted last of each variant, and how many users were exposed since."""
-    exposed, did = (
-        {(r.variant, r.day): int(r.users) for r in rows if r.outcome == o}
-        for o in (counters.exposed, outcome)
-    )
-    days = {
-        variant: [
-            DayCounts(day.isoformat(), users, did.get((variant, day), 0))
-            for (v, day), users in exposed.items()
-            if v == variant
-        ]
-        for variant in spec.variants
-    }
-    last = {}
-    for variant in spec.variants:
-        seen = [r.latest for r in rows if (r.variant, r.outcome) == (variant, outcome)]
-        if seen:
-            earlier = _users(_counted(con, spec, max(seen) + _MICROSECOND))
-            later = sum(day.users for day in days[variant]) - earlier[variant, counters.exposed]
-            last[variant] = milliseconds_of(max(seen) + spec.plan.bucket), later
-    return reach_of_counts(outcome, days, last)
-
-
-def _late(spec: Experiment, reach: OutcomeReach) -> tuple[LateUsers, ...]:
-    """Users whom counters counted since several days, apart from those before."""
-    days = {v: reach.by_variant[v].days for v in spec.variants}
-
-    def pairs(since: str, *, is_late: bool) -> dict[str, Pair]:
-        of = {v: [d for d in found if (d.day >= since) == is_late] for v, found in days.items()}
-        arms = {
-            v: proportion_sample(sum(d.users for d in found), sum(d.did for d in found))
-            for v, found in of.items()
-        }
-        return {v: (arms[spec.baseline], arms[v]) for v in spec.candidates}
-
-    starts = late_days(date.fromisoformat(d.day) for found in days.values() for d in found)
-    return tuple(
-        LateUsers(since, pairs(since, is_late=True), pairs(since, is_late=False))
-        for since in map(date.isoformat, starts)
-    )
-
-
-def _contradictions(
-    spec: Experiment, counters: CounterSource, counts: _Counts
-) -> Iterator[tuple[str, str]]:
-    """Metrics whose counters can't both be right, and why."""
-    for name, metric in _proportions(spec):
-        for variant in spec.variants:
-            x, n = counts[variant, metric.outcome], counts[variant, counters.exposed]
-            if x > n:
-                why = (
-                    f"{name}, {variant}: {x:,} users with {metric.outcome!r} of {n:,} with "
-                    f"{counters.exposed!r}: one of the counters doesn't count users"
-                )
-                yield name, why

@@ -21,7 +21,7 @@ sampled as (
         u.variant,
         u.exposed_on,
         epoch_us(o.occurred_at) - epoch_us(u.exposed_at) as after_us,
-        o.value is distinct from 0 as happened,
+        o.value is null or o.value <> 0 as happened,
         hash(o.occurred_at, o.value) as what
     from outcomes as o
     inner join sampled_users as u on o.user_id = u.user_id
