@@ -4,68 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from analysis.plan import Role
-from flows.formats.time import instant, milliseconds_of
+from flows.formats.time import instant
 from flows.ingest.sources.samples import SourceRefused
-from flows.ingest.users.conversion_counters import pull_conversions
-from flows.ingest.users.pull_report import ConversionPull
 from flows.ingest.users.pull_users import pull_users
 from flows.look.evaluate import score_experiment
-from flows.spec.experiment import Experiment
-from flows.spec.metric_fields import MarginSpec
-from flows.warehouse.connection import open_writer
-from tests.builders.scraped_source import ScrapedSource
-from tests.builders.user_specs import START, arms_of, day, read, rows_of, sample_in, spec_of
+from tests.builders.counted_service import SCRAPE, Service, counter_spec, pull
+from tests.builders.user_specs import START, arms_of, read, rows_of, sample_in, spec_of
 
-SCRAPE = 15_000
-BEGIN = milliseconds_of(START)
-# What b's users do more of on the last day.
-LATE = ("b", "finished")
 BUCKETS = "select bucket_start, variant, outcome, users from conversion_buckets order by all"
-
-
-def counter_spec(**changes: Any) -> Experiment:
-    conversions = {"prometheus": {"url": "http://localhost:9090"}, "metric": "quiz_users_total"}
-    metrics = {"done": {"kind": "proportion", "outcome": "finished"}}
-    plan = {"start": START.isoformat(), "duration": "6h"}
-    fields = {"metrics": metrics, "plan": plan, **changes}
-    return spec_of({"conversions": conversions}, **fields)
-
-
-class Service:
-    """A service's counters, scraped every 15 s; counts are what a scrape sees."""
-
-    def __init__(self) -> None:
-        self.source = ScrapedSource()
-        self.now_ms = BEGIN - 20 * SCRAPE
-        self.started_s = self.now_ms // 1000 - 3600
-
-    def scrape(self, counts: dict[tuple[str, str], float], *, times: int = 1, up: int = 1) -> None:
-        for _ in range(times):
-            self._add("up", up)
-            if up:
-                self._add("process_start_time_seconds", self.started_s)
-                for (variant, outcome), value in counts.items():
-                    labels = {"experiment": "quiz", "variant": variant, "outcome": outcome}
-                    self._add("quiz_users_total", value, **labels)
-            self.now_ms += SCRAPE
-
-    def restart(self) -> None:
-        self.started_s = self.now_ms // 1000 - 5
-
-    def _add(self, name: str, value: float, **labels: str) -> None:
-        where = {"__name__": name, "job": "quiz", "instance": "quiz:8080"}
-        self.source.add({**where, **labels}, {self.now_ms: value})
-
-
-def pull(service: Service, folder: Path, spec: Experiment | None = None) -> ConversionPull:
-    return pull_conversions(
-        spec or counter_spec(), service.source, folder / "w.duckdb", until_ms=service.now_ms
-    )
 
 
 def shares(service: Service, folder: Path) -> dict[str, tuple[int, float]]:
@@ -204,76 +153,6 @@ def test_more_outcomes_than_exposures_are_noted_and_nothing_is_claimed(
     )
     assert note in found.notes
     assert [metric.classification.value for metric in found.metrics] == ["no_data"]
-
-
-@pytest.mark.parametrize("finishing", [20, 40])
-def test_a_counter_that_stops_beside_exposures_hides_no_harm(
-    tmp_path: Path, finishing: int
-) -> None:
-    """Users since then count as not finished, in both variants: they dilute whatever harm is."""
-    service, metric = Service(), counter_spec().metrics["done"]
-    for minute in range(41):
-        done = 50 * min(minute, finishing)
-        counts = {"exposed": 100.0 * minute, "finished": float(done)}
-        service.scrape({(v, o): n for v in "ab" for o, n in counts.items()}, times=4)
-        if not minute:
-            service.scrape({(v, o): 0.0 for v in "ab" for o in counts}, times=20)
-    margin = MarginSpec(absolute=0.1)
-    guardrail = metric.model_copy(update={"role": Role.GUARDRAIL, "margin": margin})
-    plan = {"start": START.isoformat(), "duration": "50m", "minimum_duration": "5m"}
-    spec = counter_spec(plan=plan, metrics={"done": guardrail})
-    pull(service, tmp_path, spec)
-    (found,) = score_experiment(spec, tmp_path / "w.duckdb", at=instant(service.now_ms)).metrics
-    is_stopped = "of 8,000 users who came later: has its source stopped?" in (found.unknown or "")
-    assert is_stopped == (finishing == 20)
-    assert found.classification.value == ("no_data" if is_stopped else "pass")
-
-
-@pytest.mark.parametrize("better", ["higher", "lower"])
-def test_a_counter_that_stops_for_one_variant_flatters_nobody(tmp_path: Path, better: str) -> None:
-    """Half of a's users finish and a quarter of b's, or the other way round."""
-    service, metric = Service(), counter_spec().metrics["done"]
-    stops, goes_on = ("a", "b") if better == "higher" else ("b", "a")
-    for minute in range(41):
-        counts = {
-            (stops, "finished"): 50.0 * min(minute, 20),
-            (goes_on, "finished"): 25.0 * minute,
-            **{(v, "exposed"): 100.0 * minute for v in "ab"},
-        }
-        service.scrape(counts, times=4)
-        if not minute:
-            service.scrape(dict.fromkeys(counts, 0.0), times=20)
-    changed = {"role": Role.GUARDRAIL, "margin": MarginSpec(absolute=0.1), "better": better}
-    plan = {"start": START.isoformat(), "duration": "50m", "minimum_duration": "5m"}
-    spec = counter_spec(plan=plan, metrics={"done": metric.model_copy(update=changed)})
-    pull(service, tmp_path, spec)
-    (found,) = score_experiment(spec, tmp_path / "w.duckdb", at=instant(service.now_ms)).metrics
-    assert found.classification.value == "no_data"
-    said = found.unknown or ""
-    assert f"no outcome 'finished' of {stops}'s users after 2026-01-01 00:20 UTC" in said
-    assert "of 4,000 users who came later: has its source stopped?" in said
-
-
-def test_users_of_the_last_days_are_known_apart(service: Service, tmp_path: Path) -> None:
-    """Of counts of four days; the first has those that were pulled as well."""
-    pull(service, tmp_path)
-    of_day = {"exposed": 100, "finished": 10}
-    rows = [
-        (day(number), variant, outcome, users + 40 * (number == 3 and (variant, outcome) == LATE))
-        for number in range(4)
-        for variant in "ab"
-        for outcome, users in of_day.items()
-    ]
-    with open_writer(tmp_path / "w.duckdb") as con:
-        for start, *counted in rows:
-            values = ["quiz", start, start, *counted]
-            con.execute("insert into conversion_buckets values (?, ?, ?, ?, ?, ?)", values)
-    found = read(counter_spec(), tmp_path, day(4)).late["done"]
-    assert [each.since for each in found] == ["2026-01-03", "2026-01-04"]
-    (_, last), (_, before) = found[1].late["b"], found[1].before["b"]
-    assert (float(last.n), float(last.mean)) == (100, 0.5)
-    assert float(before.n) >= 300
-    assert float(found[0].late["b"][1].mean) == pytest.approx(0.3)
 
 
 def test_misspelt_metric_is_refused_and_leaves_no_trace(tmp_path: Path) -> None:
