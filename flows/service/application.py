@@ -29,7 +29,7 @@ from flows.service.pages import PageEndpoints, refused_page
 from flows.service.sessions import Sessions
 from flows.service.shared_calls import Overloaded, SharedCalls, TookTooLong
 from flows.service.verdict_query import parse_query
-from flows.service.verdicts import Looks, named, of_service
+from flows.service.verdicts import Looks, named, of_service, others_first
 from flows.warehouse.connection import WarehouseBusy, WarehouseUnusable
 from flows.workspace.experiments import select_readable
 from flows.workspace.paths import Workspace
@@ -58,6 +58,7 @@ class Endpoints:
         self._limits = limits
         self._metrics = metrics
         self._looks = Looks(workspace, limits, metrics)
+        self._rounds = flagger.Rounds()
         self._reads = reads
 
     async def webhook(self, request: Request) -> Response:
@@ -70,8 +71,12 @@ class Endpoints:
         grant = grant_of(request)
         name = await self._experiment_of(call, grant)
         grant.check(name, deciding=True)
+        self._rounds.note(kind, name)
         document = await self._looks.look(name)
-        status, body = flagger.answer(kind, document)
+        may_begin = self._rounds.is_first_step(kind, name, call) and not await self._read(
+            "specs", ("after", name), functools.partial(others_first, self._workspace, name)
+        )
+        status, body = flagger.answer(kind, document, may_begin=may_begin)
         return json_response(body, status=status)
 
     async def measurement(self, request: Request) -> Response:

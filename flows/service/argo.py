@@ -14,7 +14,8 @@ class Measurement(JsonDocument):
 
     Every decision is a measurement: another status than 200 would be an error to Argo. score is
     null without data or with bad data: a condition on it alone must not pass then. waits: whether a
-    signal holds, so that no more traffic may be shifted until a person has decided.
+    signal holds, which a person must decide about, or something else must change before any more
+    traffic may be shifted.
     """
 
     experiment: str
@@ -32,7 +33,7 @@ def measurement(document: VerdictDocument) -> dict[str, object]:
         experiment=document.experiment,
         decision=document.decision,
         exit_code=document.exit_code,
-        waits=any(metric.holds for metric in document.metrics),
+        waits=bool(document.waits) or any(metric.holds for metric in document.metrics),
         score=document.score,
         reasons=tuple(document.reasons),
         look_at=document.look_at.isoformat(),

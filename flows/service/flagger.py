@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError, field_validator
 
 from analysis.metric_result import may_take_more
+from analysis.plan import Unit
 from analysis.verdict import Decision
 from flows.formats.json_schema import JsonDocument
 from flows.look.verdict_document import VerdictDocument
@@ -16,6 +18,8 @@ from flows.service.http import Refused
 # Flagger takes 200 to 202 for yes and everything else for no.
 CONTINUES = 200
 DOES_NOT = 409
+# In each round Flagger calls `rollout` of a canary that has traffic before it asks for more.
+_ROUND_S = 300.0
 
 
 class HookMetadata(BaseModel):
@@ -33,9 +37,21 @@ class HookCall(BaseModel):
     namespace: StrictStr = Field("", description="The canary's namespace")
     phase: StrictStr = Field("", description="Not used")
     checksum: StrictStr = Field("", description="Not used")
+    canary_weight: float | None = Field(
+        None,
+        alias="canaryWeight",
+        description="Its share of the traffic so far, where Flagger sends it: at 0 the next step "
+        "is its first, which needs no requests of it",
+    )
     metadata: HookMetadata | None = Field(
         None, description="`experiment` names the experiment; else that of name and namespace"
     )
+
+    @field_validator("canary_weight", mode="before")
+    @classmethod
+    def _number(cls, sent: object) -> object:
+        """What is no number says nothing of the weight, as if it weren't sent."""
+        return sent if isinstance(sent, int | float) and not isinstance(sent, bool) else None
 
     @property
     def experiment(self) -> str | None:
@@ -68,12 +84,36 @@ def parse_call(body: Mapping[str, Any]) -> HookCall:
     return call
 
 
-def answer(kind: str, document: VerdictDocument) -> tuple[int, dict[str, object]]:
+class Rounds:
+    """Which canaries have traffic, as far as Flagger's own calls tell; of one event loop."""
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._judged: dict[str, float] = {}
+
+    def note(self, kind: str, experiment: str) -> None:
+        """A call of this type has come."""
+        if kind == "rollout":
+            self._judged[experiment] = self._now()
+
+    def is_first_step(self, kind: str, experiment: str, call: HookCall) -> bool:
+        """Whether it asks for a canary's first traffic, of which no request can be known yet."""
+        if kind != "confirm-traffic-increase":
+            return False
+        if call.canary_weight is not None:
+            return call.canary_weight <= 0
+        return self._now() - self._judged.get(experiment, -_ROUND_S) >= _ROUND_S
+
+
+def answer(
+    kind: str, document: VerdictDocument, *, may_begin: bool = False
+) -> tuple[int, dict[str, object]]:
     """Status and body for a webhook of this type, a key of HOOKS.
 
+    may_begin: the canary's first traffic is asked for, and no other experiment must come before.
     Flagger shows the body of a refusal in its events: the reasons stand near its beginning.
     """
-    is_yes = HOOKS[kind](document)
+    is_yes = HOOKS[kind](document) or (may_begin and _knows_no_request(document))
     body = HookAnswer.model_validate(
         {
             "type": kind,
@@ -93,10 +133,29 @@ def _no_rollback(document: VerdictDocument) -> bool:
 
 
 def _may_grow(document: VerdictDocument) -> bool:
-    """Good data, no guardrail that is more likely broken than not, and no signal that holds."""
+    """Good data, no guardrail that is more likely broken than not, no signal that holds, and
+    nothing that must change before.
+    """
     if document.decision is Decision.HOLD:
-        return may_take_more(document.metrics)
+        return not document.waits and may_take_more(document.metrics)
     return document.decision is Decision.PROMOTE
+
+
+def _knows_no_request(document: VerdictDocument) -> bool:
+    """Whether all that is wrong is that no candidate has had traffic yet.
+
+    What spoils the baseline's data would spoil the candidate's: it must be mended before. Before
+    the plan's start nothing has been pulled, of either.
+    """
+    begun = any(
+        metric.exposure_candidate
+        for metric in document.metrics
+        if metric.unit in (Unit.REQUEST, Unit.USER)
+    )
+    baselines = {metric.baseline_variant for metric in document.metrics}
+    failed = (check for check in document.quality if not check.passed)
+    spoilt = document.watermark is not None and any(baselines & {*c.spoils} for c in failed)
+    return document.decision is not Decision.ROLLBACK and not begun and not spoilt
 
 
 # confirm-rollout comes before the canary's first request: no data is no reason against it.

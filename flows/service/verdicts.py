@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 from flows.formats.problems import UserError
+from flows.look.dependencies import waits_for
 from flows.look.look import (
     TimeBeforeStart,
     check_begun,
@@ -21,7 +22,8 @@ from flows.service.health import ServiceMetrics
 from flows.service.http import Limits, Refused, shown
 from flows.service.shared_calls import Overloaded, SharedCalls, TookTooLong
 from flows.spec.fields import NAME_PATTERN
-from flows.workspace.experiments import select_readable
+from flows.warehouse.connection import open_reader
+from flows.workspace.experiments import find_spec, select_readable
 from flows.workspace.paths import Workspace
 
 _log = logging.getLogger(__name__)
@@ -101,6 +103,21 @@ def named(workspace: Workspace, name: str) -> str:
     if not is_name or not (workspace.experiments / f"{name}.yaml").is_file():
         raise Refused(404, f"there is no experiment {shown(name)}")
     return name
+
+
+def others_first(workspace: Workspace, experiment: str) -> str:
+    """Which experiments must be promoted before this one may have traffic; "" for none.
+
+    Raises Refused (503).
+    """
+    try:
+        path, spec = find_spec(workspace.experiments, experiment)
+        if not spec.after:
+            return ""
+        with open_reader(workspace.warehouse) as con:
+            return "; ".join(waits_for(con, spec, path.parent, datetime.now(UTC)))
+    except UserError as error:
+        raise Refused(503, f"{experiment} can't be judged: {error}", _AGAIN) from error
 
 
 def of_service(workspace: Workspace, service: str, namespace: str, grant: Grant) -> str:

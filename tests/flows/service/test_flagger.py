@@ -11,11 +11,14 @@ import pytest
 import requests
 import yaml
 
+from analysis.quality.quality_check import QualityCheck
 from flows.look.look import look_at_experiment
-from flows.service.flagger import HOOKS, answer
+from flows.look.verdict_document import VerdictDocument
+from flows.service.argo import measurement
+from flows.service.flagger import HOOKS, HookCall, Rounds, answer
 from flows.workspace.paths import Workspace
 from tests.places import PATIENCE_S, REPOSITORY
-from tests.servers.service_process import TOKEN, Service, demo_workspace
+from tests.servers.service_process import TOKEN, Service, demo_workspace, running
 
 CANARY = REPOSITORY / "docs" / "how-to" / "flagger-canary.yaml"
 DOCUMENTED = "http://flagger:TOKEN@verdict.verdict.svc.cluster.local:8080"
@@ -124,11 +127,87 @@ def test_wrong_types_are_told(service: Service, payload: dict[str, object], mess
     assert message in answered.json()["error"]
 
 
+EARLY = datetime.fromisoformat("2026-11-23T17:28:48Z")
+INCREASE = "confirm-traffic-increase"
+
+
 def test_traffic_grows_on_hold_unless_harm_is_likely(tmp_path: Path) -> None:
-    early = datetime.fromisoformat("2026-11-23T17:28:48Z")
-    held = look_at_experiment(Workspace(demo_workspace(tmp_path)), "exam-service-canary", at=early)
+    held = look_at_experiment(Workspace(demo_workspace(tmp_path)), "exam-service-canary", at=EARLY)
     assert held.decision == "hold"
     assert {kind for kind in HOOKS if answer(kind, held)[0] == 200} == YES["hold"]
     metrics = tuple(replace(metric, probability_within_margin=0.49) for metric in held.metrics)
     likely = held.model_copy(update={"metrics": metrics})
     assert answer("confirm-traffic-increase", likely)[0] == 409
+
+
+def test_no_traffic_is_added_before_what_a_verdict_waits_for(tmp_path: Path) -> None:
+    """Another experiment, a strategy's check, requests that have ended: as in a delivery."""
+    held = look_at_experiment(Workspace(demo_workspace(tmp_path)), "exam-service-canary", at=EARLY)
+    assert answer(INCREASE, held)[0] == 200
+    assert measurement(held)["waits"] is False
+    waiting = held.model_copy(update={"waits": ("waits for payments: it has no verdict yet",)})
+    assert {kind for kind in HOOKS if answer(kind, waiting)[0] == 200} == YES["hold"] - {INCREASE}
+    assert measurement(waiting)["waits"] is True
+
+
+def _without_traffic(root: Path, **fields: object) -> Path:
+    """The demo's workspace, in which no series is of the canary's version."""
+    path = demo_workspace(root) / "experiments" / "exam-service-canary.yaml"
+    spec = yaml.safe_load(path.read_text())
+    spec["variants"]["canary"]["version"] = "v9.9.9"
+    path.write_text(yaml.safe_dump(spec | fields, sort_keys=False))
+    return root
+
+
+def test_first_step_needs_no_requests_of_the_canary(tmp_path: Path) -> None:
+    """Flagger asks before the canary's first request as well: it would never have any."""
+    hook = _hook(INCREASE)
+    with running(_without_traffic(tmp_path)) as service:
+        first = _call(service, hook, metadata=hook["metadata"], canaryWeight=0)
+        assert (first.status_code, first.json()["decision"]) == (200, "invalid")
+        assert _call(service, hook, metadata=hook["metadata"], canaryWeight=5).status_code == 409
+        # A Flagger that doesn't say the weight: its call before tells a later step from the first.
+        assert _call(service, hook, metadata=hook["metadata"]).status_code == 200
+        assert _call(service, hook, metadata=hook["metadata"], canaryWeight="?").status_code == 200
+        _call(service, _hook("rollout"), metadata=hook["metadata"])
+        assert _call(service, hook, metadata=hook["metadata"]).status_code == 409
+        for kind in ("confirm-promotion", "rollback"):
+            called = _call(service, _hook(kind), metadata=hook["metadata"], canaryWeight=0)
+            assert called.status_code == 409
+
+
+def test_first_step_comes_after_the_experiments_that_must_come_first(tmp_path: Path) -> None:
+    hook = _hook(INCREASE)
+    with running(_without_traffic(tmp_path, after=["progress-service-canary"])) as service:
+        first = _call(service, hook, metadata=hook["metadata"], canaryWeight=0)
+    assert first.status_code == 409
+
+
+def test_first_step_is_no_excuse_for_anything_else(tmp_path: Path) -> None:
+    """Harm that is known, requests that were judged, data of the baseline that can't be read."""
+    at_zero = HookCall(name="x", namespace="y", canaryWeight=0)
+    first = {kind for kind in HOOKS if Rounds().is_first_step(kind, "exam", at_zero)}
+    assert first == {INCREASE}
+    root = Workspace(demo_workspace(tmp_path / "a"))
+    for name in ("progress-service-canary", "tagalog-support"):
+        document = look_at_experiment(root, name)
+        assert answer(INCREASE, document, may_begin=True)[0] == 409
+    none = look_at_experiment(Workspace(_without_traffic(tmp_path / "b")), "exam-service-canary")
+    assert answer(INCREASE, none, may_begin=True)[0] == 200
+    stale = QualityCheck("fresh data", False, "data ends 900 s before the look", ("stable",))
+    assert answer(INCREASE, _also_failed(none, stale), may_begin=True)[0] == 409
+
+
+def _also_failed(document: VerdictDocument, check: QualityCheck) -> VerdictDocument:
+    return document.model_copy(update={"quality": (*document.quality, check)})
+
+
+def test_a_round_is_over_after_minutes() -> None:
+    now = 0.0
+    rounds, unsaid = Rounds(lambda: now), HookCall(name="exam", namespace="y")
+    assert rounds.is_first_step(INCREASE, "exam", unsaid)
+    rounds.note("rollout", "exam")
+    assert not rounds.is_first_step(INCREASE, "exam", unsaid)
+    assert rounds.is_first_step(INCREASE, "other", unsaid)
+    now = 300.0
+    assert rounds.is_first_step(INCREASE, "exam", unsaid)
