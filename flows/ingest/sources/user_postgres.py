@@ -69,8 +69,7 @@ def stage_query(
             cursor.adbc_statement.set_options(
                 **{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)}
             )
-            # Nothing that ends a statement can stand within another one.
-            query = source.query.rstrip("; \t\r\n")
+            query = _within(source.query)
             cursor.execute(_with_texts(query, cursor.adbc_execute_schema(query), wanted))
             relation = con.from_arrow(_watched(cursor.fetch_record_batch(), lost))
             return stage(con, relation, wanted, part=PART, state="", where=where, path=path)
@@ -96,9 +95,14 @@ def describe_query(source: PostgresSource | UsersQuery) -> tuple[list[str], str]
         server.cursor() as cursor,
     ):
         try:
-            return cursor.adbc_execute_schema(source.query.rstrip("; \t\r\n")).names, where
+            return cursor.adbc_execute_schema(_within(source.query)).names, where
         except adbc_driver_manager.Error as error:
             raise _problem_of(where, error, watch) from error
+
+
+def _within(query: str) -> str:
+    """As it can stand within another one: it doesn't end that, nor does a comment at its end."""
+    return query.rstrip("; \t\r\n") + "\n"
 
 
 def _with_texts(query: str, schema: Any, wanted: WantedRows) -> str:
@@ -122,7 +126,7 @@ def _with_texts(query: str, schema: Any, wanted: WantedRows) -> str:
     columns = ", ".join(
         f"{_shown(name, kinds[name], is_opaque=name in opaque)} as {quoted(name)}" for name in used
     )
-    return f"select {columns} from (\n{query}\n) as answer"
+    return f"select {columns} from (\n{query}) as answer"
 
 
 def _shown(name: str, kind: str, *, is_opaque: bool) -> str:

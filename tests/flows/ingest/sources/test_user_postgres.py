@@ -88,6 +88,18 @@ def test_reading_again_changes_nothing_and_late_rows_come_in(
 
 
 @pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("user", ["user_id", "('10.0.0.' || user_id % 200)::inet"])
+@pytest.mark.parametrize(
+    "end", ["", ";\n", " -- of the quiz", " -- of the quiz;\n", "\n/* all */\n"]
+)
+def test_a_query_may_end_in_a_comment(tmp_path: Path, user: str, end: str) -> None:
+    """The driver puts it into brackets: a comment took the closing one away."""
+    query = f"select {user} as user_id, variant, exposed_at from seen{end}"
+    pull(spec_for(query), tmp_path)
+    assert rows_of(tmp_path, "select count(*) from exposures") == [(1000,)]
+
+
+@pytest.mark.usefixtures("server")
 def test_user_ids_of_any_type_become_text(tmp_path: Path) -> None:
     uuid = "6ecd8c99-4036-403d-bf84-cf8400f67836"
     query = f"select '{uuid}'::uuid as user_id, 'a' as variant, date '2026-01-01' as exposed_at"
