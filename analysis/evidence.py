@@ -89,6 +89,17 @@ class LateUsers:
 
 
 @dataclass(frozen=True, slots=True)
+class Denominator:
+    """What a ratio is divided by, where no other metric tells how much of it there is.
+
+    outcome: its name; pairs: its mean per user, by candidate.
+    """
+
+    outcome: str
+    pairs: Mapping[str, Pair]
+
+
+@dataclass(frozen=True, slots=True)
 class UserEvidence:
     """Users by variant, each with a final value.
 
@@ -102,8 +113,8 @@ class UserEvidence:
         dimension of the users ("country") and its parts.
     segments: samples by dimension, segment, metric and candidate.
     trends: by metric and candidate, both variants' trends of each user over the days of the window;
-    trend_days: how many those are. largest: by metric and variant, the largest value of one user,
-        where the metric is a plain mean of all of them.
+    trend_days: how many those are. denominators: by metric that is a ratio. largest: by metric and
+        variant, the largest value of one user, where the metric is a plain mean of all of them.
     variance_removed: by metric, the share of variance that covariates explain.
     unknown: by metric of which nothing is known whatever its users did, why, and what would help.
     failed_before: by metric and candidate that an earlier look found beyond its margin, when.
@@ -131,6 +142,7 @@ class UserEvidence:
     )
     trends: Mapping[str, Mapping[str, Pair]] = field(default_factory=dict)
     trend_days: Mapping[str, int] = field(default_factory=dict)
+    denominators: Mapping[str, Denominator] = field(default_factory=dict)
     largest: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     variance_removed: Mapping[str, float] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 
 from analysis.evidence import RequestEvidence, UserEvidence
 from analysis.explain.latency_notes import latency_notes
+from analysis.explain.ratio_notes import ratio_notes
 from analysis.explain.reasons import amount, explain
 from analysis.judge.latency_table import LatencyTable
 from analysis.judge.segments import SegmentTable
@@ -153,6 +154,8 @@ def _doubts(plan: Plan, users: UserEvidence, metric: MetricResult) -> Iterator[s
                 f"one largest user of each variant {amount(metric, one.without)}; a cap would help"
             )
     yield from _trend(users, metric, name)
+    if metric.metric in users.denominators:
+        yield from ratio_notes(name, users.denominators[metric.metric], variants)
     yield from _nobody(users, metric)
     yield from _ahead(users, metric)
     yield from _one_sided(users, metric)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.evidence import LateUsers
+from analysis.evidence import Denominator, LateUsers
 from analysis.fixed.comparison import Pair, Sample, mean_sample, proportion_sample
+from analysis.users.estimates import Quantity
 from analysis.users.splits import combine_within_splits
 from flows.ingest.users.cohort_sums import CohortSums
 from flows.ingest.users.quantities import Cohort, MetricQuantities
@@ -29,6 +30,7 @@ class Estimates:
     segments: dict[str, dict[str, dict[str, Mapping[str, Pair]]]]
     trends: dict[str, Mapping[str, Pair]]
     trend_days: dict[str, int]
+    denominators: dict[str, Denominator]
     largest: dict[str, Mapping[str, float]]
     removed: dict[str, float]
     late: dict[str, tuple[LateUsers, ...]]
@@ -41,7 +43,8 @@ class Estimates:
             candidate: (Sample(pair[0].n, nan, nan), Sample(pair[1].n, nan, nan))
             for candidate, pair in self.samples[metric].items()
         }
-        for by_metric in (self.trends, self.trend_days, self.largest, self.removed, self.late):
+        means = self.trends, self.trend_days, self.denominators, self.largest, self.removed
+        for by_metric in (*means, self.late):
             by_metric.pop(metric, None)
         for segments in self.segments.values():
             for segment in segments.values():
@@ -51,7 +54,7 @@ class Estimates:
 
 def estimate_metrics(spec: Experiment, users: SumsAtLook) -> Estimates:
     """Every metric that is made of users' values."""
-    found = Estimates({}, {}, {}, {}, {}, {}, {}, {}, {})
+    found = Estimates({}, {}, {}, {}, {}, {}, {}, {}, {}, {})
     for cohort, sums in users.cohorts:
         for name, places in cohort.metrics.items():
             _add_metric(spec, name, places, sums, found)
@@ -85,9 +88,20 @@ def _add_metric(
     if places.trend is not None and sums.whole:
         found.trends[name] = compare_users(spec, MetricQuantities(places.trend), sums)[0]
         found.trend_days[name] = places.trend_days
+    below = _uncounted(spec, name)
+    if below is not None and places.value.denominator is not None and sums.whole:
+        pairs = compare_users(spec, MetricQuantities(Quantity(places.value.denominator)), sums)[0]
+        found.denominators[name] = Denominator(below, pairs)
     for dimension, segment in sorted({key[1:] for key in sums.whole if key[1] in spec.segments}):
         of_segment = found.segments.setdefault(dimension, {}).setdefault(segment, {})
         of_segment[name] = _samples(spec, name, places, sums, part=(dimension, segment))[0]
+
+
+def _uncounted(spec: Experiment, name: str) -> str | None:
+    """The outcome that a ratio is divided by, unless another metric is made of it alone."""
+    below = spec.user_metrics[name].per
+    counted = {metric.outcome for metric in spec.user_metrics.values() if metric.per is None}
+    return None if below in counted else below
 
 
 def _refused_cap(cohort: Cohort, places: MetricQuantities, sums: CohortSums) -> str | None:

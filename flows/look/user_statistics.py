@@ -48,6 +48,7 @@ def read_user_statistics(
         segments=found.segments,
         trends=found.trends,
         trend_days=found.trend_days,
+        denominators=found.denominators,
         largest=found.largest,
         variance_removed=found.removed,
         unknown=found.unknown,

@@ -152,3 +152,32 @@ def test_a_covariate_without_a_cap_doesnt_stop_its_metric(tmp_path: Path) -> Non
     found = _look(spec, tmp_path, day(14))
     assert found.metrics[0].baseline > 0
     assert not any("cap" in text for text in found.reasons)
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_half_as_much_of_what_a_ratio_is_divided_by_is_noted(
+    tmp_path: Path, *, counted: bool
+) -> None:
+    """Two views of each user of one variant and one of the other's, a click for every second view.
+
+    A metric that counts views tells itself.
+    """
+    users = range(1200)
+    write_exposures(tmp_path, [(user, "ab"[user % 2], user / 60) for user in users])
+    views: Rows = [
+        (user, "view", user / 60 + 0.1 * number, 1)
+        for user in users
+        for number in range(1, 1 + (1 + user // 2 % 3) * (1 if user % 2 else 2))
+    ]
+    clicks: Rows = [(*row[:1], "click", *row[2:]) for row in views[::2]]
+    write_outcomes(tmp_path, views + clicks)
+    ratio = {"kind": "ratio", "outcome": "click", "per": "view", "window": "3d", "margin": "20%"}
+    views_too = {"kind": "count", "outcome": "view", "window": "3d", "role": "info"}
+    metrics = {"clicks": ratio} | ({"views": views_too} if counted else {})
+    spec = spec_of(metrics=metrics, split={"a": 50, "b": 50})
+    until = day(60)
+    pull_users(spec, tmp_path / "w.duckdb", spec_dir=tmp_path, until_ms=milliseconds_of(until))
+    document = score_experiment(spec, tmp_path / "w.duckdb", at=until)
+    said = [note for note in document.notes if "by which the ratio is divided" in note]
+    assert len(said) == (0 if counted else 1)
+    assert all(note.startswith("clicks: b has 2 'view' per user, a 4 (p = ") for note in said)
