@@ -109,10 +109,10 @@ def _experiment_name(text: str) -> str:
 
 def parse_instant(text: str) -> datetime:
     """An argument that is a time; without a zone it is UTC."""
-    from flows.formats.time import as_utc  # noqa: PLC0415
+    from flows.formats.time import as_plausible_utc  # noqa: PLC0415
 
     try:
-        return as_utc(datetime.fromisoformat(text))
+        return as_plausible_utc(datetime.fromisoformat(text))
     except (ValueError, OverflowError) as error:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a time; write it like 2026-01-31T12:00:00Z"

@@ -55,3 +55,14 @@ def shown_duration(value: timedelta) -> str:
 def as_utc(value: datetime) -> datetime:
     """The instant in UTC; a time without a zone is taken as UTC."""
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# Beyond these lies no traffic, and what is reckoned from a time must stay within all time.
+_FIRST_YEAR, _LAST_YEAR = 1970, 2999
+
+
+def as_plausible_utc(value: datetime) -> datetime:
+    """The same of what a person wrote. Raises ValueError for a time that no traffic can be of."""
+    if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+        raise ValueError(f"must be a time of the years {_FIRST_YEAR} to {_LAST_YEAR}")
+    return as_utc(value)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from flows.formats.time import as_utc
+from flows.formats.time import as_plausible_utc
 from flows.service.http import Refused, shown
 
 
@@ -27,7 +27,7 @@ class VerdictQuery(BaseModel):
         if not text.isprintable():
             raise ValueError(text)
         try:
-            return as_utc(datetime.fromisoformat(text))
+            return as_plausible_utc(datetime.fromisoformat(text))
         except OverflowError as error:
             raise ValueError(text) from error
 

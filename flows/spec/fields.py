@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from flows.formats.time import as_utc, parse_duration
+from flows.formats.time import as_plausible_utc, parse_duration
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 
@@ -95,7 +95,7 @@ def _no_number(value: object) -> object:
     return value
 
 
-Instant = Annotated[datetime, BeforeValidator(_no_number), AfterValidator(as_utc)]
+Instant = Annotated[datetime, BeforeValidator(_no_number), AfterValidator(as_plausible_utc)]
 
 
 class Strict(BaseModel):

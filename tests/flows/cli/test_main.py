@@ -209,10 +209,11 @@ def test_installation_that_is_not_whole_is_no_rollback(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1].startswith("verdict failed, nothing was decided: Import")
 
 
-def test_time_before_all_times_is_wrong_usage(tmp_path: Path) -> None:
-    done = own_process.verdict(
-        "--root", tmp_path, "gate", REQUESTS, "--at", "0001-01-01T00:00:00+14:00"
-    )
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:00+14:00", "0001-01-01", "1969-12-31", "9999-12-31"]
+)
+def test_time_before_all_times_is_wrong_usage(tmp_path: Path, at: str) -> None:
+    done = own_process.verdict("--root", tmp_path, "gate", REQUESTS, "--at", at)
     assert done.returncode == 2
     assert "is not a time" in done.stderr
     assert "Traceback" not in done.stderr

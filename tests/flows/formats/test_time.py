@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.formats.time import (
+    as_plausible_utc,
     as_utc,
     instant,
     milliseconds,
@@ -53,3 +54,16 @@ def test_time_without_a_zone_is_utc() -> None:
 
 def test_durations_are_whole_milliseconds() -> None:
     assert milliseconds(timedelta(seconds=1.5)) == 1500
+
+
+@pytest.mark.parametrize(
+    "zone", [None, UTC, timezone(timedelta(hours=14)), timezone(-timedelta(hours=12))]
+)
+def test_a_time_without_traffic_is_refused_before_it_is_reckoned_with(
+    zone: timezone | None,
+) -> None:
+    for year in (1, 1969, 3000, 9999):
+        with pytest.raises(ValueError, match="must be a time of the years 1970 to 2999"):
+            as_plausible_utc(datetime(year, 1 if year < 2000 else 12, 31, 23, tzinfo=zone))
+    known = datetime(2026, 1, 31, 12, tzinfo=zone)
+    assert as_plausible_utc(known) == as_utc(known)

@@ -231,6 +231,7 @@ def test_experiment_name_in_a_body_reaches_no_other_file(strict: Service, name: 
         ("at=", "is not a time"),
         ("at=2026-11-23T17:31:00Z%00", "is not a time"),
         ("at=9999-12-31T23:59:59-12:00", "is not a time"),
+        ("at=0001-01-01", "is not a time"),
         ("at=2999-01-01T00:00:00Z", "in the future"),
         ("att=2026-11-23T17:31:00Z", "no parameter 'att'"),
     ],

@@ -119,6 +119,15 @@ def test_time_that_is_none_is_refused_with_one_that_is(tmp_path: Path, written: 
 
 
 @pytest.mark.parametrize(
+    "written", ["0001-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z", "3000-01-01"]
+)
+def test_time_of_no_traffic_is_refused(tmp_path: Path, written: str) -> None:
+    """At the end of all time the plan's end, and a look's margins, can't be reckoned."""
+    (found,) = problems_of(tmp_path, f"{SHORTEST}plan: {{start: {written}, duration: 1h}}\n")
+    assert found.endswith("must be a time of the years 1970 to 2999")
+
+
+@pytest.mark.parametrize(
     ("added", "said"),
     [
         ('failures: {flags: ["U T"]}', "a response flag in letters, such as UT"),
