@@ -129,6 +129,8 @@ class Plan:
     approved: by signal and candidate, or metric and pod, how much of it a person has approved.
     pods: what follows from a single pod that surely harms its users.
     is_split_assumed: whether the stages are defaults, as the spec names no split.
+    is_start_observed: whether it starts with a candidate's first request, as nobody said when: the
+        traffic may have been shifted before.
     is_users_fixed_horizon: whether users are judged once, at the end, by tests that hold once.
     cohorts: those that are judged apart; comparisons: how many share what watches for harm.
     """
@@ -148,6 +150,7 @@ class Plan:
     approved: Mapping[tuple[str, str], float] = field(default_factory=dict)
     is_users_fixed_horizon: bool = False
     is_split_assumed: bool = False
+    is_start_observed: bool = False
     warm_up_ms: int = 0
     pods: PodPolicy = PodPolicy.ASK
     cohorts: tuple[RequestCohort, ...] = ()

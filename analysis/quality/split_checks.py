@@ -23,6 +23,8 @@ from analysis.quality.split_by_part import PartRatios, check_parts
 # connections that are kept, and what a scrape sees late. For a variant configured at 0 they are all
 # there is.
 _SETTLING_MS = 60_000
+# A first request comes later than after so many that were expected in one case of a thousand.
+_LATE_REQUESTS = math.log(1000)
 _DAY_MS = 86_400_000
 # So many parts that are off are named.
 _NAMED = 4
@@ -79,9 +81,10 @@ def _is_compared_within(plan: Plan, dimension: str) -> bool:
 
 def _stage_counts(plan: Plan, requests: RequestEvidence, tests: float) -> list[StageCounts]:
     """Requests by stage: all, and those that surely came while its split was in force."""
+    late = _late(plan, requests)
     return [
         StageCounts(
-            _within(requests, requests.stage == i),
+            _within(requests, (requests.stage == i) & ~late),
             stage.shares,
             _within(requests, settled),
             dict.fromkeys(plan.candidates, tests),
@@ -117,13 +120,34 @@ def _begin(plan: Plan, requests: RequestEvidence) -> NDArray[np.int64]:
 
 def _settled(plan: Plan, requests: RequestEvidence) -> list[NDArray[np.bool_]]:
     """By stage, the buckets whose requests surely came while its split was in force."""
-    begin = _begin(plan, requests)
+    begin, late = _begin(plan, requests), _late(plan, requests)
     found = []
     for i, stage in enumerate(plan.stages):
         settling_ms = min(_SETTLING_MS, (stage.end_ms - stage.start_ms) // 2)
         settled = (requests.stage == i) & (begin >= stage.start_ms + settling_ms)
-        found.append(settled & (begin + plan.bucket_ms <= stage.end_ms))
+        found.append(settled & ~late & (begin + plan.bucket_ms <= stage.end_ms))
     return found
+
+
+def _late(plan: Plan, requests: RequestEvidence) -> NDArray[np.bool_]:
+    """The buckets at a stage's end that may be of the next stage already: bool[buckets].
+
+    A plan that starts with a candidate's first request is late by the wait for that: at 0.1 % of 30
+    a second half a minute in the mean. Of every stage at least half is kept.
+    """
+    late = np.zeros(len(requests.stage), dtype=np.bool_)
+    first = requests.stage == 0
+    shares = plan.stages[0].shares
+    share = sum(shares.get(candidate, 0.0) for candidate in plan.candidates)
+    seen = share * sum(_within(requests, first).values())
+    if not plan.is_start_observed or not seen:
+        return late
+    wait_ms = _LATE_REQUESTS / seen * int(first.sum()) * plan.bucket_ms
+    ends = _begin(plan, requests) + plan.bucket_ms
+    for i, stage in enumerate(plan.stages):
+        longest_ms = (stage.end_ms - stage.start_ms) / 2
+        late |= (requests.stage == i) & (ends > stage.end_ms - min(wait_ms, longest_ms))
+    return late
 
 
 def _within(requests: RequestEvidence, buckets: NDArray[np.bool_]) -> dict[str, float]:

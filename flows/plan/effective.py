@@ -42,10 +42,10 @@ def staged_plan(con: Connection, spec: Experiment, *, at: datetime) -> Plan:
         return delivered_plan(spec, delivery, at_ms=milliseconds_of(at))
     bucket_ms = milliseconds(spec.plan.bucket)
     if spec.plan.start is not None:
-        start_ms = milliseconds_of(spec.plan.start)
-    else:
-        start_ms = _observed_start(con, spec) or milliseconds_of(at)
-    return plan_of(spec, start_ms=-(-start_ms // bucket_ms) * bucket_ms)
+        return plan_of(spec, start_ms=_up(milliseconds_of(spec.plan.start), bucket_ms))
+    observed = _observed_start(con, spec)
+    planned = plan_of(spec, start_ms=_up(observed or milliseconds_of(at), bucket_ms))
+    return replace(planned, is_start_observed=observed is not None)
 
 
 def _observed_start(con: Connection, spec: Experiment) -> int | None:

@@ -125,6 +125,30 @@ def test_variant_configured_at_0_may_have_requests_only_around_a_change_of_the_s
     )
 
 
+@pytest.mark.parametrize(
+    ("observed", "late", "passed"),
+    [
+        (True, 4, True),
+        # Half of each stage is held against its split, whatever is late.
+        (True, 12, False),
+        (False, 4, False),
+        (False, 0, True),
+        (True, 0, True),
+    ],
+)
+def test_the_wait_for_a_first_request_takes_no_requests_of_the_next_stage_for_this_ones(
+    *, observed: bool, late: int, passed: bool
+) -> None:
+    """At 0.1 % of 30 a second it may last for a minute, and then all stages are off by that."""
+    shares = [{"stable": 1 - share, "canary": share} for share in (0.001, 0.01, 0.1)]
+    plan = replace(_long(*shares, buckets=20), is_start_observed=observed)
+    stage = np.repeat([0, 1, 2], 20)
+    real = np.minimum(np.arange(60) + late, 59) // 20
+    canary = 450 * np.array([0.001, 0.01, 0.1])[real]
+    evidence = _requests((450 - canary).tolist(), canary.tolist(), stage.tolist())
+    assert _named(plan, evidence, "split of requests").passed is passed
+
+
 def test_users_of_a_variant_configured_at_0_are_found() -> None:
     none = {"stable": 1.0, "canary": 0.0}
     assert not _named(*_users(_staged(none), 9500, 500), "split of users").passed

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from flows.plan.effective import delivered_plan
+from flows.plan.effective import delivered_plan, staged_plan
 from flows.spec.experiment import Experiment
+from flows.warehouse.connection import open_writer
 from flows.warehouse.delivery_log import DeliveryState, Shift
+from tests.builders.empty_warehouse import lay_out
 
 S = 1000
 SPEC = Experiment.model_validate(
@@ -74,3 +78,25 @@ def test_the_tests_are_tuned_to_the_longest_plan_whatever_happens() -> None:
     tuned = {delivered_plan(SPEC, state, at_ms=at * S).planned_buckets
              for state in states for at in (20, 200, 2000)}  # fmt: skip
     assert tuned == {(120 + 90) // 10}
+
+
+def test_a_start_that_nobody_said_is_marked_as_observed(tmp_path: Path) -> None:
+    """With the first request of a candidate; of the baseline's nothing is known before."""
+    at = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    unsaid = SPEC.model_copy(update={"delivery": None})
+    plan = unsaid.plan.model_copy(update={"start": at - timedelta(hours=1)})
+    lay_out(tmp_path / "w.duckdb")
+    with open_writer(tmp_path / "w.duckdb") as con:
+        assert not staged_plan(con, unsaid, at=at).is_start_observed
+        for variant, begun in (("stable", False), ("canary", True)):
+            con.execute(
+                "insert into optional_counters by name select 'exam' as experiment, "
+                "? as window_start, ? as bucket_start, ? as variant, 'upstream' as counter, "
+                "1 as events",
+                [at - timedelta(hours=1), at - timedelta(minutes=5), variant],
+            )
+            found = staged_plan(con, unsaid, at=at)
+            assert found.is_start_observed is begun
+        assert found.start_ms == (at - timedelta(minutes=5)).timestamp() * 1000
+        said = unsaid.model_copy(update={"plan": plan})
+        assert not staged_plan(con, said, at=at).is_start_observed
