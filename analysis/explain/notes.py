@@ -89,6 +89,13 @@ def notes_on_split(plan: Plan, users: UserEvidence | None) -> Iterator[str]:
             "the split of users changes and it isn't known under which one each user came, so "
             "whether they are divided as configured is not known"
         )
+    first = plan.stages[0].shares if plan.is_start_observed and plan.stages else {}
+    if first and not any(first.get(candidate) for candidate in plan.candidates):
+        yield (
+            "the plan is taken to start with a candidate's first request, though none has a share "
+            "in the first stage: if that was no test traffic, the stages are late by the whole "
+            "first one; set plan.start"
+        )
 
 
 def notes_on_arrivals(plan: Plan, users: UserEvidence | None, *, at_ms: int) -> Iterator[str]:

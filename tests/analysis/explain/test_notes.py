@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvidence
-from analysis.explain.notes import notes_on_arrivals, notes_on_edges
+from analysis.explain.notes import notes_on_arrivals, notes_on_edges, notes_on_split
 from analysis.fixed.comparison import Pair, mean_sample, proportion_sample
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
@@ -209,3 +209,23 @@ def test_bound_between_two_bucket_edges_is_said_to_be_judged_at_the_next() -> No
     assert _slow(1000, 1000) == ()
     (said,) = _slow(1000, 777)
     assert said.startswith("slow: slow is slower than 1000 ms, not 777 ms as asked for: the next")
+
+
+@pytest.mark.parametrize(
+    ("observed", "first", "is_said"),
+    [
+        (True, {"a": 1.0, "b": 0.0}, True),
+        (True, {"a": 1.0}, True),
+        (True, {"a": 0.999, "b": 0.001}, False),
+        (True, {}, False),
+        (False, {"a": 1.0, "b": 0.0}, False),
+    ],
+)
+def test_a_first_request_before_any_share_may_be_of_a_later_stage(
+    *, observed: bool, first: dict[str, float], is_said: bool
+) -> None:
+    """Nobody said when the plan starts, and its first stage has none of the candidate's traffic."""
+    stages = (Stage(0, DAY, first), Stage(DAY, 2 * DAY, {"a": 0.5, "b": 0.5}))
+    plan = replace(_plan(), stages=stages, is_start_observed=observed)
+    notes = list(notes_on_split(plan, None))
+    assert any(note.endswith("set plan.start") for note in notes) is is_said
