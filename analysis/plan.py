@@ -129,8 +129,7 @@ class Plan:
     approved: by signal and candidate, or metric and pod, how much of it a person has approved.
     pods: what follows from a single pod that surely harms its users.
     is_split_assumed: whether the stages are defaults, as the spec names no split.
-    is_start_observed: whether it starts with a candidate's first request, as nobody said when: the
-        traffic may have been shifted before.
+    is_start_observed: whether it starts with a candidate's first request: nobody said when.
     is_users_fixed_horizon: whether users are judged once, at the end, by tests that hold once.
     cohorts: those that are judged apart; comparisons: how many share what watches for harm.
     """
@@ -244,10 +243,8 @@ class Plan:
         length = sum(stage.end_ms - stage.start_ms for stage in said)
         if not length:
             return said[0].shares.get(variant, 0.0) if said else None
-        return (
-            sum(stage.shares.get(variant, 0.0) * (stage.end_ms - stage.start_ms) for stage in said)
-            / length
-        )
+        weighed = (one.shares.get(variant, 0.0) * (one.end_ms - one.start_ms) for one in said)
+        return sum(weighed) / length
 
     @property
     def _watching(self) -> float:
