@@ -20,6 +20,8 @@ CONTINUES = 200
 DOES_NOT = 409
 # In each round Flagger calls `rollout` of a canary that has traffic before it asks for more.
 _ROUND_S = 300.0
+# Weights are percent, or parts of another whole.
+_LARGEST_WEIGHT = 1_000_000
 
 
 class HookMetadata(BaseModel):
@@ -49,9 +51,11 @@ class HookCall(BaseModel):
 
     @field_validator("canary_weight", mode="before")
     @classmethod
-    def _number(cls, sent: object) -> object:
-        """What is no number says nothing of the weight, as if it weren't sent."""
-        return sent if isinstance(sent, int | float) and not isinstance(sent, bool) else None
+    def _weight(cls, sent: object) -> object:
+        """What is no weight says nothing of it, as if it weren't sent."""
+        if isinstance(sent, bool) or not isinstance(sent, int | float):
+            return None
+        return sent if 0 <= sent <= _LARGEST_WEIGHT else None
 
     @property
     def experiment(self) -> str | None:
@@ -101,7 +105,7 @@ class Rounds:
         if kind != "confirm-traffic-increase":
             return False
         if call.canary_weight is not None:
-            return call.canary_weight <= 0
+            return call.canary_weight == 0
         return self._now() - self._judged.get(experiment, -_ROUND_S) >= _ROUND_S
 
 

@@ -15,7 +15,7 @@ from analysis.quality.quality_check import QualityCheck
 from flows.look.look import look_at_experiment
 from flows.look.verdict_document import VerdictDocument
 from flows.service.argo import measurement
-from flows.service.flagger import HOOKS, HookCall, Rounds, answer
+from flows.service.flagger import HOOKS, HookCall, Rounds, answer, parse_call
 from flows.workspace.paths import Workspace
 from tests.places import PATIENCE_S, REPOSITORY
 from tests.servers.service_process import TOKEN, Service, demo_workspace, running
@@ -211,3 +211,10 @@ def test_a_round_is_over_after_minutes() -> None:
     assert rounds.is_first_step(INCREASE, "other", unsaid)
     now = 300.0
     assert rounds.is_first_step(INCREASE, "exam", unsaid)
+
+
+@pytest.mark.parametrize("sent", [None, "0", True, [0], -1, float("nan"), float("inf"), 10**400])
+def test_what_is_no_weight_says_nothing_of_it(sent: object) -> None:
+    body = {"name": "exam", "namespace": "y", "canaryWeight": sent}
+    assert parse_call(body).canary_weight is None
+    assert parse_call(body | {"canaryWeight": 2.5}).canary_weight == 2.5
