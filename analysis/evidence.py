@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -58,6 +58,12 @@ class RequestEvidence:
     warming: Mapping[str, BucketCounts] = field(default_factory=dict)
     choices: Mapping[str, int] = field(default_factory=dict)
     sessions: Mapping[str, NDArray[np.float64]] | None = None
+
+    def counts_of(self, variant: str, metrics: Iterable[str]) -> BucketCounts:
+        """Of some metrics: [metrics, buckets], in their order."""
+        rows = [self.metrics.index(name) for name in metrics]
+        found = self.counts[variant]
+        return BucketCounts(found.total[rows], found.bad[rows])
 
     def merged(self, width: int) -> RequestEvidence:
         """The same on a grid of so many buckets as one, of the stage that it begins in."""

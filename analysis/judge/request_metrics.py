@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from scipy.special import ndtr
 
@@ -17,7 +17,7 @@ from analysis.judge.warming_pods import agreed, warming_metrics, without_warming
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import MetricPlan, Plan, Unit
 from analysis.requests.bounds import Estimator
-from analysis.requests.bucket_counts import BucketCounts
+from analysis.requests.bucket_counts import BucketCounts, stacked
 
 
 def judge_requests(
@@ -35,13 +35,14 @@ def judge_requests(
         return ()
     if evidence is None:
         raise ValueError("the plan has request metrics, but no request evidence was given")
-    results = _whatever_is_unknown(plan, metrics, evidence, candidate)
     warming = warming_metrics(evidence, (plan.baseline, candidate))
     again = [metric for metric in metrics if metric.name in warming]
+    cases = [_Case(metrics, evidence)]
     if again:
-        rest = without_warming(evidence)
-        settled = {one.metric: one for one in _whatever_is_unknown(plan, again, rest, candidate)}
-        results = [agreed(one, settled.get(one.metric, one)) for one in results]
+        cases.append(_Case(again, without_warming(evidence)))
+    results, *rest = _whatever_is_unknown(plan, cases, candidate)
+    settled = {one.metric: one for found in rest for one in found}
+    results = [agreed(one, settled.get(one.metric, one)) for one in results]
     return tuple(
         result
         for metric, result in zip(metrics, results, strict=True)
@@ -49,32 +50,61 @@ def judge_requests(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """Metrics that are judged by the counts of one evidence."""
+
+    metrics: list[MetricPlan]
+    evidence: RequestEvidence
+
+    def counts(self, variant: str) -> BucketCounts:
+        return self.evidence.counts_of(variant, [metric.name for metric in self.metrics])
+
+
 def _whatever_is_unknown(
-    plan: Plan, metrics: list[MetricPlan], evidence: RequestEvidence, candidate: str
-) -> list[MetricResult]:
-    """What holds of every metric whether requests of which nothing is known are bad or not."""
-    results = _judge(plan, metrics, evidence, candidate)
+    plan: Plan, cases: list[_Case], candidate: str
+) -> list[list[MetricResult]]:
+    """Of each case what holds whether requests of which nothing is known are bad or not."""
     variants = (plan.baseline, candidate)
-    shares = {metric.name: unknown_shares(evidence, metric.name, variants) for metric in metrics}
-    doubtful = [replace(metric, objective=None) for metric in metrics if any(shares[metric.name])]
-    if not doubtful:
-        return results
-    worst = {one.metric: one for one in _judge(plan, doubtful, worst_case(evidence), candidate)}
+    shares = [
+        {m.name: unknown_shares(case.evidence, m.name, variants) for m in case.metrics}
+        for case in cases
+    ]
+    worst = [
+        _Case([replace(m, objective=None) for m in case.metrics if any(of[m.name])], case.evidence)
+        for case, of in zip(cases, shares, strict=True)
+    ]
+    worst = [_Case(one.metrics, worst_case(one.evidence)) if one.metrics else one for one in worst]
+    found = _judge(plan, [*cases, *worst], candidate)
+    at_worst = [{one.metric: one for one in results} for results in found[len(cases) :]]
     return [
-        with_unknown(one, worst[one.metric], shares[one.metric]) if one.metric in worst else one
-        for one in results
+        [
+            with_unknown(one, doubted[one.metric], of[one.metric]) if one.metric in doubted else one
+            for one in results
+        ]
+        for results, doubted, of in zip(found[: len(cases)], at_worst, shares, strict=True)
     ]
 
 
-def _judge(
-    plan: Plan, metrics: list[MetricPlan], evidence: RequestEvidence, candidate: str
-) -> list[MetricResult]:
-    """Every metric, where only those requests are bad that surely are."""
-    tests = RequestTests.of(plan, evidence, metrics, candidate)
-    return [
-        _result(plan, evidence, candidate, metric, tests, i, relative)
-        for i, (metric, relative) in enumerate(zip(metrics, tests.relative(), strict=True))
-    ]
+def _judge(plan: Plan, cases: list[_Case], candidate: str) -> list[list[MetricResult]]:
+    """Every metric of each case, where only those requests are bad that surely are.
+
+    All at once, as a test of many rows costs little more than that of one. The cases differ in
+    their counts alone.
+    """
+    metrics = [metric for case in cases for metric in case.metrics]
+    evidence = cases[0].evidence
+    baseline, own = (
+        stacked([case.counts(variant) for case in cases]) for variant in (plan.baseline, candidate)
+    )
+    tests = RequestTests.of(plan, evidence, metrics, candidate, (baseline, own))
+    results = iter(
+        [
+            _result(plan, evidence, candidate, metric, tests, i, relative)
+            for i, (metric, relative) in enumerate(zip(metrics, tests.relative(), strict=True))
+        ]
+    )
+    return [[next(results) for _ in case.metrics] for case in cases]
 
 
 def _result(

@@ -60,13 +60,20 @@ class RequestTests:
 
     @classmethod
     def of(
-        cls, plan: Plan, evidence: RequestEvidence, metrics: list[MetricPlan], candidate: str
+        cls,
+        plan: Plan,
+        evidence: RequestEvidence,
+        metrics: list[MetricPlan],
+        candidate: str,
+        counts: tuple[BucketCounts, BucketCounts] | None = None,
     ) -> RequestTests:
-        """All of them at once."""
-        rows = [evidence.metrics.index(metric.name) for metric in metrics]
-        baseline, own = (
-            BucketCounts(evidence.counts[name].total[rows], evidence.counts[name].bad[rows])
-            for name in (plan.baseline, candidate)
+        """All of them at once.
+
+        counts: the baseline's and the candidate's, [metrics, buckets], if not the evidence's.
+        """
+        names = [metric.name for metric in metrics]
+        baseline, own = counts or (
+            evidence.counts_of(variant, names) for variant in (plan.baseline, candidate)
         )
         # A signal at one of several edges must hold whichever is chosen.
         choices = np.array([max(1, evidence.choices.get(metric.name, 1)) for metric in metrics])

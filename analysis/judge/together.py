@@ -97,11 +97,8 @@ def _proven(
 def _search(
     plan: Plan, evidence: RequestEvidence, candidate: str, metrics: list[MetricPlan]
 ) -> _Found | None:
-    rows = [evidence.metrics.index(metric.name) for metric in metrics]
-    variants = tuple(
-        BucketCounts(evidence.counts[name].total[rows], evidence.counts[name].bad[rows])
-        for name in (plan.baseline, candidate)
-    )
+    names = [metric.name for metric in metrics]
+    variants = [evidence.counts_of(variant, names) for variant in (plan.baseline, candidate)]
     buckets = variants[0].total.shape[1]
     first = first_judged(plan, buckets)
     if first is None:

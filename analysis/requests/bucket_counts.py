@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,13 @@ class BucketCounts:
     ) -> FloatArray:
         p = (self.bad.sum(axis=-1) + added) / (self.total.sum(axis=-1) + 2 * np.asarray(added))
         return np.asarray((overdispersion * p * (1 - p))[..., None] / np.maximum(self.total, 1))
+
+
+def stacked(parts: Sequence[BucketCounts]) -> BucketCounts:
+    """Metrics of several on the same buckets, one below the other."""
+    return BucketCounts(
+        np.concatenate([part.total for part in parts]), np.concatenate([part.bad for part in parts])
+    )
 
 
 def merged(values: FloatArray, width: int) -> FloatArray:
