@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
@@ -49,6 +49,17 @@ class Estimator:
     def upper_error(self) -> FloatArray:
         """On the side of the upper bound, pods included."""
         return self._with_pods(self.over_time[1])
+
+    def of_test(self, i: int) -> Estimator:
+        """That of the i-th of several tests: of float64[..., tests, metrics]."""
+        return replace(
+            self,
+            estimate=self.estimate[..., i, :],
+            over_time=(self.over_time[0][..., i, :], self.over_time[1][..., i, :]),
+            degrees=self.degrees[..., i, :],
+            skew=self.skew[..., i, :],
+            between=None if self.between is None else self.between.of_test(i),
+        )
 
     def lower(self, *, alpha: FloatArray | float, n_opt: float) -> FloatArray:
         """The lower bound of level alpha, at every look at once; tightest after n_opt buckets."""
@@ -109,6 +120,15 @@ class PodError:
     baseline: FloatArray
     relative_baseline: FloatArray
     relative_candidate: FloatArray
+
+    def of_test(self, i: int) -> PodError:
+        """As Estimator has it."""
+        return replace(
+            self,
+            error=self.error[..., i, :],
+            degrees=self.degrees[..., i, :],
+            baseline=self.baseline[..., i, :],
+        )
 
     def add(self, width: FloatArray, alpha: FloatArray | float) -> FloatArray:
         """The width by buckets with that by pods, as they are seen to differ."""

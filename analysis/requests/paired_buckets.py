@@ -110,8 +110,9 @@ class PairedBuckets:
 
         def rejects(ratios: FloatArray) -> BoolArray:
             excess = self.contrast(ratios)
-            too_low = excess.lower(alpha=lower_alpha, n_opt=lower_n_opt)[:, 0] > 0
-            too_high = excess.upper(alpha=upper_alpha, n_opt=upper_n_opt)[:, 1] < 0
+            # Student's quantiles cost the most: each bound only where it is asked for.
+            too_low = excess.of_test(0).lower(alpha=lower_alpha, n_opt=lower_n_opt) > 0
+            too_high = excess.of_test(1).upper(alpha=upper_alpha, n_opt=upper_n_opt) < 0
             return np.stack([too_low, too_high], axis=1)
 
         low, high = accepted_ratios(rejects, point, anchors)
