@@ -20,13 +20,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.arrays import FloatArray
+from analysis.arrays import BoolArray, FloatArray
 from analysis.evidence import RequestEvidence
 from analysis.metric_result import Estimate
 from analysis.plan import Plan
 from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.latency import Histogram, LatencyCounts, QuantileRange, interpolated_quantile
-from analysis.requests.paired_buckets import pair_buckets
+from analysis.requests.paired_buckets import PairedBuckets, pair_buckets
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 # Nobody waits for proof at an edge that fewer requests are beyond, or within.
@@ -139,11 +139,12 @@ def _table(
     edges = shared[:-1]
     # Each of a quantile's four ends has a quarter; all edges' differences share alpha equally.
     quarter, part = plan.alpha / 4, plan.alpha / 2 / max(edges.size, 1)
+    rarer = _Rarer.of(baseline, own)
     shares = (
-        _slower(own, baseline, 0.0, quarter, plan.harm_buckets),
-        _slower(baseline, own, 0.0, quarter, plan.harm_buckets),
+        rarer.bounded(0.0, quarter, plan.harm_buckets, mirrored=True),
+        rarer.bounded(0.0, quarter, plan.harm_buckets),
     )
-    differences = _slower(baseline, own, 1.0, part, plan.harm_buckets)
+    differences = rarer.bounded(1.0, part, plan.harm_buckets)
     rows = _rows(edges, shares, differences)
     seen, alone = (
         [float(variant.total[keep].sum()) for variant in variants] for keep in (together, ~together)
@@ -174,33 +175,49 @@ class _Shares:
     upper: FloatArray
 
 
-def _slower(
-    baseline: BucketCounts, candidate: BucketCounts, factor: float, alpha: float, n_opt: float
-) -> _Shares:
-    """The candidate's shares of slower requests minus factor times the baseline's.
+@dataclass(frozen=True, slots=True)
+class _Rarer:
+    """Two versions' slow requests, or where these are most of all their fast ones: by edge.
 
-    With factor 0 they are the candidate's own, of the time of both. Of the slow and the fast
-    requests the rarer are counted, as the bounds allow for bursts of what is rare.
+    The bounds allow for bursts of what is rare. mostly: bool[edges], where most are slow.
     """
-    slow, total = (
-        x.sum(axis=-1) + y.sum(axis=-1)
-        for x, y in ((baseline.bad, candidate.bad), (baseline.total, candidate.total))
-    )
-    mostly = 2 * slow > total
-    rarer = (
-        BucketCounts(
-            variant.total, np.where(mostly[:, None], variant.total - variant.bad, variant.bad)
+
+    pairs: PairedBuckets
+    mostly: BoolArray
+
+    @classmethod
+    def of(cls, baseline: BucketCounts, candidate: BucketCounts) -> _Rarer:
+        """From requests slower than each edge, of all: [edges, buckets]."""
+        slow, total = (
+            x.sum(axis=-1) + y.sum(axis=-1)
+            for x, y in ((baseline.bad, candidate.bad), (baseline.total, candidate.total))
         )
-        for variant in (baseline, candidate)
-    )
-    found = pair_buckets(*rarer).contrast(factor)
-    lower, upper = (bound(alpha=alpha, n_opt=n_opt) for bound in (found.lower, found.upper))
-    whole = 1 - factor  # slower and faster shares add up to this
-    return _Shares(
-        np.where(mostly, whole - found.estimate, found.estimate),
-        np.clip(np.where(mostly, whole - upper, lower), -factor, 1.0),
-        np.clip(np.where(mostly, whole - lower, upper), -factor, 1.0),
-    )
+        mostly = 2 * slow > total
+        rarer = (
+            BucketCounts(
+                variant.total, np.where(mostly[:, None], variant.total - variant.bad, variant.bad)
+            )
+            for variant in (baseline, candidate)
+        )
+        return cls(pair_buckets(*rarer), mostly)
+
+    def bounded(
+        self, factor: float, alpha: float, n_opt: float, *, mirrored: bool = False
+    ) -> _Shares:
+        """The candidate's shares of slower requests minus factor times the baseline's.
+
+        With factor 0 they are the candidate's own, of the time of both. mirrored: of the baseline,
+        minus factor times the candidate's.
+        """
+        pairs = self.pairs.mirrored() if mirrored else self.pairs
+        found = pairs.contrast(factor)
+        lower, upper = (bound(alpha=alpha, n_opt=n_opt) for bound in (found.lower, found.upper))
+        whole = 1 - factor  # slower and faster shares add up to this
+        return _Shares(
+            np.where(self.mostly, whole - found.estimate, found.estimate),
+            np.clip(np.where(self.mostly, whole - upper, lower), -factor, 1.0),
+            np.clip(np.where(self.mostly, whole - lower, upper), -factor, 1.0),
+        )
 
 
 def _rows(

@@ -69,6 +69,26 @@ class PairedBuckets:
         """The same, but a version's share may also depend on the pods that it happens to have."""
         return replace(self, pods=pods)
 
+    def mirrored(self) -> PairedBuckets:
+        """The same with the candidate as the baseline, for its contrasts; without pods."""
+        return replace(
+            self,
+            baseline=self.candidate,
+            candidate=self.baseline,
+            var_baseline=self.var_candidate,
+            var_candidate=self.var_baseline,
+            sampling_baseline=self.sampling_candidate,
+            sampling_candidate=self.sampling_baseline,
+            burst_baseline=self.burst_candidate,
+            burst_candidate=self.burst_baseline,
+            cumulants_baseline=self.cumulants_candidate,
+            cumulants_candidate=self.cumulants_baseline,
+            products=replace(
+                self.products, baseline=self.products.candidate, candidate=self.products.baseline
+            ),
+            pods=None,
+        )
+
     def contrast(self, factor: FloatArray | float = 1.0) -> Estimator:
         """The candidate's share minus factor times the baseline's.
 
