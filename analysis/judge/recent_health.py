@@ -137,24 +137,47 @@ def judge_objectives(
     well, and so must its last minutes as they are: harm that has only begun is little of a mean.
     Without an objective it is what the baseline had before, and the margins: absolute and relative.
     """
-    if watched is None and all(metric.objective is None for metric in metrics):
-        return [None] * len(metrics)
-    theirs, ours = (
-        levels.bounded(estimate_share(variant, overdispersion))
-        for variant, overdispersion in zip(
-            judged, (pairs.overdispersion_baseline, pairs.overdispersion_candidate), strict=True
+    found: list[Objective | None] = [None] * len(metrics)
+    rows = [i for i, m in enumerate(metrics) if watched is not None or m.objective is not None]
+    if rows:
+        of_rows = _objectives(
+            replace(levels, alpha=levels.alpha[rows]),
+            [metrics[i] for i in rows],
+            (_of_rows(judged[0], rows), _of_rows(judged[1], rows)),
+            (pairs.overdispersion_baseline[rows], pairs.overdispersion_candidate[rows]),
+            watched,
+            (margins[0][rows], margins[1][rows]),
         )
+        for i, one in zip(rows, of_rows, strict=True):
+            found[i] = one
+    return found
+
+
+def _of_rows(counts: BucketCounts, rows: list[int]) -> BucketCounts:
+    return BucketCounts(counts.total[rows], counts.bad[rows])
+
+
+def _objectives(
+    levels: Levels,
+    metrics: list[MetricPlan],
+    judged: tuple[BucketCounts, BucketCounts],
+    overdispersion: tuple[FloatArray, FloatArray],
+    watched: int | None,
+    margins: tuple[FloatArray, FloatArray],
+) -> list[Objective | None]:
+    """As judge_objectives; overdispersion: of each version's failures."""
+    theirs, ours = (
+        levels.bounded(estimate_share(variant, own))
+        for variant, own in zip(judged, overdispersion, strict=True)
     )
     begin = last_part(judged[1].total.shape[1], least_last_part(levels.plan))
-    last = levels.bounded(
-        estimate_share(since_bucket(judged[1], begin), pairs.overdispersion_candidate)
-    )
+    last = levels.bounded(estimate_share(since_bucket(judged[1], begin), overdispersion[1]))
     found = [_objective(*row) for row in zip(metrics, ours, theirs, last, strict=True)]
     if watched is None:
         return found
     latest = max(watched, judged[1].total.shape[1] - least_last_part(levels.plan))
     alone, now = (
-        levels.bounded(estimate_share(since_bucket(judged[1], at), pairs.overdispersion_candidate))
+        levels.bounded(estimate_share(since_bucket(judged[1], at), overdispersion[1]))
         for at in (watched, latest)
     )
     before = since_bucket(judged[0], 0, watched)

@@ -21,7 +21,7 @@ from analysis.judge.warming_pods import warming_metrics, without_warming
 from analysis.metric_result import Classification, Estimate, HarmPart, MetricResult
 from analysis.plan import MetricPlan, Plan, Role, Unit
 from analysis.requests.bounds import Estimator
-from analysis.requests.bucket_counts import BucketCounts, information
+from analysis.requests.bucket_counts import BucketCounts, information, pair_weights
 from analysis.requests.joint_harm import joint_harm
 from analysis.requests.paired_buckets import pair_buckets
 from analysis.requests.recent import since_bucket
@@ -130,24 +130,33 @@ def _since(
     since: both versions' counts since then, and the baseline's of all the time.
     """
     variants, all_baseline = since[:2], since[2]
-    pairs = with_pods(pair_buckets(*variants), evidence, metrics, (plan.baseline, candidate))
+    baseline, own = _shares(*variants)
     allowed = [metric.allowed_harm for metric in metrics]
     margin = np.array([one.absolute for one in allowed])
-    margin = margin + np.array([one.relative for one in allowed]) * np.nan_to_num(pairs.baseline)
+    margin = margin + np.array([one.relative for one in allowed]) * np.nan_to_num(baseline)
     if not (margin > 0).all():
         return None
     parts = tuple(
-        HarmPart(metric.name, float(difference), float(difference / own))
-        for metric, difference, own in zip(
-            metrics, pairs.candidate - pairs.baseline, margin, strict=True
-        )
+        HarmPart(metric.name, float(difference), float(difference / one))
+        for metric, difference, one in zip(metrics, own - baseline, margin, strict=True)
     )
     last = variants[0].total.shape[1] - max(variants[0].total.shape[1] // 4, 1)
     recent = _summed(tuple(since_bucket(variant, last) for variant in variants), margin)
     if sum(part.margins >= _LEANS for part in parts) < 2 or not recent > _ALLOWED:
         return None
+    pairs = with_pods(pair_buckets(*variants), evidence, metrics, (plan.baseline, candidate))
     whole = joint_harm(*variants, margin, pairs, all_baseline)
     return _Found(begin, _bounds(plan, whole, level), float(whole.standard_error[0]), parts)
+
+
+def _shares(baseline: BucketCounts, candidate: BucketCounts) -> tuple[FloatArray, FloatArray]:
+    """Both versions' mean shares as pair_buckets has them, at less cost; NaN without data."""
+    weights = pair_weights(baseline.total, candidate.total)
+    seen = weights.sum(-1) > 0
+    found = [
+        np.where(seen, (weights * each.share).sum(-1), np.nan) for each in (baseline, candidate)
+    ]
+    return found[0], found[1]
 
 
 def _bounds(plan: Plan, whole: Estimator, level: float) -> Estimate:

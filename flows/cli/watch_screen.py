@@ -104,7 +104,6 @@ def _variants(
         "aggregate/look_requests",
         **window,
         variants=list(names),
-        bucket_ms=plan.bucket_ms,
         cohort=None,
         borrowed=None,
     )

@@ -11,7 +11,7 @@ from analysis.arrays import FloatArray
 from analysis.requests.latency import LatencyCounts
 from analysis.requests.outcomes import RequestOutcome
 from analysis.requests.unanswered import unended
-from flows.look.on_grid import on_grid
+from flows.look.on_grid import Cells, distinct
 from flows.look.responses import ResponseCounts
 from flows.warehouse.statements import Columns
 
@@ -22,25 +22,31 @@ Counts = tuple[FloatArray, FloatArray, FloatArray]
 def latency_counts(
     rows: Columns, variants: Sequence[str], buckets: int
 ) -> dict[str, LatencyCounts]:
-    """By variant, from the rows of aggregate/look_latency; one without a request is left out."""
+    """By variant, from the rows of aggregate/look_latency with their bucket; one without a request
+    is left out."""
+    edges, edge = distinct(rows["le_ms"])
+    if not edges.size or np.isfinite(edges[-1]):
+        edges = np.append(edges, np.inf)
+    cells = Cells.of(
+        (rows["variant"], edge, rows["bucket"]), (1 + len(variants), edges.size, buckets)
+    )
+    lacks, at_most, cut_off = (
+        cells.rows == 0,
+        cells.sums(rows["at_most"]),
+        cells.sums(rows["cut_off"]),
+    )
+    at_most[lacks] = np.nan
     found = {}
     for place, variant in enumerate(variants, 1):
-        own = rows["variant"] == place
-        counts = _laid_out({name: column[own] for name, column in rows.items()}, buckets)
+        own = ~lacks[place].all(axis=1)
+        own[-1] = True
+        laid = at_most[place] if own.all() else at_most[place][own]
+        # Without its total nothing is known of a bucket; mostly nothing happened in it.
+        laid[:, lacks[place, -1]] = 0.0
+        counts = LatencyCounts(edges[own], laid, cut_off[place][own])
         if counts.total.sum() > 0:
             found[variant] = counts
     return found
-
-
-def _laid_out(rows: Columns, buckets: int) -> LatencyCounts:
-    edges = np.unique(np.append(rows["le_ms"], np.inf))
-    at = np.searchsorted(edges, rows["le_ms"]), rows["bucket"]
-    shape = (edges.size, buckets)
-    known = on_grid(np.ones(len(rows["le_ms"])), at, shape) > 0
-    laid = np.where(known, on_grid(rows["at_most"], at, shape), np.nan)
-    # Without its total nothing is known of a bucket; mostly nothing happened in it.
-    laid[:, np.isnan(laid[-1])] = 0.0
-    return LatencyCounts(edges, laid, on_grid(rows["cut_off"], at, shape))
 
 
 def shared_edges(latency: Mapping[str, LatencyCounts], variants: Sequence[str]) -> FloatArray:
@@ -70,19 +76,22 @@ def _are_comparable(latency: Mapping[str, LatencyCounts], variants: Sequence[str
     return variants[0] in latency and len(latency) > 1
 
 
-def edge_near(quantile: float, counts: LatencyCounts, edges: FloatArray) -> float | None:
-    """The finite edge that comes nearest to having 1 - quantile of the requests slower than it.
+def edges_near(
+    quantiles: Sequence[float], counts: LatencyCounts, edges: FloatArray
+) -> dict[float, float]:
+    """By quantile, the finite edge that comes nearest to having 1 - quantile slower than it.
 
-    Nearest in odds, as at the tail one in a hundred and one in a thousand are far apart.
+    Nearest in odds, as at the tail one in a hundred and one in a thousand are far apart. Empty
+    without a finite edge.
     """
     usable = edges[np.isfinite(edges)]
     if not usable.size:
-        return None
+        return {}
     own = counts.at(np.append(usable, np.inf)).slower_counts()
     slow, total = (np.nan_to_num(x).sum(axis=-1) for x in (own.bad, own.total))
     odds = np.log((slow + 0.5) / (total - slow + 0.5))
-    wanted = np.log((1 - quantile) / quantile)
-    return float(usable[np.argmin(np.abs(odds - wanted))])
+    wanted = {quantile: np.log((1 - quantile) / quantile) for quantile in quantiles}
+    return {q: float(usable[np.argmin(np.abs(odds - at))]) for q, at in wanted.items()}
 
 
 def slow_counts(found: LatencyCounts, edge: float, seen: ResponseCounts) -> Counts:
@@ -96,11 +105,12 @@ def slow_counts(found: LatencyCounts, edge: float, seen: ResponseCounts) -> Coun
     row = np.flatnonzero(found.edges_ms == edge)
     missing = np.full(found.total.shape, np.nan)
     at_most = found.at_most[row[0]] if row.size else missing
-    known = ~np.isnan(at_most)
-    fast, around = np.where(known, at_most, _below(found, edge)), _above(found, edge)
-    between = np.where(known, 0.0, np.maximum(around - fast, 0.0))
-    fast = fast + between
-    nothing = np.zeros_like(fast)
+    known, nothing = ~np.isnan(at_most), np.zeros(found.total.shape)
+    fast, between = at_most, nothing
+    if not known.all():
+        fast, around = np.where(known, at_most, _below(found, edge)), _above(found, edge)
+        between = np.where(known, 0.0, np.maximum(around - fast, 0.0))
+        fast = fast + between
     told_in_all = nothing if found.cut_off is None else found.cut_off[-1]
     told = nothing if found.cut_off is None or not row.size else found.cut_off[row[0]]
     without = unended(seen.requests, found.total)

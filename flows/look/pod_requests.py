@@ -12,10 +12,11 @@ from analysis.requests.outcomes import ANSWERED, FailureRule, RequestOutcome
 from analysis.requests.pod_counts import PodCounts
 from flows.formats.time import instant
 from flows.ingest.requests.pod_sums import FIVE_MINUTES_MS
+from flows.look.on_grid import distinct, on_grid, steps_since
 from flows.look.responses import ResponseKind, kinds_in
 from flows.look.rows_of import EVERYBODY, RowsOf
 from flows.spec.experiment import Experiment
-from flows.warehouse.statements import Connection, columns_of
+from flows.warehouse.statements import Columns, Connection, columns_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,15 @@ class PodRequests:
     requests: FloatArray
 
     @property
+    def _there(self) -> list[int]:
+        """Series that had requests."""
+        return list(np.flatnonzero(np.bincount(self.series)).tolist())
+
+    @property
     def owners(self) -> dict[str, set[str]]:
         """By pod that had requests, the variants that it answered for."""
         found: dict[str, set[str]] = {}
-        for index in np.unique(self.series).tolist():
+        for index in self._there:
             found.setdefault(self.pods[index], set()).add(self.variants[index])
         return found
 
@@ -48,20 +54,31 @@ class PodRequests:
         failed = np.array([outcome is RequestOutcome.FAILURE for outcome in outcomes], np.bool_)
         variants = np.array(self.variants, object)
         found = {}
-        for variant in sorted({self.variants[i] for i in np.unique(self.series).tolist()}):
+        for variant in sorted({self.variants[i] for i in self._there}):
             own = (answered & (variants == variant))[self.series]
             if not own.any():
                 continue
             series = self.series[own]
-            names = sorted({self.pods[i] for i in np.unique(series).tolist()})
+            names = sorted({self.pods[i] for i in np.flatnonzero(np.bincount(series)).tolist()})
             position = {name: row for row, name in enumerate(names)}
             at = np.array([position.get(pod, 0) for pod in self.pods])[series], self.stretch[own]
-            total, bad = np.zeros((len(names), stretches)), np.zeros((len(names), stretches))
-            np.add.at(total, at, self.requests[own])
-            np.add.at(bad, at, self.requests[own] * failed[series])
+            shape = (len(names), stretches)
+            total = on_grid(self.requests[own], at, shape)
+            bad = on_grid(self.requests[own] * failed[series], at, shape)
             summed = total.sum(axis=1), bad.sum(axis=1)
             found[variant] = PodCounts(tuple(names), *summed, BucketCounts(total, bad))
         return found
+
+
+def read_series(con: Connection, spec: Experiment, of: RowsOf = EVERYBODY) -> Columns:
+    """The series of requests, in order of their ids; of: whose."""
+    return columns_of(
+        con,
+        "aggregate/request_series",
+        experiment=spec.experiment,
+        cohort=of.cohort,
+        borrowed=of.borrowed,
+    )
 
 
 def read_pod_requests(
@@ -72,20 +89,15 @@ def read_pod_requests(
     *,
     variants: tuple[str, ...],
     of: RowsOf = EVERYBODY,
+    series: Columns | None = None,
 ) -> PodRequests:
     """Of the given variants, in stretches from the span's begin on.
 
     span_ms: begin, excluded, and end. Five minutes of the clock belong to the stretch in which they
-    begin. of: whose requests are read.
+    begin. of: whose requests are read. series: of read_series, where they are known already.
     """
     since_ms, until_ms = span_ms
-    series = columns_of(
-        con,
-        "aggregate/request_series",
-        experiment=spec.experiment,
-        cohort=of.cohort,
-        borrowed=of.borrowed,
-    )
+    series = read_series(con, spec, of) if series is None else series
     first_ms = min(-(-since_ms // FIVE_MINUTES_MS) * FIVE_MINUTES_MS, until_ms)
     last_ms = max(until_ms // FIVE_MINUTES_MS * FIVE_MINUTES_MS, first_ms)
     rows = columns_of(
@@ -96,15 +108,18 @@ def read_pod_requests(
         until=instant(until_ms),
         whole_from=instant(first_ms),
         whole_until=instant(last_ms),
-        stretch_ms=stretch_ms,
     )
+    seen, at = distinct(rows["series_id"])
+    # In which place a series stands that is one of ours; they are in order.
     ids = series["series_id"]
-    own = np.isin(rows["series_id"], ids[np.isin(series["variant"], variants)])
+    place = np.searchsorted(ids, seen)
+    is_own = np.isin(seen, ids[np.isin(series["variant"], variants)])
+    own = is_own[at]
     return PodRequests(
         variants=tuple(series["variant"].tolist()),
         pods=tuple(series["pod"].tolist()),
         kinds=kinds_in(series),
-        series=np.searchsorted(ids, rows["series_id"][own]),
-        stretch=rows["stretch"][own].astype(np.int64),
+        series=place[at[own]],
+        stretch=steps_since(rows["at_us"][own], since_ms, stretch_ms),
         requests=rows["requests"][own].astype(np.float64),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from analysis.arrays import BoolArray, FloatArray
@@ -20,15 +18,15 @@ from flows.look.bad_kinds import ByKind, counts, is_bad, rule_of
 from flows.look.latency_grid import (
     Counts,
     edge_from,
-    edge_near,
+    edges_near,
     latency_counts,
     shared_edges,
     slow_counts,
     unexplained,
 )
-from flows.look.on_grid import on_grid
-from flows.look.pod_requests import read_pod_requests
-from flows.look.responses import UNANSWERED, ResponseCounts, kinds_in
+from flows.look.on_grid import distinct, on_grid, steps_since
+from flows.look.pod_requests import read_pod_requests, read_series
+from flows.look.responses import UNANSWERED, ResponseCounts, kinds_by_number
 from flows.look.rows_of import EVERYBODY, RowsOf
 from flows.look.warming_grid import read_warming
 from flows.spec.experiment import Experiment
@@ -57,10 +55,11 @@ class RequestGrid:
         self.stage = np.searchsorted([s.start_ms for s in plan.stages], starts, "right") - 1
         self.unseen, self.over_gaps = self._losses()
         self.begun = self._begun()
+        self.series = read_series(con, spec, of)
         self.responses = self._responses()
         self.shared_gaps = self._shared_gaps()
         self.latency = latency_counts(
-            self._read("aggregate/look_latency", **self._places(self.variants)),
+            self._read("aggregate/look_latency", variants=list(self.variants)),
             self.variants,
             buckets,
         )
@@ -113,7 +112,8 @@ class RequestGrid:
         )
 
     def _read(self, name: str, **more: object) -> Columns:
-        return columns_of(
+        """Rows of a statement up to the look, with their bucket where they have a time."""
+        rows = columns_of(
             self.con,
             name,
             experiment=self.spec.experiment,
@@ -123,21 +123,24 @@ class RequestGrid:
             borrowed=self.of.borrowed,
             **more,
         )
-
-    def _places(self, variants: Sequence[str]) -> dict[str, object]:
-        """Parameters of statements whose rows have numbers for variants and buckets."""
-        return {"variants": list(variants), "bucket_ms": self.plan.bucket_ms}
+        if "bucket_us" not in rows:
+            return rows
+        at = steps_since(rows["bucket_us"], self.plan.start_ms, self.plan.bucket_ms)
+        return {**rows, "bucket": at}
 
     def _responses(self) -> dict[str, ResponseCounts]:
         """By variant, and of no version: requests by kind, those without an answer among them."""
         variants = (*self.variants, _UNATTRIBUTED)
-        rows = self._read("aggregate/look_requests", **self._places(variants))
-        named = self._read("aggregate/look_responses")
-        kinds, order = (*kinds_in(named), UNANSWERED), np.argsort(named["response"])
-        response = order[np.searchsorted(named["response"][order], rows["response"])]
+        rows = self._read("aggregate/look_requests", variants=list(variants))
+        numbers, at = distinct(rows["response"])
+        named = self.series
+        if not np.isin(numbers, named["response"]).all():
+            named = self._read("aggregate/look_responses")
+        found_kinds, place_of = kinds_by_number(numbers, named)
+        kinds = (*found_kinds, UNANSWERED)
         laid = on_grid(
             rows["requests"],
-            (rows["variant"], response, rows["bucket"]),
+            (rows["variant"], place_of[at], rows["bucket"]),
             (1 + len(variants), len(kinds), self.buckets),
         )
         found = {}
@@ -153,7 +156,7 @@ class RequestGrid:
         if not signs:
             return {}
         rows = self._read(
-            "aggregate/look_begun", counters=list(signs), **self._places(self.variants)
+            "aggregate/look_begun", counters=list(signs), variants=list(self.variants)
         )
         sign = np.array([0, *signs.values()])[rows["counter"].astype(np.int64)]
         at = rows["variant"], rows["bucket"]
@@ -163,7 +166,7 @@ class RequestGrid:
 
     def _losses(self) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
         """By variant, requests that nobody saw, and those that were counted over a gap."""
-        rows = self._read("aggregate/look_lost", **self._places(self.variants))
+        rows = self._read("aggregate/look_lost", variants=list(self.variants))
         at, shape = (rows["variant"], rows["bucket"]), (1 + len(self.variants), self.buckets)
         unseen, over_gaps = (on_grid(rows[name], at, shape) for name in ("unseen", "over_gaps"))
         return (
@@ -217,11 +220,12 @@ class RequestGrid:
             if isinstance(metric, SlowShare)
         }
         said = set(found.values())
-        for name, metric in self.metrics.items():
-            if isinstance(metric, BaselineEdge):
-                baseline = self.latency.get(self.plan.baseline)
-                near = edge_near(metric.quantile, baseline, self.shared) if baseline else None
-                found[name] = None if near in said else near
+        signals = {n: m.quantile for n, m in self.metrics.items() if isinstance(m, BaselineEdge)}
+        baseline = self.latency.get(self.plan.baseline)
+        near = edges_near([*signals.values()], baseline, self.shared) if baseline else {}
+        for name, quantile in signals.items():
+            edge = near.get(quantile)
+            found[name] = None if edge in said else edge
         return found
 
     def _counts(self, variant: str, name: str, metric: Watched) -> Counts:
@@ -288,7 +292,13 @@ class RequestGrid:
         looked_ms = self.buckets * self.plan.bucket_ms
         span = self.plan.start_ms, self.plan.start_ms + looked_ms
         found = read_pod_requests(
-            self.con, self.spec, span, stretch, variants=self.variants, of=self.of
+            self.con,
+            self.spec,
+            span,
+            stretch,
+            variants=self.variants,
+            of=self.of,
+            series=self.series,
         )
         owners = found.owners
         if not owners or any(len(variants) > 1 for variants in owners.values()):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from analysis.arrays import FloatArray
+from analysis.arrays import FloatArray, IntArray
 from analysis.requests.outcomes import (
     FailureRule,
     RequestOutcome,
@@ -63,6 +63,18 @@ def kinds_in(columns: Columns) -> tuple[ResponseKind, ...]:
     names = ("outcome", "response_code", "grpc_status", "response_flags")
     rows = zip(*(columns[name].tolist() for name in names), strict=True)
     return tuple(ResponseKind(RequestOutcome(outcome), *rest) for outcome, *rest in rows)
+
+
+def kinds_by_number(numbers: IntArray, named: Columns) -> tuple[tuple[ResponseKind, ...], IntArray]:
+    """The kinds with these numbers in order, and the place of each number's.
+
+    named: rows as kinds_in has them with the number of each (response), in which all are found.
+    """
+    known, first = np.unique(named["response"], return_index=True)
+    kinds = kinds_in(named)
+    chosen = [kinds[i] for i in first[np.searchsorted(known, numbers)].tolist()]
+    order = sorted(range(len(chosen)), key=lambda i: astuple(chosen[i]))
+    return tuple(chosen[i] for i in order), np.argsort(order)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import numpy as np
 from analysis.plan import Plan
 from analysis.requests.bucket_counts import BucketCounts
 from flows.formats.time import instant, milliseconds_of
+from flows.look.on_grid import on_grid
 from flows.look.rows_of import EVERYBODY, RowsOf
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, columns_of, run
@@ -58,14 +59,16 @@ def read_warming(
     index = (start - plan.start_ms) // plan.bucket_ms
     found = {}
     for variant in (plan.baseline, *plan.candidates):
-        counts = np.zeros((2, len(edges), buckets))
+        own = rows["variant"] == variant
+        total, bad = np.zeros((2, len(edges), buckets))
         for i, edge in enumerate(edges):
-            for at, le_ms in enumerate((np.inf, edge)):
-                keep = (rows["variant"] == variant) & (rows["le_ms"] == le_ms)
-                np.add.at(counts[at, i], index[keep], rows["at_most"][keep].astype(np.float64))
-        total, fast = counts
-        known = np.array([edge is not None for edge in edges])[:, None] & (total > 0)
-        if known.any():
-            total = np.where(known, total, 0.0)
-            found[variant] = BucketCounts(total, np.maximum(total - fast, 0.0) * known)
+            if edge is None or not own.any():
+                continue
+            total[i], fast = (
+                on_grid(rows["at_most"][keep], (index[keep],), (buckets,))
+                for keep in (own & (rows["le_ms"] == le_ms) for le_ms in (np.inf, edge))
+            )
+            bad[i] = np.where(total[i] > 0, np.maximum(total[i] - fast, 0.0), 0.0)
+        if total.any():
+            found[variant] = BucketCounts(total, bad)
     return found

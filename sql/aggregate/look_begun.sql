@@ -1,12 +1,12 @@
--- one row per row of optional_counters up to a look: variant, bucket, counter of beginnings, how
+-- one row per row of optional_counters up to a look: variant, when its bucket begins, counter of beginnings, how
 -- often it moved
 -- reads: optional_counters; parameters: experiment, since, until (bucket starts, until excluded),
 --     counters (list of names; a row has the place of its counter in it, from 1 on), variants (list;
---     a row has the place of its variant in it, from 1 on, 0 for another), bucket_ms, cohort (null
+--     a row has the place of its variant in it, from 1 on, 0 for another), cohort (null
 --     for all), borrowed (a variant of which all are read, or null)
 select
     coalesce(list_position($variants, variant), 0) as variant,
-    (epoch_ms(bucket_start) - epoch_ms($since)) // $bucket_ms as bucket,
+    epoch_us(bucket_start) as bucket_us,
     list_position($counters, counter) as counter,
     events
 from optional_counters

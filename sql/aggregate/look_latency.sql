@@ -1,11 +1,11 @@
--- one row per row of latency_buckets up to a look: variant, bucket, edge, requests at most so slow, and
+-- one row per row of latency_buckets up to a look: variant, when its bucket begins, edge, requests at most so slow, and
 -- those of them that somebody stopped waiting for; no row where a version has no such edge
 -- reads: latency_buckets; parameters: experiment, since, until (bucket starts, until excluded), variants (list;
---     a row has the place of its variant in it, from 1 on, 0 for another), bucket_ms, cohort (null
+--     a row has the place of its variant in it, from 1 on, 0 for another), cohort (null
 --     for all), borrowed (a variant of which all are read, or null)
 select
     coalesce(list_position($variants, variant), 0) as variant,
-    (epoch_ms(bucket_start) - epoch_ms($since)) // $bucket_ms as bucket,
+    epoch_us(bucket_start) as bucket_us,
     le_ms,
     requests as at_most,
     cut_off

@@ -1,12 +1,12 @@
--- one row per row of request_buckets up to a look: variant, bucket, kind of response, requests
+-- one row per row of request_buckets up to a look: variant, when its bucket begins, kind of response, requests
 -- reads: request_buckets; parameters: experiment, since, until (bucket starts, until excluded), variants (list;
---     a row has the place of its variant in it, from 1 on, 0 for another), bucket_ms, cohort (null
+--     a row has the place of its variant in it, from 1 on, 0 for another), cohort (null
 --     for all), borrowed (a variant of which all are read, or null)
 -- response: the kind's number in look_responses.
 -- Numbers only, and no order or sum: strings and sorts of all rows cost more than all the rest.
 select
     coalesce(list_position($variants, variant), 0) as variant,
-    (epoch_ms(bucket_start) - epoch_ms($since)) // $bucket_ms as bucket,
+    epoch_us(bucket_start) as bucket_us,
     hash(outcome, response_code, grpc_status, response_flags) as response,
     requests
 from request_buckets

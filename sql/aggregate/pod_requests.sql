@@ -1,11 +1,11 @@
--- one row per five minutes or sample of a series up to a look: its stretch of time, requests
+-- one row per five minutes or sample of a series up to a look: when they begin or it was taken (less
+-- a microsecond, as it tells of the time before), requests
 -- reads: series_requests, counter_samples; parameters: experiment, since, until (instants, since
---     excluded), whole_from, whole_until (the whole five minutes between them),
---     stretch_ms (how long a stretch is, from since on)
+--     excluded), whole_from, whole_until (the whole five minutes between them)
 -- Samples are read only of what is before and after the whole five minutes.
 select
     series_id,
-    (epoch_ms(five_minutes) - epoch_ms($since)) // $stretch_ms as stretch,
+    epoch_us(five_minutes) as at_us,
     requests
 from series_requests
 where
@@ -14,7 +14,7 @@ where
 union all
 select
     series_id,
-    (epoch_ms(ts) - 1 - epoch_ms($since)) // $stretch_ms as stretch,
+    epoch_us(ts) - 1 as at_us,
     delta as requests
 from counter_samples
 where

@@ -1,4 +1,5 @@
--- one row per series of requests: its version, pod and kind of response
+-- one row per series of requests: its version, pod and kind of response, with that kind's number in
+--   look_requests
 -- reads: series; parameters: experiment, cohort (null for all), borrowed (a variant of which all are
 --     read, or null)
 -- A pod goes by its name where the scrape configuration has kept it, else by the address of its
@@ -10,7 +11,8 @@ select
     outcome,
     response_code,
     grpc_status,
-    response_flags
+    response_flags,
+    hash(outcome, response_code, grpc_status, response_flags) as response
 from series
 where
     experiment = $experiment and role = 'requests'
