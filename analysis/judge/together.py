@@ -56,6 +56,8 @@ def judge_together(
         return ()
     metrics = _joined(plan, known)
     deciding = [metric for metric in metrics if metric.role.decides]
+    if warming_metrics(evidence, (plan.baseline, candidate)):
+        evidence = without_warming(evidence)
     for chosen, role in ((deciding, Role.GUARDRAIL), (metrics, Role.SIGNAL)):
         if len(chosen) < 2 or (role is Role.SIGNAL and len(chosen) == len(deciding)):
             continue
@@ -85,9 +87,10 @@ def _joined(plan: Plan, known: dict[str, MetricResult]) -> list[MetricPlan]:
 def _proven(
     plan: Plan, evidence: RequestEvidence, candidate: str, metrics: list[MetricPlan]
 ) -> _Found | None:
-    """Proven whether the requests of which nothing is known are bad, without pods that warm up."""
-    if warming_metrics(evidence, (plan.baseline, candidate)):
-        evidence = without_warming(evidence)
+    """Proven whether the requests of which nothing is known are bad.
+
+    evidence: without pods that warm up.
+    """
     found = _search(plan, evidence, candidate, metrics)
     if found is not None and evidence.unknown:
         return found if _search(plan, worst_case(evidence), candidate, metrics) else None

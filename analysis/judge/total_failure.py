@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.special import ndtr, ndtri
 
@@ -39,12 +41,22 @@ def gross_failures(
     allowed = [metric.allowed_harm for metric in metrics]
     gap = np.array([gross_gap(margin.absolute) for margin in allowed])
     factor = np.array([1 + margin.relative for margin in allowed])
-    share = (baseline.bad.sum(axis=1) + 1) / (baseline.total.sum(axis=1) + 2)
-    furthest = [FURTHEST_SLOW if is_timed(metric) else FURTHEST_FAILED for metric in metrics]
-    reach = reach_of_states(baseline, candidate, furthest=np.array(furthest))
-    gap = np.maximum(gap, ndtr(ndtri(share) + reach) - factor * share)
     null = GrossNull(gap, alpha, plan.planned_buckets, factor, overdispersion)
-    return ever_gross(baseline, candidate, null)
+    # States only widen the gap: where no bucket is beyond it as it is, there is nothing to find.
+    rows = np.flatnonzero((candidate.share > null.allowed(baseline)).any(axis=1))
+    found = np.zeros(len(metrics), dtype=np.bool_)
+    if rows.size:
+        theirs, ours = (
+            BucketCounts(one.total[rows], one.bad[rows]) for one in (baseline, candidate)
+        )
+        slow = np.array([is_timed(metrics[row]) for row in rows.tolist()])
+        furthest = np.where(slow, FURTHEST_SLOW, FURTHEST_FAILED)
+        reach = reach_of_states(theirs, ours, furthest=furthest)
+        share = (theirs.bad.sum(axis=1) + 1) / (theirs.total.sum(axis=1) + 2)
+        of_rows = null.only(rows)
+        wide = np.maximum(of_rows.gap, ndtr(ndtri(share) + reach) - of_rows.factors * share)
+        found[rows] = ever_gross(theirs, ours, replace(of_rows, gap=wide))
+    return found
 
 
 def gross_failures_alone(

@@ -40,8 +40,11 @@ def without_warming(evidence: RequestEvidence) -> RequestEvidence:
     """The same without the requests of pods that warm up."""
     counts, unknown = dict(evidence.counts), dict(evidence.unknown)
     for variant, warming in evidence.warming.items():
-        total = np.maximum(counts[variant].total - warming.total, 0.0)
-        bad = np.clip(counts[variant].bad - warming.bad, 0.0, total)
+        total, bad = counts[variant].total.copy(), counts[variant].bad.copy()
+        # Mostly no pod starts.
+        at = np.flatnonzero(warming.total.any(axis=0))
+        total[:, at] = np.maximum(total[:, at] - warming.total[:, at], 0.0)
+        bad[:, at] = np.clip(bad[:, at] - warming.bad[:, at], 0.0, total[:, at])
         counts[variant] = BucketCounts(total, bad)
         if variant in unknown:
             unknown[variant] = np.minimum(unknown[variant], total - bad)

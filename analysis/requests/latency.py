@@ -54,7 +54,8 @@ class LatencyCounts:
 
     def at(self, edges_ms: FloatArray) -> LatencyCounts:
         """The same on some of the edges: cumulative counts stay exact when edges are left out."""
-        return LatencyCounts(edges_ms, self.at_most[np.isin(self.edges_ms, edges_ms)])
+        kept = np.isin(self.edges_ms, edges_ms)
+        return LatencyCounts(edges_ms, self.at_most if kept.all() else self.at_most[kept])
 
     def steady(self) -> LatencyCounts:
         """The same on the edges that were there all the time."""

@@ -32,9 +32,10 @@ class Cells:
     @classmethod
     def of(cls, places: tuple[ArrayLike, ...], shape: tuple[int, ...]) -> Cells:
         """By dimension of the grid, the index of each row."""
-        at = np.zeros(np.shape(places[0]), np.int64)
-        for place, size in zip(places, shape, strict=True):
-            at = at * size + np.asarray(place, dtype=np.int64)
+        at = np.array(places[0], dtype=np.int64)
+        for place, size in zip(places[1:], shape[1:], strict=True):
+            at *= size
+            at += np.asarray(place)
         return cls(at if math.prod(shape) else np.zeros(0, np.int64), shape)
 
     @property
