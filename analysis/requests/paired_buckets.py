@@ -20,7 +20,7 @@ from analysis.requests.long_run_variance import (
     most_inflation,
     of_what_persists,
 )
-from analysis.requests.started_windows import merged
+from analysis.requests.started_windows import merged, merged_terms, summed
 
 _TINY = 1e-300  # keeps a division finite where a metric has no data; its result is masked
 # More buckets than these are merged, so that a look's cost doesn't grow with the plan: the variance
@@ -150,11 +150,12 @@ def pair_buckets(baseline: BucketCounts, candidate: BucketCounts) -> PairedBucke
     are merged (_width), with the same means; the time that a sequence has run for stays that of the
     plan's buckets.
     """
+    width = 1
+    if baseline.total.shape[1] > _MOST_BUCKETS:
+        terms = summed(baseline, candidate)
+        width = _width(terms[0])
+        baseline, candidate = merged_terms(terms, width) if width > 1 else (baseline, candidate)
     weights = pair_weights(baseline.total, candidate.total)
-    width = _width(weights)
-    if width > 1:
-        baseline, candidate = merged(baseline, candidate, width)
-        weights = pair_weights(baseline.total, candidate.total)
     mean_b, mean_c = (weights * baseline.share).sum(-1), (weights * candidate.share).sum(-1)
     off_b = weights * (baseline.share - mean_b[..., None])
     off_c = weights * (candidate.share - mean_c[..., None])
@@ -256,7 +257,7 @@ def _width(weights: FloatArray) -> int:
     buckets = weights.shape[1]
     if buckets <= _MOST_BUCKETS:
         return 1
-    squares = (weights**2).sum(axis=-1)
+    squares = np.einsum("ij,ij->i", weights, weights) / np.maximum(weights.sum(axis=-1), _TINY) ** 2
     effective = 1 / np.max(squares, initial=_TINY)
     wanted = int(np.ceil(np.log2(buckets / _MOST_BUCKETS)))
     return 1 << max(0, min(wanted, int(np.floor(np.log2(effective / _LEAST_LEFT)))))

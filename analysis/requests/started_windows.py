@@ -6,6 +6,7 @@ A start is followed for as long as its window is short beside the step that it i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -73,7 +74,7 @@ class RunningTotals:
     def of(cls, baseline: BucketCounts, candidate: BucketCounts) -> RunningTotals:
         """Over all buckets of both versions."""
         sums = []
-        for term in _summed(baseline, candidate):
+        for term in summed(baseline, candidate):
             total = np.zeros((term.shape[0], term.shape[1] + 1))
             np.cumsum(term, axis=-1, out=total[:, 1:])
             sums.append(total)
@@ -112,7 +113,7 @@ class RunningTotals:
         return _effective(weight, baseline, noise_b), _effective(weight, candidate, noise_c)
 
 
-def _summed(baseline: BucketCounts, candidate: BucketCounts) -> list[FloatArray]:
+def summed(baseline: BucketCounts, candidate: BucketCounts) -> list[FloatArray]:
     """By bucket what RunningTotals sums, its weight as information() has it; no share is needed."""
     each = 1 / np.maximum(baseline.total + candidate.total, 1)
     part_b, part_c = baseline.total * each, candidate.total * each
@@ -130,8 +131,13 @@ def merged(
     baseline: BucketCounts, candidate: BucketCounts, width: int
 ) -> tuple[BucketCounts, BucketCounts]:
     """So many buckets as one, the last one cut: [rows, blocks] of each version."""
-    terms = [_blocks(term, width) for term in _summed(baseline, candidate)]
-    weight, of_baseline, of_candidate, noise_b, noise_c = terms
+    return merged_terms(summed(baseline, candidate), width)
+
+
+def merged_terms(terms: Sequence[FloatArray], width: int) -> tuple[BucketCounts, BucketCounts]:
+    """The same from what summed() has."""
+    blocks = (_blocks(term, width) for term in terms)
+    weight, of_baseline, of_candidate, noise_b, noise_c = blocks
     return _effective(weight, of_baseline, noise_b), _effective(weight, of_candidate, noise_c)
 
 

@@ -168,19 +168,22 @@ def _record(
 ) -> None:
     look = {"experiment": document.experiment, "look_at": document.look_at}
     with transaction(con):
-        if run(con, "aggregate/look_taken", **look).fetchone():
+        known = run(con, "aggregate/look_known", **look, spec_hash=document.spec_hash).fetchone()
+        is_taken, is_used = known or (False, False)
+        if is_taken:
             for rows_of_look in ("looks", "metric_results", "verdicts"):
                 run(con, "load/forget_look", {"rows": rows_of_look}, **look)
         for first in firsts:
             first.write(con)
-        run(
-            con,
-            "load/spec",
-            experiment=document.experiment,
-            spec_hash=document.spec_hash,
-            spec=spec.model_dump_json(),
-            used_at=document.look_at,
-        )
+        if not is_used:
+            run(
+                con,
+                "load/spec",
+                experiment=document.experiment,
+                spec_hash=document.spec_hash,
+                spec=spec.model_dump_json(),
+                used_at=document.look_at,
+            )
         run(
             con,
             "load/look",

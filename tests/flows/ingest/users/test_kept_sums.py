@@ -191,9 +191,9 @@ def _shown(folder: Path, spec: Experiment) -> dict[tuple[str, str, date], tuple[
         look = {"experiment": spec.experiment, "spec_hash": spec.spec_hash}
         run(con, "load/spec", **look, spec=spec.model_dump_json(), used_at=day(0))
         of_look = {"look_at": day(30), "window_start": day(0), "watermark": None}
-        if not run(
-            con, "aggregate/look_taken", experiment=spec.experiment, look_at=day(30)
-        ).fetchone():
+        known = run(con, "aggregate/look_known", **look, look_at=day(30)).fetchone()
+        assert known is not None
+        if not known[0]:
             run(con, "load/look", **look, **of_look, software_version="1")
         rows = con.execute(
             "select metric, variant, day, users, converted, value_per_user, maturing_users "
