@@ -67,14 +67,9 @@ class RequestTests:
         candidate: str,
         counts: tuple[BucketCounts, BucketCounts] | None = None,
     ) -> RequestTests:
-        """All of them at once.
-
-        counts: the baseline's and the candidate's, [metrics, buckets], if not the evidence's.
-        """
-        names = [metric.name for metric in metrics]
-        baseline, own = counts or (
-            evidence.counts_of(variant, names) for variant in (plan.baseline, candidate)
-        )
+        """All of them at once; counts: both versions' [metrics, buckets], if not the evidence's."""
+        variants, names = (plan.baseline, candidate), [metric.name for metric in metrics]
+        baseline, own = counts or (evidence.counts_of(variant, names) for variant in variants)
         # A signal at one of several edges must hold whichever is chosen.
         choices = np.array([max(1, evidence.choices.get(metric.name, 1)) for metric in metrics])
         alpha = np.array([plan.request_alpha(metric) for metric in metrics]) / choices
@@ -86,7 +81,7 @@ class RequestTests:
         watched = watched_from(plan, evidence.stage[start:])
         ends = [None if metric.objective is None else watched for metric in metrics]
         of_requests = pair_buckets(*judged)
-        pairs = with_pods(of_requests, evidence, metrics, (plan.baseline, candidate))
+        pairs = with_pods(of_requests, evidence, metrics, variants)
         excess = pairs.contrast(1 + relative)
         levels = Levels(plan, BOUND_PART * alpha, known=first is not None)
         own_levels = replace(levels, alpha=alpha)

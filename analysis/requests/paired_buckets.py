@@ -257,7 +257,7 @@ def _width(weights: FloatArray) -> int:
     buckets = weights.shape[1]
     if buckets <= _MOST_BUCKETS:
         return 1
-    squares = np.einsum("ij,ij->i", weights, weights) / np.maximum(weights.sum(axis=-1), _TINY) ** 2
+    squares = np.einsum("ij,ij->i", weights, weights) / np.maximum(weights.sum(axis=-1) ** 2, _TINY)
     effective = 1 / np.max(squares, initial=_TINY)
     wanted = int(np.ceil(np.log2(buckets / _MOST_BUCKETS)))
     return 1 << max(0, min(wanted, int(np.floor(np.log2(effective / _LEAST_LEFT)))))

@@ -11,7 +11,7 @@ from analysis.arrays import FloatArray
 from analysis.requests.latency import LatencyCounts
 from analysis.requests.outcomes import RequestOutcome
 from analysis.requests.unanswered import unended
-from flows.look.on_grid import Cells, distinct
+from flows.look.on_grid import GridCells, distinct
 from flows.look.responses import ResponseCounts
 from flows.warehouse.statements import Columns
 
@@ -27,7 +27,7 @@ def latency_counts(
     edges, edge = distinct(rows["le_ms"])
     if not edges.size or np.isfinite(edges[-1]):
         edges = np.append(edges, np.inf)
-    cells = Cells.of(
+    cells = GridCells.of(
         (rows["variant"], edge, rows["bucket"]), (1 + len(variants), edges.size, buckets)
     )
     lacks, at_most, cut_off = (

@@ -19,18 +19,18 @@ def on_grid(
 
     places: by dimension of the grid, the index of each row.
     """
-    return Cells.of(places, shape).sums(amounts)
+    return GridCells.of(places, shape).sums(amounts)
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class GridCells:
     """In which cell of a grid each row lies."""
 
     at: IntArray
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, places: tuple[ArrayLike, ...], shape: tuple[int, ...]) -> Cells:
+    def of(cls, places: tuple[ArrayLike, ...], shape: tuple[int, ...]) -> GridCells:
         """By dimension of the grid, the index of each row."""
         at = np.array(places[0], dtype=np.int64)
         for place, size in zip(places[1:], shape[1:], strict=True):

@@ -123,26 +123,22 @@ class RequestGrid:
             borrowed=self.of.borrowed,
             **more,
         )
-        if "bucket_us" not in rows:
-            return rows
-        at = steps_since(rows["bucket_us"], self.plan.start_ms, self.plan.bucket_ms)
-        return {**rows, "bucket": at}
+        if "bucket_us" in rows:
+            at = steps_since(rows["bucket_us"], self.plan.start_ms, self.plan.bucket_ms)
+            return {**rows, "bucket": at}
+        return rows
 
     def _responses(self) -> dict[str, ResponseCounts]:
         """By variant, and of no version: requests by kind, those without an answer among them."""
         variants = (*self.variants, _UNATTRIBUTED)
         rows = self._read("aggregate/look_requests", variants=list(variants))
         numbers, at = distinct(rows["response"])
-        named = self.series
-        if not np.isin(numbers, named["response"]).all():
-            named = self._read("aggregate/look_responses")
+        are_known = np.isin(numbers, self.series["response"]).all()
+        named = self.series if are_known else self._read("aggregate/look_responses")
         found_kinds, place_of = kinds_by_number(numbers, named)
         kinds = (*found_kinds, UNANSWERED)
-        laid = on_grid(
-            rows["requests"],
-            (rows["variant"], place_of[at], rows["bucket"]),
-            (1 + len(variants), len(kinds), self.buckets),
-        )
+        shape = 1 + len(variants), len(kinds), self.buckets
+        laid = on_grid(rows["requests"], (rows["variant"], place_of[at], rows["bucket"]), shape)
         found = {}
         for place, variant in enumerate(variants, 1):
             if variant in self.begun:
@@ -292,13 +288,7 @@ class RequestGrid:
         looked_ms = self.buckets * self.plan.bucket_ms
         span = self.plan.start_ms, self.plan.start_ms + looked_ms
         found = read_pod_requests(
-            self.con,
-            self.spec,
-            span,
-            stretch,
-            variants=self.variants,
-            of=self.of,
-            series=self.series,
+            self.con, self.spec, span, stretch, variants=self.variants, series=self.series
         )
         owners = found.owners
         if not owners or any(len(variants) > 1 for variants in owners.values()):

@@ -1,5 +1,5 @@
--- one row per row of optional_counters up to a look: variant, when its bucket begins, counter of beginnings, how
--- often it moved
+-- one row per row of optional_counters up to a look: variant, when its bucket begins, counter of
+-- beginnings, how often it moved
 -- reads: optional_counters; parameters: experiment, since, until (bucket starts, until excluded),
 --     counters (list of names; a row has the place of its counter in it, from 1 on), variants (list;
 --     a row has the place of its variant in it, from 1 on, 0 for another), cohort (null

@@ -1,5 +1,6 @@
--- one row per row of latency_buckets up to a look: variant, when its bucket begins, edge, requests at most so slow, and
--- those of them that somebody stopped waiting for; no row where a version has no such edge
+-- one row per row of latency_buckets up to a look: variant, when its bucket begins, edge, requests at
+-- most so slow, and those of them that somebody stopped waiting for; no row where a version has no such
+-- edge
 -- reads: latency_buckets; parameters: experiment, since, until (bucket starts, until excluded), variants (list;
 --     a row has the place of its variant in it, from 1 on, 0 for another), cohort (null
 --     for all), borrowed (a variant of which all are read, or null)

@@ -1,5 +1,6 @@
--- one row per row of exposure_lost up to a look: variant, when its bucket begins, requests that no scrape can have
--- seen, and requests that were counted over a gap in the scrapes, which ended then (both estimates)
+-- one row per row of exposure_lost up to a look: variant, when its bucket begins, requests that no
+-- scrape can have seen, and requests that were counted over a gap in the scrapes, which ended then (both
+-- estimates)
 -- reads: exposure_lost; parameters: experiment, since, until (bucket starts, until excluded), variants (list;
 --     a row has the place of its variant in it, from 1 on, 0 for another), cohort (null
 --     for all), borrowed (a variant of which all are read, or null)

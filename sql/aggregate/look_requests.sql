@@ -1,4 +1,5 @@
--- one row per row of request_buckets up to a look: variant, when its bucket begins, kind of response, requests
+-- one row per row of request_buckets up to a look: variant, when its bucket begins, kind of response,
+-- requests
 -- reads: request_buckets; parameters: experiment, since, until (bucket starts, until excluded), variants (list;
 --     a row has the place of its variant in it, from 1 on, 0 for another), cohort (null
 --     for all), borrowed (a variant of which all are read, or null)

@@ -6,6 +6,7 @@ analysis.judge.request_tests, analysis.judge.total_failure, analysis.judge.unkno
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from analysis.evidence import RequestEvidence
 from analysis.explain.reasons import explain
 from analysis.explain.time_to_decision import missing_for_decision
 from analysis.judge.request_metrics import judge_requests
+from analysis.judge.request_tests import RequestTests
 from analysis.metric_result import Classification, MetricResult
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
 from analysis.requests.bucket_counts import BucketCounts
@@ -268,3 +270,51 @@ def test_near_its_objective_it_is_not_grossly_beyond_it() -> None:
 
 def test_where_the_baseline_should_have_traffic_the_objective_alone_is_not_enough() -> None:
     assert not _alone_after(10, 0.3, (1.0, 0.5)).gross
+
+
+@pytest.mark.parametrize("harm", [0.0, 0.02, 0.2])
+@pytest.mark.parametrize("buckets", [3, 40, 120])
+def test_metrics_in_one_batch_are_tested_as_each_alone(harm: float, buckets: int) -> None:
+    rng, names = np.random.default_rng(buckets), ("errors", "slow", "aborted")
+    metrics = [
+        MetricPlan(name, Unit.REQUEST, role, Margin(0.01), objective=limit, above_ms=above)
+        for name, role, limit, above in zip(
+            names,
+            (Role.GUARDRAIL, Role.GUARDRAIL, Role.SIGNAL),
+            (None, 0.05, None),
+            (None, 100, None),
+            strict=True,
+        )
+    ]
+    plan = replace(plan_for(), metrics=tuple(metrics), warm_up_ms=30_000)
+    shares = np.array([0.01, 0.04, 0.1])[:, None]
+    counts = {
+        variant: BucketCounts(
+            np.full((3, buckets), float(n)),
+            rng.binomial(n, shares + worse, (3, buckets)).astype(float),
+        )
+        for variant, n, worse in (("stable", 1000, 0.0), ("canary", 200, harm))
+    }
+    evidence = RequestEvidence(np.zeros(buckets, np.int64), {}, names, counts)
+
+    together = RequestTests.of(plan, evidence, metrics, "canary")
+
+    for i, metric in enumerate(metrics):
+        alone = RequestTests.of(plan, evidence, [metric], "canary")
+        for told in (
+            "excesses",
+            "differences",
+            "objectives",
+            "gross",
+            "alone",
+            "started",
+            "recent",
+        ):
+            assert _said(getattr(together, told)[i]) == _said(getattr(alone, told)[0])
+        assert _said(together.relative()[i]) == _said(alone.relative()[0])
+        assert together.classify(i) is alone.classify(0)
+
+
+def _said(found: object) -> str:
+    """To nine digits: roots of several rows are narrowed until the last one is found."""
+    return re.sub(r"\d+\.\d+(?:e-?\d+)?", lambda number: f"{float(number[0]):.9g}", repr(found))

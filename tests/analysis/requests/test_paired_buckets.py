@@ -43,6 +43,18 @@ def test_estimate_weighs_buckets_by_their_information() -> None:
     assert pairs.contrast().standard_error[0] ** 2 >= 0.01
 
 
+@given(pair=_pairs(), factor=st.sampled_from([0.0, 1.0, 1.2]))
+def test_pairs_seen_from_the_other_side_are_those_of_the_versions_exchanged(
+    pair: tuple[BucketCounts, BucketCounts], factor: float
+) -> None:
+    found = pair_buckets(*pair).mirrored().contrast(factor)
+    wanted = pair_buckets(*pair[::-1]).contrast(factor)
+    for bound in ("lower", "upper"):
+        ends = [getattr(one, bound)(alpha=ALPHA, n_opt=PLANNED) for one in (found, wanted)]
+        np.testing.assert_array_equal(*ends)
+    np.testing.assert_array_equal(found.estimate, wanted.estimate)
+
+
 def test_shocks_that_both_versions_share_cancel() -> None:
     traffic = Traffic(rate=50_000, split=0.5, base=0.02, shock=1.0)
     pairs = pair_buckets(*simulate(np.random.default_rng(1), traffic))
