@@ -11,7 +11,9 @@ import jsonschema
 import pytest
 
 from flows.look.evaluate import score_experiment
+from flows.look.request_grid import RequestGrid
 from flows.look.verdict_document import VerdictDocument, verdict_schema
+from flows.plan.effective import plan_at
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader, open_writer, transaction
 from tests.builders.small_warehouse import BUCKET, CHECKOUT, INFINITY, START
@@ -135,3 +137,32 @@ def test_views_show_what_the_verdict_says(tmp_path: Path) -> None:
         (row.edge_ms, row.candidate, row.difference.lower, table.requests_candidate)
         for row in table.slower_than
     ]
+
+
+@pytest.mark.parametrize("described", [(), ("200",), ("200", "503")])
+def test_kinds_of_response_are_known_with_and_without_their_series(
+    tmp_path: Path, described: tuple[str, ...]
+) -> None:
+    kinds = {"200": ("success", 90), "503": ("failure", 10)}
+    with open_writer(tmp_path / "w.duckdb") as con:
+        for code, (outcome, requests) in kinds.items():
+            con.execute(
+                "insert into request_buckets select 'checkout', ?, ?, "
+                "unnest(['stable', 'canary']), '', ?, ?, '', '', ?, ''",
+                [START, START, outcome, code, requests],
+            )
+        for number, code in enumerate(described):
+            con.execute(
+                "insert into series (experiment, series_id, metric, role, variant, target, route, "
+                "outcome, response_code, grpc_status, response_flags, labels, cohort) values "
+                "('checkout', ?, 'm', 'requests', 'stable', 't', '', ?, ?, '', '', '{}', '')",
+                [number, kinds[code][0], code],
+            )
+        grid = RequestGrid(con, SPEC, plan_at(con, SPEC, at=START + BUCKET), 1)
+    for variant in ("stable", "canary"):
+        found = grid.responses[variant]
+        assert [(kind.code, kind.outcome.value) for kind in found.kinds[:-1]] == [
+            ("503", "failure"),
+            ("200", "success"),
+        ]
+        assert found.counts[:, 0].tolist() == [10, 90, 0]
