@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.counting.scrape_evidence import Restarts, ScrapeEvidence
-from analysis.counting.timelines import Bool, Float, Int, Timelines, expand, is_within
+from analysis.counting.timelines import (
+    Bool,
+    Float,
+    Int,
+    Timelines,
+    expand,
+    is_within,
+    stretches,
+)
 
 
 class Reason(IntEnum):
@@ -54,8 +62,9 @@ class CounterSeries:
 
     def cut(self, after_ms: int, until_ms: int) -> Self:
         """The same series with only the samples after_ms < time <= until_ms."""
-        times, index = self.times.cut(after_ms, until_ms)
-        return type(self)(times.offsets, times.ms, self.values[index], self.target)
+        span = self.times.within(after_ms, until_ms)
+        times, values = self.times.part(*span), stretches(self.values, *span)
+        return type(self)(times.offsets, times.ms, values, self.target)
 
     def of_sample(self, sample: Int) -> Int:
         """int64[samples], the series of each given sample."""

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from analysis.counting.timelines import Bool, Int, Timelines, is_within
+from analysis.counting.timelines import Bool, Int, Timelines, is_within, stretches
 
 # Start times that differ by less are the same process: boot time drifts by a second.
 _START_TOLERANCE_MS = 2_000
@@ -35,9 +35,10 @@ class ScrapeEvidence:
 
     def cut(self, after_ms: int, until_ms: int) -> Self:
         """What was known of after_ms < time <= until_ms only."""
-        scrapes, scrape = self.scrapes.cut(after_ms, until_ms)
-        starts, start = self.starts.cut(after_ms, until_ms)
-        good, started = self.is_good[scrape], self.started_ms[start]
+        scrape = self.scrapes.within(after_ms, until_ms)
+        start = self.starts.within(after_ms, until_ms)
+        scrapes, starts = self.scrapes.part(*scrape), self.starts.part(*start)
+        good, started = stretches(self.is_good, *scrape), stretches(self.started_ms, *start)
         return type(self)(scrapes, good, starts, started, after_ms, self.interval_ms)
 
     @property

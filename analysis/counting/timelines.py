@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +63,16 @@ class Timelines:
         kept_before = np.concatenate(([0], np.cumsum(mask)))
         return Timelines(kept_before[self.offsets], self.ms[mask])
 
-    def cut(self, after: int, until: int) -> tuple[Timelines, Int]:
-        """The same rows with only after < time <= until, and int64[times], their former index."""
+    def within(self, after: int, until: int) -> tuple[Int, Int]:
+        """int64[rows], where the times after < time <= until of each row begin and end."""
         rows = np.arange(len(self.offsets) - 1)
-        low = self.first_at(rows, np.full(len(rows), after + 1))
-        counts = self.first_at(rows, np.full(len(rows), until + 1)) - low
-        offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
-        index = np.arange(offsets[-1]) + np.repeat(low - offsets[:-1], counts)
-        return Timelines(offsets, self.ms[index]), index
+        begins = self.first_at(rows, np.full(len(rows), after + 1))
+        return begins, self.first_at(rows, np.full(len(rows), until + 1))
+
+    def part(self, begins: Int, ends: Int) -> Timelines:
+        """The same rows with only the times from begin to end, as `within` says them."""
+        offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(ends - begins)))
+        return Timelines(offsets, stretches(self.ms, begins, ends))
 
     def median_step(self, default: int) -> Int:
         """int64[rows]: median distance of neighbouring times; default where a row has < 2."""
@@ -83,6 +87,15 @@ class Timelines:
         ends = np.cumsum(np.maximum(counts - 1, 0))
         middle = np.clip(ends - 1 - (np.maximum(counts - 2, 0) >> 1), 0, len(ordered) - 1)
         return np.where(counts >= 2, ordered[middle] % span, default)
+
+
+def stretches(entries: NDArray[Scalar], begins: Int, ends: Int) -> NDArray[Scalar]:
+    """Of each row the entries from begin to end, one row after the other.
+
+    By slices: an index of each entry costs twice as much where rows are long.
+    """
+    rows = [entries[a:b] for a, b in zip(begins.tolist(), ends.tolist(), strict=True)]
+    return np.concatenate([entries[:0], *rows])
 
 
 def is_within(offsets: Int, total: int) -> Bool:

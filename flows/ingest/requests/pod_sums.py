@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.counting.counters import Reason
-from flows.ingest.requests.bucket_sums import sums_by_cell
 from flows.ingest.requests.counts import WindowCounts
 from flows.ingest.requests.mesh.family import SeriesRole
 from flows.ingest.requests.series import SeriesRow
@@ -31,8 +30,10 @@ def series_requests_table(rows: Sequence[SeriesRow], written: Sequence[WindowCou
         own = np.repeat(is_request, sizes)
         cell = np.repeat(np.flatnonzero(is_request) * in_window, sizes[is_request])
         cell += (counts.ts_ms[own] - 1) // FIVE_MINUTES_MS - first
-        cells, requests = sums_by_cell(cell, counts.delta[own], len(rows) * in_window)
-        cells, requests = cells[requests > 0], requests[requests > 0]
+        # Series after series, in order of time: those of a cell follow one another.
+        first_of_cell = np.flatnonzero(np.diff(cell, prepend=-1))
+        requests = np.add.reduceat(counts.delta[own], first_of_cell) if len(cell) else np.zeros(0)
+        cells, requests = cell[first_of_cell][requests > 0], requests[requests > 0]
         starts.append(np.full(len(cells), counts.window.start_ms))
         begins.append((first + cells % in_window) * FIVE_MINUTES_MS)
         series.append(ids[cells // in_window])

@@ -131,7 +131,8 @@ class _SpanReport:
 def _reported(span: SpanCounts, loaded: LoadedSpan) -> _SpanReport:
     per_series = np.zeros(len(span.series.rows))
     for window in loaded.windows:
-        per_series += np.bincount(window.series, window.delta, len(per_series))
+        filled = np.diff(window.offsets) > 0
+        per_series[filled] += np.add.reduceat(window.delta, window.offsets[:-1][filled])
     requests, unattributed = Counter[str](), 0
     for row, count in zip(span.series.rows, per_series.astype(int).tolist(), strict=True):
         if row.role is SeriesRole.REQUESTS and row.variant != UNATTRIBUTED:
