@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from flows.formats.time import milliseconds
 from flows.ingest.requests.counts import WindowCounts, count_windows, range_of
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, Family, SeriesRole, selectors
-from flows.ingest.requests.series import RequestSeries, SeriesRow, experiment_series
+from flows.ingest.requests.series import (
+    RequestSeries,
+    SeriesLabels,
+    SeriesRow,
+    experiment_series,
+)
 from flows.ingest.requests.windows import Window, next_span
 from flows.ingest.sources.samples import SampleSource, TooMuch
 from flows.spec.experiment import Experiment
@@ -54,11 +59,12 @@ def counted_spans(
     largest: samples of the largest window that was read before, 0 if none was.
     Raises SourceUnavailable or SourceRefused (VariantsOverlap among them).
     """
+    known = SeriesLabels(family, spec)
     most, done = _next_most(1, _MOST_SAMPLES // largest) if largest else 1, 0
     while done < len(pending):
         windows = next_span(pending[done:], most)
         try:
-            span = _count_span(family, spec, source, windows)
+            span = _count_span(family, spec, source, windows, known)
         except TooMuch:
             if len(windows) == 1:
                 raise
@@ -74,12 +80,16 @@ def _next_most(most: int, fitting: int) -> int:
 
 
 def _count_span(
-    family: Family, spec: Experiment, source: SampleSource, windows: Sequence[Window]
+    family: Family,
+    spec: Experiment,
+    source: SampleSource,
+    windows: Sequence[Window],
+    known: SeriesLabels,
 ) -> SpanCounts:
     given = spec.sources.requests
     interval_ms = milliseconds(given.scrape_interval) if given else _USUAL_INTERVAL_MS
     samples = source.read(selectors(family, spec), *range_of(windows, interval_ms))
-    series = experiment_series(family, spec, samples)
+    series = experiment_series(family, spec, samples, known)
     counts, said = count_windows(
         family,
         source,

@@ -26,6 +26,9 @@ from flows.ingest.requests.series_labels import normalised, target_of
 from flows.ingest.sources.samples import Samples, take, without_replicas
 from flows.spec.experiment import Experiment
 
+# So many series, at most, are known from one span to the next: they take 3 kB each.
+_MOST_KNOWN = 1 << 12
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesRow:
@@ -70,27 +73,61 @@ class RequestSeries:
     quarantined: int
 
 
-def experiment_series(family: Family, spec: Experiment, samples: Samples) -> RequestSeries:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the labels of a series tell: its row if it is read, the versions of a foreign one."""
+
+    labels: Labels
+    row: SeriesRow | None
+    is_foreign: bool
+    versions: tuple[str, ...] = ()
+
+
+class SeriesLabels:
+    """What labels say of an experiment's series; most come again with every span of a pull."""
+
+    def __init__(self, family: Family, spec: Experiment) -> None:
+        self._family, self._spec, self._roles = family, spec, family.roles
+        self._known: dict[int, _Told] = {}
+
+    def told(self, raw: Labels) -> _Told:
+        """What these say. Raises VariantsOverlap."""
+        key = hash(tuple(raw.values()))
+        known = self._known.get(key)
+        if known is not None and known.labels == raw:
+            return known
+        told = self._read(raw)
+        if len(self._known) < _MOST_KNOWN:
+            self._known[key] = told
+        return told
+
+    def _read(self, raw: Labels) -> _Told:
+        family, spec, labels = self._family, self._spec, normalised(raw)
+        role = self._roles[labels["__name__"]]
+        variant = variant_of(family, spec, labels, role)
+        if variant is None:
+            return _Told(raw, None, True, versions_of(family, spec, labels))
+        return _Told(raw, _row(family, labels, role, variant, cohort_of(spec, labels)), False)
+
+
+def experiment_series(
+    family: Family, spec: Experiment, samples: Samples, known: SeriesLabels | None = None
+) -> RequestSeries:
     """The series that belong to a variant or are unattributed, with comparable labels.
 
-    Raises VariantsOverlap.
+    known: of the same family and spec, from the spans before. Raises VariantsOverlap.
     """
     samples = without_replicas(samples)
+    known = known or SeriesLabels(family, spec)
     rows: list[SeriesRow] = []
     kept: list[int] = []
     foreign, versions = 0, set[str]()
-    roles = family.roles
     for index, raw in enumerate(samples.labels):
-        labels = normalised(raw)
-        role = roles[labels["__name__"]]
-        variant = variant_of(family, spec, labels, role)
-        if variant is None:
-            foreign += 1
-            versions.update(versions_of(family, spec, labels))
-            continue
-        row = _row(family, labels, role, variant, cohort_of(spec, labels))
-        if row is not None:
-            rows.append(row)
+        told = known.told(raw)
+        foreign += told.is_foreign
+        versions.update(told.versions)
+        if told.row is not None:
+            rows.append(told.row)
             kept.append(index)
     ids, offsets, ts_ms, values = _merged([row.series_id for row in rows], kept, samples)
     by_id = {row.series_id: row for row in rows}

@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.ingest.requests.mesh.families import FAMILIES
-from flows.ingest.requests.series import RequestSeries, experiment_series, labels_text
+from flows.ingest.requests.series import (
+    RequestSeries,
+    SeriesLabels,
+    experiment_series,
+    labels_text,
+)
 from flows.ingest.sources.samples import Samples
 from flows.spec.experiment import Mesh
 from tests.flows.ingest.requests.test_pull_requests import experiment, istio
@@ -37,6 +42,23 @@ def test_series_get_their_variant_and_others_are_counted_as_foreign() -> None:
     )
     assert [row.variant for row in found.rows] == ["canary", "stable"]
     assert (found.foreign, found.foreign_versions) == (1, frozenset({"v9"}))
+
+
+def test_series_are_told_from_one_span_to_the_next_by_all_of_their_labels() -> None:
+    known = SeriesLabels(FAMILY, experiment())
+    one = istio("v1", "a", response_code="200", grpc_response_status="5")
+    other = istio("v1", "a", response_code="5", grpc_response_status="200")
+    # The same values under other names.
+    swapped = dict(zip(one, other.values(), strict=True)) | {"b": "1", "c": "2"}
+    renamed = {("c" if k == "b" else "b" if k == "c" else k): v for k, v in swapped.items()}
+    for labels in (one, other, swapped, renamed, istio("v9", "a")):
+        first, again = known.told(labels), known.told(dict(labels))
+        assert again is first
+        assert first == SeriesLabels(FAMILY, experiment()).told(labels)
+    ids = {
+        found.row.series_id for labels in (swapped, renamed) if (found := known.told(labels)).row
+    }
+    assert len(ids) == 2
 
 
 def test_targets_stand_in_the_order_in_which_their_series_name_them() -> None:
