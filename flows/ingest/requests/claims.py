@@ -115,8 +115,9 @@ def _give_way(
     if spans:
         con.register("uncovered_spans", _spans_table(spans))
         run(con, "load/uncovered_windows", **own)
-    kept = [instant(span.start_ms) for _, _, span in spans]
-    run(con, "load/unclaimed_windows", **own, kept=kept)
+    if emptied:
+        kept = [instant(span.start_ms) for _, _, span in spans]
+        run(con, "load/unclaimed_windows", **own, kept=kept)
 
 
 def _uncovered(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from analysis.counting.lost_exposure import Cause
 from analysis.requests.outcomes import RequestOutcome
 from flows.ingest.requests.bucket_sums import sums_table
-from flows.ingest.requests.claims import Claimed, claim_windows, empty_windows, replace_windows
+from flows.ingest.requests.claims import Claimed, claim_windows, empty_windows
 from flows.ingest.requests.count_spans import SpanCounts
 from flows.ingest.requests.counts import WindowCounts
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, SeriesRole
@@ -30,15 +30,16 @@ from flows.warehouse.statements import Connection, run
 
 # In the labels of a series, as JSON with sorted names.
 _EDGE_LABEL = re.compile(r'"le": "[^"]*",? ?')
-# Of windows, each with the statement of its name, and the time of its rows.
-_TABLES = {
-    "exposure_lost": "bucket_start",
-    "pod_starts": None,
-    "series_requests": "five_minutes",
-    "target_times": "ts",
-    "request_buckets": "bucket_start",
-    "latency_buckets": "bucket_start",
-    "optional_counters": "bucket_start",
+# Of windows, each with the statement of its name: what its rows are made of (a relation, or series
+# of a role), and their time.
+_TABLES: dict[str, tuple[str, str | None]] = {
+    "exposure_lost": ("incoming_losses", "bucket_start"),
+    "pod_starts": ("incoming_starts", None),
+    "series_requests": ("incoming_series_requests", "five_minutes"),
+    "target_times": ("incoming_target_times", "ts"),
+    "request_buckets": (SeriesRole.REQUESTS, "bucket_start"),
+    "latency_buckets": (SeriesRole.LATENCY, "bucket_start"),
+    "optional_counters": (SeriesRole.OPTIONAL, "bucket_start"),
 }
 
 
@@ -107,8 +108,12 @@ def _write(
     }
     for name, rows in incoming.items():
         con.register(name, rows)
-    for table_name, time in _TABLES.items():
-        replace_windows(con, spec, claimed, table_name, time)
+    filled = {name for name, rows in incoming.items() if rows.num_rows}
+    filled |= {row.role for row in span.series.rows}
+    for table_name, (source, time) in _TABLES.items():
+        empty_windows(con, claimed, table_name, {"experiment": spec.experiment}, time=time)
+        if source in filled:
+            run(con, f"load/{table_name}", experiment=spec.experiment)
     empty_windows(
         con,
         claimed,
