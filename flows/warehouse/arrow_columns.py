@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def numbers(values: NDArray[Any]) -> Any:
-    """A column of the array's own type, without a copy where it is contiguous."""
+def numbers(values: NDArray[Any], known: NDArray[np.bool_] | None = None) -> Any:
+    """A column of the array's own type, without a copy where it is contiguous.
+
+    known: which are; the others are null.
+    """
     import pyarrow as pa  # noqa: PLC0415
 
-    return _column(pa.from_numpy_dtype(values.dtype), values)
+    return _column(pa.from_numpy_dtype(values.dtype), values, known)
 
 
 def instants(ms: NDArray[np.int64]) -> Any:
@@ -26,16 +29,17 @@ def instants(ms: NDArray[np.int64]) -> Any:
     return _column(pa.timestamp("ms", tz="UTC"), ms)
 
 
-def repeated(values: Any, times: NDArray[np.int64]) -> Any:
-    """A column of each value of a column so many times, kept as runs.
+def lists(values: Any, sizes: NDArray[np.int64], known: NDArray[np.bool_] | None = None) -> Any:
+    """A column of lists, so many values of a column in each, one after the other.
 
-    times: int64[values], 0 or more.
+    known: which lists are; the others are null, and have no values.
     """
     import pyarrow as pa  # noqa: PLC0415
 
-    kept = np.flatnonzero(times)
-    ends = numbers(np.cumsum(times[kept]))
-    return pa.RunEndEncodedArray.from_arrays(ends, values.take(numbers(kept)))
+    offsets = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    buffers = [_validity(known), pa.py_buffer(offsets)]
+    return pa.Array.from_buffers(pa.large_list(values.type), len(sizes), buffers, children=[values])
 
 
 def texts(values: Sequence[str]) -> Any:
@@ -56,8 +60,16 @@ def table(columns: dict[str, Any]) -> Any:
     return pa.Table.from_arrays(list(columns.values()), names=list(columns))
 
 
-def _column(kind: Any, values: NDArray[Any]) -> Any:
+def _column(kind: Any, values: NDArray[Any], known: NDArray[np.bool_] | None = None) -> Any:
     import pyarrow as pa  # noqa: PLC0415
 
     contiguous = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(kind, len(contiguous), [None, pa.py_buffer(contiguous)])
+    buffers = [_validity(known), pa.py_buffer(contiguous)]
+    return pa.Array.from_buffers(kind, len(contiguous), buffers)
+
+
+def _validity(known: NDArray[np.bool_] | None) -> Any:
+    """A bit per value that is known; None: all are."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    return None if known is None else pa.py_buffer(np.packbits(known, bitorder="little"))

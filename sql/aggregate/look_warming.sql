@@ -1,5 +1,5 @@
 -- one row per (variant, bucket, edge) up to a look: requests at most so slow of targets that warm up
--- reads: counter_samples, series; parameters: experiment, since, until (instants, since excluded),
+-- reads: sample_runs, series; parameters: experiment, since, until (instants, since excluded),
 --     targets and began (lists, of what begun_targets yields), warm_up_ms, bucket_ms, cohort (null
 --     for all), borrowed (a variant of which all are read, or null)
 with begun as (
@@ -15,12 +15,11 @@ select
     cast(sum(samples.delta) as bigint) as at_most
 from begun
 inner join series on begun.target = series.target
-inner join counter_samples as samples on series.series_id = samples.series_id
+inner join samples_between($since, $until) as samples on series.series_id = samples.series_id
 where
     samples.experiment_id = md5_number_lower($experiment)
     and series.experiment = $experiment and series.role = 'latency'
     and ($cohort is null or series.cohort = $cohort or series.variant = $borrowed)
-    and samples.ts > $since and samples.ts <= $until
     and samples.ts >= begun.began
     and epoch_ms(samples.ts) < epoch_ms(begun.began) + $warm_up_ms
 group by all

@@ -1,6 +1,6 @@
 -- one row per five minutes or sample of a series up to a look: when they begin or it was taken (less
 -- a microsecond, as it tells of the time before), requests
--- reads: series_requests, counter_samples; parameters: experiment, since, until (instants, since
+-- reads: series_requests, sample_runs; parameters: experiment, since, until (instants, since
 --     excluded), whole_from, whole_until (the whole five minutes between them)
 -- Samples are read only of what is before and after the whole five minutes.
 select
@@ -16,8 +16,12 @@ select
     series_id,
     epoch_us(ts) - 1 as at_us,
     delta as requests
-from counter_samples
-where
-    experiment_id = md5_number_lower($experiment)
-    and ((ts > $since and ts <= $whole_from) or (ts > $whole_until and ts <= $until))
-    and delta > 0
+from samples_between($since, $whole_from)
+where experiment_id = md5_number_lower($experiment) and delta > 0
+union all
+select
+    series_id,
+    epoch_us(ts) - 1 as at_us,
+    delta as requests
+from samples_between($whole_until, $until)
+where experiment_id = md5_number_lower($experiment) and delta > 0

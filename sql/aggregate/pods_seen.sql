@@ -1,5 +1,5 @@
 -- one row per variant: pods that answered lately, and when the one in the middle started
--- reads: counter_samples, series, pod_starts; parameters: experiment, since, until (instants, since
+-- reads: sample_runs, series, pod_starts; parameters: experiment, since, until (instants, since
 --     excluded)
 -- A target that answers for several variants is a gateway, no version's pod. A start is known of
 -- pods whose start time is scraped.
@@ -7,12 +7,12 @@ with pods as (
     select
         series.target,
         any_value(series.variant) as variant
-    from counter_samples as samples
+    from samples_between($since, $until) as samples
     inner join series on samples.series_id = series.series_id
     where
         samples.experiment_id = md5_number_lower($experiment)
         and series.experiment = $experiment and series.role = 'requests'
-        and samples.ts > $since and samples.ts <= $until and samples.delta > 0
+        and samples.delta > 0
     group by series.target
     having count(distinct series.variant) = 1
 ),

@@ -156,12 +156,14 @@ def empty_windows(
     whose: Mapping[str, str],
     *,
     forget: str = "forget_windows",
+    again: str = "uncovered_rows_again",
     owner: str = "experiment = $experiment",
     time: str | None = "bucket_start",
 ) -> None:
     """Deletes the rows that the claimed windows take the place of.
 
-    forget: the statement that empties windows; owner: the condition that picks the rows of whose.
+    forget: the statement that empties windows; again: the one that writes what stays of them;
+    owner: the condition that picks the rows of whose.
     time: the column of a row's time; a row without one goes with its window, and so does a bucket
     that a claimed window covers in part.
     """
@@ -173,7 +175,7 @@ def empty_windows(
         run(con, "load/uncovered_rows", places, **whose)
     run(con, f"load/{forget}", {"windows": table_name}, **whose)
     if times:
-        run(con, "load/uncovered_rows_again", {"windows": table_name})
+        run(con, f"load/{again}", {"windows": table_name})
 
 
 def _spans_table(spans: Sequence[tuple[int, int, Window]]) -> object:

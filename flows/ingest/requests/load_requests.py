@@ -21,10 +21,11 @@ from flows.ingest.requests.count_spans import SpanCounts
 from flows.ingest.requests.counts import WindowCounts
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, SeriesRole
 from flows.ingest.requests.pod_sums import series_requests_table, target_times_table
+from flows.ingest.requests.sample_runs import runs_table
 from flows.ingest.requests.series import SeriesRow
 from flows.ingest.requests.windows import NewWindow, bucket_ms, selection_of
 from flows.spec.experiment import Experiment
-from flows.warehouse.arrow_columns import instants, numbers, repeated, table, texts
+from flows.warehouse.arrow_columns import instants, numbers, table, texts
 from flows.warehouse.connection import open_writer, transaction
 from flows.warehouse.statements import Connection, on_one_thread, run
 
@@ -99,7 +100,7 @@ def _write(
 ) -> None:
     incoming = {
         "incoming_series": _series_table(span.series.rows),
-        "incoming_samples": _samples_table(span.series.rows, written),
+        "incoming_runs": runs_table(span.series.rows, written),
         "incoming_sums": sums_table(span.series.rows, written, bucket_ms(spec)),
         "incoming_losses": _losses_table(lost),
         "incoming_starts": _starts_table(written),
@@ -119,11 +120,12 @@ def _write(
         claimed,
         "counter_samples",
         {"experiment": spec.experiment},
-        forget="forget_samples",
+        forget="forget_sample_runs",
+        again="uncovered_samples_again",
         owner="experiment_id = md5_number_lower($experiment)",
         time="ts",
     )
-    for name in ("counter_samples", "forget_series", "series"):
+    for name in ("sample_runs", "forget_series", "series"):
         run(con, f"load/{name}", experiment=spec.experiment)
     for name in ("incoming_windows", "emptied_windows", *incoming):
         con.unregister(name)
@@ -151,23 +153,6 @@ def _histograms(rows: Sequence[SeriesRow]) -> NDArray[np.int64]:
     number: dict[str, int] = {}
     names = (_EDGE_LABEL.sub("", row.labels) for row in rows)
     return np.array([number.setdefault(name, len(number)) for name in names], np.int64)
-
-
-def _samples_table(rows: Sequence[SeriesRow], written: Sequence[WindowCounts]) -> Any:
-    ids = np.array([row.series_id for row in rows], np.uint64)
-    starts = np.array([counts.window.start_ms for counts in written])
-    of_window = np.array([len(counts.ts_ms) for counts in written])
-    of_series = np.concatenate([np.diff(counts.offsets) for counts in written])
-    return table(
-        {
-            "window_start": repeated(instants(starts), of_window),
-            "series_id": repeated(numbers(np.tile(ids, len(written))), of_series),
-            "ts": instants(np.concatenate([counts.ts_ms for counts in written])),
-            "value": numbers(np.concatenate([counts.value for counts in written])),
-            "delta": numbers(np.concatenate([counts.delta for counts in written])),
-            "reason": numbers(np.concatenate([counts.reason for counts in written])),
-        }
-    )
 
 
 def _losses_table(lost: Sequence[LostRow]) -> Any:

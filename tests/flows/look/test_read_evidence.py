@@ -15,6 +15,7 @@ from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader, open_writer, transaction
 from tests.builders.kept_for_pods import keep_for_pods
 from tests.builders.small_warehouse import BUCKET, CHECKOUT, START, small_warehouse
+from tests.builders.written_samples import write_samples
 
 SPEC = Experiment.model_validate(CHECKOUT)
 # With a candidate that has no traffic yet.
@@ -139,13 +140,8 @@ def _warehouse(path: Path, rows: list[Row]) -> Path:
                 "('checkout', ?, 'x', 'requests', ?, ?, '', ?, '', '', ?, null, '{}', '')",
                 [i, variant, pod, outcome, flags],
             )
-            for seconds, requests in counts:
-                at = START + timedelta(seconds=seconds)
-                con.execute(
-                    "insert into counter_samples "
-                    "values (md5_number_lower('checkout'), ?, ?, ?, ?, ?, 0)",
-                    [START, i, at, requests, requests],
-                )
+            times = [(START + timedelta(seconds=seconds), requests) for seconds, requests in counts]
+            write_samples(con, "checkout", [(START, i, at, n, n, 0) for at, n in times])
         keep_for_pods(con)
     return path
 

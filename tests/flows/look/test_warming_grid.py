@@ -17,6 +17,7 @@ from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer, transaction
 from tests.builders.kept_for_pods import keep_for_pods
 from tests.builders.small_warehouse import BUCKET, CHECKOUT, INFINITY, START
+from tests.builders.written_samples import write_samples
 
 SPEC = Experiment.model_validate(CHECKOUT | {"plan": {"start": START, "warm_up": "30s"}})
 PLAN = plan_of(SPEC, start_ms=milliseconds_of(START))
@@ -36,7 +37,7 @@ def _warming(
             series.append(("latency_bucket", series_id, variant, cohort, pod, le))
             begin = min(reasons)
             samples += [
-                (START, series_id, START + (i + 1) * BUCKET, delta, int(reasons.get(i, 0)))
+                (START, series_id, START + (i + 1) * BUCKET, 0.0, delta, int(reasons.get(i, 0)))
                 for i in range(begin, BUCKETS)
             ]
     with open_writer(path) as con, transaction(con):
@@ -46,10 +47,7 @@ def _warming(
             "values ('checkout', ?, ?, 'latency', ?, ?, ?, '', 'success', '', '', '', ?, '{}')",
             series,
         )
-        con.executemany(
-            "insert into counter_samples values (md5_number_lower('checkout'), ?, ?, ?, 0, ?, ?)",
-            samples,
-        )
+        write_samples(con, "checkout", samples)
         keep_for_pods(con)
         return read_warming(con, SPEC, PLAN, BUCKETS, [None, 100.0], of)
 

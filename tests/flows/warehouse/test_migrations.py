@@ -46,13 +46,48 @@ def test_samples_of_an_older_warehouse_are_found_by_their_experiment(tmp_path: P
             "i * 0.1, 0.1, i % 7 from range(1000) r(i), (values ('one'), ('other')) t(e)"
         )
         before = con.execute("select * from counter_samples order by all").fetchall()
-    query = "select * from counter_samples where experiment_id = md5_number_lower(?) order by all"
+    columns = "experiment_id, window_start, series_id, ts, value, delta, reason"
+    of = "where experiment_id = md5_number_lower(?) order by all"
+    query = f"select {columns} from counter_samples {of}"
     with open_reader(path) as con:
         for name in ("one", "other"):
             after = con.execute(query, [name]).fetchall()
             assert [row[1:] for row in after] == [row[1:] for row in before if row[0] == name]
         total = con.execute("select count(*) from counter_samples").fetchall()
     assert total == [(len(before),)]
+
+
+@pytest.mark.parametrize("step", ["15000", "15000 + i % 2", "15000 + (i % 97 = 0)::int * 30000"])
+@pytest.mark.parametrize("value", ["i * 3.0", "i * 0.1", "i * 1e9", "i % 10"])
+def test_samples_of_an_older_warehouse_become_runs_of_the_same_samples(
+    tmp_path: Path, step: str, value: str
+) -> None:
+    path = tmp_path / "older.duckdb"
+    columns = "experiment_id, window_start, series_id, ts, value, delta, reason"
+    with older_warehouse(path, 27) as con:
+        con.execute(
+            f"""
+            insert into counter_samples
+            with samples as (
+                select w, s, i, sum({step}) over (partition by w, s order by i) as ms,
+                    cast({value} + s as double) as value
+                from range(3) t(w), range(5) u(s), range(240) v(i)
+            )
+            select md5_number_lower('e' || w % 2), make_timestamptz(w * 3600000000), hash(s),
+                make_timestamptz(cast(w * 3600000 + ms as bigint) * 1000), value,
+                case when i % 50 = 7 then value
+                    else coalesce(value - lag(value) over (partition by w, s order by i), 2) end,
+                case when i % 50 = 7 then 1 + s % 5 else 0 end
+            from samples
+            """
+        )
+        before = con.execute(f"select {columns} from counter_samples order by all").fetchall()
+    with open_reader(path) as con:
+        after = con.execute(f"select {columns} from counter_samples order by all").fetchall()
+        [(runs,)] = con.execute("select count(*) from sample_runs").fetchall()
+    assert len(before) == 3600
+    assert after == before
+    assert runs < (len(before) if value == "i % 10" else 200)
 
 
 def test_measured_buckets_of_an_older_warehouse_keep_their_names(tmp_path: Path) -> None:
