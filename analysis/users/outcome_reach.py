@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class DayCounts(NamedTuple):
-    """Users of a variant who came on a day (ISO), and how many of a sample did it."""
+    """Users of a variant who came on a day (ISO), and how many did it, of one user in `each`."""
 
     day: str
     users: int
@@ -28,8 +28,8 @@ class VariantReach:
     after the window, how many would lie nearer than the nearest of them.
     Of a sample, one user in `each`: users_before, with a row just before; users_outside: with a row
     at any time outside the window; sampled: rows within the window, repeated: of these, those that
-    equal another one; squares: of each user's rows within the window; did: users
-    with a row within it that did happen.
+    equal another one; squares: of users' numbers of rows within the window, the sum of the squares;
+    did: users with a row within it that did happen.
     lost: rows that lack a name or a time; elsewhere: those that name another experiment; and of how
     many users. ahead: rows later than the last pull.
     last_ms: milliseconds since the epoch of the last row that happened; users_later: who came after
@@ -98,8 +98,10 @@ class OutcomeReach:
 def reach_of_counts(
     outcome: str, days: Mapping[str, Sequence[DayCounts]], last: Mapping[str, tuple[int, int]]
 ) -> OutcomeReach:
-    """Of users who were counted elsewhere. last: by variant, when the last of them did it, and how
-    many came later."""
+    """Of users who were counted elsewhere.
+
+    last: by variant, when the last of them did it, and how many came later.
+    """
     by_variant = {
         variant: VariantReach(
             users=sum(day.users for day in counts),

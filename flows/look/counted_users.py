@@ -110,13 +110,19 @@ def _reach(
         ]
         for variant in spec.variants
     }
+    latest: dict[tuple[str, str], datetime] = {}
+    for r in rows:
+        latest[r.variant, r.outcome] = max(r.latest, latest.get((r.variant, r.outcome), r.latest))
     last = {}
     for variant in spec.variants:
-        seen = [r.latest for r in rows if (r.variant, r.outcome) == (variant, outcome)]
-        if seen:
-            earlier = _users(_counted(con, spec, max(seen) + _MICROSECOND))
+        seen = latest.get((variant, outcome))
+        if seen is None:
+            continue
+        later = 0
+        if latest.get((variant, counters.exposed), seen) > seen:
+            earlier = _users(_counted(con, spec, seen + _MICROSECOND))
             later = sum(day.users for day in days[variant]) - earlier[variant, counters.exposed]
-            last[variant] = milliseconds_of(max(seen) + spec.plan.bucket), later
+        last[variant] = milliseconds_of(seen + spec.plan.bucket), later
     return reach_of_counts(outcome, days, last)
 
 

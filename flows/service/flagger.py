@@ -93,6 +93,8 @@ class Rounds:
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
+        # A call may have come just before this service started.
+        self._started = now()
         self._judged: dict[str, float] = {}
 
     def note(self, kind: str, experiment: str) -> None:
@@ -106,7 +108,7 @@ class Rounds:
             return False
         if call.canary_weight is not None:
             return call.canary_weight == 0
-        return self._now() - self._judged.get(experiment, -_ROUND_S) >= _ROUND_S
+        return self._now() - self._judged.get(experiment, self._started) >= _ROUND_S
 
 
 def answer(

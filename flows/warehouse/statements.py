@@ -64,10 +64,12 @@ def on_one_thread(con: Connection) -> Iterator[None]:
     con.execute("set threads = 1")
     try:
         yield
-    finally:
+    except BaseException:
         # What has failed may be why this does.
         with suppress(duckdb.Error):
             con.execute(f"set threads = {threads}")
+        raise
+    con.execute(f"set threads = {threads}")
 
 
 def statement(name: str, **lists: str) -> str:

@@ -16,12 +16,9 @@ select
     series_id,
     epoch_us(ts) - 1 as at_us,
     delta as requests
-from samples_between($since, $whole_from)
-where experiment_id = md5_number_lower($experiment) and delta > 0
-union all
-select
-    series_id,
-    epoch_us(ts) - 1 as at_us,
-    delta as requests
-from samples_between($whole_until, $until)
+from (
+    from samples_between($since, $whole_from)
+    union all
+    from samples_between($whole_until, $until)
+) as samples
 where experiment_id = md5_number_lower($experiment) and delta > 0

@@ -18,7 +18,8 @@ create table sample_runs (
     value double[]                 -- the same; null where whole has them
 );
 
-insert into sample_runs
+-- The runs of a table's samples, whose name it takes.
+create macro runs_of(samples_table) as table
 with preceded as (
     select
         experiment_id,
@@ -31,7 +32,7 @@ with preceded as (
         coalesce(value = try_cast(value as integer), false) as is_whole,
         lag(value) over (partition by experiment_id, window_start, series_id order by ts)
             as value_before
-    from counter_samples
+    from query_table(samples_table)
 ),
 
 numbered as (
@@ -68,7 +69,10 @@ select
     case when bool_and(is_whole) then cast(list(value order by ts) as integer[]) end as whole,
     case when not bool_and(is_whole) then list(value order by ts) end as value
 from stepped
-group by experiment_id, window_start, series_id, run
+group by experiment_id, window_start, series_id, run;
+
+insert into sample_runs
+from runs_of('counter_samples')
 order by experiment_id, window_start, series_id, first_ts;
 
 drop table counter_samples;

@@ -89,7 +89,7 @@ def _count_span(
     given = spec.sources.requests
     interval_ms = milliseconds(given.scrape_interval) if given else _USUAL_INTERVAL_MS
     samples = source.read(selectors(family, spec), *range_of(windows, interval_ms))
-    series = experiment_series(family, spec, samples, known)
+    series = experiment_series(known, samples)
     counts, said = count_windows(
         family,
         source,

@@ -110,20 +110,17 @@ class SeriesLabels:
         return _Told(raw, _row(family, labels, role, variant, cohort_of(spec, labels)), False)
 
 
-def experiment_series(
-    family: Family, spec: Experiment, samples: Samples, known: SeriesLabels | None = None
-) -> RequestSeries:
+def experiment_series(labels: SeriesLabels, samples: Samples) -> RequestSeries:
     """The series that belong to a variant or are unattributed, with comparable labels.
 
-    known: of the same family and spec, from the spans before. Raises VariantsOverlap.
+    labels: what is known of them from the spans before. Raises VariantsOverlap.
     """
     samples = without_replicas(samples)
-    known = known or SeriesLabels(family, spec)
     rows: list[SeriesRow] = []
     kept: list[int] = []
     foreign, versions = 0, set[str]()
     for index, raw in enumerate(samples.labels):
-        told = known.told(raw)
+        told = labels.told(raw)
         foreign += told.is_foreign
         versions.update(told.versions)
         if told.row is not None:

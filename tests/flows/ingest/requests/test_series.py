@@ -25,8 +25,7 @@ FAMILY = FAMILIES[Mesh.ISTIO]
 def series_of(*series: tuple[dict[str, str], dict[int, float]]) -> RequestSeries:
     counts = [len(samples) for _, samples in series]
     return experiment_series(
-        FAMILY,
-        experiment(),
+        SeriesLabels(FAMILY, experiment()),
         Samples(
             tuple(labels for labels, _ in series),
             np.concatenate(([0], np.cumsum(counts))),

@@ -20,7 +20,7 @@ from flows.ingest.requests.mesh.family import (
     split_flags,
     variant_of,
 )
-from flows.ingest.requests.series import experiment_series
+from flows.ingest.requests.series import SeriesLabels, experiment_series
 from flows.ingest.sources.samples import Samples
 from flows.spec.experiment import Experiment, Mesh
 from tests.builders.exposition import MISSING, PAGES, series_of_page
@@ -237,7 +237,7 @@ def test_linkerd_policy_counts_backends_and_turns_seconds_into_milliseconds() ->
     del route["backend_name"]
     assert read(Mesh.LINKERD_POLICY, count)
     family, spec = FAMILIES[Mesh.LINKERD_POLICY], experiment(Mesh.LINKERD_POLICY)
-    found = experiment_series(family, spec, samples_of(count, bucket, route))
+    found = experiment_series(SeriesLabels(family, spec), samples_of(count, bucket, route))
     assert [row.variant for row in found.rows] == ["canary", "canary", UNATTRIBUTED]
     assert found.rows[0].route == "shop/split"
     assert found.rows[1].le_ms == 250
@@ -281,7 +281,9 @@ def _rows_of_page(name: str, mesh: Mesh, **changes: Any) -> list[tuple[str, str,
         for labels, value in series_of_page(name)
         if any(matches(selector, labels) for selector in wanted)
     ]
-    found = experiment_series(family, spec, samples_of(*(labels for labels, _ in page)))
+    found = experiment_series(
+        SeriesLabels(family, spec), samples_of(*(labels for labels, _ in page))
+    )
     values = [value for labels, value in page]
     assert len(found.rows) + found.foreign == len(values)
     return [
@@ -331,7 +333,7 @@ def test_real_linkerd_page_counts_responses_but_not_the_control_plane() -> None:
     ]
     wanted = selectors(family, spec)
     read_ = [labels for labels in page if any(matches(s, labels) for s in wanted)]
-    found = experiment_series(family, spec, samples_of(*read_))
+    found = experiment_series(SeriesLabels(family, spec), samples_of(*read_))
     counts = [row for row in found.rows if row.role is SeriesRole.REQUESTS]
     edges = sorted(row.le_ms for row in found.rows if row.le_ms is not None)
     assert [(row.variant, row.outcome) for row in counts] == [("admin", "success")]
