@@ -166,8 +166,8 @@ def test_first_step_needs_no_requests_of_the_canary(tmp_path: Path) -> None:
         first = _call(service, hook, metadata=hook["metadata"], canaryWeight=0)
         assert (first.status_code, first.json()["decision"]) == (200, "invalid")
         assert _call(service, hook, metadata=hook["metadata"], canaryWeight=5).status_code == 409
-        # A Flagger that doesn't say the weight: a call before tells a later step from the first, and
-        # of calls before its start a service doesn't know.
+        # Without the weight, calls before tell a later step from the first, and of those before its
+        # start a service does not know.
         assert _call(service, hook, metadata=hook["metadata"]).status_code == 409
         assert _call(service, hook, metadata=hook["metadata"], canaryWeight="?").status_code == 409
         for kind in ("confirm-promotion", "rollback"):
