@@ -195,8 +195,7 @@ def _differences(reach: OutcomeReach) -> Iterator[str]:
         if _differs((a.without_value, a.counted), (b.without_value, b.counted)):
             yield (
                 f"{_share(a.without_value, a.counted)} of {first}'s outcomes {name} have no value, "
-                f"{_share(b.without_value, b.counted)} of {second}'s: what they add up to can't "
-                "be compared"
+                f"{_share(b.without_value, b.counted)} of {second}'s: these can't be compared"
             )
     for variant, each in reach.by_variant.items():
         if each.counted and each.without_value > _NO_VALUES_SHARE * each.counted:

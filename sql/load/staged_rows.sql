@@ -5,7 +5,7 @@
 --   yields: the file staged
 -- parameters: experiment, has_experiment, names (map from names in the data to the spec's),
 --   time_format, unit_us (microseconds of the unit that counts the time since 1970), is_wide (an empty
---   value of a row per user is no outcome), staged (path)
+--   value of a row per user, or NaN, is no outcome), staged (path)
 -- Text is kept beside an id, a time or a value that can't be read as one (id_text, at_text,
 -- value_text). A value that is missing, NaN or infinite is null. Before 1980 there were no users: such
 -- a time is the zero of some program, as are those after 2200 its infinity.
@@ -100,6 +100,6 @@ copy (
         and user_id is not null
         and name is not null
         and happened_at is not null
-        and not ($is_wide and (value is null or not isfinite(value))) as is_taken
+        and not ($is_wide and (value is null or isnan(value))) as is_taken
     from judged
 ) to $staged (format parquet, parquet_version v2, compression uncompressed)

@@ -87,7 +87,9 @@ def read_outcome_reach(
         found = look.reach(_Asked(span, tuple(dict.fromkeys(asked))))
         by_span[span] = {name: unread.beside(reach) for name, reach in found.items()}
     of_metrics = {
-        name: tuple(_for(metric, by_span[spec.span_of(metric)][o]) for o in _outcomes_of(metric))
+        name: tuple(
+            _for(spec, metric, by_span[spec.span_of(metric)][o]) for o in _outcomes_of(metric)
+        )
         for name, metric in metrics.items()
     }
     return FoundReach(of_metrics, names, look.days)
@@ -108,9 +110,12 @@ def _outcomes_of(metric: UserMetric) -> tuple[str, ...]:
     return (metric.outcome,) if metric.per is None else (metric.outcome, metric.per)
 
 
-def _for(metric: UserMetric, reach: OutcomeReach) -> OutcomeReach:
-    """Without what the metric doesn't need: values, and how often the same came."""
-    adds_values = metric.kind in ("mean", "ratio", "quantile")
+def _for(spec: Experiment, metric: UserMetric, reach: OutcomeReach) -> OutcomeReach:
+    """Without what the metric doesn't need: values, and how often the same came.
+
+    In a row per user what happened has a number, and what has none is infinite.
+    """
+    adds_values = metric.kind in ("mean", "ratio", "quantile") or spec.sources.users is not None
     return replace(
         reach,
         by_variant={

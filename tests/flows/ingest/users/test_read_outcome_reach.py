@@ -13,7 +13,7 @@ from flows.look.evaluate import score_experiment
 from flows.look.verdict_document import VerdictDocument
 from flows.spec.experiment import Experiment
 from tests.builders.user_formats import CSV, Row, exposures, outcomes
-from tests.builders.user_specs import LOOK, START, pull, spec_of
+from tests.builders.user_specs import LOOK, START, day, pull, spec_of
 
 METRIC = {"window": "1d", "role": "guardrail", "outcome": "purchase"}
 MORE = {"bought": {"kind": "proportion", "margin": 0.05, **METRIC}}
@@ -183,6 +183,38 @@ def test_values_of_one_variant_alone_are_no_comparison(
     document = score_experiment(spec, tmp_path / "w.duckdb", at=LOOK)
     assert document.decision.value == "invalid"
     assert "0.0% of b's" in " ".join(document.reasons)
+
+
+@pytest.mark.parametrize("has_times", [False, True])
+@pytest.mark.parametrize("value", ["inf", "-inf"])
+@pytest.mark.parametrize("kind", ["proportion", "mean"])
+@pytest.mark.parametrize("rest", ["", 0], ids=["empty", "zero"])
+def test_infinite_values_of_a_table_hide_no_harm(
+    tmp_path: Path, rest: object, kind: str, value: str, has_times: bool
+) -> None:
+    """A tenth of a's users have refunds and a fifth of b's, of which half are infinite."""
+    users = [
+        {
+            "user_id": user,
+            "variant": "ab"[user % 2],
+            "refund": {0: 10, 1: 10, 3: value}.get(user % 20, rest),
+            "seen": day(user / 400).isoformat(),
+        }
+        for user in range(4000)
+    ]
+    CSV(tmp_path, "users", users)
+    table = {"files": "users*", "outcomes": {"refund": "refund"}}
+    metric = {"kind": kind, "outcome": "refund", "better": "lower", "role": "guardrail"}
+    spec = spec_of(
+        split={"a": 50, "b": 50},
+        metrics={"refunds": metric | {"margin": 0.05 if kind == "proportion" else 0.5}},
+        plan={"start": START, "duration": "14d", "look_every": "1d", "bucket": "1h"},
+        sources={"users": table | ({"at": "seen"} if has_times else {})},
+    )
+    pull(spec, tmp_path)
+    document = score_experiment(spec, tmp_path / "w.duckdb", at=LOOK)
+    assert document.decision.value == "invalid"
+    assert "outcomes 'refund' have no value" in document.reasons[0]
 
 
 @pytest.mark.parametrize("rows", [[], changed(named("other"))], ids=["none", "another name"])
