@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from analysis.arrays import BoolArray, FloatArray
+from analysis.arrays import FloatArray
 from analysis.sequential.confidence_sequence import one_sided_multiplier, student_adjusted
+from analysis.sequential.roots import bracket_root
 
 _TINY = 1e-300  # keeps a division finite where there are no degrees of freedom
 
@@ -215,21 +216,21 @@ def pooled_degrees(
     return np.asarray(1 / np.maximum(doubt, _TINY))
 
 
-# rejects(ratios float64[k, 2, metrics]) -> bool[k, 2, metrics], as accepted_ratios has it
-RatioTest = Callable[[FloatArray], BoolArray]
+# beyond(ratios float64[..., 2, metrics]) -> the same shape, as accepted_ratios has it
+RatioTest = Callable[[FloatArray], FloatArray]
 
-# Steps of a bracket, and how often it is narrowed: to 1e-7 of it with the fewest tests.
-_INTERIOR, _ROUNDS = 24, 5
 _LARGEST = 1e9  # a ratio beyond it is as good as infinite
+_STEPS, _NEAR = 25, 2.5e-6  # of a bracket, and how near to a bound it comes in one
 
 
 def accepted_ratios(
-    rejects: RatioTest, point: FloatArray, anchors: FloatArray
+    beyond: RatioTest, point: FloatArray, anchors: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """The lowest and the highest ratio that two one-sided tests don't reject: float64[metrics].
 
-    rejects: [:, 0] by the test against larger ratios, [:, 1] by the one against smaller ones; both
-    are asked at once, as what they share costs the most.
+    beyond: by how much a test's bound lies beyond a ratio, which is rejected above 0: [..., 0, :]
+    by the test against larger ratios, [..., 1, :] by the one against smaller ones; both are asked
+    at once, as what they share costs the most.
     point: float64[metrics], the estimated ratio, accepted; infinite or NaN without a denominator.
     anchors: float64[k, metrics], ratios at which tests and answers must agree exactly.
     0 and infinity where no ratio is rejected: shares have no negative ratio.
@@ -238,7 +239,7 @@ def accepted_ratios(
     ends = np.stack([np.zeros_like(end), np.full_like(end, _position(np.array(_LARGEST)))])
     ordered = _position(np.sort(anchors, axis=0))
     both = np.broadcast_to(ordered[:, None], (len(ordered), 2, end.size))
-    *refused, at_ends = rejects(_ratio(np.concatenate([both, ends[None]])))
+    *refused, at_ends = beyond(_ratio(np.concatenate([both, ends[None]]))) > 0
     steps = list(zip(ordered, refused, strict=True))
     low, low_end = ends[0], end
     for anchor, is_refused in steps:
@@ -253,23 +254,26 @@ def accepted_ratios(
     for anchor, is_refused in steps:
         within = (anchor < high) & (anchor > high_end) & ~is_refused[1]
         high_end = np.where(within, anchor, high_end)
-    lowest, highest = _ratio(
-        _narrowed(rejects, np.stack([low, high]), np.stack([low_end, high_end]))
-    )
+    lowest, highest = _narrowed(beyond, np.stack([low, high]), np.stack([low_end, high_end]))
     return lowest, np.where(bounded, highest, np.inf)
 
 
-def _narrowed(rejects: RatioTest, rejected: FloatArray, accepted: FloatArray) -> FloatArray:
-    """The accepted ends of brackets, moved towards the rejected ones until they all but meet."""
-    steps = np.arange(1, _INTERIOR + 1)[:, None, None] / (_INTERIOR + 1)
-    for _ in range(_ROUNDS):
-        inner = rejected + (accepted - rejected) * steps
-        grid = np.concatenate([rejected[None], inner, accepted[None]])
-        refused = rejects(_ratio(inner))
-        # The first step that is accepted, counted from the rejected end.
-        first = np.where(refused.all(axis=0), _INTERIOR, (~refused).argmax(axis=0))[None] + 1
-        rejected, accepted = (np.take_along_axis(grid, i, axis=0)[0] for i in (first - 1, first))
-    return accepted
+def _narrowed(beyond: RatioTest, rejected: FloatArray, accepted: FloatArray) -> FloatArray:
+    """The outermost accepted ratios of brackets of positions: float64[2, metrics].
+
+    A test that jumps (where degrees of freedom end) may accept some beyond others that it rejects:
+    so the first step that is accepted, counted from the rejected end, and what is before it.
+    """
+    steps = np.arange(1, _STEPS)[:, None, None] / _STEPS
+    refused = beyond(_ratio(rejected + (accepted - rejected) * steps)) > 0
+    first = np.where(refused.all(axis=0), _STEPS, (~refused).argmax(axis=0) + 1)
+
+    def ratio(part: FloatArray) -> FloatArray:
+        return _ratio(rejected + (accepted - rejected) * part)
+
+    step = (first - 1) / _STEPS, first / _STEPS
+    _, part = bracket_root(lambda part: -beyond(ratio(part)), *step, apart=1, of_bracket=_NEAR)
+    return ratio(part)
 
 
 def _position(ratio: FloatArray) -> FloatArray:

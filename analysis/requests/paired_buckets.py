@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.arrays import BoolArray, FloatArray
+from analysis.arrays import FloatArray
 from analysis.requests.bounds import (
     BetweenPods,
     Estimator,
@@ -128,14 +128,14 @@ class PairedBuckets:
         point = self.candidate / np.where(self.baseline > 0, self.baseline, np.nan)
         anchors = np.stack([np.ones_like(point), np.broadcast_to(factor, point.shape)])
 
-        def rejects(ratios: FloatArray) -> BoolArray:
+        def beyond(ratios: FloatArray) -> FloatArray:
             excess = self.contrast(ratios)
             # Student's quantiles cost the most: each bound only where it is asked for.
-            too_low = excess.of_test(0).lower(alpha=lower_alpha, n_opt=lower_n_opt) > 0
-            too_high = excess.of_test(1).upper(alpha=upper_alpha, n_opt=upper_n_opt) < 0
-            return np.stack([too_low, too_high], axis=1)
+            lower = excess.of_test(0).lower(alpha=lower_alpha, n_opt=lower_n_opt)
+            upper = excess.of_test(1).upper(alpha=upper_alpha, n_opt=upper_n_opt)
+            return np.stack([lower, -upper], axis=-2)
 
-        low, high = accepted_ratios(rejects, point, anchors)
+        low, high = accepted_ratios(beyond, point, anchors)
         known = np.isfinite(self.contrast().lower(alpha=lower_alpha, n_opt=lower_n_opt))
         nothing = ~known | ((low == 0) & ~np.isfinite(point))
         return np.where(nothing, -np.inf, low - 1), np.where(known, high - 1, np.inf)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from analysis.arrays import FloatArray
 
 _STEPS = 200  # more than any function here needs; bisection alone takes 60
-_RELATIVE, _OF_BRACKET = 4e-16, 1e-17  # how near the ends come, by their size and the bracket's
+_RELATIVE = 4e-16  # how near the ends come, by their size
 
 
 def bracket_root(
@@ -19,12 +19,14 @@ def bracket_root(
     high: ArrayLike,
     *,
     apart: int | None = None,
+    of_bracket: float = 1e-17,
 ) -> tuple[FloatArray, FloatArray]:
     """The two neighbours of the root of each cell's rising function: float64[...] each.
 
     low, high: float64[...], ends of the cells' brackets. Without a change of sign both answers are
     the end next to which the root would lie. Two numbers, so that a bound can be the outer one.
     apart: an axis along which the answers are, to the bit, those of a call each.
+    of_bracket: how near the answers come, by the bracket's size, where that isn't the float's own.
     Inverse quadratic interpolation where it is safe, else bisection (Chandrupatla 1997).
     """
     ends = np.broadcast_arrays(np.asarray(low, np.float64), np.asarray(high, np.float64))
@@ -35,7 +37,7 @@ def bracket_root(
     start = np.where(f_end < 0, end, start)
     x1, x2, x3 = start, end, end
     f1, f2, f3 = f_start, f_end, f_end
-    least = _OF_BRACKET * np.abs(end - start)
+    least = of_bracket * np.abs(end - start)
     t = np.full(start.shape, 0.5)
     others = tuple(axis for axis in range(start.ndim) if axis != apart)
     is_found, lower, upper = np.False_, start, end

@@ -12,6 +12,7 @@ from analysis.requests.outcomes import ANSWERED, FailureRule, RequestOutcome
 from analysis.requests.pod_counts import PodCounts
 from flows.formats.time import instant
 from flows.ingest.requests.pod_sums import FIVE_MINUTES_MS
+from flows.ingest.requests.sample_runs import read_samples
 from flows.look.on_grid import distinct, on_grid, steps_since
 from flows.look.responses import ResponseKind, kinds_in
 from flows.look.rows_of import EVERYBODY, RowsOf
@@ -100,26 +101,27 @@ def read_pod_requests(
     series = read_series(con, spec, of) if series is None else series
     first_ms = min(-(-since_ms // FIVE_MINUTES_MS) * FIVE_MINUTES_MS, until_ms)
     last_ms = max(until_ms // FIVE_MINUTES_MS * FIVE_MINUTES_MS, first_ms)
-    rows = columns_of(
+    whole = columns_of(
         con,
         "aggregate/pod_requests",
         experiment=spec.experiment,
-        since=instant(since_ms),
-        until=instant(until_ms),
         whole_from=instant(first_ms),
         whole_until=instant(last_ms),
     )
-    seen, at = distinct(rows["series_id"])
-    # In which place a series stands that is one of ours; they are in order.
     ids = series["series_id"]
-    place = np.searchsorted(ids, seen)
-    is_own = np.isin(seen, ids[np.isin(series["variant"], variants)])
-    own = is_own[at]
+    own = ids[np.isin(series["variant"], variants)]
+    ends = read_samples(con, spec.experiment, span_ms, own, without_ms=(first_ms, last_ms))
+    seen, at = distinct(np.concatenate([whole["series_id"], ends.series_id]))
+    requests = np.concatenate([whole["requests"], ends.delta])
+    had = np.isin(seen, own)[at] & (requests > 0)
+    # A sample tells of the time before it.
+    at_us = np.concatenate([whole["at_us"], 1000 * ends.ts_ms - 1])[had]
     return PodRequests(
         variants=tuple(series["variant"].tolist()),
         pods=tuple(series["pod"].tolist()),
         kinds=kinds_in(series),
-        series=place[at[own]],
-        stretch=steps_since(rows["at_us"][own], since_ms, stretch_ms),
-        requests=rows["requests"][own].astype(np.float64),
+        # In which place a series stands: they are in order.
+        series=np.searchsorted(ids, seen)[at[had]],
+        stretch=steps_since(at_us, since_ms, stretch_ms),
+        requests=requests[had].astype(np.float64),
     )

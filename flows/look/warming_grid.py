@@ -8,7 +8,8 @@ import numpy as np
 
 from analysis.plan import Plan
 from analysis.requests.bucket_counts import BucketCounts
-from flows.formats.time import instant, milliseconds_of
+from flows.formats.time import instant
+from flows.ingest.requests.sample_runs import read_samples
 from flows.look.on_grid import on_grid
 from flows.look.rows_of import EVERYBODY, RowsOf
 from flows.spec.experiment import Experiment
@@ -40,33 +41,36 @@ def read_warming(
     ).fetchall()
     if not begun:
         return {}
-    times_ms = [milliseconds_of(began) for _, began in begun]
-    rows = columns_of(
+    began_ms = dict(begun)
+    series = columns_of(
         con,
-        "aggregate/look_warming",
+        "aggregate/warming_series",
         experiment=spec.experiment,
-        targets=[target for target, _ in begun],
-        began=[began for _, began in begun],
-        # Only as much as can be of a warm-up: the rest of the samples isn't read.
-        since=instant(max(plan.start_ms, min(times_ms) - 1)),
-        until=instant(min(until_ms, max(times_ms) + plan.warm_up_ms)),
-        warm_up_ms=plan.warm_up_ms,
-        bucket_ms=plan.bucket_ms,
+        targets=list(began_ms),
         cohort=of.cohort,
         borrowed=of.borrowed,
     )
-    start = rows["bucket_start"].astype("datetime64[ms]").astype(np.int64)
-    index = (start - plan.start_ms) // plan.bucket_ms
+    # Only as much as can be of a warm-up: the rest of the samples isn't read.
+    first_ms = max(plan.start_ms, min(began_ms.values()) - 1)
+    last_ms = min(until_ms, max(began_ms.values()) + plan.warm_up_ms - 1)
+    ids = series["series_id"]
+    samples = read_samples(con, spec.experiment, (first_ms, last_ms), ids)
+    of_series = np.searchsorted(ids, samples.series_id)
+    since_ms = np.array([began_ms[target] for target in series["target"]], np.int64)[of_series]
+    warms_up = (samples.ts_ms >= since_ms) & (samples.ts_ms < since_ms + plan.warm_up_ms)
+    of_series, at_most = of_series[warms_up], samples.delta[warms_up]
+    index = (samples.ts_ms[warms_up] - 1 - plan.start_ms) // plan.bucket_ms
+    variants, edge_of = series["variant"][of_series], series["le_ms"][of_series]
     found = {}
     for variant in (plan.baseline, *plan.candidates):
-        own = rows["variant"] == variant
+        own = variants == variant
         total, bad = np.zeros((2, len(edges), buckets))
         for i, edge in enumerate(edges):
             if edge is None or not own.any():
                 continue
             total[i], fast = (
-                on_grid(rows["at_most"][keep], (index[keep],), (buckets,))
-                for keep in (own & (rows["le_ms"] == le_ms) for le_ms in (np.inf, edge))
+                on_grid(at_most[keep], (index[keep],), (buckets,))
+                for keep in (own & (edge_of == le_ms) for le_ms in (np.inf, edge))
             )
             bad[i] = np.where(total[i] > 0, np.maximum(total[i] - fast, 0.0), 0.0)
         if total.any():

@@ -18,6 +18,6 @@ with targets as (
 
 select
     target,
-    least(replaced, case when born = first_ts then born end) as began
+    epoch_ms(least(replaced, case when born = first_ts then born end)) as began_ms
 from targets
 where replaced is not null or born = first_ts

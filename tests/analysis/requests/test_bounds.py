@@ -14,7 +14,7 @@ from analysis.requests.bounds import RatioTest, accepted_ratios
 
 Float = NDArray[np.float64]
 Z = 2.5
-_Test = Callable[[Float], NDArray[np.bool_]]
+_Test = Callable[[Float], Float]  # rejects above 0
 
 
 def _tests(numerator: Float, denominator: Float, variances: Float) -> tuple[_Test, _Test]:
@@ -22,11 +22,13 @@ def _tests(numerator: Float, denominator: Float, variances: Float) -> tuple[_Tes
         error = np.sqrt(variances[0] + ratio**2 * variances[1])
         return np.asarray((numerator - ratio * denominator) / error)
 
-    return (lambda ratio: distance(ratio) > Z), (lambda ratio: distance(ratio) < -Z)
+    return (lambda ratio: distance(ratio) - Z), (lambda ratio: -Z - distance(ratio))
 
 
 def _both(low_test: _Test, high_test: _Test) -> RatioTest:
-    return lambda ratios: np.stack([low_test(ratios[:, 0]), high_test(ratios[:, 1])], axis=1)
+    return lambda ratios: np.stack(
+        [low_test(ratios[..., 0, :]), high_test(ratios[..., 1, :])], axis=-2
+    )
 
 
 def _fieller(c: float, b: float, v_c: float, v_b: float) -> tuple[float, float]:
@@ -56,8 +58,8 @@ def test_bounds_are_those_of_fieller(
     if expected[1] < 1e5:
         assert high[0] == pytest.approx(expected[1], rel=1e-4)
     for anchor in (1.0, 1.5):
-        assert (low[0] > anchor) == bool(low_test(np.array([[anchor]]))[0, 0])
-        assert (high[0] < anchor) == bool(high_test(np.array([[anchor]]))[0, 0])
+        assert (low[0] > anchor) == bool(low_test(np.array([anchor]))[0] > 0)
+        assert (high[0] < anchor) == bool(high_test(np.array([anchor]))[0] > 0)
 
 
 def test_nothing_in_the_denominator_leaves_the_ratio_open_above() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flows.ingest.requests.counts import WindowCounts
 from flows.ingest.requests.mesh.family import SeriesRole
-from flows.ingest.requests.sample_runs import SampleRuns, runs_table
+from flows.ingest.requests.sample_runs import SampleRuns, read_samples, runs_table
 from flows.ingest.requests.series import SeriesRow
 from flows.ingest.requests.windows import Window
 from flows.warehouse.connection import open_writer
@@ -109,6 +109,31 @@ def test_of_a_span_there_are_its_samples_only(
         [begin * 1000, (begin + length) * 1000],
     ).fetchall()
     assert found == [row for row in _expected(counts) if begin < row[1] <= begin + length]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    scraped=SERIES,
+    since=st.integers(-20_000, 120_000),
+    lengths=st.tuples(*[st.integers(0, 60_000)] * 3),
+    chosen=st.sets(st.integers(0, 3)),
+)
+def test_samples_of_some_series_are_the_same_without_sql(
+    con: Connection, scraped: Scraped, since: int, lengths: tuple[int, int, int], chosen: set[int]
+) -> None:
+    counts = _counts(scraped)
+    _write(con, counts)
+    begin, inner, end, until = START + since + np.cumsum([0, *lengths])
+    series = np.array([2**63 + number for number in chosen], np.uint64)
+    spans = (int(begin), int(until)), (int(inner), int(end))
+    found = read_samples(con, "checkout", spans[0], series, without_ms=spans[1])
+    columns = (found.series_id - np.uint64(2**63), found.ts_ms, found.delta)
+    rows = sorted(zip(*(column.tolist() for column in columns), strict=True))
+    assert rows == [
+        (number, ts_ms, delta)
+        for number, ts_ms, _, delta, _ in _expected(counts)
+        if number in chosen and begin < ts_ms <= until and not inner < ts_ms <= end
+    ]
 
 
 @pytest.mark.parametrize(
