@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.processes import Cost, program, verdict
+from benchmarks.processes import IMPORTS, Cost, goal_of, program, verdict
 from benchmarks.results import Figure, write_results
 
 _SPEC = """experiment: {name}
@@ -33,7 +33,6 @@ plan: {{start: 2026-10-01T00:00:00Z, duration: 14d}}
 """
 _EXPERIMENTS_OF_GOALS = 1000
 _AT = "2026-11-01T00:00:00Z"
-_IMPORTS = "import numpy, duckdb, pydantic"
 
 
 def main() -> None:
@@ -63,7 +62,7 @@ def _many(root: Path, experiments: int, users: int) -> list[Figure]:
     together = _run(shared)
     n = f"{experiments:,} experiments"
     return [
-        Figure(f"{n}: everything new, each", new.cpu_s / experiments, "s", "0.25 s"),
+        goal_of(f"{n}: everything new, each", new.cpu_s / experiments, 0.25),
         Figure(f"{n}: nothing new, each", again.cpu_s / experiments, "s", "0.02 s"),
         Figure(f"{n}: one spec is new", one.cpu_s, "s", "", again.cpu_s, "nothing new"),
         Figure(f"{n} in one file", together.cpu_s, "s", "1.2", new.cpu_s, "a file each"),
@@ -72,8 +71,8 @@ def _many(root: Path, experiments: int, users: int) -> list[Figure]:
 
 def _gate(root: Path) -> Figure:
     gate = min(verdict(root, "gate", "exp-0001", "--at", _AT).cpu_s for _ in range(5))
-    floor = min(program(_IMPORTS).cpu_s for _ in range(5))
-    return Figure("gate, cold, nothing new", gate, "s", "2", floor, _IMPORTS)
+    floor = min(program(IMPORTS).cpu_s for _ in range(5))
+    return Figure("gate, cold, nothing new", gate, "s", "2", floor, IMPORTS)
 
 
 def make_project(root: Path, experiments: int, users: int, *, is_shared: bool) -> None:
