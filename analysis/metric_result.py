@@ -113,7 +113,7 @@ class Recent:
 class MetricResult:
     """What one metric says of one candidate at one look.
 
-    baseline, candidate: estimates over the window (shares, or means per user).
+    baseline, candidate: estimates over the window (shares, means per user, ratios of them).
     difference: candidate minus baseline; relative: candidate / baseline - 1.
     excess: harm beyond what is allowed, in the metric's unit: above 0 is too much. Its lower
         bound holds at the metric's share of the harm half of alpha, its upper bound at the level
@@ -134,7 +134,8 @@ class MetricResult:
     recent: the last part and the trend, where the whole is within the margin; of requests.
     pods_differ: the bounds decide nothing only because pods of one version differ beyond chance.
     outcome: of requests, how those ended that are counted; "" of slow ones, and of users.
-    counted: of the spec's own counters and queries, what values are of, as in a sentence.
+    counted: of the spec's own counters and queries, of ratios and quantiles of users, what values
+        are of, as in a sentence.
     causes: the kinds of response that a difference is made of, those that weigh most first.
     unknown_*: share of the requests that may or may not be bad, as they were cut off or no series
         tells; the bounds hold for both.

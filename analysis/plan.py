@@ -74,7 +74,7 @@ class MetricPlan:
     above_ms: the latency from which on a request is slow, as asked for; None for other metrics.
     baseline_quantile: where instead the edge next to this quantile of the baseline's latency is it.
     outcome: how requests ended that count ("failure"), "unmeasured", "unusual" or "excused".
-    counted: of the spec's own counters and queries, what their values are of.
+    counted: what values are of that are neither shares nor means per user.
     is_default: whether the spec doesn't name it; without data it then has no result.
     quantile: a latency quantile to report beside the share (0.99), if any.
     prior_sd: typical size of true relative effects, as a standard deviation around none.

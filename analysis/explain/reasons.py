@@ -207,10 +207,10 @@ def _values(result: MetricResult) -> str:
 
 
 def _what(result: MetricResult) -> str:
-    if result.unit is Unit.USER:
-        return "of users" if result.is_share else "per user"
     if result.counted:
         return result.counted
+    if result.unit is Unit.USER:
+        return "of users" if result.is_share else "per user"
     if result.edge_ms is not None:
         return f"of requests slower than {result.edge_ms:g} ms"
     return f"of requests {_ENDED.get(result.outcome, 'failed')}"

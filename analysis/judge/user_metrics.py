@@ -98,6 +98,7 @@ def _judge(
         group=metric.group,
         is_share=is_share,
         higher_is_better=metric.higher_is_better,
+        counted=metric.counted,
         variance_removed=evidence.variance_removed.get(metric.name),
         tightest_at_users=tightest,
         approved=approved,

@@ -142,7 +142,7 @@ def _metric_plan(
         strata=spec.strata_of(metric) if isinstance(metric, UserMetric) else (),
         above_ms=milliseconds(metric.above) if isinstance(metric, SlowShare) else None,
         outcome=_outcome(metric),
-        counted=metric.counted if isinstance(metric, MeasuredMetric) else "",
+        counted=metric.counted if isinstance(metric, MeasuredMetric | UserMetric) else "",
     )
 
 

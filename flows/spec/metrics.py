@@ -147,6 +147,13 @@ class UserMetric(MetricFields):
         return self.kind in ("proportion", "retention")
 
     @property
+    def counted(self) -> str:
+        """What its values are of, as in a sentence; "" of a mean or a share of users."""
+        if self.kind == "ratio":
+            return f"{self.outcome} per {self.per}"
+        return f"at quantile {self.quantile:g} of users" if self.quantile else ""
+
+    @property
     def span(self) -> tuple[timedelta, timedelta]:
         """From when to when after the first exposure outcomes count."""
         if self.day is None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from analysis.explain.reasons import explain
+from analysis.metric_result import Classification
 from flows.formats.problems import InputError
 from flows.formats.time import milliseconds_of
 from flows.ingest.sources.user_rows import UserDataRefused
 from flows.ingest.users.pull_users import pull_users
+from flows.look.evaluate import score_experiment
 from flows.workspace.experiments import load_spec
 from tests.builders.shop_users import history, pull_shop, shop_spec, values_of, write_exposed
 from tests.builders.user_specs import (
@@ -82,6 +87,26 @@ def test_each_kind_of_metric_agrees_with_a_loop_over_the_rows(tmp_path: Path) ->
     fit = np.linalg.lstsq(design, np.concatenate([y["a"], y["b"]]), rcond=None)[0]
     spend = arms_of(found.samples["spend"])
     assert float(spend["b"].mean - spend["a"].mean) == pytest.approx(fit[1], rel=1e-9)
+
+
+def test_each_kind_says_what_its_values_are_of(tmp_path: Path) -> None:
+    exposures, outcomes = history(5, 400)
+    own = [row for row in exposures if row[1] == "ab"[row[0] % 2]]
+    write_exposed(tmp_path, own, "exposures.csv")
+    write_outcomes(tmp_path, outcomes)
+    pull_shop(tmp_path, day(40))
+    document = score_experiment(shop_spec(), tmp_path / "w.duckdb", at=day(40))
+    found = {
+        metric.metric: explain(replace(metric, classification=Classification.PASS))
+        for metric in document.metrics
+    }
+    for name, values in {
+        "clicks": "click per view",
+        "back": "% of users",
+        "p80": "at quantile 0.8 of users",
+        "spend": "per user",
+    }.items():
+        assert re.match(rf"{name}: b has [-\d.]+ {values}, a [-\d.]+", found[name])
 
 
 def test_the_largest_user_is_named_of_plain_means_only(tmp_path: Path) -> None:
