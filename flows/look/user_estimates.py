@@ -13,7 +13,7 @@ from analysis.users.estimates import Quantity
 from analysis.users.splits import combine_within_splits
 from flows.ingest.users.cohort_sums import CohortSums
 from flows.ingest.users.quantities import Cohort, MetricQuantities
-from flows.ingest.users.sums_at_look import QuantileRow, SumsAtLook
+from flows.ingest.users.sums_at_look import QuantileRow, Quantiles, SumsAtLook
 from flows.look.user_strata import compare_users
 from flows.spec.experiment import Experiment
 
@@ -157,12 +157,27 @@ def _as_share(sample: Sample) -> Sample:
 
 
 def _add_quantile(
-    spec: Experiment, name: str, rows: Sequence[QuantileRow], splits: int, found: Estimates
+    spec: Experiment, name: str, rows: Quantiles, splits: int, found: Estimates
 ) -> None:
-    """Adds a quantile of users' totals; its variance from the order statistics around it.
+    """Adds a quantile of users' totals."""
+    found.samples[name], users = _quantile_pairs(spec, rows.whole, splits)
+    found.final_users[name] = users
+    found.late[name] = tuple(
+        LateUsers(
+            since.isoformat(), *(_quantile_pairs(spec, part, splits)[0] for part in late_and_before)
+        )
+        for since, late_and_before in rows.late.items()
+    )
 
-    The variance is infinite where users are too few for the quantile to be bounded, and where the
-    order statistics around it are tied: of counts that many users share, the estimate jumps.
+
+def _quantile_pairs(
+    spec: Experiment, rows: Sequence[QuantileRow], splits: int
+) -> tuple[dict[str, Pair], dict[str, float]]:
+    """By candidate, both variants' quantiles, and how many users each variant has.
+
+    The variance is that of the order statistics around it. It is infinite where users are too few
+    for the quantile to be bounded, and where the order statistics around it are tied: of counts
+    that many users share, the estimate jumps.
     """
     order = list(spec.variants)
     n, estimate, error = (np.zeros((len(order), splits)) for _ in range(3))
@@ -175,11 +190,11 @@ def _add_quantile(
             error[place] = (row.upper - row.lower) / (2 * _Z95)
     arms = {v: Sample(n[i], estimate[i], n[i] * error[i] ** 2) for i, v in enumerate(order)}
     pairs = {v: (arms[spec.baseline], arms[v]) for v in spec.candidates}
-    found.samples[name] = {
+    compared = {
         v: combine_within_splits(*pair) if splits > 1 else (_only(pair[0]), _only(pair[1]))
         for v, pair in pairs.items()
     }
-    found.final_users[name] = dict(zip(order, n.sum(axis=1).tolist(), strict=True))
+    return compared, dict(zip(order, n.sum(axis=1).tolist(), strict=True))
 
 
 def _only(arm: Sample) -> Sample:

@@ -1,10 +1,18 @@
--- one row per (variant, split): users, and the order statistics around a quantile of one quantity
--- reads: final_values; parameters: quantile; lists filled in: value (a column of final_values)
+-- one row per (part of the days, variant, split): users, and the order statistics around a quantile of
+--   one quantity
+-- reads: final_values; parameters: quantile; lists filled in: value (a column of final_values), parts
+--   (rows of a number, and the first and the last day on which users were first exposed)
 -- lower and upper are the values at the ranks of a 95 % interval of the quantile (binomial, normal
 -- approximation; David, Nagaraja 2003, section 7.1); null where such a rank lies beyond all users,
 -- who are then too few to bound this quantile.
-with counted as (
+with parts as (
+    select *
+    from (values {parts}) as parts (part, first_day, last_day)
+),
+
+counted as (
     select
+        parts.part,
         variant,
         split,
         count(*) as users,
@@ -12,11 +20,14 @@ with counted as (
         count(*) * $quantile as expected,
         1.959964 * sqrt(count(*) * $quantile * (1 - $quantile)) as half_width
     from final_values
-    group by variant, split
+    inner join parts
+        on final_values.exposed_on >= parts.first_day and final_values.exposed_on <= parts.last_day
+    group by parts.part, variant, split
 ),
 
 ranked as (
     select
+        part,
         variant,
         split,
         users,
@@ -28,6 +39,7 @@ ranked as (
 )
 
 select
+    part,
     variant,
     split,
     users,

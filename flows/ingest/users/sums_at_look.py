@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from analysis.users.outcome_reach import OutcomeReach
 from flows.ingest.coverage import users_known_until
 from flows.ingest.engine.kept_answers import rows_of
-from flows.ingest.users.cohort_sums import CohortSums, add_days
+from flows.ingest.users.cohort_sums import CohortSums, add_days, late_days
 from flows.ingest.users.daily_sums import SumsRow, sum_by_day
 from flows.ingest.users.exposed_users import ExposedUsers, count_exposed, make_users_at
 from flows.ingest.users.final_values import make_final_values
@@ -39,6 +39,17 @@ class QuantileRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Quantiles:
+    """A quantile of all users with a final value; late: of those who came since several days, and
+    of those who came before, by that day."""
+
+    whole: Sequence[QuantileRow] = ()
+    late: Mapping[date, tuple[Sequence[QuantileRow], Sequence[QuantileRow]]] = field(
+        default_factory=dict
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SumsAtLook:
     """Users up to a look: those exposed, and what those with a final value did.
 
@@ -53,7 +64,7 @@ class SumsAtLook:
     splits: int
     exposed: ExposedUsers
     cohorts: Sequence[tuple[Cohort, CohortSums]]
-    quantiles: Mapping[str, Sequence[QuantileRow]]
+    quantiles: Mapping[str, Quantiles]
     reach: Mapping[str, tuple[OutcomeReach, ...]]
     outcome_names: Mapping[str, int]
     unknown: Mapping[str, str] = field(default_factory=dict)
@@ -127,11 +138,24 @@ def _quantile(
     cohort: Cohort,
     known_until: datetime,
     splits: SplitStarts,
-) -> list[QuantileRow]:
+) -> Quantiles:
     """A quantile of the totals of the users in users_at_look; it is read, not summed."""
     make_final_values(
         con, spec, cohort, Scales.unset(cohort), known_until=known_until, splits=splits
     )
+    days = [day for (day,) in run(con, "aggregate/final_days").fetchall()]
+    if not days:
+        return Quantiles()
+    since = late_days(days)
+    spans = [(days[0], days[-1])]
+    for day in since:
+        spans += [(day, days[-1]), (days[0], day - timedelta(days=1))]
+    parts = (f"({i}, date '{first}', date '{last}')" for i, (first, last) in enumerate(spans))
+    lists = {"value": "q0", "parts": ", ".join(parts)}
     quantile = spec.user_metrics[name].quantile
-    rows = run(con, "aggregate/user_quantiles", {"value": "q0"}, quantile=quantile).fetchall()
-    return [QuantileRow(*row) for row in rows]
+    found: list[list[QuantileRow]] = [[] for _ in spans]
+    for part, *row in run(con, "aggregate/user_quantiles", lists, quantile=quantile).fetchall():
+        found[part].append(QuantileRow(*row))
+    return Quantiles(
+        found[0], dict(zip(since, zip(found[1::2], found[2::2], strict=True), strict=True))
+    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.builders.complaints import KINDS, METRIC, chance, complaints, look
-from tests.builders.user_specs import START
+from tests.builders.complaints import KINDS, METRIC, USERS, chance, complaints, look
+from tests.builders.user_specs import START, day
 
 WIDE = {
     kind: {**KINDS[kind], "margin": 3.2 * KINDS[kind]["margin"]} for kind in KINDS if kind != "goal"
@@ -50,6 +52,58 @@ def test_harm_that_began_late_is_no_promote_in_a_ramp(tmp_path: Path) -> None:
     document = look(tmp_path, rows, WIDE["proportion"], users=users, plan=plan, split=None)
     assert document.decision.value == "hold"
     assert "users who came since 2026-01-0" in " ".join(document.reasons)
+
+
+LOAD_TIME = {
+    "kind": "quantile",
+    "quantile": 0.8,
+    "outcome": "loading",
+    "better": "lower",
+    "window": "1d",
+    "role": "guardrail",
+    "margin": {"absolute": 3},
+}
+
+
+@pytest.mark.parametrize(
+    ("b", "of_late", "decision"), [(1.0, 1.0, "promote"), (1.0, 1.4, "hold"), (0.8, 1.4, "hold")]
+)
+def test_a_quantile_that_rose_lately_is_no_promote(
+    tmp_path: Path, b: float, of_late: float, decision: str
+) -> None:
+    took = {
+        user: (10 + 10 * chance(user, "loads"))
+        * (1 if user % 2 else b if user <= 1500 else of_late)
+        for user in USERS
+    }
+    rows = [
+        {
+            "user_id": user,
+            "outcome": "loading",
+            "occurred_at": day(0) + timedelta(minutes=5 * user + 90),
+            "value": value,
+            "experiment": "quiz",
+        }
+        for user, value in took.items()
+    ]
+    document = look(tmp_path, rows, LOAD_TIME)
+    assert document.decision.value == decision, document.reasons
+    if decision == "hold":
+        since = day(6)
+        late = [user for user in USERS if day(0) + timedelta(minutes=5 * user) >= since]
+        before = range(1, late[0])
+        values = (
+            np.quantile(
+                [took[user] for user in users if user % 2 == odd], 0.8, method="inverted_cdf"
+            )
+            for users in (late, before)
+            for odd in (0, 1)
+        )
+        own, base, own_before, base_before = (f"{value:,.4g}" for value in values)
+        assert (
+            f"users who came since {since.date()}: b has {own}, a {base}; of those before "
+            f"{own_before} and {base_before}"
+        ) in " ".join(document.reasons)
 
 
 def test_a_gain_that_has_turned_to_harm_is_no_promote(tmp_path: Path) -> None:
