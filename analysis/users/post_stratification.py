@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import bdtr
 
 from analysis.arrays import FloatArray
 from analysis.fixed.comparison import Sample
@@ -20,6 +21,8 @@ from analysis.users.sums import Moments, Sums
 
 # A stratum's variance is a guess below so many users of a variant.
 _LEAST_USERS = 10
+# How unlikely so few must be, were the stratum's users divided as all are, to be no chance.
+_NO_CHANCE = 1e-6
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -124,6 +127,19 @@ def large_enough(variants: Sequence[Sequence[Sums]]) -> list[list[Sums]]:
         else:
             groups[-1] = [*groups[-1], *rest]
     return [[sum_of([variant[i] for i in group]) for group in groups] for variant in variants]
+
+
+def one_sided(variants: Sequence[FloatArray]) -> FloatArray:
+    """Users of strata that are put together with others, though hardly any there is no chance.
+
+    variants: users of two variants, float64[strata]. Of such strata all users, of others 0:
+    float64[strata]. They would be compared with users of another kind.
+    """
+    users = np.array(variants)
+    total = users.sum(axis=0)
+    share = users.sum(axis=1, keepdims=True) / max(float(total.sum()), 1.0)
+    is_no_chance = bdtr(users, total.astype(np.int64), share).min(axis=0) < _NO_CHANCE
+    return np.where(is_no_chance & (users.min(axis=0) < _LEAST_USERS), total, 0.0)
 
 
 def sum_of(parts: Sequence[Sums]) -> Sums:

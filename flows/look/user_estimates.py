@@ -14,7 +14,7 @@ from analysis.users.splits import combine_within_splits
 from flows.ingest.users.cohort_sums import CohortSums
 from flows.ingest.users.quantities import Cohort, MetricQuantities
 from flows.ingest.users.sums_at_look import QuantileRow, Quantiles, SumsAtLook
-from flows.look.user_strata import compare_users
+from flows.look.user_strata import compare_users, why_not_within
 from flows.spec.experiment import Experiment
 
 _Z95 = 1.959964
@@ -58,7 +58,8 @@ def estimate_metrics(spec: Experiment, users: SumsAtLook) -> Estimates:
     for cohort, sums in users.cohorts:
         for name, places in cohort.metrics.items():
             _add_metric(spec, name, places, sums, found)
-            refused = _refused_cap(cohort, places, sums)
+            strata = spec.strata_of(spec.user_metrics[name])
+            refused = _refused_cap(cohort, places, sums) or why_not_within(spec, strata, sums)
             if refused is not None:
                 found.withdraw(name, refused)
     for name, rows in users.quantiles.items():

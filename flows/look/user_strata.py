@@ -8,12 +8,15 @@ import numpy as np
 
 from analysis.fixed.comparison import Pair, Sample
 from analysis.users.estimates import adjust, sample_of
-from analysis.users.post_stratification import large_enough, post_stratify
+from analysis.users.post_stratification import large_enough, one_sided, post_stratify
 from analysis.users.splits import compare_within_splits
 from analysis.users.sums import Moments, Sums
 from flows.ingest.users.cohort_sums import CohortSums, Part
-from flows.ingest.users.quantities import MetricQuantities, dimension_name
+from flows.ingest.users.quantities import CROSSED, MetricQuantities, dimension_name
 from flows.spec.experiment import Experiment
+
+# So many of the users at most may be in strata that only one variant has.
+_FEW = 0.01
 
 
 def compare_users(
@@ -39,6 +42,42 @@ def compare_users(
     else:
         return plain, 0.0
     return found, _removed(plain, found)
+
+
+def why_not_within(spec: Experiment, strata: Sequence[str], sums: CohortSums) -> str | None:
+    """Why users can't be compared within strata, where too many are in strata of one variant.
+
+    These are put together with others, and would be compared with users of another kind.
+    """
+    if not strata:
+        return None
+    splits = [sums.whole] if len(sums.by_split) < 2 else list(sums.by_split.values())
+    for candidate in spec.candidates:
+        cells = [cell for parts in splits for cell in _alone(spec, candidate, strata, parts)]
+        users = sum(n for n, _, _ in cells)
+        lost = sum(n for _, n, _ in cells)
+        if lost > _FEW * users:
+            worst = max((n, what) for _, n, what in cells)[1]
+            return (
+                f"{lost:,.0f} of {users:,.0f} users are in strata by {', '.join(strata)} that "
+                f"hardly any user of the other variant is in ({worst}), so nobody is there to "
+                "compare them with. Write segments alike for all variants, or leave out `stratify`"
+            )
+    return None
+
+
+def _alone(
+    spec: Experiment, candidate: str, strata: Sequence[str], parts: Mapping[Part, Sums]
+) -> list[tuple[float, float, str]]:
+    """Of every stratum the users, those whom nobody is there to compare with, and who it has."""
+    arms = _cells(spec, strata, parts)
+    old, new = (np.array([float(c.n) for c in arms[v]]) for v in (spec.baseline, candidate))
+    crossed = [name.split(CROSSED) for name in (*_names(strata, parts), "")]
+    names = [" x ".join(part or "none" for part in name) for name in crossed]
+    return [
+        (a + b, alone, f"in {name} {spec.baseline} has {a:,.0f}, {candidate} {b:,.0f}")
+        for name, a, b, alone in zip(names, old, new, one_sided([old, new]), strict=True)
+    ]
 
 
 def _compared_within(
@@ -115,12 +154,18 @@ def _cells(
 ) -> dict[str, list[Sums]]:
     """By variant of the spec, the sums of every stratum in the same order."""
     dimension = dimension_name(strata)
-    names = sorted({part for _, of, part in parts if of == dimension})
+    names = _names(strata, parts)
     arms = {}
     for variant in spec.variants:
         cells = [_of(parts, (variant, dimension, name)) for name in names]
         arms[variant] = [*cells, _rest(_of(parts, (variant, "", "")), cells)]
     return arms
+
+
+def _names(strata: Sequence[str], parts: Mapping[Part, Sums]) -> list[str]:
+    """The known strata."""
+    dimension = dimension_name(strata)
+    return sorted({part for _, of, part in parts if of == dimension})
 
 
 def _of(parts: Mapping[Part, Sums], part: Part) -> Sums:

@@ -191,7 +191,7 @@ def _ends(quantity: Quantity) -> tuple[int, ...]:
 
 
 # Between the columns of a crossing, so that no column's name is taken for one.
-_CROSSED = "\x1f"
+CROSSED = "\x1f"
 
 
 def dimensions_of(spec: Experiment) -> Mapping[str, tuple[str, ...]]:
@@ -203,4 +203,4 @@ def dimensions_of(spec: Experiment) -> Mapping[str, tuple[str, ...]]:
 
 def dimension_name(columns: Sequence[str]) -> str:
     """The name of a set of columns."""
-    return _CROSSED.join(columns)
+    return CROSSED.join(columns)

@@ -19,9 +19,11 @@ from tests.builders.user_specs import (
     Rows,
     arms_of,
     day,
+    pull,
     read,
     rows_of,
     spec_of,
+    write_csv,
     write_exposures,
     write_outcomes,
 )
@@ -181,3 +183,39 @@ def test_half_as_much_of_what_a_ratio_is_divided_by_is_noted(
     said = [note for note in document.notes if "by which the ratio is divided" in note]
     assert len(said) == (0 if counted else 1)
     assert all(note.startswith("clicks: b has 2 'view' per user, a 4 (p = ") for note in said)
+
+
+# Country and device of three parts of a's users and of b's, and what is said of them.
+PARTS: dict[str, tuple[str, str, str | None]] = {
+    "alike": ("ke pc, ph pc, us tv", "us tv, ke pc, ph pc", None),
+    "in other shares": ("ke pc, ke pc, us tv", "ke pc, us tv, us tv", None),
+    "one of each alone": (
+        "ke pc, us pc, us pc",
+        "ph pc, us pc, us pc",
+        "in ph x pc a has 0, b 400",
+    ),
+    "one that b lacks": ("ke pc, us pc, us pc", "us pc, us pc, us pc", "in ke x pc a has 400, b 0"),
+    "in other letters": ("ke pc, ke pc, ke pc", "KE pc, KE pc, KE pc", "2,400 of 2,400 users"),
+    "not known of b": ("ke pc, us pc, us pc", " , , ", "in none x none a has 0, b 1,200"),
+    "only crossed": ("ke pc, us tv, us tv", "ke tv, us pc, us pc", "by country, device"),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_users_are_not_compared_with_those_of_other_strata(tmp_path: Path, name: str) -> None:
+    """A stratum of one variant is put together with others: its users are of another kind."""
+    of_a, of_b, said = PARTS[name]
+    cells = [[cell.strip().split(" ") for cell in part.split(",")] for part in (of_a, of_b)]
+    rows = [
+        (user, "ab"[user % 2], day(0).isoformat(), *[*cells[user % 2][user % 3], ""][:2])
+        for user in range(2400)
+    ]
+    write_csv(tmp_path / "exposures.csv", "user_id,variant,exposed_at,country,device", rows)
+    write_outcomes(tmp_path, [(user, "buy", 1.0, user % 7) for user in range(2400)])
+    exposures = {"files": "exposures*", "segments": ["country", "device"]}
+    metrics = {"m": {"kind": "mean", "outcome": "buy", "stratify": True}}
+    spec = spec_of({**SOURCES, "exposures": exposures}, metrics=metrics)
+    pull(spec, tmp_path)
+    found = read(spec, tmp_path).unknown.get("m")
+    assert (found is None) is (said is None)
+    assert (said or "") in (found or "")
