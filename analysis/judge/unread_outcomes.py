@@ -88,6 +88,25 @@ def why_lost(evidence: UserEvidence, metric: MetricPlan) -> str | None:
     return None
 
 
+def why_misnamed(evidence: UserEvidence, metric: MetricPlan) -> str | None:
+    """Why a metric that passes doesn't, where its outcome may be there under another name.
+
+    In other letters or signs it is the same; where it is nowhere, also if it is typed otherwise.
+    """
+    for reach in evidence.reach.get(metric.name, ()):
+        read = sum(each.rows for each in reach.by_variant.values())
+        for name, rows_of in reach.others.items():
+            rows = sum(rows_of.values())
+            is_it = _letters(name) == _letters(reach.outcome)
+            is_it = is_it or (not read and _is_alike(reach.outcome, name, digits=True))
+            if is_it and rows > _LOST_SHARE * (rows + read):
+                return (
+                    f"users have {rows:,} outcomes {name!r}, which no metric reads, and {read:,} "
+                    f"outcomes {reach.outcome!r}: are they the same? {REMEDY}"
+                )
+    return None
+
+
 def _why(
     reach: OutcomeReach, short: str, full: str, *, by_less: bool, room: float, value: float
 ) -> str | None:
@@ -173,9 +192,18 @@ def _is_one_sided(few: int, many: int, ratio: float) -> bool:
     return few >= _SOME_ROWS and few >= _ONE_SIDED * (few + ratio * many)
 
 
-def _is_alike(name: str, other: str) -> bool:
-    """Whether one name may be another one mistyped, or in another form."""
-    a, b = ("".join(c for c in text.casefold() if c.isalnum()) for text in (name, other))
+def _letters(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def _is_alike(name: str, other: str, *, digits: bool = False) -> bool:
+    """Whether one name may be another one mistyped, or in another form.
+
+    digits: another number (error_502 beside error_500) is another name.
+    """
+    a, b = _letters(name), _letters(other)
+    if digits and [c for c in a if c.isdigit()] != [c for c in b if c.isdigit()]:
+        return False
     return a == b or SequenceMatcher(None, a, b).ratio() >= _ALIKE_NAMES
 
 

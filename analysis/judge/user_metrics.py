@@ -13,7 +13,7 @@ from analysis.fixed.comparison import Sample
 from analysis.judge.late_users import why_late
 from analysis.judge.segments import SegmentTable, compare_segments
 from analysis.judge.stopped_outcomes import why_stopped
-from analysis.judge.unread_outcomes import why_lost, why_unread
+from analysis.judge.unread_outcomes import why_lost, why_misnamed, why_unread
 from analysis.judge.user_harm import UserHarm, bound_harm
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import Margin, MetricPlan, Plan, Role, Unit
@@ -151,6 +151,7 @@ def _why_no_pass(
     return (
         _why_contradicted(evidence, metric, candidate)
         or why_lost(evidence, metric)
+        or why_misnamed(evidence, metric)
         or why_stopped(evidence, metric, arms)
         or why_late(plan, evidence, metric, candidate)
         or _why_ambiguous(evidence, metric)

@@ -28,8 +28,8 @@ class VariantReach:
     after the window, how many would lie nearer than the nearest of them.
     Of a sample, one user in `each`: users_before, with a row just before; users_outside: with a row
     at any time outside the window; sampled: rows within the window, repeated: of these, those that
-    equal another one; squares: of users' numbers of rows within the window, the sum of the squares;
-    did: users with a row within it that did happen.
+    equal another one; squares: of users' numbers of rows within it that did happen, the sum of the
+    squares; did: users with such a row.
     lost: rows that lack a name or a time; elsewhere: those that name another experiment; and of how
     many users. ahead: rows later than the last pull.
     last_ms: milliseconds since the epoch of the last row that happened; users_later: who came after
@@ -73,8 +73,8 @@ class OutcomeReach:
     an id of such a one and the exposed user's that it resembles, or any of each side. others: by
     name that no metric reads, the rows of each variant that has some. without_user: rows that lack
     one.
-    strangers: rows of nobody who was exposed, since the first exposure and beyond as many as before
-    it; strange: of these, those whose ids are of a shape that no exposed user's has.
+    strangers: rows that happened of nobody who was exposed, since the first exposure and beyond as
+    many as before it; strange: of these, those whose ids are of a shape that no exposed user's has.
     exposures_dated: whether all exposures have the same time of day.
     """
 

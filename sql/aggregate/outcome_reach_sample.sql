@@ -1,6 +1,6 @@
 -- one row per (outcome, variant, day of the first exposure): of a sample of final users, who did it just
---   before the exposure, at any time outside the window, or within it, and how many outcomes equal another
---   one of the same user
+--   before the exposure, at any time outside the window, or within it, how often (squared), and how many
+--   outcomes equal another one of the same user
 -- reads: outcomes, users (filled in: a relation of user_id, variant, exposed_at, exposed_on); parameters:
 --   experiment, outcomes (list), look_at, exposed_until (of final users), from_us and until_us (the
 --   window after the exposure, in microseconds), each (one user in so many is in the sample)
@@ -52,6 +52,7 @@ by_user as (
         variant,
         exposed_on,
         coalesce(sum(row_count) filter (counted_as is not null), 0) as counted,
+        coalesce(sum(row_count) filter (counted_as is not null and happened), 0) as times,
         count(counted_as) as different,
         bool_or(is_just_before) as is_just_before,
         bool_or(counted_as is null) as is_outside,
@@ -66,7 +67,7 @@ select
     exposed_on,
     cast(sum(counted) as bigint) as counted,
     cast(sum(counted - different) as bigint) as repeated,
-    sum(cast(counted as double) ** 2) as squares,
+    sum(cast(times as double) ** 2) as squares,
     count(*) filter (is_just_before) as users_before,
     count(*) filter (is_outside) as users_outside,
     count(*) filter (did) as users_did

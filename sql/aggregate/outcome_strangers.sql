@@ -1,6 +1,6 @@
--- one row per outcome of which some belong to nobody who was exposed: how many came since the first
+-- one row per outcome of which some belong to nobody who was exposed: how many happened since the first
 --   exposure beyond as many as before in the same time, and of these those whose ids have a shape that
---   no exposed user's has; counts are summed before they are scaled, so no order of rows changes it
+--   no exposed user's has, and whether any have one that hardly any user's has; counts are summed before they are scaled, so no order of rows changes it
 -- reads: outcomes, users (filled in: a relation of user_id, variant, exposed_at); parameters:
 --   experiment, outcomes (list), look_at, each (one id in so many is looked at)
 -- Without a past of at least a quarter of the time since, nothing is known of what is usual. It needs
@@ -12,8 +12,11 @@ with sampled_users as (
 ),
 
 shapes as (
-    select distinct id_shape(user_id) as shape
+    select
+        id_shape(user_id) as shape,
+        count(*) / sum(count(*)) over () as share
     from sampled_users
+    group by shape
 ),
 
 times as (
@@ -39,8 +42,8 @@ strangers as (
     select
         o.user_id,
         o.outcome,
-        count(*) filter (o.occurred_at >= usual.since) as after,
-        count(*) filter (o.occurred_at < usual.since) as before
+        count(*) filter (o.occurred_at >= usual.since and o.value is distinct from 0) as after,
+        count(*) filter (o.occurred_at < usual.since and o.value is distinct from 0) as before
     from outcomes as o
     cross join usual
     anti join {users} as u on o.user_id = u.user_id
@@ -57,7 +60,8 @@ shaped as (
         strangers.outcome,
         strangers.after,
         strangers.before,
-        shapes.shape is null as is_strange
+        shapes.shape is null as is_strange,
+        coalesce(shapes.share, 0) < 0.01 as is_rare
     from strangers
     left join shapes on id_shape(strangers.user_id) = shapes.shape
 )
@@ -75,7 +79,7 @@ select
             0
         ) as double
     ) as strange,
-    bool_or(shaped.is_strange) as has_other_shapes
+    bool_or(shaped.is_rare) as has_other_shapes
 from shaped
 cross join usual
 group by shaped.outcome

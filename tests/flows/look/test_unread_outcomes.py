@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flows.delivery.approve import approve
+from flows.formats.time import milliseconds_of
+from flows.ingest.users.pull_users import pull_users
 from flows.look.evaluate import score_experiment
+from flows.spec.experiment import Experiment
 from flows.workspace.paths import Workspace
 from tests.builders.complaints import (
     KINDS,
@@ -30,7 +33,8 @@ from tests.builders.complaints import (
     spec_for,
     written,
 )
-from tests.builders.user_formats import Row
+from tests.builders.user_formats import CSV, Row
+from tests.builders.user_specs import LOOK, day
 
 Change = Callable[[Row], dict[str, Any]]
 # What becomes of a lost row, and what the reasons say of it.
@@ -119,6 +123,75 @@ def test_a_candidate_is_not_promoted_for_what_the_baseline_lost(tmp_path: Path, 
     ]
     document = look(tmp_path, rows, {**METRIC, "better": "higher"})
     assert document.decision.value in ("invalid", "hold")
+    assert said in " ".join(document.reasons)
+
+
+def _halved(change: Change) -> list[dict[str, Any]]:
+    """No harm, and most outcomes of both variants changed: harm of twice the margin would pass."""
+    rows = complaints(share_of_b=0.1)
+    return [row | change(row) if chance(row["user_id"], "lost") < 0.6 else row for row in rows]
+
+
+# Other rows than the spec names, by how they are called and what the spec names.
+NAMES: dict[str, tuple[list[dict[str, Any]], str, str | None]] = {
+    "in capitals": (_halved(lambda row: {"outcome": "COMPLAINT"}), "complaint", "COMPLAINT"),
+    "other signs": (_halved(lambda row: {"outcome": "com-plaint "}), "complaint", "com-plaint"),
+    "a letter lacks": (complaints(), "complain", "complaint"),
+    "letters exchanged": (complaints(), "compliant", "complaint"),
+    "other words": (complaints(), "refund", None),
+    "another number": (_halved(lambda row: {"outcome": "complaint_2"}), "complaint_1", None),
+    "only another number": (
+        [row | {"outcome": "error_502"} for row in complaints()],
+        "error_500",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_is_written_otherwise_is_no_health(tmp_path: Path, name: str) -> None:
+    rows, outcome, said = NAMES[name]
+    document = look(tmp_path, rows, {**METRIC, "outcome": outcome})
+    assert document.decision.value == ("hold" if said else "promote")
+    assert not said or f"outcomes {said!r}, which no metric reads" in " ".join(document.reasons)
+
+
+@pytest.mark.parametrize("form", ["{:06}", "u{}"])
+def test_a_user_with_an_odd_id_hides_no_ids_of_another_form(tmp_path: Path, form: str) -> None:
+    """0 begins with a zero, as do ids that were filled with zeros; u is nobody's number."""
+    rows = _halved(lambda row: {"user_id": form.format(row["user_id"])})
+    odd = {"user_id": "u1x", "variant": "a", "exposed_at": day(0)}
+    CSV(tmp_path, "exposures-odd", [odd])
+    document = look(tmp_path, rows, users=range(2001))
+    assert document.decision.value == "invalid"
+    assert "only because of the form of their ids" in " ".join(document.reasons)
+
+
+@pytest.mark.parametrize(
+    ("column", "said"), [("variant", "are these the missing ones?"), ("user_id", "have no user")]
+)
+def test_users_of_a_table_that_lack_who_they_are_hide_no_harm(
+    tmp_path: Path, column: str, said: str
+) -> None:
+    """Zeros say of everybody else that it didn't happen: they are no outcomes that vary."""
+    did = {row["user_id"] for row in complaints(share_of_b=0.12)}
+    rows = [
+        {
+            "user_id": user,
+            "variant": "ab"[user % 2 == 0],
+            "at": day(0) + timedelta(minutes=5 * user),
+            "complaint": int(user in did),
+        }
+        for user in USERS
+    ]
+    lost = [r | {column: None} if r["complaint"] and is_lost(r, 0.8) else r for r in rows]
+    CSV(tmp_path, "users", lost)
+    table = {"files": "users*", "at": "at", "outcomes": {"complaint": "complaint"}}
+    spec = Experiment.model_validate(written(METRIC) | {"sources": {"users": table}})
+    warehouse = tmp_path / "w.duckdb"
+    pull_users(spec, warehouse, spec_dir=tmp_path, until_ms=milliseconds_of(LOOK))
+    document = score_experiment(spec, warehouse, at=LOOK)
+    assert document.decision.value == "hold"
     assert said in " ".join(document.reasons)
 
 
