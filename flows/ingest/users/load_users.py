@@ -38,10 +38,11 @@ def load_readings(
     loads = [_Load(reading, known[reading.kind]) for reading in readings]
     claimed = [each.claimed for each in loads]
     claim_sources(con, spec.experiment, instant(until_ms), claimed)
+    shorter = {each.reading.kind: _shortened(con, spec, each) for each in loads}
     again = {each.reading.kind: _load(con, spec, each) for each in loads}
     _note_parts(con, spec, loads)
     for each in loads:
-        _note_gone(con, spec, each, again[each.reading.kind])
+        _note_gone(con, spec, each, again[each.reading.kind], shorter[each.reading.kind])
     found = {source.kind: source for source in known_sources(con, spec)}
     pulled = tuple(
         replace(
@@ -144,34 +145,77 @@ def _came_again(con: Connection, spec: Experiment, load: _Load) -> list[CameAgai
     files = [each for each in load.replaced if each.part not in known and each.row_count]
     if not files:
         return []
-    is_exposures = reading.kind is UserRows.EXPOSURES
-    lists = {
-        "rows": reading.kind.value,
-        "named": reading.kind.name_column,
-        "at": "exposed_at" if is_exposures else "occurred_at",
-        "rest": "segments" if is_exposures else "value",
-    }
-    staged = [str(each.path) for each in files]
     found = []
     for part in reading.vanished:
         row_count = known[part].row_count
-        asked = {"experiment": spec.experiment, "part": part, "staged": staged}
-        row = run(con, "aggregate/rows_found_again", lists, **asked).fetchone()
-        if row and row_count and 2 * row[0] >= row_count:
-            found.append(CameAgain(part, row_count, row[0], [each.part for each in files]))
+        again = _found_again(con, spec, reading.kind, part, files)
+        if row_count and 2 * again >= row_count:
+            found.append(CameAgain(part, row_count, again, [each.part for each in files]))
     return found
 
 
-def _note_gone(con: Connection, spec: Experiment, load: _Load, again: Sequence[CameAgain]) -> None:
-    """Keeps which parts are not found any more, for the verdict's notes."""
+def _found_again(
+    con: Connection, spec: Experiment, kind: UserRows, part: str, files: Sequence[StagedPart]
+) -> int:
+    """How many rows of a part are in these files."""
+    staged = [str(each.path) for each in files]
+    asked = {"experiment": spec.experiment, "part": part, "staged": staged}
+    row = run(con, "aggregate/rows_found_again", _columns(kind), **asked).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _shortened(con: Connection, spec: Experiment, load: _Load) -> list[CameAgain]:
+    """The parts that have lost rows of their own, such as a file that begins anew every week.
+
+    Looked at closely where one has fewer rows than before, or begins later. What is gone stays
+    noted until the part has as many rows again.
+    """
+    kind, again = load.reading.kind, [each for each in load.replaced if each.part in load.known]
+    rows = run(con, "aggregate/replaced_parts", experiment=spec.experiment).fetchall()
+    noted = {row[1]: CameAgain(*row[1:]) for row in rows if row[0] == kind and row[1] in row[4]}
+    found = []
+    for each in again:
+        old, before = load.known[each.part].row_count, noted.get(each.part)
+        asked = {"experiment": spec.experiment, "part": each.part, "staged": str(each.path)}
+        later = run(con, "aggregate/begins_later", _columns(kind), **asked).fetchone()
+        if each.row_count and (each.row_count < old or (later and later[0])):
+            left = _found_again(con, spec, kind, each.part, [each])
+            before = CameAgain(each.part, old, left, [each.part]) if left < old else before
+        elif before is not None and each.row_count >= before.row_count:
+            before = None
+        found += [before] if before is not None else []
+    return found
+
+
+def _columns(kind: UserRows) -> dict[str, str]:
+    """What statements on rows of either kind are filled in with."""
+    is_exposures = kind is UserRows.EXPOSURES
+    return {
+        "rows": kind.value,
+        "named": kind.name_column,
+        "at": "exposed_at" if is_exposures else "occurred_at",
+        "rest": "segments" if is_exposures else "value",
+    }
+
+
+def _note_gone(
+    con: Connection,
+    spec: Experiment,
+    load: _Load,
+    again: Sequence[CameAgain],
+    shorter: Sequence[CameAgain],
+) -> None:
+    """Keeps which parts or rows of parts are not found any more, for the verdict's notes."""
     key = {"experiment": spec.experiment, "source": load.reading.kind.value}
     vanished = load.reading.vanished
     if vanished or any(old.is_gone for old in load.known.values()):
         run(con, "load/gone_part", **key, gone=list(vanished))
     if again:
         run(con, "load/forget_replaced_parts", **key)
-    for each in again:
-        run(con, "load/replaced_part", **key, **asdict(each))
+    for part in (each.part for each in load.replaced if each.part in load.known):
+        run(con, "load/forget_shortened_part", **key, part=part)
+    for one in (*again, *shorter):
+        run(con, "load/replaced_part", **key, **asdict(one))
 
 
 def _differs(staged: StagedPart, known: Mapping[str, KnownPart], origin: str) -> bool:

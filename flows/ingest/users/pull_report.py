@@ -16,7 +16,10 @@ _rows = partial(counted, thing="row")
 
 @dataclass(frozen=True, slots=True)
 class CameAgain:
-    """A part that is not found any more, and whose rows came again in others."""
+    """A part that is not found any more, and whose rows came again in others.
+
+    Or one that was written anew and lacks some of its rows: it is then replaced by itself.
+    """
 
     part: str
     row_count: int
@@ -27,6 +30,11 @@ class CameAgain:
         """A sentence."""
         others = _named([str(name) for name in self.replaced_by])
         rest = self.row_count - self.found_again
+        if self.part in self.replaced_by:
+            return (
+                f"{self.part} lacks {rest:,} of {_rows(self.row_count)} that it had; they are gone "
+                "and count no more"
+            )
         changed = f"; {_rows(rest)} of it did not come again and are gone" if rest else ""
         return (
             f"{self.part} is not found any more; {others} has its rows, which count once{changed}"

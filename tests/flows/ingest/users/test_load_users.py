@@ -118,6 +118,33 @@ def test_renamed_exposures_keep_their_users(folder: Path) -> None:
     assert read(spec_of(), folder).exposed == {"a": 20, "b": 20}
 
 
+LATER: Rows = [(user, "visit", user / 10 + 5, 1) for user in range(0, 40, 4)]
+# What is written in the place of a file of five rows, and how many of them it then lacks.
+ANEW: dict[str, tuple[Rows, int]] = {
+    "grown": (VISITS, 0),
+    "in another order": (VISITS[4::-1], 0),
+    "one value corrected": ([*VISITS[:4], (16, "visit", 2.6, 2)], 0),
+    "cut off": (VISITS[:3], 2),
+    "begun anew": (LATER[:5], 5),
+    "begun anew and longer": (LATER, 5),
+    "the first ones dropped": (VISITS[2:], 2),
+}
+
+
+@pytest.mark.parametrize("name", ANEW)
+def test_rows_that_a_file_no_longer_has_are_said(folder: Path, name: str) -> None:
+    rows, lacks = ANEW[name]
+    write_outcomes(folder, rows, "outcomes-1.csv")
+    said = f"outcomes-1.csv lacks {lacks} of 5 rows that it had; they are gone and count no more"
+    assert (said in pull(spec_of(), folder).warnings) is (lacks > 0)
+    # So it is said until they are back, whatever else comes.
+    write_outcomes(folder, [(1, "visit", 3.0, 1)], "outcomes-4.csv")
+    assert (said in pull(spec_of(), folder).warnings) is (lacks > 0)
+    write_outcomes(folder, VISITS, "outcomes-1.csv")
+    if len(rows) <= len(VISITS[:5]):
+        assert not any("it had" in warning for warning in pull(spec_of(), folder).warnings)
+
+
 def test_a_copy_of_a_file_is_named(folder: Path) -> None:
     write_outcomes(folder, VISITS[5:], "outcomes-3.csv")
     said = pull(spec_of(), folder).warnings
