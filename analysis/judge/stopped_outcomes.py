@@ -21,6 +21,8 @@ from analysis.users.outcome_reach import OutcomeReach, VariantReach
 
 # So many of the users may have come since then, though so many more who do it were expected.
 _FEW_USERS, _SURELY_SOME = 0.1, 50.0
+# So many have to be expected on one day, that hardly any is no chance of many days.
+_SOME_ON_A_DAY = 10.0
 
 
 def why_stopped(
@@ -32,6 +34,7 @@ def why_stopped(
         why = _why_none(reach, variants)
         for variant, other in (variants, variants[::-1]):
             why = why or _why_hardly_any(reach, variant, other)
+            why = why or _why_on_days(reach, variant, other)
         if why is not None:
             return f"{why}: has its source stopped? {REMEDY}"
     return None
@@ -85,6 +88,34 @@ def _why_hardly_any(reach: OutcomeReach, variant: str, other: str) -> str | None
                 f"who came before and by {other}'s"
             )
     return None
+
+
+def _why_on_days(reach: OutcomeReach, variant: str, other: str) -> str | None:
+    """What says that on some days a variant's users have hardly any, and the other's have them."""
+    mine, others = reach.by_variant[variant], reach.by_variant[other]
+    rates = [
+        sum(d.did for d in v.days) / max(sum(d.users for d in v.days), 1) for v in (mine, others)
+    ]
+    # A variant that has fewer on all days lacks none on any.
+    change = min(1.0, rates[0] / rates[1]) if rates[1] else 0.0
+    beside = {day.day: day for day in others.days if day.users}
+    found = []
+    for day in mine.days:
+        same = beside.get(day.day)
+        expected = change * day.users * same.did / same.users if same else 0.0
+        if same and expected >= _SOME_ON_A_DAY and day.did <= HARDLY_ANY * expected:
+            found.append((expected, day, same))
+    expected = sum(each for each, *_ in found)
+    seen, seen_o = sum(day.did for _, day, _ in found), sum(same.did for *_, same in found)
+    spread = math.sqrt(expected * (1 + expected / max(seen_o, 1)))
+    if expected - seen <= max(SURELY_MISSING, BEYOND_CHANCE * spread):
+        return None
+    came = sum(day.users for _, day, _ in found)
+    return (
+        f"of {variant}'s {came:,} users who came on {len(found)} of {len(mine.days)} days, such as "
+        f"{max(found)[1].day}, {seen * mine.each:,} have outcomes {reach.outcome!r}, where "
+        f"{expected * mine.each:,.0f} were expected by {other}'s"
+    )
 
 
 def z_score(mine: tuple[float, float], others: tuple[float, float], odds: float) -> float:

@@ -28,6 +28,8 @@ from flows.ingest.sources.user_rows import UserDataRefused
 
 SCHEMA_ID = "https://split-verdict.invalid/aggregates.schema.json"
 _MOST_PROBLEMS = 20
+# How far a count that was shifted may be off a whole number, relatively.
+_ROUNDING = 1e-6
 # Where a row's quantities stand in its sums.
 VALUE, DENOMINATOR, COVARIATE = range(3)
 _NUMBER = re.compile(r"-?\d[\d.e+-]*")
@@ -105,6 +107,12 @@ class AggregateRow(BaseModel):
             raise ValueError(f"{field} is missing: type {self.type} needs it")
         if self.type == "proportion" and not 0 <= self.sum + self.n * self.shift <= self.n:
             raise ValueError(f"sum is {self.sum:g}, a proportion's must lie between 0 and n")
+        ones = self.sum + self.n * self.shift
+        if self.type == "proportion" and abs(ones - round(ones)) > _ROUNDING * max(1.0, ones):
+            raise ValueError(
+                f"sum is {self.sum:g}, a proportion's must be a whole number: the users with the "
+                "outcome, not their share"
+            )
         squares = self._squares_of_ones()
         if self.type == "proportion" and abs(self._squares() - squares) > 1e-9 * abs(squares):
             raise ValueError(

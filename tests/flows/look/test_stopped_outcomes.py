@@ -74,6 +74,32 @@ def test_an_outcome_that_stops_for_one_variant_flatters_nobody(
     assert "were expected" in reason
 
 
+@pytest.mark.parametrize("flattered", FLATTERED)
+@pytest.mark.parametrize("kind", ["proportion", "count", "mean"])
+def test_days_of_which_one_variant_has_no_outcomes_flatter_nobody(
+    tmp_path: Path, kind: str, flattered: str
+) -> None:
+    """Of every second day its file of outcomes is missing: that makes harm a half of what it is."""
+    variant, better, _ = FLATTERED[flattered]
+    rows = [
+        row
+        for row in complaints(share_of_a=0.3, share_of_b=0.3)
+        if row["user_id"] % 2 != (variant == "a") or row["user_id"] // 288 % 2 == 0
+    ]
+    document = look(tmp_path, rows, KINDS[kind] | better)
+    assert document.decision.value == "hold"
+    assert f"of {variant}'s" in document.reasons[0]
+    assert "days, such as 2026-01-0" in document.reasons[0]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.15])
+def test_a_variant_that_has_fewer_on_all_days_lacks_none(tmp_path: Path, share: float) -> None:
+    rows = complaints(share_of_a=0.4, share_of_b=share)
+    document = look(tmp_path, rows, {**METRIC, "margin": 0.05})
+    assert "days, such as" not in " ".join(document.reasons)
+    assert share < 0.1 or document.decision.value == "promote"
+
+
 @pytest.mark.parametrize("kind", ["proportion", "count", "mean"])
 def test_fewer_of_both_since_a_day_are_no_stop(tmp_path: Path, kind: str) -> None:
     """A week of holidays."""

@@ -147,7 +147,8 @@ def test_the_largest_and_smallest_numbers_are_computed_without_a_warning(tmp_pat
 @pytest.mark.parametrize("users", [0, 1, 2])
 @pytest.mark.parametrize("kind", ["proportion", "mean"])
 def test_variants_of_hardly_any_users_have_an_answer(tmp_path: Path, kind: str, users: int) -> None:
-    row = {"metric": "m", "type": kind, "n": users, "sum": users / 2, "sum_squares": users / 2}
+    did = users // 2 if kind == "proportion" else users / 2
+    row = {"metric": "m", "type": kind, "n": users, "sum": did, "sum_squares": did}
     path = _written(tmp_path, row, row | {"n": 1000, "sum": 300, "sum_squares": 300})
     with warnings.catch_warnings():
         warnings.simplefilter("error")

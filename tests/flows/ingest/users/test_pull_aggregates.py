@@ -91,6 +91,7 @@ def test_folders_name_the_variant(tmp_path: Path) -> None:
     [
         ([*HEALTHY[1:], paid("a", 1200)], "a proportion's must lie between 0 and n"),
         ([*HEALTHY[1:], paid("a", -1)], "a proportion's must lie between 0 and n"),
+        ([*HEALTHY[1:], paid("a", 0.1)], "sum is 0.1, a proportion's must be a whole number"),
         ([*HEALTHY[1:], paid("a", 500, -1000)], "greater than or equal to 0"),
         ([*HEALTHY[1:], paid("a", float("nan"))], "finite number"),
         ([*HEALTHY[:3], spent("b", 10, sum_squares=100)], "sum_squares is 100, must be at least"),
