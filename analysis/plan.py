@@ -73,7 +73,7 @@ class MetricPlan:
     objective: a share of bad requests that must not be exceeded whatever the baseline does.
     above_ms: the latency from which on a request is slow, as asked for; None for other metrics.
     baseline_quantile: where instead the edge next to this quantile of the baseline's latency is it.
-    outcome: how requests ended that count ("failure"), "unmeasured", "unusual" or "excused".
+    outcome: how requests ended that count ("failure"), or what a signal counts ("unmeasured").
     counted: what values are of that are neither shares nor means per user.
     is_default: whether the spec doesn't name it; without data it then has no result.
     quantile: a latency quantile to report beside the share (0.99), if any.

@@ -11,8 +11,11 @@ from analysis.arrays import FloatArray
 from analysis.requests.latency import LatencyCounts
 from analysis.requests.outcomes import RequestOutcome
 from analysis.requests.unanswered import unended
+from flows.formats.time import milliseconds
 from flows.look.on_grid import GridCells, distinct
 from flows.look.responses import ResponseCounts
+from flows.spec.metrics import SlowShare
+from flows.spec.signals import BaselineEdge, Watched
 from flows.warehouse.statements import Columns
 
 # Total, bad and unknown requests: float64[buckets] each.
@@ -143,3 +146,28 @@ def unexplained(found: LatencyCounts | None, seen: ResponseCounts) -> FloatArray
     if found is None:
         return succeeded
     return unended(succeeded, found.total)
+
+
+def watched_edges(
+    metrics: Mapping[str, Watched],
+    latency: Mapping[str, LatencyCounts],
+    variants: Sequence[str],
+    shared: FloatArray,
+) -> dict[str, float | None]:
+    """By metric that counts slow requests, the edge at which it does; None without any.
+
+    variants: the baseline first. A signal at an edge that the spec watches itself has none.
+    """
+    found = {
+        name: edge_from(milliseconds(metric.above), latency, variants)
+        for name, metric in metrics.items()
+        if isinstance(metric, SlowShare)
+    }
+    said = set(found.values())
+    signals = {n: m.quantile for n, m in metrics.items() if isinstance(m, BaselineEdge)}
+    baseline = latency.get(variants[0])
+    near = edges_near([*signals.values()], baseline, shared) if baseline else {}
+    for name, quantile in signals.items():
+        edge = near.get(quantile)
+        found[name] = None if edge in said else edge
+    return found

@@ -12,26 +12,31 @@ from analysis.requests.latency import LatencyCounts
 from analysis.requests.outcomes import RequestOutcome
 from analysis.requests.pod_counts import PodCounts, stretch_ms
 from analysis.requests.unanswered import surely_unended, unended
-from flows.formats.time import instant, milliseconds
+from analysis.stages import are_without
+from flows.formats.time import instant
 from flows.ingest.requests.mesh.families import FAMILIES
 from flows.look.bad_kinds import ByKind, counts, is_bad, rule_of
 from flows.look.latency_grid import (
     Counts,
-    edge_from,
-    edges_near,
     latency_counts,
     shared_edges,
     slow_counts,
     unexplained,
+    watched_edges,
 )
 from flows.look.on_grid import distinct, on_grid, steps_since
 from flows.look.pod_requests import read_pod_requests, read_series
-from flows.look.responses import UNANSWERED, ResponseCounts, kinds_by_number
+from flows.look.responses import (
+    UNANSWERED,
+    ResponseCounts,
+    kinds_by_number,
+    with_unattributed,
+)
 from flows.look.rows_of import EVERYBODY, RowsOf
 from flows.look.warming_grid import read_warming
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import ErrorShare, SlowShare
-from flows.spec.signals import BaselineEdge, Unmeasured, Watched, watched
+from flows.spec.signals import BaselineEdge, Unattributed, Unmeasured, Watched, watched
 from flows.warehouse.statements import Columns, Connection, columns_of
 
 _UNATTRIBUTED = "unattributed"
@@ -64,7 +69,7 @@ class RequestGrid:
             buckets,
         )
         self.shared = shared_edges(self.latency, self.variants)
-        self.edges = self._edges()
+        self.edges = watched_edges(self.metrics, self.latency, self.variants, self.shared)
 
     def evidence(self) -> RequestEvidence:
         """Counts by variant for every request metric of the spec, and every signal."""
@@ -205,25 +210,6 @@ class RequestGrid:
         """
         return np.where(self.shared_gaps, 0.0, values)
 
-    def _edges(self) -> dict[str, float | None]:
-        """By metric that counts slow requests, the edge at which it does; None without any.
-
-        A signal at an edge that the spec watches itself has none.
-        """
-        found = {
-            name: edge_from(milliseconds(metric.above), self.latency, self.variants)
-            for name, metric in self.metrics.items()
-            if isinstance(metric, SlowShare)
-        }
-        said = set(found.values())
-        signals = {n: m.quantile for n, m in self.metrics.items() if isinstance(m, BaselineEdge)}
-        baseline = self.latency.get(self.plan.baseline)
-        near = edges_near([*signals.values()], baseline, self.shared) if baseline else {}
-        for name, quantile in signals.items():
-            edge = near.get(quantile)
-            found[name] = None if edge in said else edge
-        return found
-
     def _counts(self, variant: str, name: str, metric: Watched) -> Counts:
         """Total, bad and unknown requests of one metric."""
         seen, nothing = self.responses[variant], np.zeros(self.buckets)
@@ -232,6 +218,10 @@ class RequestGrid:
             if edge is None or latency is None:
                 return nothing, nothing, nothing
             return slow_counts(latency, edge, seen.without_injected)
+        if isinstance(metric, Unattributed):
+            could_be = variant != self.plan.baseline
+            may_have = could_be & ~are_without(variant, self.plan.stages, self.stage)
+            return with_unattributed(seen, self.responses[_UNATTRIBUTED], may_have)
         untold = seen.ended(RequestOutcome.UNKNOWN)
         if isinstance(metric, Unmeasured):
             if not self.latency and not untold.any():

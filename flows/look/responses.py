@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from analysis.arrays import FloatArray, IntArray
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.requests.outcomes import (
     FailureRule,
     RequestOutcome,
@@ -119,3 +119,16 @@ class ResponseCounts:
 
     def _sum(self, keep: list[bool]) -> FloatArray:
         return np.asarray(self.counts[np.array(keep, np.bool_)].sum(axis=0))
+
+
+def with_unattributed(
+    own: ResponseCounts, unattributed: ResponseCounts, may_have: BoolArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Total, bad and unknown requests as if a version had all those that name none.
+
+    may_have: bool[buckets], where it may; nothing if there are none, or none of its own.
+    """
+    nothing, bad = np.zeros(len(may_have)), unattributed.not_injected
+    if not (bad.any() and own.requests.any()):
+        return nothing, nothing, nothing
+    return own.requests + bad * may_have, bad * may_have, nothing

@@ -14,6 +14,7 @@ from flows.spec.signals import (
     BaselineEdge,
     ExcusedFailures,
     Signal,
+    Unattributed,
     Unmeasured,
     UnusualAnswers,
     default_signals,
@@ -26,6 +27,7 @@ _WHAT_SIGNALS_COUNT: dict[type, str] = {
     Unmeasured: "unmeasured",
     UnusualAnswers: "unusual",
     ExcusedFailures: "excused",
+    Unattributed: "unattributed",
 }
 
 # Chosen by benchmarks/late_harm.py: three minutes of slow answers end in no false rollback.

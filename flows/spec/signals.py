@@ -39,7 +39,14 @@ class ExcusedFailures:
     margin: MarginSpec
 
 
-Signal = BaselineEdge | Unmeasured | UnusualAnswers | ExcusedFailures
+@dataclass(frozen=True, slots=True)
+class Unattributed:
+    """Share of requests that failed or were abandoned without a version, were all a candidate's."""
+
+    margin: MarginSpec
+
+
+Signal = BaselineEdge | Unmeasured | UnusualAnswers | ExcusedFailures | Unattributed
 Watched = RequestMetric | Signal
 
 
@@ -60,6 +67,7 @@ _OTHERS: dict[str, Signal] = {
     "latency-p90": BaselineEdge(0.9, MarginSpec(absolute=0.05)),
     "latency-p99": BaselineEdge(0.99, MarginSpec(absolute=0.01)),
     "unmeasured": Unmeasured(MarginSpec(absolute=0.01)),
+    "unattributed": Unattributed(MarginSpec(absolute=0.005)),
 }
 # Only where a spec says itself what fails: its lists must hide nothing.
 _EXCUSED: dict[str, Signal] = {

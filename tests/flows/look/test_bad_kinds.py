@@ -119,3 +119,45 @@ def test_a_candidate_that_never_answers_is_an_outage_in_a_plan_without_a_start(
     document = score_experiment(spec, warehouse, at=at)
     assert document.decision.value == "rollback"
     assert "abandoned" in document.reasons[0]
+
+
+@pytest.mark.parametrize("split", [{"stable": 80, "canary": 20}, None])
+@pytest.mark.parametrize(
+    ("labels", "share", "decision"),
+    [
+        ({"response_code": "503", "response_flags": "UF,URX"}, 0.02, "hold"),
+        ({"response_code": "0", "response_flags": "DC"}, 0.02, "hold"),
+        ({"response_code": "503", "response_flags": "UF,URX"}, 0.0002, "promote"),
+        # Of no version by right: there is no route, or a fault was injected before one was chosen.
+        ({"response_code": "404", "response_flags": "NR"}, 0.02, "promote"),
+    ],
+)
+def test_failures_that_may_all_be_the_candidates_pass_no_candidate(
+    tmp_path: Path,
+    split: dict[str, int] | None,
+    labels: dict[str, str],
+    share: float,
+    decision: str,
+) -> None:
+    """A pod that can't be reached: the client's proxy knows no version of it."""
+    cell = TrafficCell("istio", "source", "none", "clean")
+    source, warehouse = scraped(cell), tmp_path / "w.duckdb"
+    of_canary = next(
+        (dict(key), values)
+        for key, values in source.series.items()
+        if {("destination_version", "v2"), ("response_code", "200")} <= key
+        and ("__name__", "istio_requests_total") in key
+    )
+    # As a share of all requests: one of 16 pods' successes are a twentieth of them.
+    lost = {at: round(20 * share * value) for at, value in of_canary[1].items()}
+    nowhere = {"destination_workload": "unknown", "destination_version": "unknown"}
+    source.add(
+        of_canary[0] | nowhere | {"destination_canonical_revision": "latest"} | labels,
+        {at: float(value) for at, value in lost.items() if value},
+    )
+    spec = spec_of(cell, split=split)
+    pull_requests(spec, source, warehouse, until_ms=END_MS)
+    at = datetime.fromtimestamp(END_MS / 1000, UTC)
+    document = score_experiment(spec, warehouse, at=at)
+    assert document.decision.value == decision
+    assert ("unattributed: canary has" in " ".join(document.reasons)) == (decision == "hold")
