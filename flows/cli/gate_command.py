@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from flows.cli.arguments import Commands, add_experiment, command, parse_instant
@@ -44,6 +45,8 @@ def _gate(options: argparse.Namespace) -> int:
         text = look_anew(workspace, path, spec, at=at, warn=_warn).to_json()
         verdict = json.loads(text)
     _print(text, verdict, as_json=options.json)
+    if not options.json:
+        _print_age(verdict, at, spec.plan.bucket)
     send_notifications(workspace.warehouse, _warn)
     return int(verdict["exit_code"])
 
@@ -58,6 +61,14 @@ def _print(text: str, verdict: Mapping[str, Any], *, as_json: bool) -> None:
         say(f"  - {reason}", indent="    ")
     for note in verdict["notes"]:
         say(f"  note: {note}", indent="    ")
+
+
+def _print_age(verdict: Mapping[str, Any], at: datetime, bucket: timedelta) -> None:
+    """That a promote is of the plan's end, where that is over."""
+    look_at = datetime.fromisoformat(verdict["look_at"])
+    if verdict["decision"] == "promote" and at - look_at > bucket:
+        ended = f"{look_at:%Y-%m-%d %H:%M:%S} UTC"
+        say(f"  note: the plan ended at {ended}; what came later is not judged", indent="    ")
 
 
 def _warn(warning: str) -> None:
