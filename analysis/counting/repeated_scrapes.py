@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.counting.counters import CounterSeries
+from analysis.counting.scrape_evidence import ScrapeEvidence
 from analysis.counting.timelines import Bool, Float, Int
 
 # Scrapes are stamped with their beginning; what they read may be that much younger.
@@ -75,6 +76,24 @@ def find_repeated(
             if different:
                 differing.append(tuple(targets))
     return RepeatedScrapes(repeated, tuple(dict.fromkeys(once)), tuple(dict.fromkeys(differing)))
+
+
+def without_known_starts(
+    series: CounterSeries, evidence: ScrapeEvidence, processes: Sequence[Sequence[int]]
+) -> ScrapeEvidence:
+    """The evidence without what would prove a start where a process got another target's name.
+
+    All that it has counted would be taken for new, though the target that ended has counted it.
+    processes: as find_repeated takes them.
+    """
+    begins: dict[int, int] = {}
+    for targets in processes:
+        scrapes = {t: s for t in targets if len(s := _scrapes(series, t))}
+        for other, times in scrapes.items():
+            before = [t for t in scrapes if scrapes[t][-1] < times[0]]
+            if any(evidence.is_same_process(t, other) for t in before):
+                begins[other] = int(times[0])
+    return evidence.without_begins(begins) if begins else evidence
 
 
 def _scrapes(series: CounterSeries, target: int) -> Int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -50,6 +51,33 @@ class ScrapeEvidence:
     def interval_of_target_ms(self) -> Int:
         """int64[targets], the usual time between two scrapes."""
         return self.scrapes.median_step(self.interval_ms)
+
+    def is_same_process(self, one: int, other: int) -> bool:
+        """Whether the last start of one target is the first of the other."""
+        last, first = (
+            self.started_ms[slice(*self.starts.offsets[t : t + 2])] for t in (one, other)
+        )
+        known = len(last) > 0 and len(first) > 0
+        return known and abs(int(last[-1]) - int(first[0])) <= _START_TOLERANCE_MS
+
+    def without_begins(self, begins: Mapping[int, int]) -> Self:
+        """The same without scrapes and starts of some targets until a time, by target."""
+        scrape, start = (np.ones(len(each.ms), np.bool_) for each in (self.scrapes, self.starts))
+        for target, until in begins.items():
+            for times, keep, least in (
+                (self.scrapes, scrape, until),
+                (self.starts, start, until + 1),
+            ):
+                span = slice(*times.offsets[target : target + 2])
+                keep[span] = times.ms[span] >= least
+        return type(self)(
+            self.scrapes.keep(scrape),
+            self.is_good[scrape],
+            self.starts.keep(start),
+            self.started_ms[start],
+            self.range_start_ms,
+            self.interval_ms,
+        )
 
     def has_started_in_range(self, target: Int, now: Int) -> Bool:
         """bool[queries]: did the process that is known at `now` start after range_start_ms?"""

@@ -26,6 +26,7 @@ from flows.ingest.requests.plain_counters import (
     load_buckets,
     summed,
 )
+from flows.ingest.requests.replicas import without_replicas
 from flows.ingest.requests.windows import (
     NewWindow,
     Window,
@@ -41,7 +42,6 @@ from flows.ingest.sources.samples import (
     Selector,
     SourceRefused,
     kept_samples,
-    without_replicas,
 )
 from flows.spec.experiment import Experiment
 from flows.spec.measured import Gauge, parse_selector

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from flows.formats.time import milliseconds
+import numpy as np
+
+from flows.formats.time import milliseconds, shown_duration
 from flows.ingest.requests.counts import WindowCounts, count_windows, range_of
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, Family, SeriesRole, selectors
 from flows.ingest.requests.series import (
@@ -14,7 +18,7 @@ from flows.ingest.requests.series import (
     SeriesRow,
     experiment_series,
 )
-from flows.ingest.requests.windows import Window, next_span
+from flows.ingest.requests.windows import Window, bucket_ms, next_span
 from flows.ingest.sources.samples import SampleSource, TooMuch
 from flows.spec.experiment import Experiment
 
@@ -22,6 +26,9 @@ from flows.spec.experiment import Experiment
 _MOST_SAMPLES = 2_000_000
 # Where the spec names no source of requests.
 _USUAL_INTERVAL_MS = 15_000
+# Scrapes jitter; several that come late are no hole in the data.
+_RARER = 1.2
+_SEVERAL = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +103,31 @@ def _count_span(
         series.counters,
         series.targets,
         windows,
+        labels_of=lambda row: json.loads(series.rows[row].labels),
         counted=[_counted_by(row) for row in series.rows],
         interval_ms=interval_ms,
     )
+    counts = tuple(
+        replace(each, notes=(*each.notes, *_rare_scrapes(spec, each))) for each in counts
+    )
     warnings = tuple(dict.fromkeys((*samples.warnings, *said)))
     return SpanCounts(series, counts, warnings, samples.notes)
+
+
+def _rare_scrapes(spec: Experiment, counts: WindowCounts) -> Iterator[str]:
+    """A sentence where most of a window's time lies between scrapes that are rarer than buckets."""
+    longest = int(np.diff(counts.offsets).argmax()) if len(counts.offsets) > 1 else 0
+    steps = np.sort(np.diff(counts.ts_ms[slice(*counts.offsets[longest : longest + 2])]))
+    if not len(steps):
+        return
+    step = int(steps[np.searchsorted(steps.cumsum(), steps.sum() / 2)])
+    if step > _RARER * bucket_ms(spec) and (steps >= step / _RARER).sum() >= _SEVERAL:
+        seen, bucket = shown_duration(timedelta(seconds=round(step / 1000))), spec.plan.bucket
+        yield (
+            f"pods are scraped every {seen}, and plan.bucket is {shown_duration(bucket)}, so that "
+            "hardly any bucket has requests of all versions to compare: set plan.bucket and "
+            f"sources.requests.scrape_interval to {seen}"
+        )
 
 
 def _counted_by(row: SeriesRow) -> tuple[object, ...]:

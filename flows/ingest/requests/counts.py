@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,14 @@ from analysis.counting.lost_exposure import Losses, lost_exposure
 from analysis.counting.scrape_evidence import ScrapeEvidence
 from flows.ingest.requests.mesh.family import Family, Labels
 from flows.ingest.requests.processes import Processes, processes_of
-from flows.ingest.requests.scrapes import read_scrapes
+from flows.ingest.requests.scrapes import evidence_of, labels_apart, read_targets
 from flows.ingest.requests.windows import Window
 from flows.ingest.sources.samples import SampleSource
 
 _LEAST_MARGIN_MS = 300_000
 _MARGIN_SCRAPES = 20
+# Between a target's name and what tells it from another of that name.
+_APART = " of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +62,48 @@ def count_windows(
     targets: Mapping[str, Labels],
     windows: Sequence[Window],
     *,
+    labels_of: Callable[[int], Labels],
     counted: Sequence[Hashable],
     interval_ms: int,
 ) -> tuple[tuple[WindowCounts, ...], tuple[str, ...]]:
     """Consecutive windows that were read at once, and what the source said of their scrapes.
 
     counters: samples of range_of; targets: labels of one series of each, in the order of
-    counters.target. counted: by series, what it counts, whatever target has it: a pod that several
-    jobs scrape is counted once. interval_ms: as the spec says it; targets with enough scrapes tell
-    it themselves. Raises SourceUnavailable or SourceRefused.
+    counters.target; labels_of: those of each series. counted: by series, what it counts, whatever
+    target has it: a pod that several jobs scrape is counted once. interval_ms: as the spec says it;
+    targets with enough scrapes tell it themselves. Raises SourceUnavailable or SourceRefused.
     """
     if not targets:
         return tuple(_no_counts(window) for window in windows), ()
     start_ms, end_ms = range_of(windows, interval_ms)
-    scrapes, warnings = read_scrapes(
-        family, targets, source, start_ms=start_ms, end_ms=end_ms, interval_ms=interval_ms
-    )
+    found = read_targets(family, targets, source, start_ms=start_ms, end_ms=end_ms)
+    if apart := labels_apart(found, targets):
+        counters, targets = _told_apart(counters, targets, labels_of, apart)
+    scrapes = evidence_of(family, targets, found, start_ms=start_ms, interval_ms=interval_ms)
     margin_ms = _margin_ms(interval_ms)
     processes = processes_of(tuple(targets), tuple(targets.values()), counted)
     return (
         tuple(count_window(w, counters, scrapes, margin_ms, processes) for w in windows),
-        warnings,
+        found.warnings,
     )
+
+
+def _told_apart(
+    counters: CounterSeries,
+    targets: Mapping[str, Labels],
+    labels_of: Callable[[int], Labels],
+    apart: Mapping[str, set[str]],
+) -> tuple[CounterSeries, dict[str, Labels]]:
+    """Pods of two clusters with one address, or one that two servers scrape, as two targets."""
+    names, found = list(targets), dict[str, Labels]()
+    for series, target in enumerate(counters.target.tolist()):
+        labels = labels_of(series)
+        told = [f"{each}={labels[each]}" for each in apart.get(names[target], ()) if each in labels]
+        names.append(f"{names[target]}{_APART}{', '.join(sorted(told))}" if told else names[target])
+        found[names[-1]] = labels
+    ordered = dict(sorted(found.items()))
+    target = np.searchsorted(list(ordered), names[len(targets) :]).astype(np.int64)
+    return replace(counters, target=target), ordered
 
 
 def count_window(
@@ -94,7 +116,7 @@ def count_window(
     """One window from its own range, so that its counts don't depend on what was read with it."""
     part = counters.cut(window.start_ms - margin_ms, window.end_ms)
     known = scrapes.cut(window.start_ms - margin_ms, window.end_ms)
-    differences = difference(part, known)
+    differences = difference(part, processes.without_known_starts(part, known))
     losses = lost_exposure(part, differences, known, until_ms=window.end_ms)
     repeats = processes.repeated(part)
     inside = np.flatnonzero((part.ts_ms > window.start_ms) & ~repeats.repeated)
@@ -119,7 +141,7 @@ def _starts(targets: Sequence[str], known: ScrapeEvidence) -> Iterator[tuple[str
         targets, known.starts.offsets[:-1], known.starts.offsets[1:], strict=True
     ):
         if end > begin:
-            yield name, int(known.started_ms[end - 1])
+            yield name.partition(_APART)[0], int(known.started_ms[end - 1])
 
 
 def _margin_ms(interval_ms: int) -> int:

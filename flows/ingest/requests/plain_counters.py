@@ -113,6 +113,7 @@ def count_plain(
         CounterSeries(samples.offsets, samples.ts_ms, samples.values, row),
         targets,
         windows,
+        labels_of=samples.labels.__getitem__,
         counted=counted,
         interval_ms=interval_ms,
     )

@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.counting.counters import CounterSeries
-from analysis.counting.repeated_scrapes import RepeatedScrapes, find_repeated
+from analysis.counting.repeated_scrapes import (
+    RepeatedScrapes,
+    find_repeated,
+    without_known_starts,
+)
+from analysis.counting.scrape_evidence import ScrapeEvidence
 
 Labels = Mapping[str, str]
 
@@ -38,6 +43,12 @@ class Processes:
     def repeated(self, series: CounterSeries) -> RepeatedScrapes:
         """The samples that count what another target's have counted."""
         return find_repeated(series, self.counters, self.groups)
+
+    def without_known_starts(
+        self, series: CounterSeries, evidence: ScrapeEvidence
+    ) -> ScrapeEvidence:
+        """The evidence without starts of processes that a target of another name counted before."""
+        return without_known_starts(series, evidence, self.groups)
 
     def describe(self, found: RepeatedScrapes) -> tuple[str, ...]:
         """A sentence per set of jobs; pods come and go, jobs stay."""

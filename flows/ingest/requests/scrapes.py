@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from analysis.counting.scrape_evidence import ScrapeEvidence
 from analysis.counting.timelines import Timelines
 from flows.ingest.requests.mesh.family import Family, Labels
-from flows.ingest.requests.series_labels import target_of
+from flows.ingest.requests.replicas import without_replicas
+from flows.ingest.requests.series_labels import MESH_REPLICA_LABELS, differing, target_of
 from flows.ingest.sources.samples import (
     LATEST_S,
     Matcher,
@@ -20,7 +22,6 @@ from flows.ingest.sources.samples import (
     SampleSource,
     Selector,
     take,
-    without_replicas,
 )
 
 # Above this many instances a selector names the jobs only.
@@ -42,18 +43,65 @@ def read_scrapes(
 
     targets: labels of one series of each, by its name.
     """
+    samples = read_targets(family, targets, source, start_ms=start_ms, end_ms=end_ms)
+    evidence = evidence_of(family, targets, samples, start_ms=start_ms, interval_ms=interval_ms)
+    return evidence, samples.warnings
+
+
+def read_targets(
+    family: Family,
+    targets: Mapping[str, Labels],
+    source: SampleSource,
+    *,
+    start_ms: int,
+    end_ms: int,
+) -> Samples:
+    """What tells of the targets' scrapes and starts."""
     metrics = ("up", *family.start_metrics)
     where = _target_matchers(list(targets.values()))
     selectors = [Selector(metric, matchers) for metric in metrics for matchers in where]
-    samples = without_replicas(source.read(selectors, start_ms, end_ms))
-    names = list(targets)
-    ups = _series_by_target("up", samples)
-    row, ts_ms, up = _samples_of_rows(samples, [ups.get(name, ()) for name in names])
+    return without_replicas(source.read(selectors, start_ms, end_ms), MESH_REPLICA_LABELS)
+
+
+def evidence_of(
+    family: Family,
+    targets: Mapping[str, Labels],
+    samples: Samples,
+    *,
+    start_ms: int,
+    interval_ms: int,
+) -> ScrapeEvidence:
+    """The evidence of each target, in their order; samples: as read_targets has them."""
+    row, ts_ms, up = _samples_of_rows(samples, _series_of_targets("up", samples, targets))
     _, last = _groups(row, ts_ms)
-    scrapes = _timelines(row[last], ts_ms[last], len(names))
-    starts, started = _start_times(family, names, samples)
-    evidence = ScrapeEvidence(scrapes, up[last] == 1, starts, started, start_ms, interval_ms)
-    return evidence, samples.warnings
+    scrapes = _timelines(row[last], ts_ms[last], len(targets))
+    starts, started = _start_times(family, targets, samples)
+    return ScrapeEvidence(scrapes, up[last] == 1, starts, started, start_ms, interval_ms)
+
+
+def labels_apart(samples: Samples, targets: Mapping[str, Labels]) -> dict[str, set[str]]:
+    """By name of several targets at once, the labels that tell them apart.
+
+    samples: as read_targets has them.
+    """
+    found = _series_by_target("up", samples)
+    apart = {
+        name: set[str]().union(
+            *(
+                differing(samples.labels[one], samples.labels[other])
+                for one, other in combinations(found.get(name, ()), 2)
+                if _are_at_once(samples, one, other)
+            )
+        )
+        for name in targets
+    }
+    return {name: labels for name, labels in apart.items() if labels}
+
+
+def _are_at_once(samples: Samples, one: int, other: int) -> bool:
+    """Whether two series overlap in time."""
+    times = [samples.ts_ms[slice(*samples.offsets[i : i + 2])] for i in (one, other)]
+    return bool(max(each[0] for each in times) < min(each[-1] for each in times))
 
 
 def _target_matchers(series: Sequence[Labels]) -> list[tuple[Matcher, ...]]:
@@ -76,14 +124,14 @@ def _one_of(label: str, series: Sequence[Labels]) -> tuple[Matcher, ...]:
 
 
 def _start_times(
-    family: Family, targets: Sequence[str], samples: Samples
+    family: Family, targets: Mapping[str, Labels], samples: Samples
 ) -> tuple[Timelines, NDArray[np.int64]]:
     """Start times of each target from the first metric that it has.
 
     Where two series of a target disagree (a merged scrape of two processes), neither is taken.
     """
-    by_metric = [_series_by_target(metric, samples) for metric in family.start_metrics]
-    chosen = [next((found[t] for found in by_metric if t in found), ()) for t in targets]
+    by_metric = [_series_of_targets(name, samples, targets) for name in family.start_metrics]
+    chosen = [next((each for each in found if each), ()) for found in zip(*by_metric, strict=True)]
     names = [samples.labels[found[0]]["__name__"] if found else "" for found in chosen]
     row, ts_ms, value = _samples_of_rows(samples, chosen)
     first, last = _groups(row, ts_ms)
@@ -112,6 +160,22 @@ def _steady(
     is_new[starts.offsets[:-1][np.diff(starts.offsets) > 0]] = True
     last_new = np.maximum.accumulate(np.where(is_new, np.arange(len(started)), 0))
     return started[last_new]
+
+
+def _series_of_targets(
+    metric: str, samples: Samples, targets: Mapping[str, Labels]
+) -> list[Sequence[int]]:
+    """By target, indices of the metric's series: of several those that don't name another target.
+
+    All, where every one does.
+    """
+    found = _series_by_target(metric, samples)
+    chosen: list[Sequence[int]] = []
+    for labels in targets.values():
+        series = found.get(target_of(labels), ())
+        own = [i for i in series if len(series) < 2 or not differing(samples.labels[i], labels)]
+        chosen.append(own or series)
+    return chosen
 
 
 def _series_by_target(metric: str, samples: Samples) -> Mapping[str, list[int]]:

@@ -22,8 +22,9 @@ from flows.ingest.requests.mesh.family import (
     variant_of,
     versions_of,
 )
-from flows.ingest.requests.series_labels import normalised, target_of
-from flows.ingest.sources.samples import Samples, take, without_replicas
+from flows.ingest.requests.replicas import without_replicas
+from flows.ingest.requests.series_labels import MESH_REPLICA_LABELS, normalised, target_of
+from flows.ingest.sources.samples import Samples, take
 from flows.spec.experiment import Experiment
 
 # So many series, at most, are known from one span to the next: they take 3 kB each.
@@ -115,7 +116,7 @@ def experiment_series(labels: SeriesLabels, samples: Samples) -> RequestSeries:
 
     labels: what is known of them from the spans before. Raises VariantsOverlap.
     """
-    samples = without_replicas(samples)
+    samples = without_replicas(samples, MESH_REPLICA_LABELS)
     rows: list[SeriesRow] = []
     kept: list[int] = []
     foreign, versions = 0, set[str]()

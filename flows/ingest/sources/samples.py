@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,20 +14,6 @@ from flows.ingest.sources.source_error import SourceError
 
 # Seconds from which on a time is none, and no milliseconds that a whole number holds.
 LATEST_S = 1e12
-_REPLICA_LABELS = ("prometheus_replica", "__replica__")
-
-
-def without_replicas(samples: Samples) -> Samples:
-    """One replica of a highly available pair, the fullest: their scrape times differ."""
-    for label in _REPLICA_LABELS:
-        counts = Counter[str]()
-        for labels, count in zip(samples.labels, np.diff(samples.offsets).tolist(), strict=True):
-            counts[labels.get(label, "")] += count
-        if len(counts) > 1:
-            best = max(sorted(counts), key=lambda name: counts[name])
-            chosen = [i for i, ls in enumerate(samples.labels) if ls.get(label, "") == best]
-            samples = take(samples, chosen)
-    return samples
 
 
 def take(samples: Samples, series: Iterable[int]) -> Samples:

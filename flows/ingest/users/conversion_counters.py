@@ -18,6 +18,7 @@ from flows.ingest.requests.plain_counters import (
     load_buckets,
     summed,
 )
+from flows.ingest.requests.replicas import without_replicas
 from flows.ingest.requests.windows import (
     NewWindow,
     bucket_ms,
@@ -32,7 +33,6 @@ from flows.ingest.sources.samples import (
     Selector,
     SourceRefused,
     take,
-    without_replicas,
 )
 from flows.ingest.users.pull_report import ConversionPull
 from flows.spec.experiment import Experiment

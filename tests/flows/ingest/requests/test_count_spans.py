@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from flows.formats.time import instant
 from flows.ingest.requests import count_spans
 from flows.ingest.requests.count_spans import SpanCounts, counted_spans
 from flows.ingest.requests.mesh.families import FAMILIES
@@ -13,7 +14,13 @@ from flows.ingest.requests.windows import Window
 from flows.ingest.sources.samples import Samples, Selector, TooMuch
 from flows.spec.experiment import Mesh
 from tests.builders.scraped_source import ScrapedSource
-from tests.flows.ingest.requests.test_pull_requests import HOUR, START, experiment, two_versions
+from tests.flows.ingest.requests.test_pull_requests import (
+    HOUR,
+    START,
+    experiment,
+    istio,
+    two_versions,
+)
 
 HOURS = [Window(START + n * HOUR, START + (n + 1) * HOUR) for n in range(6)]
 
@@ -86,3 +93,45 @@ def test_a_span_names_the_variants_that_had_requests_and_what_the_server_said() 
     assert span.warnings == ("cut short",)
     [empty] = _spans(ScrapedSource(), HOURS[:1])
     assert (empty.variants, empty.samples) == (set(), 0)
+
+
+def _every(first_s: float, half_s: float | None = None) -> list[int]:
+    """An hour's scrapes, so many seconds apart for 25 minutes, and after that."""
+    times, at = list[float](), 0.0
+    while at < 3600:
+        at += first_s if at < 1500 else half_s or first_s
+        times.append(at)
+    return [START + round(1000 * at) for at in times if at <= 3600]
+
+
+@pytest.mark.parametrize(
+    ("times", "bucket", "said"),
+    [
+        (_every(1), "15s", ""),
+        (_every(15), "15s", ""),
+        (_every(17.3), "15s", ""),
+        (_every(30), "15s", "every 30s, and plan.bucket is 15s"),
+        (_every(60), "15s", "every 1m, and plan.bucket is 15s"),
+        (_every(60), "60s", ""),
+        (_every(120), "60s", "every 2m, and plan.bucket is 1m"),
+        (_every(15, 61), "15s", "every 1m1s, and plan.bucket is 15s"),
+        # A hole is no interval, nor are a few scrapes that came late.
+        ([t for t in _every(15) if not 600_000 < t - START < 3_500_000], "15s", ""),
+        (_every(15)[:4], "15s", ""),
+        (_every(15)[:1], "15s", ""),
+        ([], "15s", ""),
+    ],
+)
+def test_scrapes_that_are_rarer_than_buckets_are_said(
+    times: list[int], bucket: str, said: str
+) -> None:
+    source = ScrapedSource()
+    for version, pod, shift in (("v1", "a", 0), ("v2", "b", 4_000)):
+        seen = {t + shift: float(i) for i, t in enumerate(times)}
+        if seen:
+            source.add(istio(version, pod), seen)
+    spec = experiment(plan={"start": instant(START), "duration": "6h", "bucket": bucket})
+    [span] = counted_spans(FAMILIES[Mesh.ISTIO], spec, source, HOURS[:1])
+    notes = [note for window in span.windows for note in window.notes]
+    assert len(notes) == bool(said)
+    assert said in " ".join(notes)

@@ -37,6 +37,7 @@ def _counts(windows: Sequence[Window]) -> tuple[WindowCounts, ...]:
         counters,
         {"pods/a:15020": LABELS},
         windows,
+        labels_of=lambda _: LABELS,
         counted=["requests"],
         interval_ms=15_000,
     )
@@ -72,6 +73,7 @@ def test_scrapes_of_a_target_without_samples_around_a_window_are_no_evidence_of_
         counters,
         {"pods/a:15020": LABELS},
         HOURS,
+        labels_of=lambda _: LABELS,
         counted=["requests"],
         interval_ms=15_000,
     )
@@ -85,7 +87,14 @@ def test_without_series_nothing_is_asked_and_nothing_counted(windows: list[Windo
         np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64)
     )
     found, said = count_windows(
-        FAMILIES[Mesh.ISTIO], source, none, {}, windows, counted=[], interval_ms=15_000
+        FAMILIES[Mesh.ISTIO],
+        source,
+        none,
+        {},
+        windows,
+        labels_of=lambda _: LABELS,
+        counted=[],
+        interval_ms=15_000,
     )
     assert (len(found), said, source.reads) == (len(windows), (), [])
     assert all(len(each.ts_ms) == each.targets_up == 0 for each in found)

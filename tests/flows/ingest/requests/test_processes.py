@@ -166,6 +166,34 @@ def test_of_a_job_that_begins_late_only_what_the_other_lacks_is_counted(tmp_path
     assert _counted(source, tmp_path / "twice") == expected
 
 
+# Of every pod, how its labels are from half time on.
+RENAMED: dict[str, Change] = {
+    "another job": lambda labels: {**labels, "job": "job1"},
+    "another port": lambda labels: {**labels, "instance": labels["instance"] + "0"},
+    "a name in the place of the address": lambda labels: {**labels, "instance": labels["pod"]},
+    "more labels": lambda labels: {**labels, "team": "x"},
+}
+
+
+@pytest.mark.parametrize("case", RENAMED)
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_process_under_a_new_name_has_counted_before(
+    case: str, tmp_path: Path, *, is_restarted: bool
+) -> None:
+    """All but what came between two scrapes; a pod whose process was replaced counts anew."""
+    once, source, half = ScrapedSource(), ScrapedSource(), START + HOUR // 2
+    for seed, (version, name, address, rate) in enumerate(PODS):
+        pod = Pod(seed, rate)
+        labels = _labels(version, name, f"{address}:15020", "job0")
+        again = Pod(seed + 9, rate, half + SCRAPE - 2_000) if is_restarted else pod
+        for begun, ended in ((once, labels), (source, RENAMED[case](labels))):
+            pod.scraped(begun, labels, end=half)
+            again.scraped(begun, ended, begin=half + 1)
+    expected = _counted(once, tmp_path / "once")["stable"]
+    found = _counted(source, tmp_path / "renamed")["stable"]
+    assert 0.98 * expected < found <= expected
+
+
 def test_two_containers_of_a_pod_with_their_own_counters_are_both_counted(tmp_path: Path) -> None:
     source, total = ScrapedSource(), 0
     for seed, port in enumerate(("15020", "9000")):
