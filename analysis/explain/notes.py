@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
@@ -63,14 +64,41 @@ def take_notes(
 
 def notes_on_edges(plan: Plan, requests: RequestEvidence | None) -> Iterator[str]:
     """Where slow requests are counted from another bound than the one that was asked for."""
-    edges = {} if requests is None else requests.edges_ms
+    if requests is None:
+        return
     for metric in plan.metrics:
-        edge = edges.get(metric.name)
-        if edge is not None and metric.above_ms is not None and edge != metric.above_ms:
+        edge = requests.edges_ms.get(metric.name)
+        if metric.above_ms is None:
+            continue
+        if edge is None:
+            yield from _without_edge(plan, requests, metric.name, metric.above_ms)
+        elif edge != metric.above_ms:
             yield (
                 f"{metric.name}: slow is slower than {edge:g} ms, not {metric.above_ms:g} ms as "
                 f"asked for: the next bucket edge that all versions export"
             )
+
+
+def _without_edge(
+    plan: Plan, requests: RequestEvidence, name: str, above_ms: float
+) -> Iterator[str]:
+    """Why no slow requests are counted, although there are requests."""
+    seen = [v for v in (plan.baseline, *plan.candidates) if requests.requests[v].any()]
+    if len(seen) < 2 or plan.baseline not in seen:
+        return
+    if untold := [variant for variant in seen if variant not in requests.latency]:
+        yield (
+            f"{name}: {' and '.join(untold)} {'has' if len(untold) == 1 else 'have'} no latencies: "
+            "is their histogram scraped, with its bucket of +Inf?"
+        )
+        return
+    edges = requests.latency[plan.baseline].edges_ms
+    largest = max((edge for edge in edges.tolist() if edge < math.inf), default=0.0)
+    if largest < above_ms:
+        yield (
+            f"{name}: the latency buckets of {plan.baseline} end at {largest:g} ms, so requests "
+            f"slower than {above_ms:g} ms aren't known: ask for less, or correct their unit"
+        )
 
 
 def notes_on_split(plan: Plan, users: UserEvidence | None) -> Iterator[str]:

@@ -53,8 +53,7 @@ def _together(result: MetricResult) -> str:
 
 def describe_unknown(result: MetricResult) -> tuple[str, ...]:
     """How many requests may or may not be bad, where any may."""
-    shares = result.unknown_candidate, result.unknown_baseline
-    if not max(shares) > 0:
+    if not max(shares := (result.unknown_candidate, result.unknown_baseline)) > 0:
         return ()
     what = "were cut off before" if result.edge_ms is not None else "have no known outcome"
     ours, theirs = (level(result, share) for share in shares)

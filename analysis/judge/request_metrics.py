@@ -118,6 +118,8 @@ def _result(
 ) -> MetricResult:
     """Of one metric, the i-th."""
     baseline, own = (BucketCounts(one.total[i : i + 1], one.bad[i : i + 1]) for one in tests.counts)
+    objective = tests.objectives[i]
+    found_alone = bool(tests.gross[i]) or (objective is not None and objective.violated)
     return MetricResult(
         metric=metric.name,
         baseline_variant=plan.baseline,
@@ -125,8 +127,8 @@ def _result(
         unit=metric.unit,
         role=metric.role,
         classification=tests.classify(i),
-        baseline=_share(float(tests.pairs.baseline[i]), baseline, gross=tests.gross[i]),
-        candidate=_share(float(tests.pairs.candidate[i]), own, gross=tests.gross[i]),
+        baseline=_share(float(tests.pairs.baseline[i]), baseline, of_all=found_alone),
+        candidate=_share(float(tests.pairs.candidate[i]), own, of_all=found_alone),
         difference=tests.differences[i],
         relative=relative,
         excess=tests.excesses[i],
@@ -142,7 +144,7 @@ def _result(
         higher_is_better=False,
         gross=bool(tests.gross[i]),
         alone=bool(tests.alone[i]),
-        objective=tests.objectives[i],
+        objective=objective,
         edge_ms=evidence.edges_ms.get(metric.name),
         bad_pods=tests.pods[i],
         pods_differ=tests.pods_differ(i),
@@ -166,10 +168,13 @@ def _result(
     )
 
 
-def _share(judged: float, counts: BucketCounts, *, gross: bool) -> float:
-    """A version's share; of all its requests where a gross failure is found in the warm-up."""
+def _share(judged: float, counts: BucketCounts, *, of_all: bool) -> float:
+    """A version's share; of_all: of all its requests where none are compared.
+
+    As where a gross failure is found in the warm-up, or an objective is missed without a baseline.
+    """
     requests = float(counts.total.sum())
-    if math.isfinite(judged) or not gross or not requests:
+    if math.isfinite(judged) or not of_all or not requests:
         return judged
     return float(counts.bad.sum()) / requests
 

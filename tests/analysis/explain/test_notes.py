@@ -12,6 +12,7 @@ from analysis.evidence import Evidence, QualityLimits, RequestEvidence, UserEvid
 from analysis.explain.notes import notes_on_arrivals, notes_on_edges, notes_on_split
 from analysis.fixed.comparison import Pair, mean_sample, proportion_sample
 from analysis.plan import Margin, MetricPlan, Plan, Role, Stage, Unit
+from analysis.requests.latency import LatencyCounts
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
 from analysis.verdict import Decision, Verdict, reach_verdict
 
@@ -209,6 +210,38 @@ def test_bound_between_two_bucket_edges_is_said_to_be_judged_at_the_next() -> No
     assert _slow(1000, 1000) == ()
     (said,) = _slow(1000, 777)
     assert said.startswith("slow: slow is slower than 1000 ms, not 777 ms as asked for: the next")
+
+
+@pytest.mark.parametrize(
+    ("edges_ms", "requests", "said"),
+    [
+        (
+            {"a": [5, 2.5, np.inf], "b": [5, np.inf]},
+            {},
+            "a end at 5 ms, so requests slower than 100",
+        ),
+        ({"a": [5, 200, np.inf], "b": [5, 200, np.inf]}, {}, ""),
+        ({"a": [5, 200, np.inf]}, {}, "slow: b has no latencies"),
+        ({"b": [5, 200, np.inf]}, {}, "slow: a has no latencies"),
+        ({}, {}, "slow: a and b have no latencies"),
+        # Without requests there is nothing to be slow.
+        ({"a": [5, 200, np.inf]}, {"b": 0.0}, ""),
+        ({"b": [5, 200, np.inf]}, {"a": 0.0}, ""),
+    ],
+)
+def test_why_slow_requests_are_not_known_is_said(
+    edges_ms: dict[str, list[float]], requests: dict[str, float], said: str
+) -> None:
+    slow = MetricPlan("slow", Unit.REQUEST, Role.GUARDRAIL, Margin(0.01), above_ms=100)
+    seen = {name: np.array([requests.get(name, 9.0)]) for name in ("a", "b")}
+    latency = {
+        name: LatencyCounts(np.sort(edges), np.full((len(edges), 1), 9.0))
+        for name, edges in edges_ms.items()
+    }
+    evidence = RequestEvidence(np.zeros(1, np.int64), seen, ("slow",), {}, latency=latency)
+    notes = tuple(notes_on_edges(replace(_plan(), metrics=(slow,)), evidence))
+    assert len(notes) == bool(said)
+    assert said in " ".join(notes)
 
 
 @pytest.mark.parametrize(

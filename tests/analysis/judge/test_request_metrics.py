@@ -97,6 +97,7 @@ def test_violated_objective_needs_no_baseline() -> None:
     found = _judge(_plan(Margin(absolute=0.02), 0.05), 0.0, 0.2)
     alone = _judge_without_baseline(_plan(Margin(absolute=0.02), 0.05), 0.2)
     assert found.classification is alone.classification is Classification.FAIL
+    assert "canary has 20.00 % of requests failed, stable nothing; share at least" in explain(alone)
     unlimited = _judge_without_baseline(_plan(Margin(absolute=0.02)), 0.2)
     assert unlimited.classification is Classification.NO_DATA
 
