@@ -168,7 +168,9 @@ def _combined(family: Family, spec: Experiment, reports: Sequence[_SpanReport]) 
     others = {version for report in reports for version in report.foreign_versions}
     findings = list(missing_variants(family, spec, seen, others)) if reports else []
     if quarantined := sum(report.quarantined for report in reports):
-        findings.append(f"{quarantined} samples were negative or no number, and left out")
+        findings.append(
+            f"{quarantined} samples were negative, too large or no number, and left out"
+        )
     if any(report.is_blind for report in reports):
         findings.append(BLIND)
     return RequestPull(
