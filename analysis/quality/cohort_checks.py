@@ -15,6 +15,8 @@ from analysis.quality.quality_check import QualityCheck
 _NAMED = 3
 # So much of a metric's margin may be harm that no cohort's comparison sees.
 _PART_OF_MARGIN = 0.2
+# A signal that counts what names no version, as if it were a candidate's: as much as it allows.
+_UNATTRIBUTED = "unattributed"
 
 
 def check_cohorts(
@@ -45,7 +47,10 @@ def _harm_outside(
     plan: Plan, evidence: Evidence, requests: RequestEvidence
 ) -> Iterator[QualityCheck]:
     """Few requests may be of no cohort, but not those that fail: no comparison sees them."""
-    margins = {one.name: one.margin for one in plan.metrics if one.role.decides}
+    allowed_parts = {one.name: _PART_OF_MARGIN for one in plan.metrics if one.role.decides}
+    unattributed = {one.name for one in plan.metrics if one.outcome == _UNATTRIBUTED}
+    allowed_parts |= dict.fromkeys(unattributed, 1.0)
+    margins = {one.name: one.margin for one in plan.metrics if one.name in allowed_parts}
     counts = requests.counts[plan.baseline]
     shares = counts.bad.sum(axis=1) / np.maximum(counts.total.sum(axis=1), 1.0)
     bad = {
@@ -58,11 +63,15 @@ def _harm_outside(
             if margin is None:
                 continue
             allowed = margin.absolute + margin.relative * shares[place]
-            if excess[place] > _PART_OF_MARGIN * allowed:
+            if excess[place] > allowed_parts[metric] * allowed:
+                beside = f"{bad[plan.baseline][place]:.2%} of {plan.baseline}'s"
+                remedy = "Name all routes in `cohorts`"
+                if metric in unattributed:
+                    beside = "were all that name no version its own"
+                    remedy = "Have the mesh add the cohorts' labels to failures too"
                 detail = (
                     f"{metric}: {bad[candidate][place]:.2%} of {candidate}'s requests are bad and "
-                    f"of no cohort, {bad[plan.baseline][place]:.2%} of {plan.baseline}'s. Name "
-                    "all routes in `cohorts`"
+                    f"of no cohort, {beside}. {remedy}"
                 )
                 yield QualityCheck("harm in no cohort", passed=False, detail=detail)
 

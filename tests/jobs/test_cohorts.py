@@ -47,7 +47,8 @@ class Case:
     """failing: changes to the shares that fail; abandoned: the same of clients that leave.
 
     label: of which routes the series say it; cohorts: what the spec names, None for all. strays:
-    requests of the canary at each scrape, in no cohort, that all fail. margin: of errors.
+    requests of the canary at each scrape, in no cohort, that all fail. lost: the same of no
+    version either. margin: of errors.
     ramp: `verdict deliver` shifts the route of everyone, in the middle, from 2 to 10 percent.
     """
 
@@ -59,6 +60,7 @@ class Case:
     cohorts: tuple[str, ...] | None = None
     splits: Mapping[str, Any] = field(default_factory=dict)
     strays: float = 0.0
+    lost: float = 0.0
     margin: str | float = ""
     ramp: bool = False
 
@@ -92,6 +94,10 @@ CASES = {
     # 0.8 % of the canary's requests, less than may be of no cohort.
     "harm in no cohort": Case(4, ("of canary's requests are bad and of no cohort",), strays=6),
     "hardly any in no cohort": Case(0, ("errors@everyone",), strays=0.5, margin="80%"),
+    "failures of no version in no cohort": Case(
+        4, ("of no cohort, were all that name no version its own",), lost=6
+    ),
+    "hardly any of no version in no cohort": Case(0, ("errors@everyone",), lost=0.5),
     "another split than said": Case(
         4,
         ("cohort region", "30.0 % is configured"),
@@ -115,7 +121,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for name, case in CASES.items():
         _scrape(source, rng, _service(name), case)
         if case.strays:
-            _scrape_strays(source, rng, _service(name), case.strays)
+            _scrape_strays(source, rng, _service(name), case.strays, "canary", "v2")
+        if case.lost:
+            _scrape_strays(source, rng, _service(name), case.lost, "unknown", "unknown")
     for who in ("stable", "canary"):
         _add(source, {"__name__": "up", "instance": f"{who}-0", "job": "mesh"}, TIMES * 0 + 1)
     with backfilled(source, tmp_path_factory.mktemp("prometheus")) as address:
@@ -193,15 +201,20 @@ def _scrape(source: ScrapedSource, rng: np.random.Generator, service: str, case:
 
 
 def _scrape_strays(
-    source: ScrapedSource, rng: np.random.Generator, service: str, mean: float
+    source: ScrapedSource,
+    rng: np.random.Generator,
+    service: str,
+    mean: float,
+    workload: str,
+    version: str,
 ) -> None:
     labels = {
         "__name__": "istio_requests_total",
         "reporter": "destination",
         "destination_service_name": service,
         "destination_service_namespace": "shop",
-        "destination_workload": "exam-canary",
-        "destination_version": "v2",
+        "destination_workload": workload,
+        "destination_version": version,
         "instance": "canary-0",
         "job": "mesh",
         "response_code": "503",
