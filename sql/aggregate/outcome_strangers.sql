@@ -1,6 +1,8 @@
 -- one row per outcome of which some belong to nobody who was exposed: how many happened since the first
 --   exposure beyond as many as before in the same time, and of these those whose ids have a shape that
---   no exposed user's has, and whether any have one that hardly any user's has; counts are summed before they are scaled, so no order of rows changes it
+--   no exposed user's has, and whether any have one that hardly any user's has, or over a fifth look
+--   like numbers that went through floating point; counts are summed before they are scaled, so no
+--   order of rows changes it
 -- reads: outcomes, users (filled in: a relation of user_id, variant, exposed_at); parameters:
 --   experiment, outcomes (list), look_at, each (one id in so many is looked at)
 -- Without a past of at least a quarter of the time since, nothing is known of what is usual. It needs
@@ -61,7 +63,12 @@ shaped as (
         strangers.after,
         strangers.before,
         shapes.shape is null as is_strange,
-        coalesce(shapes.share, 0) < 0.01 as is_rare
+        coalesce(shapes.share, 0) < 0.01 as is_rare,
+        regexp_full_match(strangers.user_id, '[1-9][0-9]{17,}')
+        and (
+            strangers.user_id like '%00'
+            or try_cast(try_cast(strangers.user_id as double) as hugeint) = try_cast(strangers.user_id as hugeint)
+        ) as is_rounded
     from strangers
     left join shapes on id_shape(strangers.user_id) = shapes.shape
 )
@@ -79,7 +86,7 @@ select
             0
         ) as double
     ) as strange,
-    bool_or(shaped.is_rare) as has_other_shapes
+    bool_or(shaped.is_rare) or 5 * count(*) filter (shaped.is_rounded) > count(*) as has_other_shapes
 from shaped
 cross join usual
 group by shaped.outcome
