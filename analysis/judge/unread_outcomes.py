@@ -31,6 +31,8 @@ HARDLY_ANY = 0.2
 _ONE_SIDED, _SOME_ROWS = 0.9, 5
 _ALIKE_NAMES = 0.8
 REMEDY = "Correct the source, or approve the metric"
+# So much of the amounts below 0 is as good as none.
+_NO_SIGNS = 0.01
 # Of the rows of a name, or of a variant, so many at most may lack what says whose they are.
 _LOST_SHARE = 0.1
 
@@ -62,7 +64,9 @@ def why_unread(
         by_less = metric.higher_is_better == (place > 0)
         short, full = variants[::-1] if by_less else variants
         value = abs(values[1] if by_less else values[0])
-        why = _why(reach, short, full, by_less=by_less, room=room, value=value)
+        why = _why_other_signs(reach, short, full) or _why(
+            reach, short, full, by_less=by_less, room=room, value=value
+        )
         if why is not None:
             return why
     return None
@@ -190,6 +194,20 @@ def _of_users(
 
 def _is_one_sided(few: int, many: int, ratio: float) -> bool:
     return few >= _SOME_ROWS and few >= _ONE_SIDED * (few + ratio * many)
+
+
+def _why_other_signs(reach: OutcomeReach, short: str, full: str) -> str | None:
+    """Why amounts below 0, by which the candidate looks better, may be no others than above it."""
+    few, many = reach.by_variant[short], reach.by_variant[full]
+    rows = few.sampled, many.sampled
+    if not all(rows) or many.negative > _NO_SIGNS * rows[1] or few.negative < _SOME_ROWS:
+        return None
+    if not _is_more((few.negative, many.negative), rows, each=1):
+        return None
+    return (
+        f"{few.negative / rows[0]:.1%} of {short}'s outcomes {reach.outcome!r} are below 0 and "
+        f"{many.negative / rows[1]:.1%} of {full}'s: are their signs mixed up? {REMEDY}"
+    )
 
 
 def _letters(name: str) -> str:

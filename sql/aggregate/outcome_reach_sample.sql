@@ -1,6 +1,6 @@
 -- one row per (outcome, variant, day of the first exposure): of a sample of final users, who did it just
---   before the exposure, at any time outside the window, or within it, how often (squared), and how many
---   outcomes equal another one of the same user
+--   before the exposure, at any time outside the window, or within it, how often (squared), how many
+--   outcomes equal another one of the same user, and how many are below 0
 -- reads: outcomes, users (filled in: a relation of user_id, variant, exposed_at, exposed_on); parameters:
 --   experiment, outcomes (list), look_at, exposed_until (of final users), from_us and until_us (the
 --   window after the exposure, in microseconds), each (one user in so many is in the sample)
@@ -22,6 +22,7 @@ sampled as (
         u.exposed_on,
         epoch_us(o.occurred_at) - epoch_us(u.exposed_at) as after_us,
         o.value is null or o.value <> 0 as happened,
+        coalesce(o.value < 0, false) as is_negative,
         hash(o.occurred_at, o.value) as what
     from outcomes as o
     inner join sampled_users as u on o.user_id = u.user_id
@@ -41,7 +42,8 @@ equal_rows as (
         case when after_us >= $from_us and after_us < $until_us then what end as counted_as,
         count(*) as row_count,
         bool_or(after_us < 0 and after_us >= -$until_us) as is_just_before,
-        bool_or(happened) as happened
+        bool_or(happened) as happened,
+        count(*) filter (is_negative) as negative
     from sampled
     group by outcome, variant, exposed_on, user_id, counted_as
 ),
@@ -53,6 +55,7 @@ by_user as (
         exposed_on,
         coalesce(sum(row_count) filter (counted_as is not null), 0) as counted,
         coalesce(sum(row_count) filter (counted_as is not null and happened), 0) as times,
+        coalesce(sum(negative) filter (counted_as is not null), 0) as negative,
         count(counted_as) as different,
         bool_or(is_just_before) as is_just_before,
         bool_or(counted_as is null) as is_outside,
@@ -70,7 +73,8 @@ select
     sum(cast(times as double) ** 2) as squares,
     count(*) filter (is_just_before) as users_before,
     count(*) filter (is_outside) as users_outside,
-    count(*) filter (did) as users_did
+    count(*) filter (did) as users_did,
+    cast(sum(negative) as bigint) as negative
 from by_user
 group by outcome, variant, exposed_on
 order by outcome, variant, exposed_on

@@ -115,7 +115,8 @@ def _for(spec: Experiment, metric: UserMetric, reach: OutcomeReach) -> OutcomeRe
 
     In a row per user what happened has a number, and what has none is infinite.
     """
-    adds_values = metric.kind in ("mean", "ratio", "quantile") or spec.sources.users is not None
+    has_amounts = metric.kind in ("mean", "ratio", "quantile")
+    adds_values = has_amounts or spec.sources.users is not None
     return replace(
         reach,
         by_variant={
@@ -124,6 +125,7 @@ def _for(spec: Experiment, metric: UserMetric, reach: OutcomeReach) -> OutcomeRe
                 without_value=each.without_value if adds_values else 0,
                 valueless=0 if adds_values else each.without_value,
                 repeated=0 if metric.is_share else each.repeated,
+                negative=each.negative if has_amounts else 0,
             )
             for variant, each in reach.by_variant.items()
         },

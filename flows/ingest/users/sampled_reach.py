@@ -22,6 +22,7 @@ class SampledReach(NamedTuple):
     users_before: int
     users_outside: int
     did: int
+    negative: int
 
 
 _COUNTS = SampledReach._fields[3:]

@@ -167,6 +167,43 @@ def test_a_user_with_an_odd_id_hides_no_ids_of_another_form(tmp_path: Path, form
     assert "only because of the form of their ids" in " ".join(document.reasons)
 
 
+def _signed(of_a: float, of_b: float) -> list[dict[str, Any]]:
+    """Without harm; of each variant so much of the amounts is below 0."""
+    return [
+        row | {"value": -10 if chance(row["user_id"], "sign") < share else 10}
+        for row in complaints(share_of_a=0.2, share_of_b=0.2)
+        for share in [of_a if row["user_id"] % 2 else of_b]
+    ]
+
+
+# Of the amounts of a and of b, how much is below 0, and which are held with what is better.
+SIGNS: dict[str, tuple[float, float, str | None]] = {
+    "all of b": (0, 1, "lower"),
+    "a quarter of b": (0, 0.25, "lower"),
+    "all of a": (1, 0, "higher"),
+    "a quarter of a": (0.25, 0, "higher"),
+    "of both alike": (0.25, 0.25, None),
+}
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+@pytest.mark.parametrize("name", SIGNS)
+def test_amounts_of_another_sign_are_no_gain(tmp_path: Path, name: str, better: str) -> None:
+    of_a, of_b, held = SIGNS[name]
+    metric = {**KINDS["mean"], "margin": 1.5, "better": better}
+    document = look(tmp_path, _signed(of_a, of_b), metric)
+    said = "are below 0 and 0.0% of" in " ".join(document.reasons)
+    assert said is (held == better)
+    assert document.decision.value == ("hold" if said else document.decision.value)
+    assert held is not None or document.decision.value == "promote"
+
+
+@pytest.mark.parametrize("kind", ["proportion", "count"])
+def test_signs_say_nothing_of_what_only_happens(tmp_path: Path, kind: str) -> None:
+    metric = {**KINDS[kind], "margin": 0.1}
+    assert look(tmp_path, _signed(0, 1), metric).decision.value == "promote"
+
+
 # Numbers that went through floating point, as JavaScript and as Python write them.
 ROUNDED: dict[str, Callable[[int], str]] = {
     "shortest": lambda number: f"{float(number):.16e}".replace(".", "")[:17] + "00",
