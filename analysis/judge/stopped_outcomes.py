@@ -108,9 +108,10 @@ def _why_on_days(reach: OutcomeReach, variant: str, other: str) -> str | None:
     expected = sum(each for each, *_ in found)
     seen, seen_o = sum(day.did for _, day, _ in found), sum(same.did for *_, same in found)
     spread = math.sqrt(expected * (1 + expected / max(seen_o, 1)))
-    if expected - seen <= max(SURELY_MISSING, BEYOND_CHANCE * spread):
-        return None
     came = sum(day.users for _, day, _ in found)
+    is_missing = expected - seen > max(SURELY_MISSING, BEYOND_CHANCE * spread)
+    if not is_missing or came <= _FEW_USERS * sum(day.users for day in mine.days):
+        return None
     return (
         f"of {variant}'s {came:,} users who came on {len(found)} of {len(mine.days)} days, such as "
         f"{max(found)[1].day}, {seen * mine.each:,} have outcomes {reach.outcome!r}, where "
