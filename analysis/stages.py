@@ -50,3 +50,13 @@ class RequestCohort:
 def are_without(variant: str, stages: Sequence[Stage], stage: IntArray) -> BoolArray:
     """bool[buckets]: whether the variant has no traffic; stage: int64[buckets], each one's."""
     return np.array([each.is_without(variant) for each in stages], np.bool_)[stage]
+
+
+def have_most(variant: str, stages: Sequence[Stage], stage: IntArray) -> BoolArray:
+    """bool[buckets]: whether the variant has half of the most traffic that it has beside others.
+
+    True where no split is configured; stage: int64[buckets], each one's.
+    """
+    shares = np.array([each.shares.get(variant, 0.0) for each in stages])
+    most = shares[shares < 1].max(initial=0.0)
+    return np.asarray((shares >= most / 2)[stage] & ~are_without(variant, stages, stage))

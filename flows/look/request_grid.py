@@ -12,7 +12,7 @@ from analysis.requests.latency import LatencyCounts
 from analysis.requests.outcomes import RequestOutcome
 from analysis.requests.pod_counts import PodCounts, stretch_ms
 from analysis.requests.unanswered import surely_unended, unended
-from analysis.stages import are_without
+from analysis.stages import have_most
 from flows.formats.time import instant
 from flows.ingest.requests.mesh.families import FAMILIES
 from flows.look.bad_kinds import ByKind, counts, is_bad, rule_of
@@ -219,8 +219,9 @@ class RequestGrid:
                 return nothing, nothing, nothing
             return slow_counts(latency, edge, seen.without_injected)
         if isinstance(metric, Unattributed):
-            could_be = variant != self.plan.baseline
-            may_have = could_be & ~are_without(variant, self.plan.stages, self.stage)
+            # A stage with next to none of the traffic would put all of it on so few requests.
+            is_baseline = variant == self.plan.baseline
+            may_have = None if is_baseline else have_most(variant, self.plan.stages, self.stage)
             return with_unattributed(seen, self.responses[_UNATTRIBUTED], may_have)
         untold = seen.ended(RequestOutcome.UNKNOWN)
         if isinstance(metric, Unmeasured):

@@ -122,13 +122,17 @@ class ResponseCounts:
 
 
 def with_unattributed(
-    own: ResponseCounts, unattributed: ResponseCounts, may_have: BoolArray
+    own: ResponseCounts, unattributed: ResponseCounts, may_have: BoolArray | None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Total, bad and unknown requests as if a version had all those that name none.
 
-    may_have: bool[buckets], where it may; nothing if there are none, or none of its own.
+    may_have: bool[buckets], those in which it is looked at; None for a version that has none of
+    them. Nothing if there are none, or none of its own.
     """
-    nothing, bad = np.zeros(len(may_have)), unattributed.not_injected
+    bad = unattributed.not_injected
+    nothing = np.zeros(len(bad))
     if not (bad.any() and own.requests.any()):
         return nothing, nothing, nothing
-    return own.requests + bad * may_have, bad * may_have, nothing
+    if may_have is None:
+        return own.requests, nothing, nothing
+    return (own.requests + bad) * may_have, bad * may_have, nothing

@@ -9,10 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from analysis.requests.outcomes import RequestOutcome
+from analysis.stages import Stage, have_most
 from flows.ingest.requests.pull_requests import pull_requests
 from flows.look.evaluate import score_experiment
+from flows.look.responses import ResponseCounts, ResponseKind, with_unattributed
 from flows.look.verdict_document import VerdictDocument
 from tests.builders.harm_traffic import (
     SCRAPE_MS,
@@ -161,3 +165,21 @@ def test_failures_that_may_all_be_the_candidates_pass_no_candidate(
     document = score_experiment(spec, warehouse, at=at)
     assert document.decision.value == decision
     assert ("unattributed: canary has" in " ".join(document.reasons)) == (decision == "hold")
+
+
+def test_a_stage_is_looked_at_in_which_a_variant_has_half_of_its_most() -> None:
+    shares = [0.0, 0.01, 0.3, 0.5, 1.0]
+    stages = [Stage(0, 1, {"stable": 1 - share, "canary": share}) for share in shares]
+    every = np.arange(len(stages))
+    assert have_most("canary", stages, every).tolist() == [False, False, True, True, True]
+    assert have_most("canary", stages[:2], every[:2]).tolist() == [False, True]
+    assert have_most("canary", [Stage(0, 1, {})], every[:1]).tolist() == [True]
+
+
+def test_what_a_version_may_have_is_compared_where_it_is_looked_at() -> None:
+    kinds = (ResponseKind(RequestOutcome.FAILURE, "503", "", "UF"),)
+    own, other = (ResponseCounts(kinds, np.array([counts])) for counts in ([9.0, 9.0], [1.0, 1.0]))
+    total, bad, _ = with_unattributed(own, other, np.array([False, True]))
+    assert (total.tolist(), bad.tolist()) == ([0, 10], [0, 1])
+    total, bad, _ = with_unattributed(own, other, None)
+    assert (total.tolist(), bad.tolist()) == ([9, 9], [0, 0])
