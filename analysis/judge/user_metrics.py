@@ -157,6 +157,23 @@ def _why_no_pass(
         or _why_ambiguous(evidence, metric)
         or (_why_everybody(metric, arms, values) if is_share else None)
         or why_unread(evidence, metric, arms, room=room, values=values)
+        or _why_negative(metric, arms, values)
+    )
+
+
+def _why_negative(
+    metric: MetricPlan, arms: tuple[str, str], values: tuple[float, float]
+) -> str | None:
+    """Why a metric doesn't pass of which less is better, and of which there is less than nothing.
+
+    Refunds that are written as negative amounts are the more the lower they are.
+    """
+    if metric.higher_is_better or values[1] >= 0:
+        return None
+    return (
+        f"less is better, and {arms[1]} has {values[1]:.4g}, {arms[0]} {values[0]:.4g}: where "
+        "amounts of harm are written as negative numbers, less of them is more harm. Write them as "
+        "positive ones, set better: higher, or approve the metric"
     )
 
 

@@ -198,6 +198,16 @@ def test_amounts_of_another_sign_are_no_gain(tmp_path: Path, name: str, better: 
     assert held is not None or document.decision.value == "promote"
 
 
+@pytest.mark.parametrize(("better", "decision"), [("lower", "hold"), ("higher", "rollback")])
+def test_less_than_nothing_is_no_gain(tmp_path: Path, better: str, decision: str) -> None:
+    """Twice as much of what is written as negative amounts."""
+    rows = [row | {"value": -row["value"]} for row in complaints(0.3)]
+    document = look(tmp_path, rows, {**KINDS["mean"], "better": better})
+    assert document.decision.value == decision
+    said = "where amounts of harm are written as negative numbers" in " ".join(document.reasons)
+    assert said is (better == "lower")
+
+
 @pytest.mark.parametrize("kind", ["proportion", "count"])
 def test_signs_say_nothing_of_what_only_happens(tmp_path: Path, kind: str) -> None:
     metric = {**KINDS[kind], "margin": 0.1}
