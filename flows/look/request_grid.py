@@ -219,10 +219,7 @@ class RequestGrid:
                 return nothing, nothing, nothing
             return slow_counts(latency, edge, seen.without_injected)
         if isinstance(metric, Unattributed):
-            # A stage with next to none of the traffic would put all of it on so few requests.
-            is_baseline = variant == self.plan.baseline
-            may_have = None if is_baseline else have_most(variant, self.plan.stages, self.stage)
-            return with_unattributed(seen, self.responses[_UNATTRIBUTED], may_have)
+            return with_unattributed(seen, self.responses[_UNATTRIBUTED], self._may_have(variant))
         untold = seen.ended(RequestOutcome.UNKNOWN)
         if isinstance(metric, Unmeasured):
             if not self.latency and not untold.any():
@@ -235,6 +232,17 @@ class RequestGrid:
             seen.those(lambda kind: is_bad(spec, metric, kind)),
         )
         return total, bad, untold
+
+    def _may_have(self, variant: str) -> BoolArray | None:
+        """In which buckets requests of no version may be a candidate's; None for the baseline.
+
+        A stage with next to none of the traffic would put all of it on so few requests.
+        """
+        if variant == self.plan.baseline:
+            return None
+        if self.plan.is_split_assumed:
+            return np.ones(self.buckets, np.bool_)
+        return have_most(variant, self.plan.stages, self.stage)
 
     def _causes(self) -> dict[str, tuple[CauseCounts, ...]]:
         """By metric, its bad requests by kind of response."""
