@@ -101,7 +101,7 @@ def why_misnamed(evidence: UserEvidence, metric: MetricPlan) -> str | None:
         read = sum(each.rows for each in reach.by_variant.values())
         for name, rows_of in reach.others.items():
             rows = sum(rows_of.values())
-            is_it = _letters(name) == _letters(reach.outcome)
+            is_it = bare_name(name) == bare_name(reach.outcome)
             is_it = is_it or (not read and _is_alike(reach.outcome, name, digits=True))
             if is_it and rows > _LOST_SHARE * (rows + read):
                 return (
@@ -210,8 +210,9 @@ def _why_other_signs(reach: OutcomeReach, short: str, full: str) -> str | None:
     )
 
 
-def _letters(name: str) -> str:
-    return "".join(c for c in name.casefold() if c.isalnum())
+def bare_name(name: str) -> str:
+    """A name without case and signs; as it is where it has nothing else."""
+    return "".join(c for c in name.casefold() if c.isalnum()) or name
 
 
 def _is_alike(name: str, other: str, *, digits: bool = False) -> bool:
@@ -219,7 +220,7 @@ def _is_alike(name: str, other: str, *, digits: bool = False) -> bool:
 
     digits: another number (error_502 beside error_500) is another name.
     """
-    a, b = _letters(name), _letters(other)
+    a, b = bare_name(name), bare_name(other)
     if digits and [c for c in a if c.isdigit()] != [c for c in b if c.isdigit()]:
         return False
     return a == b or SequenceMatcher(None, a, b).ratio() >= _ALIKE_NAMES

@@ -13,7 +13,7 @@ from analysis.fixed.comparison import Sample
 from analysis.judge.late_users import why_late
 from analysis.judge.segments import SegmentTable, compare_segments
 from analysis.judge.stopped_outcomes import why_stopped
-from analysis.judge.unread_outcomes import why_lost, why_misnamed, why_unread
+from analysis.judge.unread_outcomes import bare_name, why_lost, why_misnamed, why_unread
 from analysis.judge.user_harm import UserHarm, bound_harm
 from analysis.metric_result import Classification, Estimate, MetricResult
 from analysis.plan import Margin, MetricPlan, Plan, Role, Unit
@@ -133,12 +133,8 @@ def _why_unknown(
 
 def _resembling(evidence: UserEvidence, reaches: Sequence[OutcomeReach]) -> bool:
     """Whether an outcome that no row has is there in another form (Purchase, purchase_)."""
-    missing = {_bare(reach.outcome) for reach in reaches if not reach.rows}
-    return any(_bare(name) in missing for name in evidence.outcome_names)
-
-
-def _bare(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
+    missing = {bare_name(reach.outcome) for reach in reaches if not reach.rows}
+    return any(bare_name(name) in missing for name in evidence.outcome_names)
 
 
 def _why_no_pass(

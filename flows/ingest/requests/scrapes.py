@@ -30,24 +30,6 @@ _MOST_INSTANCES = 500
 _UPTIME_JITTER_MS = 15_000
 
 
-def read_scrapes(
-    family: Family,
-    targets: Mapping[str, Labels],
-    source: SampleSource,
-    *,
-    start_ms: int,
-    end_ms: int,
-    interval_ms: int,
-) -> tuple[ScrapeEvidence, tuple[str, ...]]:
-    """The evidence of each target, in their order, and what the source said beside its answer.
-
-    targets: labels of one series of each, by its name.
-    """
-    samples = read_targets(family, targets, source, start_ms=start_ms, end_ms=end_ms)
-    evidence = evidence_of(family, targets, samples, start_ms=start_ms, interval_ms=interval_ms)
-    return evidence, samples.warnings
-
-
 def read_targets(
     family: Family,
     targets: Mapping[str, Labels],

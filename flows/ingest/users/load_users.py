@@ -171,6 +171,8 @@ def _shortened(con: Connection, spec: Experiment, load: _Load) -> list[CameAgain
     noted until the part has as many rows again.
     """
     kind, again = load.reading.kind, [each for each in load.replaced if each.part in load.known]
+    if not again:
+        return []
     rows = run(con, "aggregate/replaced_parts", experiment=spec.experiment).fetchall()
     noted = {row[1]: CameAgain(*row[1:]) for row in rows if row[0] == kind and row[1] in row[4]}
     found = []

@@ -145,6 +145,7 @@ NAMES: dict[str, tuple[list[dict[str, Any]], str, str | None]] = {
         "error_500",
         None,
     ),
+    "no letters": ([row | {"outcome": "\N{THUMBS UP SIGN}"} for row in complaints()], "-", None),
 }
 
 

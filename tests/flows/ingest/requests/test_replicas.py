@@ -22,8 +22,14 @@ from tests.flows.ingest.requests.test_pull_requests import (
 )
 
 Kept = Callable[[int], bool]
-EVERYTHING: Kept = lambda _: True  # noqa: E731
-FIRST: Kept = lambda t: t <= START + HOUR // 2  # noqa: E731
+
+
+def everything(_: int) -> bool:
+    return True
+
+
+def first_half(ms: int) -> bool:
+    return ms <= START + HOUR // 2
 
 
 @pytest.fixture
@@ -48,7 +54,7 @@ def counted(source: ScrapedSource, warehouse: Path) -> dict[str, int]:
 
 def by_one(warehouse: Path) -> dict[str, int]:
     """What one server without labels of its own has."""
-    return counted(read_by(({}, 0, EVERYTHING)), warehouse.with_name("one"))
+    return counted(read_by(({}, 0, everything)), warehouse.with_name("one"))
 
 
 LABELS = ("prometheus_replica", "__replica__", "replica", "prometheus", "monitor", "server")
@@ -57,17 +63,17 @@ LABELS = ("prometheus_replica", "__replica__", "replica", "prometheus", "monitor
 @pytest.mark.parametrize("shift", [0, 3_000, 7_000])
 @pytest.mark.parametrize("label", LABELS)
 def test_what_two_servers_read_counts_once(warehouse: Path, label: str, shift: int) -> None:
-    both = read_by(({label: "a"}, 0, EVERYTHING), ({label: "b"}, shift, EVERYTHING))
+    both = read_by(({label: "a"}, 0, everything), ({label: "b"}, shift, everything))
     assert counted(both, warehouse) == counted(
-        read_by(({}, 0, EVERYTHING)), warehouse.with_name("1")
+        read_by(({}, 0, everything)), warehouse.with_name("1")
     )
 
 
 @pytest.mark.parametrize("label", LABELS[:4])
 def test_a_server_that_was_replaced_goes_on_under_a_new_name(warehouse: Path, label: str) -> None:
-    found = read_by(({label: "a"}, 0, FIRST), ({label: "b"}, 0, lambda t: not FIRST(t)))
+    found = read_by(({label: "a"}, 0, first_half), ({label: "b"}, 0, lambda t: not first_half(t)))
     assert counted(found, warehouse) == counted(
-        read_by(({}, 0, EVERYTHING)), warehouse.with_name("1")
+        read_by(({}, 0, everything)), warehouse.with_name("1")
     )
 
 
@@ -78,7 +84,7 @@ def test_shards_scrape_other_targets(warehouse: Path, label: str) -> None:
         shard = "0" if dict(key)["instance"].startswith("a") else "1"
         found.add(dict(key) | {label: shard}, samples)
     assert counted(found, warehouse) == counted(
-        read_by(({}, 0, EVERYTHING)), warehouse.with_name("1")
+        read_by(({}, 0, everything)), warehouse.with_name("1")
     )
 
 
@@ -87,7 +93,7 @@ def test_shards_scrape_other_targets(warehouse: Path, label: str) -> None:
 def test_scrapes_of_another_clusters_pod_at_the_same_address_prove_nothing(
     warehouse: Path, *, is_chosen: bool, shift: int
 ) -> None:
-    source = read_by(({"cluster": "east"}, 0, EVERYTHING))
+    source = read_by(({"cluster": "east"}, 0, everything))
     times = range(START + 60_000 + shift, START + HOUR, 15_000)
     for name, value in (("up", 1.0), ("process_start_time_seconds", START / 1000 - 9_000)):
         target = {"job": "pods", "instance": "a:15020", "cluster": "west"}

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.counting.scrape_evidence import ScrapeEvidence
 from flows.ingest.requests.mesh.families import FAMILIES
-from flows.ingest.requests.scrapes import read_scrapes
+from flows.ingest.requests.scrapes import evidence_of, read_targets
 from flows.spec.experiment import Mesh
 from tests.builders.scraped_source import ScrapedSource
 from tests.flows.ingest.requests.test_pull_requests import START, add_evidence, istio
@@ -16,9 +16,10 @@ TICKS = [START + n * 15_000 for n in range(1, 5)]
 
 def _read(source: ScrapedSource, *pods: str) -> tuple[ScrapeEvidence, tuple[str, ...]]:
     targets = {f"pods/{pod}:15020": istio("v1", pod) for pod in pods}
-    return read_scrapes(
-        FAMILIES[Mesh.ISTIO], targets, source, start_ms=START, end_ms=TICKS[-1], interval_ms=15_000
-    )
+    family = FAMILIES[Mesh.ISTIO]
+    found = read_targets(family, targets, source, start_ms=START, end_ms=TICKS[-1])
+    evidence = evidence_of(family, targets, found, start_ms=START, interval_ms=15_000)
+    return evidence, found.warnings
 
 
 def test_each_target_has_its_own_scrapes_in_the_order_asked_for() -> None:
