@@ -12,9 +12,9 @@ from analysis.requests.latency import LatencyCounts
 from analysis.requests.outcomes import RequestOutcome
 from analysis.requests.pod_counts import PodCounts, stretch_ms
 from analysis.requests.unanswered import surely_unended, unended
-from analysis.stages import have_most
 from flows.formats.time import instant
 from flows.ingest.requests.mesh.families import FAMILIES
+from flows.ingest.requests.mesh.family import UNATTRIBUTED
 from flows.look.bad_kinds import ByKind, counts, is_bad, rule_of
 from flows.look.latency_grid import (
     Counts,
@@ -30,6 +30,8 @@ from flows.look.responses import (
     UNANSWERED,
     ResponseCounts,
     kinds_by_number,
+    may_have_unattributed,
+    of_who_has_all,
     with_unattributed,
 )
 from flows.look.rows_of import EVERYBODY, RowsOf
@@ -39,7 +41,6 @@ from flows.spec.metrics import ErrorShare, SlowShare
 from flows.spec.signals import BaselineEdge, Unattributed, Unmeasured, Watched, watched
 from flows.warehouse.statements import Columns, Connection, columns_of
 
-_UNATTRIBUTED = "unattributed"
 # A request may be in flight for so long; of one that began earlier and never ended, nobody waits.
 _IN_FLIGHT_MS = 30_000
 
@@ -106,9 +107,9 @@ class RequestGrid:
         injected = {
             v: float(self.responses[v].ended(RequestOutcome.INJECTED).sum()) for v in self.variants
         }
-        unattributed = float(self.responses[_UNATTRIBUTED].requests.sum())
+        unattributed = float(self.responses[UNATTRIBUTED].requests.sum())
         lost_share = {v: lost.get(v, 0.0) / max(seen[v] + lost.get(v, 0.0), 1) for v in seen}
-        lost_share[_UNATTRIBUTED] = unattributed / max(sum(seen.values()) + unattributed, 1)
+        lost_share[UNATTRIBUTED] = unattributed / max(sum(seen.values()) + unattributed, 1)
         return Coverage(
             watermark_ms=watermark_ms,
             lost_share=lost_share,
@@ -135,7 +136,7 @@ class RequestGrid:
 
     def _responses(self) -> dict[str, ResponseCounts]:
         """By variant, and of no version: requests by kind, those without an answer among them."""
-        variants = (*self.variants, _UNATTRIBUTED)
+        variants = (*self.variants, UNATTRIBUTED)
         rows = self._read("aggregate/look_requests", variants=list(variants))
         numbers, at = distinct(rows["response"])
         are_known = np.isin(numbers, self.series["response"]).all()
@@ -149,7 +150,7 @@ class RequestGrid:
             if variant in self.begun:
                 laid[place, -1] = unended(self.begun[variant], laid[place].sum(axis=0))
             found[variant] = ResponseCounts(kinds, laid[place])
-        return found
+        return of_who_has_all(found, self.plan, self.stage)
 
     def _begun(self) -> dict[str, FloatArray]:
         """By variant, requests that began, where the mesh has counters of that."""
@@ -219,7 +220,8 @@ class RequestGrid:
                 return nothing, nothing, nothing
             return slow_counts(latency, edge, seen.without_injected)
         if isinstance(metric, Unattributed):
-            return with_unattributed(seen, self.responses[_UNATTRIBUTED], self._may_have(variant))
+            may_have = may_have_unattributed(self.plan, variant, self.stage)
+            return with_unattributed(seen, self.responses[UNATTRIBUTED], may_have)
         untold = seen.ended(RequestOutcome.UNKNOWN)
         if isinstance(metric, Unmeasured):
             if not self.latency and not untold.any():
@@ -233,20 +235,9 @@ class RequestGrid:
         )
         return total, bad, untold
 
-    def _may_have(self, variant: str) -> BoolArray | None:
-        """In which buckets requests of no version may be a candidate's; None for the baseline.
-
-        A stage with next to none of the traffic would put all of it on so few requests.
-        """
-        if variant == self.plan.baseline:
-            return None
-        if self.plan.is_split_assumed:
-            return np.ones(self.buckets, np.bool_)
-        return have_most(variant, self.plan.stages, self.stage)
-
     def _causes(self) -> dict[str, tuple[CauseCounts, ...]]:
         """By metric, its bad requests by kind of response."""
-        kinds = self.responses[_UNATTRIBUTED].kinds
+        kinds = self.responses[UNATTRIBUTED].kinds
         return {
             name: tuple(
                 CauseCounts(

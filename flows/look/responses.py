@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass
 
 import numpy as np
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
+from analysis.plan import Plan
 from analysis.requests.outcomes import (
     FailureRule,
     RequestOutcome,
     Response,
     shown_response,
 )
+from analysis.stages import have_most
+from flows.ingest.requests.mesh.family import UNATTRIBUTED
 from flows.warehouse.statements import Columns
 
 
@@ -119,6 +122,35 @@ class ResponseCounts:
 
     def _sum(self, keep: list[bool]) -> FloatArray:
         return np.asarray(self.counts[np.array(keep, np.bool_)].sum(axis=0))
+
+
+def of_who_has_all(
+    found: Mapping[str, ResponseCounts], plan: Plan, stage: IntArray
+) -> dict[str, ResponseCounts]:
+    """By variant, with failures that name no version as those of a candidate with all the traffic.
+
+    There is nobody else whose they could be, as at the end of a switch. stage: int64[buckets].
+    """
+    unattributed = found[UNATTRIBUTED]
+    kinds, counts = unattributed.kinds, unattributed.counts
+    every = dict(found)
+    for variant in () if plan.is_split_assumed else plan.candidates:
+        has_all = np.array([each.shares.get(variant) == 1 for each in plan.stages], np.bool_)[stage]
+        every[variant] = ResponseCounts(kinds, found[variant].counts + counts * has_all)
+        counts = counts * ~has_all
+    return {**every, UNATTRIBUTED: ResponseCounts(kinds, counts)}
+
+
+def may_have_unattributed(plan: Plan, variant: str, stage: IntArray) -> BoolArray | None:
+    """In which buckets failures of no version may be a candidate's; None for the baseline.
+
+    A stage with next to none of the traffic would put all of them on so few requests.
+    """
+    if variant == plan.baseline:
+        return None
+    if plan.is_split_assumed:
+        return np.ones(len(stage), np.bool_)
+    return have_most(variant, plan.stages, stage)
 
 
 def with_unattributed(

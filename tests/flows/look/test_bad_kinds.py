@@ -18,6 +18,7 @@ from flows.ingest.requests.pull_requests import pull_requests
 from flows.look.evaluate import score_experiment
 from flows.look.responses import ResponseCounts, ResponseKind, with_unattributed
 from flows.look.verdict_document import VerdictDocument
+from flows.spec.experiment import Experiment
 from tests.builders.harm_traffic import (
     SCRAPE_MS,
     SCRAPES,
@@ -28,6 +29,8 @@ from tests.builders.harm_traffic import (
     scraped,
     spec_of,
 )
+from tests.builders.scraped_source import ScrapedSource
+from tests.flows.ingest.requests import test_pull_requests as pulled
 
 END_MS = START + SCRAPES * SCRAPE_MS
 SUCCESS = {"classification": "success"}
@@ -165,6 +168,53 @@ def test_failures_that_may_all_be_the_candidates_pass_no_candidate(
     document = score_experiment(spec, warehouse, at=at)
     assert document.decision.value == decision
     assert ("unattributed: canary has" in " ".join(document.reasons)) == (decision == "hold")
+
+
+@pytest.mark.parametrize(
+    ("share", "decision"), [(0.0, "promote"), (0.002, "promote"), (0.09, "hold"), (0.5, "rollback")]
+)
+def test_failures_of_no_version_are_of_who_has_all_the_traffic(
+    tmp_path: Path, share: float, decision: str
+) -> None:
+    """A switch: nobody is left to compare with, and the client's proxy names no version."""
+    half, every = 1_800_000, 15_000
+    times = range(pulled.START, pulled.START + 2 * half + 1, every)
+    source = ScrapedSource()
+    caller = {"reporter": "source", "instance": "caller:15020"}
+    nowhere = {
+        "destination_workload": "unknown",
+        "destination_version": "unknown",
+        "destination_canonical_revision": "latest",
+    }
+    lost = nowhere | {"response_code": "503", "response_flags": "UF,URX"}
+    for version, more, rates in (
+        ("v1", {}, (3000.0, 0.0)),
+        ("v2", {}, (3000.0, 6000 * (1 - share))),
+        ("v2", lost, (0.0, 6000 * share)),
+    ):
+        added = [rates[t > pulled.START + half] for t in times]
+        counter = dict(zip(times, np.cumsum(added).round().tolist(), strict=True))
+        source.add(pulled.istio(version, "x", **caller, **more), counter)
+    pulled.add_evidence(source, pulled.istio("v1", "caller"), dict.fromkeys(times, 1.0), 1)
+    stages = [{"duration": "30m", "weights": {"stable": 100 - w, "canary": w}} for w in (50, 100)]
+    start = datetime.fromtimestamp(pulled.START / 1000, UTC)
+    spec = Experiment.model_validate(
+        {
+            "experiment": "checkout",
+            "service": "checkout",
+            "namespace": "shop",
+            "mesh": "istio",
+            "reporter": "source",
+            "variants": {"stable": {"version": "v1"}, "canary": {"version": "v2"}},
+            "metrics": {"errors": {"kind": "error_share", "objective": 0.05}},
+            "sources": {"requests": {"prometheus": "http://127.0.0.1:9090"}},
+            "plan": {"start": start, "stages": stages},
+        }
+    )
+    warehouse, end_ms = tmp_path / "w.duckdb", pulled.START + 2 * half
+    pull_requests(spec, source, warehouse, until_ms=end_ms)
+    document = score_experiment(spec, warehouse, at=datetime.fromtimestamp(end_ms / 1000, UTC))
+    assert document.decision.value == decision, document.reasons
 
 
 def test_a_stage_is_looked_at_in_which_a_variant_has_half_of_its_most() -> None:
