@@ -29,6 +29,8 @@ from flows.warehouse.statements import Connection, run
 
 # So many exposures may be left out for how they write a variant's name.
 _MISNAMED_SHARE = 0.01
+# So many exposures may be at times that have not come.
+_AHEAD_SHARE = 0.01
 # Without a start in the spec, so far back is looked for what there is.
 _EARLIER = timedelta(hours=6)
 
@@ -123,6 +125,18 @@ def _check_variant_names(
     return (QualityCheck("names of variants", passed=False, detail=detail),)
 
 
+def _check_times(sources: Sequence[SourcePull]) -> tuple[QualityCheck, ...]:
+    """A failed check where users are not compared because their exposures' times have not come."""
+    for source in sources:
+        ahead = source.ahead
+        if source.kind is UserRows.EXPOSURES and ahead is not None:
+            share = ahead.row_count / source.row_count
+            if share > _AHEAD_SHARE:
+                detail = f"{share:.1%} of the exposures, {ahead}"
+                return (QualityCheck("times of exposures", passed=False, detail=detail),)
+    return ()
+
+
 def _outside_recordings(spec: Experiment, spec_dir: Path, at: datetime) -> tuple[str, ...]:
     """A sentence on each recording that has nothing of the plan's time."""
     named = (spec.sources.requests, spec.metrics_server)
@@ -197,7 +211,8 @@ def about_data(spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetim
         pods = unlike_pods_seen(con, spec, until_ms)
         sources = known_sources(con, spec) if spec.user_metrics and spec.sources.rows else ()
         remarks = (*_on_windows(windows), *notes, *pods, *_on_users(con, spec, sources))
-        return AboutData(remarks, _check_variant_names(spec, sources), evidence)
+        checks = (*_check_variant_names(spec, sources), *_check_times(sources))
+        return AboutData(remarks, checks, evidence)
 
 
 def _on_windows(windows: Sequence[PulledWindow]) -> Iterator[str]:

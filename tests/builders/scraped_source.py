@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flows.ingest.sources.samples import Matcher, Samples, Selector
+from flows.ingest.sources.samples import Matcher, Samples, Selector, finite
 
 
 @dataclass
@@ -38,7 +38,7 @@ class ScrapedSource:
                 times += inside
                 values += [samples[t] for t in inside]
                 offsets.append(len(times))
-        return Samples(
+        found = Samples(
             tuple(labels),
             np.array(offsets, np.int64),
             np.array(times, np.int64),
@@ -46,6 +46,7 @@ class ScrapedSource:
             self.warnings,
             self.notes,
         )
+        return finite(found)
 
     def metric_names(self) -> list[str]:
         return sorted({dict(key)["__name__"] for key in self.series})

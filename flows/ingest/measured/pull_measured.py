@@ -41,7 +41,7 @@ from flows.ingest.sources.samples import (
     SampleSource,
     Selector,
     SourceRefused,
-    kept_samples,
+    countable,
 )
 from flows.spec.experiment import Experiment
 from flows.spec.measured import Gauge, parse_selector
@@ -186,8 +186,8 @@ def _count(
     for (variant, part), text in asked.texts.items():
         parsed = parse_selector(text)
         selector = Selector(parsed.metric, tuple(Matcher(*one) for one in parsed.matchers))
-        found = without_replicas(source.read([selector], *range_of(windows, interval_ms)))
-        found = kept_samples(found, np.isfinite(found.values) & (found.values >= 0))
+        read = source.read([selector], *range_of(windows, interval_ms))
+        found = without_replicas(countable(read))
         pieces.append(found)
         label = asked.by.get(part)
         owners += [

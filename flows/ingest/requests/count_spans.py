@@ -19,11 +19,13 @@ from flows.ingest.requests.series import (
     experiment_series,
 )
 from flows.ingest.requests.windows import Window, bucket_ms, next_span
-from flows.ingest.sources.samples import SampleSource, TooMuch
+from flows.ingest.sources.samples import SampleSource, TooMuch, countable
 from flows.spec.experiment import Experiment
 
 # Read at most about so many samples at once: bounds the memory.
 _MOST_SAMPLES = 2_000_000
+# Beyond, a double is no exact count, and a sum of several none that a whole number holds.
+_LARGEST_COUNT = 2.0**53
 # Where the spec names no source of requests.
 _USUAL_INTERVAL_MS = 15_000
 # Scrapes jitter; several that come late are no hole in the data.
@@ -95,7 +97,8 @@ def _count_span(
 ) -> SpanCounts:
     given = spec.sources.requests
     interval_ms = milliseconds(given.scrape_interval) if given else _USUAL_INTERVAL_MS
-    samples = source.read(selectors(family, spec), *range_of(windows, interval_ms))
+    read = source.read(selectors(family, spec), *range_of(windows, interval_ms))
+    samples = countable(read, largest=_LARGEST_COUNT)
     series = experiment_series(known, samples)
     counts, said = count_windows(
         family,

@@ -123,7 +123,6 @@ class _SpanReport:
     lost: dict[Cause, float]
     foreign: int
     foreign_versions: frozenset[str]
-    quarantined: int
     is_blind: bool
     warnings: tuple[str, ...]
 
@@ -151,7 +150,6 @@ def _reported(span: SpanCounts, loaded: LoadedSpan) -> _SpanReport:
         },
         foreign=span.series.foreign,
         foreign_versions=span.series.foreign_versions,
-        quarantined=span.series.quarantined,
         is_blind=any(len(window.ts_ms) and not window.targets_up for window in span.windows),
         warnings=(
             *span.warnings,
@@ -167,10 +165,6 @@ def _combined(family: Family, spec: Experiment, reports: Sequence[_SpanReport]) 
     seen = {name for report in reports for name in report.variants}
     others = {version for report in reports for version in report.foreign_versions}
     findings = list(missing_variants(family, spec, seen, others)) if reports else []
-    if quarantined := sum(report.quarantined for report in reports):
-        findings.append(
-            f"{quarantined} samples were negative, too large or no number, and left out"
-        )
     if any(report.is_blind for report in reports):
         findings.append(BLIND)
     return RequestPull(

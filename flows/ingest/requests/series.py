@@ -29,8 +29,6 @@ from flows.spec.experiment import Experiment
 
 # So many series, at most, are known from one span to the next: they take 3 kB each.
 _MOST_KNOWN = 1 << 12
-# Beyond, a double is no exact count, and a sum of several none that a whole number holds.
-_LARGEST_COUNT = 2.0**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,6 @@ class RequestSeries:
     rows: one per series of `counters`; targets: labels of one series of each, by its name, in the
     order of counters.target.
     foreign: how many series matched no variant; foreign_versions: the versions they name.
-    quarantined: how many samples were no number, negative or too large.
     """
 
     rows: tuple[SeriesRow, ...]
@@ -73,7 +70,6 @@ class RequestSeries:
     targets: Mapping[str, Labels]
     foreign: int
     foreign_versions: frozenset[str]
-    quarantined: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +128,6 @@ def experiment_series(labels: SeriesLabels, samples: Samples) -> RequestSeries:
     ids, offsets, ts_ms, values = _merged([row.series_id for row in rows], kept, samples)
     by_id = {row.series_id: row for row in rows}
     merged_rows = tuple(by_id[series_id] for series_id in ids)
-    usable = (values >= 0) & (values <= _LARGEST_COUNT)
-    quarantined = int(len(usable) - usable.sum())
-    if quarantined:
-        offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(usable, dtype=np.int64)))[
-            offsets
-        ]
-        ts_ms, values = ts_ms[usable], values[usable]
     labels_of = {row.target: samples.labels[i] for row, i in zip(rows, kept, strict=True)}
     targets = {name: labels_of[name] for name in sorted(labels_of)}
     position = {name: index for index, name in enumerate(targets)}
@@ -149,7 +138,6 @@ def experiment_series(labels: SeriesLabels, samples: Samples) -> RequestSeries:
         targets,
         foreign,
         frozenset(versions),
-        quarantined,
     )
 
 

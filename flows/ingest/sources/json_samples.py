@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 from flows.formats.safe_text import safe_text
 from flows.ingest.sources.json_pairs import Numbers, Pairs, pairs_apart, read_usual
 from flows.ingest.sources.native_samples import native_samples
-from flows.ingest.sources.samples import LATEST_S, Samples, SourceRefused, without_oddities
+from flows.ingest.sources.samples import LATEST_S, Samples, SourceRefused, finite
 
 # From `1700000015,"6"],[1700000030,"7"` to the lines `,1700000015,6`: one pass over the bytes.
 _LINES = bytes.maketrans(b"]", b"\n")
@@ -56,7 +56,7 @@ def decode_matrix(body: bytes, *, native: bool = False, of_query: bool = False) 
         warnings=(*said, *_unread(result)),
         notes=notes,
     )
-    return samples if of_query else without_oddities(samples)
+    return samples if of_query else finite(samples)
 
 
 class _Series(TypedDict):

@@ -12,7 +12,7 @@ import cramjam
 import numpy as np
 
 from analysis.counting.timelines import Timelines
-from flows.ingest.sources.samples import Samples, Selector, in_order, kept_samples, without_oddities
+from flows.ingest.sources.samples import Samples, Selector, finite, in_order, kept_samples
 from flows.ingest.sources.series_frames import NotReadable, find_series
 from flows.ingest.sources.xor_chunks import decode_chunks
 
@@ -99,7 +99,7 @@ def _proper(samples: Samples, start_ms: int, end_ms: int) -> Samples:
     inside = (ts_ms > start_ms) & (ts_ms <= end_ms)
     if not is_finite:
         inside &= values.view(np.uint64) != _STALE
-    return without_oddities(kept_samples(samples, inside))
+    return finite(kept_samples(samples, inside))
 
 
 def _is_in_order(samples: Samples) -> bool:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.formats.text import counted
 from flows.ingest.sources.source_error import SourceError
 
 # Seconds from which on a time is none, and no milliseconds that a whole number holds.
@@ -187,11 +188,37 @@ def kept_samples(samples: Samples, keep: NDArray[np.bool_]) -> Samples:
     )
 
 
-def without_oddities(samples: Samples) -> Samples:
-    """The samples without NaN and infinite values, which no counter has; a note counts them."""
-    odd = ~np.isfinite(samples.values)
+def finite(samples: Samples) -> Samples:
+    """Instead of NaN and infinite values those before them in the series; a note counts them."""
+    return _mended(samples, ~np.isfinite(samples.values), "not finite")
+
+
+def countable(samples: Samples, *, largest: float = np.inf) -> Samples:
+    """Instead of values that no counter has, negative or too large, those before them."""
+    odd = (samples.values < 0) | (samples.values > largest)
+    return _mended(samples, odd, "negative or too large to count")
+
+
+def _mended(samples: Samples, odd: NDArray[np.bool_], what: str) -> Samples:
+    """An odd value says nothing of the count, but that its series was there: were it left out, the
+    next would look like the first of a counter that began again, and count whole."""
     if not odd.any():
         return samples
     names = sorted({samples.labels[i].get("__name__", "?") for i in samples.series_of_sample[odd]})
-    note = f"{int(odd.sum())} samples of {', '.join(names)} were not finite and are left out"
-    return kept_samples(replace(samples, notes=(*samples.notes, note)), ~odd)
+    note = (
+        f"{what}: {counted(int(odd.sum()), 'sample')} of {', '.join(names)}; "
+        "the values before them are taken"
+    )
+    source = _usual(samples, odd)
+    found = replace(samples, values=samples.values[source], notes=(*samples.notes, note))
+    return kept_samples(found, ~odd[source])
+
+
+def _usual(samples: Samples, odd: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """int64[samples]: of odd ones the sample before in the series that isn't, or else the next."""
+    place = np.arange(len(odd))
+    before = np.maximum.accumulate(np.where(odd, -1, place))
+    after = np.minimum.accumulate(np.where(odd, len(odd), place)[::-1])[::-1]
+    series = samples.series_of_sample
+    source = np.where(before >= samples.offsets[series], before, after)
+    return np.where(source < samples.offsets[series + 1], source, place)

@@ -33,13 +33,17 @@ class UserRows(StrEnum):
         """What a row names beside the user: a variant, or an outcome."""
         return "variant" if self is UserRows.EXPOSURES else "outcome"
 
+    @property
+    def time_column(self) -> str:
+        """When a row says that it happened."""
+        return "exposed_at" if self is UserRows.EXPOSURES else "occurred_at"
+
     def columns(self, mapping: Mapping[str, str | None]) -> dict[str, str]:
         """The column of each role that has one.
 
         `value` and `experiment` may be absent from the data; the latter may be none in the mapping.
         """
-        at = "exposed_at" if self is UserRows.EXPOSURES else "occurred_at"
-        names = {"user": "user_id", self.name_column: self.name_column, "at": at}
+        names = {"user": "user_id", self.name_column: self.name_column, "at": self.time_column}
         names |= {"experiment": "experiment"}
         names |= {"value": "value"} if self is UserRows.OUTCOMES else {}
         named = {role: mapping.get(role, name) for role, name in names.items()}

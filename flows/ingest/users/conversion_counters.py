@@ -32,6 +32,7 @@ from flows.ingest.sources.samples import (
     SampleSource,
     Selector,
     SourceRefused,
+    countable,
     take,
 )
 from flows.ingest.users.pull_report import ConversionPull
@@ -60,7 +61,8 @@ def pull_conversions(
     users, warnings = Counter[tuple[str, str]](), dict[str, None]()
     foreign = written = 0
     for windows in spans_of(pending):
-        samples = without_replicas(source.read([selector], *range_of(windows, interval_ms)))
+        read = source.read([selector], *range_of(windows, interval_ms))
+        samples = without_replicas(countable(read))
         ours = _ours(spec, samples)
         has_series |= bool(ours.labels)
         foreign = max(foreign, len(samples.labels) - len(ours.labels))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import reduce
 from typing import Any
 
 from flows.ingest.engine.kept_answers import rows_of
 from flows.ingest.sources.user_rows import LeftOut, UserDataRefused, UserRows
-from flows.ingest.users.pull_report import CameAgain, EarlyUsers, SourcePull
+from flows.ingest.users.pull_report import CameAgain, EarlyUsers, RowsAhead, SourcePull
 from flows.ingest.users.quantities import cohorts_of, quantile_cohorts
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
@@ -75,7 +76,8 @@ def _known_source(
     known: Mapping[str, KnownPart],
     again: Sequence[Sequence[Any]],
 ) -> SourcePull:
-    names = _names(con, spec, kind) if known else {}
+    found = _names(con, spec, kind) if known else []
+    names = {name: rows for name, rows, _, _ in found}
     return SourcePull(
         kind=kind,
         replaced=(),
@@ -90,7 +92,15 @@ def _known_source(
         empty=tuple(part for part, old in known.items() if old.is_empty),
         copies=_copies(known),
         early=_early_users(con, spec) if kind is UserRows.EXPOSURES else None,
+        ahead=_rows_ahead(kind, found),
     )
+
+
+def _rows_ahead(
+    kind: UserRows, found: Sequence[tuple[str, int, int, datetime]]
+) -> RowsAhead | None:
+    times = [latest for _, _, ahead, latest in found if ahead]
+    return RowsAhead(kind, sum(row[2] for row in found), max(times)) if times else None
 
 
 def _copies(known: Mapping[str, KnownPart]) -> tuple[tuple[str, str], ...]:
@@ -142,11 +152,13 @@ def _unknown_names(spec: Experiment, kind: UserRows, found: Mapping[str, int]) -
     return unknown
 
 
-def _names(con: Connection, spec: Experiment, kind: UserRows) -> dict[str, int]:
-    """Rows by variant or by outcome, as they came."""
-    lists = {"rows": kind.value, "named": kind.name_column}
+def _names(
+    con: Connection, spec: Experiment, kind: UserRows
+) -> list[tuple[str, int, int, datetime]]:
+    """Rows by variant or by outcome, as they came, how many of them lie ahead, and the latest."""
+    filled = {"rows": kind.value, "named": kind.name_column, "at": kind.time_column}
     rows = rows_of(con, spec)
-    return dict(run(rows, "aggregate/row_names", lists, experiment=spec.experiment).fetchall())
+    return run(rows, "aggregate/row_names", filled, experiment=spec.experiment).fetchall()
 
 
 def misnamed_exposures(spec: Experiment, found: Mapping[str, int]) -> tuple[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 from flows.formats.text import counted
@@ -60,6 +60,23 @@ class EarlyUsers:
 
 
 @dataclass(frozen=True, slots=True)
+class RowsAhead:
+    """Rows at times that had not come when they were looked at; latest: the last of these."""
+
+    kind: UserRows
+    row_count: int
+    latest: datetime
+
+    def __str__(self) -> str:
+        """A sentence."""
+        return (
+            f"{_rows(self.row_count)} of {self.kind} at times that have not come, the latest "
+            f"{self.latest.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: they count from then on; if the "
+            "times are local, write them with their zone (2026-01-31T09:30:00+01:00)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class SourcePull:
     """One source after a pull.
 
@@ -68,7 +85,8 @@ class SourcePull:
     source, whose rows are gone. row_count, left_out: over all parts of the source. names: rows by
     variant or outcome, as they came; unknown: by one that the spec doesn't know. came_again: parts
     that others replace. empty: parts without any row. copies: parts with the rows of another one,
-    and that one. early: users exposed before the plan's start, if any.
+    and that one. early: users exposed before the plan's start, if any; ahead: rows of times that
+    have not come, if any.
     """
 
     kind: UserRows
@@ -84,6 +102,7 @@ class SourcePull:
     empty: tuple[str, ...] = ()
     copies: tuple[tuple[str, str], ...] = ()
     early: EarlyUsers | None = None
+    ahead: RowsAhead | None = None
 
     @property
     def summary(self) -> str:
@@ -117,6 +136,8 @@ class SourcePull:
                 f"{_rows(self.left_out.without_value)} of {self.kind} without a value (missing, "
                 "NaN or infinite): that they happened counts, sums leave them out"
             )
+        if self.ahead is not None:
+            found.append(str(self.ahead))
         if self.unknown:
             found.append(self._about_unknown())
         if self.vanished:

@@ -79,14 +79,6 @@ def test_one_series_in_two_spellings_is_one_and_no_time_counts_twice() -> None:
     assert infinite.rows[0].le_ms == float("inf")
 
 
-def test_samples_that_are_no_counts_are_left_out_and_counted() -> None:
-    values = {1: 1.0, 2: float("nan"), 3: -1.0, 4: float("inf"), 5: 2.0, 6: 2.0**54, 7: 1e308}
-    found = series_of((istio("v1", "a"), values), (istio("v2", "b"), {1: 3.0}))
-    assert found.quarantined == 5
-    assert found.counters.offsets.tolist() == [0, 2, 3]
-    assert found.counters.values.tolist() == [1.0, 2.0, 3.0]
-
-
 def test_no_series_is_no_error() -> None:
     found = series_of()
     assert (found.rows, dict(found.targets), len(found.counters.ts_ms)) == ((), {}, 0)

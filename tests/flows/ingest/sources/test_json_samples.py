@@ -71,14 +71,16 @@ def test_spaces_between_the_tokens_do_not_matter() -> None:
     assert decode_matrix(spaced).labels == decode_matrix(body).labels
 
 
-def test_values_that_no_counter_has_are_left_out_and_named() -> None:
+def test_values_that_no_counter_has_are_the_ones_before_and_named() -> None:
     odd = {1000: "NaN", 2000: "1", 3000: "+Inf", 4000: "-Inf", 5000: "2"}
     found = decode_matrix(
         _answer([({"__name__": "a"}, odd), ({"__name__": "only_nan"}, {1000: "NaN"})])
     )
     assert found.labels == ({"__name__": "a"},)
-    assert found.values.tolist() == [1, 2]
-    assert found.notes == ("4 samples of a, only_nan were not finite and are left out",)
+    assert found.values.tolist() == [1, 1, 1, 1, 2]
+    assert found.notes == (
+        "not finite: 4 samples of a, only_nan; the values before them are taken",
+    )
     assert found.warnings == ()
 
 

@@ -147,8 +147,10 @@ def test_staleness_markers_go_and_other_nans_are_reported() -> None:
     marker = struct.unpack(">d", (0x7FF0000000000002).to_bytes(8, "big"))[0]
     chunk = [(START, 1.0), (START + 1, marker), (START + 2, float("nan")), (START + 3, 2.0)]
     found = decode_answer(encode_frame(LABELS, [chunk]), {}, START - 1, START + 9)
-    assert found.values.tolist() == [1, 2]
-    assert found.notes == ("1 samples of requests_total were not finite and are left out",)
+    assert found.values.tolist() == [1, 1, 2]
+    assert found.notes == (
+        "not finite: 1 sample of requests_total; the values before them are taken",
+    )
 
 
 def test_external_labels_are_taken_off() -> None:
