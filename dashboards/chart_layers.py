@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from analysis.verdict import Decision
-from dashboards.chart_svg import COLOURS, DASHES, HEIGHT
+from dashboards.chart_svg import BELOW, COLOURS, DASHES, HEIGHT
 from dashboards.report_view import ExperimentReport, PastLook
 
 Layer = dict[str, Any]
@@ -116,7 +116,7 @@ def look_marks(looks: Sequence[PastLook]) -> list[Layer]:
     return [
         {
             "data": {"values": rows},
-            "mark": {"type": "text", "fontSize": 10, "fontWeight": "bold", "y": HEIGHT - 53},
+            "mark": {"type": "text", "fontSize": 10, "fontWeight": "bold", "y": HEIGHT - BELOW + 1},
             "encoding": {
                 "x": time_axis("t"),
                 "text": {"field": "text"},

@@ -16,7 +16,10 @@ from markupsafe import Markup
 
 from dashboards.page_templates import visible
 
+# With axes, as most charts are.
 WIDTH, HEIGHT = 440, 190
+# What the axis below a chart and the rims take of its height, and numbers beside it of its width.
+BELOW, BESIDE = 54, 74
 # By variant, the baseline first: colour and dashes, so that neither tells alone.
 COLOURS = tuple(f"var(--v{i})" for i in range(5))
 DASHES = ([5, 3], [1, 0], [2, 2], [8, 2, 2, 2], [1, 3])
@@ -32,7 +35,6 @@ _AXIS = {
     "titleFontWeight": "normal",
     "gridOpacity": 0.6,
     "tickSize": 4,
-    "labelOverlap": "greedy",
 }
 _CONFIG: dict[str, Any] = {
     "aria": False,
@@ -40,9 +42,15 @@ _CONFIG: dict[str, Any] = {
     "background": None,
     "view": {"stroke": None},
     "axis": _AXIS,
-    "axisX": {"grid": False, "tickCount": 5},
+    "axisX": {"grid": False, "tickCount": 5, "labelOverlap": "greedy"},
     # Browsers' fonts are wider than the one that charts are laid out with.
-    "axisY": {"domain": False, "ticks": False, "tickCount": 4, "titlePadding": 18},
+    "axisY": {
+        "domain": False,
+        "ticks": False,
+        "tickCount": 4,
+        "titlePadding": 18,
+        "labelOverlap": False,
+    },
     "legend": {"disable": True},
 }
 # What a reader of the page has no use of.
@@ -62,12 +70,14 @@ def drawn(
     label: str,
     *,
     height: float = HEIGHT,
+    beside: float = BESIDE,
     name: str = "chart",
     **values: float,
 ) -> Markup:
     """The layers of a chart as SVG; label: the same in words.
 
-    values: what expressions in the layers name. Each layer has its data inline.
+    beside: what labels on the left and the rims take of the width; a chart with longer ones is
+    wider. values: what expressions in the layers name. Each layer has its data inline.
     """
     # Half a second, which only pages that are made pay.
     import vl_convert  # noqa: PLC0415
@@ -80,10 +90,10 @@ def drawn(
         named.append({**layer, "data": {"name": f"rows{rows.index(layer['data']['values'])}"}})
     chart = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": WIDTH,
-        "height": height,
+        # To fit both axes into a size, Vega lays a chart out twice.
+        "width": WIDTH - beside,
+        "height": height - BELOW,
         "padding": {"top": 20, "bottom": 2, "left": 6, "right": 8},
-        "autosize": {"type": "fit", "contains": "padding"},
         "config": _CONFIG,
         "params": [{"name": each, "value": 0} for each in values],
         "datasets": {f"rows{i}": [] for i in range(len(rows))},
@@ -112,7 +122,11 @@ def _small(svg: str, label: str, name: str) -> Markup:
     body = svg[size.end() :]
     for pattern, instead in ((_USELESS, ""), (_NUMBER, r"\1"), (_EMPTY, ""), (_GROUP, "")):
         body = pattern.sub(instead, body)
-    head = Markup('<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-        name, size[1], size[2], visible(label)
+    # All of one width, so that a page shows their text in one size; what is over is on the left,
+    # where labels are wider in a browser.
+    width = float(size[1])
+    box = f"{min(0, width - WIDTH):g} 0 {max(WIDTH, width):g} {size[2]}"
+    head = Markup('<svg class="{}" viewBox="{}" role="img" aria-label="{}">').format(
+        name, box, visible(label)
     )
     return head + Markup(body)  # vl-convert escapes what is written in a chart

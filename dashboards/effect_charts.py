@@ -18,9 +18,12 @@ from dashboards.chart_layers import (
     stage_bands,
     time_axis,
 )
-from dashboards.chart_svg import COLOURS, drawn
+from dashboards.chart_svg import BELOW, COLOURS, drawn
 from dashboards.page_templates import visible
 from dashboards.report_view import ExperimentReport, PastHarm, PastLook
+
+# Of labels beside a chart, in a browser: the width of a letter and of the longest, and the rims.
+_LETTER, _LONGEST, _RIMS = 6.5, 205, 24
 
 
 def confidence_sequences(report: ExperimentReport) -> tuple[Chart, ...]:
@@ -216,5 +219,7 @@ def _forest(report: ExperimentReport, table: SegmentTable) -> Iterator[Chart]:
         f"{e.dimension} {e.segment} {numbers.interval(e.difference, is_share=is_share)}"
         for e in effects
     )
-    svg = drawn(layers, label, height=50 + 20 * len(rows))
+    longest = max(len(str(row["name"])) for row in rows)
+    beside = min(_LETTER * longest, _LONGEST) + _RIMS
+    svg = drawn(layers, label, height=BELOW + 20 * len(rows), beside=beside)
     yield Chart(f"{table.metric} of {table.candidate}", svg)
