@@ -7,8 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
+
+from analysis.users.running_totals import are_running_totals
+from analysis.users.sums import Sums
 from flows.formats.problems import RowFault, each_once
-from flows.ingest.sources.aggregate_rows import AggregateRow, row_of
+from flows.ingest.sources.aggregate_rows import VALUE, AggregateRow, row_of
 from flows.ingest.sources.staged_rows import one_form
 from flows.ingest.users.pull_aggregates import StoredRow, stored_rows, vanished_groups
 from flows.ingest.users.pull_report import vanished_sums
@@ -66,6 +70,7 @@ def read_known_aggregates(con: Connection, spec: Experiment) -> KnownAggregates:
     faults += _repeated(rows)
     for name, of_metric in by_metric.items():
         faults += dict.fromkeys(_of_metric(spec, name, of_metric))
+        faults += _running_totals(spec, name, of_metric)
     faults += _incomplete(spec, by_metric)
     more = len(faults) - _MOST_FAULTS
     shown = (*faults[:_MOST_FAULTS], *((f"and {more} more such faults",) if more > 0 else ()))
@@ -189,6 +194,25 @@ def _of_metric(spec: Experiment, name: str, rows: Sequence[VariantRow]) -> Itera
                 f"{name}, {variant}: {count:,.0f} users of {segment!r} of {users[variant]:,.0f} in "
                 "all: a row without segment has all users"
             )
+
+
+def _running_totals(spec: Experiment, name: str, rows: Sequence[VariantRow]) -> Iterator[str]:
+    """Where each day has the users of the days before as well."""
+    of_day: dict[str, dict[date, Sums]] = {variant: {} for variant in spec.variants}
+    for each in rows:
+        if each.row.day is not None and not each.row.segment and not spec.sources.is_timeless:
+            days, sums = of_day[each.variant], each.row.sums.at(np.zeros(3))
+            known = days.get(each.row.day)
+            days[each.row.day] = sums if known is None else known + sums
+    in_order = [[days[day] for day in sorted(days)] for days in of_day.values()]
+    if are_running_totals(in_order, VALUE):
+        days = of_day[spec.baseline]
+        first, last = min(days), max(days)
+        yield (
+            f"each day of {name} seems to hold the days before: users of {spec.baseline} grow from "
+            f"{float(days[first].n):,.0f} on {first} to {float(days[last].n):,.0f} on {last} and "
+            "hardly differ from day to day; give each day the users of that day alone"
+        )
 
 
 def _of_row(spec: Experiment, name: str, kind: str, row: AggregateRow) -> Iterator[RowFault]:

@@ -405,3 +405,21 @@ def test_files_that_can_not_be_read_are_refused(
     (tmp_path / name).write_text(text)
     with pytest.raises(UserDataRefused, match=said):
         pull(sums_spec(), tmp_path)
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_days_that_hold_the_days_before_are_invalid(tmp_path: Path, is_running: bool) -> None:
+    """They counted users up to a dozen times, and what was chance became sure."""
+    rng = np.random.default_rng(3)
+    rows, total = [], defaultdict[str, int](int)
+    for number in range(1, 13):
+        for v in "ab":
+            own = int(rng.binomial(200, 0.5))
+            total[v] += own
+            did, n = (total[v], 200 * number) if is_running else (own, 200)
+            rows.append(paid(v, did, n, day=f"2026-01-{number:02}"))
+    metrics = {"paid": PAID | {"window": "1d"}}
+    document = judge_sums(tmp_path, rows, sums_spec({"by_day": True}, metrics=metrics))
+    assert (document.decision.value == "invalid") is is_running
+    said = "each day of paid seems to hold the days before: users of a grow from 200 on 2026-01-01"
+    assert (said in " ".join(document.reasons)) is is_running
