@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import reduce
 from typing import Any
 
@@ -76,8 +75,7 @@ def _known_source(
     known: Mapping[str, KnownPart],
     again: Sequence[Sequence[Any]],
 ) -> SourcePull:
-    found = _names(con, spec, kind) if known else []
-    names = {name: rows for name, rows, _, _ in found}
+    names = _names(con, spec, kind) if known else {}
     return SourcePull(
         kind=kind,
         replaced=(),
@@ -92,15 +90,15 @@ def _known_source(
         empty=tuple(part for part, old in known.items() if old.is_empty),
         copies=_copies(known),
         early=_early_users(con, spec) if kind is UserRows.EXPOSURES else None,
-        ahead=_rows_ahead(kind, found),
+        ahead=_rows_ahead(con, spec, kind) if known else None,
     )
 
 
-def _rows_ahead(
-    kind: UserRows, found: Sequence[tuple[str, int, int, datetime]]
-) -> RowsAhead | None:
-    times = [latest for _, _, ahead, latest in found if ahead]
-    return RowsAhead(kind, sum(row[2] for row in found), max(times)) if times else None
+def _rows_ahead(con: Connection, spec: Experiment, kind: UserRows) -> RowsAhead | None:
+    filled = {"rows": kind.value, "at": kind.time_column}
+    rows = run(rows_of(con, spec), "aggregate/rows_ahead", filled, experiment=spec.experiment)
+    [(count, latest)] = rows.fetchall()
+    return RowsAhead(kind, count, latest) if count else None
 
 
 def _copies(known: Mapping[str, KnownPart]) -> tuple[tuple[str, str], ...]:
@@ -152,13 +150,11 @@ def _unknown_names(spec: Experiment, kind: UserRows, found: Mapping[str, int]) -
     return unknown
 
 
-def _names(
-    con: Connection, spec: Experiment, kind: UserRows
-) -> list[tuple[str, int, int, datetime]]:
-    """Rows by variant or by outcome, as they came, how many of them lie ahead, and the latest."""
-    filled = {"rows": kind.value, "named": kind.name_column, "at": kind.time_column}
+def _names(con: Connection, spec: Experiment, kind: UserRows) -> dict[str, int]:
+    """Rows by variant or by outcome, as they came."""
+    lists = {"rows": kind.value, "named": kind.name_column}
     rows = rows_of(con, spec)
-    return run(rows, "aggregate/row_names", filled, experiment=spec.experiment).fetchall()
+    return dict(run(rows, "aggregate/row_names", lists, experiment=spec.experiment).fetchall())
 
 
 def misnamed_exposures(spec: Experiment, found: Mapping[str, int]) -> tuple[int, str]:
