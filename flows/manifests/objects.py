@@ -12,6 +12,8 @@ from flows.manifests.split import Backend, Origin
 from flows.manifests.values import fields_of, items_of, text_of
 
 Labels = tuple[tuple[str, str], ...]
+UNNAMED_NAMESPACE = "default"
+"""Of an object that leaves its namespace to the command that applies it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def _objects(document: YamlDocument, data: Any, at: FieldPath, *, depth: int) ->
         for field in ("name", "generateName", "namespace")
     }
     name = named["name"] or named["generateName"] or "(no name)"
-    namespace = named["namespace"] or "default"
+    namespace = named["namespace"] or UNNAMED_NAMESPACE
     yield Manifest(document, at, data, group, version, data["kind"], name, namespace)
 
 
@@ -215,7 +217,17 @@ class ManifestSet:
 
 
 def tell_apart(backends: list[Backend]) -> tuple[Backend, ...]:
-    """The backends with names that differ: a subset of two services gets the service's name too."""
+    """The backends with names that differ: a subset of two services gets the service's name too.
+
+    One that is listed several times (by ports, or with other headers) is one, with all their share.
+    """
+    merged: dict[tuple[str, str, str | None, str | None], Backend] = {}
+    for backend in backends:
+        key = (backend.service, backend.namespace, backend.subset, backend.cluster)
+        first = merged.setdefault(key, backend)
+        if first is not backend and backend.percent is not None:
+            merged[key] = replace(first, percent=(first.percent or 0.0) + backend.percent)
+    backends = list(merged.values())
     names = [backend.name for backend in backends]
     seen: dict[str, int] = {}
     told = []

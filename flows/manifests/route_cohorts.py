@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from flows.manifests.objects import UNNAMED_NAMESPACE
 from flows.manifests.split import Backend, Split
 
 _ROUTE = re.compile(r"(\w+?)s?\[(\d+)\](?: \((.+)\))?")
@@ -51,7 +52,7 @@ def is_driven(split: Split, splits: Sequence[Split]) -> bool:
     origin = split.origin
     return any(
         (one.kind, one.name) == (origin.kind, origin.name)
-        and origin.namespace in (one.namespace, "default")
+        and origin.namespace in (one.namespace, UNNAMED_NAMESPACE)
         and (not one.routes or any(f"({name})" in origin.route for name in one.routes))
         for other in splits
         if other is not split

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from flows.formats.problems import FileProblem, InputError
+from flows.manifests.objects import UNNAMED_NAMESPACE
 from flows.manifests.read import Manifests, read_manifests
 from flows.manifests.route_cohorts import cohorts_among, why_mixed
 from flows.manifests.split import Backend, Severity, Split
@@ -22,20 +24,65 @@ def manifests_of_spec(spec: Experiment, spec_dir: Path) -> Manifests:
 def configured_splits(spec: Experiment, manifests: Manifests) -> dict[Split, dict[str, float]]:
     """Percent by variant, of each split between the spec's variants."""
     found = {}
-    for split in manifests.splits:
-        shares = {_variant(spec, backend): backend.percent for backend in split.backends}
+    for split in _own_splits(spec, manifests):
+        shares: dict[str | None, float] = {}
+        for backend in split.backends:
+            name = _variant(spec, backend)
+            shares[name] = shares.get(name, 0.0) + (backend.percent or 0.0)
         if set(shares) >= set(spec.variants) and split.percents:
-            found[split] = {name: shares[name] or 0.0 for name in spec.variants}
+            found[split] = {name: shares[name] for name in spec.variants}
     return found
+
+
+def _own_splits(spec: Experiment, manifests: Manifests) -> list[Split]:
+    """The splits of objects that route the spec's service, in its namespace if any does.
+
+    Where no object does, all: the service may have another name in the mesh.
+    """
+    nearness: dict[tuple[str, str, str], int] = {}
+    for split in manifests.splits:
+        key = _object(split)
+        nearness[key] = max(nearness.get(key, 0), _nearness(spec, split))
+    nearest = max(nearness.values(), default=0)
+    return [split for split in manifests.splits if nearness[_object(split)] == nearest]
+
+
+def _object(split: Split) -> tuple[str, str, str]:
+    return split.origin.kind, split.origin.namespace, split.origin.name
+
+
+def _nearness(spec: Experiment, split: Split) -> int:
+    """2: of the spec's service, or of a controller; 1: in another namespace; 0: of another one."""
+    if split.knows_baseline or not split.is_service_known:
+        return 2
+    named = {spec.service, *(one.service or one.version for one in spec.variants.values())}
+    if named.isdisjoint({split.service, *(backend.service for backend in split.backends)}):
+        return 0
+    return 2 if split.namespace in (spec.namespace, UNNAMED_NAMESPACE) else 1
 
 
 def split_of_manifests(spec: Experiment, spec_dir: Path) -> dict[str, float] | None:
     """The one split that the spec's manifests configure; None if there is none, or several.
 
-    Raises InputError for a file that can't be read.
+    Raises InputError for a file, or a weight between the variants, that can't be read.
     """
-    found = list(configured_splits(spec, manifests_of_spec(spec, spec_dir)).values())
+    manifests = manifests_of_spec(spec, spec_dir)
+    found = list(configured_splits(spec, manifests).values())
+    if not found and (unread := list(_unread_weights(spec, manifests))):
+        raise InputError(unread)
     return found[0] if found and all(_same(found[0], other) for other in found) else None
+
+
+def _unread_weights(spec: Experiment, manifests: Manifests) -> Iterator[FileProblem]:
+    """The weights that leave a split between the variants unknown."""
+    unknown = {
+        "{} {}/{}".format(*_object(split))
+        for split in _own_splits(spec, manifests)
+        if not split.percents and {*spec.variants} <= {_variant(spec, b) for b in split.backends}
+    }
+    for one in manifests.findings:
+        if one.manifest in unknown and one.field.endswith(".weight"):
+            yield FileProblem(one.file, one.line, one.field, one.message)
 
 
 def conflicting_splits(spec: Experiment, manifests: Manifests) -> tuple[str, ...]:
@@ -63,7 +110,8 @@ def mixed_cohorts(spec: Experiment, manifests: Manifests) -> str:
         split: {name: one for one in split.backends if (name := _variant(spec, one)) is not None}
         for split in manifests.splits
     }
-    return why_mixed(cohorts_among(manifests.splits, named))
+    own = _own_splits(spec, manifests)
+    return why_mixed([one for one in cohorts_among(manifests.splits, named) if one.split in own])
 
 
 def disagreements(spec: Experiment, manifests: Manifests) -> Iterator[str]:
@@ -89,6 +137,12 @@ def disagreements(spec: Experiment, manifests: Manifests) -> Iterator[str]:
     ends = [{name: 100.0 * (name == one) for name in spec.variants} for one in spec.variants]
     said += [cohort.split for cohort in spec.cohorts.values() if cohort.split]
     allowed = [*said, *ends] if spec.plan.stages else said
+    for split in splits:
+        place = f"{split.origin.file}:{split.origin.line}: {split.origin}"
+        if _nearness(spec, split) == 0:
+            yield f"{place} splits requests to {split.service}, the spec has service {spec.service}"
+        elif _nearness(spec, split) == 1:
+            yield f"{place} is in another namespace than the spec's {spec.namespace}"
     if spec.delivery and spec.delivery.is_fresh:
         return  # the route has more receivers than variants
     for split, shares in splits.items():
@@ -109,8 +163,9 @@ def mistakes(manifests: Manifests) -> list[str]:
 
 def _variant(spec: Experiment, backend: Backend) -> str | None:
     """The variant that receives: by the labels of a Service, by its version, else by its name."""
-    found = (name for name, one in spec.variants.items() if _receives(name, one, backend))
-    return next(found, None)
+    found = [name for name, one in spec.variants.items() if _receives(name, one, backend)]
+    labelled = [n for n in found if backend.version and spec.variants[n].version == backend.version]
+    return next(iter(labelled or found), None)
 
 
 def _receives(name: str, variant: Variant, backend: Backend) -> bool:

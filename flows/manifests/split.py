@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from typing import Any
 
+from flows.manifests.values import quantity_of
 from flows.spec.experiment import Mesh
 
 
@@ -170,7 +172,16 @@ class Split:
         return {name: share for name, share in shares.items() if share is not None}
 
 
-def percents_of(weights: Sequence[Fraction]) -> list[float] | None:
-    """The weights in percent of their sum; None if nobody gets anything."""
+def percents_of(targets: Sequence[Mapping[str, Any]], *, missing: int = 0) -> list[float] | None:
+    """The weights in percent of their sum; None if nobody gets anything, or one can't be read.
+
+    missing: the weight of a target that has none.
+    """
+    weights: list[Fraction] = []
+    for written in (target.get("weight") for target in targets):
+        weight = Fraction(missing) if written is None else quantity_of(written)
+        if weight is None:
+            return None
+        weights.append(weight)
     total = sum(weights, start=Fraction(0))
     return [float(100 * weight / total) for weight in weights] if total > 0 else None

@@ -41,7 +41,7 @@ def read_splits(manifest: Manifest, around: ManifestSet) -> Iterator[Split]:
 
 def _read_rule(manifest: Manifest, around: ManifestSet, rule: dict[str, Any], index: int) -> Split:
     references = [fields_of(item) for item in items_of(rule.get("backendRefs"))]
-    shares = percents_of([_weight(item) for item in references])
+    shares = percents_of(references, missing=1)
     parent = _parent_service(manifest)
     gateway = None if parent else _gateway(manifest, around)
     cluster = _gateway_cluster(manifest, index) if gateway is _Gateway.ENVOY_GATEWAY else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any
 
 from flows.formats.problems import FieldPath
@@ -52,7 +51,7 @@ def read_splits(manifest: Manifest, around: ManifestSet) -> Iterator[Split]:
     named = [item for item in overrides if text_of(item.get("authority"))]
     if not named:
         return
-    shares = percents_of([quantity_of(item.get("weight")) or Fraction(0) for item in named])
+    shares = percents_of(named)
     service, namespace = around.service_of(manifest.name, manifest.namespace)
     backends = []
     for place, item in enumerate(named):
@@ -95,6 +94,11 @@ def find_problems(manifest: Manifest, _: ManifestSet) -> Iterator[FieldFinding]:
     ratio = number_of(fields_of(spec.get("retryBudget")).get("retryRatio"))
     if ratio is not None and ratio < 0:
         yield FieldFinding(("spec", "retryBudget", "retryRatio"), f"is {ratio:g}, must be from 0")
+    for index, item in enumerate(map(fields_of, items_of(spec.get("dstOverrides")))):
+        weight = item.get("weight")
+        if weight is not None and quantity_of(weight) is None:
+            where = ("spec", "dstOverrides", index, "weight")
+            yield FieldFinding(where, f"is {weight!r}, must be a weight such as 90 or 500m")
 
 
 def _route_problems(route: dict[str, Any], path: FieldPath) -> Iterator[FieldFinding]:

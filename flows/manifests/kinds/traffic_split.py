@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any
 
 from flows.manifests.fields.field_check import (
@@ -39,7 +38,7 @@ def read_splits(manifest: Manifest, around: ManifestSet) -> Iterator[Split]:
     named = [item for item in backends if text_of(item.get("service"))]
     if not named:
         return
-    shares = percents_of([quantity_of(item.get("weight")) or Fraction(0) for item in named])
+    shares = percents_of(named)
     service, namespace = around.service_of(
         text_of(manifest.spec.get("service")) or manifest.name, manifest.namespace
     )

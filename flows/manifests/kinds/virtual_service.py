@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any
 
 from flows.formats.problems import FieldPath
@@ -39,7 +38,8 @@ def _read_route(
     manifest: Manifest, around: ManifestSet, route: dict[str, Any], protocol: str, index: int
 ) -> Split:
     destinations = [fields_of(item) for item in items_of(route.get("route"))]
-    shares = percents_of(_weights(destinations))
+    # One that stands alone takes everything.
+    shares = [100.0] if len(destinations) == 1 else percents_of(destinations)
     backends = [
         _backend(
             manifest, around, fields_of(item.get("destination")), shares[place] if shares else None
@@ -62,13 +62,6 @@ def _read_route(
         faults=tuple(_faults(fields_of(route.get("fault")))),
         notes=() if protocol == "http" else (_NO_REQUESTS,),
     )
-
-
-def _weights(destinations: list[dict[str, Any]]) -> list[Fraction]:
-    """The weights; a destination that stands alone takes everything."""
-    if len(destinations) == 1:
-        return [Fraction(1)]
-    return [quantity_of(item.get("weight")) or Fraction(0) for item in destinations]
 
 
 def _backend(

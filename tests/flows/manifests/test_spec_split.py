@@ -1,19 +1,27 @@
-"""Weights and steps of a new spec are those that the controller or the mesh will give."""
+"""Weights and steps of a spec are those that the controller or the mesh will give."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flows.formats.problems import InputError
+from flows.manifests.read import read_manifests
+from flows.manifests.spec_split import conflicting_splits, disagreements, mixed_cohorts
+from flows.spec.experiment import Experiment
+from flows.workspace.experiments import load_spec
 from tests.builders.cluster_objects import (
     backend,
     canary,
     candidate_percents,
     object_of,
+    read,
     rollout,
     spec_of,
+    subsets,
     text_of,
     told,
 )
@@ -101,3 +109,118 @@ def test_weights_of_any_sum_are_shares(tmp_path: Path, weights: tuple[int, int])
     rules = [{"backendRefs": [backend("exam-stable", stable), backend("exam-canary", new)]}]
     route = object_of("HTTPRoute", "gateway.networking.k8s.io/v1", {**spec, "rules": rules})
     assert spec_of(tmp_path, route).split == {"exam-stable": 90.0, "exam-canary": 10.0}
+
+
+_KINDS = {
+    "VirtualService": "networking.istio.io/v1",
+    "TrafficSplit": "split.smi-spec.io/v1alpha2",
+    "ServiceProfile": "linkerd.io/v1alpha2",
+    "HTTPRoute": "gateway.networking.k8s.io/v1",
+    "GRPCRoute": "gateway.networking.k8s.io/v1",
+}
+_PAIR = ("stable", "canary")
+of_each_kind = pytest.mark.parametrize("kind", _KINDS)
+
+
+def split_of(kind: str, *shares: tuple[str, Any], **names: str) -> dict[str, Any]:
+    """An object that splits the requests to exam; receivers have ports of their own."""
+    targets: list[dict[str, Any]] = []
+    for port, (name, weight) in enumerate(shares, start=80):
+        own: dict[str, dict[str, Any]] = {
+            "VirtualService": {
+                "destination": {"host": "exam", "subset": name, "port": {"number": port}}
+            },
+            "TrafficSplit": {"service": name},
+            "ServiceProfile": {"authority": f"{name}.shop.svc.cluster.local:{port}"},
+        }
+        targets.append({**own.get(kind, {"name": name, "port": port}), "weight": weight})
+    rules = {
+        "parentRefs": [{"kind": "Service", "name": "exam"}],
+        "rules": [{"backendRefs": targets}],
+    }
+    specs: dict[str, dict[str, Any]] = {
+        "VirtualService": {"hosts": ["exam"], "http": [{"route": targets}]},
+        "TrafficSplit": {"service": "exam", "backends": targets},
+        "ServiceProfile": {"dstOverrides": targets},
+    }
+    if kind == "ServiceProfile":
+        names = {"name": "exam.shop.svc.cluster.local", **names}
+    return object_of(kind, _KINDS[kind], specs.get(kind, rules), **names)
+
+
+def split_by(
+    folder: Path, *objects: dict[str, Any], versions: tuple[str, str] = _PAIR
+) -> Experiment:
+    """A spec that leaves the split between its two versions to the objects."""
+    read(folder, *objects)
+    path = folder / "exam.yaml"
+    stable, new = versions
+    path.write_text(
+        "{experiment: exam, service: exam, namespace: shop, mesh: istio, manifests: [m.yaml],"
+        f"variants: {{stable: {{version: {stable}}}, canary: {{version: {new}}}}},"
+        "sources: {requests: {prometheus: 'http://p'}}}"
+    )
+    return load_spec(path)
+
+
+@of_each_kind
+def test_a_receiver_that_is_listed_twice_has_all_of_its_weights(tmp_path: Path, kind: str) -> None:
+    found = split_of(kind, ("stable", 45), ("canary", 10), ("stable", 45))
+    assert split_by(tmp_path, found).split == {"stable": 90.0, "canary": 10.0}
+    assert spec_of(tmp_path, found).split == {"stable": 90.0, "canary": 10.0}
+    assert "the same name" not in text_of(tmp_path, found)
+
+
+@of_each_kind
+@pytest.mark.parametrize("weight", ["{{ .Values.weight }}", "$(WEIGHT)", "90 %", "1e1", -10])
+def test_a_weight_that_cannot_be_read_is_not_nothing(
+    tmp_path: Path, kind: str, weight: str | int
+) -> None:
+    found = split_of(kind, ("stable", weight), ("canary", 10))
+    for read_it in (split_by, spec_of):
+        with pytest.raises(InputError, match=r"m.yaml:1: spec\..*\[0\]\.weight: (is|must be) "):
+            read_it(tmp_path, found)
+
+
+@of_each_kind
+def test_a_split_in_another_namespace_is_another(tmp_path: Path, kind: str) -> None:
+    own, other = (split_of(kind, ("stable", 90 - n), ("canary", 10 + n)) for n in (0, 40))
+    other = json.loads(json.dumps(other).replace("shop", "test"))
+    spec = split_by(tmp_path, own, other)
+    manifests = read_manifests([tmp_path / "m.yaml"])
+    assert spec.split == {"stable": 90.0, "canary": 10.0}
+    assert not conflicting_splits(spec, manifests)
+    assert not mixed_cohorts(spec, manifests)
+    assert not list(disagreements(spec, manifests))
+    spec = split_by(tmp_path, other)
+    (said,) = disagreements(spec, read_manifests([tmp_path / "m.yaml"]))
+    assert "is in another namespace than the spec's shop" in said
+
+
+def test_a_split_of_another_service_is_another(tmp_path: Path) -> None:
+    own = split_of("VirtualService", ("stable", 90), ("canary", 10))
+    other = split_of("VirtualService", ("stable", 50), ("canary", 50), name="quiz")
+    other = json.loads(json.dumps(other).replace("exam", "quiz"))
+    spec = split_by(tmp_path, own, other)
+    manifests = read_manifests([tmp_path / "m.yaml"])
+    assert spec.split == {"stable": 90.0, "canary": 10.0}
+    assert not mixed_cohorts(spec, manifests)
+    assert not list(disagreements(spec, manifests))
+    spec = split_by(tmp_path, other)
+    (said,) = disagreements(spec, read_manifests([tmp_path / "m.yaml"]))
+    assert "splits requests to quiz, the spec has service exam" in said
+
+
+@pytest.mark.parametrize(
+    ("labels", "split"),
+    [
+        (("v1", "v2"), {"stable": 90.0, "canary": 10.0}),
+        (("v2", "v1"), {"stable": 10.0, "canary": 90.0}),  # subsets named for the other version
+        (("v2", "v3"), None),  # the rule is of the next rollout
+    ],
+)
+def test_a_subset_is_the_variant_of_its_version(
+    tmp_path: Path, labels: tuple[str, str], split: dict[str, float] | None
+) -> None:
+    named = {name: {"version": one} for name, one in zip(_PAIR, labels, strict=True)}
+    assert split_by(tmp_path, *subsets("exam", named), versions=("v1", "v2")).split == split
