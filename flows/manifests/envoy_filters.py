@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from flows.manifests.found_strategy import FoundStrategy, settings_of
+from flows.manifests.found_strategy import FoundStrategy, label_of, settings_of
 from flows.manifests.lua_flags import LuaFlag, lua_flag
 from flows.manifests.objects import Manifest
 from flows.manifests.values import fields_of, items_of, number_of, seconds_of
@@ -83,11 +83,13 @@ def _rate_limit(
     for name, snake in (("enabled", "filter_enabled"), ("enforced", "filter_enforced")):
         share = _share(config.get(snake))
         if share < 1:
-            doubts.append(f"the limit is {name} for {share:.0%} of the requests only ({snake})")
+            doubts.append(
+                f"the limit is {name} for {100 * share:g}% of the requests only ({snake})"
+            )
     groups = list(dict.fromkeys(_header_groups(objects)))
     if groups:
         tiers = [value for _, value in groups]
-        fields |= {"label": groups[0][0].replace("-", "_"), "tiers": tiers}
+        fields |= {"label": label_of(groups[0][0]), "tiers": tiers}
         if not items_of(config.get("descriptors")):
             doubts.append(
                 f"{', '.join(tiers)} share one bucket: no descriptor has a token_bucket of its own"

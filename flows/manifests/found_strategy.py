@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,11 +33,17 @@ class FoundStrategy:
     arms: tuple[str, ...] = ()
 
 
+def label_of(header: str) -> str:
+    """The label of the mesh's metrics that has a header's values: Prometheus has no dash in one."""
+    return re.sub(r"^(?=\d)|[^A-Za-z0-9_]", "_", header)
+
+
 def settings_of(value: Any, path: str = "") -> Iterator[str]:
-    """Settings as "http.maxRetries 3"."""
-    for name, item in fields_of(value).items():
-        where = f"{path}.{name}".lstrip(".")
-        if isinstance(item, dict):
+    """Settings as "http.maxRetries 3"; items of a list by their place."""
+    items = enumerate(value) if isinstance(value, list) else fields_of(value).items()
+    for name, item in items:
+        where = f"{path}[{name}]" if isinstance(value, list) else f"{path}.{name}".lstrip(".")
+        if isinstance(item, dict | list):
             yield from settings_of(item, where)
-        elif not isinstance(item, list):
+        else:
             yield f"{where} {item}"

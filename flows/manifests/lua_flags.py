@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flows.manifests.found_strategy import label_of
+
 _HEADER = re.compile(r"(\w+)\s*=\s*\w+:headers\(\):get\(\s*[\"']([\w-]+)[\"']\s*\)")
 _GROUP = re.compile(r"(\w+)\s*==\s*[\"']([\w .-]+)[\"']")
 _LESS = re.compile(r"(\w[\w.()]*)\s*%\s*(\d{1,6})\s*(<=|<)\s*(\d{1,6})")
@@ -47,7 +49,7 @@ def lua_flag(code: str) -> LuaFlag:
     doubts = []
     if groups:
         header, listed = next(iter(groups.items()))
-        fields |= {"label": header.replace("-", "_"), "groups": listed}
+        fields |= {"label": label_of(header), "groups": listed}
     if len(groups) > 1:
         doubts.append(f"it asks for {' and '.join(groups)}; one label is audited")
     if (last := _LAST_BYTE.search(plain)) and last[1] == value:

@@ -7,6 +7,7 @@ from typing import Any
 
 from flows.manifests.envoy_filters import envoy_filter_strategies
 from flows.manifests.found_strategy import FoundStrategy, settings_of
+from flows.manifests.kinds.virtual_service import injected_percents
 from flows.manifests.objects import Manifest, ManifestSet
 from flows.manifests.values import fields_of, items_of, number_of, seconds_of, text_of
 
@@ -105,13 +106,8 @@ def _retried_methods(route: Mapping[str, Any], where: str) -> str:
 
 def _chaos(manifest: Manifest, service: str, route: Mapping[str, Any], where: str) -> FoundStrategy:
     fault = fields_of(route.get("fault"))
-    shares = {}
-    for name, kind in (("delayed", "delay"), ("aborted", "abort")):
-        of_kind = fields_of(fault.get(kind))
-        percent = number_of(fields_of(of_kind.get("percentage")).get("value"))
-        if percent is None:
-            percent = number_of(of_kind.get("percent"))
-        shares[name] = (100.0 if percent is None else percent) if of_kind else 0.0
+    percents = injected_percents(fault)
+    shares = {"delayed": percents["delay"], "aborted": percents["abort"]}
     matched = [fields_of(fields_of(one).get("headers")) for one in items_of(route.get("match"))]
     headers = {
         name: str(fields_of(rule).get("exact"))

@@ -9,7 +9,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from flows.manifests.found_strategy import FoundStrategy
+from pydantic import ValidationError
+
+from flows.manifests.found_strategy import FoundStrategy, label_of
 from flows.manifests.read import Manifests
 from flows.manifests.strategy_settings import strategies_in
 from flows.manifests.telemetry import telemetry
@@ -136,7 +138,7 @@ def _variants(found: FoundStrategy, *, is_linkerd: bool) -> Iterator[str]:
     host = f"{found.service}.{found.origin.namespace}.svc.cluster.local"
     if found.arms and found.headers:
         header, value = list(found.headers.items())[-1]
-        label = header.replace("-", "_")
+        label = label_of(header)
         yield f"  {found.arms[0]}: {{labels: {{{label}: unknown}}, baseline: true}}"
         yield f"  {found.arms[1]}: {{labels: {{{label}: {yaml_scalar(value or 'enabled')}}}}}"
         return
@@ -153,7 +155,7 @@ def _variants(found: FoundStrategy, *, is_linkerd: bool) -> Iterator[str]:
 
 def strategy_telemetry(found: FoundStrategy, name: str) -> str:
     """The resource that adds the labels which the spec reads."""
-    labels = {header.replace("-", "_"): header for header in found.headers}
+    labels = {label_of(header): header for header in found.headers}
     return telemetry(
         f"{name}-labels",
         found.origin.namespace,
@@ -172,11 +174,20 @@ def differing_settings(spec: Experiment, manifests: Manifests) -> Iterator[str]:
         return
     kind = spec.strategy.strategy.kind
     for found in choose_strategies(manifests, kind, None):
-        theirs = strategy_models()[kind].model_validate({"kind": kind, **found.fields})
-        for name in found.fields.keys() - _OURS:
-            ours = getattr(spec.strategy, name)
-            if found.service == spec.service and getattr(theirs, name) != ours:
+        if found.service != spec.service:
+            continue
+        for name, value in found.fields.items():
+            if name not in _OURS and _differs(getattr(spec.strategy, name), kind, name, value):
                 yield (
-                    f"{found.origin.document.file}: {found.origin} has {name} "
-                    f"{found.fields[name]}, the spec's strategy has another"
+                    f"{found.origin.document.file}: {found.origin} has {name} {value}, "
+                    "the spec's strategy has another"
                 )
+
+
+def _differs(ours: Any, kind: str, name: str, value: Any) -> bool:
+    """Whether a manifest's value is another; also one that a spec can't have, such as 150%."""
+    try:
+        theirs = strategy_models()[kind].model_validate({"kind": kind, name: value})
+    except ValidationError:
+        return True
+    return bool(getattr(theirs, name) != ours)

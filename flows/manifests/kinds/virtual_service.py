@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flows.formats.problems import FieldPath
@@ -22,6 +22,8 @@ from flows.manifests.values import fields_of, items_of, number_of, quantity_of, 
 from flows.spec.experiment import Mesh
 
 _NO_REQUESTS = "TCP and TLS routes carry connections: Istio counts no requests for them"
+# Percent.
+_ALL = 100.0
 _ANSWERS = ("route", "redirect", "directResponse", "delegate")
 
 
@@ -104,18 +106,38 @@ def _mirrors(manifest: Manifest, around: ManifestSet, route: dict[str, Any]) -> 
 
 def _faults(fault: dict[str, Any]) -> Iterator[Fault]:
     delay, abort = fields_of(fault.get("delay")), fields_of(fault.get("abort"))
+    shares = injected_percents(fault)
     if delay:
-        yield Fault(f"delay {delay.get('fixedDelay') or 'without a length'}", _share(delay))
+        yield Fault(f"delay {delay.get('fixedDelay') or 'without a length'}", shares["delay"])
     if abort:
         status = next((abort[key] for key in ("httpStatus", "grpcStatus") if key in abort), None)
-        yield Fault(f"abort {status or 'without a status'}", _share(abort))
+        yield Fault(f"abort {status or 'without a status'}", shares["abort"])
 
 
-def _share(fault: dict[str, Any]) -> float:
-    """The percent of the requests that get the fault; without a number all do."""
-    share = number_of(fields_of(fault.get("percentage")).get("value"))
-    old = number_of(fault.get("percent"))
-    return share if share is not None else (100.0 if old is None else old)
+def injected_percents(fault: Mapping[str, Any]) -> dict[str, float]:
+    """The percent of the requests that are delayed and aborted; without a number none is."""
+    shares = {}
+    for kind in ("delay", "abort"):
+        of_kind = fields_of(fault.get(kind))
+        written = fields_of(of_kind.get("percentage")).get("value")
+        if written is None and kind == "delay":  # of an abort Istio doesn't read it any more
+            written = of_kind.get("percent")
+        shares[kind] = float(quantity_of(written) or 0)
+    return shares
+
+
+def _fault_problems(route: dict[str, Any], path: FieldPath) -> Iterator[FieldFinding]:
+    fault = fields_of(route.get("fault"))
+    for kind in ("delay", "abort"):
+        of_kind = fields_of(fault.get(kind))
+        written = fields_of(of_kind.get("percentage")).get("value")
+        number = number_of(written)
+        if of_kind and written is None and not (kind == "delay" and "percent" in of_kind):
+            message = "has no `percentage: {value: ...}`: it is injected into no request"
+            yield FieldFinding((*path, "fault", kind), message, Severity.DOUBT)
+        elif number is not None and not 0 <= number <= _ALL:
+            where = (*path, "fault", kind, "percentage", "value")
+            yield FieldFinding(where, f"is {number:g}, must be a percent from 0 to 100")
 
 
 def find_problems(manifest: Manifest, _: ManifestSet) -> Iterator[FieldFinding]:
@@ -138,6 +160,7 @@ def _route_problems(route: dict[str, Any], path: FieldPath) -> Iterator[FieldFin
     if not (route.get("mirror") or route.get("mirrors")) and "mirrorPercentage" in route:
         yield FieldFinding((*path, "mirrorPercentage"), "does nothing without `mirror`")
     yield from _weight_problems(route, path)
+    yield from _fault_problems(route, path)
     yield from _match_problems(items_of(route.get("match")), (*path, "match"))
 
 

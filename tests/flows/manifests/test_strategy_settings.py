@@ -314,3 +314,101 @@ def test_the_spec_of_a_service_profile_counts_both_of_its_services(tmp_path: Pat
     assert strategy is not None
     attempts = strategy.counters["attempts"].of
     assert 'dst="exam-canary.school' in rendered(attempts, spec, "canary")
+
+
+@pytest.mark.parametrize(
+    ("fault", "shares"),
+    [
+        ({"delay": {"fixedDelay": "5s"}}, (0.0, 0.0)),
+        ({"delay": {"fixedDelay": "5s", "percentage": {}}}, (0.0, 0.0)),
+        ({"delay": {"fixedDelay": "5s", "percent": 10}}, (0.1, 0.0)),
+        ({"abort": {"httpStatus": 503}}, (0.0, 0.0)),
+        ({"abort": {"httpStatus": 503, "percent": 10}}, (0.0, 0.0)),  # Istio doesn't read it
+        ({"abort": {"httpStatus": 503, "percentage": {"value": "10"}}}, (0.0, 0.1)),
+        ({"abort": {"httpStatus": 503, "percentage": {"value": 0.1}}}, (0.0, 0.001)),
+    ],
+)
+def test_a_fault_without_a_percentage_is_injected_into_no_request(
+    tmp_path: Path, fault: dict[str, Any], shares: tuple[float, float]
+) -> None:
+    match = [{"headers": {"chaos-test": {"exact": "enabled"}}}]
+    (tmp_path / "m.yaml").write_text(yaml.safe_dump(http(fault=fault, match=match)))
+    assert main(["--root", str(tmp_path), "init", "--from", str(tmp_path / "m.yaml")]) == 0
+    spec = load_spec(tmp_path / "experiments" / "exam.yaml")
+    assert spec.strategy is not None
+    strategy = spec.strategy.model_dump()
+    assert (strategy["delayed"], strategy["aborted"]) == shares
+    assert spec.quality.injected_faults < 0.2
+    found = manifests_of_spec(spec, tmp_path / "experiments").findings
+    is_said = any("injected into no request" in one.message for one in found)
+    assert is_said == (shares == (0.0, 0.0))
+
+
+CHAOS, RETRIES = "chaos, aborted: 10%", "timeouts-and-retries, retry_ratio: 20%"
+LIMITS = "rate-limiting, tokens: 100, fill: 60s"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "manifest", "says"),
+    [
+        (CHAOS, http(fault={"abort": {"percentage": {"value": 150}}}), "aborted 150%"),
+        (CHAOS, http(fault={"abort": {"percentage": {"value": -5}}}), "aborted 0%"),
+        (
+            RETRIES,
+            one("ServiceProfile", {"retryBudget": {"retryRatio": 1.5}}, "linkerd.io/v1alpha2"),
+            "retry_ratio 150%",
+        ),
+        (
+            RETRIES,
+            one("ServiceProfile", {"retryBudget": {"retryRatio": -1}}, "linkerd.io/v1alpha2"),
+            "retry_ratio -100%",
+        ),
+        (
+            LIMITS,
+            envoy_filter(
+                limit(token_bucket={"max_tokens": 0, "tokens_per_fill": 0, "fill_interval": "60s"})
+            ),
+            "tokens 0",
+        ),
+    ],
+)
+def test_a_setting_that_a_spec_cannot_have_is_said(
+    tmp_path: Path, strategy: str, manifest: dict[str, Any], says: str
+) -> None:
+    (tmp_path / "m.yaml").write_text(yaml.safe_dump(manifest))
+    path = tmp_path / "exam.yaml"
+    path.write_text(
+        "{experiment: exam, service: exam, namespace: school, mesh: istio, manifests: [m.yaml],"
+        f"variants: {{a: {{version: a}}, b: {{version: b}}}}, strategy: {{kind: {strategy}}},"
+        "sources: {requests: {prometheus: 'http://p'}}}"
+    )
+    spec = load_spec(path)
+    found = list(differing_settings(spec, manifests_of_spec(spec, tmp_path)))
+    assert any(says in one for one in found), found
+
+
+BY_PLACE = {"distribute": [{"from": "a/*", "to": {"a/*": 80, "b/*": 20}}]}
+BALANCER = {"loadBalancer": {"localityLbSetting": BY_PLACE}}
+FEW = {"default_value": {"numerator": 50, "denominator": "MILLION"}}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "says"),
+    [
+        (
+            one("DestinationRule", {"host": "exam", "trafficPolicy": BALANCER}),
+            "distribute[0].to.b/* 20",
+        ),
+        (
+            http(fault=FAULT, match=[{"headers": {"x.chaos/a": {"exact": "1"}}}]),
+            "x_chaos_a: unknown",
+        ),
+        (envoy_filter(limit(filter_enforced=FEW)), "is enforced for 0.005% of the requests"),
+    ],
+)
+def test_what_is_configured_is_said_whole(
+    tmp_path: Path, manifest: dict[str, Any], says: str
+) -> None:
+    (tmp_path / "m.yaml").write_text(yaml.safe_dump(manifest))
+    assert main(["--root", str(tmp_path), "init", "--from", str(tmp_path / "m.yaml")]) == 0
+    assert says in (tmp_path / "experiments" / "exam.yaml").read_text()
