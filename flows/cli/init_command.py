@@ -15,9 +15,9 @@ from flows.formats.text import counted
 if TYPE_CHECKING:
     from flows.manifests.found_strategy import FoundStrategy
     from flows.manifests.new_cohorts import NewCohorts
-    from flows.manifests.new_spec import SpecAnswers
     from flows.manifests.read import Manifests
     from flows.manifests.split import Split
+    from flows.manifests.split_choice import SpecAnswers
 
 _MESHES = ("istio", "linkerd", "linkerd-route", "linkerd-policy", "envoy")
 
@@ -67,16 +67,14 @@ def add(commands: Commands) -> None:
 def _init(options: argparse.Namespace) -> int:
     from flows.formats.atomic_file import write_atomically  # noqa: PLC0415
     from flows.manifests.new_cohorts import cohort_telemetry  # noqa: PLC0415
-    from flows.manifests.new_spec import (  # noqa: PLC0415
+    from flows.manifests.new_spec import cohorts_of, experiment_name, scope_of  # noqa: PLC0415
+    from flows.manifests.read import read_manifests  # noqa: PLC0415
+    from flows.manifests.spec_split import mistakes  # noqa: PLC0415
+    from flows.manifests.split_choice import (  # noqa: PLC0415
         CannotInit,
         SpecAnswers,
         choose_split,
-        cohorts_of,
-        experiment_name,
-        scope_of,
     )
-    from flows.manifests.read import read_manifests  # noqa: PLC0415
-    from flows.manifests.spec_split import mistakes  # noqa: PLC0415
     from flows.manifests.strategy_spec import choose_strategies, split_strategy  # noqa: PLC0415
     from flows.spec.experiment import Mesh  # noqa: PLC0415
 
@@ -189,7 +187,8 @@ def _no_strategy(options: argparse.Namespace, manifests: Manifests) -> int:
 
 def _init_strategy(options: argparse.Namespace, found: FoundStrategy) -> int:
     from flows.formats.atomic_file import write_atomically  # noqa: PLC0415
-    from flows.manifests.new_spec import CannotInit, experiment_name_of  # noqa: PLC0415
+    from flows.manifests.new_spec import experiment_name_of  # noqa: PLC0415
+    from flows.manifests.split_choice import CannotInit  # noqa: PLC0415
     from flows.manifests.strategy_spec import (  # noqa: PLC0415
         needs_labels,
         strategy_spec,

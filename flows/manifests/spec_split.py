@@ -10,7 +10,7 @@ from flows.manifests.objects import UNNAMED_NAMESPACE
 from flows.manifests.read import Manifests, read_manifests
 from flows.manifests.route_cohorts import cohorts_among, why_mixed
 from flows.manifests.split import Backend, Severity, Split
-from flows.spec.experiment import Experiment, Variant
+from flows.spec.experiment import Experiment, Mesh, Variant
 
 # Percent.
 _SAME = 0.05
@@ -143,6 +143,7 @@ def disagreements(spec: Experiment, manifests: Manifests) -> Iterator[str]:
             yield f"{place} splits requests to {split.service}, the spec has service {spec.service}"
         elif _nearness(spec, split) == 1:
             yield f"{place} is in another namespace than the spec's {spec.namespace}"
+    yield from _copies(spec, manifests)
     if spec.delivery and spec.delivery.is_fresh:
         return  # the route has more receivers than variants
     for split, shares in splits.items():
@@ -151,6 +152,21 @@ def disagreements(spec: Experiment, manifests: Manifests) -> Iterator[str]:
                 f"{split.origin.file}:{split.origin.line}: {split.origin} has {_shown(shares)}, "
                 f"the spec {' then '.join(map(_shown, said))}"
             )
+
+
+def _copies(spec: Experiment, manifests: Manifests) -> Iterator[str]:
+    """Copies of requests that count as requests of a variant."""
+    if spec.mesh is Mesh.ISTIO and spec.reporter != "destination":
+        return
+    for split in _own_splits(spec, manifests):
+        for mirror in split.mirrors:
+            if name := _variant(spec, mirror.target):
+                place = f"{split.origin.file}:{split.origin.line}: {split.origin}"
+                remedy = "; `reporter: source` leaves them out" if spec.mesh is Mesh.ISTIO else ""
+                yield (
+                    f"{place} copies {mirror.percent:g} % of its requests to {name}: the copies "
+                    f"count as requests of {name}, and nobody sees their answers{remedy}"
+                )
 
 
 def mistakes(manifests: Manifests) -> list[str]:

@@ -166,6 +166,20 @@ class Split:
     notes: tuple[str, ...] = ()
 
     @property
+    def own_copies(self) -> tuple[Mirror, ...]:
+        """Copies of its requests that one of its own receivers gets beside requests."""
+        receives = {
+            (one.service, one.namespace, one.subset)
+            for one in self.backends
+            if one.percent or self.stages
+        }
+        return tuple(
+            one
+            for one in self.mirrors
+            if (one.target.service, one.target.namespace, one.target.subset) in receives
+        )
+
+    @property
     def percents(self) -> dict[str, float]:
         """The configured percent of each backend by name; empty where none is configured."""
         shares = {backend.name: backend.percent for backend in self.backends}

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flows.manifests.new_spec import SpecAnswers, choose_split, new_spec
+from flows.manifests.new_spec import new_spec
 from flows.manifests.read import Manifests, read_manifests
+from flows.manifests.split_choice import SpecAnswers, choose_split
 from flows.spec.experiment import Experiment
 from flows.workspace.experiments import load_spec
 

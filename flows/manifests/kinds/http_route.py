@@ -68,7 +68,7 @@ def _read_rule(manifest: Manifest, around: ManifestSet, rule: dict[str, Any], in
         cohort=MatchedRequests(
             tuple(map(_conditions, map(fields_of, items_of(rule.get("matches")))))
         ),
-        mirrors=tuple(_mirrors(manifest, around, rule)),
+        mirrors=tuple(_mirrors(manifest, around, rule, shares)),
         one_cluster=_shared(cluster) if cluster and not has_own and len(references) > 1 else "",
         notes=tuple(_notes(rule, has_service_parent=parent is not None)),
     )
@@ -186,8 +186,20 @@ def _word(kind: Any) -> str:
     return _WORDS.get(str(kind), str(kind))
 
 
-def _mirrors(manifest: Manifest, around: ManifestSet, rule: dict[str, Any]) -> Iterator[Mirror]:
-    for item in map(fields_of, items_of(rule.get("filters"))):
+def _mirrors(
+    manifest: Manifest, around: ManifestSet, rule: dict[str, Any], shares: list[float] | None
+) -> Iterator[Mirror]:
+    """The copies of all requests of a rule, and of those of one backend of it."""
+    yield from _copies(manifest, around, rule, 1.0)
+    for place, reference in enumerate(map(fields_of, items_of(rule.get("backendRefs")))):
+        of_all = shares[place] / 100 if shares else 0.0
+        yield from _copies(manifest, around, reference, of_all)
+
+
+def _copies(
+    manifest: Manifest, around: ManifestSet, owner: dict[str, Any], of_all: float
+) -> Iterator[Mirror]:
+    for item in map(fields_of, items_of(owner.get("filters"))):
         mirror = fields_of(item.get("requestMirror"))
         if not mirror:
             continue
@@ -197,7 +209,7 @@ def _mirrors(manifest: Manifest, around: ManifestSet, rule: dict[str, Any]) -> I
         percent = number_of(mirror.get("percent"))
         if part is not None:
             percent = 100 * part / (whole or 100)
-        yield Mirror(target, 100.0 if percent is None else percent)
+        yield Mirror(target, of_all * (100.0 if percent is None else percent))
 
 
 def find_problems(manifest: Manifest, _: ManifestSet) -> Iterator[FieldFinding]:

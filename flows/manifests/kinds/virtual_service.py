@@ -93,15 +93,17 @@ def _apex(
 
 
 def _mirrors(manifest: Manifest, around: ManifestSet, route: dict[str, Any]) -> Iterator[Mirror]:
+    found = [(fields_of(one).get("destination"), one) for one in items_of(route.get("mirrors"))]
     if isinstance(route.get("mirror"), dict):
-        share = number_of(fields_of(route.get("mirrorPercentage")).get("value"))
-        old = number_of(route.get("mirrorPercent"))
-        percent = share if share is not None else (100.0 if old is None else old)
-        yield Mirror(_backend(manifest, around, route["mirror"], None), percent)
-    for item in map(fields_of, items_of(route.get("mirrors"))):
-        share = number_of(fields_of(item.get("percentage")).get("value"))
-        target = _backend(manifest, around, fields_of(item.get("destination")), None)
-        yield Mirror(target, 100.0 if share is None else share)
+        old = route.get("mirrorPercent", route.get("mirror_percent"))
+        share = route.get("mirrorPercentage", None if old is None else {"value": old})
+        found.append((route["mirror"], {"percentage": share}))
+    for target, of_target in found:
+        part = fields_of(of_target).get("percentage")
+        # Without the field all are copied; with one that has no value none is.
+        percent = _ALL if part is None else float(quantity_of(fields_of(part).get("value")) or 0)
+        if percent:
+            yield Mirror(_backend(manifest, around, fields_of(target), None), percent)
 
 
 def _faults(fault: dict[str, Any]) -> Iterator[Fault]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.manifests.new_spec import CannotInit, SpecAnswers
+from flows.manifests.split_choice import CannotInit, SpecAnswers
 from flows.spec.experiment import Mesh
 from tests.builders.cluster_objects import (
     FILTER,

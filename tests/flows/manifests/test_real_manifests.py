@@ -19,9 +19,10 @@ from flows.formats.yaml_file import parse_documents
 from flows.manifests.metric_manifests import metrics_in
 from flows.manifests.metric_queries import ConvertedMetric, said_of
 from flows.manifests.new_metrics import MetricsFound, metric_lines
-from flows.manifests.new_spec import CannotInit, SpecAnswers, choose_split, new_spec
+from flows.manifests.new_spec import new_spec
 from flows.manifests.read import Manifests, manifests_in, read_manifests
 from flows.manifests.split import Severity
+from flows.manifests.split_choice import CannotInit, SpecAnswers, choose_split
 from flows.workspace.experiments import load_spec
 from tests.places import SHARED
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from flows.manifests.new_spec import choose_split, new_spec
+from flows.manifests.new_spec import new_spec
 from flows.manifests.read import read_manifests
+from flows.manifests.split_choice import choose_split
 from tests.builders.cluster_objects import NOTHING_WANTED, spec_of, subsets, text_of, told
 
 TEXTS = (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.manifests.new_spec import CannotInit
+from flows.manifests.split_choice import CannotInit
 from flows.spec.experiment import Mesh
 from tests.builders.cluster_objects import destination, object_of, spec_of, text_of
 
