@@ -18,6 +18,7 @@ def check_together(around: ManifestSet) -> Iterator[_Found]:
     for manifest in around.of_kind("VirtualService"):
         for path, destination in _destinations(manifest):
             yield from _check_destination(manifest, around, path, destination)
+    yield from _check_twice(around)
     yield from _check_shadowed(around)
     yield from _check_rules(around)
 
@@ -61,6 +62,17 @@ def _subset_names(rule: Manifest) -> list[str]:
     return [name for item in items if (name := text_of(fields_of(item).get("name")))]
 
 
+def _check_twice(around: ManifestSet) -> Iterator[_Found]:
+    """Of objects of one kind and name the cluster keeps the one that is applied last."""
+    first: dict[tuple[str, str], Manifest] = {}
+    for manifest in around.manifests:
+        other = first.setdefault((manifest.group, str(manifest)), manifest)
+        if other is not manifest and text_of(fields_of(manifest.data.get("metadata")).get("name")):
+            place = f"{other.document.file}:{other.line(())}"
+            message = f"is defined at {place} already: the one that is applied last counts"
+            yield manifest, FieldFinding(("metadata", "name"), message, Severity.DOUBT)
+
+
 def _check_shadowed(around: ManifestSet) -> Iterator[_Found]:
     """Inside the mesh only one VirtualService counts for a host; the others are ignored."""
     first: dict[tuple[str, str], Manifest] = {}
@@ -73,7 +85,7 @@ def _check_shadowed(around: ManifestSet) -> Iterator[_Found]:
                 continue
             key = around.service_of(host, manifest.namespace)
             other = first.setdefault(key, manifest)
-            if other is not manifest:
+            if other is not manifest and str(other) != str(manifest):
                 message = (
                     f"{host} has the routes of {other} already (line {other.line(())}): "
                     "Istio takes one of the two, put the routes into one"

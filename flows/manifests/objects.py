@@ -75,16 +75,21 @@ class Manifest:
 
 
 def manifests_of(document: YamlDocument) -> Iterator[Manifest]:
-    """The objects of a document: itself, or the items of a List. Other documents have none."""
+    """The objects of a document: itself, or the items of a List. Other documents have none.
+
+    Items of a VirtualServiceList (of any kind's list) needn't repeat its kind.
+    """
     yield from _objects(document, document.data, (), depth=0)
 
 
 def _objects(document: YamlDocument, data: Any, at: FieldPath, *, depth: int) -> Iterator[Manifest]:
     if not isinstance(data, dict) or not isinstance(data.get("kind"), str):
         return
-    if data["kind"] == "List" and depth < 3:
-        for index, item in enumerate(items_of(data.get("items"))):
-            yield from _objects(document, item, (*at, "items", index), depth=depth + 1)
+    if data["kind"].endswith("List") and isinstance(data.get("items"), list) and depth < 3:
+        named = {"apiVersion": data.get("apiVersion"), "kind": data["kind"].removesuffix("List")}
+        for index, item in enumerate(data["items"]):
+            whole = {**named, **item} if named["kind"] and isinstance(item, dict) else item
+            yield from _objects(document, whole, (*at, "items", index), depth=depth + 1)
         return
     metadata = fields_of(data.get("metadata"))
     group, _, version = (text_of(data.get("apiVersion")) or "").rpartition("/")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from flows.manifests.read import Manifests
 from flows.manifests.registry import kind_of
 from flows.manifests.route_cohorts import is_driven
-from flows.manifests.split import Split
+from flows.manifests.split import Backend, Split
 from flows.manifests.values import fields_of, items_of, text_of
 from flows.spec.experiment import Mesh
 
 _MOST_NAMED = 8
+_PLACEHOLDER = re.compile(r"\{\{|\$[{(]")
+_RENDER = "render the template first (helm template, kustomize build)"
 
 
 class CannotInit(Exception):
@@ -43,6 +46,7 @@ def choose_split(manifests: Manifests, wanted: SpecAnswers) -> Split:
         found = [split for split in found if split.service == wanted.service]
     if wanted.route is not None:
         found = [split for split in found if wanted.route in str(split.origin)]
+    _check_defined_once(found)
     receivers = {frozenset((b.service, b.namespace, b.subset) for b in s.backends) for s in found}
     if len(receivers) == 1:  # routes of one experiment: its cohorts
         return _told_apart(next((s for s in found if s.cohort.is_everyone), found[0]), wanted)
@@ -78,11 +82,34 @@ def _one_version_each(splits: Sequence[Split]) -> Iterator[Split]:
 
 def _told_apart(split: Split, wanted: SpecAnswers) -> Split:
     """The split. Raises CannotInit if the mesh's metrics don't tell its backends apart."""
+    names = (split.service, split.namespace, *(name for b in split.backends for name in _names(b)))
+    if unfilled := next((name for name in names if _PLACEHOLDER.search(name)), None):
+        raise CannotInit(f"{split.origin}: {unfilled} is a placeholder: {_RENDER}")
     if split.one_cluster and (wanted.mesh or split.mesh) is Mesh.ENVOY:
         raise CannotInit(
             f"{split.origin}: {split.one_cluster}; or name the mesh that counts behind it (--mesh)"
         )
     return split
+
+
+def _names(backend: Backend) -> tuple[str, ...]:
+    return backend.name, backend.service, backend.namespace, backend.version or ""
+
+
+def _check_defined_once(found: Sequence[Split]) -> None:
+    """Raises CannotInit where one object is there several times, with other splits."""
+    of_routes: dict[tuple[str, str, str, str], list[Split]] = {}
+    for split in found:
+        origin = split.origin
+        named = (origin.kind, origin.namespace, origin.name, origin.route)
+        of_routes.setdefault(named, []).append(split)
+    for splits in of_routes.values():
+        if len({(split.backends, split.stages, split.cohort) for split in splits}) > 1:
+            places = "".join(f"\n  {s.origin.file}:{s.origin.line}: {_choice(s)}" for s in splits)
+            raise CannotInit(
+                f"{splits[0].origin} is defined {len(splits)} times, the one that is applied last "
+                f"counts; leave only that in the files:{places}"
+            )
 
 
 def _delegated(manifests: Manifests) -> str:
@@ -102,6 +129,8 @@ def _delegated(manifests: Manifests) -> str:
 
 def _not_read(manifests: Manifests) -> str:
     """The objects of the files that no reader knows, by kind and API version."""
+    if not manifests.objects:
+        return " (no Kubernetes object with a kind is in it)"
     kinds = dict.fromkeys(
         f"{one.kind} of {one.api_version}" for one in manifests.objects if kind_of(one) is None
     )

@@ -32,7 +32,7 @@ _ALIKE = (
     "CHECK: Argo's pods differ by a hash only, which no mesh counts by: set a label version in "
     "canaryMetadata and stableMetadata"
 )
-_BY_REPLICAS = "no trafficRouting: weights are only approached, by the numbers of pods"
+_BY_REPLICAS = "CHECK: no trafficRouting: weights are only approached, by the numbers of pods"
 
 
 def _canary(manifest: Manifest) -> dict[str, Any]:

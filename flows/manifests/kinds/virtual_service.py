@@ -59,11 +59,28 @@ def _read_route(
         namespace=namespace,
         is_service_known=known is not None,
         backends=tell_apart(backends),
-        cohort=cohort_of(route.get("match")) if protocol == "http" else MatchedRequests(),
+        cohort=_cohort(manifest, around, route) if protocol == "http" else MatchedRequests(),
         mirrors=tuple(_mirrors(manifest, around, route)),
         faults=tuple(_faults(fields_of(route.get("fault")))),
         notes=() if protocol == "http" else (_NO_REQUESTS,),
     )
+
+
+def _cohort(manifest: Manifest, around: ManifestSet, route: dict[str, Any]) -> MatchedRequests:
+    """The requests that a route matches, of those that another VirtualService leaves to it."""
+    own = cohort_of(route.get("match"))
+    left = [
+        cohort_of(fields_of(item).get("match"))
+        for one in around.of_kind("VirtualService")
+        for item in items_of(one.spec.get("http"))
+        for to in [fields_of(fields_of(item).get("delegate"))]
+        if to.get("name") == manifest.name
+        and (text_of(to.get("namespace")) or one.namespace) == manifest.namespace
+    ]
+    if not left or any(one.is_everyone for one in left):
+        return own
+    outer = [conditions for one in left for conditions in one.alternatives]
+    return MatchedRequests(tuple((*o, *i) for o in outer for i in own.alternatives or ((),)))
 
 
 def _backend(
