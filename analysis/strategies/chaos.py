@@ -80,13 +80,17 @@ class Chaos:
         return int(max(last)) + 1 if last else 0
 
     def _injected(self, seen: Counted, candidate: str, ended: int) -> Iterator[StrategyFinding]:
-        of = float(seen.series("requests", candidate)[:ended].sum())
+        if not (self.delayed or self.aborted):
+            detail = "no fault is configured, so nothing is tried: set `delayed` or `aborted`"
+            yield StrategyFinding("faults", Found.UNFIT, detail)
+            return
+        of = float(seen.series("requests", candidate)[: ended or None].sum())
         for fault, wanted in (("delayed", self.delayed), ("aborted", self.aborted)):
             count, edge = seen.total(fault, candidate), self.tolerance * wanted
             low, high = share_bounds(count, of)
             said = f"{count / max(of, 1):.1%} of requests of {candidate} were {fault}"
             said += f", {wanted:.1%} are configured"
-            if not ended or low > wanted + max(edge, _UNTOUCHED) or high < wanted - edge:
+            if low > wanted + max(edge, _UNTOUCHED) or high < wanted - edge:
                 yield StrategyFinding(f"{fault} share", Found.UNFIT, f"faults are off: {said}")
             elif high - low > 2 * max(edge, _UNTOUCHED):
                 yield StrategyFinding(

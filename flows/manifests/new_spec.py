@@ -12,13 +12,11 @@ from flows.manifests.new_cohorts import ENVOY_VERSION, NewCohorts, cohort_lines,
 from flows.manifests.read import Manifests
 from flows.manifests.split import Backend, RolloutStage, Split
 from flows.manifests.split_choice import CannotInit, SpecAnswers
-from flows.manifests.variant_names import VariantName, variant_names
+from flows.manifests.variant_names import VariantName, baseline_among, variant_names
 from flows.manifests.yaml_scalar import yaml_quoted, yaml_scalar
 from flows.spec.experiment import Mesh
 from flows.spec.fields import NAME_PATTERN
 
-_BASELINE = re.compile(r"stable|primary|baseline|control|blue|current|v1\b")
-_CANDIDATE = re.compile(r"canary|candidate|preview|green|next\b|\bnew\b|beta|treatment")
 _LINE_ENDS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _CHECK = "# CHECK: "
 # A stage that a person or an analysis ends has no length in the manifest.
@@ -123,13 +121,14 @@ def baseline_of(split: Split) -> Backend:
     """The receiver that is compared with: known, or called so, or the one with most traffic."""
     if split.knows_baseline:
         return split.backends[0]
-    apex = [one for one in split.backends if one.name == split.service]
-    called = [one for one in split.backends if _BASELINE.search(one.name.lower())]
-    others = [one for one in split.backends if not _CANDIDATE.search(one.name.lower())]
-    for found in (called, others, apex if split.is_service_known else []):
-        if len(found) == 1:
-            return found[0]
-    return max(split.backends, key=lambda one: one.percent or 0.0)
+    told = _told_baseline(split)
+    return told or max(split.backends, key=lambda one: one.percent or 0.0)
+
+
+def _told_baseline(split: Split) -> Backend | None:
+    name = baseline_among([one.name for one in split.backends])
+    name = split.service if name is None and split.is_service_known else name
+    return next((one for one in split.backends if one.name == name), None)
 
 
 def in_order(split: Split) -> list[Backend]:
@@ -140,6 +139,8 @@ def in_order(split: Split) -> list[Backend]:
 
 def _remarks(split: Split, *, has_cohorts: bool) -> Iterator[str]:
     yield from split.notes
+    if not split.knows_baseline and _told_baseline(split) is None:
+        yield f"CHECK: no name says which is the baseline; {baseline_of(split).name} is a guess"
     if not split.cohort.is_everyone and not has_cohorts:
         yield (
             "CHECK: requests that the route doesn't match count as well, unless `match` names a "

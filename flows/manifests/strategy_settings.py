@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from flows.manifests.found_strategy import FoundStrategy, settings_of
 from flows.manifests.kinds.virtual_service import injected_percents
 from flows.manifests.objects import Manifest, ManifestSet
 from flows.manifests.values import fields_of, items_of, number_of, seconds_of, text_of
+from flows.manifests.variant_names import baseline_among, variant_keys
+from flows.spec.fields import NAME_PATTERN
 
 
 def strategies_in(objects: Sequence[Manifest]) -> list[FoundStrategy]:
@@ -32,7 +35,7 @@ def _destination_rule(rule: Manifest, around: ManifestSet) -> Iterator[FoundStra
     host = text_of(rule.spec.get("host")) or "(no host)"
     service, _ = around.service_of(host, rule.namespace)
     subsets = [fields_of(item) for item in items_of(rule.spec.get("subsets"))]
-    names = tuple(str(one["name"]) for one in subsets if one.get("name"))
+    names = _by_subset(rule)
     whole = fields_of(rule.spec.get("trafficPolicy"))
     policies = {"all": whole} | {
         str(one.get("name")): fields_of(one.get("trafficPolicy")) for one in subsets
@@ -58,7 +61,38 @@ def _destination_rule(rule: Manifest, around: ManifestSet) -> Iterator[FoundStra
         sticky = any("consistentHash" in text for text in said("loadBalancer"))
         note = ("consistent hashing: keys stay with their endpoint, shares may differ",)
         settings = (*said("loadBalancer"), *(note if sticky else ()))
-        yield FoundStrategy("load-balancing", rule, service, {}, settings, subsets=names)
+        by_version, doubts = _by_version(rule)
+        yield FoundStrategy(
+            "load-balancing", rule, service, {}, settings, doubts, subsets=by_version
+        )
+
+
+def _by_subset(rule: Manifest) -> dict[str, str]:
+    """The subsets by the names that variants can have, the baseline's first."""
+    items = map(fields_of, items_of(rule.spec.get("subsets")))
+    names = [str(item["name"]) for item in items if item.get("name")]
+    first = baseline_among(names)
+    names.sort(key=lambda name: name != first)
+    return dict(zip(variant_keys(names), names, strict=True))
+
+
+def _by_version(rule: Manifest) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The subsets by their pods' versions, by which arrivals are counted; doubts where it can't."""
+    versions = {
+        str(fields_of(item).get("name")): dict(rule.labels("spec", "subsets", place, "labels")).get(
+            "version"
+        )
+        for place, item in enumerate(items_of(rule.spec.get("subsets")))
+    }
+    of_subset = _by_subset(rule)
+    found = {versions[subset] or key: subset for key, subset in of_subset.items()}
+    if len(found) == len(of_subset) and all(re.fullmatch(NAME_PATTERN, name) for name in found):
+        return found, ()
+    return of_subset, tuple(
+        f"pods of {key} have version {versions[subset]}: write `arrivals`, which takes {key} for it"
+        for key, subset in of_subset.items()
+        if versions[subset] not in (None, key)
+    )
 
 
 def _virtual_service(manifest: Manifest, around: ManifestSet) -> Iterator[FoundStrategy]:

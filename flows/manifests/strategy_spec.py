@@ -15,6 +15,7 @@ from flows.manifests.found_strategy import FoundStrategy, label_of
 from flows.manifests.read import Manifests
 from flows.manifests.strategy_settings import strategies_in
 from flows.manifests.telemetry import telemetry
+from flows.manifests.variant_names import baseline_among
 from flows.manifests.yaml_scalar import yaml_quoted, yaml_scalar
 from flows.spec.experiment import Experiment
 from flows.spec.strategies import strategy_models
@@ -142,14 +143,18 @@ def _variants(found: FoundStrategy, *, is_linkerd: bool) -> Iterator[str]:
         yield f"  {found.arms[0]}: {{labels: {{{label}: unknown}}, baseline: true}}"
         yield f"  {found.arms[1]}: {{labels: {{{label}: {yaml_scalar(value or 'enabled')}}}}}"
         return
-    for place, name in enumerate(found.subsets if len(found.subsets) > 1 else ("stable", "canary")):
+    of_rule = len(found.subsets) > 1
+    subsets = found.subsets if of_rule else {"stable": "stable", "canary": "canary"}
+    is_told = baseline_among([*subsets.values()]) is not None
+    for place, (name, subset) in enumerate(subsets.items()):
         marked = "" if place else ", baseline: true"
-        doubt = "the port" if found.subsets[1:] else "which has the old, which the new settings?"
+        doubt = "the port" if of_rule else "which has the old, which the new settings?"
+        doubt += "" if is_told else "; which is the baseline?"
         if is_linkerd:
             own = host if not place else host.replace(found.service, f"{found.service}-canary", 1)
             told = f"labels: {{dst: {yaml_quoted(f'{own}:80')}}}"
         else:
-            told = f"labels: {{upstream_cluster: {yaml_quoted(f'outbound|80|{name}|{host}')}}}"
+            told = f"labels: {{upstream_cluster: {yaml_quoted(f'outbound|80|{subset}|{host}')}}}"
         yield f"  {yaml_scalar(name)}: {{{told}{marked}}}  {_CHECK}{doubt}"
 
 

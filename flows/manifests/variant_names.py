@@ -11,6 +11,8 @@ from flows.manifests.yaml_scalar import yaml_quoted, yaml_scalar
 from flows.spec.experiment import Mesh
 
 _LONGEST = 63
+_BASELINE = re.compile(r"stable|primary|baseline|control|blue|current|v1\b")
+_CANDIDATE = re.compile(r"canary|candidate|preview|green|next\b|\bnew\b|beta|treatment")
 _DOUBTS = {
     Mesh.ISTIO: "the version label of its pods",
     Mesh.ENVOY: "the name of its cluster in Envoy (label envoy_cluster_name)",
@@ -42,9 +44,21 @@ class VariantName:
         return ", ".join(part for part in parts if part)
 
 
+def baseline_among(names: Sequence[str]) -> str | None:
+    """The name that says that it is the baseline's, or the lowest version; None if none does."""
+    called = [name for name in names if _BASELINE.search(name.lower())]
+    others = [name for name in names if not _CANDIDATE.search(name.lower())]
+    for found in (called, others):
+        if len(found) == 1:
+            return found[0]
+    if len({re.sub(r"\d+", "0", name) for name in names}) == 1:  # v2 and v3, 1.9 and 1.10
+        return min(names, key=lambda name: [int(part[:18]) for part in re.findall(r"\d+", name)])
+    return None
+
+
 def variant_names(backends: Sequence[Backend], mesh: Mesh, namespace: str) -> list[VariantName]:
     """The names of the backends in their order; namespace: that of the experiment."""
-    keys = _keys([backend.name for backend in backends])
+    keys = variant_keys([backend.name for backend in backends])
     named = [
         replace(_named(backend, backends, mesh, namespace), key=key)
         for backend, key in zip(backends, keys, strict=True)
@@ -57,7 +71,7 @@ def variant_names(backends: Sequence[Backend], mesh: Mesh, namespace: str) -> li
     ]
 
 
-def _keys(names: Sequence[str]) -> list[str]:
+def variant_keys(names: Sequence[str]) -> list[str]:
     """The names as a spec may have them, each once."""
     keys: list[str] = []
     for place, name in enumerate(names, start=1):

@@ -157,6 +157,27 @@ def _routes(get: float, post: float, *, failed: float = 0) -> Counts:
         (_CHAOS, {**_FAULTS, "aborted": 0.0}, _STEADY, Found.UNFIT, "0.0% of requests"),
         (_CHAOS, {"requests": 200.0}, _STEADY, Found.UNFIT, "were delayed"),
         (
+            Chaos(delayed=0.0, aborted=0.05, tolerance=0.5),
+            {"requests": 200.0, "aborted": 10.0},
+            _STEADY,
+            Found.GOOD,
+            "0.0% of requests of canary were delayed, 0.0% are configured",
+        ),
+        (
+            Chaos(delayed=0.0, aborted=0.05, tolerance=0.5),
+            {"requests": 200.0},
+            _STEADY,
+            Found.UNFIT,
+            "0.0% of requests of canary were aborted, 5.0% are configured",
+        ),
+        (
+            Chaos(delayed=0.0, aborted=0.0),
+            {"requests": 200.0},
+            _STEADY,
+            Found.UNFIT,
+            "no fault is configured",
+        ),
+        (
             _CHAOS,
             {"requests": 10.0, "delayed": 1.0, "aborted": 0.5},
             _STEADY,

@@ -412,3 +412,32 @@ def test_what_is_configured_is_said_whole(
     (tmp_path / "m.yaml").write_text(yaml.safe_dump(manifest))
     assert main(["--root", str(tmp_path), "init", "--from", str(tmp_path / "m.yaml")]) == 0
     assert says in (tmp_path / "experiments" / "exam.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("labels", "variants", "says"),
+    [
+        ({"stable": "stable", "canary": "canary"}, ["stable", "canary"], ""),
+        ({"canary": "canary", "stable": "stable"}, ["stable", "canary"], ""),
+        ({"canary": "v2", "stable": "v1"}, ["v1", "v2"], ""),
+        ({"canary": "2.0", "stable": "1.0"}, ["stable", "canary"], "write `arrivals`"),
+        ({"red": "red", "orange": "orange"}, ["red", "orange"], "which is the baseline?"),
+    ],
+)
+def test_subsets_with_policies_are_variants_by_their_pods_versions(
+    tmp_path: Path, labels: dict[str, str], variants: list[str], says: str
+) -> None:
+    """Arrivals are counted by the pods' version; the candidate may stand first in the rule."""
+    subsets = [{"name": name, "labels": {"version": one}} for name, one in labels.items()]
+    policy = {"loadBalancer": {"simple": "LEAST_REQUEST"}}
+    rule = one("DestinationRule", {"host": "exam", "trafficPolicy": policy, "subsets": subsets})
+    (tmp_path / "m.yaml").write_text(yaml.safe_dump(rule))
+    assert main(["--root", str(tmp_path), "init", "--from", str(tmp_path / "m.yaml")]) == 0
+    path = tmp_path / "experiments" / "exam.yaml"
+    spec = load_spec(path)
+    assert ([*spec.variants], spec.baseline) == (variants, variants[0])
+    assert {item.labels["upstream_cluster"].split("|")[2] for item in spec.variants.values()} == {
+        *labels
+    }
+    assert says in path.read_text()
+    assert path.read_text().count("CHECK: pods of") == 2 * (says == "write `arrivals`")

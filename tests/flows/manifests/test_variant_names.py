@@ -14,7 +14,15 @@ import pytest
 from flows.manifests.new_spec import new_spec
 from flows.manifests.read import read_manifests
 from flows.manifests.split_choice import choose_split
-from tests.builders.cluster_objects import NOTHING_WANTED, spec_of, subsets, text_of, told
+from tests.builders.cluster_objects import (
+    NOTHING_WANTED,
+    destination,
+    object_of,
+    spec_of,
+    subsets,
+    text_of,
+    told,
+)
 
 TEXTS = (
     "1.9",
@@ -98,3 +106,27 @@ def test_a_name_with_a_line_end_writes_no_line_of_its_own(tmp_path: Path) -> Non
     objects = subsets("exam", {"old": {"version": "v0"}, "new": {"version": "v1"}})
     objects[0]["metadata"]["name"] = "exam\nservice: other"
     assert spec_of(tmp_path, *objects).service == "exam"
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "baseline", "is_guess"),
+    [
+        ("stable", "canary", "stable", False),
+        ("canary", "stable", "stable", False),
+        ("v2", "v3", "v2", False),
+        ("v3", "v2", "v2", False),
+        ("exam-1-9", "exam-1-10", "exam-1-9", False),
+        ("exam-1-10", "exam-1-9", "exam-1-9", False),
+        ("exam-canary", "exam", "exam", False),
+        ("red", "orange", "red", True),
+    ],
+)
+def test_the_baseline_is_told_by_names_and_numbers_whatever_its_share(
+    tmp_path: Path, first: str, other: str, baseline: str, is_guess: bool
+) -> None:
+    """A ramp's last stage gives the candidate most of the traffic."""
+    routes = [destination("exam", 90, first), destination("exam", 10, other)]
+    spec = {"hosts": ["exam"], "http": [{"route": routes}]}
+    found = object_of("VirtualService", "networking.istio.io/v1", spec)
+    assert spec_of(tmp_path, found).baseline == baseline
+    assert ("no name says which is the baseline" in text_of(tmp_path, found)) == is_guess
