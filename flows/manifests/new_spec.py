@@ -13,11 +13,10 @@ from flows.manifests.read import Manifests
 from flows.manifests.split import Backend, RolloutStage, Split
 from flows.manifests.split_choice import CannotInit, SpecAnswers
 from flows.manifests.variant_names import VariantName, baseline_among, variant_names
-from flows.manifests.yaml_scalar import yaml_quoted, yaml_scalar
+from flows.manifests.yaml_scalar import yaml_comment, yaml_quoted, yaml_scalar
 from flows.spec.experiment import Mesh
 from flows.spec.fields import NAME_PATTERN
 
-_LINE_ENDS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _CHECK = "# CHECK: "
 # A stage that a person or an analysis ends has no length in the manifest.
 _STAGE_S = 600.0
@@ -76,8 +75,8 @@ def new_spec(
         doubt = f"the label {ENVOY_VERSION} of the names of its clusters"
         names = [VariantName(one.key, None, {ENVOY_VERSION: one.key}, doubt) for one in names]
     lines = [
-        _comment(f"From {split.origin}, for {split.cohort}."),
-        *map(_comment, _remarks(split, has_cohorts=cohorts is not None)),
+        yaml_comment(f"From {split.origin}, for {split.cohort}."),
+        *map(yaml_comment, _remarks(split, has_cohorts=cohorts is not None)),
         f"experiment: {yaml_scalar(experiment_name(split, wanted))}",
         _service(split, experiment_name(split, wanted)),
         f"namespace: {yaml_scalar(split.namespace)}",
@@ -95,11 +94,6 @@ def new_spec(
         *(() if cohorts else _delivery(split)),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _comment(text: str) -> str:
-    """A comment on one line, whatever names the manifest has."""
-    return f"# {_LINE_ENDS.sub(' ', text)}"
 
 
 def _service(split: Split, name: str) -> str:
@@ -198,4 +192,6 @@ def _source(wanted: SpecAnswers) -> str:
 def _delivery(split: Split) -> Iterator[str]:
     if split.origin.kind in _DELIVERED:
         target = yaml_scalar(f"{split.origin.kind}/{split.origin.name}")
-        yield _comment(f"delivery: {{target: {{kubernetes: {target}}}}}  # for `verdict deliver`")
+        yield yaml_comment(
+            f"delivery: {{target: {{kubernetes: {target}}}}}  # for `verdict deliver`"
+        )

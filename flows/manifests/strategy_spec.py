@@ -16,7 +16,7 @@ from flows.manifests.read import Manifests
 from flows.manifests.strategy_settings import strategies_in
 from flows.manifests.telemetry import telemetry
 from flows.manifests.variant_names import baseline_among
-from flows.manifests.yaml_scalar import yaml_quoted, yaml_scalar
+from flows.manifests.yaml_scalar import yaml_comment, yaml_quoted, yaml_scalar
 from flows.spec.experiment import Experiment
 from flows.spec.strategies import strategy_models
 
@@ -71,8 +71,9 @@ def strategy_line(found: FoundStrategy) -> str:
 
 
 def _yaml(value: Any) -> str:
+    """A value in flow style; 10% and 60s stay as people write them, names of routes are text."""
     if isinstance(value, list):
-        return f"[{', '.join(map(_yaml, value))}]"
+        return f"[{', '.join(yaml_scalar(str(item)) for item in value)}]"
     return (
         yaml_scalar(value)
         if isinstance(value, str) and value[:1].isalpha()
@@ -94,7 +95,8 @@ def split_strategy(found: Sequence[FoundStrategy], *, is_wanted: bool) -> Iterat
         return
     for one in found:
         kind = one.kind
-        yield f"# {one.origin} configures {kind}; `verdict init --strategy {kind}` judges that"
+        told = f"{one.origin} configures {kind}; `verdict init --strategy {kind}` judges that"
+        yield yaml_comment(told)
 
 
 def needs_labels(found: FoundStrategy) -> bool:
@@ -114,7 +116,7 @@ def strategy_spec(
     is_linkerd = found.origin.kind == "ServiceProfile"
     faults = _OFF * found.injected
     lines = [
-        f"# From {found.origin}. docs/how-to/strategies.md says what is checked.",
+        yaml_comment(f"From {found.origin}. docs/how-to/strategies.md says what is checked."),
         *strategy_comments(found),
         f"experiment: {yaml_scalar(name)}",
         f"service: {yaml_scalar(found.service)}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from flows.manifests.yaml_scalar import yaml_quoted, yaml_scalar
+from flows.manifests.yaml_scalar import yaml_comment, yaml_quoted, yaml_scalar
 
 
 def telemetry(name: str, namespace: str, labels: Mapping[str, str], *, about: Iterable[str]) -> str:
@@ -12,7 +12,7 @@ def telemetry(name: str, namespace: str, labels: Mapping[str, str], *, about: It
     tags = [f"            {label}: {{value: {yaml_quoted(of)}}}" for label, of in labels.items()]
     return "\n".join(
         (
-            *(f"# {line}" for line in about),
+            *map(yaml_comment, about),
             "# A namespace can have one Telemetry without a selector: add this to it, if there is",
             "# one. Where the spec has `reporter: source`, the callers' proxies count: apply it in",
             "# their namespaces, too, or in Istio's root namespace.",

@@ -26,13 +26,20 @@ from flows.spec.fields import (
 )
 from flows.spec.metrics import METRIC_MODELS
 from flows.spec.sources import PrometheusSource
-from flows.spec.strategies import LABEL_PATTERN, StrategyFields, strategy_kinds, strategy_models
+from flows.spec.strategies import (
+    LABEL_PATTERN,
+    VALUE_PATTERN,
+    StrategyFields,
+    strategy_kinds,
+    strategy_models,
+)
 
 _PATTERNS = {
     NAME_PATTERN: "lower-case letters, digits and dashes, at most 63",
     URL_PATTERN: "a URL that starts with http:// or https://",
     OBJECT_PATTERN: "an object's kind and name, such as VirtualService/exam-service, of the kinds "
     "TrafficSplit, VirtualService and HTTPRoute",
+    VALUE_PATTERN: "text on one line",
     LABEL_PATTERN: "letters, digits, blanks and . / _ - only",
     FLAG_PATTERN: "a response flag in letters, such as UT",
     SPARK_PATTERN: "an address such as sc://host:15002, with parameters such as /;use_ssl=true",

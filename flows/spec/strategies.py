@@ -22,8 +22,10 @@ from flows.spec.measured import CounterText
 
 # What its counters are pulled as; no metric has such a name.
 STRATEGY = "(strategy)"
-# Labels and their values: they stand in selectors.
+# Labels: they stand in selectors.
 LABEL_PATTERN = r"^[A-Za-z0-9_./ -]*$"
+# Values of labels, such as routes: they are compared, and stand in no selector.
+VALUE_PATTERN = r"^[^\x00-\x1f\x7f]*$"
 _TYPES: Mapping[FieldKind, Any] = {
     FieldKind.SHARE: Annotated[Share, Field(ge=0, le=1)],
     FieldKind.BUDGET: Annotated[Share, Field(gt=0, lt=1)],
@@ -31,7 +33,7 @@ _TYPES: Mapping[FieldKind, Any] = {
     FieldKind.DURATION: Duration,
     FieldKind.TEXT: Annotated[str, Field(pattern=LABEL_PATTERN)],
     FieldKind.COUNTER: CounterText,
-    FieldKind.NAMES: tuple[Annotated[str, Field(pattern=LABEL_PATTERN)], ...],
+    FieldKind.NAMES: tuple[Annotated[str, Field(pattern=VALUE_PATTERN)], ...],
 }
 
 

@@ -441,3 +441,19 @@ def test_subsets_with_policies_are_variants_by_their_pods_versions(
     }
     assert says in path.read_text()
     assert path.read_text().count("CHECK: pods of") == 2 * (says == "write `arrivals`")
+
+
+@pytest.mark.parametrize(
+    "route",
+    ["/books/{id}", "{id}", "[ab]", "*", "a, b", "yes", "9", "# x", "- x", "a: b", "'", '"'],
+)
+def test_routes_may_have_any_name(tmp_path: Path, route: str) -> None:
+    named = {"name": route, "condition": {"method": "POST"}, "timeout": "1s"}
+    profile = one("ServiceProfile", {"routes": [named]}, "linkerd.io/v1alpha2")
+    profile["metadata"]["name"] = "exam\u2028.school.svc.cluster.local"
+    (tmp_path / "m.yaml").write_text(yaml.safe_dump(profile))
+    init = ["init", "--from", str(tmp_path / "m.yaml"), "--name", "exam"]
+    assert main(["--root", str(tmp_path), *init]) == 0
+    spec = load_spec(tmp_path / "experiments" / "exam.yaml")
+    assert spec.strategy is not None
+    assert spec.strategy.model_dump()["once"] == (route,)
