@@ -133,7 +133,9 @@ def _argument(argument: argparse.Action) -> str:
     names = argument.option_strings or [str(argument.metavar or argument.dest).upper()]
     choices = "/".join(map(str, argument.choices or [])) or argument.dest.upper()
     takes_value = argument.nargs != 0 and not _is_place(argument)
-    value = f" {argument.metavar or choices}" if takes_value else ""
+    metavar = argument.metavar or choices
+    value = metavar if isinstance(metavar, str) else " ".join(metavar)
+    value = f" {value}" if takes_value else ""
     said = (argument.help or "") % {**vars(argument), "prog": "verdict"}
     return f"| `{', '.join(names)}{value}` | {said.replace('|', chr(92) + '|')} |"
 

@@ -85,7 +85,8 @@ def _few_values(control: FloatArray, experiment: FloatArray) -> str | None:
     fewest = min(control.size, experiment.size)
     if fewest >= FEWEST_VALUES:
         return None
-    return f"{fewest} values, fewer than {FEWEST_VALUES}: only a large shift would be found"
+    values = "1 value" if fewest == 1 else f"{fewest} values"
+    return f"{values}, fewer than {FEWEST_VALUES}: only a large shift would be found"
 
 
 def _dead_baseline(control: FloatArray, experiment: FloatArray, config: MetricConfig) -> str | None:

@@ -120,7 +120,7 @@ def _introduction(document: CalibrationDocument) -> Iterator[str]:
     history, users = document.history, document.user_history
     if users is not None:
         yield (
-            f"{document.experiment}: {users.users} users from {users.first:%Y-%m-%d} to "
+            f"{document.experiment}: {users.users:,} users from {users.first:%Y-%m-%d} to "
             f"{users.last:%Y-%m-%d}, assigned anew in {document.runs} runs"
         )
     if history is not None:
@@ -131,8 +131,8 @@ def _introduction(document: CalibrationDocument) -> Iterator[str]:
 
 def _requests(document: CalibrationDocument, history: HistoryDocument) -> Iterator[str]:
     yield (
-        f"{document.experiment}: {history.requests} requests of {history.variant} in "
-        f"{history.buckets} buckets, {history.failed_share:.2%} failed; {document.runs} runs of "
+        f"{document.experiment}: {history.requests:,} requests of {history.variant} in "
+        f"{history.buckets} buckets, {history.failed_share:.2%} failed; {document.runs:,} runs of "
         f"{span_s(document.plan_s)} each, {counted(document.looks, 'look')}"
     )
     bursts = ", ".join(f"{name} {size:.2g}" for name, size in history.bursts.items())

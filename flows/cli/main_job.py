@@ -268,8 +268,13 @@ def _beside(document: VerdictDocument) -> tuple[str, ...]:
     from analysis.explain.reasons import explain  # noqa: PLC0415
 
     shown = (
-        metric
+        (explain(metric), metric.role)
         for metric in document.metrics
         if metric.role is not Role.SIGNAL or metric.classification is not Classification.PASS
     )
-    return tuple(line for line in map(explain, shown) if line not in document.reasons)
+    return tuple(
+        # Otherwise a promote beside harm beyond a margin looks like a mistake.
+        f"{line} ({role.value})" if role in {Role.SIGNAL, Role.INFO} else line
+        for line, role in shown
+        if line not in document.reasons
+    )

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _DAY_S = 86_400
 # Failures per burst from which on bursts are what limits a plan.
 _BURSTY = 2.0
+# A healthy candidate that is promoted less often than this is said to be.
+_LIKELY = 0.8
 
 
 def add(commands: Commands) -> None:
@@ -129,7 +131,7 @@ def _say_requests(plan: RequestPlan) -> None:
     for row in plan.rows:
         if row.share in {0.05, 0.5} and not row.as_planned and row.harm >= 0.05:
             say(
-                f"  at {row.share:.0%} of the traffic, {100 * row.harm:.1f} points more are found "
+                f"  at {row.share:.0%} of the traffic, {100 * row.harm:.2g} points more are found "
                 f"{_when(row.median_minutes, plan.plan_minutes)}",
                 indent="    ",
             )
@@ -139,38 +141,51 @@ def _say_requests(plan: RequestPlan) -> None:
 
 
 def _late(one: LateDetection) -> str:
-    where = "at the plan's stages" if one.as_planned else f"at {one.share:.0%} of the traffic"
-    harm = f"{where}, {100 * one.harm:.2g} points more that begin at minute {one.begin_minutes:.3g}"
+    begin = _span(one.begin_minutes)
+    harm = f"{_where(one)}, {100 * one.harm:.2g} points more that begin after {begin}"
     if math.isinf(one.by_minutes):
         return f"{harm} are found in {one.found:.0%} of cases by the plan's end"
-    return f"{harm} are found by minute {one.by_minutes:.3g} in 95 % of cases"
+    return f"{harm} are found within {_span(one.by_minutes)} of the plan's start in 95% of cases"
 
 
 def cannot_find(plan: RequestPlan) -> tuple[str, ...]:
-    """Which harm is too small for the plan: at its stages or split, else at the smallest share."""
+    """What the plan can't decide: at its stages or split, else at the smallest share.
+
+    Harm that is too small, and a promote of a healthy candidate where it is no likely one.
+    """
     own = [one for one in plan.detectable if one.as_planned]
     own = own or [one for one in plan.detectable if one.share in {late.share for late in plan.late}]
-    smallest = sorted(plan.detectable, key=lambda one: one.share)[:1]
-    return tuple(_too_small(plan, one) for one in own or smallest)
+    own = own or sorted(plan.detectable, key=lambda one: one.share)[:1]
+    healthy = {(row.as_planned, row.share): row.promoted for row in plan.rows if row.harm == 0}
+    slow = (
+        f"{_where(one)} a healthy candidate is promoted in {promoted:.0%} of cases by the plan's "
+        "end: a larger share, a longer plan or a larger margin promotes more"
+        for one in own
+        if (promoted := healthy.get((one.as_planned, one.share), 1.0)) < _LIKELY
+    )
+    return (*(_too_small(plan, one) for one in own), *slow)
+
+
+def _where(one: DetectableHarm | LateDetection) -> str:
+    return "at the plan's stages" if one.as_planned else f"at {one.share:.0%} of the traffic"
 
 
 def _too_small(plan: RequestPlan, one: DetectableHarm) -> str:
-    where = "at the plan's stages" if one.as_planned else f"at {one.share:.0%} of the traffic"
     if math.isnan(one.harm):
-        return f"{where} no harm is found in four of five cases by the plan's end"
+        return f"{_where(one)} no harm is found in four of five cases by the plan's end"
     help_by = "a larger share or a longer plan detects less"
     if plan.overdispersion >= _BURSTY:
         help_by += f"; bursts of {plan.overdispersion:.2g} take as many times the requests"
     return (
-        f"{where} less than {100 * one.harm:.2g} points more can't be detected reliably "
+        f"{_where(one)} less than {100 * one.harm:.2g} points more can't be detected reliably "
         f"(four of five cases, by the plan's end): {help_by}"
     )
 
 
 def _when(minutes: float, end: float) -> str:
     if math.isinf(minutes):
-        return f"in fewer than half of the cases by the plan's end ({end:g} min)"
-    return f"within {minutes:.3g} min in half of the cases"
+        return f"in fewer than half of the cases by the plan's end ({_span(end)})"
+    return f"within {_span(minutes)} in half of the cases"
 
 
 def _requests_table(plan: RequestPlan) -> Table:
@@ -178,7 +193,7 @@ def _requests_table(plan: RequestPlan) -> Table:
 
     harms = list(dict.fromkeys(row.harm for row in plan.rows))
     table = Table(
-        title="minutes to roll back (healthy: to promote), median / 90th percentile",
+        title="time to roll back (healthy: to promote), median / 90th percentile",
         title_justify="left",
     )
     table.add_column("traffic")
@@ -195,15 +210,16 @@ def _requests_table(plan: RequestPlan) -> Table:
 
 
 def _cell(row: DetectionRow) -> str:
-    cell = f"{_minutes(row.median_minutes)} / {_minutes(row.slow_minutes)}"
+    cell = f"{_span(row.median_minutes)} / {_span(row.slow_minutes)}"
     if math.isfinite(row.slow_minutes):
         return cell
     found = row.promoted if row.harm == 0 else row.rolled_back
     return f"{cell} ({found:.0%})"
 
 
-def _minutes(value: float) -> str:
-    return "-" if math.isinf(value) else f"{value:.3g}"
+def _span(minutes: float) -> str:
+    """40 s, 4.7 min, 16 min, 1.5 h, 2.0 days: rounded up to a whole minute only from ten on."""
+    return f"{minutes:.2g} min" if 1.5 <= minutes < 9.95 else span_s(60 * minutes)
 
 
 def _users_table(plan: UserPlan) -> Table:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from analysis.plan import Role
+from flows.cli import main_job
 from flows.cli.main import main
+from flows.look.verdict_document import VerdictDocument
 from flows.publish.marts import latest_marts
+from tests.builders.metric_results import ERRORS
 from tests.places import REPOSITORY
 from tests.servers.small_disk import small_disk
 
@@ -148,3 +152,14 @@ def test_marts_that_cannot_be_published_leave_dashboards_and_metrics(verdict: Co
     assert "2 promote" in run.out
     assert "what was published before is untouched" in run.err.lower()
     assert state(verdict.root) == before
+
+
+@pytest.mark.parametrize(
+    ("role", "end"), [(Role.SIGNAL, " (signal)"), (Role.INFO, " (info)"), (Role.GUARDRAIL, ")")]
+)
+def test_what_decides_nothing_is_said_to(role: Role, end: str) -> None:
+    """A promote beside "harm at most 1.43 points (margin 1.00)" looked like a mistake."""
+    document = VerdictDocument.model_construct(metrics=(replace(ERRORS, role=role),), reasons=())
+    (line,) = main_job._beside(document)
+    assert line.endswith(end)
+    assert line.count("(signal)") + line.count("(info)") == (role is not Role.GUARDRAIL)

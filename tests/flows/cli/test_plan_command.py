@@ -21,10 +21,11 @@ import numpy as np
 import pytest
 
 from analysis.power import detection
-from flows.cli.plan_command import cannot_find
+from flows.cli.plan_command import _span, cannot_find
 from flows.power import request_power
 from flows.power.planning_document import (
     DetectableHarm,
+    DetectionRow,
     LateDetection,
     PlanningDocument,
     RequestPlan,
@@ -121,7 +122,7 @@ def test_people_read_a_table_and_sentences(pulled: Path) -> None:
     shown = _verdict(pulled, "plan", "exam-service-canary", "--at", AT).stdout
     assert "exam-service-canary: detectable effects (from the warehouse: 75 buckets" in shown
     assert "at 50% of the traffic, 5.5 points more are found within" in shown
-    late = [line for line in shown.splitlines() if "points more that begin at minute" in line]
+    late = [line for line in shown.splitlines() if "points more that begin after" in line]
     assert len(late) == 4, shown
     assert all("at the plan's stages" in line and "are found" in line for line in late), late
     assert all(len(line) <= 80 for line in shown.splitlines() if "│" in line)
@@ -318,3 +319,24 @@ def test_what_cannot_be_found_is_said_beforehand() -> None:
     assert cannot_find(_request_plan((nothing,), 1.0)) == (
         "at 5% of the traffic no harm is found in four of five cases by the plan's end",
     )
+
+
+@pytest.mark.parametrize(("promoted", "said"), [(0.79, 1), (0.8, 0), (1.0, 0)])
+def test_a_plan_that_hardly_ever_promotes_is_said_beforehand(promoted: float, said: int) -> None:
+    found = DetectableHarm(share=0.2, as_planned=True, harm=0.009)
+    healthy = DetectionRow(
+        share=0.2, as_planned=True, harm=0.0, rolled_back=0.0, promoted=promoted,
+        median_minutes=30, slow_minutes=float("inf"),
+    )  # fmt: skip
+    told = cannot_find(_request_plan((found,), 1.0).model_copy(update={"rows": (healthy,)}))
+    assert sum("a healthy candidate is promoted in 79% of cases" in line for line in told) == said
+
+
+@pytest.mark.parametrize(
+    ("minutes", "shown"),
+    [(2 / 3, "40 s"), (4.667, "4.7 min"), (9.99, "10 min"), (5, "5 min"), (15.01, "16 min"),
+     (2080, "34.7 h"), (20160, "14.0 days"), (float("inf"), "-")],
+)  # fmt: skip
+def test_a_span_is_said_in_its_own_unit(minutes: float, shown: str) -> None:
+    """Two weeks were 2.02e+04 minutes."""
+    assert _span(minutes) == shown
