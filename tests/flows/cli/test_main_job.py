@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -159,7 +160,7 @@ def test_marts_that_cannot_be_published_leave_dashboards_and_metrics(verdict: Co
 )
 def test_what_decides_nothing_is_said_to(role: Role, end: str) -> None:
     """A promote beside "harm at most 1.43 points (margin 1.00)" looked like a mistake."""
-    document = VerdictDocument.model_construct(metrics=(replace(ERRORS, role=role),), reasons=())
-    (line,) = main_job._beside(document)
+    fields: dict[str, Any] = {"metrics": (replace(ERRORS, role=role),), "reasons": ()}
+    (line,) = main_job._beside(VerdictDocument.model_construct(**fields))
     assert line.endswith(end)
     assert line.count("(signal)") + line.count("(info)") == (role is not Role.GUARDRAIL)
