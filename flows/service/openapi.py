@@ -69,11 +69,11 @@ OPERATIONS = (
         {"200": ("the measured value", Measurement)},
     ),
     Operation(
-        "get", "/verdict/{experiment}", "Take a new look; for who only reads, the latest verdict",
+        "get", "/verdict/{experiment}", "Take a new look; with the right to read, the latest verdict",
         _VERDICT, query=VerdictQuery, refusals=("400", "401", "403", "404", "429", "503"),
     ),
     Operation(
-        "post", "/verdict/{experiment}", "The same; the body is passed over",
+        "post", "/verdict/{experiment}", "The same; the body is ignored",
         _VERDICT, query=VerdictQuery, refusals=("400", "401", "403", "404", "429", "503"),
     ),
     Operation(

@@ -158,6 +158,12 @@ def test_form_of_another_site_is_refused(url: str, origin: str, path: str) -> No
     assert "Set-Cookie" not in answer.headers
 
 
+def test_api_page_names_fields_as_they_are_sent(url: str) -> None:
+    page = ask(f"{url}/api.html", bearer(TOKEN)).text
+    assert "<code>canaryWeight</code>" in page
+    assert "canary_weight" not in page
+
+
 @pytest.mark.parametrize(
     "page",
     ["//evil.example/x.html", "https://evil.example", "/x.html", "..%2fx.html", "a\r\nb.html"],
