@@ -69,7 +69,7 @@ OPERATIONS = (
         {"200": ("the measured value", Measurement)},
     ),
     Operation(
-        "get", "/verdict/{experiment}", "Take a new look; with the right to read, the latest verdict",
+        "get", "/verdict/{experiment}", "Take a new look; who may only read gets the latest",
         _VERDICT, query=VerdictQuery, refusals=("400", "401", "403", "404", "429", "503"),
     ),
     Operation(
