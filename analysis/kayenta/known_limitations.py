@@ -40,6 +40,9 @@ class Limitation(StrEnum):
     DEAD_EXPERIMENT = "dead_experiment"
     UNPAIRED = "unpaired"
     INFINITE = "infinite"
+    COUNTER = "counter"
+    OTHER_UNIT = "other_unit"
+    ALLOWED = "allowed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,8 @@ class ValueJudgement(NamedTuple):
         if self.label is ValueLabel.PASS:
             return f"{what} stays below {allowed} by at least {-excess.upper:.4g}"
         if self.label is ValueLabel.UNCERTAIN and self.pairs < FEWEST_TO_PASS:
-            return f"{self.pairs} intervals, fewer than {FEWEST_TO_PASS}, can't exclude harm"
+            noun = "interval" if self.pairs == 1 else "intervals"
+            return f"{self.pairs} {noun}, fewer than {FEWEST_TO_PASS}, can't exclude harm"
         if self.label is ValueLabel.UNCERTAIN:
             return f"{what} beyond {allowed} lies between {excess.lower:.4g} and {excess.upper:.4g}"
         return f"{what} exceeds {allowed} by at least {excess.lower:.4g}"

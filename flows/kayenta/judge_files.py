@@ -9,9 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from analysis.kayenta.classify import classify_metrics
-from analysis.kayenta.config import CanaryConfig, NanStrategy, ValuePlan
-from analysis.kayenta.few_values import MOST
-from analysis.kayenta.known_limitations import KnownLimitation, Limitation, known_limitations
+from analysis.kayenta.config import CanaryConfig, ValuePlan
+from analysis.kayenta.doubtful_pass import (
+    allowed_harm,
+    dead_zero,
+    series_doubts,
+)
+from analysis.kayenta.judgement import MetricLabel
+from analysis.kayenta.known_limitations import known_limitations
 from analysis.kayenta.paired_values import judge_values
 from analysis.kayenta.score import (
     MOST_WITHOUT_DATA,
@@ -24,15 +29,19 @@ from analysis.kayenta.score import (
 )
 from analysis.kayenta.value_judgement import ValueJudgement, ValueLabel
 from flows.formats.problems import FileProblem, InputError, file_error
-from flows.formats.text import counted
 from flows.kayenta.config_file import load_canary_config
 from flows.kayenta.intervals import Intervals, judge_intervals
 from flows.kayenta.judgement_document import JudgeKind, Judgement, JudgementDocument
 from flows.kayenta.metric_document import JudgedMetric
+from flows.kayenta.value_warnings import (
+    doubts_of_a_pass,
+    few_values,
+    infinite_values,
+    lacking_values,
+    unpaired_values,
+)
 from flows.kayenta.values_file import MetricSeries, load_metric_values
 
-# From this share of intervals without a pair on, it is said.
-_MANY_UNPAIRED = 0.2
 _OF_SCORE = {
     ScoreLabel.PASS: Judgement.PASS,
     ScoreLabel.MARGINAL: Judgement.MARGINAL,
@@ -94,7 +103,11 @@ def _by_kayenta(config: CanaryConfig, series: Sequence[MetricSeries]) -> Judgeme
     metrics = []
     for item, metric, found in zip(series, config.metrics, judged, strict=True):
         spots = known_limitations(item.control, item.experiment, metric, found)
-        warnings = (*spots, *_infinite(item))
+        warnings = (*spots, *infinite_values(item))
+        if found.label is MetricLabel.PASS:
+            pair = item.control, item.experiment
+            doubts = series_doubts(*pair, are_finite=not item.infinite)
+            warnings += (*doubts, *dead_zero(*pair))
         metrics.append(JudgedMetric.by_kayenta(item, metric, found, warnings))
     return JudgementDocument.of(
         judge=JudgeKind.KAYENTA,
@@ -131,14 +144,23 @@ def _by_verdict(
     groups = weighted_groups(scores, config.group_weights)
     critical = any(found.critical_failure for _, found in counted)
     decision, reason = _decision(config, [found for _, found in counted])
-    if decision is Judgement.PASS and (gone := _gone(config, series)):
+    if decision is Judgement.PASS and (gone := lacking_values(config, series)):
         decision, reason = Judgement.UNCERTAIN, gone
-    metrics = [
-        JudgedMetric.by_verdict(
-            item, metric, found, (*_unpaired(item, found), *_few(item), *_infinite(item))
+    metrics = []
+    for item, metric, found in zip(series, config.metrics, judged, strict=True):
+        doubts = doubts_of_a_pass(item, metric, found, plan)
+        if decision is Judgement.PASS and doubts and not metric.muted:
+            decision, reason = Judgement.UNCERTAIN, f"{item.title}: {doubts[0].message}"
+        warnings = (
+            *unpaired_values(item, found),
+            *few_values(item),
+            *infinite_values(item),
+            *doubts,
         )
-        for item, metric, found in zip(series, config.metrics, judged, strict=True)
-    ]
+        warnings += tuple(allowed_harm(found))
+        if found.label is ValueLabel.PASS:
+            warnings += tuple(dead_zero(item.control, item.experiment))
+        metrics.append(JudgedMetric.by_verdict(item, metric, found, warnings))
     return JudgementDocument.of(
         judge=JudgeKind.VERDICT,
         config=config,
@@ -177,59 +199,6 @@ def _decision(config: CanaryConfig, judged: Sequence[ValueJudgement]) -> tuple[J
     return Judgement.PASS, "every metric's harm is within what is allowed"
 
 
-def _gone(config: CanaryConfig, series: Sequence[MetricSeries]) -> str | None:
-    """Why nothing passes where an experiment lacks values that its control has: it may be dead."""
-    for item, metric in zip(series, config.metrics, strict=True):
-        ours, theirs = (int(np.isnan(side).sum()) for side in (item.experiment, item.control))
-        total = item.control.size
-        counts = not metric.muted and metric.nan_strategy is NanStrategy.REMOVE
-        if counts and ours - theirs >= max(1, _MANY_UNPAIRED * total):
-            return (
-                f"{item.title}: the experiment lacks a value in {ours} of {total} intervals, the "
-                f"control in {theirs}"
-            )
-    return None
-
-
-def _unpaired(item: MetricSeries, judged: ValueJudgement) -> tuple[KnownLimitation, ...]:
-    """What is missing of either side."""
-    total = item.control.size
-    sides = {
-        "control": (item.control, Limitation.DEAD_CONTROL),
-        "experiment": (item.experiment, Limitation.DEAD_EXPERIMENT),
-    }
-    found = [
-        KnownLimitation(dead, f"the {side} has no value at all")
-        for side, (values, dead) in sides.items()
-        if np.isnan(values).all()
-    ]
-    alone = total - judged.pairs
-    if judged.pairs and alone >= _MANY_UNPAIRED * total:
-        message = f"{alone} of {total} intervals lack a value of either and are left out"
-        found.append(KnownLimitation(Limitation.UNPAIRED, message))
-    return tuple(found)
-
-
-def _few(item: MetricSeries) -> tuple[KnownLimitation, ...]:
-    """Where the exact test of few values judges, or nothing can."""
-    known = [int((~np.isnan(values)).sum()) for values in (item.control, item.experiment)]
-    if not 0 < min(known) <= max(known) <= MOST:
-        return ()
-    said = counted(min(known), "value")
-    message = f"{said} a side: only a large shift is found, a pass doesn't exclude a smaller one"
-    return (KnownLimitation(Limitation.FEW_VALUES, message),)
-
-
-def _infinite(item: MetricSeries) -> tuple[KnownLimitation, ...]:
-    if not item.infinite:
-        return ()
-    message = (
-        f"{counted(item.infinite, 'value')} of {item.control.size + item.experiment.size} are "
-        "infinite (something was divided by 0), and count as a thousand times the largest one"
-    )
-    return (KnownLimitation(Limitation.INFINITE, message),)
-
-
 def _config_warnings(config: CanaryConfig, groups: Sequence[GroupScore]) -> list[str]:
     """What a score can't show: groups and metrics without each other, weights below 100."""
     there = {group.name for group in groups}
@@ -266,6 +235,16 @@ def _check_pairs(path: Path, series: Sequence[MetricSeries]) -> None:
         )
         for item in series
         if item.control.size != item.experiment.size
+    ] + [
+        FileProblem(
+            str(path),
+            1,
+            item.title,
+            f"has an interval of {item.control_step:g} s in the control and of {item.step:g} s in "
+            "the experiment; the verdict judge pairs them by interval: query both by one step",
+        )
+        for item in series
+        if item.control_step is not None and item.step is not None
     ]
     if problems:
         raise InputError(problems)

@@ -52,7 +52,7 @@ class MetricSeries:
     """The values of one metric in both versions: float64[intervals], NaN where none is known.
 
     tags: what tells series of one metric apart. start: of the first interval; step: in seconds.
-    infinite: values that were.
+    infinite: values that were. control_step: where it is another than the experiment's.
     """
 
     name: str
@@ -62,6 +62,7 @@ class MetricSeries:
     start: datetime | None = None
     step: float | None = None
     infinite: int = 0
+    control_step: float | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -145,7 +146,9 @@ def _series(item: Any, at: FieldPath, findings: list[Finding]) -> MetricSeries |
     labels = {str(key): str(value) for key, value in tags.items()}
     infinite = int(np.isinf(control).sum() + np.isinf(experiment).sum())
     control, experiment = _bounded(control, experiment)
-    return MetricSeries(str(name), control, experiment, labels, start, step, infinite)
+    theirs = _scope_step(item, "control")
+    other = None if theirs in {None, _scope_step(item, "experiment") or theirs} else theirs
+    return MetricSeries(str(name), control, experiment, labels, start, step, infinite, other)
 
 
 def _bounded(*sides: FloatArray) -> tuple[FloatArray, ...]:
@@ -208,6 +211,14 @@ def _scope(
         start = _start(scope, inside, findings, field="startTimeIso")
         return start, None if millis is None else millis / 1000
     return None, None
+
+
+def _scope_step(item: dict[str, Any], side: str) -> float | None:
+    """The seconds of one interval that a pair's scope of one side has, if it has them."""
+    scopes = item.get("scopes")
+    scope = scopes.get(side) if isinstance(scopes, dict) else None
+    millis = scope.get("stepMillis") if isinstance(scope, dict) else None
+    return cast("float", millis) / 1000 if _is_step(millis, per_second=1000) else None
 
 
 def _start(
