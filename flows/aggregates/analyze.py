@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from flows.aggregates.across_variants import over_variants, segments_differ
 from flows.aggregates.analyzed_document import AnalyzedRow, ScorecardDocument
 from flows.aggregates.further_answers import Asked, further_answers
 from flows.aggregates.group_estimates import Estimated, estimate
-from flows.aggregates.groups import Group, Place, groups_of, place_of
+from flows.aggregates.groups import Group, Place, place_of
 from flows.aggregates.looks import (
     DEFAULT_USERS,
     Series,
@@ -28,6 +28,7 @@ from flows.aggregates.looks import (
 )
 from flows.aggregates.unavailable import unavailable_methods
 from flows.formats.problems import file_error
+from flows.formats.text import counted
 from flows.ingest.sources.aggregate_rows import AggregateRow
 from flows.look.scorecard_document import Interval, PosteriorDocument, row_of
 
@@ -57,7 +58,7 @@ def analyze(
     """
     asked, tuning = asked or Asked(), tuning or Tuning()
     _check_names(rows, path, asked)
-    looks = by_place(groups_of(rows, path, baseline))
+    looks = by_place(rows, path, baseline)
     estimated = estimate([groups[-1] for groups in looks.values()])
     identities, cells, removed = _cells(estimated)
     users = _tuned(looks, identities, tuning)
@@ -66,6 +67,7 @@ def analyze(
     card = make_scorecard(cells, alpha=alpha, n_opt=n_opt, prior=prior or NormalPrior())
     posteriors = _share_posteriors(cells, alpha)
     other_p, tests = _tests_of_shares(cells)
+    limits = (*_remarks(rows, identities), *_limits(tests, cells, users))
     further = further_answers(
         identities, cells, card, plain=np.isnan(removed), alpha=alpha, n_opt=n_opt, asked=asked
     )
@@ -84,18 +86,19 @@ def analyze(
         analyzed = AnalyzedRow(**dict(row), further=further[i])
         found.append(_over_all_looks(series.get(series_key(identity)), analyzed))
     place = {name: i for i, name in enumerate(dict.fromkeys(map(place_of, rows)))}
-    asked_users = tuning.users or DEFAULT_USERS
-    whole = list(over_variants(estimated, alpha=alpha, n_opt=asked_users))
-    for answers in (found, whole):
-        answers.sort(key=lambda row: place[row.experiment, row.metric, row.segment])
+    whole = list(over_variants(estimated, alpha=alpha, n_opt=tuning.users or DEFAULT_USERS))
+    found.sort(key=lambda row: place[row.experiment, row.metric, row.segment])
+    whole.sort(key=lambda row: place[row.experiment, row.metric, row.segment])
     return ScorecardDocument(
         alpha=alpha,
         tightest_at_users=tuning.users,
-        limits=(*_limits(tests, cells, users), *unavailable_methods(found, whole)),
+        limits=(*limits, *unavailable_methods(found, whole)),
         rows=tuple(found),
         over_variants=tuple(whole),
         over_looks=tuple(over_looks(identities, series)),
-        segments=tuple(segments_differ(estimated, alpha=alpha, n_opt=asked_users)),
+        segments=tuple(
+            segments_differ(estimated, alpha=alpha, n_opt=tuning.users or DEFAULT_USERS)
+        ),
     )
 
 
@@ -187,23 +190,41 @@ def _tests_of_shares(cells: Cells) -> tuple[list[dict[str, float]], ShareTests]:
     return answer, tests
 
 
-def _limits(tests: ShareTests, cells: Cells, users: Sequence[float | None]) -> list[str]:
+def _remarks(
+    rows: Sequence[AggregateRow], identities: Sequence[Mapping[str, str]]
+) -> Iterator[str]:
+    """What a file may not have meant: rows that come again, another baseline in each metric."""
+    again = len(rows) - len(set(rows))
+    if again:
+        yield (
+            f"{counted(again, 'row')} equal to another one in every field: added, as those of "
+            "partitions are; remove what the file has twice"
+        )
+    baselines: dict[str, dict[str, str]] = {}
+    for one in identities:
+        baselines.setdefault(one["experiment"], {}).setdefault(one["baseline"], one["metric"])
+    for found in baselines.values():
+        if len(found) > 1:
+            each = ", ".join(f"{variant} ({metric})" for variant, metric in found.items())
+            yield f"baselines, the first variant of each metric, differ: {each}; set --baseline"
+
+
+def _limits(tests: ShareTests, cells: Cells, users: Sequence[float | None]) -> Iterator[str]:
     """What was left out as it takes long, and bounds that nothing was said for."""
-    found, shares = list[str](), int(cells.is_share.sum())
+    shares = int(cells.is_share.sum())
     if tests.tested < tests.small:
-        found.append(
+        yield (
             f"exact tests: of the first {tests.tested:,} of {tests.small:,} shares of at most "
             f"{MOST_EXACT_USERS} users ({_MOST_EXACT} different tables)"
         )
     if shares > _MOST_POSTERIORS:
-        found.append(f"exact posteriors: of the first {_MOST_POSTERIORS} of {shares:,} shares")
+        yield f"exact posteriors: of the first {_MOST_POSTERIORS} of {shares:,} shares"
     if missing := sum(each is None for each in users):
-        found.append(
+        yield (
             f"bounds at all looks: tuned for {DEFAULT_USERS:,.0f} users in {missing} of "
             f"{len(users)} comparisons, as no expected number is given: set --tightest-at, "
             "or planned_users or as_of in the rows"
         )
-    return found
 
 
 def _share_posteriors(cells: Cells, alpha: float) -> list[PosteriorDocument | None]:

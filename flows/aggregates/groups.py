@@ -54,8 +54,13 @@ def place_of(row: AggregateRow) -> Place:
 def groups_of(rows: Sequence[AggregateRow], path: Path, baseline: str | None) -> list[Group]:
     """The rows by metric and segment, those of one variant added.
 
+    The baseline is the named variant, else the metric's first one in the file, in all of its
+    segments and looks: the rows of each may stand in any order.
     Raises InputError where a metric has no baseline, no candidate, or rows that contradict.
     """
+    firsts: dict[tuple[str, str], str] = {}
+    for row in rows:
+        firsts.setdefault((row.experiment, row.metric), row.variant)
     looks: dict[tuple[Place, float | None], dict[str, list[AggregateRow]]] = {}
     for row in rows:
         look = looks.setdefault((place_of(row), row.as_of), {})
@@ -65,14 +70,14 @@ def groups_of(rows: Sequence[AggregateRow], path: Path, baseline: str | None) ->
     for (place, as_of), variants in looks.items():
         experiment, metric, segment = place
         name = " ".join(part for part in place if part)
-        wrong = _contradiction(variants, baseline)
+        first = baseline or firsts[experiment, metric]
+        wrong = _contradiction(variants, first)
         if as_of is not None and place in timeless:
             wrong = "has an as_of in some rows only; give it in all or none"
         if wrong is not None:
             number = _row_number(rows, variants)
             faults.append((number, RowFault("", f"{name}: {wrong}", wrong)))
             continue
-        first = baseline or next(iter(variants))
         order = (first, *(each for each in variants if each != first))
         any_row = variants[first][0]
         found.append(
@@ -105,9 +110,9 @@ def _row_number(rows: Sequence[AggregateRow], variants: dict[str, list[Aggregate
     return next(i for i, row in enumerate(rows, start=1) if row is first)
 
 
-def _contradiction(variants: dict[str, list[AggregateRow]], baseline: str | None) -> str | None:
+def _contradiction(variants: dict[str, list[AggregateRow]], baseline: str) -> str | None:
     """What is wrong with the rows of one metric, if anything."""
-    if baseline is not None and baseline not in variants:
+    if baseline not in variants and len(variants) > 1:
         return f"has no variant {baseline!r}, the baseline; there are {', '.join(variants)}"
     if len(variants) < 2:
         return f"has only the variant {next(iter(variants))!r}; it needs a baseline and a candidate"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
 from analysis.arrays import FloatArray
 from analysis.scorecard.one_direction import BoundsOverLooks
 from flows.aggregates.analyzed_document import OverLooks
-from flows.aggregates.groups import Group, Place
+from flows.aggregates.groups import Group, Place, groups_of, place_of
+from flows.formats.problems import FileProblem, InputError, RowFault, each_once
+from flows.ingest.sources.aggregate_rows import AggregateRow
 
 DEFAULT_USERS = 5000.0
 DEFAULT_DAYS = 14.0
@@ -51,14 +55,63 @@ def _part_of(group: Group, candidate: int) -> float:
     return 2 / len(group.variants)
 
 
-def by_place(groups: Sequence[Group]) -> dict[Place, list[Group]]:
-    """The looks at each metric and segment, the earliest first."""
+def by_place(
+    rows: Sequence[AggregateRow], path: Path, baseline: str | None
+) -> dict[Place, list[Group]]:
+    """The looks at each metric and segment, the earliest first.
+
+    Raises InputError as groups_of, and where a look can't be at all users so far.
+    """
     found: dict[Place, list[Group]] = {}
-    for group in groups:
+    for group in groups_of(rows, path, baseline):
         found.setdefault(group.place, []).append(group)
     for looks in found.values():
         looks.sort(key=lambda group: group.as_of)
+    _check_looks(found, rows, path)
     return found
+
+
+def _check_looks(
+    looks: Mapping[Place, Sequence[Group]], rows: Sequence[AggregateRow], path: Path
+) -> None:
+    """Raises InputError where a look lacks users of the one before it, or has other variants."""
+    first = {(place_of(row), row.as_of): i for i, row in reversed([*enumerate(rows, start=1)])}
+    faults = [
+        (
+            first[place, after.as_of],
+            RowFault("", f"{' '.join(filter(None, place))}: {wrong}", wrong),
+        )
+        for place, groups in looks.items()
+        for before, after in pairwise(groups)
+        if (wrong := _unlike_earlier(before, after)) is not None
+    ]
+    if faults:
+        once = each_once(sorted(faults, key=lambda each: each[0]), "looks")
+        raise InputError([FileProblem(str(path), n, "", said, is_row=True) for n, _, said in once])
+
+
+def _unlike_earlier(before: Group, after: Group) -> str | None:
+    """What a look lacks of the one before, if anything."""
+    now, then = f"at as_of {after.as_of:g}", f"at {before.as_of:g}"
+    if set(before.variants) != set(after.variants):
+        theirs, ours = (", ".join(sorted(one.variants)) for one in (before, after))
+        return f"has the variants {ours} {now}, but {theirs} {then}; all looks need the same"
+    if before.identity["type"] != after.identity["type"]:
+        ours, theirs = after.identity["type"], before.identity["type"]
+        return f"is a {ours} {now}, but a {theirs} {then}"
+    earlier = dict(zip(before.variants, before.moments, strict=True))
+    for name, found in zip(after.variants, after.moments, strict=True):
+        known = earlier[name]
+        counts = {"users": (found.n, known.n)}
+        if after.identity["type"] == "proportion":
+            counts["users with the outcome"] = found.n * found.mean[0], known.n * known.mean[0]
+        for what, (users, fewer) in counts.items():
+            if round(float(users)) < round(float(fewer)):
+                return (
+                    f"has {users:,.0f} {what} of {name} {now}, but {fewer:,.0f} {then}; a look is "
+                    "at all users so far, those of earlier looks too"
+                )
+    return None
 
 
 @dataclass(frozen=True, slots=True)

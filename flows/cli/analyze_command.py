@@ -74,7 +74,7 @@ def _analyze(options: argparse.Namespace) -> int:
     from analysis.scorecard.bayes import NormalPrior  # noqa: PLC0415
     from flows.aggregates.analyze import analyze  # noqa: PLC0415
     from flows.aggregates.further_answers import Asked  # noqa: PLC0415
-    from flows.aggregates.looks import Tuning  # noqa: PLC0415
+    from flows.aggregates.looks import Tuning, series_key  # noqa: PLC0415
     from flows.cli.analyze_tables import sentence, show, show_all  # noqa: PLC0415
     from flows.ingest.sources.aggregate_rows import read_aggregates  # noqa: PLC0415
 
@@ -93,8 +93,9 @@ def _analyze(options: argparse.Namespace) -> int:
     show(document)
     if options.all:
         show_all(document)
+    over_looks = {series_key(dict(each)): each for each in document.over_looks}
     for row in document.rows:
-        say(sentence(row), indent="  ")
+        say(sentence(row, over_looks.get(series_key(dict(row)))), indent="  ")
     return 0
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from flows.aggregates.analyzed_document import (
     AnalyzedRow,
+    OverLooks,
     ScorecardDocument,
     SegmentsDiffer,
 )
@@ -43,17 +44,31 @@ def show(document: ScorecardDocument) -> None:
             )
 
 
-def sentence(row: ScorecardRow) -> str:
-    """What the row says, for somebody who reads no table; which direction is good isn't known."""
+def sentence(row: ScorecardRow, looks: OverLooks | None = None) -> str:
+    """What the row says, for somebody who reads no table; which direction is good isn't known.
+
+    looks: what all of them say together, where the file has several.
+    """
     name = " / ".join(p for p in (row.metric, row.segment) if p)
     seen = f"{_percent(row.relative)} (at one look {_range(row.fixed)})"
     if row.split_log_e > math.log(1000):
         return f"{name}: {row.candidate} and {row.baseline} can't be compared: the split is broken"
+    if looks is not None and looks.contradicted_at is not None:
+        return (
+            f"{name}: nothing is claimed of {row.candidate}: it was {looks.direction} than "
+            f"{row.baseline} by day {looks.declared_at:g} and the opposite by day "
+            f"{looks.contradicted_at:g}, so the effect isn't one"
+        )
     at_all, at_one = _side(row.anytime), _side(row.fixed)
     if at_all:
         return (
             f"{name}: {row.candidate} is {at_all} than {row.baseline} by {seen}; that holds "
             "however often one looks"
+        )
+    if at_one and looks is not None:
+        return (
+            f"{name}: over {looks.looks} looks no difference of {row.candidate} from "
+            f"{row.baseline} is shown ({_range(row.anytime)}); the last one alone: {seen}"
         )
     if at_one:
         return (

@@ -11,6 +11,7 @@ import pytest
 from flows.aggregates.analyze import analyze
 from flows.aggregates.analyzed_document import ScorecardDocument
 from flows.aggregates.looks import Tuning
+from flows.cli.analyze_tables import sentence
 from flows.formats.problems import InputError
 from flows.ingest.sources.aggregate_rows import AggregateRow
 
@@ -104,3 +105,71 @@ def test_as_of_stands_in_all_rows_or_in_none() -> None:
     del rows[0]["as_of"], rows[1]["as_of"]
     with pytest.raises(InputError, match="as_of in some rows only"):
         _judged(rows)
+
+
+_SHARES = {"metric": "m", "type": "proportion"}
+
+
+def _look(as_of: float, *variants: tuple[str, int, int], **more: Any) -> list[dict[str, Any]]:
+    return [
+        {**_SHARES, "variant": name, "n": n, "sum": ones, "as_of": as_of, **more}
+        for name, n, ones in variants
+    ]
+
+
+_FIRST = _look(1, ("a", 10_000, 1_000), ("b", 10_000, 1_300))
+
+
+def test_no_series_is_declared_in_both_directions_whatever_the_order_of_its_rows() -> None:
+    """With the variants in another order at the second look the other one was the baseline."""
+    later = _look(2, ("b", 40_000, 3_600), ("a", 40_000, 4_400))
+    for rows in ([*_FIRST, *later], [*later[::-1], *_FIRST], [*_FIRST, *later[::-1]]):
+        found = _judged(rows)
+        [row], [series] = found.rows, found.over_looks
+        assert (row.baseline, row.candidate, series.direction) == ("a", "b", "higher")
+        assert series.contradicted_at == 2
+        assert (row.anytime_p, row.discovery) == (1.0, False)
+        assert "nothing is claimed of b: it was higher than a by day 1" in sentence(row, series)
+
+
+def test_all_segments_of_a_metric_have_one_baseline() -> None:
+    sides = [("a", 10_000, 1_000), ("b", 10_000, 1_300)]
+    rows = [*_look(1, *sides, segment="x = 1"), *_look(1, *sides[::-1], segment="x = 2")]
+    assert {row.baseline for row in _judged(rows).rows} == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        (_look(2, ("a", 20_000, 2_000), ("c", 20_000, 2_500)), "has the variants a, c at as_of 2"),
+        (_look(2, ("a", 9_000, 900), ("b", 20_000, 2_500)), "has 9,000 users of a at as_of 2, but"),
+        (
+            _look(2, ("a", 10_000, 1_000), ("b", 10_000, 1_200)),
+            "has 1,200 users with the outcome of b at as_of 2, but 1,300 at 1",
+        ),
+        (
+            _look(2, ("a", 20_000, 2_000), ("b", 20_000, 2_500), type="count", sum_squares=3_000),
+            "is a count at as_of 2, but a proportion at 1",
+        ),
+    ],
+)
+def test_a_look_is_at_all_users_so_far(later: list[dict[str, Any]], said: str) -> None:
+    """Sums of each day alone, or other variants: a later look was believed, or a traceback."""
+    with pytest.raises(InputError, match=f"x: row 3: experiment m: {said}"):
+        _judged([*_FIRST, *later])
+
+
+def test_rows_that_come_again_and_other_baselines_are_said() -> None:
+    assert not any("row" in text or "baseline" in text for text in _judged(_FIRST).limits)
+    assert "2 rows equal to another one" in " ".join(_judged([*_FIRST, *_FIRST]).limits)
+    others = [{**row, "metric": "n"} for row in _FIRST[::-1]]
+    told = "baselines, the first variant of each metric, differ: a (m), b (n); set --baseline"
+    assert told in _judged([*_FIRST, *others]).limits
+
+
+def test_one_look_that_shows_more_than_all_together_is_no_only_look() -> None:
+    first = _look(1, ("a", 1_000, 100), ("b", 1_000, 105))
+    found = _judged([*first, *_look(2, ("a", 2_000, 200), ("b", 2_000, 245))])
+    [row], [series] = found.rows, found.over_looks
+    assert "m: over 2 looks no difference of b from a is shown" in sentence(row, series)
+    assert "if this is the only look" in sentence(row)
