@@ -23,6 +23,7 @@ from flows.aggregates.looks import (
     Series,
     Tuning,
     by_place,
+    falls,
     over_looks,
     series_key,
 )
@@ -52,7 +53,6 @@ def analyze(
 
     Of several looks (rows with as_of) the rows are those of the last one, and over_looks says what
     all of them say together.
-
     Raises InputError where a metric has no baseline, no candidate, or rows that contradict, and
     where something is asked of a metric that isn't there.
     """
@@ -67,7 +67,7 @@ def analyze(
     card = make_scorecard(cells, alpha=alpha, n_opt=n_opt, prior=prior or NormalPrior())
     posteriors = _share_posteriors(cells, alpha)
     other_p, tests = _tests_of_shares(cells)
-    limits = (*_remarks(rows, identities), *_limits(tests, cells, users))
+    limits = (*_remarks(rows, looks), *_limits(tests, cells, users))
     further = further_answers(
         identities, cells, card, plain=np.isnan(removed), alpha=alpha, n_opt=n_opt, asked=asked
     )
@@ -86,9 +86,10 @@ def analyze(
         analyzed = AnalyzedRow(**dict(row), further=further[i])
         found.append(_over_all_looks(series.get(series_key(identity)), analyzed))
     place = {name: i for i, name in enumerate(dict.fromkeys(map(place_of, rows)))}
-    whole = list(over_variants(estimated, alpha=alpha, n_opt=tuning.users or DEFAULT_USERS))
-    found.sort(key=lambda row: place[row.experiment, row.metric, row.segment])
-    whole.sort(key=lambda row: place[row.experiment, row.metric, row.segment])
+    asked_users = tuning.users or DEFAULT_USERS
+    whole = list(over_variants(estimated, alpha=alpha, n_opt=asked_users))
+    for answers in (found, whole):
+        answers.sort(key=lambda row: place[row.experiment, row.metric, row.segment])
     return ScorecardDocument(
         alpha=alpha,
         tightest_at_users=tuning.users,
@@ -96,9 +97,7 @@ def analyze(
         rows=tuple(found),
         over_variants=tuple(whole),
         over_looks=tuple(over_looks(identities, series)),
-        segments=tuple(
-            segments_differ(estimated, alpha=alpha, n_opt=tuning.users or DEFAULT_USERS)
-        ),
+        segments=tuple(segments_differ(estimated, alpha=alpha, n_opt=asked_users)),
     )
 
 
@@ -190,10 +189,9 @@ def _tests_of_shares(cells: Cells) -> tuple[list[dict[str, float]], ShareTests]:
     return answer, tests
 
 
-def _remarks(
-    rows: Sequence[AggregateRow], identities: Sequence[Mapping[str, str]]
-) -> Iterator[str]:
+def _remarks(rows: Sequence[AggregateRow], looks: Mapping[Place, Sequence[Group]]) -> Iterator[str]:
     """What a file may not have meant: rows that come again, another baseline in each metric."""
+    yield from falls(looks)
     again = len(rows) - len(set(rows))
     if again:
         yield (
@@ -201,8 +199,8 @@ def _remarks(
             "partitions are; remove what the file has twice"
         )
     baselines: dict[str, dict[str, str]] = {}
-    for one in identities:
-        baselines.setdefault(one["experiment"], {}).setdefault(one["baseline"], one["metric"])
+    for (experiment, metric, _), groups in looks.items():
+        baselines.setdefault(experiment, {}).setdefault(groups[0].variants[0], metric)
     for found in baselines.values():
         if len(found) > 1:
             each = ", ".join(f"{variant} ({metric})" for variant, metric in found.items())

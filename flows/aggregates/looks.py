@@ -14,12 +14,15 @@ from analysis.scorecard.one_direction import BoundsOverLooks
 from flows.aggregates.analyzed_document import OverLooks
 from flows.aggregates.groups import Group, Place, groups_of, place_of
 from flows.formats.problems import FileProblem, InputError, RowFault, each_once
+from flows.formats.text import counted
 from flows.ingest.sources.aggregate_rows import AggregateRow
 
 DEFAULT_USERS = 5000.0
 DEFAULT_DAYS = 14.0
 # The first bound is finite with two users.
 _LEAST_USERS = 2.0
+# So much of an earlier look may have been taken out since: bots, users who are to be forgotten.
+_CORRECTED = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +102,41 @@ def _unlike_earlier(before: Group, after: Group) -> str | None:
     if before.identity["type"] != after.identity["type"]:
         ours, theirs = after.identity["type"], before.identity["type"]
         return f"is a {ours} {now}, but a {theirs} {then}"
+    for name, what, users, known in _counts(before, after):
+        if users < (1 - _CORRECTED) * known:
+            return (
+                f"has {users:,.0f} {what} of {name} {now}, but {known:,.0f} {then}; a look is at "
+                "all users so far, those of earlier looks too"
+            )
+    return None
+
+
+def falls(looks: Mapping[Place, Sequence[Group]]) -> Iterator[str]:
+    """Looks with fewer users than the one before, as a sentence: few were taken out since."""
+    found = [
+        f"{after.identity['metric']} has {users:,.0f} {what} of {name} at as_of {after.as_of:g}, "
+        f"{known:,.0f} before"
+        for groups in looks.values()
+        for before, after in pairwise(groups)
+        for name, what, users, known in _counts(before, after)
+        if round(users) < round(known)
+    ]
+    if found:
+        yield (
+            f"users taken out since an earlier look, {counted(len(found), 'time')}: {found[0]}; "
+            "bounds at all looks assume that none is"
+        )
+
+
+def _counts(before: Group, after: Group) -> Iterator[tuple[str, str, float, float]]:
+    """By variant, what no later look has less of: its name, and how many in both looks."""
     earlier = dict(zip(before.variants, before.moments, strict=True))
     for name, found in zip(after.variants, after.moments, strict=True):
         known = earlier[name]
-        counts = {"users": (found.n, known.n)}
-        if after.identity["type"] == "proportion":
-            counts["users with the outcome"] = found.n * found.mean[0], known.n * known.mean[0]
-        for what, (users, fewer) in counts.items():
-            if round(float(users)) < round(float(fewer)):
-                return (
-                    f"has {users:,.0f} {what} of {name} {now}, but {fewer:,.0f} {then}; a look is "
-                    "at all users so far, those of earlier looks too"
-                )
-    return None
+        yield name, "users", float(found.n), float(known.n)
+        if after.identity["type"] == "proportion" and min(found.n, known.n) > 0:
+            ones = float(found.n * found.mean[0]), float(known.n * known.mean[0])
+            yield name, "users with the outcome", *ones
 
 
 @dataclass(frozen=True, slots=True)

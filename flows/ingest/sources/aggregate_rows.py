@@ -36,14 +36,14 @@ _NUMBER = re.compile(r"-?\d[\d.e+-]*")
 
 
 def _text(value: object) -> object:
-    """A name as text: other warehouses write variants as 1 and 2, or true and false."""
+    """A name as text: other warehouses write variants as 1, as true, or with blanks around."""
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode().strip()
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float | Decimal) and value % 1 == 0:
         return str(int(value))
-    return value if value is None or isinstance(value, str) else str(value)
+    return value if value is None else str(value).strip()
 
 
 Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | float | bool)]

@@ -142,10 +142,10 @@ def test_all_segments_of_a_metric_have_one_baseline() -> None:
     ("later", "said"),
     [
         (_look(2, ("a", 20_000, 2_000), ("c", 20_000, 2_500)), "has the variants a, c at as_of 2"),
-        (_look(2, ("a", 9_000, 900), ("b", 20_000, 2_500)), "has 9,000 users of a at as_of 2, but"),
+        (_look(2, ("a", 8_900, 900), ("b", 20_000, 2_500)), "has 8,900 users of a at as_of 2, but"),
         (
-            _look(2, ("a", 10_000, 1_000), ("b", 10_000, 1_200)),
-            "has 1,200 users with the outcome of b at as_of 2, but 1,300 at 1",
+            _look(2, ("a", 10_000, 1_000), ("b", 10_000, 1_160)),
+            "has 1,160 users with the outcome of b at as_of 2, but 1,300 at 1",
         ),
         (
             _look(2, ("a", 20_000, 2_000), ("b", 20_000, 2_500), type="count", sum_squares=3_000),
@@ -157,6 +157,18 @@ def test_a_look_is_at_all_users_so_far(later: list[dict[str, Any]], said: str) -
     """Sums of each day alone, or other variants: a later look was believed, or a traceback."""
     with pytest.raises(InputError, match=f"x: row 3: experiment m: {said}"):
         _judged([*_FIRST, *later])
+
+
+def test_blanks_around_a_name_make_no_other_variant() -> None:
+    found = _judged([*_FIRST, *_look(1, ("b ", 100, 10), (" a", 100, 10))])
+    [row] = found.rows
+    assert (row.candidate, row.users_baseline, row.users_candidate) == ("b", 10_100, 10_100)
+
+
+def test_few_users_that_were_taken_out_are_said() -> None:
+    later = _look(2, ("a", 20_000, 2_000), ("b", 9_950, 1_290))
+    [said] = [text for text in _judged([*_FIRST, *later]).limits if "taken out" in text]
+    assert "earlier look, 2 times: m has 9,950 users of b at as_of 2, 10,000 before" in said
 
 
 def test_rows_that_come_again_and_other_baselines_are_said() -> None:
