@@ -24,4 +24,4 @@ def span_s(seconds: float | None) -> str:
         return f"{math.ceil(seconds)} s"
     if seconds < 5400:
         return f"{math.ceil(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:,.1f} days"

@@ -120,10 +120,10 @@ def parse_instant(text: str) -> datetime:
 
 
 def share(text: str) -> float:
-    """An argument between 0 and 1."""
+    """An argument above 0 and below 1."""
     value = _number(text)
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must lie between 0 and 1")
+        raise argparse.ArgumentTypeError(f"{text!r} must be above 0 and below 1")
     return value
 
 

@@ -151,11 +151,11 @@ def _late(one: LateDetection) -> str:
 def cannot_find(plan: RequestPlan) -> tuple[str, ...]:
     """What the plan can't decide: at its stages or split, else at the smallest share.
 
-    Harm that is too small, and a promote of a healthy candidate where it is no likely one.
+    Harm that is too small and, of its own, a promote of a healthy candidate that isn't likely.
     """
     own = [one for one in plan.detectable if one.as_planned]
     own = own or [one for one in plan.detectable if one.share in {late.share for late in plan.late}]
-    own = own or sorted(plan.detectable, key=lambda one: one.share)[:1]
+    shown = own or sorted(plan.detectable, key=lambda one: one.share)[:1]
     healthy = {(row.as_planned, row.share): row.promoted for row in plan.rows if row.harm == 0}
     slow = (
         f"{_where(one)} a healthy candidate is promoted in {promoted:.0%} of cases by the plan's "
@@ -163,7 +163,7 @@ def cannot_find(plan: RequestPlan) -> tuple[str, ...]:
         for one in own
         if (promoted := healthy.get((one.as_planned, one.share), 1.0)) < _LIKELY
     )
-    return (*(_too_small(plan, one) for one in own), *slow)
+    return (*(_too_small(plan, one) for one in shown), *slow)
 
 
 def _where(one: DetectableHarm | LateDetection) -> str:
@@ -248,16 +248,34 @@ def _users_table(plan: UserPlan) -> Table:
 def _effect(effect: float, baseline: float) -> str:
     if baseline == 0:
         return f"{effect:.3g}"
-    return f"{effect:.3g} ({100 * effect / abs(baseline):.3g}%)"
+    relative = 100 * effect / abs(baseline)
+    return (
+        f"{effect:.3g} ({relative:,.0f}%)"
+        if relative >= 1000
+        else f"{effect:.3g} ({relative:.3g}%)"
+    )
+
+
+def _count(number: float) -> str:
+    """1,000 or, where it is small, 0.01."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def _on_users(plan: UserPlan) -> str:
     known = (
-        f"{plan.metric}: baseline {plan.baseline:.4g}, {plan.users_per_day:,.0f} users a day, "
+        f"{plan.metric}: baseline {plan.baseline:.4g}, {_count(plan.users_per_day)} users a day, "
         f"{plan.users_at_end:,.0f} with a final value by the end"
     )
+    if not plan.users_at_end > 0:
+        return (
+            f"{known}\n  as planned one of the variants gets no users whose value is final by then"
+        )
     if math.isnan(plan.users_for_margin_anytime):
-        return known
+        return (
+            f"{known}\n  the margin is 0 here: only a candidate that is surely better is promoted"
+            if plan.role == "guardrail" and plan.margin == 0
+            else known
+        )
     anytime = (
         f"{plan.users_for_margin_anytime:,.0f} users "
         f"({span_s(_DAY_S * plan.days_for_margin_anytime)})"

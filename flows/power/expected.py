@@ -16,7 +16,7 @@ class NoHistory(UserError):
 class Expected:
     """Instead of the history: figures of the traffic, and by metric ("" for all others).
 
-    shares: names of the metrics per user that are shares.
+    shares, quantiles: names of the metrics per user that are.
     """
 
     requests_per_second: float | None = None
@@ -26,6 +26,7 @@ class Expected:
     mean: Mapping[str, float] = field(default_factory=dict)
     sd: Mapping[str, float] = field(default_factory=dict)
     shares: frozenset[str] = frozenset()
+    quantiles: frozenset[str] = frozenset()
 
     def check_names(self, requests: Collection[str], users: Collection[str]) -> None:
         """Raises NoHistory for an unknown metric."""

@@ -51,6 +51,7 @@ from flows.workspace.paths import Workspace
 
 _SEED = 20_260_101
 _LATE_RUNS = 100
+_QUANTILE = "pull its history: no --mean or --sd tells how sharply a quantile is known"
 
 
 def plan_experiment(
@@ -65,7 +66,8 @@ def plan_experiment(
         )
     expected.check_names(spec.request_metrics, spec.user_metrics)
     is_share = (metric for metric, one in spec.user_metrics.items() if one.is_share)
-    expected = replace(expected, shares=frozenset(is_share))
+    quantiles = (name for name, one in spec.user_metrics.items() if one.kind == "quantile")
+    expected = replace(expected, shares=frozenset(is_share), quantiles=frozenset(quantiles))
     look = at or datetime.now(UTC)
     plan, evidence, rate, seen, waits = _history(workspace, spec, path.parent, look)
     # As they will be judged once most of the plan is over.
@@ -99,7 +101,9 @@ def _not_planned(spec: Experiment, planned: set[str]) -> Iterator[str]:
         if name in spec.measured_metrics:
             yield f"{name}: metrics of counters and queries are not planned"
         elif name in spec.user_metrics:
-            yield f"{name}: its users are unknown; give --users-per-day and --mean {name}=M"
+            by = f"give --users-per-day and --mean {name}=M"
+            by = _QUANTILE if spec.user_metrics[name].kind == "quantile" else by
+            yield f"{name}: its users are unknown; {by}"
         else:
             yield f"{name}: its requests are unknown; give --bad-share {name}=P"
     if spec.delivery and spec.delivery.is_fresh:
@@ -183,7 +187,7 @@ def _late(plan: Plan, traffic: Traffic, rule: Rule) -> Iterator[LateDetection]:
     margin = rule.margin_absolute + rule.margin_relative * traffic.bad
     designs: list[float | FloatArray] = [*_ramp(plan), *_own_shares(plan), *SHARES]
     share = designs[0]
-    for harm in dict.fromkeys((4 * margin, margin + 0.05)):
+    for harm in dict.fromkeys((4 * margin or margin + 0.05, margin + 0.05)):
         found = simulate_detection(
             traffic, rule, share=share, harm=harm, seed=_SEED, runs=_LATE_RUNS, begin=begin
         )

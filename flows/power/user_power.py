@@ -177,6 +177,9 @@ def _mean_and_variance(
 ) -> tuple[float, float]:
     """Of one user's value: as expected (without a deviation, of a share), else as known."""
     mean, sd = (expected_of(given, metric.name) for given in (expected.mean, expected.sd))
+    if metric.name in expected.quantiles:
+        # Its error isn't that of a mean.
+        mean = sd = None
     if mean is not None:
         return mean, _expected_variance(metric.name, mean, sd, expected)
     known = users.samples[metric.name][candidate][0] if users else None
@@ -188,7 +191,7 @@ def _mean_and_variance(
 def _expected_variance(name: str, mean: float, sd: float | None, expected: Expected) -> float:
     is_share = name in expected.shares
     if is_share and not 0 < mean < 1:
-        raise NoHistory(f"{name}: --mean is {mean:g}, a share's must lie between 0 and 1")
+        raise NoHistory(f"{name}: --mean is {mean:g}, a share's must be above 0 and below 1")
     if sd is not None:
         return sd**2
     if not is_share:

@@ -144,7 +144,7 @@ def test_a_new_experiment_is_planned_by_what_is_expected(pulled: Path) -> None:
     assert {plan["requests_per_second"] for plan in document["requests"]} == {100.0}
     wrong = _verdict(fresh, "plan", "exam-service-canary", "--bad-share", "3")
     assert wrong.returncode == 2
-    assert "must lie between 0 and 1" in wrong.stderr
+    assert "must be above 0 and below 1" in wrong.stderr
 
 
 def test_the_stages_lie_between_the_shares_that_they_go_through(pulled: Path) -> None:
@@ -263,7 +263,7 @@ def test_what_a_share_can_not_do_is_no_effect(tmp_path: Path) -> None:
     ("options", "problem"),
     [
         (("--mean", "0.5"), "bought: how many users come isn't known; give --users-per-day"),
-        (("--mean", "bought=3", *GIVEN[:2]), "bought: --mean is 3, a share's must lie between"),
+        (("--mean", "bought=3", *GIVEN[:2]), "bought: --mean is 3, a share's must be above 0"),
         (("--mean", "spend=3", *GIVEN[:2]), "spend: --mean of a value needs its --sd, too"),
         (("--mean", "sold=3"), "--mean sold=...: no such metric; there are bought, spend"),
         (("--sd", "1e200"), "'1e200' must be a number from 1e-60 to 1e+60"),
@@ -340,3 +340,38 @@ def test_a_plan_that_hardly_ever_promotes_is_said_beforehand(promoted: float, sa
 def test_a_span_is_said_in_its_own_unit(minutes: float, shown: str) -> None:
     """Two weeks were 2.02e+04 minutes."""
     assert _span(minutes) == shown
+
+
+@pytest.mark.parametrize(
+    ("split", "metric", "expected", "said", "unsaid"),
+    [
+        ("50, b: 50", "kind: mean", ["rev=10"], "to exclude harm of 0.2", "nan%"),
+        ("50, b: 50", "kind: mean", ["rev=0"], "the margin is 0 here: only a candidate", "nan%"),
+        ("100, b: 0", "kind: mean", ["rev=10"], "one of the variants gets no users", "nan"),
+        ("50, b: 50", "kind: mean", ["rev=10"], "q: its users are unknown; pull its", "q: b"),
+        ("50, b: 50", "kind: proportion", ["rev=0.0001"], "(40,000%)", "e+0"),
+    ],
+)  # fmt: skip
+def test_what_a_plan_of_users_cannot_show_is_said(
+    split: str, metric: str, expected: list[str], said: str, unsaid: str, tmp_path: Path
+) -> None:
+    """A quantile's error was taken for a mean's; shares of nan % were detected."""
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    margin = "2%" if "mean" in metric else "0.02"
+    (folder / "shop.yaml").write_text(
+        f"""experiment: shop
+service: shop
+variants: {{a: {{}}, b: {{}}}}
+split: {{a: {split}}}
+plan: {{duration: 14d}}
+metrics:
+  rev: {{{metric}, outcome: buy, window: 3d, role: guardrail, margin: {margin}, better: lower}}
+  q: {{kind: quantile, outcome: buy, quantile: 0.9, window: 3d}}
+sources: {{exposures: {{files: e.csv}}, outcomes: {{files: o.csv}}}}
+"""
+    )
+    given = ["--users-per-day", "1000", "--mean", *expected, "--mean", "q=3", "--sd", "3"]
+    shown = _verdict(tmp_path, "plan", "shop", *given).stdout
+    assert said in shown
+    assert unsaid not in shown
