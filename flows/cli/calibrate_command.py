@@ -38,7 +38,9 @@ def add(commands: Commands) -> None:
         shows_time=False,
     )
     add_experiment(calibrate)
-    calibrate.add_argument("--runs", type=whole_number(1), help="of each scenario (default: 500)")
+    calibrate.add_argument(
+        "--runs", type=whole_number(1, 100_000), help="of each scenario (default: 500)"
+    )
     calibrate.add_argument(
         "--seed", type=whole_number(0), help="another seed, other runs (default: 1)"
     )
@@ -120,8 +122,8 @@ def _introduction(document: CalibrationDocument) -> Iterator[str]:
     history, users = document.history, document.user_history
     if users is not None:
         yield (
-            f"{document.experiment}: {users.users:,} users from {users.first:%Y-%m-%d} to "
-            f"{users.last:%Y-%m-%d}, assigned anew in {document.runs} runs"
+            f"{document.experiment}: {users.users:,} users from {users.first:%Y-%m-%d} on, with "
+            f"outcomes up to {users.last:%Y-%m-%d}, assigned anew in {counted(document.runs, 'run')}"
         )
     if history is not None:
         yield from _requests(document, history)
@@ -132,8 +134,8 @@ def _introduction(document: CalibrationDocument) -> Iterator[str]:
 def _requests(document: CalibrationDocument, history: HistoryDocument) -> Iterator[str]:
     yield (
         f"{document.experiment}: {history.requests:,} requests of {history.variant} in "
-        f"{history.buckets} buckets, {history.failed_share:.2%} failed; {document.runs:,} runs of "
-        f"{span_s(document.plan_s)} each, {counted(document.looks, 'look')}"
+        f"{history.buckets} buckets, {history.failed_share:.2%} failed; {counted(document.runs, 'run')} "
+        f"of {span_s(document.plan_s)} each, {counted(document.looks, 'look')}"
     )
     bursts = ", ".join(f"{name} {size:.2g}" for name, size in history.bursts.items())
     yield f"bad requests come in bursts of about: {bursts}"
