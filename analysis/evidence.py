@@ -42,6 +42,8 @@ class RequestEvidence:
         a moment ago, in metrics of slow requests.
     latency: by variant, on the same buckets; empty where the mesh exports no latency.
     edges_ms: by metric, the bucket edge at which slow requests are counted.
+    gaps: by variant, [metrics, gaps]: of each gap in the scrapes of all variants, what was counted
+        over it, which no bucket has; gap_ends_ms: int64[gaps], when scrapes went on.
     pods: by metric and variant, over the whole window; empty where pods aren't known.
     """
 
@@ -58,6 +60,8 @@ class RequestEvidence:
     warming: Mapping[str, BucketCounts] = field(default_factory=dict)
     choices: Mapping[str, int] = field(default_factory=dict)
     sessions: Mapping[str, NDArray[np.float64]] | None = None
+    gaps: Mapping[str, BucketCounts] = field(default_factory=dict)
+    gap_ends_ms: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def counts_of(self, variant: str, metrics: Iterable[str]) -> BucketCounts:
         """Of some metrics: [metrics, buckets], in their order."""

@@ -26,7 +26,7 @@ def explain(result: MetricResult) -> str:
     """One sentence: both versions' values, the harm that is proven or excluded, and the margin."""
     if result.parts:
         return _together(result)
-    if result.classification is Classification.NO_DATA:
+    if result.classification is Classification.NO_DATA or result.unknown is not None:
         found = describe_absence(result)
     elif result.since is not None and not result.since.from_start:
         found = _since(result, result.since)

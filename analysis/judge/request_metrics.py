@@ -10,6 +10,7 @@ from scipy.special import ndtr
 from analysis.arrays import FloatArray
 from analysis.evidence import RequestEvidence
 from analysis.judge.causes import causes_of
+from analysis.judge.over_gaps import with_gaps
 from analysis.judge.request_tests import RequestTests, first_judged
 from analysis.judge.total_failure import is_outage
 from analysis.judge.unknown import unknown_shares, with_unknown, worst_case
@@ -42,7 +43,10 @@ def judge_requests(
         cases.append(_Case(again, without_warming(evidence)))
     results, *rest = _whatever_is_unknown(plan, cases, candidate)
     settled = {one.metric: one for found in rest for one in found}
-    results = [agreed(one, settled.get(one.metric, one)) for one in results]
+    results = [
+        with_gaps(plan, evidence, metric, agreed(one, settled.get(one.metric, one)))
+        for metric, one in zip(metrics, results, strict=True)
+    ]
     return tuple(
         result
         for metric, result in zip(metrics, results, strict=True)

@@ -16,6 +16,7 @@ from flows.formats.time import instant
 from flows.ingest.requests.mesh.families import FAMILIES
 from flows.ingest.requests.mesh.family import UNATTRIBUTED
 from flows.look.bad_kinds import ByKind, counts, is_bad, rule_of
+from flows.look.gap_counts import gap_counts
 from flows.look.latency_grid import (
     Counts,
     latency_counts,
@@ -77,10 +78,13 @@ class RequestGrid:
         counts = {
             v: [self._counts(v, n, m) for n, m in self.metrics.items()] for v in self.variants
         }
+        every = [
+            {v: np.array([row[i] for row in rows]) for v, rows in counts.items()} for i in range(3)
+        ]
         total, bad, unknown = (
-            {v: self._timed(np.array([row[i] for row in rows])) for v, rows in counts.items()}
-            for i in range(3)
+            {v: self._timed(values) for v, values in each.items()} for each in every
         )
+        gaps, gap_ends_ms = gap_counts(self.plan, self.shared_gaps, *every[:2])
         finite = int(np.isfinite(self.shared).sum())
         return RequestEvidence(
             stage=self.stage,
@@ -98,6 +102,8 @@ class RequestGrid:
             causes=self._causes(),
             outage={v: self._outage(v) for v in self.variants},
             warming=self._warming(),
+            gaps=gaps,
+            gap_ends_ms=gap_ends_ms,
         )
 
     def coverage(self, watermark_ms: int | None) -> Coverage:

@@ -62,6 +62,9 @@ CONDITIONS = (
     "gap",
 )
 
+# Scrapes that nobody takes in a gap; of the condition "unseen" all harm is in it.
+UNSEEN = range(30, 36)
+
 
 @dataclass(frozen=True, slots=True)
 class TrafficCell:
@@ -213,7 +216,8 @@ def _add_pod(
     for number, (begin, end) in enumerate(lives):
         name = f"{variant}-{pod}-{number if cell.condition == 'renamed' else 0}"
         times = [START + offset + (i + 1) * SCRAPE_MS for i in range(begin, end)]
-        seen = [k for k in range(end - begin) if cell.condition != "gap" or not 30 <= k < 36]
+        has_gap = cell.condition in ("gap", "unseen")
+        seen = [k for k in range(end - begin) if not has_gap or k not in UNSEEN]
         for job in jobs:
             target = {"job": job, "instance": f"{name}:15020", "pod": name}
             source.add({"__name__": "up", **target}, {times[k]: 1.0 for k in seen})
@@ -247,6 +251,7 @@ def _scrape(
 ) -> _Scrape:
     total = int(rng.poisson(RATE[variant]))
     begun = cell.condition != "late" or number >= SCRAPES // 2
+    begun &= cell.condition != "unseen" or number in UNSEEN
     harm = cell.harm if variant == "canary" and begun else "none"
     shares = {"failure": 0.003, "abandoned": 0.001, "rejected": 0.001, "wrong": 0.02}
     shares |= {
