@@ -27,6 +27,7 @@ from flows.ingest.pull import pull_experiment
 from flows.ingest.sources.samples import SourceUnavailable
 from flows.look.look import look_at_experiment
 from flows.look.look_time import look_time
+from flows.look.plan_is_over import as_of_now
 from flows.look.side_by_side import look_apart
 from flows.notify import note_failure, send_notifications, warn_of_wrong_urls
 from flows.prefect_artifacts import show_dashboard, show_published, show_table, show_verdict
@@ -188,7 +189,8 @@ def score(experiment: str, at: datetime | None = None, root: str = ".") -> State
     has the reasons; its type is COMPLETED, whatever was decided. The result is the verdict's JSON
     document.
     """
-    document = score_one(experiment, root, at)
+    spec = find_spec(Workspace(Path(root)).experiments, experiment)[1]
+    document = dict(as_of_now(spec, score_one(experiment, root, at), look_time(at)))
     return Completed(
         name=document["decision"].capitalize(),
         message="; ".join(document["reasons"]),

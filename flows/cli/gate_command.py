@@ -30,6 +30,7 @@ def add(commands: Commands) -> None:
 
 def _gate(options: argparse.Namespace) -> int:
     from flows.look.look_time import look_time  # noqa: PLC0415
+    from flows.look.plan_is_over import as_of_now  # noqa: PLC0415
     from flows.look.seen import standing_looks  # noqa: PLC0415
     from flows.notify import send_notifications  # noqa: PLC0415
     from flows.workspace.experiments import find_spec  # noqa: PLC0415
@@ -44,6 +45,11 @@ def _gate(options: argparse.Namespace) -> int:
 
         text = look_anew(workspace, path, spec, at=at, warn=_warn).to_json()
         verdict = json.loads(text)
+    told = as_of_now(spec, verdict, at)
+    if told is not verdict:
+        from flows.look.verdict_document import stored_document  # noqa: PLC0415
+
+        text, verdict = stored_document(told).to_json(), told
     _print(text, verdict, as_json=options.json)
     if not options.json:
         _print_age(verdict, at, spec.plan.bucket)

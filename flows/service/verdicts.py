@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import re
 from datetime import UTC, datetime
 
+from analysis.verdict import Decision
 from flows.formats.problems import UserError
 from flows.look.dependencies import waits_for
 from flows.look.look import (
@@ -15,7 +17,8 @@ from flows.look.look import (
     look_at_experiment,
 )
 from flows.look.look_time import TimeInFuture, look_time
-from flows.look.verdict_document import VerdictDocument
+from flows.look.plan_is_over import as_of_now
+from flows.look.verdict_document import VerdictDocument, stored_document
 from flows.notify import Sender
 from flows.service.grants import Grant
 from flows.service.health import ServiceMetrics
@@ -81,6 +84,7 @@ class Looks:
                     at=at,
                     warn=functools.partial(_log.warning, "%s: %s", experiment),
                 )
+                document = self._as_of_now(experiment, document, at)
             except TimeBeforeStart:
                 raise
             except UserError as error:
@@ -92,6 +96,16 @@ class Looks:
         self._metrics.look(document.decision)
         _log.info("%s: %s at %s", experiment, document.decision.value, document.look_at)
         return document
+
+    def _as_of_now(
+        self, experiment: str, document: VerdictDocument, at: datetime | None
+    ) -> VerdictDocument:
+        if document.decision is not Decision.PROMOTE:
+            return document
+        spec = find_spec(self._workspace.experiments, experiment)[1]
+        verdict = json.loads(document.to_json())
+        told = as_of_now(spec, verdict, look_time(at))
+        return document if told is verdict else stored_document(told)
 
 
 def named(workspace: Workspace, name: str) -> str:
