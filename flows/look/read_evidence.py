@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,6 +18,12 @@ from flows.look.rows_of import RowsOf
 from flows.look.user_statistics import read_user_statistics
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
+
+# Of a metric of users, what makes harm that was proven harm of the same.
+_MEASURED = (
+    *("kind", "outcome", "per", "day", "quantile", "window", "cap"),
+    *("better", "role", "margin"),
+)
 
 
 def read_evidence(
@@ -62,12 +70,31 @@ def _of_cohort(
 def _failed_before(
     con: Connection, spec: Experiment, plan: Plan, at_ms: int
 ) -> dict[tuple[str, str], datetime]:
-    """When an earlier look of this plan first found a metric of a candidate beyond its margin."""
+    """When an earlier look of this plan first found a metric of a candidate beyond its margin.
+
+    It was the same metric where it measured the same of the same variants, whatever else of the
+    spec was another.
+    """
     asked = {
         "experiment": spec.experiment,
         "look_at": instant(at_ms),
         "since": instant(plan.start_ms),
-        "spec_hash": spec.spec_hash,
     }
+    now = json.loads(spec.model_dump_json(include={"variants", "metrics"}))
+    found: dict[tuple[str, str], datetime] = {}
     rows = run(con, "aggregate/earlier_failures", **asked).fetchall()
-    return {(metric, candidate): failed_at for metric, candidate, failed_at in rows}
+    for text, metric, candidate, failed_at in rows:
+        then = json.loads(text)
+        if then["variants"] != now["variants"]:
+            continue
+        failed = _measures(then["metrics"].get(metric, {}))
+        for name in spec.user_metrics:
+            if _measures(now["metrics"][name]) == failed:
+                key = name, candidate
+                found[key] = min(failed_at, found.get(key, failed_at))
+    return found
+
+
+def _measures(metric: Mapping[str, object]) -> dict[str, object]:
+    """What is measured, and how much harm is too much; not how precisely, or how it counts."""
+    return {name: metric.get(name) for name in _MEASURED}

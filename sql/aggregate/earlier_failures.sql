@@ -1,7 +1,9 @@
--- one row per metric and candidate that an earlier look found beyond its margin, and when it first did
--- reads: metric_results, looks, verdicts; parameters: experiment, look_at, since, spec_hash
--- Looks whose data couldn't be trusted don't count, nor do those under another spec.
+-- one row per spec, and metric and candidate that an earlier look by it found beyond the margin: when
+--   one first did
+-- reads: metric_results, looks, verdicts, specs; parameters: experiment, look_at, since
+-- Looks whose data couldn't be trusted don't count.
 select
+    cast(specs.spec as varchar) as spec,
     results.metric,
     results.candidate,
     min(results.look_at) as failed_at
@@ -10,11 +12,12 @@ inner join looks
     on results.experiment = looks.experiment and results.look_at = looks.look_at
 inner join verdicts
     on results.experiment = verdicts.experiment and results.look_at = verdicts.look_at
+inner join specs
+    on looks.experiment = specs.experiment and looks.spec_hash = specs.spec_hash
 where
     results.experiment = $experiment
     and results.look_at < $look_at
-    and results.look_at >= $since
+    and results.look_at > $since
     and results.classification = 'fail'
-    and looks.spec_hash = $spec_hash
     and verdicts.decision <> 'invalid'
-group by results.metric, results.candidate
+group by all
