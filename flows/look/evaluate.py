@@ -15,6 +15,7 @@ from flows.formats.freed_memory import keep_freed_memory
 from flows.formats.time import milliseconds_of
 from flows.ingest.pull import counted_otherwise
 from flows.ingest.pulled_windows import PulledWindows
+from flows.look.changed_spec import note_on_changed_spec
 from flows.look.decision_news import note_decision
 from flows.look.dependencies import waits_for
 from flows.look.expected_users import with_expected_users
@@ -152,6 +153,8 @@ def _judge(
         findings=strategy_findings(con, spec, plan, at_ms=at_ms),
     )
     firsts = (*rate, *first_judged(con, spec, plan, verdict, at_ms=at_ms))
+    if verdict.decision is not Decision.ROLLBACK:
+        remarks = (*remarks, *note_on_changed_spec(con, spec, plan, at_ms=at_ms))
     verdict = replace(verdict, reasons=(*notes, *verdict.reasons), notes=(*remarks, *verdict.notes))
     scorecard = scorecard_of(spec, plan, evidence.users)
     document = VerdictDocument.of(verdict, spec_hash=spec.spec_hash, scorecard=scorecard)
