@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from analysis.evidence import CohortEvidence, Coverage, Evidence
-from analysis.plan import Plan, RequestCohort
+from analysis.plan import Plan, RequestCohort, Role
 from flows.formats.time import instant
 from flows.ingest.pulled_windows import PulledWindows
 from flows.ingest.users.plan_splits import split_starts
@@ -97,4 +97,6 @@ def _failed_before(
 
 def _measures(metric: Mapping[str, object]) -> dict[str, object]:
     """What is measured, and how much harm is too much; not how precisely, or how it counts."""
-    return {name: metric.get(name) for name in _MEASURED}
+    found = {name: metric.get(name) for name in _MEASURED}
+    # A goal may not be harmed at all.
+    return found | {"margin": None} if found["role"] == Role.GOAL else found

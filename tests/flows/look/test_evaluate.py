@@ -63,9 +63,10 @@ def test_harm_that_was_proven_is_not_passed_over_later(tmp_path: Path, role: str
     found = _look(spec, tmp_path, day(14))
     assert found.decision is Decision.HOLD
     assert "proved harm beyond the margin and this one excludes it" in " ".join(found.reasons)
-    # The same look again says the same, and another spec starts anew.
+    # The same look again says the same, and one of another weight; another metric starts anew.
     assert _look(spec, tmp_path, day(14)).reasons == found.reasons
-    other = _spec(role, weight=2)
+    assert _look(_spec(role, weight=2), tmp_path, day(14)).reasons == found.reasons
+    other = _spec(role, window="36h")
     assert _look(other, tmp_path, day(14)).decision is Decision.PROMOTE
 
 
