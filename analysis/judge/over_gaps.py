@@ -20,7 +20,7 @@ from analysis.plan import MetricPlan, Plan, Role
 from analysis.requests.bucket_counts import BucketCounts
 
 # Nothing of a gap tells how failures came in it: in bursts of as many as a gross failure allows.
-_BURST = np.array([5.0])
+_BURST = 5.0
 
 
 def with_gaps(
@@ -50,34 +50,35 @@ def with_gaps(
 def _proven(
     plan: Plan, evidence: RequestEvidence, metric: MetricPlan, result: MetricResult
 ) -> str | None:
-    """A sentence on the first gap that proves harm at the metric's level, if any does."""
-    names = result.baseline_variant, result.candidate_variant
-    if not len(evidence.gap_ends_ms):
+    """A sentence on the first gap that proves harm at the metric's level, or on all of them."""
+    names = result.candidate_variant, result.baseline_variant
+    gaps = len(evidence.gap_ends_ms)
+    if not gaps:
         return None
     row = evidence.metrics.index(metric.name)
-    factor, gap = 1 + metric.allowed_harm.relative, metric.allowed_harm.absolute
-    multiplier = float(-ndtri(plan.harm_alpha(metric) / len(evidence.gap_ends_ms)))
-    for i, end_ms in enumerate(evidence.gap_ends_ms.tolist()):
-        of_gap = (
-            BucketCounts(one.total[row : row + 1, i : i + 1], one.bad[row : row + 1, i : i + 1])
-            for one in (evidence.gaps[name] for name in names)
-        )
-        baseline, own = of_gap
-        if not (baseline.total.all() and own.total.all()):
-            continue
-        harm = float((own.share - factor * baseline.share).item()) - gap
-        variance = own.burst_variance(_BURST) + factor**2 * baseline.burst_variance(_BURST)
-        if harm <= multiplier * math.sqrt(variance.item()):
-            continue
-        ended = datetime.fromtimestamp(end_ms / 1000, UTC)
-        shares = [
-            f"{name} has {100 * one.share.item():.2f} % of {one.total.item():,.0f}"
-            for name, one in zip(reversed(names), (own, baseline), strict=True)
-        ]
-        return (
-            f"of the requests that were counted over a gap in the scrapes of all pods, which ended "
-            f"at {ended:%Y-%m-%d %H:%M:%S} UTC, {', '.join(shares)}: harm beyond the margin, at "
-            f"times that nobody saw. Approve it (verdict approve {plan.experiment}), or set "
-            "plan.start after the gap"
-        )
-    return None
+    counted = [evidence.gaps[name] for name in names]
+    own, baseline = (BucketCounts(c.total[row][:, None], c.bad[row][:, None]) for c in counted)
+    factor, burst = 1 + metric.allowed_harm.relative, np.full(gaps, _BURST)
+    harm = own.share - factor * baseline.share - metric.allowed_harm.absolute
+    variance = own.burst_variance(burst) + factor**2 * baseline.burst_variance(burst)
+    # Each gap by itself, and all as strata: a split that changed between them mixes nothing.
+    weights = np.where((baseline.total > 0) & (own.total > 0), own.total, 0.0).T
+    weights = np.concatenate([np.diag(weights[0]), weights])
+    multiplier = float(-ndtri(plan.harm_alpha(metric) / len(weights)))
+    excess = (weights @ harm - multiplier * np.sqrt(weights**2 @ variance))[:, 0]
+    if not (excess > 0).any():
+        return None
+    found = int((excess > 0).argmax())
+    of = weights[found] > 0
+    ended = datetime.fromtimestamp(int(evidence.gap_ends_ms[of][-1]) / 1000, UTC)
+    shares = ", ".join(
+        f"{name} has {100 * one.bad[of].sum() / one.total[of].sum():.2f} % of "
+        f"{one.total[of].sum():,.0f}"
+        for name, one in zip(names, (own, baseline), strict=True)
+    )
+    which = "a gap" if of.sum() == 1 else f"{of.sum()} gaps"
+    return (
+        f"of the requests that were counted over {which} in the scrapes of all pods, which ended "
+        f"at {ended:%Y-%m-%d %H:%M:%S} UTC, {shares}: harm beyond the margin, at times that nobody "
+        f"saw. Approve it (verdict approve {plan.experiment}), or set plan.start after the gap"
+    )
