@@ -145,7 +145,8 @@ def _outside_recordings(spec: Experiment, spec_dir: Path, at: datetime) -> tuple
         return ()
     from flows.ingest.sources.recording import Recording  # noqa: PLC0415  # slow to import
 
-    begin, until = milliseconds_of(spec.plan.start), milliseconds_of(at)
+    end = spec.plan.start + sum((stage.duration for stage in spec.stages), timedelta())
+    begin, until = milliseconds_of(spec.plan.start), milliseconds_of(min(at, end))
     said = (Recording(path).outside(begin, until) for path in sorted(paths))
     return tuple(filter(None, said))
 

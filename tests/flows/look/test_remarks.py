@@ -290,3 +290,22 @@ def test_another_recording_in_its_place_is_counted_anew_or_waits(
     shorter = gate_of(START + HOUR + 60_000, "200")
     assert shorter["decision"] != "promote"
     assert any("earlier spec or recording" in reason for reason in shorter["reasons"])
+
+
+@pytest.mark.parametrize("hours", [-48, -3, 3, 48])
+def test_a_plan_that_is_over_before_its_recording_begins_is_told_so(
+    hours: int, tmp_path: Path
+) -> None:
+    """As one that begins after it: whatever the recording has up to the look."""
+    held = ScrapedSource()
+    add_pod(held, istio("v1", "a"), START, END)
+    samples = held.read([Selector("istio_requests_total")], START, END)
+    write_recording(tmp_path / "requests.parquet", samples)
+    begin = datetime.fromtimestamp(START / 1000, UTC) + timedelta(hours=hours)
+    spec = experiment(
+        plan={"start": begin, "duration": "2h"},
+        sources={"requests": {"recording": "requests.parquet"}},
+    )
+    at = max(begin + timedelta(hours=1), datetime.fromtimestamp(END / 1000, UTC))
+    (said,) = notes_on_series(spec, tmp_path / "w.duckdb", spec_dir=tmp_path, at=at)
+    assert f"but the plan starts at {begin:%Y-%m-%d %H:%M:%S} UTC" in said
