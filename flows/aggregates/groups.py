@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.users.running_totals import are_running_totals
 from analysis.users.sums import Moments, Sums
 from flows.formats.problems import FileProblem, InputError, RowFault, each_once
-from flows.ingest.sources.aggregate_rows import AggregateRow
+from flows.ingest.sources.aggregate_rows import VALUE, AggregateRow, sums_by_day
 
 Shape = tuple[str, bool, bool, int]
 # Experiment, metric and segment.
@@ -127,6 +128,8 @@ def _contradiction(variants: dict[str, list[AggregateRow]], baseline: str) -> st
             return f"has a {field} in some rows only; give it in all or none"
     if any(len({row.share for row in same}) > 1 for same in variants.values()):
         return "has several configured shares for one variant"
+    if are_running_totals([list(sums_by_day(same).values()) for same in variants.values()], VALUE):
+        return "has running totals by day; give each day the users of that day alone"
     return None
 
 

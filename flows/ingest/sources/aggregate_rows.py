@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -257,3 +257,13 @@ def aggregates_schema() -> str:
     definition = {"type": "array", "items": schema, "minItems": 1}
     header = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID}
     return json.dumps({**header, **definition}, indent=2) + "\n"
+
+
+def sums_by_day(rows: Iterable[AggregateRow]) -> dict[date, Sums]:
+    """Of rows that have a day, in time's order; those of one day (strata, partitions) added."""
+    found: dict[date, Sums] = {}
+    for row in rows:
+        if row.day is not None:
+            sums = row.sums.at(np.zeros(3))
+            found[row.day] = found[row.day] + sums if row.day in found else sums
+    return dict(sorted(found.items()))

@@ -7,12 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
-
 from analysis.users.running_totals import are_running_totals
-from analysis.users.sums import Sums
 from flows.formats.problems import RowFault, each_once
-from flows.ingest.sources.aggregate_rows import VALUE, AggregateRow, row_of
+from flows.ingest.sources.aggregate_rows import VALUE, AggregateRow, row_of, sums_by_day
 from flows.ingest.sources.staged_rows import one_form
 from flows.ingest.users.pull_aggregates import StoredRow, stored_rows, vanished_groups
 from flows.ingest.users.pull_report import vanished_sums
@@ -198,20 +195,16 @@ def _of_metric(spec: Experiment, name: str, rows: Sequence[VariantRow]) -> Itera
 
 def _running_totals(spec: Experiment, name: str, rows: Sequence[VariantRow]) -> Iterator[str]:
     """Where each day has the users of the days before as well."""
-    of_day: dict[str, dict[date, Sums]] = {variant: {} for variant in spec.variants}
-    for each in rows:
-        if each.row.day is not None and not each.row.segment and not spec.sources.is_timeless:
-            days, sums = of_day[each.variant], each.row.sums.at(np.zeros(3))
-            known = days.get(each.row.day)
-            days[each.row.day] = sums if known is None else known + sums
-    in_order = [[days[day] for day in sorted(days)] for days in of_day.values()]
-    if are_running_totals(in_order, VALUE):
-        days = of_day[spec.baseline]
-        first, last = min(days), max(days)
+    if spec.sources.is_timeless:
+        return
+    whole = [each for each in rows if not each.row.segment]
+    of_day = {v: sums_by_day(each.row for each in whole if each.variant == v) for v in spec.variants}
+    if are_running_totals([list(days.values()) for days in of_day.values()], VALUE):
+        (first, few), *_, (last, many) = of_day[spec.baseline].items()
         yield (
             f"each day of {name} seems to hold the days before: users of {spec.baseline} grow from "
-            f"{float(days[first].n):,.0f} on {first} to {float(days[last].n):,.0f} on {last} and "
-            "hardly differ from day to day; give each day the users of that day alone"
+            f"{float(few.n):,.0f} on {first} to {float(many.n):,.0f} on {last} and hardly differ "
+            "from day to day; give each day the users of that day alone"
         )
 
 

@@ -250,3 +250,20 @@ def test_strata_are_compared_within(tmp_path: Path) -> None:
     rows[0].pop("stratum")
     done = _run(_written(tmp_path, rows))
     assert "has a stratum in some rows only; give it in all or none" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_running_totals_by_day_are_refused(tmp_path: Path, is_running: bool) -> None:
+    rng = np.random.default_rng(5)
+    rows = list[dict[str, Any]]()
+    for variant in "ab":
+        own = rng.binomial(500, 0.2, 14)
+        did, users = (own.cumsum(), 500 * np.arange(1, 15)) if is_running else (own, [500] * 14)
+        rows += [
+            {"metric": "bought", "variant": variant, "type": "proportion", "n": int(users[i])}
+            | {"sum": int(did[i]), "day": f"2026-10-{i + 1:02}"}
+            for i in range(14)
+        ]
+    done = _run(_written(tmp_path, rows))
+    assert done.returncode == (2 if is_running else 0)
+    assert ("bought: has running totals by day; give each day" in done.stderr) is is_running
