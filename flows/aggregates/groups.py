@@ -126,11 +126,15 @@ def _contradiction(variants: dict[str, list[AggregateRow]], baseline: str) -> st
     ):
         if len(given) > 1:
             return f"has a {field} in some rows only; give it in all or none"
-    if any(len({row.share for row in same}) > 1 for same in variants.values()):
-        return "has several configured shares for one variant"
-    if are_running_totals([list(sums_by_day(same).values()) for same in variants.values()], VALUE):
-        return "has running totals by day; give each day the users of that day alone"
-    return None
+    days = [list(sums_by_day(same).values()) for same in variants.values()]
+    several = any(len({row.share for row in same}) > 1 for same in variants.values())
+    wrong = {
+        "has several configured shares for one variant": several,
+        "has running totals by day; give each day the users of that day alone": (
+            are_running_totals(days, VALUE)
+        ),
+    }
+    return next((said for said, is_so in wrong.items() if is_so), None)
 
 
 def _share(rows: Sequence[AggregateRow]) -> float:

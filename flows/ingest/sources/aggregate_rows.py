@@ -36,17 +36,24 @@ _NUMBER = re.compile(r"-?\d[\d.e+-]*")
 
 
 def _text(value: object) -> object:
-    """A name as text: other warehouses write variants as 1, as true, or with blanks around."""
+    """As text: other warehouses write variants as 1 and 2, or true and false."""
     if isinstance(value, bytes):
-        return value.decode().strip()
+        return value.decode()
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float | Decimal) and value % 1 == 0:
         return str(int(value))
-    return value if value is None else str(value).strip()
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+def _name(value: object) -> object:
+    """As text without the blanks around it, which make no other name."""
+    text = _text(value)
+    return text.strip() if isinstance(text, str) else text
 
 
 Text = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | float | bool)]
+Name = Annotated[str, BeforeValidator(_name, json_schema_input_type=str | float | bool)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -60,9 +67,9 @@ class AggregateRow(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Aggregate")
 
-    experiment: Text = "experiment"
-    metric: Text
-    variant: Text
+    experiment: Name = "experiment"
+    metric: Name
+    variant: Name
     segment: Text = Field("", description="A part of the users; '' for all of them.")
     stratum: Text = Field(
         "", description="What is compared within (post-stratification): the strata are all users."

@@ -198,7 +198,9 @@ def _running_totals(spec: Experiment, name: str, rows: Sequence[VariantRow]) -> 
     if spec.sources.is_timeless:
         return
     whole = [each for each in rows if not each.row.segment]
-    of_day = {v: sums_by_day(each.row for each in whole if each.variant == v) for v in spec.variants}
+    of_day = {
+        v: sums_by_day(each.row for each in whole if each.variant == v) for v in spec.variants
+    }
     if are_running_totals([list(days.values()) for days in of_day.values()], VALUE):
         (first, few), *_, (last, many) = of_day[spec.baseline].items()
         yield (
