@@ -120,11 +120,11 @@ def _show(document: CalibrationDocument) -> None:
 
 def _introduction(document: CalibrationDocument) -> Iterator[str]:
     history, users = document.history, document.user_history
+    runs = counted(document.runs, "run")
     if users is not None:
         yield (
             f"{document.experiment}: {users.users:,} users from {users.first:%Y-%m-%d} on, with "
-            f"outcomes up to {users.last:%Y-%m-%d}, assigned anew in "
-            f"{counted(document.runs, 'run')}"
+            f"outcomes up to {users.last:%Y-%m-%d}, assigned anew in {runs}"
         )
     if history is not None:
         yield from _requests(document, history)
@@ -133,11 +133,11 @@ def _introduction(document: CalibrationDocument) -> Iterator[str]:
 
 
 def _requests(document: CalibrationDocument, history: HistoryDocument) -> Iterator[str]:
+    runs = counted(document.runs, "run")
     yield (
         f"{document.experiment}: {history.requests:,} requests of {history.variant} in "
-        f"{history.buckets} buckets, {history.failed_share:.2%} failed; "
-        f"{counted(document.runs, 'run')} of {span_s(document.plan_s)} each, "
-        f"{counted(document.looks, 'look')}"
+        f"{history.buckets} buckets, {history.failed_share:.2%} failed; {runs} "
+        f"of {span_s(document.plan_s)} each, {counted(document.looks, 'look')}"
     )
     bursts = ", ".join(f"{name} {size:.2g}" for name, size in history.bursts.items())
     yield f"bad requests come in bursts of about: {bursts}"
