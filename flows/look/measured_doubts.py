@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,10 @@ from flows.spec.measured import CounterRate, CounterRatio, Gauge
 _FEW, _FEW_OF_ALL = 5.0, 0.01
 # Buckets that one hiccup may spoil, as of requests (analysis/requests/hiccups.py).
 _HICCUP = 2
+# So many values that never fall are no chance: one order of 11! is.
+_FEWEST_GROWING, _GROWING = 11, 0.5
+_COUNTER = re.compile(r"_(total|count|sum|bucket)\b")
+_OF_COUNTERS = re.compile(r"\b(i?rate|increase|i?delta|deriv|changes|resets)\s*\(")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,30 @@ def more_infinite_ones(metric: Gauge, candidate: str, ours: Seen, theirs: Seen) 
     return (
         f"the query is infinite for {candidate} in {own} buckets, for the baseline in {others}: "
         "something was divided by 0, and no average says how much worse that is"
+    )
+
+
+def counter_as_gauge(metric: Gauge, candidate: str, ours: Seen, theirs: Seen) -> str | None:
+    """A sentence on a query of a bare counter, whose level says how long a version has run.
+
+    By what it is called, as Prometheus names counters, and by its values: no gauge never falls.
+    """
+    names_one = _COUNTER.search(metric.query) and not _OF_COUNTERS.search(metric.query)
+    if not names_one or not all(_only_grows(one.parts.get("query")) for one in (ours, theirs)):
+        return None
+    return (
+        f"the query only ever grows, as a counter does, for {candidate} and the baseline: its "
+        "level says how long a version has run; use `kind: rate`, or rate(...[5m]) in the query"
+    )
+
+
+def _only_grows(values: FloatArray | None) -> bool:
+    """Whether enough values never fall, and mostly rise; a reset is a fall to nearly nothing."""
+    known = np.zeros(0) if values is None else values[np.isfinite(values)]
+    steps = np.diff(known)
+    fallen = (steps < 0) & (known[1:] > known[:-1] / 2) if known.size else np.zeros(0, np.bool_)
+    return bool(
+        known.size >= _FEWEST_GROWING and not fallen.any() and np.mean(steps > 0) >= _GROWING
     )
 
 

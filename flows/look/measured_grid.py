@@ -15,7 +15,7 @@ from analysis.requests.bucket_counts import BucketCounts
 from analysis.requests.value_pairs import BucketValues
 from flows.formats.time import instant
 from flows.ingest.measured.asked_series import asked_of
-from flows.look.measured_doubts import Seen, doubt_about, more_infinite_ones
+from flows.look.measured_doubts import Seen, counter_as_gauge, doubt_about, more_infinite_ones
 from flows.spec.experiment import Experiment
 from flows.spec.measured import SESSIONS, CounterRate, CounterRatio, Gauge, MeasuredMetric
 from flows.warehouse.statements import Connection, columns_of
@@ -167,8 +167,9 @@ class _Grid:
         """Why nothing may be concluded from a metric's health; None if something may."""
         metric, baseline = self.spec.measured_metrics[name], self.plan.baseline
         both = seen[name, candidate], seen[name, baseline]
-        if isinstance(metric, Gauge) and (why := more_infinite_ones(metric, candidate, *both)):
-            return why
+        for why_not in (more_infinite_ones, counter_as_gauge):
+            if isinstance(metric, Gauge) and (why := why_not(metric, candidate, *both)):
+                return why
         asked = asked_of(self.spec, name).texts
         with_traffic = ~(self.shares(candidate) == 0) & ~(self.shares(self.plan.baseline) == 0)
         for arm in (candidate, self.plan.baseline):

@@ -98,6 +98,16 @@ def _divided(n: str, *, stable: int, canary: int, decision: str, better: str = "
     return Case({**gauge(n, better=better), "query": query}, series, decision, said)
 
 
+def _counter_as_gauge(n: str, function: str, decision: str, said: str) -> Case:
+    """A counter of a pod that began with the plan, and of one that has run for long."""
+    name = f"{n}_total"
+    query = f'sum({function}({name}{{version="{{{{version}}}}"}}{"[2m]" * bool(function)}))'
+    # Numbers of its own: those of all others stay as they are.
+    old, new = np.random.default_rng(3).poisson([[1000], [1400]], (2, len(TIMES))).cumsum(axis=1)
+    series = {name: both(old + 2e6, new.astype(float))}
+    return Case({**gauge(n), "query": query}, series, decision, said)
+
+
 def _of_nothing(n: str) -> Case:
     """A query that divides 0 by 0 in two buckets of each after a quarter of an hour."""
     by = np.ones(len(TIMES))
@@ -301,6 +311,8 @@ CASES: dict[str, Callable[[str], Case]] = {
     "info_only": lambda n: Case(
         gauge(n, role="info"), {n: both(noisy(500, 10), noisy(900, 10))}, "promote", "errors"
     ),
+    "gauge_of_counter": lambda n: _counter_as_gauge(n, "", "hold", "only ever grows, as a counter"),
+    "gauge_of_rate": lambda n: _counter_as_gauge(n, "rate", "rollback", "harm at least"),
 }
 
 
