@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from flows.kayenta.metric_document import JudgedMetric
 
 _MINUTES = number_within(1e-6, 1e6)
+# Options that only our judge follows.
+_OURS = ("margin", "absolute_margin", "alpha", "intervals")
 
 
 def add(commands: Commands) -> None:
@@ -59,7 +61,6 @@ def add(commands: Commands) -> None:
     judge.add_argument(
         "--margin",
         type=share,
-        default=0.1,
         help="verdict judge: allowed relative change where the config allows none (default: 0.1)",
     )
     judge.add_argument(
@@ -74,7 +75,6 @@ def add(commands: Commands) -> None:
     judge.add_argument(
         "--alpha",
         type=share,
-        default=0.05,
         help="verdict judge: probability of a false failure over all looks (default: 0.05)",
     )
     _add_intervals(judge)
@@ -117,15 +117,14 @@ def _judge(options: argparse.Namespace) -> int:
         complain(f"verdict judge: {wrong}")
         return USAGE_ERROR
     sliding = options.lookback or None  # 0 stands for growing
+    asked = {"alpha": options.alpha, "margin": options.margin, "intervals": options.intervals}
     document = judge_files(
         options.config,
         options.metrics,
         judge=JudgeKind(options.judge),
         plan=ValuePlan(
-            alpha=options.alpha,
-            margin=options.margin,
             absolute=dict(options.absolute_margin),
-            intervals=options.intervals,
+            **{name: value for name, value in asked.items() if value is not None},
         ),
         thresholds=None if options.thresholds is None else tuple(options.thresholds),
         intervals=None if options.every is None else Intervals(options.every, sliding),
@@ -137,14 +136,26 @@ def _judge(options: argparse.Namespace) -> int:
 def _usage_problem(options: argparse.Namespace) -> str | None:
     if options.config is None or options.metrics is None:
         return "needs --config CANARY.json and --metrics VALUES.json"
+    if wrong := _other_judges(options):
+        return wrong
     if options.thresholds is not None:
         to_pass, marginal = options.thresholds
         if not 0 <= marginal <= to_pass <= 100:
             return "--thresholds must be PASS MARGINAL with 0 <= MARGINAL <= PASS <= 100"
     if options.lookback is not None and options.every is None:
         return "--lookback needs --every MINUTES"
-    if options.lookback and options.judge == "verdict":
+    return None
+
+
+def _other_judges(options: argparse.Namespace) -> str | None:
+    """An option that the judge would pass over."""
+    ours = [name for name in _OURS if getattr(options, name) not in (None, [])]
+    if options.judge == "kayenta":
+        return f"--{ours[0].replace('_', '-')} needs --judge verdict" if ours else None
+    if options.lookback:
         return "--lookback sliding is kayenta's; our bounds hold at every look of a growing series"
+    if options.thresholds is not None:
+        return "--thresholds is kayenta's; --judge verdict passes by its bounds"
     return None
 
 

@@ -266,3 +266,26 @@ def test_ours_refuses_series_that_cannot_be_paired(files: Files) -> None:
     assert _run(*paths) == 0
     said = problems_of(lambda: _run("--judge", "verdict", *paths))
     assert "3 control and 2 experiment values" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("judge", "options", "said"),
+    [
+        ("kayenta", ("--margin", "0.01"), "--margin needs --judge verdict"),
+        ("kayenta", ("--absolute-margin", "1"), "--absolute-margin needs --judge verdict"),
+        ("kayenta", ("--alpha", "0.01"), "--alpha needs --judge verdict"),
+        ("kayenta", ("--intervals", "60"), "--intervals needs --judge verdict"),
+        ("verdict", ("--thresholds", "95", "75"), "--thresholds is kayenta's"),
+        ("verdict", ("--every", "10", "--lookback", "sliding:10"), "sliding is kayenta's"),
+    ],
+)
+def test_an_option_that_the_judge_would_pass_over_is_refused(
+    judge: str,
+    options: tuple[str, ...],
+    said: str,
+    files: Files,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    named = files(canary_config(metric("a")), {"a": (_normal(1, 100), _normal(2, 100))})
+    assert _run(*named, "--judge", judge, *options) == 2
+    assert said in capsys.readouterr().err
