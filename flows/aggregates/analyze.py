@@ -143,7 +143,7 @@ def _over_all_looks(series: Series | None, row: AnalyzedRow) -> AnalyzedRow:
         return row
     unbounded = Interval(lower=-np.inf, upper=np.inf, relative_lower=-np.inf, relative_upper=np.inf)
     changed = {"anytime": unbounded, "log_e": 0.0, "anytime_p": 1.0, "discovery": False}
-    return row.model_copy(update=changed)
+    return row.model_copy(update={**changed, "further": row.further.without_sequential(unbounded)})
 
 
 def _check_names(rows: Sequence[AggregateRow], path: Path, asked: Asked) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -84,6 +85,18 @@ class Further(BaseModel):
     rate_ratio: RateRatio | None = Field(description="Of counts.")
     within: Within | None = Field(description="With a margin.")
     planned_look: PlannedLook | None = Field(description="With planned looks.")
+
+    def without_sequential(self, unbounded: Interval) -> Further:
+        """The same where looks contradict each other: what holds over looks claims nothing."""
+        bounds = {"lower": -math.inf, "upper": math.inf, "log_e": 0.0, "p_value": 1.0}
+        tests = {name: getattr(self, name) for name in ("msprt", "anytime_t", "exact_share")}
+        changed = {name: test and test.model_copy(update=bounds) for name, test in tests.items()}
+        ratio, planned = self.rate_ratio, self.planned_look
+        changed["rate_ratio"] = ratio and ratio.model_copy(update={**bounds, "lower": 0.0})
+        changed["planned_look"] = planned and planned.model_copy(
+            update={"interval": unbounded, "crossed": False}
+        )
+        return self.model_copy(update=changed)
 
 
 class SplitShare(BaseModel):

@@ -10,6 +10,7 @@ import pytest
 
 from flows.aggregates.analyze import analyze
 from flows.aggregates.analyzed_document import ScorecardDocument
+from flows.aggregates.further_answers import Asked
 from flows.aggregates.looks import Tuning
 from flows.cli.analyze_tables import sentence
 from flows.formats.problems import InputError
@@ -130,6 +131,22 @@ def test_no_series_is_declared_in_both_directions_whatever_the_order_of_its_rows
         assert series.contradicted_at == 2
         assert (row.anytime_p, row.discovery) == (1.0, False)
         assert "nothing is claimed of b: it was higher than a by day 1" in sentence(row, series)
+
+
+def test_no_method_over_looks_declares_what_they_contradict() -> None:
+    """mSPRT, exact shares and a planned look still said that b is smaller, beyond chance."""
+    rows = [*_FIRST, *_look(2, ("a", 40_000, 4_400), ("b", 40_000, 3_600))]
+    counts = [{**row, "type": "count", "sum_squares": 2 * row["sum"]} for row in rows]
+    for each in (rows, counts):
+        models = [AggregateRow.model_validate(row) for row in each]
+        [row] = analyze(models, Path("x"), asked=Asked(look=(2, 2))).rows
+        further = row.further
+        tests = (further.msprt, further.anytime_t, further.exact_share, further.rate_ratio)
+        assert {test.p_value for test in tests if test} == {1.0}
+        assert {test.upper for test in tests if test} == {np.inf}
+        assert sum(test is not None for test in tests) >= 2
+        assert further.planned_look is not None
+        assert not further.planned_look.crossed
 
 
 def test_all_segments_of_a_metric_have_one_baseline() -> None:
