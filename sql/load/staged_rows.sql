@@ -18,7 +18,7 @@ copy (
             case
                 when $unit_us is not null
                     then make_timestamptz(
-                        cast(
+                        try_cast(
                             try_cast(trimmed(cast(happened_at as varchar)) as decimal(38, 9)) * $unit_us
                             as bigint
                         )

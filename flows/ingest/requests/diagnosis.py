@@ -75,7 +75,10 @@ def nothing_to_count(
     from flows.ingest.sources.recording import Recording  # noqa: PLC0415
 
     start = milliseconds_of(spec.plan.start) if spec.plan.start else start_ms
-    if isinstance(source, Recording) and (said := source.outside(start, until_ms)):
+    is_planned = spec.plan.start is not None
+    if isinstance(source, Recording) and (
+        said := source.outside(start, until_ms, is_planned=is_planned)
+    ):
         return NoSeries(f"{spec.experiment}: {said}")
     recent = max(start_ms, until_ms - _LOOK_BACK_MS)
     of_service, of_view, any_series = diagnostic_selectors(family, spec)

@@ -21,6 +21,9 @@ SCHEMA = pa.schema(
     [("labels", pa.string()), ("ts_ms", pa.list_(pa.int64())), ("values", pa.list_(pa.float64()))]
 )
 
+# The first instant of the year 3000.
+_NO_TIME_MS = 32_503_680_000_000
+
 
 class Recording:
     """The samples of one Parquet file, read once.
@@ -41,6 +44,13 @@ class Recording:
                 f"{np.diff(_offsets(values))[odd[0]]} values; each time needs one value"
             )
         series = np.repeat(np.arange(len(self._labels)), np.diff(self._offsets))
+        late = np.flatnonzero(self._ts_ms >= _NO_TIME_MS)
+        if late.size:
+            raise SourceRefused(
+                f"{path}: row {series[late[0]]} has the time {self._ts_ms[late[0]]}, which is "
+                "after the year 2999; ts_ms must be milliseconds since 1970, not microseconds or "
+                "nanoseconds"
+            )
         falls = np.flatnonzero((np.diff(self._ts_ms) <= 0) & (np.diff(series) == 0))
         if falls.size:
             raise SourceRefused(
@@ -74,13 +84,19 @@ class Recording:
             values=_joined(self._values, [span for _, span in found]),
         )
 
-    def outside(self, start_ms: int, until_ms: int) -> str:
-        """That nothing is recorded between the two times, and of when something is; else ''."""
+    def outside(self, start_ms: int, until_ms: int, *, is_planned: bool = True) -> str:
+        """That nothing is recorded between the two times, and of when something is; else ''.
+
+        is_planned: whether a person has said that the plan starts at the first of them.
+        """
         if start_ms < self.end_ms and self.begin_ms < until_ms:
             return ""
         if not self._ts_ms.size:
             return "the recording has no samples"
         begin, end = (f"{instant(ms):%Y-%m-%d %H:%M:%S}" for ms in (self.begin_ms, self.end_ms))
+        if not is_planned:
+            look = f"{instant(until_ms):%Y-%m-%d %H:%M:%S} UTC"
+            return f"the recording has samples from {begin} to {end} UTC, and the look is at {look}"
         asked = f"{instant(start_ms):%Y-%m-%d %H:%M:%S} UTC"
         return (
             f"the recording has samples from {begin} to {end} UTC, but the plan starts at {asked}: "

@@ -170,7 +170,7 @@ def _row_of(wanted: WantedRows, number: object) -> int:
 def _time_wanted(wanted: WantedRows, text: str) -> str:
     """What a time that can't be read must be."""
     if wanted.time_format is not None:
-        return f"a time after 1980 as time_format {wanted.time_format!r} says"
+        return f"a time of 1980 to 2199 as time_format {wanted.time_format!r} says"
     hint = f", or as {wanted.section}.time_format says"
     if text.replace(".", "", 1).isdigit():
         hint = f"; {hint_since_1970(wanted)}"

@@ -97,6 +97,15 @@ def test_recording_of_another_time_is_said(
     assert bool(said) == bool(found)
 
 
+@pytest.mark.parametrize(("until_s", "is_said"), [(0.5, True), (2, False)])
+def test_a_look_before_the_recording_begins_blames_no_plan(
+    recording: Path, until_s: float, *, is_said: bool
+) -> None:
+    found = Recording(recording).outside(-9000, round(1000 * until_s), is_planned=False)
+    assert "plan" not in found
+    assert ("and the look is at 1970-01-01 00:00:00 UTC" in found) == is_said
+
+
 def test_reading_does_not_import_pandas(recording: Path) -> None:
     code = (
         "import sys; from pathlib import Path; "
@@ -137,6 +146,13 @@ _GOOD = {"labels": [json.dumps({"__name__": "a"})] * 2, "ts_ms": [[1, 2], [1]]}
         ({"labels": ["[1]"], "ts_ms": [[1]], "values": [[1.0]]}, "row 0: .* object of texts"),
         ({"labels": ['{"a": 1}'], "ts_ms": [[1]], "values": [[1.0]]}, "object of texts"),
         ({"labels": ["{}"], "ts_ms": [[2, 1]], "values": [[1.0, 2.0]]}, "times of row 0 don't"),
+        *(
+            (
+                {"labels": ["{}"], "ts_ms": [[1_800_000_000 * unit]], "values": [[1.0]]},
+                "row 0 has .*2999",
+            )
+            for unit in (1_000_000, 1_000_000_000)
+        ),
     ],
 )
 def test_foreign_file_is_refused_with_what_is_wrong(

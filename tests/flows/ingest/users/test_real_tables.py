@@ -233,7 +233,7 @@ def test_time_that_is_written_otherwise_is_refused(tmp_path: Path) -> None:
     CSV(tmp_path, "exposures", exposures())
     spec = spec_of({"exposures": {"files": "exposures*", "time_format": "%d/%m/%Y"}})
     with pytest.raises(
-        UserDataRefused, match="must be a time after 1980 as time_format '%d/%m/%Y' says"
+        UserDataRefused, match="must be a time of 1980 to 2199 as time_format '%d/%m/%Y' says"
     ):
         pull(spec, tmp_path)
 
@@ -264,3 +264,26 @@ def test_a_column_called_experiment_may_be_none(
     warnings = " ".join(pull(spec, tmp_path).warnings)
     assert rows_of(tmp_path, "select count(*) from exposures") == [(users,)]
     assert ("set sources.exposures.columns: {experiment: null}" in warnings) == (users == 0)
+
+
+@pytest.mark.parametrize("write", [CSV, JSON_LINES, PARQUET], ids=["csv", "json", "parquet"])
+@pytest.mark.parametrize(
+    ("time_format", "factor"),
+    [
+        *(("unix_s", factor) for factor in (1_000, 1_000_000, 1_000_000_000, -1_000_000_000)),
+        *(("unix_ms", factor) for factor in (1, 1_000_000, 1_000_000_000)),
+        ("unix_us", 1_000_000_000),
+        ("unix_ns", 1),
+    ],
+)
+def test_times_of_another_unit_are_refused(
+    tmp_path: Path, write: Any, time_format: str, factor: int
+) -> None:
+    """Also where no time of that unit holds them."""
+    write = FORMATS["parquet, all text"] if write is PARQUET else write
+    rows = [r | {"exposed_at": round(r["exposed_at"].timestamp()) * factor} for r in exposures()]
+    write(tmp_path, "exposures", rows)
+    spec = spec_of({"exposures": {"files": "exposures*", "time_format": time_format}})
+    said = f"must be a time of 1980 to 2199 as time_format '{time_format}' says"
+    with pytest.raises(UserDataRefused, match=said):
+        pull(spec, tmp_path)
