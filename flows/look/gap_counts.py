@@ -30,5 +30,7 @@ def gap_counts(
 
 
 def _sums(values: FloatArray, spans: NDArray[np.intp]) -> FloatArray:
+    if not len(spans):
+        return np.zeros((len(values), 0))
     running = np.pad(values, ((0, 0), (1, 0))).cumsum(axis=1)
     return np.asarray(running[:, spans[:, 1]] - running[:, spans[:, 0]])
