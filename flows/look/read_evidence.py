@@ -79,6 +79,7 @@ def _failed_before(
         "experiment": spec.experiment,
         "look_at": instant(at_ms),
         "since": instant(plan.start_ms),
+        "is_timeless": plan.is_users_fixed_horizon,
     }
     now = json.loads(spec.model_dump_json(include={"variants", "metrics"}))
     found: dict[tuple[str, str], datetime] = {}

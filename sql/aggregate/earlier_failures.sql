@@ -1,6 +1,7 @@
 -- one row per spec, and metric and candidate that an earlier look by it found beyond the margin: when
 --   one first did
--- reads: metric_results, looks, verdicts, specs; parameters: experiment, look_at, since
+-- reads: metric_results, looks, verdicts, specs; parameters: experiment, look_at, since,
+--   is_timeless (users without times, who are others after another start)
 -- Looks whose data couldn't be trusted don't count.
 select
     cast(specs.spec as varchar) as spec,
@@ -18,6 +19,7 @@ where
     results.experiment = $experiment
     and results.look_at < $look_at
     and results.look_at > $since
+    and (not $is_timeless or looks.window_start = $since)
     and results.classification = 'fail'
     and verdicts.decision <> 'invalid'
 group by all
