@@ -21,6 +21,7 @@ from flows.look.dependencies import waits_for
 from flows.look.expected_users import with_expected_users
 from flows.look.first_time import FirstTime
 from flows.look.judged_once import check_judged_once, first_judged
+from flows.look.pods_seen import check_pods_apart
 from flows.look.read_evidence import read_evidence
 from flows.look.seen import evidence_at
 from flows.look.strategy_findings import strategy_findings
@@ -145,7 +146,11 @@ def _judge(
         evidence,
         limits_of(spec),
         at_ms=at_ms,
-        checks=(*checks, *check_judged_once(con, spec, plan, at_ms=at_ms)),
+        checks=(
+            *checks,
+            *check_judged_once(con, spec, plan, at_ms=at_ms),
+            *check_pods_apart(con, spec, plan, at_ms=at_ms),
+        ),
         waits=(
             *waits,
             *counted_otherwise(spec, pulled, start_ms=plan.start_ms, until_ms=at_ms),

@@ -1,20 +1,52 @@
-"""Whether the versions' pods, as they are scraped, differ in number or in age."""
+"""Whether the versions' pods, as they are scraped, are others, and as many and as old."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
 
+from analysis.plan import Plan
+from analysis.quality.quality_check import QualityCheck
 from flows.formats.text import counted
 from flows.formats.time import instant, shown_duration
 from flows.manifests.unlike_pods import REMEDY
-from flows.spec.experiment import Experiment
+from flows.spec.experiment import Experiment, Mesh
 from flows.warehouse.statements import Connection, run
 
 _LATELY_MS = 300_000
 # One version has so many times the pods, or the age, of the other. Beyond a day caches are full and
 # code is compiled: who is older than that is no better off.
 _TIMES, _SETTLED_MS = 2, 86_400_000
+
+
+# So many requests of a version may be of pods that answer for another one as well.
+_SHARED = 0.01
+
+
+def check_pods_apart(
+    con: Connection, spec: Experiment, plan: Plan, *, at_ms: int
+) -> tuple[QualityCheck, ...]:
+    """A failed check where pods answer for two variants that are told apart by their Services.
+
+    A switch of blue and green, or the end of a rollout, makes both Services select the same pods,
+    which are then compared with themselves.
+    """
+    told = [one.version is None and one.service is not None for one in spec.variants.values()]
+    is_counted = spec.mesh is Mesh.ISTIO and spec.reporter == "destination"
+    if not (is_counted and all(told) and spec.request_metrics and spec.strategy is None):
+        return ()
+    span = {"since": instant(plan.start_ms), "until": instant(min(at_ms, plan.end_ms))}
+    rows = run(con, "aggregate/shared_pods", experiment=spec.experiment, **span).fetchall()
+    name, shares = "pods of one version", {row[0]: (row[2] / row[1], row[3]) for row in rows}
+    variant, (share, pod) = max(shares.items(), key=lambda one: one[1][0], default=("", (0.0, "")))
+    if share <= _SHARED:
+        return ()
+    detail = (
+        f"{share:.2%} of {variant}'s requests were answered by pods that answer for another "
+        f"variant, too ({pod}): both Services select them, as after a switch, so they are compared "
+        "with themselves. End the plan before the switch, or tell the versions by `version`"
+    )
+    return (QualityCheck(name, False, detail),)
 
 
 def unlike_pods_seen(con: Connection, spec: Experiment, until_ms: int) -> Iterator[str]:

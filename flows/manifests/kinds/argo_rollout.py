@@ -32,6 +32,10 @@ _ALIKE = (
     "CHECK: Argo's pods differ by a hash only, which no mesh counts by: set a label version in "
     "canaryMetadata and stableMetadata"
 )
+_SWITCHED = (
+    "CHECK: from the switch on both Services select the new pods: end the plan before it "
+    "(autoPromotionEnabled: false), or tell the versions by their label `version`"
+)
 _BY_REPLICAS = "CHECK: no trafficRouting: weights are only approached, by the numbers of pods"
 
 
@@ -106,7 +110,7 @@ def _read_blue_green(manifest: Manifest, around: ManifestSet, blue_green: dict[s
         namespace=manifest.namespace,
         backends=tuple(backends),
         knows_baseline=True,
-        notes=("blue-green: the preview gets only what is sent to it",),
+        notes=("blue-green: the preview gets only what is sent to it", _SWITCHED),
     )
 
 

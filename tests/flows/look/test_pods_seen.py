@@ -1,13 +1,16 @@
-"""Whether the versions' pods differ in number or age, from what was scraped of them."""
+"""Whether the versions' pods differ, also in number or age, from what was scraped of them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from analysis.verdict import Decision
 from flows.ingest.requests.pull_requests import pull_requests
+from flows.look.evaluate import score_experiment
 from flows.look.pods_seen import unlike_pods_seen
 from flows.look.remarks import about_data
 from flows.spec.experiment import Experiment
@@ -83,3 +86,60 @@ def test_twice_as_many_or_as_old_is_told(
     at = datetime.fromtimestamp(UNTIL / 1000, UTC)
     told = about_data(spec, warehouse, spec_dir=tmp_path, at=at).remarks
     assert set(found) <= set(told)
+
+
+BY_SERVICE = {"blue": {"service": "shop-blue"}, "green": {"service": "shop-green"}}
+
+
+def answering(
+    source: ScrapedSource, reporter: str, pod: str, service: str, version: str, span: range
+) -> None:
+    """A pod (or a caller) whose requests to a Service grow over these scrapes; 4 % fail."""
+    target = {"job": "pods", "instance": f"{pod}:15020", "pod": pod}
+    labels = {
+        "reporter": reporter,
+        "destination_service_name": service,
+        "destination_service_namespace": "shop",
+        "destination_version": version,
+        "response_flags": "-",
+        **target,
+    }
+    scrapes = range(START + SCRAPE, UNTIL + 1, SCRAPE)
+    grown = {t: max(0, min(i, span.stop) - span.start) for i, t in enumerate(scrapes)}
+    source.add({"__name__": "up", **target}, dict.fromkeys(scrapes, 1.0))
+    started = dict.fromkeys(scrapes, START / 1000)
+    source.add({"__name__": "process_start_time_seconds", **target}, started)
+    for code, each in (("200", 288.0), ("503", 12.0)):
+        of_code = {"__name__": "istio_requests_total", **labels, "response_code": code}
+        source.add(of_code, {t: each * n for t, n in grown.items()})
+
+
+@pytest.mark.parametrize(
+    ("changes", "switched_at", "decision"),
+    [
+        ({"variants": BY_SERVICE}, 0, Decision.INVALID),
+        ({"variants": BY_SERVICE}, 30, Decision.INVALID),
+        ({"variants": BY_SERVICE}, 120, Decision.PROMOTE),  # never, within the plan
+        ({"variants": BY_SERVICE, "reporter": "source"}, 120, Decision.PROMOTE),
+    ],
+)
+def test_pods_that_both_services_select_are_not_compared_with_themselves(
+    tmp_path: Path, changes: dict[str, Any], switched_at: int, decision: Decision
+) -> None:
+    """Of blue and green: from the switch on, green's pods answer for both."""
+    reporter = changes.get("reporter", "destination")
+    source, every = ScrapedSource(), range(200)
+    callers = ("caller", "caller") if reporter == "source" else ("old", "new")
+    answering(source, reporter, callers[0], "shop-blue", "v1", range(switched_at))
+    answering(source, reporter, callers[1], "shop-green", "v2", every)
+    if switched_at < 120:
+        answering(source, reporter, callers[1], "shop-blue", "v2", range(switched_at, 200))
+    errors = {"errors": {"kind": "error_share", "objective": 0.05}}
+    plan = SPEC["plan"] | {"duration": "30m"}  # type: ignore[operator]
+    spec = Experiment.model_validate({**SPEC, "metrics": errors, "plan": plan, **changes})
+    pull_requests(spec, source, tmp_path / "w.duckdb", until_ms=UNTIL)
+    at = datetime.fromtimestamp(UNTIL / 1000, UTC)
+    document = score_experiment(spec, tmp_path / "w.duckdb", at=at)
+    said = "compared with themselves" in " ".join(document.reasons)
+    assert said == (decision is Decision.INVALID)
+    assert document.decision is decision
