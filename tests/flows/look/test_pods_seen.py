@@ -94,12 +94,17 @@ BY_SERVICE = {"blue": {"service": "shop-blue"}, "green": {"service": "shop-green
 def answering(
     source: ScrapedSource, reporter: str, pod: str, service: str, version: str, span: range
 ) -> None:
-    """A pod (or a caller) whose requests to a Service grow over these scrapes; 4 % fail."""
-    target = {"job": "pods", "instance": f"{pod}:15020", "pod": pod}
+    """A pod (or a caller) whose requests to a Service grow over these scrapes; 4 % fail.
+
+    pod: its name, and its address after a blank where it is another.
+    """
+    name, _, address = pod.partition(" ")
+    target = {"job": "pods", "instance": f"{address or name}:15020", "pod": name}
     labels = {
         "reporter": reporter,
         "destination_service_name": service,
         "destination_service_namespace": "shop",
+        "destination_workload": "exam",
         "destination_version": version,
         "response_flags": "-",
         **target,
@@ -115,25 +120,27 @@ def answering(
 
 
 @pytest.mark.parametrize(
-    ("changes", "switched_at", "decision"),
+    ("reporter", "pods_of", "switched_at", "decision"),
     [
-        ({"variants": BY_SERVICE}, 0, Decision.INVALID),
-        ({"variants": BY_SERVICE}, 30, Decision.INVALID),
-        ({"variants": BY_SERVICE}, 120, Decision.PROMOTE),  # never, within the plan
-        ({"variants": BY_SERVICE, "reporter": "source"}, 120, Decision.PROMOTE),
+        ("destination", ("exam-old", "exam-new"), 0, Decision.INVALID),
+        ("destination", ("exam-old", "exam-new"), 30, Decision.INVALID),
+        ("destination", ("exam-old", "exam-new"), 120, Decision.PROMOTE),  # never, within the plan
+        ("destination", ("exam-0 10.0.0.1", "exam-0 10.0.0.2"), 120, Decision.PROMOTE),
+        ("destination", ("exam-old 10.0.0.1", "exam-new 10.0.0.1"), 120, Decision.PROMOTE),
+        ("destination", ("collector", "collector"), 120, Decision.PROMOTE),
+        ("source", ("caller", "caller"), 120, Decision.PROMOTE),
     ],
 )
 def test_pods_that_both_services_select_are_not_compared_with_themselves(
-    tmp_path: Path, changes: dict[str, Any], switched_at: int, decision: Decision
+    tmp_path: Path, reporter: str, pods_of: tuple[str, str], switched_at: int, decision: Decision
 ) -> None:
     """Of blue and green: from the switch on, green's pods answer for both."""
-    reporter = changes.get("reporter", "destination")
     source, every = ScrapedSource(), range(200)
-    callers = ("caller", "caller") if reporter == "source" else ("old", "new")
-    answering(source, reporter, callers[0], "shop-blue", "v1", range(switched_at))
-    answering(source, reporter, callers[1], "shop-green", "v2", every)
+    answering(source, reporter, pods_of[0], "shop-blue", "v1", range(switched_at))
+    answering(source, reporter, pods_of[1], "shop-green", "v2", every)
     if switched_at < 120:
-        answering(source, reporter, callers[1], "shop-blue", "v2", range(switched_at, 200))
+        answering(source, reporter, pods_of[1], "shop-blue", "v2", range(switched_at, 200))
+    changes: dict[str, Any] = {"variants": BY_SERVICE, "reporter": reporter}
     errors = {"errors": {"kind": "error_share", "objective": 0.05}}
     plan = SPEC["plan"] | {"duration": "30m"}  # type: ignore[operator]
     spec = Experiment.model_validate({**SPEC, "metrics": errors, "plan": plan, **changes})
