@@ -7,14 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from analysis.arrays import FloatArray
+from analysis.counting.growth import only_grows
 from analysis.kayenta.config import MetricConfig, NanStrategy, ValuePlan
 from analysis.kayenta.harms import harm_margins
 from analysis.kayenta.known_limitations import KnownLimitation, Limitation
 from analysis.kayenta.value_judgement import ValueJudgement, ValueLabel
 
-# So many values that never fall are no chance: one order of 11! is.
-_FEWEST_GROWING = 11
-_GROWING_STEPS = 0.5
 # No change of a version makes values so much smaller or larger; another unit does.
 _OTHER_UNIT = 100.0
 
@@ -27,7 +25,7 @@ def series_doubts(
     are_finite: whether no large value stands in an infinite one's place.
     """
     theirs, ours = (values[~np.isnan(values)] for values in (control, experiment))
-    if _only_grows(theirs) and _only_grows(ours):
+    if only_grows(theirs) and only_grows(ours):
         message = (
             "both series only ever grow, as counters do, whose level says nothing: "
             "judge their rate, as rate(...[1m])"
@@ -85,13 +83,3 @@ def allowed_harm(judged: ValueJudgement) -> Iterator[KnownLimitation]:
             f"the config allows nothing, for which --margin allows {100 * judged.margin:g} %"
         )
         yield KnownLimitation(Limitation.ALLOWED, message)
-
-
-def _only_grows(values: FloatArray) -> bool:
-    """Whether enough values never fall, and mostly rise."""
-    steps = np.diff(values)
-    return bool(
-        values.size >= _FEWEST_GROWING
-        and (steps >= 0).all()
-        and np.mean(steps > 0) >= _GROWING_STEPS
-    )

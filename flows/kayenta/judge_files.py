@@ -10,11 +10,7 @@ import numpy as np
 
 from analysis.kayenta.classify import classify_metrics
 from analysis.kayenta.config import CanaryConfig, ValuePlan
-from analysis.kayenta.doubtful_pass import (
-    allowed_harm,
-    dead_zero,
-    series_doubts,
-)
+from analysis.kayenta.doubtful_pass import allowed_harm, dead_zero, series_doubts
 from analysis.kayenta.judgement import MetricLabel
 from analysis.kayenta.known_limitations import known_limitations
 from analysis.kayenta.paired_values import judge_values

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.arrays import BoolArray, FloatArray
+from analysis.counting.growth import only_grows
 from analysis.requests.value_pairs import BucketValues
 from flows.formats.time import milliseconds
 from flows.spec.experiment import Experiment
@@ -18,8 +19,6 @@ from flows.spec.measured import CounterRate, CounterRatio, Gauge
 _FEW, _FEW_OF_ALL = 5.0, 0.01
 # Buckets that one hiccup may spoil, as of requests (analysis/requests/hiccups.py).
 _HICCUP = 2
-# So many values that never fall are no chance: one order of 11! is.
-_FEWEST_GROWING, _GROWING = 11, 0.5
 _COUNTER = re.compile(r"_(total|count|sum|bucket)\b")
 _OF_COUNTERS = re.compile(r"\b(i?rate|increase|i?delta|deriv|changes|resets)\s*\(")
 
@@ -146,21 +145,12 @@ def counter_as_gauge(metric: Gauge, candidate: str, ours: Seen, theirs: Seen) ->
     By what it is called, as Prometheus names counters, and by its values: no gauge never falls.
     """
     names_one = _COUNTER.search(metric.query) and not _OF_COUNTERS.search(metric.query)
-    if not names_one or not all(_only_grows(one.parts.get("query")) for one in (ours, theirs)):
+    values = [one.parts.get("query", np.zeros(0)) for one in (ours, theirs)]
+    if not names_one or not all(only_grows(each, resets=True) for each in values):
         return None
     return (
         f"the query only ever grows, as a counter does, for {candidate} and the baseline: its "
         "level says how long a version has run; use `kind: rate`, or rate(...[5m]) in the query"
-    )
-
-
-def _only_grows(values: FloatArray | None) -> bool:
-    """Whether enough values never fall, and mostly rise; a reset is a fall to nearly nothing."""
-    known = np.zeros(0) if values is None else values[np.isfinite(values)]
-    steps = np.diff(known)
-    fallen = (steps < 0) & (known[1:] > known[:-1] / 2) if known.size else np.zeros(0, np.bool_)
-    return bool(
-        known.size >= _FEWEST_GROWING and not fallen.any() and np.mean(steps > 0) >= _GROWING
     )
 
 

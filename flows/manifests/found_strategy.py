@@ -18,8 +18,8 @@ class FoundStrategy:
     fields: of the spec's `strategy`. settings: what else is configured, as
     sentences. doubts: what could not be read, or not be meant so. header: the request header whose
     values are groups, and the label that must carry them; arms: what requests without it and with
-    it are called, where it tells the variants. subsets: of a
-    DestinationRule, by the names of their variants, the baseline's first.
+    it are called, where it tells the variants. subsets: of a DestinationRule, by the names of their
+    variants, the baseline's first.
     """
 
     kind: str

@@ -12,7 +12,8 @@ import pytest
 from flows.cli.main import main
 from flows.look.plan_is_over import as_of_now
 from flows.look.verdict_document import stored_document
-from tests.builders.harm_traffic import SCRAPE_MS, SCRAPES, START, TrafficCell, scraped, spec_of
+from tests.builders.harm_traffic import START, TrafficCell, scraped, spec_of
+from tests.servers.backfilled_prometheus import backfilled
 
 CELL = TrafficCell("istio", "destination", "none", "clean")
 BEGIN = datetime.fromtimestamp(START / 1000, UTC)
@@ -26,7 +27,7 @@ mesh: istio
 variants: {stable: {version: v1}, canary: {version: v2}}
 split: {stable: 80, canary: 20}
 plan: {duration: 20m}
-sources: {requests: {prometheus: "http://localhost:9090"}}
+sources: {requests: {prometheus: "URL"}}
 """
 ORDERS = {
     "kind": "ratio",
@@ -72,22 +73,18 @@ def test_a_promote_is_of_the_plans_end_and_a_while(
 
 
 def test_the_next_version_under_the_same_labels_is_not_promoted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is recorded stays a promote; the gate says so about then, and holds about now."""
+    """What was judged stays a promote; the gate says so about then, and holds about now."""
     (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "web.yaml").write_text(SPEC)
-    source, end = scraped(CELL), START + SCRAPES * SCRAPE_MS
-
-    def opened(*_: object) -> tuple[object, int]:
-        return source, end
-
-    monkeypatch.setattr("flows.ingest.pull.open_source", opened)
-    for at, code in ((0, 0), (1440, 3), (1440, 3), (0, 0)):
-        time = f"{END + timedelta(minutes=at):%Y-%m-%dT%H:%M:%SZ}"
-        assert main(["--root", str(tmp_path), "gate", "web", "--json", "--at", time]) == code
-        found = json.loads(capsys.readouterr().out)
-        assert found["exit_code"] == code
-        assert stored_document(found).exit_code == code
+    (tmp_path / "server").mkdir()
+    with backfilled(scraped(CELL), tmp_path / "server") as url:
+        (tmp_path / "experiments" / "web.yaml").write_text(SPEC.replace("URL", url))
+        for at, code in ((0, 0), (1440, 3), (1440, 3), (0, 0)):
+            time = f"{END + timedelta(minutes=at):%Y-%m-%dT%H:%M:%SZ}"
+            assert main(["--root", str(tmp_path), "gate", "web", "--json", "--at", time]) == code
+            found = json.loads(capsys.readouterr().out)
+            assert found["exit_code"] == code
+            assert stored_document(found).exit_code == code
     (kept,) = (tmp_path / "verdicts" / "web").glob("*.json")
     assert json.loads(kept.read_text())["decision"] == "promote"

@@ -20,7 +20,7 @@ from tests.builders.scraped_source import ScrapedSource
 START = 1_767_268_800_000  # 2026-01-01 12:00 UTC
 SCRAPE, UNTIL = 15_000, START + 30 * 60_000
 MINUTE, DAY = 60_000, 86_400_000
-SPEC = {
+SPEC: dict[str, Any] = {
     "experiment": "checkout",
     "service": "checkout",
     "namespace": "shop",
@@ -142,7 +142,7 @@ def test_pods_that_both_services_select_are_not_compared_with_themselves(
         answering(source, reporter, pods_of[1], "shop-blue", "v2", range(switched_at, 200))
     changes: dict[str, Any] = {"variants": BY_SERVICE, "reporter": reporter}
     errors = {"errors": {"kind": "error_share", "objective": 0.05}}
-    plan = SPEC["plan"] | {"duration": "30m"}  # type: ignore[operator]
+    plan = SPEC["plan"] | {"duration": "30m"}
     spec = Experiment.model_validate({**SPEC, "metrics": errors, "plan": plan, **changes})
     pull_requests(spec, source, tmp_path / "w.duckdb", until_ms=UNTIL)
     at = datetime.fromtimestamp(UNTIL / 1000, UTC)
