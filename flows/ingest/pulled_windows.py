@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from flows.formats.time import instant
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
 
@@ -72,6 +73,18 @@ class PulledWindows:
             if one.is_doubtful and (_is_query(one.source) or _is_counted(one.source))
         ]
 
+    def partly_answered(self, start_ms: int, until_ms: int) -> tuple[str, ...]:
+        """A sentence per source of counters of which an answer was partial: harm may be missing.
+
+        Other measured metrics don't count such answers, and have gaps.
+        """
+        windows = [one for one in self._overlapping(start_ms, until_ms) if one.warnings]
+        return tuple(
+            f"{source} {times_of([one for one in windows if one.source == source])} may lack what "
+            "is harm: pull again when their source answers in full, or set plan.start after them"
+            for source in dict.fromkeys(one.source for one in windows if _is_counted(one.source))
+        )
+
     def notes(self, start_ms: int, until_ms: int) -> list[str]:
         """How windows that overlap the time were counted, where one should know: each once."""
         said = {
@@ -102,6 +115,12 @@ class PulledWindows:
         """Requests first: sources in falling order."""
         seen = [one for one in self.windows if one.end_ms > start_ms and one.start_ms < until_ms]
         return sorted(seen, key=lambda one: one.source, reverse=True)
+
+
+def times_of(windows: Sequence[PulledWindow]) -> str:
+    """From the first to the last, which are in order of time."""
+    first, last = instant(windows[0].start_ms), instant(windows[-1].end_ms)
+    return f"between {first:%Y-%m-%d %H:%M} and {last:%Y-%m-%d %H:%M} UTC"
 
 
 def _is_counted(source: str) -> bool:

@@ -154,6 +154,7 @@ def _judge(
         waits=(
             *waits,
             *counted_otherwise(spec, pulled, start_ms=plan.start_ms, until_ms=at_ms),
+            *pulled.partly_answered(plan.start_ms, at_ms),
         ),
         findings=strategy_findings(con, spec, plan, at_ms=at_ms),
     )

@@ -13,7 +13,7 @@ from flows.formats.problems import InputError
 from flows.formats.time import instant, milliseconds_of
 from flows.ingest.coverage import BLIND
 from flows.ingest.pull import open_source
-from flows.ingest.pulled_windows import PulledWindow, PulledWindows
+from flows.ingest.pulled_windows import PulledWindow, PulledWindows, times_of
 from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.ingest.sources.user_rows import UserRows
 from flows.ingest.users.known_aggregates import notes_on_aggregates, read_known_aggregates
@@ -221,11 +221,7 @@ def _on_windows(windows: Sequence[PulledWindow]) -> Iterator[str]:
     said = dict.fromkeys((w.source, text) for w in windows for text in w.warnings)
     for source, text in said:
         of_it = [w for w in windows if w.source == source and text in w.warnings]
-        first, last = instant(of_it[0].start_ms), instant(of_it[-1].end_ms)
-        yield (
-            f"{source} between {first:%Y-%m-%d %H:%M} and {last:%Y-%m-%d %H:%M} UTC may be "
-            f"incomplete, their source said: {text}"
-        )
+        yield f"{source} {times_of(of_it)} may be incomplete, their source said: {text}"
     if any(w.is_blind for w in windows if w.source == "requests"):
         yield BLIND
 

@@ -38,6 +38,8 @@ def decode_matrix(body: bytes, *, native: bool = False, of_query: bool = False) 
     answer = _parse(rest)
     result = answer["data"]["result"]
     said, notes = (tuple(_said(texts)) for texts in (answer.get("warnings"), answer.get("infos")))
+    if answer.get("isPartial"):
+        said = (*said, "the answer is partial, not all storage nodes answered (isPartial)")
     if native:
         found = native_samples(result)
         return replace(found, warnings=(*said, *found.warnings), notes=notes)
@@ -78,6 +80,7 @@ class _QueryAnswer(TypedDict):
     data: _Data
     warnings: NotRequired[list[str] | None]
     infos: NotRequired[list[str] | None]
+    isPartial: NotRequired[bool | None]  # of a cluster of VictoriaMetrics
 
 
 _SHAPE = TypeAdapter(_QueryAnswer)

@@ -15,6 +15,8 @@ from flows.ingest.sources.source_error import SourceError
 
 # Seconds from which on a time is none, and no milliseconds that a whole number holds.
 LATEST_S = 1e12
+# So many odd values at the end of a series are no moment: what it counts meanwhile isn't known.
+_LASTING = 3
 
 
 def take(samples: Samples, series: Iterable[int]) -> Samples:
@@ -189,7 +191,7 @@ def kept_samples(samples: Samples, keep: NDArray[np.bool_]) -> Samples:
 
 
 def finite(samples: Samples) -> Samples:
-    """Instead of NaN and infinite values those before them in the series; a note counts them."""
+    """Instead of NaN and infinite values those before them in the series; it is said how many."""
     return _mended(samples, ~np.isfinite(samples.values), "not finite")
 
 
@@ -201,17 +203,26 @@ def countable(samples: Samples, *, largest: float = np.inf) -> Samples:
 
 def _mended(samples: Samples, odd: NDArray[np.bool_], what: str) -> Samples:
     """An odd value says nothing of the count, but that its series was there: were it left out, the
-    next would look like the first of a counter that began again, and count whole."""
+    next would look like the first of a counter that began again, and count whole.
+
+    A note, or a warning where a series stays odd: the answer is partial then.
+    """
     if not odd.any():
         return samples
     names = sorted({samples.labels[i].get("__name__", "?") for i in samples.series_of_sample[odd]})
-    note = (
+    said = (
         f"{what}: {counted(int(odd.sum()), 'sample')} of {', '.join(names)}; "
         "the values before them are taken"
     )
+    ends = samples.offsets[1:]
+    sound = np.concatenate(([0], np.cumsum(~odd)))
+    lasts = sound[ends] == sound[np.maximum(ends - _LASTING, 0)]
+    if (lasts & (np.diff(samples.offsets) >= _LASTING)).any():
+        samples = replace(samples, warnings=(*samples.warnings, f"{said}, and no count is known"))
+    else:
+        samples = replace(samples, notes=(*samples.notes, said))
     source = _usual(samples, odd)
-    found = replace(samples, values=samples.values[source], notes=(*samples.notes, note))
-    return kept_samples(found, ~odd[source])
+    return kept_samples(replace(samples, values=samples.values[source]), ~odd[source])
 
 
 def _usual(samples: Samples, odd: NDArray[np.bool_]) -> NDArray[np.int64]:
