@@ -125,7 +125,7 @@ def simulate_detection(
     parts = np.broadcast_to(share, rule.buckets)
     mean = float(parts.mean())
     rng = np.random.default_rng([seed, round(1e6 * mean), round(1e9 * harm)])
-    cells = TimeCells.of(rule.buckets)
+    cells = TimeCells.of(rule.buckets, begin=begin)
     requests, parts = traffic.requests * cells.widths, cells.mean(parts)
     harmed = np.clip((cells.ends - begin) / cells.widths, 0.0, 1.0)
     rates = (1 - parts, traffic.bad), (parts, np.minimum(traffic.bad + harm * harmed, 1.0))
@@ -136,11 +136,9 @@ def simulate_detection(
     ]
     gross = _gross(variants, rule, traffic)
     rolled, promoted = np.full(runs, np.inf), np.full(runs, np.inf)
-    for cell in cells.looks(rule.look_every, most_looks):
+    for cell in cells.looks(rule.look_every, most_looks, begin=begin):
         look = cells.ends[cell]
         left = np.flatnonzero(np.isinf(rolled) & (np.isinf(promoted) | (begin > 0)))
-        if look <= begin:
-            continue
         until = [BucketCounts(x.total[left, : cell + 1], x.bad[left, : cell + 1]) for x in variants]
         fails, passes = _classify(until, cells, rule)
         fails |= gross[left, cell]

@@ -145,7 +145,8 @@ def _late(one: LateDetection) -> str:
     harm = f"{_where(one)}, {100 * one.harm:.2g} points more that begin after {begin}"
     if math.isinf(one.by_minutes):
         return f"{harm} are found in {one.found:.0%} of cases by the plan's end"
-    return f"{harm} are found within {_span(one.by_minutes)} of the plan's start in 95% of cases"
+    late = one.by_minutes - one.begin_minutes
+    return f"{harm} are found within {_span(late)} of their beginning in 95% of cases"
 
 
 def cannot_find(plan: RequestPlan) -> tuple[str, ...]:
