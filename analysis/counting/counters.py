@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Self
 
@@ -48,12 +49,14 @@ class CounterSeries:
     ts_ms: int64[samples], ascending within a series, no time twice.
     values: float64[samples], finite.
     target: int64[series], the scraped target (pod), an index into the evidence.
+    name: int64[series], the same number for series of one metric; None where all are.
     """
 
     offsets: Int
     ts_ms: Int
     values: Float
     target: Int
+    name: Int | None = None
 
     @property
     def times(self) -> Timelines:
@@ -64,7 +67,7 @@ class CounterSeries:
         """The same series with only the samples after_ms < time <= until_ms."""
         span = self.times.within(after_ms, until_ms)
         times, values = self.times.part(*span), stretches(self.values, *span)
-        return type(self)(times.offsets, times.ms, values, self.target)
+        return type(self)(times.offsets, times.ms, values, self.target, self.name)
 
     def of_sample(self, sample: Int) -> Int:
         """int64[samples], the series of each given sample."""
@@ -82,12 +85,20 @@ class Differences:
     reason: NDArray[np.uint8]
 
 
+def numbered(names: Iterable[Hashable]) -> Int:
+    """int64[names], the same number for equal ones, from 0 on."""
+    known: dict[Hashable, int] = {}
+    return np.array([known.setdefault(name, len(known)) for name in names], np.int64)
+
+
 def difference(series: CounterSeries, evidence: ScrapeEvidence) -> Differences:
     """The difference of every sample to the one before, by the rules of `Reason`.
 
     Without evidence of a target's scrapes only falling values are seen as resets, and a first
     sample counts nothing. The order of the series doesn't matter.
     """
+    restarts = Restarts.of(evidence)
+    series = _without_dips(series, evidence, restarts)
     total = len(series.values)
     delta = np.zeros(total)
     np.subtract(series.values[1:], series.values[:-1], out=delta[1:])
@@ -97,11 +108,38 @@ def difference(series: CounterSeries, evidence: ScrapeEvidence) -> Differences:
     _set_whole(series, delta, reason, np.flatnonzero(delta < 0), Reason.RESET)
     if not total:
         return Differences(delta, reason)
-    restarts, good = Restarts.of(evidence), evidence.good_scrapes
+    good = evidence.good_scrapes
     _judge_wide_steps(series, evidence, good, delta, reason)
     _judge_first_samples(series, evidence, good, restarts, delta, reason, first)
     _judge_restarts(series, restarts, delta, reason)
     return Differences(delta, reason)
+
+
+def _without_dips(
+    series: CounterSeries, evidence: ScrapeEvidence, restarts: Restarts
+) -> CounterSeries:
+    """The series without falls of a counter that is back within two samples in the same process.
+
+    Two servers that write one series by clocks that differ put its samples out of order: each fall
+    would count all since the process' start again. A counter that began again at zero, as one that
+    was evicted, isn't back so soon.
+    """
+    values, within = series.values, is_within(series.offsets, len(series.values))
+    fell = np.flatnonzero((np.diff(values, prepend=np.inf) < 0) & within)
+    while len(fell):
+        row, before = series.of_sample(fell), values[fell - 1]
+        end = series.offsets[row + 1] - 1
+        back = np.maximum(values[np.minimum(fell + 1, end)], values[np.minimum(fell + 2, end)])
+        is_dip = (2 * values[fell] >= before) & ((back >= before) | (fell + 2 > end))
+        target, times = series.target[row], series.ts_ms
+        is_dip &= evidence.is_known_from(target, times[fell - 1], times[fell])
+        is_dip &= ~restarts.surely_between(target, times[fell - 1], times[fell])
+        dips = fell[is_dip]
+        values = values.copy()
+        values[dips] = values[dips - 1]
+        after = dips[dips < end[is_dip]] + 1
+        fell = after[values[after] < values[after - 1]]
+    return series if values is series.values else replace(series, values=values)
 
 
 def _set_whole(
@@ -134,7 +172,7 @@ def _judge_wide_steps(
     aligned = good.has(target, now) & good.has(target, series.ts_ms[wide - 1])
     wide, target, now = wide[aligned], target[aligned], now[aligned]
     _set_whole(series, delta, reason, wide, Reason.REBORN)
-    relabelled = wide[_is_relabel(series, target, good.last_before(target, now)[1], now)]
+    relabelled = wide[_is_relabel(series, wide, good.last_before(target, now)[1])]
     delta[relabelled] = 0.0
     reason[relabelled] = Reason.BASELINE
 
@@ -172,7 +210,7 @@ def _judge_first_samples(
     was_scraped, last_good = good.last_before(target, now)
     lacked = was_scraped & good.has(target, now)
     is_birth = lacked.copy()
-    is_birth[lacked] = ~_is_relabel(series, target[lacked], last_good[lacked], now[lacked])
+    is_birth[lacked] = ~_is_relabel(series, first[lacked], last_good[lacked])
     is_birth |= was_scraped & restarts.surely_between(target, last_good, now)
     is_birth |= ~was_scraped & _is_new_process(series, evidence, target, now)
     reason[first] = Reason.BASELINE
@@ -202,22 +240,43 @@ def _judge_restarts(
     _set_whole(series, delta, reason, sample[sure], Reason.RESTART)
 
 
-def _is_relabel(series: CounterSeries, target: Int, before: Int, now: Int) -> Bool:
-    """bool[queries]: between two neighbouring scrapes series of the target ended and none went on.
+def _is_relabel(series: CounterSeries, sample: Int, before: Int) -> Bool:
+    """bool[queries]: is the sample of a new series that of an old one under new labels?
 
-    Then a new series is an old one under new labels, and its value was counted there already.
+    Then its value was counted there already. It is where, since the scrape before, series of the
+    target, or of its metric, ended and none went on; or one ended that had nearly as much.
     """
-    pairs, which = np.unique(np.stack((target, before, now)), axis=1, return_inverse=True)
+    row, now = series.of_sample(sample), series.ts_ms[sample]
+    pairs, which = np.unique(
+        np.stack((series.target[row], before, now)), axis=1, return_inverse=True
+    )
+    which = which.reshape(-1)
     query, member = _members(series, pairs[0])
-    sample = series.times.first_at(member, pairs[1][query])
+    last = series.times.first_at(member, pairs[1][query])
     end = series.offsets[member + 1]
-    inside = sample < end
-    there = inside & (series.ts_ms[np.where(inside, sample, 0)] == pairs[1][query])
-    follows = there & (sample + 1 < end)
-    goes_on = follows & (series.ts_ms[np.where(follows, sample + 1, 0)] == pairs[2][query])
-    ended = np.bincount(query[there & ~goes_on], minlength=pairs.shape[1]) > 0
-    went_on = np.bincount(query[goes_on], minlength=pairs.shape[1]) > 0
-    result: Bool = (ended & ~went_on)[which.reshape(-1)]
+    inside = last < end
+    there = inside & (series.ts_ms[np.where(inside, last, 0)] == pairs[1][query])
+    follows = there & (last + 1 < end)
+    goes_on = follows & (series.ts_ms[np.where(follows, last + 1, 0)] == pairs[2][query])
+    ends = there & ~goes_on
+    result = _none_goes_on(ends, goes_on, query, which)
+    if series.name is None or not ends.any():
+        return result
+    names = int(series.name.max()) + 1
+    of_name, asked = query * names + series.name[member], which * names + series.name[row]
+    result |= _none_goes_on(ends, goes_on, of_name, asked)
+    gone, had = of_name[ends], series.values[last[ends]]
+    for one in np.flatnonzero(~result & np.isin(asked, gone)).tolist():
+        old, new = had[gone == asked[one]], series.values[sample[one]]
+        result[one] = bool(((old <= new) & (new <= 2 * old)).any())
+    return result
+
+
+def _none_goes_on(ends: Bool, goes_on: Bool, group: Int, asked: Int) -> Bool:
+    """bool[queries]: of the members of each asked group some end and none goes on."""
+    size = max(group.max(initial=-1), asked.max(initial=-1)) + 1
+    ended, went_on = (np.bincount(group[which], minlength=size) > 0 for which in (ends, goes_on))
+    result: Bool = (ended & ~went_on)[asked]
     return result
 
 

@@ -79,6 +79,12 @@ class ScrapeEvidence:
             self.interval_ms,
         )
 
+    def is_known_from(self, target: Int, before: Int, now: Int) -> Bool:
+        """bool[queries]: was a start time seen up to `before`, and again after it, up to `now`?"""
+        until, again = (self.starts.first_at(target, t + 1) for t in (before, now))
+        known: Bool = (until > self.starts.offsets[target]) & (again > until)
+        return known
+
     def has_started_in_range(self, target: Int, now: Int) -> Bool:
         """bool[queries]: did the process that is known at `now` start after range_start_ms?"""
         index = self.starts.first_at(target, now + 1) - 1

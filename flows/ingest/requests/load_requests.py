@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.counting.counters import numbered
 from analysis.counting.lost_exposure import Cause
 from analysis.requests.outcomes import RequestOutcome
 from flows.ingest.requests.bucket_sums import sums_table
@@ -150,9 +151,7 @@ def _series_table(rows: Sequence[SeriesRow]) -> Any:
 
 def _histograms(rows: Sequence[SeriesRow]) -> NDArray[np.int64]:
     """int64[series], the same number for the buckets of one histogram."""
-    number: dict[str, int] = {}
-    names = (_EDGE_LABEL.sub("", row.labels) for row in rows)
-    return np.array([number.setdefault(name, len(number)) for name in names], np.int64)
+    return numbered(_EDGE_LABEL.sub("", row.labels) for row in rows)
 
 
 def _losses_table(lost: Sequence[LostRow]) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.counting.counters import CounterSeries
+from analysis.counting.counters import CounterSeries, numbered
 from flows.ingest.requests.bucket_sums import sums_by_cell
 from flows.ingest.requests.claims import claim_windows, empty_windows, replace_windows
 from flows.ingest.requests.counts import WindowCounts, count_windows
@@ -110,7 +110,13 @@ def count_plain(
     return count_windows(
         _PLAIN,
         source,
-        CounterSeries(samples.offsets, samples.ts_ms, samples.values, row),
+        CounterSeries(
+            samples.offsets,
+            samples.ts_ms,
+            samples.values,
+            row,
+            numbered(labels["__name__"] for labels in samples.labels),
+        ),
         targets,
         windows,
         labels_of=samples.labels.__getitem__,

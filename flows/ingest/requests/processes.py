@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.counting.counters import CounterSeries
+from analysis.counting.counters import CounterSeries, numbered
 from analysis.counting.repeated_scrapes import (
     RepeatedScrapes,
     find_repeated,
@@ -84,9 +84,7 @@ def processes_of(
     counters: by series, what it counts, whatever target has it.
     """
     groups = same_process(labels)
-    number: dict[Hashable, int] = {}
-    ids = [number.setdefault(each, len(number)) for each in counters]
-    return Processes(tuple(targets), groups, suspects_of(labels, groups), np.array(ids, np.int64))
+    return Processes(tuple(targets), groups, suspects_of(labels, groups), numbered(counters))
 
 
 def same_process(targets: Sequence[Labels]) -> tuple[tuple[int, ...], ...]:

@@ -12,7 +12,7 @@ from itertools import starmap
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.counting.counters import CounterSeries
+from analysis.counting.counters import CounterSeries, numbered
 from analysis.requests.outcomes import RequestOutcome, Response
 from flows.ingest.requests.mesh.family import (
     Family,
@@ -134,7 +134,7 @@ def experiment_series(labels: SeriesLabels, samples: Samples) -> RequestSeries:
     target = np.array([position[row.target] for row in merged_rows], np.int64)
     return RequestSeries(
         merged_rows,
-        CounterSeries(offsets, ts_ms, values, target),
+        CounterSeries(offsets, ts_ms, values, target, numbered(row.metric for row in merged_rows)),
         targets,
         foreign,
         frozenset(versions),
