@@ -55,6 +55,8 @@ _ENVOY_FLAGS = frozenset(
     for flag in flags
     if flag.isupper()
 )
+# A label that would tell how it ended is missing.
+NO_GRPC_STATUS = "no-grpc-status"
 # Somebody stopped waiting: the answer would have taken longer than was measured.
 _CUT_OFF_FLAGS = frozenset(
     (
@@ -126,6 +128,8 @@ class Response:
     def _harmless(self) -> RequestOutcome:
         if self.code.startswith("4") or self.grpc_status in _CLIENT_GRPC:
             return RequestOutcome.CLIENT_ERROR
+        if NO_GRPC_STATUS in self.flags:
+            return RequestOutcome.UNKNOWN
         # No HTTP status is 600 or above: a code that isn't one tells nothing.
         is_told = (
             self.code[:1] in tuple("123") or self.grpc_status or self.classified_failure is not None

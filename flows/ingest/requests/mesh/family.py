@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from analysis.requests.outcomes import RequestOutcome, Response
@@ -112,6 +112,17 @@ def split_flags(text: str) -> tuple[str, ...]:
     """The flags of a text like "DI,FI" or "di fi", sorted; "-" and "" are none."""
     flags = re.split(r"[\s,;|]+", text.upper())
     return tuple(sorted({flag for flag in flags if flag not in ("", "-")}))
+
+
+def unless_told(found: Response, told: Mapping[str, bool]) -> Response:
+    """The response; a success with a flag for each label that it lacks, by which it may be none.
+
+    told: by flag, whether the label is there. Versions of which one lacks it differ in that flag.
+    """
+    if found.outcome is not RequestOutcome.SUCCESS or all(told.values()):
+        return found
+    lacking = (flag for flag, is_told in told.items() if not is_told)
+    return replace(found, flags=tuple(sorted((*found.flags, *lacking))))
 
 
 def selectors(family: Family, spec: Experiment) -> tuple[Selector, ...]:

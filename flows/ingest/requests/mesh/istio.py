@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from analysis.requests.outcomes import Response, grpc_number
+from analysis.requests.outcomes import NO_GRPC_STATUS, Response, grpc_number
 from flows.ingest.requests.mesh.family import (
     Family,
     Labels,
     View,
     equals,
     split_flags,
+    unless_told,
 )
 from flows.spec.experiment import Mesh
 
 
 def istio_response(labels: Labels) -> Response:
-    """Code, gRPC status and flags are labels; a Telemetry resource can remove any of them."""
-    return Response(
+    """Code, gRPC status and flags are labels; a Telemetry resource can remove any of them.
+
+    Flags are at least "-"; a gRPC answer without a status is broken, or it isn't told.
+    """
+    found = Response(
         labels.get("response_code", ""),
         grpc_number(labels.get("grpc_response_status", "")),
         split_flags(labels.get("response_flags", "")),
     )
+    has_status = bool(found.grpc_status) or labels.get("request_protocol") != "grpc"
+    told = {"no-flags": "response_flags" in labels, NO_GRPC_STATUS: has_status}
+    return unless_told(found, told)
 
 
 def _has_no_peer(labels: Labels) -> bool:

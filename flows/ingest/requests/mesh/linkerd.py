@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from analysis.requests.outcomes import Response, grpc_number
-from flows.ingest.requests.mesh.family import Family, Labels, View, equals
+from flows.ingest.requests.mesh.family import Family, Labels, View, equals, unless_told
 from flows.ingest.sources.samples import Matcher
 from flows.spec.experiment import Experiment, Mesh
 
@@ -21,12 +21,13 @@ _OUTBOUND_VERSIONS = ("dst_service", "dst_deployment", "dst_pod_template_hash")
 def classified_response(labels: Labels) -> Response:
     """The proxy's own classification, which honours the response classes of a ServiceProfile."""
     classification = labels.get("classification")
-    return Response(
+    found = Response(
         labels.get("status_code", ""),
         grpc_number(labels.get("grpc_status", "")),
         _errors(labels),
         None if classification is None else classification.lower() == "failure",
     )
+    return unless_told(found, {"no-classification": classification is not None})
 
 
 def backend_response(labels: Labels) -> Response:
