@@ -25,6 +25,7 @@ from flows.look.pods_seen import check_pods_apart
 from flows.look.read_evidence import read_evidence
 from flows.look.seen import evidence_at
 from flows.look.strategy_findings import strategy_findings
+from flows.look.unseen_requests import unseen_requests
 from flows.look.user_scorecard import scorecard_of
 from flows.look.verdict_document import VerdictDocument
 from flows.plan.effective import look_time_of, plan_at
@@ -140,6 +141,7 @@ def _judge(
     at_ms = look_time_of(plan, milliseconds_of(at))
     pulled = PulledWindows.of(con, spec)
     evidence = read_evidence(con, spec, plan, pulled, at_ms=at_ms)
+    unseen = tuple(unseen_requests(con, plan, evidence.requests, at_ms=at_ms))
     plan, rate = with_expected_users(con, spec, plan, evidence.users, at_ms=at_ms)
     verdict = reach_verdict(
         plan,
@@ -155,9 +157,11 @@ def _judge(
             *waits,
             *counted_otherwise(spec, pulled, start_ms=plan.start_ms, until_ms=at_ms),
             *pulled.partly_answered(plan.start_ms, at_ms),
+            *(one.said for one in unseen if one.is_too_much),
         ),
         findings=strategy_findings(con, spec, plan, at_ms=at_ms),
     )
+    remarks = (*remarks, *(one.said for one in unseen if not one.is_too_much))
     firsts = (*rate, *first_judged(con, spec, plan, verdict, at_ms=at_ms))
     if verdict.decision is not Decision.ROLLBACK:
         remarks = (*remarks, *note_on_changed_spec(con, spec, plan, at_ms=at_ms))
