@@ -159,7 +159,15 @@ def _query(
     return (
         [
             CountedWindow(
-                NewWindow(w, len(found), len(found), 0, tuple(notes[w.start_ms])),
+                NewWindow(
+                    w,
+                    len(found),
+                    len(found),
+                    0,
+                    tuple(notes[w.start_ms]),
+                    np.array([one[1] + width for one in found], np.int64),
+                    np.zeros(0, np.int64),
+                ),
                 BucketRows(
                     owners,
                     np.array([one[0] for one in found], np.int64),
@@ -258,5 +266,13 @@ def _of_window(
             is_whole = np.array([bool(part) for _, part in found.owners], np.bool_)
             rows.append(found.where(is_whole[found.owner] & (found.amount > 0)))
     samples = len(counts.ts_ms)
-    new = NewWindow(counts.window, samples, samples, counts.targets_up, counts.notes)
+    new = NewWindow(
+        counts.window,
+        samples,
+        samples,
+        counts.targets_up,
+        counts.notes,
+        counts.ts_ms,
+        counts.good_ms,
+    )
     return CountedWindow(new, joined_rows(rows))

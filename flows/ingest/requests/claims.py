@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from flows.ingest.requests.windows import (
     LoadedWindow,
     NewWindow,
     Window,
-    kept_because,
+    fitted,
     loaded_windows,
     overlapped,
 )
@@ -40,13 +40,19 @@ class Claimed:
     """Windows that are to be written, and why the others stay as they are.
 
     has_rows: whether rows of what was loaded of their time are to be taken away first; is_cut:
-    whether some of that is of time that none of them covers, and stays.
+    whether some of that is of time that none of them covers, and stays. begins: of those that are
+    to be written from a later time on.
     """
 
     windows: frozenset[Window]
     kept: tuple[str, ...]
     has_rows: bool
     is_cut: bool = False
+    begins: Mapping[Window, int] = field(default_factory=dict)
+
+    def begin_of(self, window: Window) -> int:
+        """From when on one of the windows is to be written."""
+        return self.begins.get(window, window.start_ms)
 
 
 def claim_windows(
@@ -66,21 +72,19 @@ def claim_windows(
     what; warnings: what the source said.
     """
     known = loaded_windows(con, spec, source)
-    reasons: dict[Window, str] = {}
+    reasons: list[str] = []
     emptied: dict[int, LoadedWindow] = {}
+    claimed_as: dict[Window, NewWindow] = {}
     for each in counted:
         replaced = overlapped(each.window, known)
         if same := known.get(each.window.start_ms):
             replaced[each.window.start_ms] = same
-        found = (
-            kept_because(each, old, selection=selection, warnings=warnings)
-            for old in replaced.values()
-        )
-        if reason := next(filter(None, found), None):
-            reasons[each.window] = reason
-        else:
-            emptied |= replaced
-    claimed = [each for each in counted if each.window not in reasons]
+        new, reason = fitted(each, replaced, selection=selection, warnings=warnings)
+        reasons += [reason] if reason else []
+        if new:
+            claimed_as[each.window] = new
+            emptied |= {s: old for s, old in replaced.items() if old.end_ms > new.window.start_ms}
+    claimed = [*claimed_as.values()]
     spans = _uncovered(emptied, [each.window for each in claimed])
     if claimed:
         con.register("incoming_windows", _windows_table(claimed))
@@ -94,10 +98,11 @@ def claim_windows(
             warnings=list(warnings),
         )
     return Claimed(
-        windows=frozenset(each.window for each in claimed),
-        kept=tuple(reasons.values()),
+        windows=frozenset(claimed_as),
+        kept=tuple(reasons),
         has_rows=bool(emptied),
         is_cut=bool(spans),
+        begins={w: n.window.start_ms for w, n in claimed_as.items() if n.window != w},
     )
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.counting.counters import CounterSeries, difference
+from analysis.counting.counters import CounterSeries, Differences, Reason, difference
 from analysis.counting.lost_exposure import Losses, lost_exposure
 from analysis.counting.scrape_evidence import ScrapeEvidence
+from analysis.counting.timelines import stretches
 from flows.ingest.requests.mesh.family import Family, Labels
 from flows.ingest.requests.processes import Processes, processes_of
 from flows.ingest.requests.scrapes import evidence_of, labels_apart, read_targets
@@ -23,6 +24,10 @@ _MARGIN_SCRAPES = 20
 _APART = " of "
 
 
+def _none() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class WindowCounts:
     """The samples of one window with their differences.
@@ -30,7 +35,9 @@ class WindowCounts:
     offsets: int64[series + 1]; row i of the span owns samples offsets[i]:offsets[i + 1]. ts_ms,
     value, delta, reason: per sample. targets_up: good scrapes of the targets in the window. notes:
     how it was counted, where a person should know. started: by target, when its process started, as
-    last seen.
+    last seen. good_ms: int64, times of the good scrapes. unseen: int64, samples with which a target
+    is first seen, of counters whose past isn't known; began_ms: int64, when its process started by
+    then, 0 where nothing tells it.
     """
 
     window: Window
@@ -43,6 +50,30 @@ class WindowCounts:
     targets_up: int
     notes: tuple[str, ...] = ()
     started: Mapping[str, int] = field(default_factory=dict)
+    good_ms: NDArray[np.int64] = field(default_factory=_none)
+    unseen: NDArray[np.int64] = field(default_factory=_none)
+    began_ms: NDArray[np.int64] = field(default_factory=_none)
+
+    def since(self, start_ms: int) -> WindowCounts:
+        """The same window without what was before a time in it."""
+        if start_ms == self.window.start_ms:
+            return self
+        late, good_ms = self.ts_ms > start_ms, self.good_ms[self.good_ms > start_ms]
+        place, is_kept = np.concatenate([[0], np.cumsum(late)]), late[self.unseen]
+        return replace(
+            self,
+            window=Window(start_ms, self.window.end_ms),
+            offsets=place[self.offsets],
+            ts_ms=self.ts_ms[late],
+            value=self.value[late],
+            delta=self.delta[late],
+            reason=self.reason[late],
+            losses=tuple(loss.after(start_ms) for loss in self.losses),
+            targets_up=len(good_ms),
+            good_ms=good_ms,
+            unseen=place[self.unseen[is_kept]],
+            began_ms=self.began_ms[is_kept],
+        )
 
     @property
     def series(self) -> NDArray[np.int64]:
@@ -121,6 +152,10 @@ def count_window(
     repeats = processes.repeated(part)
     inside = np.flatnonzero((part.ts_ms > window.start_ms) & ~repeats.repeated)
     counted_elsewhere = part.of_sample(np.flatnonzero(repeats.repeated))
+    good_ms = _good_scrapes(part, known, window)
+    unseen, began_ms = _first_seen(part, known, differences)
+    place = np.searchsorted(inside, unseen)
+    is_inside = np.isin(unseen, inside)
     return WindowCounts(
         window,
         offsets=np.searchsorted(inside, part.offsets).astype(np.int64),
@@ -129,10 +164,33 @@ def count_window(
         delta=differences.delta.take(inside),
         reason=differences.reason.take(inside),
         losses=tuple(loss.after(window.start_ms).without(counted_elsewhere) for loss in losses),
-        targets_up=_good_scrapes(part, known, window),
+        targets_up=len(good_ms),
         notes=processes.describe(repeats),
         started=dict(_starts(processes.targets, known)),
+        good_ms=good_ms,
+        unseen=place[is_inside],
+        began_ms=began_ms[is_inside],
     )
+
+
+def _first_seen(
+    part: CounterSeries, known: ScrapeEvidence, differences: Differences
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First samples of unknown past, of targets that weren't seen before, and their start times."""
+    sample = np.flatnonzero(differences.reason == Reason.BASELINE)
+    row = part.of_sample(sample)
+    target, now = part.target[row], part.ts_ms[sample]
+    filled = np.flatnonzero(np.diff(part.offsets))
+    first = np.full(len(known.scrapes.offsets) - 1, np.iinfo(np.int64).max)
+    np.minimum.at(first, part.target[filled], part.ts_ms[part.offsets[filled]])
+    is_first = (sample == part.offsets[row]) & (first[target] == now)
+    is_first &= ~known.good_scrapes.last_before(target, now)[0]
+    sample, target, now = sample[is_first], target[is_first], now[is_first]
+    start = known.starts.first_at(target, now + 1) - 1
+    is_told = start >= known.starts.offsets[target]
+    began_ms = np.zeros(len(sample), np.int64)
+    began_ms[is_told] = known.started_ms[start[is_told]]
+    return sample, began_ms
 
 
 def _starts(targets: Sequence[str], known: ScrapeEvidence) -> Iterator[tuple[str, int]]:
@@ -156,10 +214,11 @@ def _no_counts(window: Window) -> WindowCounts:
     )
 
 
-def _good_scrapes(part: CounterSeries, evidence: ScrapeEvidence, window: Window) -> int:
-    """Good scrapes inside the window of the targets that have samples around it."""
+def _good_scrapes(
+    part: CounterSeries, evidence: ScrapeEvidence, window: Window
+) -> NDArray[np.int64]:
+    """Times of good scrapes inside the window of the targets that have samples around it."""
     present = np.unique(part.target[np.diff(part.offsets) > 0])
     good = evidence.good_scrapes
-    after = np.full(len(present), window.start_ms)
-    until = np.full(len(present), window.end_ms + 1)
-    return int(good.count_between(present, after, until).sum())
+    begins, ends = good.within(window.start_ms, window.end_ms)
+    return stretches(good.ms, begins[present], ends[present])

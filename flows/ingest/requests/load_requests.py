@@ -20,6 +20,7 @@ from flows.ingest.requests.bucket_sums import sums_table
 from flows.ingest.requests.claims import Claimed, claim_windows, empty_windows
 from flows.ingest.requests.count_spans import SpanCounts
 from flows.ingest.requests.counts import WindowCounts
+from flows.ingest.requests.known_pasts import with_known_pasts
 from flows.ingest.requests.mesh.family import UNATTRIBUTED, SeriesRole
 from flows.ingest.requests.pod_sums import series_requests_table, target_times_table
 from flows.ingest.requests.sample_runs import runs_table
@@ -78,13 +79,21 @@ def load_span(spec: Experiment, span: SpanCounts, warehouse: Path) -> LoadedSpan
             spec,
             "requests",
             [
-                NewWindow(w.window, len(w.ts_ms), len(w.ts_ms), w.targets_up, w.notes)
+                NewWindow(
+                    w.window, len(w.ts_ms), len(w.ts_ms), w.targets_up, w.notes, w.ts_ms, w.good_ms
+                )
                 for w in span.windows
             ],
             selection=selection_of(spec),
             warnings=span.warnings,
         )
-        written = tuple(each for each in span.windows if each.window in claimed.windows)
+        written = tuple(
+            each.since(claimed.begin_of(each.window))
+            for each in span.windows
+            if each.window in claimed.windows
+        )
+        ids = np.array([row.series_id for row in span.series.rows], np.uint64)
+        written = with_known_pasts(con, spec, ids, written)
         lost = _lost_rows(spec, span.series.rows, written)
         if written:
             _write(con, spec, span, claimed, written, lost)

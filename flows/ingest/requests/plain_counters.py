@@ -81,6 +81,13 @@ class CountedWindow:
     new: NewWindow
     rows: BucketRows
 
+    def since(self, start_ms: int) -> CountedWindow:
+        """The same window without what was before a time in it."""
+        if start_ms == self.new.window.start_ms:
+            return self
+        rows = self.rows.where(self.rows.bucket_start_ms >= start_ms)
+        return CountedWindow(self.new.part(start_ms, self.new.window.end_ms), rows)
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedBuckets:
@@ -160,7 +167,11 @@ def load_buckets(
     with open_writer(warehouse) as con, transaction(con):
         new = [each.new for each in found]
         claimed = claim_windows(con, spec, source, new, selection=selection, warnings=warnings)
-        written = tuple(each for each in found if each.new.window in claimed.windows)
+        written = tuple(
+            each.since(claimed.begin_of(each.new.window))
+            for each in found
+            if each.new.window in claimed.windows
+        )
         if written:
             rows = joined_rows([each.rows for each in written])
             con.register("incoming_parts", _parts_table(rows.owners))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+from analysis.arrays import IntArray
 from flows.formats.time import instant, milliseconds, milliseconds_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer
@@ -54,7 +55,8 @@ class LoadedWindow:
 class NewWindow:
     """What a source has now for a window: samples, of which row_count count.
 
-    notes: how they were counted, where a person should know.
+    notes: how they were counted, where a person should know. counted_ms, good_ms: int64, times of
+    samples that count, and of good scrapes; None where only their numbers are known.
     """
 
     window: Window
@@ -62,6 +64,27 @@ class NewWindow:
     row_count: int
     targets_up: int
     notes: tuple[str, ...] = ()
+    counted_ms: IntArray | None = None
+    good_ms: IntArray | None = None
+
+    def part(self, start_ms: int, end_ms: int) -> NewWindow:
+        """What the source has for a part of the window; for all of it where times aren't known."""
+        window = Window(max(start_ms, self.window.start_ms), min(end_ms, self.window.end_ms))
+        if self.counted_ms is None or self.good_ms is None or window == self.window:
+            return self
+        counted_ms, good_ms = (
+            times[(times > window.start_ms) & (times <= window.end_ms)]
+            for times in (self.counted_ms, self.good_ms)
+        )
+        return replace(
+            self,
+            window=window,
+            samples=len(counted_ms),
+            row_count=len(counted_ms),
+            targets_up=len(good_ms),
+            counted_ms=counted_ms,
+            good_ms=good_ms,
+        )
 
 
 def bucket_ms(spec: Experiment) -> int:
@@ -99,8 +122,9 @@ def kept_because(
 ) -> str | None:
     """Why what was loaded stays; None if it is to be replaced. Less never replaces more.
 
-    old: the same window, or one of another grid that shares time with it. selection: what the new
-    one was counted for; warnings: what the source said beside its answer.
+    new: for the time of the old one only. old: the same window, or one of another grid that shares
+    time with it. selection: what the new one was counted for; warnings: what the source said beside
+    its answer.
     """
     name = f"window {instant(new.window.start_ms):%Y-%m-%d %H:%M} UTC kept as loaded before"
     if warnings and not old.has_warnings:
@@ -113,6 +137,31 @@ def kept_because(
     if new.targets_up == 0 and new.row_count < old.row_count:
         return f"{name}: {new.row_count} samples now, {old.row_count} then"
     return None
+
+
+def fitted(
+    new: NewWindow,
+    replaced: Mapping[int, LoadedWindow],
+    *,
+    selection: str,
+    warnings: Sequence[str],
+) -> tuple[NewWindow | None, str | None]:
+    """The window as it may take the place of what was loaded of its time, and why not as it is.
+
+    A source that was begun anew, or keeps less, has nothing for the older part: that stays, and the
+    window begins after it. replaced: loaded windows, by their start.
+    """
+    begin, why = new.window.start_ms, None
+    for start, old in sorted(replaced.items()):
+        own = new.part(start, old.end_ms)
+        reason = kept_because(own, old, selection=selection, warnings=warnings)
+        if reason is None:
+            continue
+        is_part = new.window.start_ms <= start and old.end_ms < new.window.end_ms
+        if own is new or not is_part or warnings or old.selection != selection:
+            return None, reason
+        begin, why = old.end_ms, reason
+    return new.part(begin, new.window.end_ms), why
 
 
 def known_and_pending(
@@ -137,6 +186,11 @@ def pending_windows(
     grid = list(_grid(spec, loaded, until_ms))
     starts = {window.start_ms for window in grid}
     others = {start: old for start, old in loaded.items() if start not in starts}
+    # Of a window whose begin the source no longer has, the rest is another, of the same selection.
+    loaded, others = (
+        _in_one_piece(loaded, others, selection),
+        {start: old for start, old in others.items() if old.selection != selection},
+    )
     again = set(_doubtful(grid, loaded)[-_MOST_DOUBTFUL:]) | set(grid[-_READ_AGAIN:])
     pending = []
     for window in grid:
@@ -151,6 +205,18 @@ def pending_windows(
         elif old.end_ms < window.end_ms or window in again or overlapped(window, others):
             pending.append(window)
     return pending
+
+
+def _in_one_piece(
+    loaded: Mapping[int, LoadedWindow], pieces: Mapping[int, LoadedWindow], selection: str
+) -> dict[int, LoadedWindow]:
+    """The windows, with pieces that follow them as a part of them."""
+    found = dict(loaded)
+    for piece_start, piece in sorted(pieces.items()):
+        for start, old in found.items():
+            if old.end_ms == piece_start and old.selection == piece.selection == selection:
+                found[start] = replace(old, end_ms=piece.end_ms)
+    return found
 
 
 def overlapped(window: Window, loaded: Mapping[int, LoadedWindow]) -> dict[int, LoadedWindow]:

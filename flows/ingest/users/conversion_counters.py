@@ -112,7 +112,15 @@ def _users_of(spec: Experiment, samples: Samples, counts: WindowCounts) -> Count
     kept = own & (counts.delta > 0)
     users = np.round(counts.delta[kept])
     rows = summed(spec, keys, counts.series[kept], counts.ts_ms[kept], users)
-    new = NewWindow(counts.window, len(own), int(own.sum()), counts.targets_up, counts.notes)
+    new = NewWindow(
+        counts.window,
+        len(own),
+        int(own.sum()),
+        counts.targets_up,
+        counts.notes,
+        counts.ts_ms[own],
+        counts.good_ms,
+    )
     return CountedWindow(new, rows)
 
 
