@@ -61,7 +61,7 @@ def lost_exposure(
     interval = evidence.interval_of_target_ms[series.target]
     rate = _rate_per_ms(series, differences, interval)
     return (
-        _lost_to_restarts(series, differences, evidence, rate),
+        _lost_to_restarts(series, differences, evidence, interval, rate),
         _lost_to_gaps(series, differences, interval),
         _lost_to_tails(series, evidence, interval, rate, until_ms),
         _lost_to_baselines(series, differences, interval, rate, evidence.range_start_ms),
@@ -83,14 +83,26 @@ def _rate_per_ms(series: CounterSeries, differences: Differences, interval: Int)
 
 
 def _lost_to_restarts(
-    series: CounterSeries, differences: Differences, evidence: ScrapeEvidence, rate: Float
+    series: CounterSeries,
+    differences: Differences,
+    evidence: ScrapeEvidence,
+    interval: Int,
+    rate: Float,
 ) -> Losses:
-    """Half the time until the next scrape attempt: by then the old process was gone."""
+    """Half the time until the next scrape attempt: by then the old process was gone.
+
+    Where others were scraped and it wasn't, it was no target any more: scaled to zero, and back.
+    """
     begun_again = (differences.reason == Reason.RESET) | (differences.reason == Reason.RESTART)
     sample = np.flatnonzero(begun_again)
     row = series.of_sample(sample)
     before = series.ts_ms[sample - 1]
-    attempt = _next_attempt(evidence, series.target[row], before, series.ts_ms[sample])
+    every = np.append(np.sort(evidence.scrapes.ms), np.iinfo(np.int64).max)
+    next_of_any = every[np.searchsorted(every, before + interval[row] // 2, side="right")]
+    missed = before + interval[row]
+    went_on = next_of_any <= missed + interval[row]
+    latest = np.where(went_on, np.minimum(missed, series.ts_ms[sample]), series.ts_ms[sample])
+    attempt = _next_attempt(evidence, series.target[row], before, latest)
     requests = rate[row] * (attempt - before) / 2
     return Losses(Cause.RESTART, row, series.ts_ms[sample], requests)
 

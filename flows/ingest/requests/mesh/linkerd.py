@@ -49,9 +49,14 @@ def _authority(label: str, spec: Experiment) -> tuple[Matcher, ...]:
     return (Matcher(label, "=~", rf"{service}(\.{namespace}(\.svc(\..+)?)?)?(:[0-9]+)?"),)
 
 
-# Inbound series name no service: beside the namespace, the variants' deployments pick them.
+# Inbound series name no service: beside the namespace, the variants' deployments pick them. No user
+# asks what the kubelet's probes and scrapes of the proxy itself (its admin port) do.
 _INBOUND = View(
-    equals(direction="inbound"),
+    (
+        *equals(direction="inbound"),
+        Matcher("route_name", "!=", "probe"),
+        Matcher("target_port", "!=", "4191"),
+    ),
     lambda spec: equals(namespace=spec.namespace),
     _INBOUND_VERSIONS,
     names_service=False,

@@ -205,3 +205,26 @@ def test_a_window_in_two_pieces_is_known() -> None:
     assert pending_windows(spec, pieces, ends, selection="ours") == pending_windows(
         spec, whole, ends, selection="ours"
     )
+
+
+@pytest.mark.parametrize("absent", [1, 3, 10, 30])
+def test_a_pod_that_is_scaled_to_zero_and_back_lost_a_scrape(tmp_path: Path, absent: int) -> None:
+    """Pods of a StatefulSet come back under their names."""
+    source, gone = a_service(), START + 30 * MINUTE
+    back = gone + absent * MINUTE
+    for key, samples in list(source.series.items()):
+        labels = dict(key)
+        if labels["instance"].startswith("v2"):
+            is_start = labels["__name__"] == "process_start_time_seconds"
+            first = samples.get(back, 1.0) - (0 if is_start or labels["__name__"] == "up" else 10)
+            source.series[key] = {
+                t: (back / 1000 if is_start else value - first) if t >= back else value
+                for t, value in samples.items()
+                if not gone <= t < back
+            }
+            if labels["__name__"] == "up":
+                source.series[key] = dict.fromkeys(source.series[key], 1.0)
+    pull(source, tmp_path / "warehouse.duckdb")
+    query = "select variant, sum(requests) from exposure_lost group by variant"
+    lost = dict(rows(tmp_path / "warehouse.duckdb", query))
+    assert lost == {"canary": pytest.approx(53 / 2, rel=0.5)}
