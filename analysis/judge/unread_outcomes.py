@@ -17,6 +17,7 @@ from scipy.special import ndtr
 
 from analysis.evidence import UserEvidence
 from analysis.plan import MetricPlan
+from analysis.users.missing_hours import missing_hours
 from analysis.users.outcome_reach import OutcomeReach, VariantReach
 
 # Fewer are missing by chance, in bursts too: so many rows, and standard deviations of a Poisson's.
@@ -173,6 +174,10 @@ def _unread(reach: OutcomeReach, short: str, full: str) -> Iterator[UnreadRows]:
         yield UnreadRows(zeros[0], f"{zeros[0]:,} are zero or false", sure=True)
     if _is_one_sided(few.ahead, many.ahead, ratio):
         yield UnreadRows(few.ahead, f"{few.ahead:,} are later than the last pull", sure=True)
+    missing = missing_hours(few, many)
+    if missing is not None:
+        rows = round(missing.share * few.happened)
+        yield UnreadRows(rows, f"about {rows:,} are missing on {missing.what}", sure=True)
     for other_name, rows_of in reach.others.items():
         rows = rows_of.get(short, 0)
         if _is_one_sided(rows, rows_of.get(full, 0), ratio):

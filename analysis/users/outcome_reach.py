@@ -7,6 +7,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
+class PlaceCount(NamedTuple):
+    """So many at a place in time."""
+
+    place: int
+    rows: int
+
+
 class DayCounts(NamedTuple):
     """Users of a variant who came on a day (ISO), and how many did it, of one user in `each`."""
 
@@ -34,6 +41,9 @@ class VariantReach:
     many users. ahead: rows later than the last pull.
     last_ms: milliseconds since the epoch of the last row that happened; users_later: who came after
     it. days: those who came on each day.
+    Of the sample's rows that happened: hours, users with some within the window by hour since the
+    epoch; around, rows by quarters of an hour since the exposure; cut, by a unit in seconds, rows
+    at whole units that lie less than one before the exposure.
     """
 
     users: int = 0
@@ -64,6 +74,9 @@ class VariantReach:
     last_ms: int | None = None
     users_later: int = 0
     days: tuple[DayCounts, ...] = ()
+    hours: tuple[PlaceCount, ...] = ()
+    around: tuple[PlaceCount, ...] = ()
+    cut: tuple[PlaceCount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

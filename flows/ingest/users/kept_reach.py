@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from analysis.users.outcome_reach import DayCounts, OutcomeReach, VariantReach
+from analysis.users.outcome_reach import DayCounts, OutcomeReach, PlaceCount, VariantReach
 from flows.ingest.coverage import users_known_until
 from flows.ingest.users.kept_users import asked_of
 from flows.ingest.users.reach_by_day import DayReach, ReachBefore, read_days, written
 from flows.ingest.users.read_outcome_reach import read_outcome_reach
+from flows.ingest.users.sampled_reach import TIMES
 from flows.spec.experiment import Experiment
 from flows.warehouse.statements import Connection, run
 
@@ -95,7 +96,10 @@ def read_reach(con: Connection, spec: Experiment, known_until: datetime, *, is_k
 
 def _reach_of(written: dict[str, Any]) -> OutcomeReach:
     variants = {
-        v: VariantReach(**{**numbers, "days": tuple(DayCounts(*day) for day in numbers["days"])})
+        v: VariantReach(
+            **{**numbers, "days": tuple(DayCounts(*day) for day in numbers["days"])}
+            | {kind: tuple(PlaceCount(*each) for each in numbers[kind]) for kind in TIMES}
+        )
         for v, numbers in written["by_variant"].items()
     }
     examples = None if written["examples"] is None else (*written["examples"],)

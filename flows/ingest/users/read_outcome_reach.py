@@ -12,7 +12,7 @@ from flows.ingest.users.exposed_users import users_of
 from flows.ingest.users.final_users import FinalUsers, final_users
 from flows.ingest.users.reach_by_day import DayReach, ReachBefore, by_day, closed, together
 from flows.ingest.users.read_unread_outcomes import read_unread_outcomes
-from flows.ingest.users.sampled_reach import by_name, of_sample
+from flows.ingest.users.sampled_reach import by_name, by_time, of_sample
 from flows.spec.experiment import Experiment
 from flows.spec.metrics import UserMetric
 from flows.warehouse.statements import Connection, joined_as_written, run
@@ -158,6 +158,7 @@ class _Look:
         reached = self._reached(asked, window)
         each = 1 + sum(self.totals.get(name, 0) for name in asked.outcomes) // _SAMPLED_ROWS
         sample = by_name(self.rows("aggregate/outcome_reach_sample", {**window, "each": each}))
+        times = by_time(self.rows("aggregate/outcome_times_sample", {**window, "each": each}))
         foreign = {name: self.totals.get(name, 0) for name in asked.outcomes}
         for (outcome, _), row in reached.items():
             foreign[outcome] -= row.rows
@@ -175,6 +176,7 @@ class _Look:
                         alike=alike.get((outcome, v), 0),
                         each=each,
                         **of_sample(sample[outcome, v], finals.by_day.get(v, {})),
+                        **times[outcome, v],
                     )
                     for v in self.spec.variants
                 },

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-from analysis.users.outcome_reach import DayCounts
+from analysis.users.outcome_reach import DayCounts, PlaceCount
 
 
 class SampledReach(NamedTuple):
@@ -26,6 +26,9 @@ class SampledReach(NamedTuple):
 
 
 _COUNTS = SampledReach._fields[3:]
+# Kinds of times in sql/aggregate/outcome_times_sample, and VariantReach's fields of them.
+_KINDS = {"hour": "hours", "around": "around", "cut": "cut"}
+TIMES = tuple(_KINDS.values())
 
 
 def by_name(rows: Iterable[Sequence[Any]]) -> Mapping[tuple[str, str], list[SampledReach]]:
@@ -45,3 +48,13 @@ def of_sample(rows: Sequence[SampledReach], users: Mapping[date, int]) -> dict[s
     did = {row.exposed_on: row.did for row in rows}
     days = tuple(DayCounts(d.isoformat(), users[d], did.get(d, 0)) for d in sorted(users))
     return {"days": days} | {name: sum(getattr(row, name) for row in rows) for name in _COUNTS}
+
+
+def by_time(rows: Iterable[Sequence[Any]]) -> Mapping[tuple[str, str], dict[str, Any]]:
+    """By outcome and variant, when the outcomes were, as VariantReach names it."""
+    found: defaultdict[tuple[str, str], dict[str, Any]] = defaultdict(
+        lambda: dict.fromkeys(TIMES, ())
+    )
+    for outcome, variant, kind, place, count in rows:
+        found[outcome, variant][_KINDS[kind]] += (PlaceCount(place, count),)
+    return found

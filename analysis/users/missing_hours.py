@@ -1,0 +1,131 @@
+"""Hours of which one variant has hardly any outcomes, and another has them: they were lost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.users.outcome_reach import PlaceCount, VariantReach
+
+# So many have to be expected at one place, that hardly any is no chance of many places.
+_SOME_AT_A_PLACE, _HARDLY_ANY = 20.0, 0.2
+_SURELY_MISSING, _BEYOND_CHANCE = 20, 5.0
+_DAY = 24
+# Longer outages are those of days.
+_LONGEST_RUN = 7 * _DAY
+
+Places = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class MissingHours:
+    """share: what is missing, over what there is; what: a sentence's part on when."""
+
+    share: float
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Users with an outcome at each place in time, of two variants: float64[places]."""
+
+    mine: NDArray[np.float64]
+    others: NDArray[np.float64]
+
+    def missing(self, lost: Places) -> float:
+        """The share that is missing at the lost places, by what the rest has; 0 if that is chance.
+
+        Those that are lost make what is expected too low, so that it is surely expected.
+        """
+        seen, beside = float(self.mine[lost].sum()), float(self.others[lost].sum())
+        elsewhere, others = float(self.mine[~lost].sum()), float(self.others[~lost].sum())
+        if not beside or not elsewhere or not others:
+            return 0.0
+        ratio = (elsewhere + seen) / (others + beside)
+        lacks = ratio * beside - seen
+        spread = math.sqrt(ratio * beside * (1 + ratio))
+        is_chance = lacks <= max(_SURELY_MISSING, _BEYOND_CHANCE * spread)
+        if is_chance or seen > _HARDLY_ANY * ratio * beside:
+            return 0.0
+        return (elsewhere / others * beside - seen) / (elsewhere + seen)
+
+    def single(self) -> Places:
+        """All places at which hardly any are, where enough are expected."""
+        expected = self._expected()
+        places: Places = (np.minimum(expected, self.others) >= _SOME_AT_A_PLACE) & (
+            self.mine <= _HARDLY_ANY * expected
+        )
+        return places
+
+    def run(self, length: int) -> Places:
+        """The places, one after another, at most so many, of which most are missing."""
+        seen, expected = (
+            np.concatenate([[0.0], np.cumsum(counts)]) for counts in (self.mine, self._expected())
+        )
+        most, first, end = 0.0, 0, 0
+        for steps in range(1, min(length, len(self.mine)) + 1):
+            beside = expected[steps:] - expected[:-steps]
+            there = seen[steps:] - seen[:-steps]
+            lacks = np.where(there <= _HARDLY_ANY * beside, beside - there, 0.0)
+            at = int(np.argmax(lacks))
+            if lacks[at] > most:
+                most, first, end = float(lacks[at]), at, at + steps
+        lost: Places = np.zeros(len(self.mine), dtype=np.bool_)
+        lost[first:end] = True
+        return lost
+
+    def _expected(self) -> NDArray[np.float64]:
+        return float(self.mine.sum()) / max(float(self.others.sum()), 1.0) * self.others
+
+
+def missing_hours(few: VariantReach, many: VariantReach) -> MissingHours | None:
+    """What the first of two variants lacks at places in time where the other one has outcomes."""
+    if not few.hours or not many.hours:
+        return None
+    return max(_missing(few, many), key=lambda each: each.share, default=None)
+
+
+def _missing(few: VariantReach, many: VariantReach) -> Iterator[MissingHours]:
+    """An outage of some hours, of days, or of the same hours of every day."""
+    first = min(few.hours[0].place, many.hours[0].place) // _DAY * _DAY
+    length = max(few.hours[-1].place, many.hours[-1].place) - first + 1
+    length = -(-length // _DAY) * _DAY
+    mine, others = (_by_hour(each.hours, first, length) for each in (few, many))
+    hours = _Counts(mine, others)
+    days = _Counts(*(each.reshape(-1, _DAY).sum(axis=1) for each in (mine, others)))
+    daily = _Counts(*(each.reshape(-1, _DAY).sum(axis=0) for each in (mine, others)))
+    twice = _Counts(*(np.tile(each, 2) for each in (daily.mine, daily.others)))
+    around: Places = np.logical_or(*np.split(twice.run(_DAY - 1), 2))
+    for counts, lost, name, is_daily, step in (
+        (hours, hours.single(), "hours", False, 1),
+        (days, days.single(), "days", False, _DAY),
+        (daily, daily.single(), "hours of the day", True, 1),
+        (daily, around, "hours of the day", True, 1),
+        (hours, hours.run(_LONGEST_RUN), "hours", False, 1),
+    ):
+        share = counts.missing(lost)
+        if share > 0:
+            at = int(np.argmax(np.where(lost, counts.others, -1.0)))
+            when = _shown(first + at * step, is_daily=is_daily, is_day=step == _DAY)
+            among = int(np.count_nonzero(counts.others))
+            what = f"{np.count_nonzero(lost & (counts.others > 0))} of {among} {name}"
+            yield MissingHours(share, f"{what}, such as {when}")
+
+
+def _by_hour(hours: tuple[PlaceCount, ...], first: int, length: int) -> NDArray[np.float64]:
+    counts = np.zeros(length)
+    for hour, rows in hours:
+        counts[hour - first] = rows
+    return counts
+
+
+def _shown(hour: int, *, is_daily: bool, is_day: bool) -> str:
+    if is_daily:
+        return f"{hour % _DAY:02}:00 to {(hour + 1) % _DAY:02}:00 UTC"
+    at = datetime.fromtimestamp(hour * 3600, UTC)
+    return f"{at:%Y-%m-%d}" if is_day else f"{at:%Y-%m-%d %H}:00 UTC"

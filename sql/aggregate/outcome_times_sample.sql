@@ -1,0 +1,95 @@
+-- one row per (outcome, variant, kind of time, place): outcomes of a sample of final users, by when they were
+-- reads: outcomes, users (filled in: a relation of user_id, variant, exposed_at); parameters: experiment,
+--   outcomes (list), look_at, exposed_until (of final users), from_us and until_us (the window after the
+--   exposure, in microseconds), each (one user in so many is in the sample)
+-- kind 'hour': place is an hour since the epoch, row_count the users with an outcome that counts in it.
+-- kind 'around': place is a quarter of an hour since the exposure, from 15 hours before it to 15 after.
+-- kind 'cut': place is a unit in seconds; row_count are outcomes that lie less than one unit before the
+--   exposure, at whole units, where most that are so near do: the exposure's own time is finer.
+with sampled_users as (
+    select
+        u.user_id,
+        u.variant,
+        u.exposed_at
+    from {users} as u
+    where hash(u.user_id) % cast($each as ubigint) = 0 and u.variant is not null and u.exposed_at <= $exposed_until
+),
+
+placed as (
+    select
+        o.outcome,
+        o.user_id,
+        u.variant,
+        epoch_us(o.occurred_at) as occurred_us,
+        epoch_us(o.occurred_at) - epoch_us(u.exposed_at) as after_us
+    from outcomes as o
+    inner join sampled_users as u on o.user_id = u.user_id
+    where
+        o.experiment = $experiment
+        and list_contains($outcomes, o.outcome)
+        and o.occurred_at <= $look_at
+        and hash(o.user_id) % cast($each as ubigint) = 0
+        and o.value is distinct from 0
+),
+
+hours as (
+    select
+        outcome,
+        variant,
+        occurred_us // 3600000000 as place,
+        count(distinct user_id) as row_count
+    from placed
+    where after_us >= $from_us and after_us < $until_us
+    group by outcome, variant, place
+),
+
+around as (
+    select
+        outcome,
+        variant,
+        (after_us + 54000000000) // 900000000 - 60 as place,
+        count(*) as row_count
+    from placed
+    where after_us >= -54000000000 and after_us < 54000000000
+    group by outcome, variant, place
+),
+
+cut as (
+    select
+        placed.outcome,
+        placed.variant,
+        units.seconds as place,
+        count(*) as row_count,
+        count(*) filter (placed.occurred_us % (1000000 * units.seconds) = 0) as whole
+    from placed
+    inner join (values (cast(1 as bigint)), (60), (3600)) as units (seconds)
+        on placed.after_us > -1000000 * units.seconds
+    where placed.after_us < 0 and $from_us = 0
+    group by placed.outcome, placed.variant, units.seconds
+)
+
+select
+    outcome,
+    variant,
+    'hour' as kind,
+    place,
+    row_count
+from hours
+union all
+select
+    outcome,
+    variant,
+    'around' as kind,
+    place,
+    row_count
+from around
+union all
+select
+    outcome,
+    variant,
+    'cut' as kind,
+    place,
+    whole as row_count
+from cut
+where 2 * whole > row_count
+order by outcome, variant, kind, place
