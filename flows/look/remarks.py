@@ -29,6 +29,8 @@ from flows.warehouse.statements import Connection, run
 
 # So many exposures may be left out for how they write a variant's name.
 _MISNAMED_SHARE = 0.01
+# So many exposures may lack who was exposed, to what or when, as rows of outcomes may.
+_LOST_SHARE = 0.1
 # So many exposures may be at times that have not come.
 _AHEAD_SHARE = 0.01
 # Without a start in the spec, so far back is looked for what there is.
@@ -125,6 +127,25 @@ def _check_variant_names(
     return (QualityCheck("names of variants", passed=False, detail=detail),)
 
 
+def _check_lost(spec: Experiment, sources: Sequence[SourcePull]) -> tuple[QualityCheck, ...]:
+    """A failed check where too many exposures can be given to nobody: harm may be among them.
+
+    A row of a table of users may well have no variant: not all users are in the experiment.
+    """
+    for source in sources:
+        left_out = source.left_out
+        lost = left_out.without_user + left_out.without_time
+        lost += 0 if spec.sources.users is not None else left_out.without_name
+        if source.kind is UserRows.EXPOSURES and lost > _LOST_SHARE * (lost + source.row_count):
+            detail = (
+                f"{lost:,} of {lost + source.row_count:,} exposures have no user, no variant or no "
+                f"time and are left out (limit {_LOST_SHARE:.0%}). Complete these rows, or leave "
+                "them out of the source if they are no exposures"
+            )
+            return (QualityCheck("whole exposures", passed=False, detail=detail),)
+    return ()
+
+
 def _check_times(sources: Sequence[SourcePull]) -> tuple[QualityCheck, ...]:
     """A failed check where users are not compared because their exposures' times have not come."""
     for source in sources:
@@ -212,7 +233,11 @@ def about_data(spec: Experiment, warehouse: Path, *, spec_dir: Path, at: datetim
         pods = unlike_pods_seen(con, spec, until_ms)
         sources = known_sources(con, spec) if spec.user_metrics and spec.sources.rows else ()
         remarks = (*_on_windows(windows), *notes, *pods, *_on_users(con, spec, sources))
-        checks = (*_check_variant_names(spec, sources), *_check_times(sources))
+        checks = (
+            *_check_variant_names(spec, sources),
+            *_check_lost(spec, sources),
+            *_check_times(sources),
+        )
         return AboutData(remarks, checks, evidence)
 
 

@@ -80,3 +80,33 @@ def test_a_clock_that_is_seconds_ahead_is_no_time_to_come(tmp_path: Path) -> Non
     pull(spec, tmp_path)
     seen = about_data(spec, tmp_path / "w.duckdb", spec_dir=tmp_path, at=LOOK)
     assert not any("have not come" in one for one in seen.remarks)
+
+
+@pytest.mark.parametrize("sources", FILES)
+@pytest.mark.parametrize("column", ["user_id", "variant", "exposed_at"])
+@pytest.mark.parametrize(("lost", "passes"), [(30, True), (60, False)])
+def test_exposures_that_say_not_who_was_exposed_fail_a_check_where_they_are_many(
+    tmp_path: Path, sources: str, column: str, lost: int, passes: bool
+) -> None:
+    """In a table of all users those without a variant are not in the experiment."""
+    names = ["user_id", "variant", "exposed_at"]
+    rows: Rows = [(i, "ab"[i % 2], day(1).isoformat()) for i in range(USERS)]
+    rows = [
+        tuple(None if n == column else v for n, v in zip(names, row, strict=True))
+        if i < lost
+        else row
+        for i, row in enumerate(rows)
+    ]
+    is_table = sources != "rows"
+    write_csv(
+        tmp_path / ("users.csv" if is_table else "exposures.csv"),
+        ",".join(names) + (",purchase,visit" if is_table else ""),
+        [(*row, 1, 1) for row in rows] if is_table else rows,
+    )
+    write_csv(tmp_path / "outcomes.csv", "user_id,outcome,occurred_at,value", [])
+    spec = spec_of(FILES[sources])
+    pull(spec, tmp_path)
+    seen = about_data(spec, tmp_path / "w.duckdb", spec_dir=tmp_path, at=LOOK)
+    failed = [check.detail for check in seen.checks if not check.passed]
+    assert bool(failed) is not (passes or (is_table and column == "variant"))
+    assert all(f"{lost} of 400 exposures have no user, no variant" in detail for detail in failed)
