@@ -125,6 +125,7 @@ class UserEvidence:
     trends: by metric and candidate, both variants' trends of each user over the days of the window;
     trend_days: how many those are. denominators: by metric that is a ratio. largest: by metric and
         variant, the largest value of one user, where the metric is a plain mean of all of them.
+    covariates: by metric, and by what it is adjusted by, that of each candidate.
     variance_removed: by metric, the share of variance that covariates explain.
     unknown: by metric of which nothing is known whatever its users did, why, and what would help.
     failed_before: by metric and candidate that an earlier look found beyond its margin, when.
@@ -153,6 +154,7 @@ class UserEvidence:
     trends: Mapping[str, Mapping[str, Pair]] = field(default_factory=dict)
     trend_days: Mapping[str, int] = field(default_factory=dict)
     denominators: Mapping[str, Denominator] = field(default_factory=dict)
+    covariates: Mapping[str, Mapping[str, Mapping[str, Pair]]] = field(default_factory=dict)
     largest: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     variance_removed: Mapping[str, float] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)

@@ -91,6 +91,7 @@ def _begin(quarters: Counter[int], width: int) -> int | None:
     for begin in range(-int(_ZONE_HOURS * _QUARTERS), -_QUARTERS + 1, width):
         is_sharp = rows(begin) >= _BEGINS * rows(begin - width)
         is_sharp = is_sharp and _STILL_RISES * width * quarters[begin] >= rows(begin)
-        if rises(begin) and is_sharp and rows(begin + width) <= _STILL_RISES * rows(begin):
+        most = max(rows(later) for later in range(begin, 0, width))
+        if rises(begin) and is_sharp and most <= _STILL_RISES * rows(begin):
             return begin
     return None

@@ -16,6 +16,7 @@ from analysis.arrays import FloatArray
 from analysis.evidence import Coverage, Evidence, QualityLimits, RequestEvidence, UserEvidence
 from analysis.plan import Plan, Unit
 from analysis.quality.cohort_checks import check_cohorts, in_cohort
+from analysis.quality.covariate_checks import check_covariates
 from analysis.quality.outcome_checks import check_outcomes
 from analysis.quality.quality_check import QualityCheck
 from analysis.quality.split_checks import check_request_split, check_user_split
@@ -107,6 +108,7 @@ def _user_checks(
     exposed = {name: float(count) for name, count in users.exposed.items()}
     yield _has_data(_expected(plan, at_ms), exposed, "users")
     yield from check_user_split(plan, users, tolerance=limits.user_split_tolerance)
+    yield from check_covariates(plan, users)
     seen = sum(exposed.values()) + users.mixed
     mixed = {"all variants": users.mixed / seen if seen else 0.0}
     if users.are_sums:

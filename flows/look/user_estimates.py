@@ -11,6 +11,7 @@ from analysis.evidence import Denominator, LateUsers
 from analysis.fixed.comparison import Pair, Sample, mean_sample, proportion_sample
 from analysis.users.estimates import Quantity
 from analysis.users.splits import combine_within_splits
+from flows.formats.time import shown_duration
 from flows.ingest.users.cohort_sums import CohortSums
 from flows.ingest.users.quantities import Cohort, MetricQuantities
 from flows.ingest.users.sums_at_look import QuantileRow, Quantiles, SumsAtLook
@@ -31,6 +32,7 @@ class Estimates:
     trends: dict[str, Mapping[str, Pair]]
     trend_days: dict[str, int]
     denominators: dict[str, Denominator]
+    covariates: dict[str, dict[str, Mapping[str, Pair]]]
     largest: dict[str, Mapping[str, float]]
     removed: dict[str, float]
     late: dict[str, tuple[LateUsers, ...]]
@@ -44,7 +46,7 @@ class Estimates:
             for candidate, pair in self.samples[metric].items()
         }
         means = self.trends, self.trend_days, self.denominators, self.largest, self.removed
-        for by_metric in (*means, self.late):
+        for by_metric in (*means, self.covariates, self.late):
             by_metric.pop(metric, None)
         for segments in self.segments.values():
             for segment in segments.values():
@@ -54,7 +56,7 @@ class Estimates:
 
 def estimate_metrics(spec: Experiment, users: SumsAtLook) -> Estimates:
     """Every metric that is made of users' values."""
-    found = Estimates({}, {}, {}, {}, {}, {}, {}, {}, {}, {})
+    found = Estimates({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {})
     for cohort, sums in users.cohorts:
         for name, places in cohort.metrics.items():
             _add_metric(spec, name, places, sums, found)
@@ -77,6 +79,8 @@ def _add_metric(
     found.final_users[name] = {v: float(each.n) if each else 0.0 for v, each in whole.items()}
     if places.covariates or strata:
         found.removed[name] = removed
+    if sums.whole:
+        found.covariates[name] = _covariates(spec, name, places, sums)
     found.largest[name] = _largest(places, sums)
     found.late[name] = tuple(
         LateUsers(
@@ -96,6 +100,19 @@ def _add_metric(
     for dimension, segment in sorted({key[1:] for key in sums.whole if key[1] in spec.segments}):
         of_segment = found.segments.setdefault(dimension, {}).setdefault(segment, {})
         of_segment[name] = _samples(spec, name, places, sums, part=(dimension, segment))[0]
+
+
+def _covariates(
+    spec: Experiment, name: str, places: MetricQuantities, sums: CohortSums
+) -> dict[str, Mapping[str, Pair]]:
+    """What a metric is adjusted by, each alone, by what it is."""
+    metric = spec.user_metrics[name]
+    return {
+        f"{(each.outcome or metric.outcome)!r} in the {shown_duration(each.before)} before": (
+            compare_users(spec, MetricQuantities(covariate), sums)[0]
+        )
+        for each, covariate in zip(metric.adjust, places.covariates, strict=True)
+    }
 
 
 def _uncounted(spec: Experiment, name: str) -> str | None:

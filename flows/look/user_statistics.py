@@ -49,6 +49,7 @@ def read_user_statistics(
         trends=found.trends,
         trend_days=found.trend_days,
         denominators=found.denominators,
+        covariates=found.covariates,
         largest=found.largest,
         variance_removed=found.removed,
         unknown=found.unknown,
