@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -27,12 +30,13 @@ def sample(values: np.ndarray) -> Sample:
 @pytest.mark.parametrize("kind", ["poisson", "lognormal", "pareto", "hardly any"])
 def test_chance_raises_no_alarm(users: int, kind: str) -> None:
     rng = np.random.default_rng(users)
-    draw = {
+    draws: dict[str, Callable[[], Any]] = {
         "poisson": lambda: rng.poisson(0.3, users),
         "lognormal": lambda: rng.lognormal(0, 2, users),
         "pareto": lambda: rng.pareto(1.1, users),
         "hardly any": lambda: rng.random(users) < 0.002,
-    }[kind]
+    }
+    draw = draws[kind]
     for _ in range(500):
         a, b = (np.asarray(draw(), dtype=np.float64) for _ in "ab")
         assert passes(sample(a), sample(b))
