@@ -18,6 +18,9 @@ from analysis.metric_result import Classification, MetricResult, may_take_more
 from analysis.plan import Role, Unit
 from analysis.verdict import Decision
 
+APPROVED = "a person has approved"
+"""Why a delivery advances whatever is known, but for proven harm."""
+
 
 class Move(StrEnum):
     """What a controller does after a look."""
@@ -76,7 +79,7 @@ def next_move(
     if decision is Decision.ROLLBACK:
         return NextMove(Move.ROLL_BACK, first)
     if stage.approved:
-        return NextMove(Move.ADVANCE, "a person has approved")
+        return NextMove(Move.ADVANCE, APPROVED)
     if stage.seen_ms < stage.shortest_ms:
         # Data that ends before the stage began makes no stage longer.
         left = span(stage.shortest_ms - max(0, stage.seen_ms))

@@ -8,6 +8,7 @@ flow outside of any module, where it could not look their names up.
 """
 
 import json
+from asyncio import CancelledError
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -17,10 +18,11 @@ from typing import Any, Literal
 from prefect import State, flow, get_run_logger, task
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
-from prefect.exceptions import ObjectAlreadyExists, PrefectException
+from prefect.exceptions import ExternalSignal, ObjectAlreadyExists, PrefectException
 from prefect.states import Completed
 
-from flows.delivery.deliver import deliver, tell
+from flows.delivery.approve import decide as decide_on
+from flows.delivery.deliver import STOPS, deliver
 from flows.formats.problems import UserError
 from flows.formats.safe_text import make_logs_safe, safe_text, safe_traceback
 from flows.ingest.pull import pull_experiment
@@ -34,7 +36,6 @@ from flows.prefect_artifacts import show_dashboard, show_published, show_table, 
 from flows.publish.publish_all import publish_all
 from flows.publish.run_metrics import measured_run
 from flows.warehouse.connection import WRITERS_TURN, WarehouseBusy
-from flows.warehouse.delivery_log import DeliveryEventKind
 from flows.workspace.experiments import find_spec, select
 from flows.workspace.paths import Workspace
 
@@ -46,6 +47,8 @@ _TIMEOUT_S = 600
 _LEASE_S = 60
 # From so many experiments on they are scored in processes of their own, one a core.
 _MANY = 8
+_STOPS = (*STOPS, ExternalSignal, CancelledError)  # how Prefect stops a run
+_Decision = Literal["approve", "abort"]
 
 
 class RunFailed(Exception):
@@ -280,7 +283,7 @@ def deliver_traffic(
     """
     said = ""
     workspace = Workspace(Path(root))
-    for step in deliver(workspace, experiment, once=once, again=again):
+    for step in deliver(workspace, experiment, once=once, again=again, stops=_STOPS):
         state = step.state
         said = f"stage {state.stage} of {state.stages}" if state.outcome is None else state.outcome
         get_run_logger().info("%s: %s", said, step.said)
@@ -291,8 +294,7 @@ def deliver_traffic(
 
 @flow(name="decide", flow_run_name="{decision}-{experiment}")
 def decide(
-    experiment: str, decision: Literal["approve", "abort"], reason: str, root: str = "."
+    experiment: str, decision: _Decision, reason: str, root: str = ".", stage: int | None = None
 ) -> None:
-    """What a person decides on a delivery; its controller acts on it within seconds."""
-    kind = DeliveryEventKind.APPROVED if decision == "approve" else DeliveryEventKind.ABORTED
-    tell(Workspace(Path(root)), experiment, kind, reason)
+    """What a person decides (as `verdict approve`, `abort`); a controller acts on it in seconds."""
+    decide_on(Workspace(Path(root)), experiment, decision, reason, stage)

@@ -48,6 +48,13 @@ def add(commands: Commands) -> None:
         parser = command(commands, name, run, text, narrates=True)
         add_experiment(parser)
         parser.add_argument("--reason", default="", help="stored with the delivery")
+        if name == "approve":
+            parser.add_argument(
+                "--stage",
+                type=int,
+                help="the stage that may begin, whether or not the delivery asks (one more than "
+                "there are: all traffic)",
+            )
 
 
 def _deliver(options: argparse.Namespace) -> int:
@@ -102,7 +109,7 @@ def _approve(options: argparse.Namespace) -> int:
     from flows.delivery.approve import approve  # noqa: PLC0415
 
     detail = _by(options, "approved")
-    found = approve(options.workspace, options.experiment, detail)
+    found = approve(options.workspace, options.experiment, detail, stage=options.stage)
     if found.signals:
         print(
             f"{options.experiment}: {detail}: {', '.join(found.signals)}; more harm than may have "

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from analysis.explain.spans import span
+from analysis.stage_progression import APPROVED
 from analysis.verdict import Decision
 from flows.delivery.controller import Controller
 from flows.delivery.lease import LeaseLost
@@ -73,7 +74,7 @@ def _within_limit(controller: Controller, step: Step) -> Step:
     said = f"{step.said}; {reason}"
     try:
         if step.fault is not None and controller.read().approved:
-            return shift_to(controller, controller.state.stage + 1, "a person has approved")
+            return shift_to(controller, controller.state.stage + 1, APPROVED)
         if not controller.state.asked:
             controller.add(
                 controller.state, DeliveryEventKind.ASKED, controller.state.stage, {}, said

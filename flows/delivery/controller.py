@@ -151,7 +151,8 @@ def _note(con: Connection, experiment: str, event: Event, state: DeliveryState) 
         stage = f"stage {state.stage} of {state.stages}"
         what = f"{state.outcome.value if state.outcome else stage}: {split}"
     elif event.kind is DeliveryEventKind.ASKED:
-        what = "waits for a person (verdict approve, verdict abort)"
+        approve = f"verdict approve {experiment} --stage {state.stage + 1}"
+        what = f"waits for a person ({approve}, verdict abort {experiment})"
     else:
         return
     message = f"delivery {event.delivery} {event.kind.value} {event.stage} {event.happened_ms}"

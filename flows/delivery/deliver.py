@@ -36,14 +36,18 @@ from flows.warehouse.delivery_log import (
     add_event,
     read_delivery,
 )
+from flows.warehouse.statements import Connection
 from flows.workspace.experiments import find_spec
 from flows.workspace.paths import Workspace
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 5.0
 _RENEW_S = LEASE.total_seconds() / 3
+_Ends = tuple[type[BaseException], ...]
 
 Sleep = Callable[[float], None]
+STOPS: _Ends = (KeyboardInterrupt,)
+"""What ends a controller, and is no mistake that its delivery outlives."""
 
 
 def deliver(
@@ -53,10 +57,11 @@ def deliver(
     again: bool = False,
     once: bool = False,
     sleep: Sleep = time.sleep,
+    stops: _Ends = STOPS,
 ) -> Generator[Step]:
     """The steps of a delivery, begun or gone on with, until it has ended; with once only one.
 
-    again: begins anew where the last delivery has ended.
+    again: begins anew where the last delivery has ended. stops: how it is told to stop.
     Raises CannotDeliver, LeaseHeld, LeaseLost, NewerController and InputError; also whatever a
     source, a target or the warehouse raises before anything has been shifted, and with once.
     """
@@ -66,7 +71,7 @@ def deliver(
     try:
         controller = Controller(workspace, path, spec, target, lease)
         controller.begin(again=again)
-        yield from _steps(controller, once, sleep)
+        yield from _steps(controller, once, sleep, (*ENDS_CONTROLLER, *stops))
     finally:
         # Who can't give it up leaves it to its end.
         with suppress(UserError):
@@ -94,18 +99,35 @@ def tell(workspace: Workspace, name: str, kind: DeliveryEventKind, detail: str) 
     Raises CannotDeliver if nothing is being delivered, or nothing is left to decide.
     """
     _, spec = find_spec(workspace.experiments, name)
-    now = datetime.now(UTC)
     with open_writer(workspace.warehouse) as con, transaction(con):
-        state = read_delivery(con, spec.experiment)
-        if state is None:
-            raise CannotDeliver(f"{name} has never been delivered (verdict deliver {name})")
-        if state.outcome is not None:
-            raise CannotDeliver(f"the delivery of {name} has ended: {state.outcome.value}")
-        if state.aborted is not None:
-            raise CannotDeliver(f"the delivery of {name} is already aborted: {state.aborted}")
-        event = Event(state.number, milliseconds_of(now), kind, state.stage, {}, detail)
-        add_event(con, spec.experiment, event, fence=None)
+        return tell_within(con, spec.experiment, kind, detail)
+
+
+def tell_within(con: Connection, name: str, kind: DeliveryEventKind, detail: str) -> DeliveryState:
+    """The same, in a transaction that is open."""
+    state = read_delivery(con, name)
+    if state is None:
+        raise CannotDeliver(f"{name} has never been delivered (verdict deliver {name})")
+    if state.outcome is not None:
+        raise CannotDeliver(f"the delivery of {name} has ended: {state.outcome.value}")
+    if state.aborted is not None:
+        raise CannotDeliver(f"the delivery of {name} is already aborted: {state.aborted}")
+    if kind is DeliveryEventKind.APPROVED and (why := _leaves_nothing_to_approve(state)):
+        raise CannotDeliver(f"the delivery of {name} {why}: there is nothing to approve")
+    event = Event(state.number, milliseconds_of(datetime.now(UTC)), kind, state.stage, {}, detail)
+    add_event(con, name, event, fence=None)
     return state
+
+
+def _leaves_nothing_to_approve(state: DeliveryState) -> str | None:
+    """Where a delivery is on its way already; who was asked meanwhile may still answer."""
+    if state.pending is not None and state.pending.stage == 0:
+        return "is going back"
+    if state.asked:
+        return None
+    if state.pending is not None:
+        return f"is about to begin stage {state.pending.stage}"
+    return "hasn't begun stage 1" if state.stage == 0 else None
 
 
 def _lease(workspace: Workspace, name: str, sleep: Sleep, *, above: int) -> Lease:
@@ -122,7 +144,7 @@ def _lease(workspace: Workspace, name: str, sleep: Sleep, *, above: int) -> Leas
     return take_lease(workspace.warehouse, name, above=above, waited_for=waited_for)
 
 
-def _steps(controller: Controller, once: bool, sleep: Sleep) -> Iterator[Step]:
+def _steps(controller: Controller, once: bool, sleep: Sleep, ends: _Ends) -> Iterator[Step]:
     """Takes steps until the delivery has ended.
 
     What fails before anything was shifted is raised, so that a mistake in the spec shows at once; a
@@ -131,7 +153,7 @@ def _steps(controller: Controller, once: bool, sleep: Sleep) -> Iterator[Step]:
     """
     mail = Sender(controller.workspace.warehouse, _log.warning)
     while True:
-        step = _attempt(controller)
+        step = _attempt(controller, ends)
         if step.fault is not None:
             note_failure(
                 controller.workspace.warehouse, controller.spec.experiment, str(step.fault)
@@ -145,13 +167,13 @@ def _steps(controller: Controller, once: bool, sleep: Sleep) -> Iterator[Step]:
         if once or step.state.outcome is not None:
             mail.finish()
             return
-        _rest(controller, step, sleep)
+        _rest(controller, step, sleep, ends)
 
 
-def _attempt(controller: Controller) -> Step:
+def _attempt(controller: Controller, ends: _Ends) -> Step:
     try:
         return after_look(controller, take_step(controller))
-    except (*ENDS_CONTROLLER, KeyboardInterrupt):
+    except ends:
         raise
     except BaseException as error:
         # Also what is no Exception: a library's exit, the panic of one in Rust.
@@ -161,7 +183,7 @@ def _attempt(controller: Controller) -> Step:
         return after_failure(controller, error)
 
 
-def _rest(controller: Controller, step: Step, sleep: Sleep) -> None:
+def _rest(controller: Controller, step: Step, sleep: Sleep, ends: _Ends) -> None:
     """Waits for the next look, a decided shift or a person; keeps the lease meanwhile."""
     pause = controller.spec.plan.look_every.total_seconds()
     if step.state.pending is not None or controller.memory.go_back is not None:
@@ -171,7 +193,7 @@ def _rest(controller: Controller, step: Step, sleep: Sleep) -> None:
         sleep(min(left, _RENEW_S))
         try:
             now = controller.read()
-        except (*ENDS_CONTROLLER, KeyboardInterrupt):
+        except ends:
             raise
         except BaseException:  # noqa: BLE001 - the next step says it, if it lasts
             continue

@@ -60,7 +60,7 @@ def _run(controller: Controller, hook: Hook, stage: int) -> str | None:
     if hook.http is not None:
         answer = apart.begin(partial(_post, hook.http, told, hook.timeout.total_seconds()))
         while not wait([answer], _ASK_S).done:
-            if _is_aborted(controller) and hook.when == "before_stage":
+            if _is_aborted(controller) and hook.when != "after_rollback":
                 return f"the hook {hook.when} isn't waited for: the delivery is aborted"
         return answer.result()
     return _command(controller, hook, told)
@@ -109,7 +109,7 @@ def _command(controller: Controller, hook: Hook, told: dict[str, str]) -> str | 
                 code = process.wait(min(left, _ASK_S))
                 how = f"was ended by signal {-code}" if code < 0 else f"failed with {code}"
                 return f"{name} {how}" if code else None
-            if _is_aborted(controller) and hook.when == "before_stage":
+            if _is_aborted(controller) and hook.when != "after_rollback":
                 return f"{name} was stopped: the delivery is aborted"
         return f"{name} took longer than {hook.timeout.total_seconds():g} s"
     finally:

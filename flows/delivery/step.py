@@ -7,12 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from analysis.stage_progression import Move, NextMove, StageNow, next_move
+from analysis.stage_progression import APPROVED, Move, NextMove, StageNow, next_move
 from analysis.verdict import Decision
 from flows.delivery.controller import Controller
 from flows.delivery.fresh_baseline import prepare_baseline, remove_baseline
 from flows.delivery.hooks import after_end, before_stage, has_hooks
 from flows.delivery.lease import LeaseLost
+from flows.delivery.stage_weights import same_split, shown_split, weights_of
 from flows.delivery.targets.target import (
     NewerController,
     SplitChanged,
@@ -27,10 +28,8 @@ from flows.look.verdict_document import VerdictDocument
 from flows.notify import note_failure
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader
-from flows.warehouse.delivery_log import DeliveryEventKind, DeliveryState
+from flows.warehouse.delivery_log import DeliveryEventKind, DeliveryState, Shift
 
-# Percent. Targets round: a VirtualService has whole percents.
-_SAME_WEIGHT = 0.05
 ASKING = "a person is asked (verdict approve, verdict abort)"
 
 
@@ -60,6 +59,8 @@ def take_step(controller: Controller) -> Step:
     reason = None if is_going_back else controller.memory.go_back or state.aborted
     if reason is not None:
         return go_back(controller, reason)
+    if state.pending is not None and _is_old(controller, state, state.pending):
+        return _decide_anew(controller, state, state.pending)
     if state.pending is not None:
         return _finish_unless_harm(controller, state)
     if state.stage == 0:
@@ -110,25 +111,6 @@ def go_back(controller: Controller, reason: str, document: VerdictDocument | Non
     except Exception:
         _apply(controller, weights_of(controller.spec, 0), reason)
         raise
-
-
-def weights_of(spec: Experiment, stage: int) -> dict[str, float]:
-    """Percent by variant of a stage: 0 is all to the baseline, after the last all to the other."""
-    if 0 < stage <= len(spec.stages):
-        return dict(spec.stages[stage - 1].weights)
-    chosen = spec.candidates[0] if stage else spec.baseline
-    return {name: 100.0 if name == chosen else 0.0 for name in spec.variants}
-
-
-def same_split(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    """Whether two splits are the same, but for a target's rounding."""
-    names = set(one) | set(other)
-    return all(abs(one.get(n, 0.0) - other.get(n, 0.0)) <= _SAME_WEIGHT for n in names)
-
-
-def shown_split(weights: Mapping[str, float]) -> str:
-    """Weights as a person writes them: stable 95, canary 5."""
-    return ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
 
 
 def move_after(
@@ -211,6 +193,31 @@ def _judge(controller: Controller, at: datetime) -> tuple[VerdictDocument, Excep
     return document, failure
 
 
+def _is_old(controller: Controller, state: DeliveryState, shift: Shift) -> bool:
+    """Whether more traffic was decided on so long ago that there would have been a look since."""
+    waited_ms = milliseconds_of(controller.clock.now()) - shift.decided_ms
+    return state.stage > 0 and waited_ms > milliseconds(controller.spec.plan.look_every)
+
+
+def _decide_anew(controller: Controller, state: DeliveryState, shift: Shift) -> Step:
+    """A look, as the candidate may have become harmful since; then the stage goes on.
+
+    What the target carries already is written down; a person's approval stands.
+    """
+    document, failure = _judge(controller, controller.clock.now())
+    if document.decision is Decision.ROLLBACK:
+        return go_back(controller, document.reasons[0], document)
+    if not same_split(controller.target.read().weights, shift.weights):
+        if failure is not None:
+            raise failure
+        if shift.reason != APPROVED:
+            weights = weights_of(controller.spec, state.stage)
+            reason = "the next stage was decided on too long ago to begin: looks decide anew"
+            kind = DeliveryEventKind.SHIFTING
+            state = controller.add(state, kind, state.stage, weights, reason)
+    return _finish(controller, state, document)
+
+
 def _finish_unless_harm(controller: Controller, state: DeliveryState) -> Step:
     """Applies a decided shift; while that fails, the stage before it is still watched for harm."""
     try:
@@ -248,6 +255,8 @@ def _finish(
         failure = after_end(controller, shift.stage)
         reason += f"; {failure}" if failure else ""
     state = controller.add(state, DeliveryEventKind.SHIFTED, shift.stage, shift.weights, reason)
+    if state.aborted is not None and shift.stage > 0:
+        return go_back(controller, state.aborted, document)
     ending = f"{state.outcome.value}: " if state.outcome else ""
     return _step(state, f"{ending}{shown_split(shift.weights)} ({reason})", document)
 

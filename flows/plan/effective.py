@@ -103,7 +103,9 @@ def _end(
 ) -> int:
     if after is not None:
         return max(begin, after.decided_ms // bucket_ms * bucket_ms)
-    return max(begin + longest[shift.stage - 1], _up(at_ms, bucket_ms) + bucket_ms)
+    # A spec that has been edited since may have fewer stages.
+    lasts = longest[min(shift.stage, len(longest)) - 1]
+    return max(begin + lasts, _up(at_ms, bucket_ms) + bucket_ms)
 
 
 def _ahead(spec: Experiment, state: DeliveryState, begin: int, longest: list[int]) -> list[Stage]:
@@ -112,7 +114,7 @@ def _ahead(spec: Experiment, state: DeliveryState, begin: int, longest: list[int
     if pending is not None and not 0 < pending.stage <= state.stages:
         return []
     stages = []
-    for index in range(state.stage, state.stages):
+    for index in range(state.stage, min(state.stages, len(spec.stages))):
         shares = compared_shares(spec, spec.stages[index].weights)
         stages.append(Stage(begin, begin + longest[index], {} if pending else shares))
         begin += longest[index]

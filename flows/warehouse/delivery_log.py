@@ -65,7 +65,8 @@ class DeliveryState:
     """What the events of one delivery amount to.
 
     stages: how many there are. shifts: all that were decided, in order.
-    asked, approved, passed (the hooks before the next stage): since the last shift.
+    asked, approved, passed (the hooks before the next stage): since the last shift was applied. An
+    approval is of one stage: one that comes while that is being applied isn't of the stage after.
     aborted: why a person gave it up.
     """
 
@@ -98,10 +99,10 @@ class DeliveryState:
 
     @property
     def outcome(self) -> DeliveryOutcome | None:
-        """How it ended; None while it goes on."""
+        """How it ended; None while it goes on, also where it was aborted during its last shift."""
         if not self.shifts or self.pending is not None:
             return None
-        if self.stage > self.stages:
+        if self.stage > self.stages and self.aborted is None:
             return DeliveryOutcome.PROMOTED
         if self.stage > 0:
             return None
@@ -183,7 +184,8 @@ def _after(state: DeliveryState, event: Event) -> DeliveryState:
             return replace(state, shifts=(*kept, shift), asked=False, approved=False, passed=False)
         case DeliveryEventKind.SHIFTED:
             applied = replace(state.shifts[-1], applied_ms=event.happened_ms)
-            return replace(state, shifts=(*state.shifts[:-1], applied))
+            shifts = (*state.shifts[:-1], applied)
+            return replace(state, shifts=shifts, asked=False, approved=False, passed=False)
         case DeliveryEventKind.PASSED | DeliveryEventKind.ASKED | DeliveryEventKind.APPROVED:
             return replace(
                 state,

@@ -325,7 +325,7 @@ def test_stages_waits_and_ends_of_a_delivery_are_told_once(tmp_path: Path, post:
     one_step(shop)
     assert post.titles[1:] == [
         "exam: invalid",
-        "exam: waits for a person (verdict approve, verdict abort)",
+        "exam: waits for a person (verdict approve exam --stage 2, verdict abort exam)",
     ]
     tell(shop, "exam", DeliveryEventKind.ABORTED, "enough")
     one_step(shop)
