@@ -14,7 +14,7 @@ from flows.delivery.targets.target import TrafficTarget
 from flows.formats.problems import UserError
 from flows.formats.time import instant, milliseconds_of
 from flows.look.verdict_document import VerdictDocument
-from flows.plan.delivered import identity_of
+from flows.plan.delivered import identity_of, target_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader, open_writer, transaction
 from flows.warehouse.delivery_log import (
@@ -82,14 +82,20 @@ class Controller:
             seen, looked = _sight(con, self.spec.experiment)
         if looked is not None:
             self.clock.not_before(looked)
-        identity = identity_of(self.spec)
-        if state is None or (state.outcome is not None and again):
-            number = state.number + 1 if state else 1
-            return self._add(number, DeliveryEventKind.BEGAN, len(self.spec.stages), {}, identity)
-        if state.outcome is None and state.identity != identity:
+        identity, target = identity_of(self.spec), target_of(self.spec)
+        edited = state is not None and (
+            (state.identity != identity and "the variants, cohorts or stages were")
+            or (state.target not in ("", target) and "delivery.target was")
+        )
+        # What never had traffic leaves nothing to go back from.
+        is_void = state is not None and not state.shifts and state.aborted is None
+        if state is None or (is_void and edited) or (state.outcome is not None and again):
+            number, detail = state.number + 1 if state else 1, f"{identity} {target}"
+            return self._add(number, DeliveryEventKind.BEGAN, len(self.spec.stages), {}, detail)
+        if state.outcome is None and edited:
             raise CannotDeliver(
-                f"{self.path}: the variants, cohorts or stages were changed since this delivery of "
-                f"{self.spec.experiment} began; put them back until it has ended"
+                f"{self.path}: {edited} changed since this delivery of {self.spec.experiment} "
+                "began; put back what was changed until it has ended"
             )
         self.memory.seen_ms = None if seen is None else milliseconds_of(seen)
         self.clock.not_before(instant(state.latest_ms))

@@ -1,4 +1,4 @@
-"""What a delivery is of: the variants, cohorts and stages that it began by."""
+"""What a delivery is of: the variants, cohorts and stages that it began by, and its target."""
 
 from __future__ import annotations
 
@@ -20,4 +20,15 @@ def identity_of(spec: Experiment) -> str:
     }
     if spec.cohorts:
         told["cohorts"] = {name: one.model_dump(mode="json") for name, one in spec.cohorts.items()}
+    return _hash_of(told)
+
+
+def target_of(spec: Experiment) -> str:
+    """Tells whether a delivery's target is the one that it began by: the only one to go back."""
+    place = {"kubernetes", "context", "kubeconfig", "git", "object", "envoy", "route"}
+    target = spec.delivery.target if spec.delivery else None
+    return _hash_of(target.model_dump(mode="json", include=place) if target else {})
+
+
+def _hash_of(told: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

@@ -37,8 +37,8 @@ class Event:
     """One thing that happened.
 
     stage: from 1; 0 is all back to the baseline, one more than there are stages is promoted. Of
-    BEGAN: how many stages there are. weights: percent by variant. detail: why; of BEGAN the plan's
-    identity.
+    BEGAN: how many stages there are. weights: percent by variant. detail: why; of BEGAN the
+    identity of the plan and, after a space, of the target.
     """
 
     delivery: int
@@ -64,7 +64,8 @@ class Shift:
 class DeliveryState:
     """What the events of one delivery amount to.
 
-    stages: how many there are. shifts: all that were decided, in order.
+    stages: how many there are. identity: of the plan; target: of the target, "" of a delivery that
+    began before that was kept. shifts: all that were decided, in order.
     asked, approved, passed (the hooks before the next stage): since the last shift was applied. An
     approval is of one stage: one that comes while that is being applied isn't of the stage after.
     aborted: why a person gave it up.
@@ -79,6 +80,7 @@ class DeliveryState:
     approved: bool = False
     passed: bool = False
     aborted: str | None = None
+    target: str = ""
 
     @property
     def latest_ms(self) -> int:
@@ -150,7 +152,9 @@ def state_of(events: Sequence[Event]) -> DeliveryState | None:
     if not events:
         return None
     first = events[0]
-    state = DeliveryState(first.delivery, first.happened_ms, first.stage or 0, first.detail)
+    identity, _, target = first.detail.partition(" ")
+    began = (first.delivery, first.happened_ms, first.stage or 0)
+    state = DeliveryState(*began, identity, target=target)
     for event in events[1:]:
         state = _after(state, event)
     return state
@@ -158,10 +162,8 @@ def state_of(events: Sequence[Event]) -> DeliveryState | None:
 
 def events_of(state: DeliveryState) -> list[Event]:
     """Events that amount to the state; those that it has forgotten are left out."""
-    number = state.number
-    events = [
-        Event(number, state.began_ms, DeliveryEventKind.BEGAN, state.stages, {}, state.identity)
-    ]
+    number, began = state.number, f"{state.identity} {state.target}".strip()
+    events = [Event(number, state.began_ms, DeliveryEventKind.BEGAN, state.stages, {}, began)]
     for shift in state.shifts:
         told = (shift.stage, shift.weights, shift.reason)
         events.append(Event(number, shift.decided_ms, DeliveryEventKind.SHIFTING, *told))

@@ -228,6 +228,46 @@ def test_a_controller_that_is_told_to_stop_stops_in_the_middle_of_a_look(
     assert one_step(workspace).state.stage == 1  # the lease was given up
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("../routes.json", "../other.json"), ("{envoy:", "{route: exam, envoy:")],
+)
+def test_traffic_goes_back_where_it_was_shifted_and_nowhere_else(
+    workspace: Workspace, before: str, after: str
+) -> None:
+    """Another target may carry the baseline's split already: nothing would go back."""
+    spec = workspace.experiments / "exam.yaml"
+    (workspace.root / "other.json").write_bytes((workspace.root / "routes.json").read_bytes())
+    at_stage(workspace, 1)
+    tell(workspace, "exam", DeliveryEventKind.ABORTED, "enough")
+    spec.write_text(SPEC.replace(before, after))
+    with pytest.raises(CannotDeliver, match=r"exam\.yaml: delivery\.target was changed since this"):
+        one_step(workspace)
+    spec.write_text(SPEC)
+    assert one_step(workspace).state.outcome == "aborted"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("duration: 1h", "duration: 2h"), ("../routes.json", "../other.json")]
+)
+def test_a_delivery_that_never_shifted_anything_is_begun_anew_by_an_edited_spec(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, before: str, after: str
+) -> None:
+    """As after a mistake in the spec, or while it waits for another experiment."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise CannotDeliver("no series of any variant")
+
+    (workspace.root / "other.json").write_bytes((workspace.root / "routes.json").read_bytes())
+    monkeypatch.setattr("flows.delivery.step.pull_if_behind", refuse)
+    with pytest.raises(CannotDeliver, match="no series"):
+        one_step(workspace)
+    monkeypatch.undo()
+    (workspace.experiments / "exam.yaml").write_text(SPEC.replace(before, after))
+    state = one_step(workspace).state
+    assert (state.number, state.stage) == (2, 1)
+
+
 @pytest.mark.parametrize("stages", [1, 2, 3])
 def test_a_look_by_a_spec_whose_stages_were_edited(workspace: Workspace, stages: int) -> None:
     at_stage(workspace, 2)
