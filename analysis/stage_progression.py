@@ -21,6 +21,8 @@ from analysis.verdict import Decision
 APPROVED = "a person has approved"
 """Why a delivery advances whatever is known, but for proven harm."""
 
+NEEDS_APPROVAL = "the next stage needs a person's approval"
+
 
 class Move(StrEnum):
     """What a controller does after a look."""
@@ -86,7 +88,7 @@ def next_move(
         return NextMove(Move.STAY, f"the stage lasts at least {left} more")
     if not waits and _may_advance(stage, decision, metrics):
         if stage.next_needs_approval:
-            return NextMove(Move.STAY, "the next stage needs a person's approval", asks=True)
+            return NextMove(Move.STAY, NEEDS_APPROVAL, asks=True)
         return NextMove(Move.ADVANCE, _why_advance(stage, decision, first))
     if not stage.next_compares and decision is Decision.HOLD:
         first = f"{first}; the next stage has nothing to compare with, so this one decides"

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from flows.delivery.move_after import move_after
 from flows.delivery.stage_weights import shown_split, weights_of
-from flows.delivery.step import move_after
 from flows.delivery.targets.open_target import open_fresh_pods, open_target
 from flows.formats.scratch_folder import scratch_folder
 from flows.formats.time import shown_duration

@@ -7,12 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from analysis.stage_progression import APPROVED, Move, NextMove, StageNow, next_move
+from analysis.stage_progression import APPROVED, NEEDS_APPROVAL, Move, NextMove
 from analysis.verdict import Decision
 from flows.delivery.controller import Controller
 from flows.delivery.fresh_baseline import prepare_baseline, remove_baseline
 from flows.delivery.hooks import after_end, before_stage, has_hooks
 from flows.delivery.lease import LeaseLost
+from flows.delivery.move_after import move_after
 from flows.delivery.stage_weights import same_split, shown_split, weights_of
 from flows.delivery.targets.target import (
     NewerController,
@@ -64,10 +65,16 @@ def take_step(controller: Controller) -> Step:
     if state.pending is not None:
         return _finish_unless_harm(controller, state)
     if state.stage == 0:
-        # Nothing is shifted before the source has answered.
-        _pull(controller)
-        return shift_to(controller, 1, "the delivery begins")
+        return _begin(controller, state)
     return _look(controller, state)
+
+
+def _begin(controller: Controller, state: DeliveryState) -> Step:
+    """Nothing is shifted before the source has answered, and a person, where one is to approve."""
+    _pull(controller)
+    if controller.spec.stages[0].approval and not state.approved:
+        return _ask(controller, state, NEEDS_APPROVAL, NEEDS_APPROVAL)
+    return shift_to(controller, 1, "the delivery begins")
 
 
 def shift_to(
@@ -113,30 +120,6 @@ def go_back(controller: Controller, reason: str, document: VerdictDocument | Non
         raise
 
 
-def move_after(
-    spec: Experiment, state: DeliveryState, document: VerdictDocument, at: datetime
-) -> NextMove:
-    """The move that follows from one look in the stage that the delivery is in."""
-    stages, applied = spec.stages, state.shifts[-1]
-    stage = stages[state.stage - 1]
-    after = stages[state.stage : state.stage + 1]
-    if spec.delivery is None or applied.applied_ms is None:
-        raise ValueError("only a stage that is applied has a next move")
-    begin_ms = applied.applied_ms + milliseconds(spec.delivery.settle)
-    now = StageNow(
-        number=state.stage,
-        of=state.stages,
-        elapsed_ms=milliseconds_of(at) - begin_ms,
-        seen_ms=milliseconds_of(min(at, document.watermark or at)) - begin_ms,
-        shortest_ms=milliseconds(stage.duration),
-        longest_ms=milliseconds(stage.longest),
-        next_needs_approval=after[0].approval if after else spec.delivery.approval,
-        approved=state.approved,
-        next_compares=not after or weights_of(spec, state.stage + 1).get(spec.baseline, 0) > 0,
-    )
-    return next_move(now, document.decision, document.reasons, document.metrics, document.waits)
-
-
 def _look(controller: Controller, state: DeliveryState) -> Step:
     at = controller.clock.now()
     spec = controller.spec
@@ -161,10 +144,23 @@ def _look(controller: Controller, state: DeliveryState) -> Step:
         return go_back(controller, state.aborted, document)
     if move.move is Move.ADVANCE:
         return shift_to(controller, state.stage + 1, move.reason, document)
-    if move.asks and not state.asked:
-        state = controller.add(state, DeliveryEventKind.ASKED, state.stage, {}, move.reason)
-    asking = f"; {ASKING}" if move.asks else ""
-    return _step(state, f"{document.decision.value}; {move.reason}{asking}", document)
+    said = f"{document.decision.value}; {move.reason}"
+    if move.asks:
+        return _ask(controller, state, move.reason, said, document)
+    return _step(state, said, document)
+
+
+def _ask(
+    controller: Controller,
+    state: DeliveryState,
+    reason: str,
+    said: str,
+    document: VerdictDocument | None = None,
+) -> Step:
+    """Asks a person, once a stage."""
+    if not state.asked:
+        state = controller.add(state, DeliveryEventKind.ASKED, state.stage, {}, reason)
+    return _step(state, f"{said}; {ASKING}", document)
 
 
 def _judge(controller: Controller, at: datetime) -> tuple[VerdictDocument, Exception | None]:

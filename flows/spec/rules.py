@@ -10,6 +10,7 @@ from analysis.plan import Role
 from flows.formats.problems import FieldPath, Finding
 from flows.formats.time import shown_duration
 from flows.spec.cohort_rules import check_cohorts
+from flows.spec.delivery import Hook
 from flows.spec.experiment import Experiment, Mesh
 from flows.spec.measured_rules import check_bucket, check_measured
 from flows.spec.recovery import Parts
@@ -156,11 +157,22 @@ def _check_delivery(parts: Parts, spec: Experiment) -> Iterator[Finding]:
                     ("plan", "stages", index, "weights"),
                     "must give the candidate a part: a fresh baseline has as much as that",
                 )
+    yield from _check_hooks(spec, spec.delivery.hooks)
     for name in spec.delivery.target.names:
         if parts.is_sound("variants") and name not in spec.variants:
             yield Finding(
                 ("delivery", "target", "names", name),
                 f"is not a variant; there are {', '.join(spec.variants)}",
+            )
+
+
+def _check_hooks(spec: Experiment, hooks: list[Hook]) -> Iterator[Finding]:
+    for index, hook in enumerate(hooks):
+        if hook.stage is not None and hook.stage > len(spec.stages) + 1:
+            yield Finding(
+                ("delivery", "hooks", index, "stage"),
+                f"never begins: there are {len(spec.stages)} stages, and "
+                f"{len(spec.stages) + 1} is all traffic",
             )
 
 

@@ -132,6 +132,7 @@ def test_no_hook_keeps_a_delivery_from_going_back(tmp_path: Path, status: int) -
         ("{when: after_promote, stage: 1, command: [a]}", "only before_stage has"),
         ("{when: before_stage, command: [a], timeout: 1h}", "more than 10m"),
         ("{when: sometimes, command: [a]}", "before_stage"),
+        ("{when: before_stage, stage: 4, command: [a]}", "there are 2 stages, and 3 is all"),
     ],
 )
 def test_mistakes_in_hooks_are_told(tmp_path: Path, hook: str, said: str) -> None:

@@ -1,4 +1,7 @@
-"""Decisions that come twice, too late or too early: people's, and those of a killed controller."""
+"""Decisions that come twice, too late or too early: people's, and those of a killed controller.
+
+Covers flows.delivery.move_after and flows.delivery.stage_weights.
+"""
 
 from __future__ import annotations
 
@@ -124,6 +127,18 @@ def test_nothing_is_approved_before_the_first_stage(workspace: Workspace) -> Non
         con.execute("delete from delivery_events where kind <> 'began'")
     with pytest.raises(CannotDeliver, match="hasn't begun stage 1: there is nothing to approve"):
         approve(workspace, "exam", "ann")
+
+
+def test_a_first_stage_that_needs_approval_waits_for_it(workspace: Workspace) -> None:
+    first = "weights: {stable: 95, canary: 5}"
+    spec = workspace.experiments / "exam.yaml"
+    spec.write_text(SPEC.replace(first, f"{first}, approval: true"))
+    for _ in range(2):
+        assert "needs a person's approval; a person is asked" in one_step(workspace).said
+    assert (canary_share(workspace), events(workspace)) == (0, [("began", 2), ("asked", 0)])
+    approve(workspace, "exam", "ann")
+    assert one_step(workspace).state.stage == 1
+    assert canary_share(workspace) == 5
 
 
 @pytest.mark.parametrize("stage", [1, 2])
