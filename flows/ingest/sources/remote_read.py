@@ -133,10 +133,16 @@ def _bytes(number: int, value: bytes) -> bytes:
 
 
 def external_labels(config: str) -> dict[str, str]:
-    """The labels that a server with this configuration adds to every series it hands out."""
+    """The labels that a server with this configuration adds to every series it hands out.
+
+    Raises NotReadable where it reads from other stores: of those that fail only JSON warns.
+    """
     import yaml  # noqa: PLC0415
 
     # A configuration may have thousands of lines; the parser in Python takes 10 times as long.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    settings = (yaml.load(config, loader) or {}).get("global") or {}  # both are safe
-    return {str(k): str(v) for k, v in (settings.get("external_labels") or {}).items()}
+    settings = yaml.load(config, loader) or {}  # both are safe
+    if settings.get("remote_read"):
+        raise NotReadable("the server reads from other stores")
+    found = (settings.get("global") or {}).get("external_labels") or {}
+    return {str(k): str(v) for k, v in found.items()}

@@ -289,3 +289,12 @@ def _read_for(source: PrometheusSamples, seconds: float) -> None:
     began = time.monotonic()
     while time.monotonic() - began < seconds:
         source.read([SUMS, REQUESTS], START_MS, END_MS)
+
+
+def test_a_store_behind_the_server_that_fails_is_told(blocks: Path, tmp_path: Path) -> None:
+    """Its answers in chunks lack the warning, and may lack harm."""
+    away = "remote_read: [{url: http://127.0.0.1:1/read, read_recent: true}]\n"
+    with _prometheus(blocks, tmp_path, away) as running:
+        found = _source(running.url, remote_read=True).read([REQUESTS], START_MS, END_MS)
+    assert any("remote_read" in one for one in found.warnings)
+    assert found.labels
