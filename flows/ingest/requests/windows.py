@@ -153,12 +153,12 @@ def fitted(
     """
     begin, why = new.window.start_ms, None
     for start, old in sorted(replaced.items()):
-        own = new.part(start, old.end_ms)
+        own = new.part(start, old.end_ms) if old.selection == selection else new
         reason = kept_because(own, old, selection=selection, warnings=warnings)
         if reason is None:
             continue
         is_part = new.window.start_ms <= start and old.end_ms < new.window.end_ms
-        if own is new or not is_part or warnings or old.selection != selection:
+        if own is new or not is_part or warnings:
             return None, reason
         begin, why = old.end_ms, reason
     return new.part(begin, new.window.end_ms), why
