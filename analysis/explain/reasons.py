@@ -17,7 +17,7 @@ _ENDED = {
     "client_error": "answered as wrong (4xx)",
     "unmeasured": "with no known latency or outcome",
     "unusual": "answered otherwise than by a plain 200",
-    "unattributed": "failed or abandoned if all that name no version are its own",
+    "unattributed": "failed or abandoned if all that reached no pod or name no version are its own",
     "excused": "failed by a code, status or flag that the spec doesn't name",
 }
 

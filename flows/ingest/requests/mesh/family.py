@@ -42,6 +42,8 @@ class View:
         the variants are read.
     identity_labels: labels of the workload or Service itself: where each variant names one, the
         scope's own condition on the service is left out.
+    unreached: conditions, in the place of `where`, of requests that reached no pod, which others
+        count: they are of no version, whatever they name, but none of the baseline's are read.
     """
 
     where: tuple[Matcher, ...]
@@ -49,6 +51,7 @@ class View:
     version_labels: tuple[str, ...]
     names_service: bool = True
     identity_labels: frozenset[str] = frozenset()
+    unreached: tuple[Matcher, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +136,12 @@ def selectors(family: Family, spec: Experiment) -> tuple[Selector, ...]:
     picks = ((),) if names_service else _picks(view, spec)
     versioned = dict.fromkeys((*family.requests, *family.latency, *family.optional, *family.begun))
     native = tuple(name.removesuffix("_bucket") for name in family.latency)
+    unreached = (*_unreached(view, spec), *(m for m in scope if m not in view.where))
+    elsewhere = family.requests if _unreached(view, spec) else ()
     return (
         *(Selector(metric, (*scope, *pick)) for metric in versioned for pick in picks),
         *(Selector(m, (*scope, *pick), native=True) for m in native for pick in picks),
+        *(Selector(metric, (*unreached, *pick)) for metric in elsewhere for pick in picks),
         *(Selector(metric, scope) for metric in family.shared),
     )
 
@@ -197,7 +203,8 @@ def versions_of(family: Family, spec: Experiment, labels: Labels) -> tuple[str, 
 def variant_of(family: Family, spec: Experiment, labels: Labels, role: SeriesRole) -> str | None:
     """The variant that a series belongs to, `unattributed`, or None for somebody else's.
 
-    Unattributed are failures that reached no version, and shared counters.
+    Unattributed are failures that reached no version, or none of a candidate's pods, and shared
+    counters.
     Raises VariantsOverlap when the series belongs to two variants.
     """
     versions = versions_of(family, spec, labels)
@@ -208,9 +215,10 @@ def variant_of(family: Family, spec: Experiment, labels: Labels, role: SeriesRol
             f"{', '.join(versions) or 'none'} matches the variants {' and '.join(found)}; "
             "their version and labels must tell them apart"
         )
-    if found:
+    if found and not _is_unreached(family.views[spec.reporter], spec, labels):
         return found[0]
-    return UNATTRIBUTED if not versions and _is_reported(family, labels, role) else None
+    may_be_ours = found != [spec.baseline] if found else not versions
+    return UNATTRIBUTED if may_be_ours and _is_reported(family, labels, role) else None
 
 
 def cohort_of(spec: Experiment, labels: Labels) -> str:
@@ -221,6 +229,19 @@ def cohort_of(spec: Experiment, labels: Labels) -> str:
         if all(labels.get(label) == value for label, value in cohort.match.items())
     )
     return next(found, "")
+
+
+def _unreached(view: View, spec: Experiment) -> tuple[Matcher, ...]:
+    """What selects requests that reached no pod; nothing where the spec says itself who counts."""
+    scope = _scope(view, spec)
+    return view.unreached if all(matcher in scope for matcher in view.where) else ()
+
+
+def _is_unreached(view: View, spec: Experiment, labels: Labels) -> bool:
+    """Whether a series that was read is of such requests."""
+    told = [m for m in view.unreached if m.op == "="]
+    is_told = bool(told) and all(labels.get(m.label) == m.value for m in told)
+    return is_told and bool(_unreached(view, spec))
 
 
 def _is_of_variant(variant: Variant, versions: tuple[str, ...], labels: Labels) -> bool:

@@ -11,6 +11,7 @@ from flows.ingest.requests.mesh.family import (
     split_flags,
     unless_told,
 )
+from flows.ingest.sources.samples import Matcher
 from flows.spec.experiment import Mesh
 
 
@@ -45,6 +46,13 @@ _IDENTITY_LABELS = frozenset(
 )
 
 
+# The source's proxy found no pod to send the request to, or lost it: the pod's own counts nothing.
+_UNREACHED = (
+    *equals(reporter="source"),
+    Matcher("response_flags", "=~", "(.*,)?(UF|UH|UO|NC|UC)(,.*)?"),
+)
+
+
 def _view(reporter: str) -> View:
     return View(
         where=equals(reporter=reporter),
@@ -53,6 +61,7 @@ def _view(reporter: str) -> View:
         ),
         version_labels=("destination_version", "destination_canonical_revision"),
         identity_labels=_IDENTITY_LABELS,
+        unreached=_UNREACHED if reporter == "destination" else (),
     )
 
 

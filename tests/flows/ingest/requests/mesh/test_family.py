@@ -114,17 +114,24 @@ def test_request_that_reached_no_pod_is_unattributed_only_if_it_failed() -> None
         "destination_canonical_revision": "latest",
         "destination_workload": "unknown",
     }
-    latest = {"stable": {"version": "v1"}, "canary": {"version": "latest"}}
+    latest: dict[str, Any] = {
+        "variants": {"stable": {"version": "v1"}, "canary": {"version": "latest"}}
+    }
     failed = nowhere | {"response_code": "503", "response_flags": "UH"}
-    assert variant(Mesh.ISTIO, failed, variants=latest) == UNATTRIBUTED
-    assert variant(Mesh.ISTIO, nowhere, variants=latest) is None
+    for reporter in ("source", "destination"):
+        named = latest | {"reporter": reporter}
+        assert variant(Mesh.ISTIO, failed, **named) == UNATTRIBUTED
+        assert variant(Mesh.ISTIO, nowhere, **named) is None
     pod_without_revision = nowhere | {"destination_workload": "web"}
-    assert variant(Mesh.ISTIO, pod_without_revision, variants=latest) == "canary"
+    assert variant(Mesh.ISTIO, pod_without_revision, **latest, reporter="source") == "canary"
+    by_match = latest | {"match": {"reporter": "source"}}
+    assert variant(Mesh.ISTIO, pod_without_revision, **by_match) == "canary"
 
 
 def test_one_reporter_is_read() -> None:
     assert read(Mesh.ISTIO, ISTIO)
     assert not read(Mesh.ISTIO, ISTIO | {"reporter": "source"})
+    assert read(Mesh.ISTIO, ISTIO | {"reporter": "source", "response_flags": "UF,URX"})
     assert read(Mesh.ISTIO, ISTIO | {"reporter": "source"}, reporter="source")
 
 
