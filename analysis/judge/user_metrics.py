@@ -25,7 +25,7 @@ _MOST_NAMES = 5
 _NEARLY_ALL = 0.9
 # So many empty values among others leave open what they mean.
 _EMPTY_SHARE = 0.1
-# With so many rows per user, a row doesn't say that it happened.
+# Where so many users have one, a row doesn't say that it happened.
 _ROW_PER_USER = 0.9
 _NO_USERS = Sample(np.array(0.0), np.array(np.nan), np.array(np.nan))
 
@@ -213,7 +213,8 @@ def _why_ambiguous(evidence: UserEvidence, metric: MetricPlan) -> str | None:
         variants = reach.by_variant.values()
         users, rows = sum(v.users for v in variants), sum(v.counted for v in variants)
         empty = sum(v.valueless for v in variants)
-        if rows >= _ROW_PER_USER * users and _EMPTY_SHARE * rows < empty < rows:
+        with_row = sum(v.with_row * v.each for v in variants)
+        if with_row >= _ROW_PER_USER * users and _EMPTY_SHARE * rows < empty < rows:
             return (
                 f"{empty:,} of {rows:,} outcomes {reach.outcome!r} have no value, the others have "
                 "one: it isn't known whether those happened. Write 0 or leave the row out where it "

@@ -174,7 +174,8 @@ def _unrecorded(reach: OutcomeReach) -> Iterator[str]:
 
 
 def _with_a_row(each: VariantReach) -> tuple[int, int]:
-    return min(each.counted, each.users), each.users
+    """Users of the sample with a row, whatever it says, and all of the sample, about."""
+    return each.with_row, max(each.users // each.each, each.with_row)
 
 
 def _differences(reach: OutcomeReach) -> Iterator[str]:

@@ -36,7 +36,8 @@ class VariantReach:
     Of a sample, one user in `each`: users_before, with a row just before; users_outside: with a row
     at any time outside the window; sampled: rows within the window, repeated: of these, those that
     equal another one; squares: of users' numbers of rows within it that did happen, the sum of the
-    squares; did: users with such a row; negative: of sampled, those with a value below 0.
+    squares; did: users with such a row, with_row: with any within it; negative: of sampled, those
+    with a value below 0.
     lost: rows that lack a name or a time; elsewhere: those that name another experiment; and of how
     many users. ahead: rows later than the last pull.
     last_ms: milliseconds since the epoch of the last row that happened; users_later: who came after
@@ -65,6 +66,7 @@ class VariantReach:
     repeated: int = 0
     squares: float = 0.0
     did: int = 0
+    with_row: int = 0
     negative: int = 0
     lost: int = 0
     users_lost: int = 0

@@ -1,5 +1,6 @@
 -- one row per (outcome, variant, day of the first exposure): of a sample of final users, who did it just
---   before the exposure, at any time outside the window, or within it, how often (squared), how many
+--   before the exposure, at any time outside the window, or within it, or has a row of it there that may
+--   say that it did not happen, how often (squared), how many
 --   outcomes equal another one of the same user, and how many are below 0
 -- reads: outcomes, users (filled in: a relation of user_id, variant, exposed_at, exposed_on); parameters:
 --   experiment, outcomes (list), look_at, exposed_until (of final users), from_us and until_us (the
@@ -74,6 +75,7 @@ select
     count(*) filter (is_just_before) as users_before,
     count(*) filter (is_outside) as users_outside,
     count(*) filter (did) as users_did,
+    count(*) filter (counted > 0) as users_with_row,
     cast(sum(negative) as bigint) as negative
 from by_user
 group by outcome, variant, exposed_on

@@ -22,6 +22,7 @@ class SampledReach(NamedTuple):
     users_before: int
     users_outside: int
     did: int
+    with_row: int
     negative: int
 
 

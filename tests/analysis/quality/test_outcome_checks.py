@@ -146,6 +146,11 @@ def test_outcomes_that_are_lost_fail(
         ),
         reach_of(replace(HEALTHY, repeated=30), replace(HEALTHY, repeated=28)),
         reach_of(replace(HEALTHY, without_value=5), replace(HEALTHY, without_value=6)),
+        # Nearly as many rows as users, of which half have several and a few are zero.
+        reach_of(
+            replace(HEALTHY, counted=370, happened=360, with_row=200),
+            replace(HEALTHY, counted=465, happened=455, with_row=240),
+        ),
         reach_of(b=replace(HEALTHY, happened=80), others={"gift": {"b": 80}}),
     ],
 )

@@ -155,6 +155,27 @@ def test_empty_beside_values_is_not_known_where_everybody_has_a_row(
     assert "it isn't known whether those happened" in document.reasons[0]
 
 
+@pytest.mark.parametrize("empty", [None, "NaN", 0])
+def test_several_rows_of_some_users_say_nothing_of_the_others(
+    tmp_path: Path, empty: str | int | None
+) -> None:
+    """Three rows of a third of the users, of which one is empty or zero."""
+    rows = [
+        {
+            "user_id": row["user_id"],
+            "outcome": "purchase",
+            "occurred_at": row["exposed_at"] + timedelta(hours=1 + n),
+            "value": empty if n == 0 else 1,
+        }
+        for row in exposures()
+        if row["user_id"] // 2 % 12 < (3 if in_b(row) else 5)
+        for n in range(3)
+    ]
+    metric = {"bought": {**LESS["bought"], "kind": "count", "margin": 0.5}}
+    document = look(tmp_path, metric, rows)
+    assert document.decision.value == "promote", document.reasons
+
+
 @pytest.mark.parametrize("better", [MORE, LESS], ids=["more", "less"])
 @pytest.mark.parametrize("other", [None, "inf"])
 def test_values_of_one_variant_alone_are_no_comparison(
