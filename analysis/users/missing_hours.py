@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ from analysis.users.outcome_reach import PlaceCount, VariantReach
 # So many have to be expected at one place, that hardly any is no chance of many places.
 _SOME_AT_A_PLACE, _HARDLY_ANY = 20.0, 0.2
 _SURELY_MISSING, _BEYOND_CHANCE = 20, 5.0
-_DAY = 24
+_DAY, _HOUR = 24, 60
 # Longer outages are those of days.
 _LONGEST_RUN = 7 * _DAY
 
@@ -79,6 +79,12 @@ class _Counts:
         lost[first:end] = True
         return lost
 
+    def run_around(self) -> Places:
+        """The same where the first place comes after the last one, as hours of the day do."""
+        twice = _Counts(np.tile(self.mine, 2), np.tile(self.others, 2))
+        first, second = np.split(twice.run(len(self.mine) - 1), 2)
+        return np.asarray(first | second, dtype=np.bool_)
+
     def _expected(self) -> NDArray[np.float64]:
         return float(self.mine.sum()) / max(float(self.others.sum()), 1.0) * self.others
 
@@ -91,41 +97,40 @@ def missing_hours(few: VariantReach, many: VariantReach) -> MissingHours | None:
 
 
 def _missing(few: VariantReach, many: VariantReach) -> Iterator[MissingHours]:
-    """An outage of some hours, of days, or of the same hours of every day."""
+    """An outage of hours, of days, of the same hours of every day, or minutes of every hour."""
     first = min(few.hours[0].place, many.hours[0].place) // _DAY * _DAY
     length = max(few.hours[-1].place, many.hours[-1].place) - first + 1
     length = -(-length // _DAY) * _DAY
-    mine, others = (_by_hour(each.hours, first, length) for each in (few, many))
+    mine, others = (_counts(each.hours, first, length) for each in (few, many))
     hours = _Counts(mine, others)
     days = _Counts(*(each.reshape(-1, _DAY).sum(axis=1) for each in (mine, others)))
     daily = _Counts(*(each.reshape(-1, _DAY).sum(axis=0) for each in (mine, others)))
-    twice = _Counts(*(np.tile(each, 2) for each in (daily.mine, daily.others)))
-    around: Places = np.logical_or(*np.split(twice.run(_DAY - 1), 2))
-    for counts, lost, name, is_daily, step in (
-        (hours, hours.single(), "hours", False, 1),
-        (days, days.single(), "days", False, _DAY),
-        (daily, daily.single(), "hours of the day", True, 1),
-        (daily, around, "hours of the day", True, 1),
-        (hours, hours.run(_LONGEST_RUN), "hours", False, 1),
-    ):
-        share = counts.missing(lost)
-        if share > 0:
-            at = int(np.argmax(np.where(lost, counts.others, -1.0)))
-            when = _shown(first + at * step, is_daily=is_daily, is_day=step == _DAY)
-            among = int(np.count_nonzero(counts.others))
-            what = f"{np.count_nonzero(lost & (counts.others > 0))} of {among} {name}"
-            yield MissingHours(share, f"{what}, such as {when}")
+    minutes = _Counts(*(_counts(each.minutes, 0, _HOUR) for each in (few, many)))
+
+    def hour(at: int) -> str:
+        return f"{datetime.fromtimestamp((first + at) * 3600, UTC):%Y-%m-%d %H:%M} UTC"
+
+    def day(at: int) -> str:
+        return f"{datetime.fromtimestamp((first + at * _DAY) * 3600, UTC):%Y-%m-%d}"
+
+    kinds: tuple[tuple[str, _Counts, tuple[Places, ...], Callable[[int], str]], ...] = (
+        ("hours", hours, (hours.single(), hours.run(_LONGEST_RUN)), hour),
+        ("days", days, (days.single(),), day),
+        ("hours of the day", daily, (daily.single(), daily.run_around()), "{:02}:00 UTC".format),
+        ("minutes of the hour", minutes, (minutes.single(), minutes.run_around()), ":{:02}".format),
+    )
+    for name, counts, sets, shown in kinds:
+        for lost in sets:
+            share = counts.missing(lost)
+            if share > 0:
+                worst = int(np.argmax(np.where(lost, counts.others, -1.0)))
+                among = np.count_nonzero(counts.others)
+                what = f"{np.count_nonzero(lost & (counts.others > 0))} of {among} {name}"
+                yield MissingHours(share, f"{what}, such as {shown(worst)}")
 
 
-def _by_hour(hours: tuple[PlaceCount, ...], first: int, length: int) -> NDArray[np.float64]:
+def _counts(found: tuple[PlaceCount, ...], first: int, length: int) -> NDArray[np.float64]:
     counts = np.zeros(length)
-    for hour, rows in hours:
-        counts[hour - first] = rows
+    for place, rows in found:
+        counts[place - first] = rows
     return counts
-
-
-def _shown(hour: int, *, is_daily: bool, is_day: bool) -> str:
-    if is_daily:
-        return f"{hour % _DAY:02}:00 to {(hour + 1) % _DAY:02}:00 UTC"
-    at = datetime.fromtimestamp(hour * 3600, UTC)
-    return f"{at:%Y-%m-%d}" if is_day else f"{at:%Y-%m-%d %H}:00 UTC"

@@ -3,6 +3,7 @@
 --   outcomes (list), look_at, exposed_until (of final users), from_us and until_us (the window after the
 --   exposure, in microseconds), each (one user in so many is in the sample)
 -- kind 'hour': place is an hour since the epoch, row_count the users with an outcome that counts in it.
+-- kind 'minute': place is a minute of the hour, row_count the same in it.
 -- kind 'around': place is a quarter of an hour since the exposure, from 15 hours before it to 15 after.
 -- kind 'cut': place is a unit in seconds; row_count are outcomes that lie less than one unit before the
 --   exposure, at whole units, where most that are so near do: the exposure's own time is finer.
@@ -43,6 +44,17 @@ hours as (
     group by outcome, variant, place
 ),
 
+minutes as (
+    select
+        outcome,
+        variant,
+        occurred_us // 60000000 % 60 as place,
+        count(distinct user_id) as row_count
+    from placed
+    where after_us >= $from_us and after_us < $until_us
+    group by outcome, variant, place
+),
+
 around as (
     select
         outcome,
@@ -75,6 +87,14 @@ select
     place,
     row_count
 from hours
+union all
+select
+    outcome,
+    variant,
+    'minute' as kind,
+    place,
+    row_count
+from minutes
 union all
 select
     outcome,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,3 +68,20 @@ def test_without_counts_nothing_is_missing(kind: str) -> None:
     none, some = VariantReach(), VariantReach(hours=(PlaceCount(FIRST, 3),))
     few, many = {"none": (none, none), "one": (some, some), "no others": (some, none)}[kind]
     assert missing_hours(few, many) is None
+
+
+@pytest.mark.parametrize(("first", "minutes"), [(0, 20), (50, 20), (17, 40)])
+def test_minutes_of_every_hour_that_are_lost_are_found(first: int, minutes: int) -> None:
+    rng = np.random.default_rng(4)
+    hours = reach(rng.poisson(5 * DAYLIGHT))
+    others, mine = rng.poisson(30, 60), rng.poisson(40, 60)
+    there = np.where((np.arange(60) - first) % 60 < minutes, 0, mine)
+    few, many = (
+        replace(hours, minutes=tuple(map(PlaceCount, range(60), counts.tolist())))
+        for counts in (there, others)
+    )
+    found = missing_hours(few, many)
+    assert found is not None
+    assert f"{minutes} of 60 minutes of the hour, such as :" in found.what
+    assert found.share == pytest.approx((mine.sum() - there.sum()) / there.sum(), rel=0.25)
+    assert missing_hours(replace(few, minutes=many.minutes), many) is None

@@ -150,8 +150,15 @@ def test_a_zone_that_is_off_for_both_variants_hides_no_harm(tmp_path: Path, hour
 
 @pytest.mark.parametrize("better", ["lower", "higher"])
 @pytest.mark.parametrize("kind", ["proportion", "count", "mean"])
+@pytest.mark.parametrize(
+    ("is_there", "named"),
+    [
+        (lambda at: 10 <= at.hour < 22, "12 of 24 hours of the day, such as 1"),
+        (lambda at: not 5 <= at.minute < 35, "30 of 60 minutes of the hour, such as :"),
+    ],
+)
 def test_outcomes_of_one_variant_that_are_lost_at_some_hours_flatter_nobody(
-    tmp_path: Path, kind: str, better: str
+    tmp_path: Path, is_there: Callable[[datetime], bool], named: str, kind: str, better: str
 ) -> None:
     flattering, shares = (0, (0.3, 0.4)) if better == "lower" else (1, (0.4, 0.3))
     document = look(
@@ -159,10 +166,10 @@ def test_outcomes_of_one_variant_that_are_lost_at_some_hours_flatter_nobody(
         at_any_time,
         share_of_a=shares[0],
         share_of_b=shares[1],
-        is_lost=lambda user, at: user % 2 == flattering and 10 <= at.hour < 22,
+        is_lost=lambda user, at: user % 2 == flattering and is_there(at),
         metric={**KINDS[kind], "better": better, "margin": 0.08},
     )
     assert document.decision.value == "hold", document.reasons
     said = " ".join(document.reasons)
-    assert "are missing on 12 of 24 hours of the day, such as 1" in said
+    assert f"are missing on {named}" in said
     assert "with these, harm may be beyond the margin" in said
