@@ -43,7 +43,8 @@ class VariantReach:
     last_ms: milliseconds since the epoch of the last row that happened; users_later: who came after
     it. days: those who came on each day.
     Of the sample's rows that happened: hours, users with some within the window by hour since the
-    epoch, minutes, by minute of the hour; around, rows by quarters of an hour since the exposure;
+    epoch, minutes, by minute of the hour, sizes, by four times an amount's binary logarithm (empty
+    where amounts don't matter); around, rows by quarters of an hour since the exposure;
     cut, by a unit in seconds, rows at whole units that lie less than one before the exposure.
     """
 
@@ -78,6 +79,7 @@ class VariantReach:
     days: tuple[DayCounts, ...] = ()
     hours: tuple[PlaceCount, ...] = ()
     minutes: tuple[PlaceCount, ...] = ()
+    sizes: tuple[PlaceCount, ...] = ()
     around: tuple[PlaceCount, ...] = ()
     cut: tuple[PlaceCount, ...] = ()
 

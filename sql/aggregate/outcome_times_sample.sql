@@ -1,9 +1,11 @@
--- one row per (outcome, variant, kind of time, place): outcomes of a sample of final users, by when they were
+-- one row per (outcome, variant, kind, place): outcomes of a sample of final users, by when they were and
+--   by their size
 -- reads: outcomes, users (filled in: a relation of user_id, variant, exposed_at); parameters: experiment,
 --   outcomes (list), look_at, exposed_until (of final users), from_us and until_us (the window after the
 --   exposure, in microseconds), each (one user in so many is in the sample)
 -- kind 'hour': place is an hour since the epoch, row_count the users with an outcome that counts in it.
 -- kind 'minute': place is a minute of the hour, row_count the same in it.
+-- kind 'size': place is four times the binary logarithm of an amount that counts, row_count the same with it.
 -- kind 'around': place is a quarter of an hour since the exposure, from 15 hours before it to 15 after.
 -- kind 'cut': place is a unit in seconds; row_count are outcomes that lie less than one unit before the
 --   exposure, at whole units, where most that are so near do: the exposure's own time is finer.
@@ -21,6 +23,7 @@ placed as (
         o.outcome,
         o.user_id,
         u.variant,
+        o.value,
         epoch_us(o.occurred_at) as occurred_us,
         epoch_us(o.occurred_at) - epoch_us(u.exposed_at) as after_us
     from outcomes as o
@@ -52,6 +55,17 @@ minutes as (
         count(distinct user_id) as row_count
     from placed
     where after_us >= $from_us and after_us < $until_us
+    group by outcome, variant, place
+),
+
+sizes as (
+    select
+        outcome,
+        variant,
+        cast(floor(4 * log2(abs(value))) as bigint) as place,
+        count(distinct user_id) as row_count
+    from placed
+    where after_us >= $from_us and after_us < $until_us and value is not null
     group by outcome, variant, place
 ),
 
@@ -95,6 +109,14 @@ select
     place,
     row_count
 from minutes
+union all
+select
+    outcome,
+    variant,
+    'size' as kind,
+    place,
+    row_count
+from sizes
 union all
 select
     outcome,

@@ -126,6 +126,7 @@ def _for(spec: Experiment, metric: UserMetric, reach: OutcomeReach) -> OutcomeRe
                 valueless=0 if adds_values else each.without_value,
                 repeated=0 if metric.is_share else each.repeated,
                 negative=each.negative if has_amounts else 0,
+                sizes=each.sizes if has_amounts else (),
             )
             for variant, each in reach.by_variant.items()
         },
