@@ -281,14 +281,14 @@ def deliver_traffic(
 
     With once it takes one step: on a schedule, a delivery whose worker died goes on with the next.
     """
-    said = ""
-    workspace = Workspace(Path(root))
-    for step in deliver(workspace, experiment, once=once, again=again, stops=_STOPS):
-        state = step.state
-        said = f"stage {state.stage} of {state.stages}" if state.outcome is None else state.outcome
-        get_run_logger().info("%s: %s", said, step.said)
-        if step.document is not None:
-            show_verdict(workspace, step.document)
+    said, workspace = "", Workspace(Path(root))
+    with _told_safely():
+        for step in deliver(workspace, experiment, once=once, again=again, stops=_STOPS):
+            now = step.state
+            said = f"stage {now.stage} of {now.stages}" if now.outcome is None else now.outcome
+            get_run_logger().info("%s: %s", said, step.said)
+            if step.document is not None:
+                show_verdict(workspace, step.document)
     return Completed(message=said, data=str(said))
 
 

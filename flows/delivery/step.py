@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from analysis.explain.spans import span
 from analysis.stage_progression import APPROVED, NEEDS_APPROVAL, Move, NextMove
 from analysis.verdict import Decision
 from flows.delivery.controller import Controller
@@ -142,12 +143,22 @@ def _look(controller: Controller, state: DeliveryState) -> Step:
     state = controller.read()
     if state.aborted is not None:
         return go_back(controller, state.aborted, document)
+    if move.move is Move.ADVANCE and (aged := _aged(controller, at)):
+        return _step(state, f"stays: {aged}", document)
     if move.move is Move.ADVANCE:
         return shift_to(controller, state.stage + 1, move.reason, document)
     said = f"{document.decision.value}; {move.reason}"
     if move.asks:
         return _ask(controller, state, move.reason, said, document)
     return _step(state, said, document)
+
+
+def _aged(controller: Controller, at: datetime) -> str | None:
+    """Why a look is too old to act on: its machine slept, or what it asked took so long."""
+    delivery, age = controller.spec.delivery, controller.clock.now() - at
+    if delivery is None or age <= delivery.blind_for:
+        return None
+    return f"this look was taken {span(milliseconds(age))} ago, the next one decides"
 
 
 def _ask(

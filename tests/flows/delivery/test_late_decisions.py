@@ -14,6 +14,7 @@ import pytest
 from analysis.stage_progression import APPROVED
 from analysis.verdict import Decision
 from flows.delivery.approve import approve
+from flows.delivery.clock import SteadyClock
 from flows.delivery.controller import CannotDeliver
 from flows.delivery.deliver import STOPS, deliver, tell
 from flows.delivery.targets.envoy_routes import EnvoyRoutes
@@ -218,6 +219,26 @@ def _carry(workspace: Workspace, stage: int) -> None:
 def _pass_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     later = timedelta(hours=1)
     monkeypatch.setattr("flows.delivery.clock._wall", lambda: datetime.now(UTC) + later)
+
+
+@pytest.mark.parametrize(("slept", "then"), [(timedelta(minutes=9), 2), (timedelta(minutes=11), 1)])
+def test_a_look_before_a_long_sleep_begins_no_stage(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, slept: timedelta, then: int
+) -> None:
+    """A machine that was suspended after the look, or a source that took so long."""
+    at_stage(workspace, 1)
+    tell(workspace, "exam", DeliveryEventKind.APPROVED, "ann")
+
+    def sleepy(*arguments: object, **more: object) -> VerdictDocument:
+        found = score_with_notes(*arguments, **more)  # type: ignore[arg-type]
+        monkeypatch.setattr(SteadyClock, "now", lambda _: datetime.now(UTC) + slept)
+        return found
+
+    monkeypatch.setattr("flows.delivery.step.score_with_notes", sleepy)
+    step = one_step(workspace)
+    assert (step.state.stage, canary_share(workspace)) == (then, SHARES[then])
+    assert ("min ago, the next one decides" in step.said) == (then == 1)
+    assert one_step(workspace).state.stage == 2
 
 
 # What stops a controller, and what an edited spec does to a look
