@@ -92,6 +92,12 @@ class Controller:
         if state is None or (is_void and edited) or (state.outcome is not None and again):
             number, detail = state.number + 1 if state else 1, f"{identity} {target}"
             return self._add(number, DeliveryEventKind.BEGAN, len(self.spec.stages), {}, detail)
+        if state.outcome is not None and state.identity != identity:
+            raise CannotDeliver(
+                f"{self.path}: {edited} changed since the last delivery of {self.spec.experiment} "
+                f"({state.outcome.value} at {state.latest}): "
+                f"verdict deliver {self.spec.experiment} --again delivers what the spec says now"
+            )
         if state.outcome is None and edited:
             raise CannotDeliver(
                 f"{self.path}: {edited} changed since this delivery of {self.spec.experiment} "

@@ -56,7 +56,7 @@ def take_step(controller: Controller) -> Step:
     """
     state = controller.read()
     if state.outcome is not None:
-        return _step(state, f"has ended: {state.outcome.value}")
+        return _step(state, f"has ended: {state.outcome.value} at {state.latest} (see --again)")
     is_going_back = state.pending is not None and state.pending.stage == 0
     reason = None if is_going_back else controller.memory.go_back or state.aborted
     if reason is not None:

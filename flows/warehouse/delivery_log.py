@@ -89,6 +89,11 @@ class DeliveryState:
         return max(self.began_ms, *times) if times else self.began_ms
 
     @property
+    def latest(self) -> str:
+        """The same, as people read it."""
+        return f"{instant(self.latest_ms):%Y-%m-%d %H:%M} UTC"
+
+    @property
     def pending(self) -> Shift | None:
         """The shift that is decided and not known to be applied."""
         return self.shifts[-1] if self.shifts and self.shifts[-1].applied_ms is None else None

@@ -304,6 +304,25 @@ def test_a_delivery_that_never_shifted_anything_is_begun_anew_by_an_edited_spec(
     assert (state.number, state.stage) == (2, 1)
 
 
+@pytest.mark.parametrize("outcome", ["promoted", "aborted"])
+@pytest.mark.parametrize(
+    ("before", "after"), [("v2.1.0", "v2.2.0"), ("duration: 1h", "duration: 2h")]
+)
+def test_the_end_of_a_delivery_is_none_of_the_next_version(
+    workspace: Workspace, before: str, after: str, outcome: str
+) -> None:
+    at_stage(workspace, 2)
+    kind = DeliveryEventKind.ABORTED if outcome == "aborted" else DeliveryEventKind.APPROVED
+    tell(workspace, "exam", kind, "ann")
+    assert one_step(workspace).state.outcome == outcome
+    assert f"has ended: {outcome} at 2" in one_step(workspace).said
+    routes = workspace.root / "routes.json"
+    routes.write_text(routes.read_text().replace(before, after))
+    (workspace.experiments / "exam.yaml").write_text(SPEC.replace(before, after))
+    with pytest.raises(CannotDeliver, match=rf"\({outcome} at .*verdict deliver exam --again"):
+        one_step(workspace)
+
+
 @pytest.mark.parametrize("stages", [1, 2, 3])
 def test_a_look_by_a_spec_whose_stages_were_edited(workspace: Workspace, stages: int) -> None:
     at_stage(workspace, 2)
