@@ -82,27 +82,11 @@ class Controller:
             seen, looked = _sight(con, self.spec.experiment)
         if looked is not None:
             self.clock.not_before(looked)
-        identity, target = identity_of(self.spec), target_of(self.spec)
-        edited = state is not None and (
-            (state.identity != identity and "the variants, cohorts or stages were")
-            or (state.target not in ("", target) and "delivery.target was")
-        )
-        # What never had traffic leaves nothing to go back from.
-        is_void = state is not None and not state.shifts and state.aborted is None
-        if state is None or (is_void and edited) or (state.outcome is not None and again):
-            number, detail = state.number + 1 if state else 1, f"{identity} {target}"
+        if state is None or begins_anew(self.spec, state, again=again):
+            number = state.number + 1 if state else 1
+            detail = f"{identity_of(self.spec)} {target_of(self.spec)}"
             return self._add(number, DeliveryEventKind.BEGAN, len(self.spec.stages), {}, detail)
-        if state.outcome is not None and state.identity != identity:
-            raise CannotDeliver(
-                f"{self.path}: {edited} changed since the last delivery of {self.spec.experiment} "
-                f"({state.outcome.value} at {state.latest}): "
-                f"verdict deliver {self.spec.experiment} --again delivers what the spec says now"
-            )
-        if state.outcome is None and edited:
-            raise CannotDeliver(
-                f"{self.path}: {edited} changed since this delivery of {self.spec.experiment} "
-                "began; put back what was changed until it has ended"
-            )
+        check_unchanged(self.path, self.spec, state)
         self.memory.seen_ms = None if seen is None else milliseconds_of(seen)
         self.clock.not_before(instant(state.latest_ms))
         return self._remember(state)
@@ -154,6 +138,38 @@ class Controller:
     def _remember(self, state: DeliveryState) -> DeliveryState:
         self.memory.state = state
         return state
+
+
+def begins_anew(spec: Experiment, state: DeliveryState, *, again: bool) -> bool:
+    """Whether a new delivery follows this one, of which nothing has to go back.
+
+    One that never shifted anything can be corrected.
+    """
+    is_void = not state.shifts and state.aborted is None
+    return (is_void and bool(_edited(spec, state))) or (state.outcome is not None and again)
+
+
+def check_unchanged(path: Path, spec: Experiment, state: DeliveryState) -> None:
+    """Raises CannotDeliver if the spec isn't the one that the delivery began, or ended, by."""
+    edited, name = _edited(spec, state), spec.experiment
+    if state.outcome is None and edited:
+        raise CannotDeliver(
+            f"{path}: {edited} changed since this delivery of {name} began; put back what was "
+            "changed until it has ended"
+        )
+    if state.identity != identity_of(spec):
+        ended = f"{state.outcome.value if state.outcome else ''} at {state.latest}"
+        raise CannotDeliver(
+            f"{path}: {edited} changed since the last delivery of {name} ({ended}): "
+            f"verdict deliver {name} --again delivers what the spec says now"
+        )
+
+
+def _edited(spec: Experiment, state: DeliveryState) -> str:
+    """What of a spec is another since the delivery began; "" of nothing."""
+    if state.identity != identity_of(spec):
+        return "the variants, cohorts or stages were"
+    return "delivery.target was" if state.target not in ("", target_of(spec)) else ""
 
 
 def _note(con: Connection, experiment: str, event: Event, state: DeliveryState) -> None:

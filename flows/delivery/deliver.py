@@ -66,6 +66,7 @@ def deliver(
     source, a target or the warehouse raises before anything has been shifted, and with once.
     """
     path, spec = find_spec(workspace.experiments, name)
+    name = spec.experiment  # a path to its file, such as ./exam, is no lease of its own
     target = open_target(spec, spec_dir=path.parent)
     lease = _lease(workspace, name, sleep, above=_fence_of(workspace, name, target))
     try:

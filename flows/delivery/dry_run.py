@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from flows.delivery.controller import check_unchanged
 from flows.delivery.move_after import move_after
 from flows.delivery.stage_weights import shown_split, weights_of
 from flows.delivery.targets.open_target import open_fresh_pods, open_target
@@ -48,7 +49,7 @@ def preview(workspace: Workspace, name: str) -> Iterator[str]:
         copy = Workspace(folder)
         copy_warehouse(workspace.warehouse, copy.warehouse)
         with open_reader(copy.warehouse) as con:
-            state = read_delivery(con, name)
+            state = read_delivery(con, spec.experiment)
         yield from _next(copy, path, spec, state)
 
 
@@ -61,8 +62,10 @@ def _next(
             if state and state.outcome
             else ""
         )
-        yield f"next: {ended}stage 1 would be applied"
+        again = " (--again)" if ended else ""
+        yield f"next: {ended}stage 1 would be applied{again}"
         return
+    check_unchanged(path, spec, state)
     if state.pending is not None or state.aborted is not None:
         stage = state.pending.stage if state.pending else 0
         yield f"next: {shown_split(weights_of(spec, stage))}, as was decided"

@@ -5,7 +5,7 @@ with latest as (
         experiment,
         delivery,
         max(event) filter (where kind = 'asked') as asked,
-        max(event) filter (where kind in ('approved', 'aborted', 'shifting')) as answered
+        max(event) filter (where kind in ('approved', 'aborted', 'shifting', 'shifted')) as answered
     from delivery_events
     group by experiment, delivery
     qualify row_number() over (partition by experiment order by delivery desc) = 1

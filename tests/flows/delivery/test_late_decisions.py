@@ -17,11 +17,13 @@ from flows.delivery.approve import approve
 from flows.delivery.clock import SteadyClock
 from flows.delivery.controller import CannotDeliver
 from flows.delivery.deliver import STOPS, deliver, tell
+from flows.delivery.dry_run import preview
 from flows.delivery.targets.envoy_routes import EnvoyRoutes
 from flows.look.look import look_at_experiment, score_with_notes
 from flows.look.verdict_document import VerdictDocument
-from flows.warehouse.connection import open_writer, transaction
+from flows.warehouse.connection import open_reader, open_writer, transaction
 from flows.warehouse.delivery_log import DeliveryEventKind, Event, add_event
+from flows.warehouse.statements import run
 from flows.workspace.paths import Workspace
 from tests.builders.delivery_workspace import SPEC, Clock, canary_share, events, one_step, target
 
@@ -333,3 +335,24 @@ def test_a_look_by_a_spec_whose_stages_were_edited(workspace: Workspace, stages:
     )
     (workspace.experiments / "exam.yaml").write_text(kept)
     assert look_at_experiment(workspace, "exam").decision is Decision.INVALID
+    if stages != 2:
+        with pytest.raises(CannotDeliver, match="stages were changed since this delivery"):
+            list(preview(workspace, "exam"))
+
+
+def test_who_was_asked_before_a_shift_is_not_waited_for_after_it(workspace: Workspace) -> None:
+    at_stage(workspace, 1)
+    decided(workspace, 2, APPROVED)
+    ask(workspace)
+    assert one_step(workspace).state.stage == 2
+    with open_reader(workspace.warehouse) as con:
+        assert run(con, "aggregate/waiting_deliveries").fetchall() == []
+
+
+def test_a_path_to_a_spec_is_no_delivery_of_its_own(workspace: Workspace) -> None:
+    (first,) = deliver(workspace, "./exam", once=True)
+    assert first.state.stage == one_step(workspace).state.stage == 1
+    with open_reader(workspace.warehouse) as con:
+        assert con.execute("select experiment, fence from delivery_leases").fetchall() == [
+            ("exam", 2)
+        ]
