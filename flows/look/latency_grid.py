@@ -20,6 +20,9 @@ from flows.warehouse.statements import Columns
 
 # Total, bad and unknown requests: float64[buckets] each.
 Counts = tuple[FloatArray, FloatArray, FloatArray]
+# A request may be in flight for so long; of one that began earlier and never ended, nobody waits,
+# unless more than a share of the baseline's last longer, as streams do.
+_IN_FLIGHT_MS, _STREAMS = 30_000, 0.25
 
 
 def latency_counts(
@@ -171,3 +174,16 @@ def watched_edges(
         edge = near.get(quantile)
         found[name] = None if edge in said else edge
     return found
+
+
+def in_flight_ms(baseline: LatencyCounts | None) -> float:
+    """How long a request may be in flight, by the baseline's latencies, if there are any.
+
+    Infinite where streams last longer than any edge.
+    """
+    if baseline is None:
+        return _IN_FLIGHT_MS
+    steady = baseline.steady()
+    slower = steady.slower_counts()
+    few = slower.bad.sum(axis=-1) <= _STREAMS * slower.total.sum(axis=-1)
+    return max(_IN_FLIGHT_MS, float(steady.edges_ms[np.append(few, True).argmax()]))

@@ -19,6 +19,7 @@ from flows.look.bad_kinds import ByKind, counts, is_bad, rule_of
 from flows.look.gap_counts import gap_counts
 from flows.look.latency_grid import (
     Counts,
+    in_flight_ms,
     latency_counts,
     shared_edges,
     slow_counts,
@@ -41,10 +42,6 @@ from flows.spec.experiment import Experiment
 from flows.spec.metrics import ErrorShare, SlowShare
 from flows.spec.signals import BaselineEdge, Unattributed, Unmeasured, Watched, watched
 from flows.warehouse.statements import Columns, Connection, columns_of
-
-# A request may be in flight for so long; of one that began earlier and never ended, nobody waits,
-# unless more than a share of the baseline's last longer, as streams do.
-_IN_FLIGHT_MS, _STREAMS = 30_000, 0.25
 
 
 class RequestGrid:
@@ -262,7 +259,11 @@ class RequestGrid:
         seen = self.responses[variant]
         unanswered = seen.counts[-1]
         if variant in self.begun:
-            late = self._in_flight_buckets()
+            width = self.plan.bucket_ms
+            longest_ms = min(
+                in_flight_ms(self.latency.get(self.plan.baseline)), self.buckets * width
+            )
+            late = int(-(-longest_ms // width))
             ended = seen.requests - unanswered
             sure = surely_unended(self.begun[variant], ended, buckets=late)
         else:
@@ -270,18 +271,6 @@ class RequestGrid:
         bad = seen.ended(RequestOutcome.ABANDONED) - unanswered + sure
         total = seen.not_injected - unanswered + sure
         return BucketCounts(self._timed(total)[None, :], self._timed(bad)[None, :])
-
-    def _in_flight_buckets(self) -> int:
-        """For how many buckets a request may be in flight; all, where the baseline's last longer
-        than any edge of its latencies. Without latencies: as if it had no streams."""
-        width = self.plan.bucket_ms
-        longest_ms, latency = float(_IN_FLIGHT_MS), self.latency.get(self.plan.baseline)
-        if latency is not None:
-            steady = latency.steady()
-            slower = steady.slower_counts()
-            few = slower.bad.sum(axis=-1) <= _STREAMS * slower.total.sum(axis=-1)
-            longest_ms = max(longest_ms, float(steady.edges_ms[np.append(few, True).argmax()]))
-        return int(-(-min(longest_ms, self.buckets * width) // width))
 
     def _warming(self) -> dict[str, BucketCounts]:
         edges = [self.edges.get(name) for name in self.metrics]
