@@ -169,8 +169,9 @@ def without_requests(plan: Plan, requests: RequestEvidence | None, window_ms: in
     """Versions that no longer have requests: a promote is about now, of which nothing is known.
 
     A candidate, where no split says how many it should have: test traffic may be over, so its data
-    is good. The baseline, beside which the candidate's requests since then aren't compared: sooner
-    than its counters are called frozen. And all together, as in an outage of the whole service.
+    is good. The baseline, beside which the candidate's requests since then aren't compared, and a
+    candidate by its declared share (its server's clock may be behind): sooner than counters are
+    called frozen. And all together, as in an outage of the whole service.
     """
     if requests is None or not len(requests.stage):
         return
@@ -179,7 +180,7 @@ def without_requests(plan: Plan, requests: RequestEvidence | None, window_ms: in
     before = {name: float(n[:-kept].sum()) for name, n in requests.requests.items()}
     usual = {name: count / max(sum(before.values()), 1.0) for name, count in before.items()}
     baseline = {plan.baseline: (declared or usual).get(plan.baseline, 0.0)}
-    for buckets, shares in ((now, baseline), (kept, {} if declared else usual)):
+    for buckets, shares in ((now, {**declared, **baseline}), (kept, {} if declared else usual)):
         if gone := _stand_still(requests, buckets, shares):
             yield f"{_described(plan, gone, buckets)} by its share; {_NEEDED}"
             return

@@ -119,6 +119,23 @@ def test_candidate_that_no_longer_has_requests_is_not_promoted(rate: int) -> Non
     assert "a promote needs requests of both versions up to the look" in found.reasons[0]
 
 
+@pytest.mark.parametrize(
+    ("last", "expected"), [(117, Decision.PROMOTE), (116, Decision.HOLD), (101, Decision.HOLD)]
+)
+def test_candidate_whose_latest_requests_are_missing_is_not_promoted(
+    last: int, expected: Decision
+) -> None:
+    """The clock of its cluster's server is behind, so its requests are those of minutes ago."""
+    baseline, candidate = simulate(np.random.default_rng(1), Traffic(rate=1000))
+    until = np.arange(120) < last
+    ended = BucketCounts(candidate.total * until, candidate.bad * until)
+    evidence = evidence_until(baseline, ended, 120)
+    found = reach_verdict(plan_for(), evidence, LIMITS, at_ms=120 * BUCKET_MS)
+    assert found.decision is expected, found.reasons
+    waits = ["no request of canary in the last 60 s"] if expected is Decision.HOLD else []
+    assert [wait.split(",")[0] for wait in found.waits] == waits
+
+
 @pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.parametrize("last", [116, 110, 100])
 def test_candidate_whose_baseline_no_longer_has_requests_is_not_promoted(

@@ -160,7 +160,7 @@ def fitted(
         is_part = new.window.start_ms <= start and old.end_ms < new.window.end_ms
         if own is new or not is_part or warnings:
             return None, reason
-        begin, why = old.end_ms, reason
+        begin, why = old.end_ms, f"{reason}; what came after {instant(old.end_ms):%H:%M} is read"
     return new.part(begin, new.window.end_ms), why
 
 
