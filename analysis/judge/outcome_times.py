@@ -35,21 +35,28 @@ def why_mistimed(evidence: UserEvidence, metric: MetricPlan) -> str | None:
 def _why_cut(reach: OutcomeReach) -> str | None:
     """What says that times lack what is below a second, a minute or an hour."""
     counted = sum(each.sampled * each.each for each in reach.by_variant.values())
-    lost: Counter[int] = Counter()
-    for variant in reach.by_variant.values():
-        for unit, rows in variant.cut:
-            lost[unit] += rows * variant.each
-    if not lost:
-        return None
-    unit, rows = max(lost.items(), key=lambda each: each[1])
-    if rows < _SOME_ROWS or rows <= _CUT_SHARE * (rows + counted):
-        return None
-    name = _UNITS[unit]
-    return (
-        f"{rows:,} outcomes {reach.outcome!r} beside {counted:,} that count lie less than a {name} "
-        f"before their user's exposure, at whole {name}s: it isn't known which came first. Give "
-        f"outcomes their full time, cut exposures to whole {name}s as well, or approve the metric"
-    )
+    for kind, whose, remedy in (
+        (
+            "cut",
+            "at whole {}s",
+            "Give outcomes their full time, cut exposures to whole {}s as well",
+        ),
+        ("rounded", "at a whole {}, and hardly any before", "Give exposures their full time"),
+    ):
+        lost: Counter[int] = Counter()
+        for variant in reach.by_variant.values():
+            for unit, rows in getattr(variant, kind):
+                lost[unit] += rows * variant.each
+        unit, rows = max(lost.items(), key=lambda each: each[1], default=(1, 0))
+        if rows < _SOME_ROWS or rows <= _CUT_SHARE * (rows + counted):
+            continue
+        name = _UNITS[unit]
+        return (
+            f"{rows:,} outcomes {reach.outcome!r} beside {counted:,} that count lie less than a "
+            f"{name} before their user's exposure, {whose.format(name)}: it isn't known which came "
+            f"first. {remedy.format(name)}, or approve the metric"
+        )
+    return None
 
 
 def _why_shifted(reach: OutcomeReach) -> str | None:

@@ -45,7 +45,8 @@ class VariantReach:
     Of the sample's rows that happened: hours, users with some within the window by hour since the
     epoch, minutes, by minute of the hour, sizes, by four times an amount's binary logarithm (empty
     where amounts don't matter); around, rows by quarters of an hour since the exposure;
-    cut, by a unit in seconds, rows at whole units that lie less than one before the exposure.
+    cut, by a unit in seconds, rows at whole units that lie less than one before the exposure;
+    rounded, more rows than before that lie less than one before exposures at whole units.
     """
 
     users: int = 0
@@ -82,6 +83,7 @@ class VariantReach:
     sizes: tuple[PlaceCount, ...] = ()
     around: tuple[PlaceCount, ...] = ()
     cut: tuple[PlaceCount, ...] = ()
+    rounded: tuple[PlaceCount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

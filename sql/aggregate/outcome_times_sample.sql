@@ -9,6 +9,8 @@
 -- kind 'around': place is a quarter of an hour since the exposure, from 15 hours before it to 15 after.
 -- kind 'cut': place is a unit in seconds; row_count are outcomes that lie less than one unit before the
 --   exposure, at whole units, where most that are so near do: the exposure's own time is finer.
+-- kind 'rounded': the same, less as many as in the unit before, where exposures are at whole seconds or
+--   minutes and three times as many outcomes are in the last unit: these are rounded up, or late.
 with sampled_users as (
     select
         u.user_id,
@@ -24,6 +26,7 @@ placed as (
         o.user_id,
         u.variant,
         o.value,
+        epoch_us(u.exposed_at) as exposed_us,
         epoch_us(o.occurred_at) as occurred_us,
         epoch_us(o.occurred_at) - epoch_us(u.exposed_at) as after_us
     from outcomes as o
@@ -85,11 +88,19 @@ cut as (
         placed.outcome,
         placed.variant,
         units.seconds as place,
-        count(*) as row_count,
-        count(*) filter (placed.occurred_us % (1000000 * units.seconds) = 0) as whole
+        count(*) filter (placed.after_us > -1000000 * units.seconds) as row_count,
+        count(*) filter (placed.after_us <= -1000000 * units.seconds) as row_count_before,
+        count(*) filter (
+            placed.after_us > -1000000 * units.seconds
+            and placed.occurred_us % (1000000 * units.seconds) = 0
+        ) as whole,
+        count(*) filter (
+            placed.after_us > -1000000 * units.seconds
+            and placed.exposed_us % (1000000 * units.seconds) = 0
+        ) as rounded
     from placed
     inner join (values (cast(1 as bigint)), (60), (3600)) as units (seconds)
-        on placed.after_us > -1000000 * units.seconds
+        on placed.after_us > -2000000 * units.seconds
     where placed.after_us < 0 and $from_us = 0
     group by placed.outcome, placed.variant, units.seconds
 )
@@ -134,4 +145,13 @@ select
     whole as row_count
 from cut
 where 2 * whole > row_count
+union all
+select
+    outcome,
+    variant,
+    'rounded' as kind,
+    place,
+    row_count - row_count_before as row_count
+from cut
+where 2 * rounded > row_count and row_count >= 3 * row_count_before and place < 3600
 order by outcome, variant, kind, place

@@ -28,7 +28,14 @@ class SampledReach(NamedTuple):
 
 _COUNTS = SampledReach._fields[3:]
 # Kinds of times in sql/aggregate/outcome_times_sample, and VariantReach's fields of them.
-_KINDS = {"hour": "hours", "minute": "minutes", "size": "sizes", "around": "around", "cut": "cut"}
+_KINDS = {
+    "hour": "hours",
+    "minute": "minutes",
+    "size": "sizes",
+    "around": "around",
+    "cut": "cut",
+    "rounded": "rounded",
+}
 TIMES = tuple(_KINDS.values())
 
 

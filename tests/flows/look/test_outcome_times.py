@@ -115,6 +115,18 @@ def test_outcomes_that_are_cut_to_a_unit_hide_no_harm(
     assert said in " ".join(document.reasons)
 
 
+@pytest.mark.parametrize("seconds", [1, 60])
+def test_exposures_that_are_rounded_up_hide_no_harm(tmp_path: Path, seconds: int) -> None:
+    """Sent at the end of each second or minute."""
+
+    def up(at: datetime) -> datetime:
+        return at + (day(0) - at) % timedelta(seconds=seconds)
+
+    document = look(tmp_path, at_once, exposures=up, share_of_b=0.05)
+    assert document.decision.value == "hold", document.reasons
+    assert "before their user's exposure, at a whole" in document.reasons[0]
+
+
 HEALTHY: dict[str, dict[str, Any]] = {
     "full times": {"lag": at_once},
     "both in whole seconds": {"lag": at_once, "outcomes": cut_to(1), "exposures": cut_to(1)},
@@ -122,6 +134,11 @@ HEALTHY: dict[str, dict[str, Any]] = {
     "exposures in whole minutes": {"lag": at_once, "exposures": cut_to(60)},
     "whole seconds at any time": {"lag": at_any_time, "outcomes": cut_to(1)},
     "a click that leads to the exposure": {"lag": soon, "before": lambda user: 0.2},
+    "clicks in the session before exposures in whole minutes": {
+        "lag": soon,
+        "before": lambda user: -600 * math.log(chance(user, "past") + 1e-9),
+        "exposures": cut_to(60),
+    },
     "a habit": {"lag": at_any_time, "before": lambda user: 200_000 * chance(user, "past")},
     "in the session before": {
         "lag": soon,
