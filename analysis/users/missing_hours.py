@@ -16,6 +16,8 @@ from analysis.users.outcome_reach import PlaceCount, VariantReach
 _SOME_AT_A_PLACE, _HARDLY_ANY = 20.0, 0.2
 _SURELY_MISSING, _BEYOND_CHANCE = 20, 5.0
 _DAY, _HOUR = 24, 60
+# So many minutes of every hour, one after another, are an outage.
+_LEAST_MINUTES = 5
 # Longer outages are those of days.
 _LONGEST_RUN = 7 * _DAY
 
@@ -85,6 +87,11 @@ class _Counts:
         first, second = np.split(twice.run(len(self.mine) - 1), 2)
         return np.asarray(first | second, dtype=np.bool_)
 
+    def long_run_around(self) -> tuple[Places, ...]:
+        """The same if some places of it have others': users who come at fixed minutes have few."""
+        lost = self.run_around()
+        return (lost,) if np.count_nonzero(self.others[lost]) >= _LEAST_MINUTES else ()
+
     def _expected(self) -> NDArray[np.float64]:
         return float(self.mine.sum()) / max(float(self.others.sum()), 1.0) * self.others
 
@@ -117,7 +124,7 @@ def _missing(few: VariantReach, many: VariantReach) -> Iterator[MissingHours]:
         ("hours", hours, (hours.single(), hours.run(_LONGEST_RUN)), hour),
         ("days", days, (days.single(),), day),
         ("hours of the day", daily, (daily.single(), daily.run_around()), "{:02}:00 UTC".format),
-        ("minutes of the hour", minutes, (minutes.single(), minutes.run_around()), ":{:02}".format),
+        ("minutes of the hour", minutes, minutes.long_run_around(), ":{:02}".format),
     )
     for name, counts, sets, shown in kinds:
         for lost in sets:
