@@ -156,7 +156,7 @@ def _look(controller: Controller, state: DeliveryState) -> Step:
 def _aged(controller: Controller, at: datetime) -> str | None:
     """Why a look is too old to act on: its machine slept, or what it asked took so long."""
     delivery, age = controller.spec.delivery, controller.clock.now() - at
-    if delivery is None or age <= delivery.blind_for:
+    if delivery is None or age <= max(delivery.blind_for, 10 * controller.spec.plan.look_every):
         return None
     return f"this look was taken {span(milliseconds(age))} ago, the next one decides"
 
