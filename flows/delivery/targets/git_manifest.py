@@ -98,7 +98,15 @@ class GitManifest:
 
     def _take_back_unpushed(self) -> None:
         """Undoes a shift whose controller was killed before the push: it never came about."""
-        ahead = self._git("rev-list", "@{upstream}..HEAD").split()
+        try:
+            ahead = self._git("rev-list", "@{upstream}..HEAD").split()
+        except TargetRefused as error:
+            if "upstream" not in str(error):
+                raise
+            raise TargetRefused(
+                f"{self.title}: its branch has no upstream to push to: git push -u REMOTE BRANCH, "
+                "or leave out push"
+            ) from error
         if not ahead:
             return
         trailer = f"--format=%(trailers:key={_FENCE},valueonly,separator=%x20)"

@@ -142,6 +142,13 @@ def test_a_branch_that_the_remote_protects_is_no_race(pushed: GitManifest) -> No
     assert pushed.read().fence == 0
 
 
+@pytest.mark.parametrize("how", [("branch", "--unset-upstream"), ("switch", "-q", "-c", "new")])
+def test_a_branch_without_an_upstream_is_told(pushed: GitManifest, how: tuple[str, ...]) -> None:
+    git(pushed.path.parent, *how)
+    with pytest.raises(TargetRefused, match="has no upstream to push to: git push -u"):
+        pushed.read()
+
+
 def test_a_shift_killed_before_its_push_never_came_about(pushed: GitManifest) -> None:
     done = subprocess.run([sys.executable, "-c", _KILLED, str(pushed.path)], check=False)
     assert done.returncode == -signal.SIGKILL
