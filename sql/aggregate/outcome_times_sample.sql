@@ -54,7 +54,7 @@ minutes as (
     select
         outcome,
         variant,
-        occurred_us // 60000000 % 60 as place,
+        (occurred_us // 60000000) % 60 as place,
         count(distinct user_id) as row_count
     from placed
     where after_us >= $from_us and after_us < $until_us
@@ -83,26 +83,45 @@ around as (
     group by outcome, variant, place
 ),
 
+-- The largest unit that a time is whole in.
+in_units as (
+    select
+        *,
+        case
+            when occurred_us % 3600000000 = 0 then 3600
+            when occurred_us % 60000000 = 0 then 60
+            when occurred_us % 1000000 = 0 then 1
+            else 0
+        end as occurred_unit,
+        case
+            when exposed_us % 3600000000 = 0 then 3600
+            when exposed_us % 60000000 = 0 then 60
+            when exposed_us % 1000000 = 0 then 1
+            else 0
+        end as exposed_unit
+    from placed
+    where after_us < 0 and $from_us = 0
+),
+
 cut as (
     select
-        placed.outcome,
-        placed.variant,
+        in_units.outcome,
+        in_units.variant,
         units.seconds as place,
-        count(*) filter (placed.after_us > -1000000 * units.seconds) as row_count,
-        count(*) filter (placed.after_us <= -1000000 * units.seconds) as row_count_before,
+        count(*) filter (in_units.after_us > -1000000 * units.seconds) as row_count,
+        count(*) filter (in_units.after_us <= -1000000 * units.seconds) as row_count_before,
         count(*) filter (
-            placed.after_us > -1000000 * units.seconds
-            and placed.occurred_us % (1000000 * units.seconds) = 0
+            in_units.after_us > -1000000 * units.seconds
+            and in_units.occurred_unit >= units.seconds
         ) as whole,
         count(*) filter (
-            placed.after_us > -1000000 * units.seconds
-            and placed.exposed_us % (1000000 * units.seconds) = 0
+            in_units.after_us > -1000000 * units.seconds
+            and in_units.exposed_unit >= units.seconds
         ) as rounded
-    from placed
+    from in_units
     inner join (values (cast(1 as bigint)), (60), (3600)) as units (seconds)
-        on placed.after_us > -2000000 * units.seconds
-    where placed.after_us < 0 and $from_us = 0
-    group by placed.outcome, placed.variant, units.seconds
+        on in_units.after_us > -2000000 * units.seconds
+    group by in_units.outcome, in_units.variant, units.seconds
 )
 
 select
