@@ -101,7 +101,8 @@ class GitManifest:
         try:
             ahead = self._git("rev-list", "@{upstream}..HEAD").split()
         except TargetRefused as error:
-            if "upstream" not in str(error):
+            # In a path, the word alone says nothing.
+            if not any(said in str(error) for said in ("@{upstream}", "no upstream configured")):
                 raise
             raise TargetRefused(
                 f"{self.title}: its branch has no upstream to push to: git push -u REMOTE BRANCH, "
