@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -95,6 +96,7 @@ def recent_of(
 ) -> RecentExcess:
     """The same of any excess. excess: of the buckets from one on, up to another."""
     begin = last_part(buckets, least)
+    excess = cache(excess)  # the last part is mostly the later half
     coming = min(buckets, max(left, 0))
     ahead = _ahead(excess, buckets, 0.5 + coming / buckets) if coming else None
     return RecentExcess(begin, excess(begin, buckets), coming, ahead)

@@ -32,8 +32,8 @@ def bracket_root(
     ends = np.broadcast_arrays(np.asarray(low, np.float64), np.asarray(high, np.float64))
     start, end = (np.array(e) for e in ends)
     f_start, f_end = rising(start), rising(end)
-    # Where there is no root inside, the bracket is one point from the start.
-    end = np.where(f_start >= 0, start, end)
+    # Where there is no root inside, or nothing is known, the bracket is one point from the start.
+    end = np.where((f_start >= 0) | np.isnan(f_start) & np.isnan(f_end), start, end)
     start = np.where(f_end < 0, end, start)
     x1, x2, x3 = start, end, end
     f1, f2, f3 = f_start, f_end, f_end

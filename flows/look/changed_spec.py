@@ -24,16 +24,14 @@ def note_on_changed_spec(
 
     Of the same variants; of this plan, or of as long before it, as its start may be what was moved.
     """
-    asked = {
-        "experiment": spec.experiment,
-        "spec_hash": spec.spec_hash,
-        "since": instant(2 * plan.start_ms - plan.end_ms),
-        "look_at": instant(at_ms),
-    }
-    rows = run(con, "aggregate/rollbacks_by_other_specs", **asked).fetchall()
-    now = json.loads(spec.model_dump_json()) if rows else {}
-    for text, look_at in rows:
-        then = json.loads(text)
+    asked = {"experiment": spec.experiment, "spec_hash": spec.spec_hash}
+    others = dict(run(con, "aggregate/other_specs", **asked).fetchall())
+    if not others:
+        return ()
+    span = {"since": instant(2 * plan.start_ms - plan.end_ms), "look_at": instant(at_ms)}
+    now = json.loads(spec.model_dump_json())
+    for hashed, look_at in run(con, "aggregate/rollbacks_by_other_specs", **asked, **span).fetchall():
+        then = json.loads(others[hashed]) if hashed in others else now
         changed = list(_changed(then, now))
         if then["variants"] != now["variants"] or not changed:
             continue

@@ -29,3 +29,18 @@ def test_root_that_is_hit_exactly_is_one_point() -> None:
     low, high = bracket_root(lambda x: x, -1.0, 1.0)
 
     assert low.item() == high.item() == 0.0
+
+
+def test_cell_of_which_nothing_is_known_asks_for_no_evaluation_more() -> None:
+    def evaluations(factors: list[float]) -> int:
+        found = 0
+
+        def rising(x: np.ndarray) -> np.ndarray:
+            nonlocal found
+            found += 1
+            return np.array(factors) * (np.exp(x) - 2)
+
+        bracket_root(rising, np.zeros(len(factors)), 1.0)
+        return found
+
+    assert evaluations([1.0, np.nan, 3.0]) == evaluations([1.0, 3.0])
