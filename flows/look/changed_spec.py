@@ -30,7 +30,9 @@ def note_on_changed_spec(
         return ()
     span = {"since": instant(2 * plan.start_ms - plan.end_ms), "look_at": instant(at_ms)}
     now = json.loads(spec.model_dump_json())
-    for hashed, look_at in run(con, "aggregate/rollbacks_by_other_specs", **asked, **span).fetchall():
+    for hashed, look_at in run(
+        con, "aggregate/rollbacks_by_other_specs", **asked, **span
+    ).fetchall():
         then = json.loads(others[hashed]) if hashed in others else now
         changed = list(_changed(then, now))
         if then["variants"] != now["variants"] or not changed:

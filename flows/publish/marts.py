@@ -17,6 +17,7 @@ import duckdb
 from flows.formats.atomic_file import write_atomically
 from flows.formats.problems import UserError
 from flows.warehouse.connection import open_reader
+from flows.warehouse.engines import on_all_threads
 from flows.warehouse.file_lock import LockHeld, file_lock
 from flows.warehouse.migrations import view_comments
 from flows.warehouse.statements import literal, quoted, run
@@ -70,7 +71,7 @@ def publish(
         for unfinished in marts_dir.glob(".marts-*"):  # of a publish that was killed
             unfinished.unlink()
         path = marts_dir / _next_name(marts_dir)
-        with open_reader(warehouse, wait_s=_WAIT_S) as con:
+        with open_reader(warehouse, wait_s=_WAIT_S) as con, on_all_threads(con, warehouse):
             _write(con, path, earlier if earlier and earlier.will_do(path) else None)
         _point_to(path)
         for old in _published(marts_dir)[:-keep]:

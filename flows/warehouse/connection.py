@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from flows.formats.problems import UserError, os_reason
-from flows.warehouse.engines import attached, interrupt_told
+from flows.warehouse.engines import attached, interrupt_told, on_all_threads
 from flows.warehouse.file_lock import LockHeld, file_lock
 from flows.warehouse.kept_open import KEPT, Opened, stays_open
 from flows.warehouse.migrations import SchemaMismatch, bring_up_to_date, is_up_to_date
@@ -225,7 +225,7 @@ def _up_to_date(path: Path, deadline: float, wait_s: float) -> Iterator[duckdb.D
         _create(path, deadline, wait_s)
     with _connected(path, read_only=False, deadline=deadline, wait_s=wait_s) as con:
         if not _is_ready(con, path):
-            with transaction(con):
+            with on_all_threads(con, path), transaction(con):
                 bring_up_to_date(con)
         yield con
 

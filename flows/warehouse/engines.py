@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from flows.warehouse.interrupts import interruptible
+from flows.warehouse.resources import resources_of
 from flows.warehouse.statements import literal, run
 
 _Engine = tuple[Mapping[str, str], duckdb.DuckDBPyConnection]  # with its settings
@@ -42,10 +43,13 @@ def attached(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to a DuckDB file, with nothing else open beside it; None: to one in memory.
 
+    The statements on a file run on one thread, but for those in on_all_threads: most are over so
+    little that to wake another one takes longer.
     spilled: where what doesn't fit into memory goes, unless settings say; gone afterwards.
     """
     folder = settings.get("temp_directory", str(spilled))
     had, engine = _started(folder, settings)
+    engine.execute("set threads = 1" if file else _all_threads(settings))
     is_as_new = False
     try:
         source = literal(":memory:" if file is None else str(file))
@@ -64,6 +68,27 @@ def attached(
             idle.append((had, engine))
         else:
             engine.close()
+
+
+@contextmanager
+def on_all_threads(con: duckdb.DuckDBPyConnection, warehouse: Path) -> Iterator[None]:
+    """Statements over many rows, on as many threads as its settings say, or as there are cores.
+
+    Begins and ends outside a transaction.
+    """
+    con.execute(_all_threads(resources_of(warehouse)))
+    try:
+        yield
+    except BaseException:
+        # What has failed may be why this does.
+        with suppress(duckdb.Error):
+            con.execute("set threads = 1")
+        raise
+    con.execute("set threads = 1")
+
+
+def _all_threads(settings: Mapping[str, str]) -> str:
+    return f"set threads = {settings['threads']}" if "threads" in settings else "reset threads"
 
 
 def session(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:

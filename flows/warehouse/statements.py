@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -50,26 +50,6 @@ def joined_as_written(con: Connection) -> Iterator[None]:
         yield
     finally:
         con.execute("reset disabled_optimizers")
-
-
-@contextmanager
-def on_one_thread(con: Connection) -> Iterator[None]:
-    """Statements that write as much as fits into memory; begins and ends outside a transaction.
-
-    To share so little out costs a tenth more CPU, and saves no time.
-    """
-    import duckdb  # noqa: PLC0415 - slow, and loaded by whoever has a connection
-
-    threads = con.execute("select current_setting('threads')").fetchall()[0][0]
-    con.execute("set threads = 1")
-    try:
-        yield
-    except BaseException:
-        # What has failed may be why this does.
-        with suppress(duckdb.Error):
-            con.execute(f"set threads = {threads}")
-        raise
-    con.execute(f"set threads = {threads}")
 
 
 def statement(name: str, **lists: str) -> str:

@@ -29,7 +29,7 @@ from flows.ingest.requests.windows import NewWindow, bucket_ms, selection_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.arrow_columns import instants, numbers, table, texts
 from flows.warehouse.connection import open_writer, transaction
-from flows.warehouse.statements import Connection, on_one_thread, run
+from flows.warehouse.statements import Connection, run
 
 # In the labels of a series, as JSON with sorted names.
 _EDGE_LABEL = re.compile(r'"le": "[^"]*",? ?')
@@ -73,7 +73,7 @@ def load_span(spec: Experiment, span: SpanCounts, warehouse: Path) -> LoadedSpan
 
     Raises WarehouseBusy or WarehouseUnusable, and then nothing was written.
     """
-    with open_writer(warehouse) as con, on_one_thread(con), transaction(con):
+    with open_writer(warehouse) as con, transaction(con):
         claimed = claim_windows(
             con,
             spec,

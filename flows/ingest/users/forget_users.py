@@ -11,6 +11,7 @@ from flows.ingest.users.kept_sums import keep_sums
 from flows.ingest.users.kept_users import forget_kept
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_writer, transaction
+from flows.warehouse.engines import on_all_threads
 from flows.warehouse.statements import Connection, run
 
 
@@ -23,7 +24,7 @@ def forget_users(
     anew without them for the experiments of specs, and forgotten for others and those of engines.
     Verdicts stay: they hold sums, and name no user. Raises WarehouseBusy or WarehouseUnusable.
     """
-    with open_writer(warehouse) as con:
+    with open_writer(warehouse) as con, on_all_threads(con, warehouse):
         with transaction(con):
             for macro in ("load/trimmed_macro", "load/one_form_macro"):
                 run(con, macro)

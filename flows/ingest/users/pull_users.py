@@ -21,6 +21,7 @@ from flows.ingest.users.staging import Reading, Staging, stage_source, wanted_ro
 from flows.spec.experiment import Experiment
 from flows.spec.sources import RowSource
 from flows.warehouse.connection import open_reader, open_writer, transaction
+from flows.warehouse.engines import on_all_threads
 from flows.warehouse.statements import Connection, run
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # Of so many users more who came late, outcomes that were read before are seen again.
 _LATE_SHARE = 0.01
+# Fewer than DuckDB shares out among threads.
+_FEW_ROWS = 122_880
 
 
 def pull_users(
@@ -105,7 +108,11 @@ def _pull_rows(
                 )
 
         readings = [stage(kind, known[kind]) for kind in sources]
-        with open_writer(warehouse) as con, transaction(con):
+        is_much = _rows(known, readings) > _FEW_ROWS
+        with open_writer(warehouse) as con, ExitStack() as steps:
+            if is_much:
+                steps.enter_context(on_all_threads(con, warehouse))
+            steps.enter_context(transaction(con))
             loaded = load_readings(con, spec, readings, until_ms=until_ms)
             if unseen := _unseen_outcomes(con, spec, loaded, readings, since):
                 kept = {k: v for k, v in known[UserRows.OUTCOMES].items() if k not in unseen}
@@ -117,6 +124,12 @@ def _pull_rows(
         for each in reading.staged:
             each.path.unlink(missing_ok=True)
     return loaded.sources
+
+
+def _rows(known: Mapping[UserRows, Mapping[str, KnownPart]], readings: Sequence[Reading]) -> int:
+    """How many a load may have to do with: those that are there, and those that come in."""
+    there = sum(part.row_count for parts in known.values() for part in parts.values())
+    return there + sum(part.row_count for reading in readings for part in reading.staged)
 
 
 def _unseen_outcomes(

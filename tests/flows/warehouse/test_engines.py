@@ -13,7 +13,9 @@ import duckdb
 import pytest
 
 from flows.warehouse import engines
-from flows.warehouse.engines import attached, session
+from flows.warehouse.connection import open_writer
+from flows.warehouse.engines import attached, on_all_threads, session
+from flows.warehouse.resources import resources_of
 from tests.servers.other_process import process
 
 LIMIT = {"memory_limit": "16MB"}
@@ -147,3 +149,50 @@ def _told_again(told: Callable[[], None]) -> Iterator[None]:
 def test_other_failures_stay_what_they_are(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="what else"), attached(None, tmp_path / "spilled", {}):
         raise RuntimeError("what else")
+
+
+def _threads(con: duckdb.DuckDBPyConnection) -> int:
+    return int(con.execute("select current_setting('threads')").fetchall()[0][0])
+
+
+@pytest.fixture
+def of_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A warehouse for which three threads are set."""
+    monkeypatch.setenv("VERDICT_THREADS", "3")
+    return tmp_path / "var" / "w.duckdb"
+
+
+def test_what_is_over_many_rows_has_all_threads_and_the_rest_one(of_three: Path) -> None:
+    with open_writer(of_three) as con:
+        assert _threads(con) == 1
+        with on_all_threads(con, of_three):
+            assert _threads(con) == 3
+        assert _threads(con) == 1
+    with attached(None, of_three.with_name("spilled"), resources_of(of_three)) as con:
+        assert _threads(con) == 3
+
+
+def test_without_a_setting_there_are_as_many_threads_as_cores(tmp_path: Path) -> None:
+    with duckdb.connect() as con:
+        cores = _threads(con)
+    with open_writer(tmp_path / "w.duckdb") as con, on_all_threads(con, tmp_path / "w.duckdb"):
+        assert _threads(con) == cores
+
+
+def test_what_fails_leaves_one_thread_and_its_own_error(of_three: Path) -> None:
+    with open_writer(of_three) as con:
+        with pytest.raises(duckdb.CatalogException), on_all_threads(con, of_three):
+            con.execute("select * from missing")
+        assert _threads(con) == 1
+
+
+def _fails_after_its_connection(warehouse: Path) -> None:
+    con = duckdb.connect()
+    with on_all_threads(con, warehouse):
+        con.close()
+        raise ValueError("first")
+
+
+def test_a_connection_that_is_gone_hides_no_error(of_three: Path) -> None:
+    with pytest.raises(ValueError, match="first"):
+        _fails_after_its_connection(of_three)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.warehouse.connection import WarehouseUnusable, open_writer
+from flows.warehouse.engines import on_all_threads
 from flows.warehouse.resources import WrongResources, resources_of
 
 
@@ -17,7 +18,7 @@ def _warehouse(root: Path, toml: str = "") -> Path:
 
 
 def _limits(warehouse: Path) -> tuple[str, int, str]:
-    with open_writer(warehouse) as con:
+    with open_writer(warehouse) as con, on_all_threads(con, warehouse):
         found = con.execute(
             "select current_setting('memory_limit'), current_setting('threads'), "
             "current_setting('temp_directory')"
