@@ -79,7 +79,7 @@ def report_views(
             _filled(con, by_name[each.name], each, judged[each.name], past, splits)
             for each in whole
         ]
-    entries = [_entry(by_name[each.name], each, judged.get(each.name)) for each in known]
+        entries = [_entry(con, by_name[each.name], each, judged.get(each.name)) for each in known]
     return ReportViews(reports, entries)
 
 
@@ -109,12 +109,12 @@ class _Judged:
     spec: Mapping[str, Any]
 
 
-def _entry(spec: Experiment, latest: _Latest, judged: _Judged | None) -> IndexEntry:
-    asks, is_over = "", False
-    if judged is not None:
-        end, verdict = judged.report.plan_end, judged.report.verdict
-        is_over = end is not None and end <= verdict.look_at
-        asks = asks_of(verdict, plan_ended=is_over)
+def _entry(
+    con: Connection, spec: Experiment, latest: _Latest, judged: _Judged | None
+) -> IndexEntry:
+    plan = judged.plan if judged else staged_plan(con, spec, at=latest.look_at)
+    is_over = instant(plan.last_look_ms) <= latest.look_at
+    asks = asks_of(judged.report.verdict, plan_ended=is_over) if judged else ""
     return IndexEntry(
         experiment=latest.name,
         service=spec.service,

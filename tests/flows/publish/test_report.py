@@ -12,6 +12,7 @@ import yaml
 
 from analysis.judge.latency_table import LatencyTable
 from analysis.metric_result import Estimate, MetricResult
+from analysis.verdict import Decision
 from flows.look.evaluate import score_experiment
 from flows.look.verdict_document import restored
 from flows.publish.marts import PublishFailed, latest_marts
@@ -163,6 +164,22 @@ def test_more_looks_than_a_picture_holds_are_counted(
     (view,) = report_views(workspace.warehouse, [SPEC]).reports
     assert (len(view.looks), view.earlier_looks) == (2, 3)
     assert view.looks[-1].at == view.verdict.look_at
+
+
+@pytest.mark.parametrize("decision", Decision)
+@pytest.mark.parametrize("index_only", [(), ("checkout",)])
+def test_the_index_knows_of_every_plan_whether_it_is_over(
+    tmp_path: Path, decision: Decision, index_only: tuple[str, ...]
+) -> None:
+    """Also of those whose pages are as they were, as at each run after the plan's end."""
+    workspace = _workspace(tmp_path, looks=1)
+    with open_writer(workspace.warehouse) as con, transaction(con):
+        con.execute("update verdicts set decision = ?", [decision.value])
+    for minutes, is_over in ((10, True), (11, False)):
+        plan = {"start": START, "duration": f"{minutes}m"}
+        spec = Experiment.model_validate(CHECKOUT | {"plan": plan})
+        (entry,) = report_views(workspace.warehouse, [spec], index_only=index_only).entries
+        assert (entry.decision, entry.is_over) == (decision, is_over)
 
 
 def test_experiment_without_a_spec_or_a_look_has_no_page(tmp_path: Path) -> None:
