@@ -89,7 +89,7 @@ def _environment() -> Environment:
         finalize=visible,
     )
     environment.filters |= {"age": _age, "iso": _iso, "spark": _spark, "url": quote}
-    environment.filters |= {"page": page_of, "code": _code}
+    environment.filters |= {"page": page_of, "code": _code, "span": span_s}
     environment.globals["numbers"] = numbers
     # Our own files, which hold nothing that HTML reads; as text they would be escaped.
     environment.globals["own_file"] = lambda name: Markup(

@@ -42,8 +42,8 @@ def percent(share: float | None, digits: int = 1) -> str:
 def probability(value: float) -> str:
     """In percent; no estimate is certain."""
     if value > 0.999:
-        return "over 99.9 %"
-    return "under 0.1 %" if value < 0.001 else percent(value)
+        return "over 99.9\N{NO-BREAK SPACE}%"
+    return "under 0.1\N{NO-BREAK SPACE}%" if value < 0.001 else percent(value)
 
 
 def score(decision: Decision, value: float | None) -> str:

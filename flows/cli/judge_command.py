@@ -99,7 +99,7 @@ def _add_intervals(judge: argparse.ArgumentParser) -> None:
     judge.add_argument(
         "--lookback",
         type=_lookback,
-        metavar="growing|sliding:MINUTES",
+        metavar="growing/sliding:MINUTES",
         help="with --every: judge all values so far or the last minutes (default: growing)",
     )
 

@@ -316,11 +316,13 @@ def test_one_look_over_days_with_one_pod_is_told_as_such() -> None:
         looks=whole.looks[-1:],
         earlier_looks=0,
         split=(stage,),
+        traffic=replace(whole.traffic, step_s=40_320.0),
         pods=(replace(whole.pods[0], is_bad=False),),
     )
     html = experiment_page(one)
     text = Page(html).text
-    for said in ("1 look. Band", "2026-01-02 03:00 to 2026-01-16 03:00", "no other pod"):
+    days = "2026-01-02 03:00 to 2026-01-16 03:00"
+    for said in ("1 look. Band", days, "times are UTC.", "steps of 11.2 h.", "no other pod"):
         assert said in text
     assert "set <code>split</code> to &lt;b&gt;" in html
     (chart,) = confidence_sequences(one)

@@ -103,6 +103,16 @@ def test_links_of_documents_lead_to_files_and_headings() -> None:
                 assert anchor in named, (path, link)
 
 
+def test_rows_of_tables_have_as_many_cells_as_their_heads() -> None:
+    """A | within a cell begins another one, in code too; what is beyond the head's isn't shown."""
+    for path in DOCUMENTS:
+        text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+        for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+            assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1, (
+                path, table,
+            )  # fmt: skip
+
+
 def environment_of(folder: Path) -> dict[str, str]:
     """In which `verdict` is this repository's."""
     binary = folder / ".bin"
