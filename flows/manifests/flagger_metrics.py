@@ -48,7 +48,10 @@ def _of_canary(
             yield FoundMetric(name, where, other=why)
     elif name in _SUCCESS:
         percent = lowest if lowest is not None else old
-        if percent is not None and 0 < percent < 100:
+        if percent is not None and 0 < percent < 50:
+            why = f"{percent:g} is in percent: over half of all requests may fail; set `objective`"
+            yield FoundMetric(name, where, other=why)
+        elif percent is not None and 50 <= percent < 100:
             share = {"objective": f"{1 - percent / 100:.6g}", "critical": "true"}
             yield FoundMetric("errors", where, fields={"kind": "error_share", **share})
     elif name in _DURATION:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,10 +11,9 @@ from flows.manifests.route_cohorts import is_driven
 from flows.manifests.split import Backend, Split
 from flows.manifests.values import fields_of, items_of, text_of
 from flows.spec.experiment import Mesh
+from flows.spec.rules import OPEN_NAME, RENDER_FIRST
 
 _MOST_NAMED = 8
-_PLACEHOLDER = re.compile(r"\{\{|\$[{(]")
-_RENDER = "render the template first (helm template, kustomize build)"
 
 
 class CannotInit(Exception):
@@ -83,8 +81,8 @@ def _one_version_each(splits: Sequence[Split]) -> Iterator[Split]:
 def _told_apart(split: Split, wanted: SpecAnswers) -> Split:
     """The split. Raises CannotInit if the mesh's metrics don't tell its backends apart."""
     names = (split.service, split.namespace, *(name for b in split.backends for name in _names(b)))
-    if unfilled := next((name for name in names if _PLACEHOLDER.search(name)), None):
-        raise CannotInit(f"{split.origin}: {unfilled} is a placeholder: {_RENDER}")
+    if unfilled := next((name for name in names if OPEN_NAME.search(name)), None):
+        raise CannotInit(f"{split.origin}: {unfilled} is a placeholder: {RENDER_FIRST}")
     if split.one_cluster and (wanted.mesh or split.mesh) is Mesh.ENVOY:
         raise CannotInit(
             f"{split.origin}: {split.one_cluster}; or name the mesh that counts behind it (--mesh)"

@@ -117,6 +117,8 @@ def _what_is_right(detail: ErrorDetails, text: str | None) -> str:
             whole = kind == "int_type"
             written = _as_number(detail["input"], detail["loc"], whole=whole)
             right = f"must be a {'whole ' * whole}number{written}"
+        case "string_type" if not text and detail["loc"][-1] in ("url", "prometheus"):
+            right = f"must be {_PATTERNS[URL_PATTERN]}"
         case "string_type":
             right = f'must be text; put it in quotes: "{text}"' if text else "must be text"
         case "model_type" | "model_attributes_type":
@@ -188,7 +190,7 @@ def _written(loc: FieldPath, data: Any) -> Iterator[str | int]:
         if is_there or is_item:
             yield part
             data = data[part]
-        elif part == "url" and isinstance(data, dict) and isinstance(data.get("prometheus"), str):
+        elif part == "url" and isinstance(data, dict) and "prometheus" in data:
             yield "prometheus"
         elif index == len(loc) - 1 and isinstance(data, dict) and str(part).isidentifier():
             yield part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,9 +14,13 @@ from flows.spec.cohort_rules import check_cohorts
 from flows.spec.delivery import Hook
 from flows.spec.experiment import Experiment, Mesh
 from flows.spec.measured_rules import check_bucket, check_measured
+from flows.spec.metrics import ErrorShare, SlowShare
 from flows.spec.recovery import Parts
 from flows.spec.user_rules import check_users
 
+# What a template leaves open, in a name.
+OPEN_NAME = re.compile(r"\{\{|\$[{(]")
+RENDER_FIRST = "render the template first (helm template, kustomize build)"
 # Response flags that a mesh counts, though no label has them.
 _FLAGS_BESIDE: dict[Mesh | None, set[str]] = {Mesh.ENVOY: {"UO", "UH"}}
 
@@ -25,6 +30,8 @@ def check_rules(parts: Parts) -> Iterator[Finding]:
     if not isinstance(parts.data, dict) or parts.spec is None:
         return
     spec = parts.spec
+    for field in ("service", "namespace", "match", "variants", "cohorts", "sources"):
+        yield from _check_open_names((field,), parts.data.get(field))
     yield from _check_splits(parts, spec)
     yield from _check_plan(parts, spec)
     yield from _check_requests(parts, spec)
@@ -41,6 +48,16 @@ def check_rules(parts: Parts) -> Iterator[Finding]:
         yield Finding(
             ("metrics",), "has no guardrail and no goal: signals and info can't promote anything"
         )
+
+
+def _check_open_names(path: FieldPath, written: Any) -> Iterator[Finding]:
+    """What a template leaves open is no name: no series and no server is called so."""
+    if isinstance(written, dict) and len(path) < 4:  # aliases can make it endless
+        for key, value in written.items():
+            if key != "query":
+                yield from _check_open_names((*path, key), value)
+    elif isinstance(written, str) and OPEN_NAME.search(written):
+        yield Finding(path, f"is {written!r}, a placeholder: {RENDER_FIRST}")
 
 
 def _check_splits(parts: Parts, spec: Experiment) -> Iterator[Finding]:
@@ -83,10 +100,11 @@ def _check_split(
             yield Finding((*path, name), f"is not a variant; there are {', '.join(variants)}")
     unnamed = [name for name in variants if name not in written]
     if unnamed:
+        missing = f"{' and '.join(unnamed)} {'is' if len(unnamed) == 1 else 'are'}n't there"
         yield Finding(
             path,
-            f"must name {' and '.join(variants)}; {' and '.join(unnamed)} isn't there (say 0 of a "
-            "variant that gets no traffic)",
+            f"must name {' and '.join(variants)}; {missing} (say 0 of a variant that gets no "
+            "traffic)",
         )
     total = math.fsum(weights.values())
     if parts.is_sound(*path) and not math.isclose(total, 100, abs_tol=1e-9):
@@ -189,6 +207,21 @@ def _check_requests(parts: Parts, spec: Experiment) -> Iterator[Finding]:
         told = f"is missing: the metrics {names} count requests of a mesh, such as istio or linkerd"
         yield Finding(("mesh",), told)
     yield from _check_identities(parts, spec)
+    yield from _check_objectives(parts, spec)
+
+
+def _check_objectives(parts: Parts, spec: Experiment) -> Iterator[Finding]:
+    """A success rate in place of a share of failures would let nearly every request fail."""
+    for name, metric in spec.metrics.items():
+        if not isinstance(metric, ErrorShare | SlowShare) or (most := metric.objective) is None:
+            continue
+        if most > 0.5 and parts.is_sound("metrics", name, "objective"):
+            what = "fail" if isinstance(metric, ErrorShare) else "be slow"
+            told = (
+                f"is {most:g}, which lets {100 * most:g} % of the requests {what}, must be at most "
+                f"0.5; if {100 * most:g} % must not {what}, say {1 - most:.6g}"
+            )
+            yield Finding(("metrics", name, "objective"), told)
 
 
 def _check_identities(parts: Parts, spec: Experiment) -> Iterator[Finding]:

@@ -212,7 +212,7 @@ class CounterSource(Strict):
 
 def _requests_source(value: object) -> object:
     """The short form `prometheus: URL` stands for a server with this URL."""
-    if isinstance(value, dict) and isinstance(value.get("prometheus"), str):
+    if isinstance(value, dict) and "prometheus" in value and "url" not in value:
         rest = {key: item for key, item in value.items() if key != "prometheus"}
         return {"url": value["prometheus"], **rest}
     if isinstance(value, str):

@@ -326,6 +326,7 @@ def test_what_a_canary_asks_of_requests_goes_before_the_usual_metrics(
         {"name": "request-success-rate", "thresholdRange": {"min": 99}},
         {"name": "request-duration", "threshold": 500},
         {"name": "p50"},
+        {"name": "request-success-rate", "thresholdRange": {"min": 0.99}},
     ]
     other["metadata"]["name"] = other["spec"]["targetRef"]["name"] = "shop"
     other["spec"]["analysis"]["metrics"] = [{"name": "request-success-rate", "threshold": 50}]
@@ -340,6 +341,7 @@ def test_what_a_canary_asks_of_requests_goes_before_the_usual_metrics(
     said = capsys.readouterr().out
     assert "m isn't converted: its MetricTemplate m is in none of the files" in said
     assert "p50 isn't converted: Flagger has no metric of that name" in said
+    assert "request-success-rate isn't converted: 0.99 is in percent" in said
 
 
 def test_init_writes_templates_where_nothing_is_split(

@@ -98,6 +98,66 @@ def test_margin_that_is_none_is_refused_with_one_that_is(
     assert said in found
 
 
+@pytest.mark.parametrize(
+    ("metric", "bad"), [("error_share", "fail"), ("slow_share, above: 1s", "be slow")]
+)
+def test_success_rate_is_no_objective(tmp_path: Path, metric: str, bad: str) -> None:
+    """The guide asks for a success rate of 0.95; as an objective that lets nearly all fail."""
+
+    def found(objective: str) -> list[str]:
+        metrics = f"metrics: {{e: {{kind: {metric}, objective: {objective}}}}}"
+        return problems_of(tmp_path, f"{SHORTEST}{metrics}\nafter: [UNKNOWN]\n")
+
+    for written, said in (
+        ("0.95", f"is 0.95, which lets 95 % of the requests {bad}"),
+        ("99.9%", f"if 99.9 % must not {bad}, say 0.001"),
+    ):
+        assert said in " ".join(found(written))
+    assert len(found("0.95")) == len(found("50%")) + 1
+
+
+@pytest.mark.parametrize("open_name", ["{{ .Values.name }}", "${NAME}", "v$(TAG)"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("service: exam-service", "service: '@'"),
+        ("v2.1.0", "'@'"),
+        ("version: v2.1.0", "labels: {app: '@'}"),
+        ("edtech-production", "'@'"),
+        ("mesh:", "match: {cluster: '@'}\nmesh:"),
+        ('"http://prometheus:9090"', "'http://@:9090'"),
+    ],
+)
+def test_what_a_template_leaves_open_is_no_name(
+    tmp_path: Path, old: str, new: str, open_name: str
+) -> None:
+    """In quotes it is text like any other, of which no series has the label."""
+    assert old in SHORTEST
+    found = problems_of(tmp_path, SHORTEST.replace(old, new.replace("@", open_name)))
+    assert any(
+        open_name in one and "a placeholder: render the template first" in one for one in found
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("{prometheus: }", "prometheus: is empty, must be a URL"),
+        ('{prometheus: {url: "http://p:9090"}}', "prometheus: must be a URL"),
+        ("{prometheus: 9090}", "prometheus: is 9090, must be"),
+        ("{url: }", "url: is empty, must be a URL"),
+    ],
+)
+def test_address_that_is_none_is_asked_for_at_its_field(
+    tmp_path: Path, written: str, said: str
+) -> None:
+    """`prometheus` was an unknown field where its value was no text."""
+    (found,) = problems_of(
+        tmp_path, SHORTEST.replace('{prometheus: "http://prometheus:9090"}', written)
+    )
+    assert f"sources.requests.{said}" in found
+
+
 @pytest.mark.parametrize("days", [3651, 999_999_999, 10**30])
 def test_day_that_no_time_has_is_refused(tmp_path: Path, days: int) -> None:
     """A traceback was all that was said of a day beyond the longest time span."""
