@@ -35,7 +35,7 @@ def check_server(source: PrometheusSource) -> Sequence[HealthFinding]:
     if clock is None:
         return [HealthFinding(subject, Health.OK, f"{found}, clock unknown")]
     skew_s = (clock - datetime.now(UTC)).total_seconds()
-    said = f"{found}, clock {skew_s:+.0f} s"
+    said = f"{found}, clock {round(skew_s):+d} s"
     if abs(skew_s) <= _MOST_SKEW_S:
         return [HealthFinding(subject, Health.OK, said)]
     remedy = "set both clocks by NTP: looks at `now` see that much too little or too much"

@@ -251,7 +251,8 @@ def _metrics_there(source: SampleSource, wanted: Sequence[str]) -> str:
     with suppress(SourceUnavailable, SourceRefused):
         names = source.metric_names()
         if there := [name for name in wanted if name in names]:
-            return f". It has {there[0]} of another time: is there traffic, and is it scraped?"
+            asked = "is there traffic, is it scraped, and is plan.start right?"
+            return f". It has {there[0]} of another time: {asked}"
         if names:
             near = _closest(names, wanted[0])
             return f". The metrics it has that are most like that are {near}"

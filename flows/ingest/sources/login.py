@@ -98,6 +98,17 @@ def login_of(
     return requests.auth.HTTPBasicAuth(user, password)
 
 
+def login_hint(source: PrometheusSource, credentials: tuple[str, str] | None) -> str:
+    """What to look at where a server refuses the login that it was sent, or asks for one."""
+    if source.token_env is not None:
+        return f"; is the token in {source.token_env} (token_env) right?"
+    if source.user_env is not None:
+        return f"; are user and password in {source.user_env} and {source.password_env} right?"
+    if credentials is not None:
+        return "; are the URL's user and password right?"
+    return "; where it needs a login, set token_env, or user_env and password_env"
+
+
 def _from_environment(field: str, name: str) -> str:
     try:
         return read_secret(os.environ, name, is_token=field == "token_env")

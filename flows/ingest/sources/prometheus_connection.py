@@ -23,7 +23,7 @@ from flows.formats.network_words import network_words
 from flows.formats.text import counted
 from flows.formats.text_file import STREAM, is_stream
 from flows.formats.urls import endpoint_of
-from flows.ingest.sources.login import OtherHost, SpecSession, login_of
+from flows.ingest.sources.login import OtherHost, SpecSession, login_hint, login_of
 from flows.ingest.sources.packed_body import unpacking
 from flows.ingest.sources.samples import SourceRefused, SourceUnavailable
 from flows.spec.sources import PrometheusSource
@@ -87,6 +87,8 @@ class PrometheusConnection:
         self.patience = patience
         session = SpecSession(patience.whole_s)
         session.auth = login_of(source, server.credentials)
+        self._hints = dict.fromkeys((401, 403), login_hint(source, server.credentials))
+        self._hints[404] = f"; is {self.url} the address to which /api/v1 is added?"
         session.params = dict(server.parameters)
         if source.ca_file and is_stream(Path(source.ca_file)):
             raise SourceRefused(f"{self.url}: ca_file {source.ca_file} {STREAM}")
@@ -223,8 +225,7 @@ class PrometheusConnection:
         if remedy is Remedy.HALVE:
             raise AskForLess(words)
         if remedy is Remedy.REFUSE:
-            is_elsewhere = response.status_code == requests.codes.not_found
-            hint = f"; is {self.url} the address to which /api/v1 is added?" if is_elsewhere else ""
+            hint = self._hints.get(response.status_code, "")
             raise SourceRefused(f"{self.url} refused ({response.status_code}): {words}{hint}")
         asked = response.headers.get("Retry-After", "")
         raise _AskLater(

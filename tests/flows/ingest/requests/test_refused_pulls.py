@@ -81,6 +81,7 @@ def test_metric_whose_traffic_is_over_is_not_called_unknown(warehouse: Path) -> 
     add_pod(source, istio("v1", "a"), START - 3 * HOUR, START - 2 * HOUR)
     message = _refused(source, warehouse, NoSuchMetric)
     assert ". It has istio_requests_total of another time: is there traffic" in message
+    assert "is plan.start right?" in message
     assert "most like" not in message
 
 

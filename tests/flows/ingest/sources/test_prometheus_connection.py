@@ -152,6 +152,30 @@ def test_user_and_password_of_the_environment_are_sent(monkeypatch: pytest.Monke
         assert all(headers["Authorization"] == basic for _, headers, _ in server.asked)
 
 
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("url", "fields", "hint"),
+    [
+        ("http://", {}, "where it needs a login, set token_env, or user_env and password_env"),
+        ("http://joe:s3cret@", {}, "are the URL's user and password right?"),
+        ("http://", {"token_env": "PROM_TOKEN"}, "is the token in PROM_TOKEN"),
+        ("http://", {"user_env": "U", "password_env": "P"}, "user and password in U and P"),
+    ],
+)
+def test_refused_login_names_the_field_to_look_at(
+    monkeypatch: pytest.MonkeyPatch, status: int, url: str, fields: dict[str, str], hint: str
+) -> None:
+    for name in fields.values():
+        monkeypatch.setenv(name, "s3cret")
+    with scripted(Reply(status, b"no")) as server:
+        settings = PrometheusSource(url=server.url.replace("http://", url), **fields)
+        with pytest.raises(SourceRefused) as refused:
+            PrometheusSamples(settings, HASTY).read(UP, 0, HOUR)
+    assert f"refused ({status}): no; " in str(refused.value)
+    assert hint in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+
+
 def test_password_in_the_url_is_sent_but_never_said() -> None:
     with scripted(Reply(403, b"<html>forbidden</html>")) as server:
         host = server.url.removeprefix("http://")
