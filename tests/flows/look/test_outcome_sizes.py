@@ -81,6 +81,29 @@ def test_counts_have_no_unit(tmp_path: Path) -> None:
     assert document.decision.value == "promote", document.reasons
 
 
+@pytest.mark.parametrize(
+    ("kind", "columns", "is_said"),
+    [
+        ("mean", {}, True),
+        # Rows may be counted by a ratio, and by who says so.
+        ("ratio", {}, False),
+        ("mean", {"value": "value"}, False),
+    ],
+)
+def test_rows_without_a_column_of_amounts_are_no_amounts(
+    tmp_path: Path, kind: str, columns: dict[str, str], is_said: bool
+) -> None:
+    """A column of another name (`amount`) was passed over, and each row counted as 1."""
+    rows = with_orders([{**row, "value": 1} for row in amounts(1)])
+    if is_said:
+        rows = [{("amount" if k == "value" else k): v for k, v in row.items()} for row in rows]
+    sources = written(METRIC)["sources"]
+    sources["outcomes"]["columns"] = columns
+    document = look(tmp_path, rows, {**METRIC, **KINDS[kind]}, sources=sources)
+    assert ("every amount 'complaint' is 1" in document.reasons[0]) == is_said, document.reasons
+    assert kind == "ratio" or document.decision.value == ("hold" if is_said else "promote")
+
+
 def test_a_row_per_user_in_another_unit_is_no_gain(tmp_path: Path) -> None:
     value = {row["user_id"]: row["value"] for row in amounts(0.01, share_of_b=0.4)}
     rows = [
