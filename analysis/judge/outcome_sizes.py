@@ -1,4 +1,4 @@
-"""Are there amounts, and in one unit? Euros beside cents are a hundredth, or a hundredfold.
+"""Are amounts of both variants in one unit? Euros beside cents are a hundredth, or a hundredfold.
 
 A candidate whose amounts are that much smaller, or larger, looks better whatever its users do.
 """
@@ -30,18 +30,6 @@ def why_other_unit(
         why = _why(reach, variants, by_more=metric.higher_is_better == (place == 0))
         if why is not None:
             return why
-    return None
-
-
-def why_without_amounts(evidence: UserEvidence, metric: MetricPlan) -> str | None:
-    """Why a metric doesn't pass that seems to count rows without a column of amounts, if so."""
-    for reach in evidence.reach.get(metric.name, ()):
-        places = {each.place for v in reach.by_variant.values() for each in v.sizes}
-        if reach.may_lack_amounts and places == {0}:
-            return (
-                f"every amount {reach.outcome!r} is 1, as where rows have no column `value`: name "
-                "it (sources.outcomes.columns: {value: COLUMN}), or count rows by `kind: count`"
-            )
     return None
 
 

@@ -11,7 +11,7 @@ from scipy.special import ndtr
 from analysis.evidence import UserEvidence
 from analysis.fixed.comparison import Sample
 from analysis.judge.late_users import why_late
-from analysis.judge.outcome_sizes import why_other_unit, why_without_amounts
+from analysis.judge.outcome_sizes import why_other_unit
 from analysis.judge.outcome_times import why_mistimed
 from analysis.judge.segments import SegmentTable, compare_segments
 from analysis.judge.stopped_outcomes import why_stopped
@@ -152,7 +152,6 @@ def _why_no_pass(
         or why_misnamed(evidence, metric)
         or why_stopped(evidence, metric, arms)
         or why_mistimed(evidence, metric)
-        or why_without_amounts(evidence, metric)
         or why_other_unit(evidence, metric, arms)
         or why_late(plan, evidence, metric, candidate)
         or _why_ambiguous(evidence, metric)

@@ -203,7 +203,7 @@ def _differences(reach: OutcomeReach) -> Iterator[str]:
             yield (
                 f"{_share(each.without_value, each.counted)} of {variant}'s outcomes {name} have "
                 f"no value (limit {_NO_VALUES_SHARE:.0%}): give each row one, 1 where it is to be "
-                "counted"
+                "counted, or name their column (sources.outcomes.columns: {value: COLUMN})"
             )
 
 

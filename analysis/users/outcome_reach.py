@@ -97,8 +97,6 @@ class OutcomeReach:
     strangers: rows that happened of nobody who was exposed, since the first exposure and beyond as
     many as before it; strange: of these, those whose ids are of a shape that no exposed user's has.
     exposures_dated: whether all exposures have the same time of day.
-    may_lack_amounts: whether a user's amounts are summed that nobody has named the column of; where
-    there is none, each is 1.
     """
 
     outcome: str
@@ -111,7 +109,6 @@ class OutcomeReach:
     without_user: int = 0
     strangers: float = 0.0
     strange: float = 0.0
-    may_lack_amounts: bool = False
 
     @property
     def alike(self) -> int:

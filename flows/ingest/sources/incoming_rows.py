@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from duckdb import (
+    CaseExpression,
     ColumnExpression,
     ConstantExpression,
     DuckDBPyRelation,
@@ -35,7 +36,7 @@ def incoming_rows(relation: DuckDBPyRelation, wanted: WantedRows, where: str) ->
     types = {n: str(t) for n, t in zip(relation.columns, relation.types, strict=True)}
     names = wanted.names
     _check_types(wanted, types, where)
-    absent = {"experiment": ConstantExpression(None), "value": ConstantExpression("1")}
+    absent = {"experiment": ConstantExpression(None), "value": _without_values(wanted, types)}
     roles = {"user": "user_id", wanted.kind.name_column: "name"}
     number = names.get("value")
     is_number = types.get(number or "") in _PLAIN_NUMBERS
@@ -61,6 +62,16 @@ def incoming_rows(relation: DuckDBPyRelation, wanted: WantedRows, where: str) ->
     listed = FunctionExpression("list_value", *segments)
     columns.append(listed.cast("VARCHAR[]").alias("segments"))
     return relation.select(*columns)
+
+
+def _without_values(wanted: WantedRows, types: Mapping[str, str]) -> Expression:
+    """What stands for a row's value, where there is no column of values."""
+    one = ConstantExpression("1")
+    if not wanted.summed:
+        return one
+    name = FunctionExpression("trimmed", text_of(wanted.names[wanted.kind.name_column], types))
+    is_summed = name.isin(*map(ConstantExpression, wanted.summed))
+    return CaseExpression(is_summed, ConstantExpression(None)).otherwise(one)
 
 
 def _unpivoted(wanted: WantedRows, types: Mapping[str, str]) -> dict[str, Expression]:

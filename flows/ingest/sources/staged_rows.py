@@ -61,9 +61,10 @@ def stage(
     if found["noted"]:
         _refuse_unreadable(wanted, found, where)
         left_out = LeftOut(*(int(str(found[f.name])) for f in fields(LeftOut)))
+    has_values = wanted.names.get("value") in relation.columns
     return StagedPart(
         part,
-        state,
+        state if has_values else wanted.state_of(state),
         path,
         str(found["checksum"]),
         int(str(found["row_count"])),

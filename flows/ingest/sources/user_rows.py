@@ -100,7 +100,9 @@ class WantedRows:
     segments: columns by which users are split. names_in_data: the spec's names of variants, by
     what they are called in the data; variants: all of the spec's. time_format: as strftime has it,
     or one of unix_s, unix_ms, unix_us and unix_ns; None for ISO 8601. wide: the column of each
-    outcome, where a row is a user; at: the time of all rows, where none has its own.
+    outcome, where a row is a user; at: the time of all rows, where none has its own. summed: the
+    outcomes of which a metric adds up amounts: without a column of values a row of them has none,
+    where one of another outcome counts as 1.
     """
 
     def names_no_experiment(self, values: Sequence[str]) -> bool:
@@ -120,6 +122,11 @@ class WantedRows:
     variants: tuple[str, ...] = ()
     wide: Mapping[str, str] = field(default_factory=dict)
     at: datetime | None = None
+    summed: tuple[str, ...] = ()
+
+    def state_of(self, state: str) -> str:
+        """A part's state where its rows have no values of their own: these rest on metrics."""
+        return f"{state} {self.summed}" if state and self.summed else state
 
     @property
     def section(self) -> str:

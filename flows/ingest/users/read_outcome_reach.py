@@ -117,12 +117,8 @@ def _for(spec: Experiment, metric: UserMetric, reach: OutcomeReach) -> OutcomeRe
     """
     has_amounts = metric.kind in ("mean", "ratio", "quantile")
     adds_values = has_amounts or spec.sources.users is not None
-    source = spec.sources.outcomes
     return replace(
         reach,
-        may_lack_amounts=metric.kind in ("mean", "quantile")
-        and source is not None
-        and "value" not in source.columns,
         by_variant={
             variant: replace(
                 each,

@@ -129,7 +129,7 @@ def stage_source(
     changed = [
         part
         for part, file in files.items()
-        if part not in same or not same[part].state or same[part].state != file_state(file)
+        if part not in same or not _is_as_read(same[part].state, file_state(file), wanted)
     ]
     staged = []
     for number, part in enumerate(changed):
@@ -138,6 +138,11 @@ def stage_source(
         staged.append(cut or stage_file(shared.con, files[part], wanted, part=part, path=path))
     unchanged = tuple(part for part in files if part not in changed)
     return Reading(kind, origin, tuple(staged), unchanged, tuple(sorted(set(same) - set(files))))
+
+
+def _is_as_read(known: str, state: str, wanted: WantedRows) -> bool:
+    """Whether a part of a known state would be read as it was."""
+    return bool(known) and known in (state, wanted.state_of(state))
 
 
 def _uses(specs: Sequence[tuple[Path, Experiment]]) -> Mapping[str, int]:
@@ -168,7 +173,14 @@ def wanted_rows(spec: Experiment, kind: UserRows, source: RowSource) -> WantedRo
         variants=tuple(spec.variants),
         wide=source.outcomes if isinstance(source, UsersFile | UsersQuery) else {},
         at=spec.plan.start if is_wide and spec.sources.is_timeless else None,
+        summed=() if is_exposures or is_wide else _summed(spec),
     )
+
+
+def _summed(spec: Experiment) -> tuple[str, ...]:
+    """Outcomes whose amounts a metric adds up; a ratio may be one of rows, which are 1 each."""
+    metrics = spec.user_metrics.values()
+    return tuple(sorted({one.outcome for one in metrics if one.kind in ("mean", "quantile")}))
 
 
 def origin_of(source: RowSource, wanted: WantedRows) -> str:

@@ -81,27 +81,33 @@ def test_counts_have_no_unit(tmp_path: Path) -> None:
     assert document.decision.value == "promote", document.reasons
 
 
-@pytest.mark.parametrize(
-    ("kind", "columns", "is_said"),
-    [
-        ("mean", {}, True),
-        # Rows may be counted by a ratio, and by who says so.
-        ("ratio", {}, False),
-        ("mean", {"value": "value"}, False),
-    ],
-)
-def test_rows_without_a_column_of_amounts_are_no_amounts(
-    tmp_path: Path, kind: str, columns: dict[str, str], is_said: bool
+@pytest.mark.parametrize("before", [None, "proportion", "count"])
+@pytest.mark.parametrize("kind", ["mean", "quantile"])
+def test_rows_without_a_column_of_amounts_have_none(
+    tmp_path: Path, kind: str, before: str | None
 ) -> None:
-    """A column of another name (`amount`) was passed over, and each row counted as 1."""
-    rows = with_orders([{**row, "value": 1} for row in amounts(1)])
-    if is_said:
-        rows = [{("amount" if k == "value" else k): v for k, v in row.items()} for row in rows]
+    """A column of another name (`amount`) was passed over, and each row counted as 1.
+
+    before: the metric by which the same rows were read first.
+    """
+    renamed = {"value": "amount"}
+    rows = [{renamed.get(k, k): v for k, v in row.items()} for row in amounts(1)]
+    if before is not None:
+        assert "no value" not in str(look(tmp_path, rows, {**METRIC, "kind": before}))
+    metric = {**METRIC, **KINDS[kind]}
+    document = look(tmp_path, rows, metric)
+    assert document.decision.value == "invalid"
+    assert "have no value (limit 10%)" in document.reasons[0]
     sources = written(METRIC)["sources"]
-    sources["outcomes"]["columns"] = columns
-    document = look(tmp_path, rows, {**METRIC, **KINDS[kind]}, sources=sources)
-    assert ("every amount 'complaint' is 1" in document.reasons[0]) == is_said, document.reasons
-    assert kind == "ratio" or document.decision.value == ("hold" if is_said else "promote")
+    sources["outcomes"]["columns"] = renamed
+    assert "no value" not in str(look(tmp_path, rows, metric, sources=sources).reasons)
+
+
+@pytest.mark.parametrize("kind", ["proportion", "count", "ratio"])
+def test_rows_without_a_column_of_amounts_are_counted(tmp_path: Path, kind: str) -> None:
+    rows = [{k: v for k, v in row.items() if k != "value"} for row in with_orders([*amounts(1)])]
+    document = look(tmp_path, rows, {**METRIC, "kind": kind} | KINDS.get(kind, {}))
+    assert not any("no value" in check.detail for check in document.quality)
 
 
 def test_a_row_per_user_in_another_unit_is_no_gain(tmp_path: Path) -> None:
