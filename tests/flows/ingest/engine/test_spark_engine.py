@@ -92,6 +92,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         con.execute(f"copy (from e where hash(user_id) % 2 = 0) to '{folder}/e0.parquet'")
         con.execute(f"copy (from e where hash(user_id) % 2 = 1) to '{folder}/e1.parquet'")
         con.execute(f"copy o to '{folder}/o.parquet'")
+        con.execute(f"copy (select * exclude value from o) to '{folder}/bare.parquet'")
         con.execute(
             "copy (select user_id, min(variant) as variant, min(exposed_at) as at, "
             "cast(hash(user_id) % 3 = 0 as integer) as buy from e group by user_id) "
@@ -146,6 +147,19 @@ def _alike(mine: Any, other: Any, where: str = "") -> None:
         assert math.isclose(mine, other, rel_tol=1e-12, abs_tol=1e-12), (where, mine, other)
     else:
         assert mine == other, where
+
+
+def test_rows_without_a_column_of_amounts_have_none_on_an_engine(
+    sail: str, data: Path, tmp_path: Path
+) -> None:
+    exposures = {"files": "e*.parquet", "segments": ["country"]}
+    sources = {"exposures": exposures, "outcomes": {"files": "bare.parquet"}}
+    theirs, ours = (
+        _looked(_spec(engine, sources=sources), data, tmp_path / name)[0]
+        for engine, name in ((sail, "sail"), (None, "duckdb"))
+    )
+    assert "have no value" in str(theirs["quality"])
+    assert theirs["quality"] == ours["quality"]
 
 
 @pytest.mark.parametrize("is_wide", [False, True], ids=["rows", "a row per user"])
