@@ -56,8 +56,9 @@ def take_notes(
             found += _doubts(plan, users, metric)
     for table in segments:
         name = plan.named(table.metric, table.candidate)
-        found += _interactions(name, table)
-        found += _notable(name, table)
+        is_share = table.metric in users.proportions
+        found += _interactions(name, table, is_share=is_share)
+        found += _notable(name, table, is_share=is_share)
     # What is of all variants is found with each candidate.
     return tuple(dict.fromkeys(found))
 
@@ -262,13 +263,18 @@ def _trend(users: UserEvidence, metric: MetricResult, name: str) -> Iterator[str
     )
 
 
-def _interactions(name: str, table: SegmentTable) -> Iterator[str]:
+def _signed(difference: float, *, is_share: bool) -> str:
+    """In points of a share, else in the metric's unit."""
+    return f"{100 * difference:+.2f} points" if is_share else f"{difference:+.3g}"
+
+
+def _interactions(name: str, table: SegmentTable, *, is_share: bool) -> Iterator[str]:
     for found in table.interactions:
         if found.reversed:
             yield (
-                f"{name}: pooled, the difference is {found.pooled:+.3g}, but within "
-                f"{found.dimension} it is {found.stratified:+.3g}: the variants have different "
-                f"users (Simpson's paradox); trust the second"
+                f"{name}: pooled, the difference is {_signed(found.pooled, is_share=is_share)}, "
+                f"but within {found.dimension} it is {_signed(found.stratified, is_share=is_share)}"
+                ": the variants have different users (Simpson's paradox); trust the second"
             )
         elif found.p_value < _INTERACTION_LEVEL:
             yield (
@@ -277,12 +283,12 @@ def _interactions(name: str, table: SegmentTable) -> Iterator[str]:
             )
 
 
-def _notable(name: str, table: SegmentTable) -> Iterator[str]:
+def _notable(name: str, table: SegmentTable, *, is_share: bool) -> Iterator[str]:
     shown: dict[str, list[str]] = {}
     for effect in table.effects:
         if effect.notable:
-            said = f"{effect.segment or 'none'} {effect.difference.value:+.3g}"
-            shown.setdefault(effect.dimension, []).append(said)
+            change = _signed(effect.difference.value, is_share=is_share)
+            shown.setdefault(effect.dimension, []).append(f"{effect.segment or 'none'} {change}")
     for dimension, effects in shown.items():
         yield (
             f"{name}: by {dimension}, an effect stands out in {', '.join(effects)} "
