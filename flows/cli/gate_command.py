@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from analysis.explain.spans import span_s
 from flows.cli.arguments import Commands, add_experiment, command, parse_instant
 from flows.cli.lines import complain, say
 
@@ -70,11 +71,16 @@ def _print(text: str, verdict: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def _print_age(verdict: Mapping[str, Any], at: datetime, bucket: timedelta) -> None:
-    """That a promote is of the plan's end, where that is over."""
+    """Of when the verdict is, where that isn't now: a promote is of the plan's end."""
     look_at = datetime.fromisoformat(verdict["look_at"])
-    if verdict["decision"] == "promote" and at - look_at > bucket:
-        ended = f"{look_at:%Y-%m-%d %H:%M:%S} UTC"
-        say(f"  note: the plan ended at {ended}; what came later is not judged", indent="    ")
+    if at - look_at <= bucket:
+        return
+    then = f"{look_at:%Y-%m-%d %H:%M:%S} UTC"
+    if verdict["decision"] == "promote":
+        said = f"the plan ended at {then}; what came later is not judged"
+    else:
+        said = f"judged as of {then}, {span_s((at - look_at).total_seconds())} ago"
+    say(f"  note: {said}", indent="    ")
 
 
 def _warn(warning: str) -> None:
