@@ -49,7 +49,12 @@ def _validate(options: argparse.Namespace) -> int:
             spec = load_spec(path)
             if not options.quiet:
                 print(f"{path}: ok")
-            remarks = (*unread_sources(spec), *_on_directions(spec), *_on_manifests(spec, path))
+            remarks = (
+                *unread_sources(spec),
+                *_on_directions(spec),
+                *_on_targets(spec, path),
+                *_on_manifests(spec, path),
+            )
             for remark in remarks:
                 print(f"  {remark}")
         except InputError as error:
@@ -78,6 +83,18 @@ def _on_directions(spec: Experiment) -> list[str]:
         for name, metric in spec.user_metrics.items()
         if metric.role is Role.GUARDRAIL and "better" not in metric.model_fields_set
     ]
+
+
+def _on_targets(spec: Experiment, path: Path) -> list[str]:
+    """Specs of the same folder that deliver to the same place."""
+    if spec.delivery is None:
+        return []
+    from flows.delivery.shared_targets import shared_targets  # noqa: PLC0415
+    from flows.workspace.experiments import select_readable  # noqa: PLC0415
+    from flows.workspace.paths import Workspace  # noqa: PLC0415
+
+    beside = select_readable(Workspace(path.parent, specs=path.parent), ((path, spec),))
+    return list(shared_targets(path, spec, beside.specs))
 
 
 def _on_manifests(spec: Experiment, path: Path) -> list[str]:

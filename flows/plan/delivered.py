@@ -23,6 +23,15 @@ def identity_of(spec: Experiment) -> str:
     return _hash_of(told)
 
 
+def names_in_target(spec: Experiment) -> dict[str, str]:
+    """What the delivery's target calls each variant."""
+    called = spec.delivery.target.names if spec.delivery else {}
+    return {
+        name: called.get(name, variant.version or variant.service or name)
+        for name, variant in spec.variants.items()
+    }
+
+
 def target_of(spec: Experiment) -> str:
     """Tells whether a delivery's target is the one that it began by: the only one to go back."""
     place = {"kubernetes", "context", "kubeconfig", "git", "object", "envoy", "route"}

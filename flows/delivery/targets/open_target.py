@@ -10,6 +10,7 @@ from flows.delivery.targets.fresh_pods import FreshPods
 from flows.delivery.targets.git_manifest import GitManifest
 from flows.delivery.targets.kubernetes_object import KubernetesObject, Remainder
 from flows.delivery.targets.target import ShiftedRoutes, TargetRefused, TrafficTarget
+from flows.plan.delivered import names_in_target
 from flows.spec.cohort_spec import shifted_cohorts
 from flows.spec.delivery import EnvoyTarget, GitTarget, KubernetesTarget
 from flows.spec.experiment import Experiment
@@ -26,10 +27,7 @@ def open_target(spec: Experiment, *, spec_dir: Path) -> TrafficTarget:
             "delivery: {target: {envoy: routes.json}}"
         )
     target = spec.delivery.target
-    names = {
-        name: target.names.get(name, variant.version or variant.service or name)
-        for name, variant in spec.variants.items()
-    }
+    names = names_in_target(spec)
     shifted = shifted_cohorts(spec.cohorts)
     others_stay = len(shifted) < len(spec.cohorts)
     routes = ShiftedRoutes(target.route, len(shifted) if others_stay else None)
