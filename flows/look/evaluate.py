@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -32,8 +33,12 @@ from flows.plan.effective import look_time_of, plan_at
 from flows.plan.from_spec import limits_of
 from flows.spec.experiment import Experiment
 from flows.warehouse.connection import open_reader, open_writer, transaction
+from flows.warehouse.engines import on_all_threads
 from flows.warehouse.kept_open import stays_open
 from flows.warehouse.statements import Connection, run
+
+# A warehouse of two million users has more.
+_MANY_ROWS_BYTES = 64 << 20
 
 
 def score_experiment(
@@ -62,7 +67,7 @@ def score_experiment(
     Raises WarehouseBusy or WarehouseUnusable.
     """
     keep_freed_memory()
-    look = _Look(spec, at, notes, remarks, checks, inputs, evidence, spec_dir)
+    look = _Look(spec, warehouse, at, notes, remarks, checks, inputs, evidence, spec_dir)
     judged = None
     # The writer's turn is for the write: the evidence tells whether what was read still holds.
     if evidence and not stays_open(warehouse):
@@ -95,6 +100,7 @@ class _Look:
     """What score_experiment is asked for."""
 
     spec: Experiment
+    warehouse: Path
     at: datetime
     notes: Sequence[str]
     remarks: Sequence[str]
@@ -106,7 +112,10 @@ class _Look:
     def judge(self, con: Connection) -> _Judged:
         """The verdict; a connection that only reads will do."""
         waits = waits_for(con, self.spec, self.spec_dir, self.at)
-        return _judge(con, self.spec, self.at, self.notes, self.remarks, self.checks, waits)
+        # A quantile of users, and a look in the past, read all of their rows.
+        is_much = self.spec.user_metrics and self.warehouse.stat().st_size > _MANY_ROWS_BYTES
+        with on_all_threads(con, self.warehouse) if is_much else nullcontext():
+            return _judge(con, self.spec, self.at, self.notes, self.remarks, self.checks, waits)
 
     def settled(self, con: Connection, judged: _Judged | None) -> _Judged:
         """The verdict on what the writer sees: as judged, if nothing of it has changed since."""
