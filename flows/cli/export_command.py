@@ -9,6 +9,8 @@ from flows.cli.arguments import USAGE_ERROR, Commands, command
 from flows.cli.lines import complain
 from flows.formats.text import counted
 
+_FORMATS = ("parquet", "csv", "arrow")
+
 
 def add(commands: Commands) -> None:
     """Adds the command."""
@@ -17,7 +19,7 @@ def add(commands: Commands) -> None:
     )
     export.add_argument("view", nargs="?", metavar="VIEW", help="such as looks, latest_verdict")
     export.add_argument(
-        "--format", choices=["parquet", "csv", "arrow"], default="parquet", help="default: parquet"
+        "--format", choices=_FORMATS, help="default: as the name of --output ends, else parquet"
     )
     export.add_argument("--output", type=Path, metavar="FILE", help="default: VIEW.FORMAT, here")
     export.add_argument(
@@ -40,8 +42,10 @@ def _export(options: argparse.Namespace) -> int:
         if options.view is None:
             complain(f"name a view: {', '.join(marts.views)}")
             return USAGE_ERROR
-        path = options.output or Path(f"{options.view}.{options.format}")
-        rows = export_view(marts, options.view, ExportFormat(options.format), path)
+        ending = options.output.suffix[1:].lower() if options.output else ""
+        form = ExportFormat(options.format or (ending if ending in _FORMATS else "parquet"))
+        path = options.output or Path(f"{options.view}.{form}")
+        rows = export_view(marts, options.view, form, path)
     if not options.quiet:
         print(f"wrote {path}: {counted(rows, 'row')}")
     return 0

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _MESHES = ("istio", "linkerd", "linkerd-route", "linkerd-policy", "envoy")
 
 
+_OF_MANIFESTS = ("service", "route", "strategy", "name", "mesh", "prometheus", "output")
+
+
 def add(commands: Commands) -> None:
     """Adds the command."""
     init = command(
@@ -225,6 +228,10 @@ def _init_strategy(options: argparse.Namespace, found: FoundStrategy) -> int:
 def _init_project(options: argparse.Namespace) -> int:
     from flows.project.new_project import write_project  # noqa: PLC0415
 
+    for field in _OF_MANIFESTS:
+        if getattr(options, field) is not None:
+            complain(f"--{field} is about manifests: name their files by --from")
+            return USAGE_ERROR
     for line in write_project(options.workspace.root, force=options.force):
         print(line)
     print("next: verdict gate example")

@@ -93,6 +93,8 @@ def export_view(marts: Marts, view: str, form: ExportFormat, path: Path) -> int:
     """Writes a view to a file, whole or not at all; returns its rows. Raises MartsNotRead."""
     if not path.parent.is_dir():
         raise MartsNotRead(f"{path} can't be written: there is no folder {path.parent}")
+    if path.is_dir():
+        raise MartsNotRead(f"{path} can't be written: it is a folder; name a file")
     relation = marts[view]
     unfinished = path.with_name(f".{path.name}.part")
     write: dict[ExportFormat, Callable[[], None]] = {

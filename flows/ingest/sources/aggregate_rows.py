@@ -205,7 +205,7 @@ class AggregateRow(BaseModel):
 def read_aggregates(path: Path) -> tuple[AggregateRow, ...]:
     """All rows of a file. Raises InputError with every problem: row, field, value, remedy."""
     if not path.is_file():
-        raise file_error(path, 0, "no such file")
+        raise file_error(path, 0, "is a folder: name a file" if path.is_dir() else "no such file")
     try:
         records = read_records(path)
     except UserDataRefused as error:

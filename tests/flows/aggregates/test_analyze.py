@@ -184,6 +184,7 @@ def test_a_baseline_that_no_metric_has_is_said_once(tmp_path: Path) -> None:
 def test_a_missing_a_foreign_and_a_truncated_file_are_refused(tmp_path: Path) -> None:
     missing = tmp_path / "none.csv"
     assert _run(missing).stderr == f"{missing}: no such file\n"
+    assert _run(missing.parent).stderr == f"{missing.parent}: is a folder: name a file\n"
     (tmp_path / "a.xlsx").write_text("x")
     assert (
         "unknown kind of file; the name must end with .parquet, .csv"

@@ -87,6 +87,14 @@ def test_an_output_file_names_its_experiment(tmp_path: Path, manifest: Path) -> 
     assert (done.returncode, load_spec(path).experiment) == (0, "other"), done
 
 
+@pytest.mark.parametrize("field", ["service", "route", "strategy", "name", "prometheus", "output"])
+def test_what_is_about_manifests_writes_no_example_without_them(tmp_path: Path, field: str) -> None:
+    refused = verdict(tmp_path, "init", f"--{field}", "shop")
+    said = f"--{field} is about manifests: name their files by --from\n"
+    assert (refused.returncode, refused.stderr) == (2, said)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_overwritten_unless_told(tmp_path: Path, manifest: Path) -> None:
     path = tmp_path / "experiments" / "exam-service-canary.yaml"
     path.parent.mkdir()

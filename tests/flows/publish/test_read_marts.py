@@ -69,6 +69,26 @@ def test_exported_files_hold_the_view(
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.parametrize(
+    ("name", "form", "start"),
+    [
+        ("x.csv", [], b"experiment"),
+        ("x.CSV", [], b"experiment"),
+        ("x.arrow", [], b"ARROW1"),
+        ("x.parquet", [], b"PAR1"),
+        ("x", [], b"PAR1"),
+        ("x.csv", ["--format", "parquet"], b"PAR1"),
+    ],
+)
+def test_the_name_of_a_file_says_its_format(
+    root: Path, tmp_path: Path, name: str, form: list[str], start: bytes
+) -> None:
+    """`--output looks.csv` was a Parquet file."""
+    file = tmp_path / name
+    assert cli.main(["--root", str(root), "export", "looks", "--output", str(file), *form]) == 0
+    assert file.read_bytes().startswith(start)
+
+
 def test_what_can_not_be_exported_is_one_line(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +99,8 @@ def test_what_can_not_be_exported_is_one_line(
             ["--root", str(root), "export", "looks", "--output", "/no/where/x"],
             "there is no folder /no/where",
         ),
+        (["--root", str(root), "export", "looks", "--output", "."], "it is a folder"),
+        (["--root", str(root), "export", "looks", "--output", str(root)], "it is a folder"),
         (["--root", str(tmp_path), "export", "looks"], "run `verdict run`"),
     ):
         assert cli.main(arguments) == 2
