@@ -27,6 +27,9 @@ def next_actions(report: ExperimentReport) -> tuple[str, ...]:
         case Decision.ROLLBACK:
             worst = " and ".join(dict.fromkeys(_rolled_back(verdict))) or candidates
             return (f"Set the weight of {worst} to 0 %.", "Then look at what failed (below).")
+        case Decision.INVALID if report.plan_start and verdict.look_at < report.plan_start:
+            starts = numbers.minute(report.plan_start)
+            return (f"Wait: the plan starts at {starts}. Correct `plan.start` if that is wrong.",)
         case Decision.INVALID:
             again = f"Then look again: `verdict gate {verdict.experiment}`"
             return ("Correct what the failed checks name; make no decision from this look.", again)

@@ -27,7 +27,7 @@ _TEMPLATES = Path(__file__).with_name("templates")
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f]")
 _CODE = re.compile("`([^`]+)`")
 # Behind its hyphen a browser would break the line.
-_TINY = re.compile(r"\bp = [\d.e+-]*\d|\b\d[\d.]*e-\d+")
+_TINY = re.compile(r"\bp (?:=|&lt;) [\d.e+-]*\d|\b\d[\d.]*e-\d+")
 _PERCENT = re.compile(r"(?<=\d) %")
 _SPARK_WIDTH, _SPARK_HEIGHT = 72, 16
 

@@ -158,7 +158,7 @@ def _apart(
     try:
         yield
     except UserError as error:
-        complain(f"{name}: {error}")
+        complain(f"{name}: {f'{error}'.removeprefix(f'{name}: ')}")
         failed.append(name)
         if warehouse is not None:
             note_failure(warehouse, name, str(error))

@@ -295,6 +295,20 @@ def test_next_action_is_said(decision: Decision, ended: bool, said: str) -> None
     assert said in next_actions(found)[0]
 
 
+@pytest.mark.parametrize("tiny", ["p = 2.7e-31", "p &lt; 2e-308"])
+def test_a_tiny_probability_stays_on_one_line(tiny: str) -> None:
+    html = experiment_page(report(reasons=(f"split ({tiny.replace('&lt;', '<')})",)))
+    assert f'<span class="whole">{tiny}</span>' in html
+
+
+def test_a_plan_that_has_not_begun_is_waited_for() -> None:
+    """Its look is invalid, as there is no data; no check of that is to be corrected."""
+    found = report(decision=Decision.INVALID)
+    begins = found.verdict.look_at + timedelta(hours=2)
+    (said,) = next_actions(replace(found, plan_start=begins))
+    assert said.startswith(f"Wait: the plan starts at {begins:%Y-%m-%d %H:%M} UTC.")
+
+
 def test_invalid_shows_the_harm_beside_and_who_is_asked_is_told() -> None:
     page = Page(experiment_page(report(decision=Decision.INVALID)))
     assert "Harm seen, that would have counted" in page.text

@@ -113,6 +113,15 @@ def test_only_failures_list_nothing_as_written(verdict: Commands) -> None:
     assert not (verdict.root / "verdicts").exists()
 
 
+def test_failure_that_names_its_experiment_names_it_once(verdict: Commands) -> None:
+    spec = verdict.spec(REQUESTS)
+    spec.write_text(spec.read_text().replace("service: exam-service", "service: nowhere"))
+    run = verdict("run")
+    assert run.code == 2
+    (said,) = (line for line in run.err.splitlines() if "no series of" in line)
+    assert said.startswith(f"{REQUESTS}: no series of")
+
+
 def state(root: Path) -> dict[str, bytes]:
     """Every published file with its content, the locks aside."""
     folders = [root / "var" / "marts", root / "var" / "dashboards"]
