@@ -132,7 +132,7 @@ class UserEvidence:
     contradictions: what can't be in the data, as sentences.
     reach: by metric that is made of users' outcomes, which of these reach whom. outcome_names: rows
         up to the look by name; empty where there are none at all. lost_outcomes: rows that lack a
-        user, a name or a time.
+        user, a name or a time; gone_outcomes: those that were read once and aren't there any more.
     late: by metric, users who came since several days, apart from those who came before.
     counted: by metric that counters, or sums by day, tell: the same, as far as these know it.
     are_sums: whether sums came from elsewhere, and no rows of users. faults: what can't be right in
@@ -163,6 +163,7 @@ class UserEvidence:
     reach: Mapping[str, tuple[OutcomeReach, ...]] = field(default_factory=dict)
     outcome_names: Mapping[str, int] = field(default_factory=dict)
     lost_outcomes: int = 0
+    gone_outcomes: int = 0
     counted: Mapping[str, tuple[OutcomeReach, ...]] = field(default_factory=dict)
     late: Mapping[str, tuple[LateUsers, ...]] = field(default_factory=dict)
     are_sums: bool = False

@@ -74,9 +74,16 @@ def why_unread(
 
 
 def why_lost(evidence: UserEvidence, metric: MetricPlan) -> str | None:
-    """Why a metric that passes doesn't, where too many outcomes can be given to nobody."""
+    """Why a metric that passes doesn't, where too many outcomes are gone or are nobody's."""
     reaches = evidence.reach.get(metric.name, ())
-    every = evidence.lost_outcomes, sum(evidence.outcome_names.values()), "rows of outcomes"
+    read, gone = sum(evidence.outcome_names.values()), evidence.gone_outcomes
+    if reaches and gone > _LOST_SHARE * (gone + read):
+        return (
+            f"{gone:,} rows of outcomes that were read earlier are no longer in the source, which "
+            f"has {read:,} (limit {_LOST_SHARE:.0%} gone), so harm may be among them: was a file "
+            "read while it was written? Restore these rows, or approve the metric"
+        )
+    every = evidence.lost_outcomes, read, "rows of outcomes"
     found = [every] if reaches else []
     for reach in reaches:
         found.append((reach.without_user, reach.rows, f"rows of outcomes {reach.outcome!r}"))

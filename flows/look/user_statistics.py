@@ -7,7 +7,7 @@ from datetime import datetime
 from analysis.evidence import UserEvidence
 from flows.ingest.users.aggregates_at_look import read_aggregates_at_look
 from flows.ingest.users.exposed_users import BySplit, ExposedUsers
-from flows.ingest.users.parts import lost_outcomes
+from flows.ingest.users.parts import gone_outcomes, lost_outcomes
 from flows.ingest.users.plan_splits import SplitStarts
 from flows.ingest.users.sums_at_look import read_sums_at_look
 from flows.look.counted_users import count_users
@@ -57,6 +57,7 @@ def read_user_statistics(
         reach=seen.reach,
         outcome_names=seen.outcome_names,
         lost_outcomes=lost_outcomes(con, spec),
+        gone_outcomes=gone_outcomes(con, spec),
         counted={**seen.counted, **({} if counted is None else counted.reach)},
         late=found.late,
         are_sums=spec.sources.sums is not None,

@@ -55,6 +55,13 @@ def lost_outcomes(con: Connection, spec: Experiment) -> int:
     )
 
 
+def gone_outcomes(con: Connection, spec: Experiment) -> int:
+    """How many rows of outcomes were read once and are in no part any more."""
+    rows = run(con, "aggregate/replaced_parts", experiment=spec.experiment).fetchall()
+    of_outcomes = [row[2:4] for row in rows if row[0] == UserRows.OUTCOMES.value]
+    return sum(had - found_again for had, found_again in of_outcomes)
+
+
 def known_sources(con: Connection, spec: Experiment) -> tuple[SourcePull, ...]:
     """The spec's sources as the warehouse holds them: what a pull that finds nothing new would say
     of them."""
