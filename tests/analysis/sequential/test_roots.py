@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.arrays import FloatArray
 from analysis.sequential.roots import bracket_root
 
 
@@ -35,10 +36,10 @@ def test_cell_of_which_nothing_is_known_asks_for_no_evaluation_more() -> None:
     def evaluations(factors: list[float]) -> int:
         found = 0
 
-        def rising(x: np.ndarray) -> np.ndarray:
+        def rising(x: FloatArray) -> FloatArray:
             nonlocal found
             found += 1
-            return np.array(factors) * (np.exp(x) - 2)
+            return np.asarray(np.array(factors) * (np.exp(x) - 2))
 
         bracket_root(rising, np.zeros(len(factors)), 1.0)
         return found
