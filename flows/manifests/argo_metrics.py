@@ -54,36 +54,63 @@ def _templates_of(analysis: dict[str, Any]) -> list[str]:
 def _metrics(
     manifest: Manifest, analyses: Sequence[dict[str, Any]], scope: str
 ) -> Iterator[FoundMetric]:
-    given = _values(manifest.spec)
-    elsewhere = {name: value for one in analyses for name, value in _values(one).items()}
-    dry = [
-        str(fields_of(rule).get("metricName"))
-        for owner in (manifest.spec, *analyses)
-        for rule in items_of(owner.get("dryRun"))
-    ]
+    ways = [_known(manifest.spec, one) for one in analyses or [{}]]
     for metric in map(fields_of, items_of(manifest.spec.get("metrics"))):
-        name = text_of(metric.get("name")) or "metric"
-        providers = fields_of(metric.get("provider"))
-        query = text_of(fields_of(providers.get("prometheus")).get("query")) or ""
-        alike = _names_alike(query, given)
-        limits = _limits(metric)
-        yield FoundMetric(
-            name,
-            f"{manifest}",
-            query=_in_our_words(query, given, elsewhere, scope),
-            other=COMPARES
-            if alike
-            else ("" if query else no_promql(", ".join(map(str, providers)), has_query=False)),
-            lowest=limits.lowest,
-            highest=limits.highest,
-            fields={"role": "info"} if any(_matches(rule, name) for rule in dry) else {},
-            checks=limits.checks,
-        )
+        found: list[FoundMetric] = []
+        for given in ways:
+            one = _metric(
+                manifest, metric, given, scope, is_dry=_is_dry(metric, manifest, analyses)
+            )
+            found += [one] if one not in found else []
+        yield from found
 
 
-def _values(owner: dict[str, Any]) -> dict[str, str]:
+def _metric(
+    manifest: Manifest, metric: dict[str, Any], given: dict[str, str], scope: str, *, is_dry: bool
+) -> FoundMetric:
+    """As it is asked with these values of its arguments."""
+    providers = fields_of(metric.get("provider"))
+    query = text_of(fields_of(providers.get("prometheus")).get("query")) or ""
+    other = "" if query else no_promql(", ".join(map(str, providers)), has_query=False)
+    limits = _limits(metric)
+    return FoundMetric(
+        text_of(metric.get("name")) or "metric",
+        f"{manifest}",
+        query=_in_our_words(query, given, scope),
+        other=COMPARES if _names_alike(query, given) else other,
+        lowest=limits.lowest,
+        highest=limits.highest,
+        fields={"role": "info"} if is_dry else {},
+        checks=limits.checks,
+    )
+
+
+def _is_dry(metric: dict[str, Any], manifest: Manifest, analyses: Sequence[dict[str, Any]]) -> bool:
+    """Whether it decides nothing in any analysis: by its template, or by each of them."""
+    name = text_of(metric.get("name")) or "metric"
+
+    def is_named(owner: dict[str, Any]) -> bool:
+        rules = map(fields_of, items_of(owner.get("dryRun")))
+        return any(_matches(str(rule.get("metricName")), name) for rule in rules)
+
+    return is_named(manifest.spec) or (bool(analyses) and all(map(is_named, analyses)))
+
+
+def _known(template: dict[str, Any], analysis: dict[str, Any]) -> dict[str, str]:
+    """The arguments that have a value: what an analysis says goes before the template's own.
+
+    One without a value of its own whose name says what it stands for is that of any version.
+    """
+    own, said = _values(template), _values(analysis)
+    named = {name: said[name] for name in said if own.get(name) or not _role(name)}
+    return {name: value for name, value in {**own, **named}.items() if value is not None}
+
+
+def _values(owner: dict[str, Any]) -> dict[str, str | None]:
+    """By argument, its value; None of one without, or that comes from elsewhere (a pod's label)."""
     arguments = map(fields_of, items_of(owner.get("args")))
-    return {str(a.get("name")): str(a["value"]) for a in arguments if a.get("value") is not None}
+    found = {str(a.get("name")): a.get("value") for a in arguments}
+    return {name: None if value is None else str(value) for name, value in found.items()}
 
 
 def _matches(rule: str, name: str) -> bool:
@@ -107,15 +134,14 @@ def _limits(metric: dict[str, Any]) -> ValueLimits:
     return replace(found, checks=(*found.checks, said))
 
 
-def _in_our_words(query: str, given: dict[str, str], elsewhere: dict[str, str], scope: str) -> str:
+def _in_our_words(query: str, given: dict[str, str], scope: str) -> str:
     def argument(found: re.Match[str]) -> str:
-        name = found[1]
-        if name in given:
-            return given[name]
-        role = _role(name)
+        if found[1] in given:
+            return given[found[1]]
+        role = _role(found[1])
         if role == "version":
             return f"{{{{{scope}}}}}"
-        return f"{{{{{role}}}}}" if role else elsewhere.get(name, found[0])
+        return f"{{{{{role}}}}}" if role else found[0]
 
     return _ARGUMENT.sub(argument, query)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flows.manifests.metric_queries import COMPARES, FoundMetric, no_promql
@@ -14,6 +15,8 @@ from flows.manifests.values import fields_of, items_of, number_of, text_of
 _SUCCESS = ("request-success-rate", "istio_requests_total")
 _DURATION = ("request-duration", "istio_request_duration_seconds_bucket")
 _ROLE = r"\{\{\s*(?:target|service|name)\s*\}\}-(canary|primary)"
+# An objective is above 0.
+_LEAST_SHARE = 1e-4
 _ADD_CANARY = "; add the file of the Canary that says it to --from"
 
 
@@ -22,15 +25,17 @@ def flagger_metrics(objects: Sequence[Manifest], scope: str) -> Iterator[FoundMe
     canaries = [one for one in objects if one.kind == "Canary"]
     templates = {one.name: one for one in objects if one.kind == "MetricTemplate"}
     for template in templates.values():
-        yield _template(template, canaries, scope)
+        yield from _uses(template, canaries, scope)
     for canary in canaries:
         for metric in _asked(canary):
             yield from _of_canary(canary, metric, templates.keys())
 
 
-def _asked(canary: Manifest) -> list[dict[str, Any]]:
+def _asked(canary: Manifest, *, of: str | None = None) -> list[dict[str, Any]]:
+    """The metrics of its analysis; of: of a MetricTemplate of that name only."""
     analysis = canary.spec.get("analysis") or canary.spec.get("canaryAnalysis")
-    return list(map(fields_of, items_of(fields_of(analysis).get("metrics"))))
+    found = list(map(fields_of, items_of(fields_of(analysis).get("metrics"))))
+    return [m for m in found if of in (None, fields_of(m.get("templateRef")).get("name"))]
 
 
 def _of_canary(
@@ -48,12 +53,16 @@ def _of_canary(
             yield FoundMetric(name, where, other=why)
     elif name in _SUCCESS:
         percent = lowest if lowest is not None else old
-        if percent is not None and 0 < percent < 50:
-            why = f"{percent:g} is in percent: over half of all requests may fail; set `objective`"
+        if percent is not None and not 50 <= percent <= 100:
+            rest = "no request can be so good" if percent > 100 else "over half of all may fail"
+            why = f"{percent:g} is in percent of requests: {rest}; set `objective`"
             yield FoundMetric(name, where, other=why)
-        elif percent is not None and 50 <= percent < 100:
-            share = {"objective": f"{1 - percent / 100:.6g}", "critical": "true"}
-            yield FoundMetric("errors", where, fields={"kind": "error_share", **share})
+        elif percent is not None:
+            failed = max(1 - percent / 100, _LEAST_SHARE)
+            share = {"objective": f"{failed:.6g}", "critical": "true"}
+            checks = (f"100 % is never proven: {failed:.2%} may fail",) if percent == 100 else ()
+            fields = {"kind": "error_share", **share}
+            yield FoundMetric("errors", where, fields=fields, checks=checks)
     elif name in _DURATION:
         most = highest if highest is not None else old
         if most is not None and most > 0:
@@ -64,20 +73,25 @@ def _of_canary(
         yield FoundMetric(name, where, other=why)
 
 
-def _template(manifest: Manifest, canaries: Sequence[Manifest], scope: str) -> FoundMetric:
+def _uses(template: Manifest, canaries: Sequence[Manifest], scope: str) -> Iterator[FoundMetric]:
+    """A template as it stands, or in each way in which Canaries ask it."""
+    found: list[FoundMetric] = []
+    for canary in canaries:
+        for metric in _asked(canary, of=template.name):
+            one = _template(template, canary, metric, scope)
+            # What another Canary asks is not this experiment's.
+            one = replace(one, origin=str(canary)) if len(canaries) > 1 else one
+            found += [one] if one not in found else []
+    yield from found or [_template(template, None, {}, scope)]
+
+
+def _template(
+    manifest: Manifest, canary: Manifest | None, metric: dict[str, Any], scope: str
+) -> FoundMetric:
     provider = fields_of(manifest.spec.get("provider"))
     kind = text_of(provider.get("type")) or ""
     query = text_of(manifest.spec.get("query")) or ""
     other = "" if query and kind == "prometheus" else no_promql(kind, has_query=bool(query))
-    canary, metric = next(
-        (
-            (canary, metric)
-            for canary in canaries
-            for metric in _asked(canary)
-            if fields_of(metric.get("templateRef")).get("name") == manifest.name
-        ),
-        (None, {}),
-    )
     lowest, highest = _range(metric)
     checks: tuple[str, ...] = ()
     if scope == "service" and re.search(r"\{\{\s*target\s*\}\}(?!-(?:canary|primary))", query):
@@ -102,8 +116,12 @@ def _compares(query: str) -> bool:
 
 
 def _range(metric: dict[str, Any]) -> tuple[float | None, float | None]:
+    """Its limits; the older `threshold` of a template's metric is a highest value."""
     wanted = fields_of(metric.get("thresholdRange"))
-    return number_of(wanted.get("min")), number_of(wanted.get("max"))
+    lowest, highest = number_of(wanted.get("min")), number_of(wanted.get("max"))
+    if lowest is None and highest is None and metric.get("templateRef") is not None:
+        highest = number_of(metric.get("threshold"))
+    return lowest, highest
 
 
 def _in_our_words(query: str, canary: Manifest | None, metric: dict[str, Any], scope: str) -> str:

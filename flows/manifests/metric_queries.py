@@ -97,6 +97,12 @@ def converted(found: FoundMetric) -> ConvertedMetric:
     better, doubt = _direction(found, query)
     fields = _ratio(found, query, better) or _gauge(found, query, better)
     checks = [*found.checks, *checks, *([doubt] if doubt else []), *_second_limit(found, better)]
+    bound = found.highest if better == "lower" else found.lowest
+    if bound is not None and "objective" not in fields:
+        checks.append(
+            f"its limit {bound:g} isn't converted: a ratio's is a share between 0 and 1, both "
+            "excluded; set `objective`"
+        )
     if fields["kind"] == "gauge" and "_total" in query and not _OF_A_COUNTER.search(query):
         checks.append("a counter only grows: write `kind: rate`, or rate() of it")
     if not _left_over(query) or set(_left_over(query)) <= {"namespace"}:
