@@ -178,9 +178,11 @@ def _shortened(con: Connection, spec: Experiment, load: _Load) -> list[CameAgain
     found = []
     for each in again:
         old, before = load.known[each.part].row_count, noted.get(each.part)
+        # Read in another way its rows are others.
+        is_alike = load.known[each.part].origin == load.reading.origin
         asked = {"experiment": spec.experiment, "part": each.part, "staged": str(each.path)}
         later = run(con, "aggregate/begins_later", _columns(kind), **asked).fetchone()
-        if each.row_count and (each.row_count < old or (later and later[0])):
+        if is_alike and each.row_count and (each.row_count < old or (later and later[0])):
             left = _found_again(con, spec, kind, each.part, [each])
             before = CameAgain(each.part, old, left, [each.part]) if left < old else before
         elif before is not None and each.row_count >= before.row_count:

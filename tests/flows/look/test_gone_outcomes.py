@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from flows.look.evaluate import score_experiment
 from flows.look.verdict_document import VerdictDocument
+from flows.spec.sources import FileSource
 from tests.builders.user_formats import CSV, Row, exposures, outcomes
 from tests.builders.user_specs import LOOK, pull
 from tests.flows.ingest.users.test_read_outcome_reach import LESS, spec_for
@@ -45,3 +47,20 @@ def test_what_is_gone_may_be_harm(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ANEW)
 def test_what_is_there_again_is_no_doubt(tmp_path: Path, name: str) -> None:
     assert _look(tmp_path, ALL, ANEW[name][0], ALL).decision.value == "promote"
+
+
+def test_rows_that_are_read_in_another_way_are_not_gone(tmp_path: Path) -> None:
+    """A spec is corrected: from now on times are those of another column."""
+    CSV(tmp_path, "exposures", exposures())
+    late = [{**row, "seen_at": row["occurred_at"] + timedelta(minutes=1)} for row in ALL]
+    CSV(tmp_path, "outcomes", late)
+    pull(spec_for(LESS), tmp_path)
+    spec = spec_for(LESS)
+    outcomes_of = spec.sources.outcomes
+    assert isinstance(outcomes_of, FileSource)
+    seen = outcomes_of.model_copy(update={"columns": {"at": "seen_at"}})
+    sources = spec.sources.model_copy(update={"outcomes": seen})
+    spec = spec.model_copy(update={"sources": sources})
+    pull(spec, tmp_path)
+    document = score_experiment(spec, tmp_path / "w.duckdb", at=LOOK)
+    assert "are no longer in the source" not in " ".join(document.reasons)
