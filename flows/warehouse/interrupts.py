@@ -7,7 +7,8 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Thread, current_thread, main_thread
+from select import select
+from threading import Lock, Thread, current_thread, main_thread
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -19,12 +20,21 @@ _STOPS = frozenset([signal.SIGINT, signal.SIGTERM])
 _AGAIN_S = 0.2
 # Python raises what a signal means in the main thread alone: only its queries keep that waiting.
 _of_main_thread: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
+# Where signals are told that are watched, and who reads or asks whether there are some.
+_watched: list[int] = []
+_reading = Lock()
 
 
 def interruptible(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """The connection, whose query a signal ends if the main thread waits for it."""
+    """The connection, whose query a signal ends if the main thread waits for it.
+
+    Not by a signal that has come before, though the watcher has yet to read it: what is opened
+    after that is to tidy up.
+    """
     if current_thread() is main_thread():
-        _of_main_thread.add(con)
+        with _reading:
+            if not _watched or not select(_watched, [], [], 0)[0]:
+                _of_main_thread.add(con)
     return con
 
 
@@ -39,21 +49,26 @@ def queries_end_on_signals() -> Iterator[None]:
         return
     told, tells = os.pipe()
     os.set_blocking(tells, False)
+    _watched.append(told)
     Thread(target=_watch, args=(told,), daemon=True).start()
     before = signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
     try:
         yield
     finally:
         signal.set_wakeup_fd(before)
+        _watched.remove(told)
         os.close(tells)
 
 
 def _watch(told: int) -> None:
     """Reads the numbers of signals, which Python writes as they come, whatever runs meanwhile."""
-    while numbers := os.read(told, 64):
+    while True:
+        select([told], [], [])
+        with _reading:
+            numbers, queried = os.read(told, 64), WeakSet(_of_main_thread)
+        if not numbers:
+            break
         if not _STOPS.isdisjoint(numbers):
-            # What is opened from now on, to tidy up, isn't interrupted.
-            queried = WeakSet(_of_main_thread)
             while queried:
                 _interrupt(queried)
                 time.sleep(_AGAIN_S)

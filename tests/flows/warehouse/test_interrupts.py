@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from flows.warehouse import interrupts
 from flows.warehouse.connection import open_reader
 from tests.places import at_load
 
@@ -90,3 +93,26 @@ def test_a_signal_ends_a_query_at_once_with_nothing_half_written(
 
 def test_what_another_thread_asks_is_answered(tmp_path: Path) -> None:
     assert _told(BESIDE, tmp_path, number=signal.SIGINT) == (0, "whole\n", "")
+
+
+def test_what_is_opened_after_a_signal_is_not_ended_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watcher that comes late, as on a busy machine, leaves the tidying up alone."""
+    late: list[tuple[int]] = []
+
+    class Late:
+        def __init__(self, *, args: tuple[int], **_: object) -> None:
+            late.append(args)
+
+        def start(self) -> None: ...
+
+    monkeypatch.setattr(interrupts, "Thread", Late)
+    before, after = duckdb.connect(), duckdb.connect()
+    with interrupts.queries_end_on_signals():
+        interrupts.interruptible(before)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        interrupts.interruptible(after)
+        assert before in interrupts._of_main_thread
+        assert after not in interrupts._of_main_thread
+    ((told,),) = late
+    os.close(told)
