@@ -20,6 +20,7 @@ from flows.spec.user_rules import check_users
 
 # What a template leaves open, in a name.
 OPEN_NAME = re.compile(r"\{\{|\$[{(]")
+_WHOLE_PLACEHOLDER = re.compile(r"\{\{[-\s.\w]*\}\}|\$\{\w+\}|\$\(\w+\)")
 RENDER_FIRST = "render the template first (helm template, kustomize build)"
 # Response flags that a mesh counts, though no label has them.
 _FLAGS_BESIDE: dict[Mesh | None, set[str]] = {Mesh.ENVOY: {"UO", "UH"}}
@@ -56,8 +57,11 @@ def _check_open_names(path: FieldPath, written: Any) -> Iterator[Finding]:
         for key, value in written.items():
             if key != "query":
                 yield from _check_open_names((*path, key), value)
-    elif isinstance(written, str) and OPEN_NAME.search(written):
-        yield Finding(path, f"is {written!r}, a placeholder: {RENDER_FIRST}")
+    elif isinstance(written, str) and (found := OPEN_NAME.search(written)):
+        # What is beside it in an address may be a password.
+        shown = _WHOLE_PLACEHOLDER.search(written) or found
+        what = f"has {shown[0]!r}" if path[0] == "sources" else f"is {written!r}"
+        yield Finding(path, f"{what}, a placeholder: {RENDER_FIRST}")
 
 
 def _check_splits(parts: Parts, spec: Experiment) -> Iterator[Finding]:

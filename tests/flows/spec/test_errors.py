@@ -134,9 +134,19 @@ def test_what_a_template_leaves_open_is_no_name(
     """In quotes it is text like any other, of which no series has the label."""
     assert old in SHORTEST
     found = problems_of(tmp_path, SHORTEST.replace(old, new.replace("@", open_name)))
-    assert any(
-        open_name in one and "a placeholder: render the template first" in one for one in found
-    )
+    # Of an address only the placeholder is shown.
+    shown = open_name.removeprefix("v") if "http" in new else open_name
+    assert any(shown in one and "a placeholder: render the template first" in one for one in found)
+
+
+@pytest.mark.parametrize(
+    "host", ["${HOST}", "{{ .Values.host }}", "${HOST:-s3cret}", "{{ .Values.host | lower }}"]
+)
+def test_what_is_beside_a_placeholder_in_an_address_is_not_shown(tmp_path: Path, host: str) -> None:
+    url = f"'http://adm:s3cret@{host}:9090'"
+    said = " ".join(problems_of(tmp_path, SHORTEST.replace('"http://prometheus:9090"', url)))
+    assert "a placeholder" in said
+    assert "s3cret" not in said
 
 
 @pytest.mark.parametrize(
